@@ -1,0 +1,50 @@
+# make lab     set up and open the lab          make lint    ruff
+# make test    set up and run every test        make bench   speed beside ggml and llama.cpp
+# make peers   compare with the field's tools   make measured  measure the shipped model again
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PORT ?= 8501
+
+.PHONY: lab test lint bench peers measured clean
+
+lab: $(VENV)/lab.ready
+	$(BIN)/python -m quantcore compile
+	$(BIN)/streamlit run app.py --server.port $(PORT)
+
+test: $(VENV)/dev.ready
+	$(BIN)/python tests/browser/chromium.py
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(VENV)/peers.ready
+	$(BIN)/python -m benchmarks.formats
+	$(BIN)/python -m benchmarks.forward
+
+peers: $(VENV)/peers.ready
+	$(BIN)/python -m pytest -m peers
+
+measured: $(VENV)/lab.ready
+	$(BIN)/python -m quantcore measure
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/lab.ready: requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/dev.ready: requirements-dev.txt requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+$(VENV)/peers.ready: requirements-peers.txt requirements-dev.txt requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-peers.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache
