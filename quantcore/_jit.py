@@ -19,3 +19,8 @@ if "NUMBA_CACHE_DIR" not in os.environ:
 # No parallel: Streamlit runs each session in its own thread, and Numba's workqueue layer aborts the
 # process when two threads enter it. Rows are shared out by `quantcore.pool` instead.
 kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept between starts."""
+    return Path(numba.config.CACHE_DIR)

@@ -1,0 +1,87 @@
+"""The rules of the house that a machine can check: who imports whom, one door a package."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted(
+    path for folder in ("quantcore", "pages") for path in (ROOT / folder).rglob("*.py")
+) + [ROOT / "app.py"]
+
+# Inner rooms first: a room may import from itself and from the rooms above it.
+LAYERS = (
+    {"_jit", "bits", "rounding", "pool", "format"},
+    {"formats"},
+    {"io", "model", "corpus"},
+    {"evaluate", "memory"},
+    {"doctor", "warm"},
+    {"cli", "__main__", "__init__"},
+)
+DOORS = {
+    "numba": ("quantcore/_jit.py",),
+    "llvmlite": (),
+    "safetensors": ("quantcore/io/safetensors.py",),
+    "tokenizers": ("quantcore/model/tokenizer.py",),
+    "plotly": ("pages/shared/charts/", "pages/shared/look.py"),
+    "streamlit": ("pages/", "app.py"),
+    "psutil": ("quantcore/doctor.py", "quantcore/memory/hardware.py"),
+}
+
+
+def _name(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def _imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or "."
+
+
+def _layer(module):
+    room = module.split(".")[1] if "." in module else "__init__"
+    return next(i for i, rooms in enumerate(LAYERS) if room in rooms)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_name)
+def test_packages_are_entered_by_their_door(path):
+    for module in _imports(path):
+        package = module.split(".")[0]
+        if package in DOORS:
+            assert _name(path).startswith(DOORS[package]), f"{package} is not for this file"
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if "quantcore" in p.parts], ids=_name)
+def test_the_engine_imports_inward(path):
+    here = _layer(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    for module in _imports(path):
+        assert module.split(".")[0] not in ("pages", "app"), module
+        if module.split(".")[0] == "quantcore":
+            assert _layer(module) <= here, f"{module} is further out than this file"
+
+
+def test_charts_know_no_streamlit():
+    for path in (ROOT / "pages/shared/charts").rglob("*.py"):
+        assert "streamlit" not in {module.split(".")[0] for module in _imports(path)}, path
+
+
+def test_every_requirement_is_pinned():
+    for path in ROOT.glob("requirements*.txt"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line and not line.startswith(("#", "-r ")):
+                assert "==" in line, f"{path.name}: {line}"
+
+
+def test_one_model_is_shipped():
+    assert len(list((ROOT / "assets").glob("*/config.json"))) == 1
+
+
+def test_both_palettes_have_ten_colours():
+    theme = tomllib.loads((ROOT / ".streamlit/config.toml").read_text(encoding="utf-8"))["theme"]
+    for mode in ("light", "dark"):
+        assert len(set(theme[mode]["chartCategoricalColors"])) == 10
