@@ -1,0 +1,161 @@
+"""Memory: published figures to the last digit, and what llama.cpp's own allocator said."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from quantcore.memory import (
+    Experts,
+    cache_bytes,
+    cache_terms,
+    compute_buffer_bytes,
+    presets,
+    stored_weights,
+    weight_groups,
+)
+from quantcore.memory.presets import PRESETS
+
+GIB, MIB = 2**30, 2**20
+RECORDED = json.loads((Path(__file__).parent / "golden" / "llama_cpp_memory.json").read_text())
+NAMES = {
+    "meta-llama/Llama-3.1-8B": "Llama-3.1-8B",
+    "HuggingFaceTB/SmolLM2-135M": "SmolLM2-135M",
+    "mistralai/Mixtral-8x7B-v0.1": "Mixtral-8x7B",
+    "Qwen/Qwen3-0.6B": "Qwen3-0.6B",
+    "Qwen/Qwen3-8B": "Qwen3-8B",
+    "google/gemma-3-27b-it": "Gemma-3-27B",
+    "google/gemma-2-9b": "Gemma-2-9B",
+    "deepseek-ai/DeepSeek-V2-Lite": "DeepSeek-V2-Lite",
+}
+ONE_SEQUENCE = [r for r in RECORDED if r["sequences"] == 1]
+
+
+def _recorded_id(r):
+    return f"{r['id'].split('/')[1]}-{r['context']}-{r['cache_type']}-ub{r['ubatch']}"
+
+
+@pytest.mark.parametrize("entry", json.loads(PRESETS.read_text()), ids=lambda e: e["name"])
+def test_the_tensors_add_up_to_the_published_number_of_weights(entry):
+    shape = presets()[entry["name"]]
+    assert sum(group.n_weights for group in weight_groups(shape)) == entry["n_weights"]
+    assert shape.source
+
+
+@pytest.mark.parametrize(
+    "name, context, gib",
+    [
+        ("Llama-3.1-8B", 131_072, 16.0),
+        ("Qwen3-0.6B", 40_960, 4.375),
+        ("Qwen3-4B", 4_096, 576 / 1024),
+        ("Llama-2-7B", 4_096, 2.0),
+        ("Gemma-3-27B", 131_072, 10.40625),
+    ],
+)
+def test_cache_of_known_models(name, context, gib):
+    assert cache_bytes(presets()[name], context) == gib * GIB
+
+
+def test_cache_of_latent_attention():
+    assert cache_bytes(presets()["DeepSeek-V3.1"], 163_840) == 163_840 * 61 * (512 + 64) * 2
+    assert round(cache_bytes(presets()["DeepSeek-V3.1"], 163_840) / GIB, 2) == 10.72
+
+
+def test_naive_formulas_give_the_wrong_figures_of_the_literature():
+    llama, qwen, gemma = (presets()[n] for n in ("Llama-3.1-8B", "Qwen3-0.6B", "Gemma-3-27B"))
+    without_groups = dataclasses.replace(llama, n_kv_heads=llama.n_heads)
+    assert cache_bytes(without_groups, 131_072) == 64 * GIB
+    narrow = dataclasses.replace(qwen, head_size=qwen.hidden_size // qwen.n_heads)
+    assert cache_bytes(narrow, 40_960) == 2.1875 * GIB
+    assert cache_bytes(dataclasses.replace(gemma, window=None), 131_072) == 81.375 * GIB
+
+
+@pytest.mark.parametrize("name, per_value", [("Q8_0", 34 / 32), ("Q4_0", 18 / 32), ("F32", 4)])
+def test_a_quantized_cache_counts_its_scales(name, per_value):
+    llama = presets()["Llama-3.1-8B"]
+    assert cache_bytes(llama, 4_096, name) == 4_096 * 32 * 2 * 8 * 128 * per_value
+
+
+def test_windows_cap_the_cache():
+    gemma = presets()["Gemma-3-27B"]
+    full, window = cache_terms(gemma, 131_072)
+    assert (full.n_layers, full.n_tokens) == (10, 131_072)
+    assert (window.n_layers, window.n_tokens) == (52, 1_024)
+    assert {t.n_tokens for t in cache_terms(gemma, 100)} == {100}
+    mistral = presets()["Mistral-7B-v0.1"]
+    assert cache_bytes(mistral, 32_768) == cache_bytes(mistral, 4_096)
+
+
+def test_sequences_multiply_the_cache():
+    gemma = presets()["Gemma-3-27B"]
+    assert cache_bytes(gemma, 8_192, n_sequences=3) == 3 * cache_bytes(gemma, 8_192)
+
+
+@pytest.mark.parametrize("r", RECORDED, ids=_recorded_id)
+def test_cache_equals_llama_cpps(r):
+    shape = presets()[NAMES[r["id"]]]
+    size = cache_bytes(shape, r["context"] // r["sequences"], r["cache_type"], r["sequences"])
+    if shape.window:  # llama.cpp pads a window by the micro-batch and rounds up
+        assert size <= r["context_mib"] * MIB
+    else:
+        assert int(size / MIB) == r["context_mib"]
+
+
+@pytest.mark.parametrize("r", ONE_SEQUENCE, ids=_recorded_id)
+def test_compute_buffer_is_near_llama_cpps(r):
+    if r["flash_attention"] == "off":
+        pytest.skip("the estimate is for flash attention")
+    shape = presets()[NAMES[r["id"]]]
+    ratio = compute_buffer_bytes(shape, r["context"], r["ubatch"]) / MIB / r["compute_mib"]
+    assert 0.96 < ratio < 1.04 or (shape.latent and 0.86 < ratio < 0.88)
+
+
+@pytest.mark.parametrize("model_id", NAMES)
+def test_weights_in_f16_equal_llama_cpps(model_id):
+    (mib,) = {r["model_mib"] for r in RECORDED if r["id"] == model_id}
+    size = stored_weights(presets()[NAMES[model_id]], "F16").total_bytes
+    # Routers are F32 here as in a converted file; the recorded header-only files had them in F16.
+    assert size / MIB == pytest.approx(mib, abs=1, rel=3e-4)
+
+
+@pytest.mark.parametrize(
+    "format_name, bits, gib",
+    [("F16", 16.0005, 14.96), ("Q8_0", 8.5008, 7.95), ("Q6_K", 6.5633, 6.14)],
+)
+def test_bits_per_weight_of_llama_3_1_8b_as_published(format_name, bits, gib):
+    stored = stored_weights(presets()["Llama-3.1-8B"], format_name)
+    assert round(stored.bits_per_weight, 4) == bits
+    assert round(stored.total_bytes / GIB, 2) == gib
+
+
+def test_rows_that_do_not_divide_fall_back():
+    stored = stored_weights(presets()["SmolLM2-135M"], "Q4_K")
+    assert stored.fallbacks == {"Q5_0": 1 + 30 * 6}  # rows of 576; only ffn_down has 1,536
+    assert stored.bits_per_weight > 5
+    assert stored_weights(presets()["SmolLM2-135M"], "Q8_0").fallbacks == {}
+
+
+def test_parts_add_up():
+    stored = stored_weights(presets()["Qwen3-30B-A3B"], "Q4_K")
+    assert stored.total_bytes == sum(stored.bytes_by_part.values())
+    assert stored.bytes_by_part["feed-forward"] > 0.9 * stored.total_bytes
+
+
+def test_impossible_sizes_are_refused():
+    llama = presets()["Llama-3.1-8B"]
+    with pytest.raises(ValueError, match="32 heads cannot share 7 KV heads"):
+        dataclasses.replace(llama, n_kv_heads=7)
+    with pytest.raises(ValueError, match="n_layers must be at least 1"):
+        dataclasses.replace(llama, n_layers=0)
+    with pytest.raises(ValueError, match="no cache of type Q4_K"):
+        cache_bytes(llama, 1, "Q4_K")
+    with pytest.raises(ValueError, match="heads of a multiple of 32, got 80"):
+        cache_bytes(dataclasses.replace(llama, head_size=80), 1, "Q8_0")
+
+
+def test_experts_count_once_each():
+    llama = presets()["Llama-3.1-8B"]
+    split = dataclasses.replace(llama, experts=Experts(count=1, used=1, size=14_336))
+    routers = llama.n_layers * llama.hidden_size
+    assert stored_weights(split, "F16").n_weights == 8_030_261_248 + routers
