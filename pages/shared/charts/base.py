@@ -1,0 +1,72 @@
+"""What every chart starts from: a blank figure in the lab's style, and axes on a log scale."""
+
+import math
+
+import plotly.graph_objects as go
+
+from pages.shared.palette import SANS, Look
+
+
+def blank(look: Look, height: int, **layout) -> go.Figure:
+    """Make an empty figure of a fixed height in pixels."""
+    return go.Figure(layout={"template": template(look), "height": height, **layout})
+
+
+def template(look: Look) -> go.layout.Template:
+    """Hairline grid, no zero line, no legend: labels stand beside their marks.
+
+    The paper has the page's colour rather than none, so that a saved picture can be read anywhere.
+    """
+    axis = {
+        "gridcolor": look.line,
+        "gridwidth": 1,
+        "griddash": "dot",
+        "zeroline": False,
+        "showline": False,
+        "ticks": "",
+        "exponentformat": "power",
+        "minexponent": 6,
+        "title": {"font": {"size": 13, "color": look.quiet}, "standoff": 8},
+        "tickfont": {"size": 12, "color": look.quiet},
+        "fixedrange": True,
+        "automargin": True,
+    }
+    font = {"family": SANS, "size": 13, "color": look.ink}
+    return go.layout.Template(
+        layout={
+            "paper_bgcolor": look.page,
+            "plot_bgcolor": look.page,
+            "font": font,
+            "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+            "showlegend": False,
+            "hovermode": "closest",
+            "hoverlabel": {
+                "bgcolor": look.panel,
+                "bordercolor": look.line,
+                "font": font,
+                "align": "left",
+            },
+            "xaxis": axis,
+            "yaxis": axis,
+            "bargap": 0.25,
+            "dragmode": False,
+            "transition": {"duration": 0},
+        }
+    )
+
+
+def powers_of_ten(low: float, high: float) -> dict[str, list]:
+    """Ticks of a log axis: plain decimals down to 0.0001, powers below.
+
+    >>> powers_of_ten(0.005, 20)["ticktext"]
+    ['0.01', '0.1', '1', '10']
+    """
+    powers = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+    text = [f"{10.0**p:,.{max(-p, 0)}f}" if p > -5 else f"10<sup>−{-p}</sup>" for p in powers]
+    return {"tickvals": [10.0**p for p in powers], "ticktext": text}
+
+
+def words(figure: go.Figure, text: str, look: Look, *, strong: bool = False, **place) -> None:
+    """Write into a chart, without an arrow; `place` is plotly's x, y, xanchor, xshift and so on."""
+    font = {"size": 13 if strong else 12, "color": look.ink if strong else look.quiet}
+    figure.add_annotation(**{"text": text, "showarrow": False, "font": font, **place})

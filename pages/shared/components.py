@@ -1,0 +1,63 @@
+"""The two small components that Streamlit lacks: one watches the theme, one saves a chart."""
+
+import streamlit as st
+
+# Streamlit does not rerun the script when the theme changes, so charts would keep the old colours.
+# This draws nothing; its function runs again at each change of theme and asks for a rerun.
+_theme_watch = st.components.v2.component(
+    "theme_watch",
+    js="""export default function ({ parentElement, data, setTriggerValue }) {
+        const host = parentElement.host ?? parentElement;
+        const page = getComputedStyle(host).getPropertyValue("--st-background-color");
+        if (page && page.trim().toLowerCase() !== data.page) setTriggerValue("changed", page);
+    }""",
+)
+
+# Plotly's own camera button offers one format only. It is hidden, and pressed from here after the
+# format was set; the picture is made in the browser and never leaves it.
+_chart_saver = st.components.v2.component(
+    "chart_saver",
+    html="""<div class="lab-save"><span>Save</span>
+        <button type="button" data-format="svg">SVG</button>
+        <button type="button" data-format="png">PNG</button></div>""",
+    css="""
+        .js-plotly-plot .modebar {display: none !important}
+        .lab-save {display: flex; gap: .1rem; justify-content: flex-end; align-items: baseline;
+            font: 400 .8rem/1.2 var(--st-font); color: var(--st-gray-text-color)}
+        .lab-save span {margin-right: .2rem}
+        .lab-save button {font: inherit; color: inherit; background: none; border: 0;
+            cursor: pointer; padding: .3rem .35rem; border-radius: .25rem;
+            text-decoration: underline;
+            text-decoration-color: var(--st-border-color); text-underline-offset: .2em}
+        .lab-save button:hover {color: var(--st-text-color); background:
+            var(--st-secondary-background-color)}
+        .lab-save button:focus-visible {outline: 2px solid var(--st-text-color)}
+    """,
+    js="""export default function ({ parentElement, data }) {
+        const host = parentElement.host ?? parentElement;
+        for (const button of parentElement.querySelectorAll(".lab-save button")) {
+            const format = button.dataset.format;
+            button.ariaLabel = `Save the chart “${data.name}” as ${format.toUpperCase()}`;
+            button.onclick = () => {
+                const frame = host.closest(`.st-key-${data.frame}`);
+                const chart = frame?.querySelector(".js-plotly-plot");
+                const camera = chart?.querySelector(".modebar-btn");
+                if (!camera) return;
+                chart._context.toImageButtonOptions = { format, filename: data.name, scale: 2 };
+                camera.click();
+            };
+        }
+    }""",
+)
+
+
+def follow_theme(page_colour: str) -> None:
+    """Rerun the script when the browser's page colour is no longer `page_colour`."""
+    _theme_watch(
+        key="theme_watch", data={"page": page_colour}, on_changed_change=lambda: None, height=1
+    )
+
+
+def chart_saver(frame: str, name: str) -> None:
+    """Draw two small buttons that save the chart in the container with the key `frame`."""
+    _chart_saver(key=f"{frame}_save", data={"frame": frame, "name": name}, isolate_styles=False)

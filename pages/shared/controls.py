@@ -1,0 +1,141 @@
+"""Inputs that pages share. Each is bound to the address, so that a view can be linked.
+
+The same key on every page (`model`, `tensor`, `row`, `block`, `type`, `types`): what was chosen on
+one page is still chosen on the next.
+"""
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.shared import cache, look
+from pages.shared.units import megabytes, millions, plural
+from quantcore.formats import DEFAULTS, FORMATS, get_format
+
+if TYPE_CHECKING:
+    import quantcore
+
+BOUND = {"bind": "query-params"}
+INTEGERS = (
+    "INT8_TENSOR",
+    "INT8_ROW",
+    "INT8_G128",
+    "INT4_TENSOR",
+    "INT4_ROW",
+    "INT4_G128",
+    "INT4_G32_ASYM",
+    "INT3_G128",
+    "INT2_G32_ASYM",
+)
+_ANY_INTEGER = (
+    "Block formats have ggml’s names. INT2 to INT8 can be typed in as well: `INT4_TENSOR`, "
+    "`INT4_ROW` or `INT4_G64` says which weights share a scale (the tensor, each row, each 64 "
+    "weights of a row); `_ASYM` behind it adds a zero point."
+)
+
+
+def choose_model() -> None:
+    """Draw the model picker. Called once, in ``app.py``, so that it outlives a change of page."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.selectbox(
+            "Model",
+            list(cache.sources()),
+            key="model",
+            width=190,
+            label_visibility="collapsed",
+            **BOUND,
+        )
+        try:
+            look.note(_model_line(model()), help=_OWN_MODEL)
+        except (ValueError, OSError):
+            look.note("This model cannot be opened.", help=_OWN_MODEL)  # the page says why
+
+
+_OWN_MODEL = (
+    "The model on the bench, here and on every page. Put the folder of another Llama-family model "
+    "(config.json, safetensors, tokenizer.json) into `models/` beside `app.py`, or into the folder "
+    "that the environment variable `QUANTLAB_MODELS` names, and it can be chosen here."
+)
+
+
+def model_name() -> str:
+    """Name of the chosen model, as `pages.shared.cache` wants it."""
+    return st.session_state["model"]
+
+
+def model() -> "quantcore.Model":
+    """Return the chosen model, opened; ValueError in one sentence where it cannot be."""
+    return cache.model(model_name())
+
+
+def tensor(label: str = "Tensor", **more) -> str:
+    """Ask for one of the model's quantizable tensors, by its GGUF name."""
+    return st.selectbox(
+        label,
+        model().quantizable,
+        key="tensor",
+        help="Named as in GGUF: `blk.3.ffn_down.weight` is the down projection of layer 3.",
+        **BOUND,
+        **more,
+    )
+
+
+def row(n_rows: int, **more) -> int:
+    """Ask for a row of the tensor, from 0."""
+    return _whole("Row", "row", n_rows, "One row holds the weights of one output.", **more)
+
+
+def block(n_blocks: int, **more) -> int:
+    """Ask for a block within the row, from 0."""
+    return _whole("Block", "block", n_blocks, "A run of weights stored together.", **more)
+
+
+def type_(label: str = "Format", default: str = "Q4_K", **more) -> str:
+    """Ask for one format. Any INT format can be typed in; ValueError where the name is unknown."""
+    options = [*FORMATS, *INTEGERS]
+    chosen = st.selectbox(
+        label,
+        options,
+        index=options.index(default),
+        key="type",
+        accept_new_options=True,
+        help="How the weights are stored. " + _ANY_INTEGER,
+        **BOUND,
+        **more,
+    )
+    return get_format(chosen).name
+
+
+def types(label: str = "Formats", default: tuple[str, ...] = tuple(DEFAULTS), **more) -> list[str]:
+    """Ask for one or more formats; stop the page until there is one."""
+    chosen = st.multiselect(
+        label,
+        [*FORMATS, *INTEGERS],
+        default=default,
+        key="types",
+        accept_new_options=True,
+        help="How the weights are stored. " + _ANY_INTEGER,
+        **BOUND,
+        **more,
+    )
+    if not chosen:
+        look.note("Choose at least one format.")
+        st.stop()
+    return list(dict.fromkeys(get_format(name).name for name in chosen))
+
+
+def _whole(label: str, key: str, count: int, says: str, **more) -> int:
+    """Ask for a number below `count`; one that another tensor left beyond it is brought back."""
+    if st.session_state.get(key, 0) >= count:
+        st.session_state[key] = count - 1
+    return st.number_input(
+        label, 0, count - 1, 0, key=key, help=f"{says} 0 to {count - 1:,}.", **BOUND, **more
+    )
+
+
+def _model_line(opened: "quantcore.Model") -> str:
+    tensors = plural(len(opened.quantizable), "matrix", "matrices")
+    return (
+        f"{millions(opened.n_weights)} weights, {plural(opened.config.n_layers, 'layer')}, "
+        f"{tensors}; {megabytes(opened.stored_bytes('F16'))} in F16"
+    )

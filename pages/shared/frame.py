@@ -1,0 +1,38 @@
+"""The way into a page: always through the frame that ``app.py`` draws.
+
+When a fresh server's first visit is a deep link, Streamlit runs the page file alone, without
+``app.py``. `enter` notices, goes to ``app.py`` once, and `go_on` comes back with the address's
+parameters.
+"""
+
+import logging
+from pathlib import Path
+
+import streamlit as st
+
+_FRAMED, _TARGET = "_framed", "_target"
+
+
+def enter(page_file: str) -> None:
+    """Call first in every page, with ``__file__``."""
+    if not st.session_state.get(_FRAMED):
+        query = {key: st.query_params.get_all(key) for key in st.query_params}
+        st.session_state[_TARGET] = (f"pages/{Path(page_file).name}", query)
+        st.switch_page("app.py")
+
+
+def go_on() -> None:
+    """Call in ``app.py`` after `st.navigation`: go on to the page that a deep link asked for."""
+    st.session_state[_FRAMED] = True
+    if target := st.session_state.pop(_TARGET, None):
+        page, query = target
+        st.switch_page(page, query_params=query)
+
+
+def run(page) -> None:
+    """Run a page; what the user can mend (a broken model, a bad name) gets one sentence there."""
+    try:
+        page.run()
+    except (ValueError, OSError) as problem:
+        logging.getLogger("quantlab").exception("page %s", page.title)
+        st.error(str(problem))
