@@ -41,10 +41,10 @@ def signed(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share of one in percent, in two digits or more.
+    r"""Write a share of one in percent, in two digits or more.
 
     >>> percent(0.0767), percent(0.5), percent(1.0), percent(0.00012)
-    ('7.7 %', '50 %', '100 %', '0.012 %')
+    ('7.7\u202f%', '50\u202f%', '100\u202f%', '0.012\u202f%')
     """
     value = 100 * share
     text = f"{value:.0f}" if value == 0 or abs(value) >= 10 else f"{value:.2g}"
