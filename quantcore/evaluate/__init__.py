@@ -1,0 +1,1 @@
+"""What quantization did: to the weights, to the model's predictions, to its skills."""

@@ -1,0 +1,160 @@
+"""Reading safetensors files, one tensor at a time, as float32.
+
+    bytes 0..7      length of the header, little endian
+    then            the header: {"name": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}}
+    then            the tensors; offsets count from here
+
+Layout: https://github.com/huggingface/safetensors#format. The header is read here rather than by
+the package of that name, whose numpy door cannot read BF16.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantcore.io import ModelError
+from quantcore.io.strict_json import file_size, parse_json_object, read_json_object
+
+MAX_HEADER_BYTES = 8 * 2**20  # 40 times what a model of 126 layers needs
+MAX_AXES = 8
+DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """Where one tensor lies in a file."""
+
+    path: Path
+    dtype: str  # as the header spells it
+    shape: tuple[int, ...]
+    start_byte: int  # from the beginning of the file
+
+    def read(self) -> NDArray[np.float32]:
+        """All values, read-only. Other dtypes than F32, F16 and BF16 are refused."""
+        if self.dtype not in DTYPES:
+            raise ModelError(
+                f"{self.path.name} stores weights as {self.dtype[:20]}; the lab reads F32, F16 and BF16."
+            )
+        count = math.prod(self.shape)
+        dtype = np.dtype(DTYPES[self.dtype])
+        try:
+            stored = np.fromfile(self.path, dtype, count, offset=self.start_byte)
+        except OSError as problem:
+            raise ModelError(f"{self.path.name} cannot be read any more.") from problem
+        if stored.size < count:
+            raise ModelError(f"{self.path.name} became shorter while it was in use.")
+        values = _from_bfloat16(stored) if self.dtype == "BF16" else stored.astype(np.float32)
+        values.flags.writeable = False
+        return values.reshape(self.shape)
+
+
+def _from_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """A bfloat16 is the upper half of a float32.
+
+    >>> _from_bfloat16(np.array([0x3FC0], np.uint16))
+    array([1.5], dtype=float32)
+    """
+    wide = bits.astype(np.uint32)
+    wide <<= 16
+    return wide.view(np.float32)
+
+
+def read_folder(folder: Path) -> dict[str, StoredTensor]:
+    """Every tensor of a model folder, in one file or in shards, checked but not read.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, cut off, or its header contradicts itself, in one sentence.
+    """
+    if (folder / SINGLE).exists() or not (folder / INDEX).exists():
+        return read_header(folder / SINGLE)
+    homes = _read_index(folder)
+    tensors: dict[str, StoredTensor] = {}
+    for file_name in sorted(set(homes.values())):
+        for name, tensor in read_header(folder / file_name).items():
+            if homes.get(name) != file_name:
+                raise ModelError(f"{file_name} holds {name[:80]!r}, which {INDEX} does not say.")
+            tensors[name] = tensor
+    if missing := homes.keys() - tensors.keys():
+        raise ModelError(f"{homes[min(missing)]} lacks {min(missing)[:80]!r}, named in {INDEX}.")
+    return tensors
+
+
+def _read_index(folder: Path) -> dict[str, str]:
+    homes = read_json_object(folder / INDEX, MAX_HEADER_BYTES).get("weight_map")
+    if not isinstance(homes, dict) or not homes:
+        raise ModelError(f"{INDEX} has no weight_map.")
+    for file_name in homes.values():
+        if not isinstance(file_name, str) or Path(file_name).name != file_name:
+            raise ModelError(f"{INDEX} names {str(file_name)[:80]!r}, which is not a file beside it.")
+    return homes
+
+
+def read_header(path: Path) -> dict[str, StoredTensor]:
+    """The tensors of one file; checks that they fit in it and don't overlap."""
+    size = file_size(path)
+    header, data_start = _parse_header(path, size)
+    spans, tensors = [], {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        tensor, span = _tensor(path, name, entry, data_start)
+        if data_start + span[1] > size:
+            raise ModelError(f"{path.name} ends before its tensor {name[:80]!r} does.")
+        spans.append((*span, name))
+        tensors[name] = tensor
+    _refuse_overlap(path, spans)
+    return tensors
+
+
+def _parse_header(path: Path, size: int) -> tuple[dict, int]:
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or 8 + length > size:
+            raise ModelError(
+                f"{path.name} has {size:,} bytes but claims a header of {length:,}: "
+                "it is cut off or not a safetensors file."
+            )
+        if length > MAX_HEADER_BYTES:
+            raise ModelError(f"{path.name} has a header of {length:,} bytes, which is too long.")
+        return parse_json_object(file.read(length), f"The header of {path.name}"), 8 + length
+
+
+def _tensor(
+    path: Path, name: str, entry: object, data_start: int
+) -> tuple[StoredTensor, tuple[int, int]]:
+    if not isinstance(entry, dict):
+        raise ModelError(f"{path.name} describes {name[:80]!r} in a way that makes no sense.")
+    dtype, shape, span = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
+    if not isinstance(dtype, str) or not _whole(shape, MAX_AXES) or not _whole(span, 2):
+        raise ModelError(f"{path.name} describes {name[:80]!r} in a way that makes no sense.")
+    # Sizes of dtypes that are never read matter only for overlaps, which the offsets tell.
+    itemsize = np.dtype(DTYPES[dtype]).itemsize if dtype in DTYPES else None
+    n_bytes = span[-1] - span[0] if len(span) == 2 else -1
+    if n_bytes < 0 or (itemsize and math.prod(shape) * itemsize != n_bytes):
+        raise ModelError(f"{path.name} gives {name[:80]!r} a shape that its bytes do not fill.")
+    return StoredTensor(path, dtype, tuple(shape), data_start + span[0]), (span[0], span[1])
+
+
+def _whole(values: object, at_most: int) -> bool:
+    return (
+        isinstance(values, list)
+        and len(values) <= at_most
+        and all(type(value) is int and 0 <= value < 2**63 for value in values)
+    )
+
+
+def _refuse_overlap(path: Path, spans: Iterable[tuple[int, int, str]]) -> None:
+    end, before = 0, ""
+    for start, stop, name in sorted(spans):
+        if start < end and stop > start:
+            raise ModelError(f"{path.name} lets {before[:80]!r} and {name[:80]!r} overlap.")
+        if stop > end:
+            end, before = stop, name

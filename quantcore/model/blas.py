@@ -1,0 +1,32 @@
+"""How many threads matrix products take: one each, because the lab shares out rows itself.
+
+With other work on the machine, two OpenBLAS threads wait for each other and a small forward pass
+takes twenty times as long; rows in the shared pool lose nothing and scale the same.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from threadpoolctl import ThreadpoolController
+
+_lock = threading.Lock()
+_inside = 0
+_limit = None
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold BLAS to one thread; the last of several threads inside gives the others back."""
+    global _inside, _limit
+    with _lock:
+        if _inside == 0:
+            _limit = ThreadpoolController().limit(limits=1, user_api="blas")
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                _limit.restore_original_limits()

@@ -1,0 +1,178 @@
+"""Opening a model: a folder in Hugging Face's layout, or the one that ships with the lab."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantcore.formats import get_format
+from quantcore.io import ModelError
+from quantcore.io.safetensors import StoredTensor, read_folder
+from quantcore.io.strict_json import read_json_object
+from quantcore.model.config import LlamaConfig, read_config
+from quantcore.model.names import expected_shapes, layer_and_role, to_gguf, to_hugging_face
+from quantcore.model.tokenizer import Tokenizer
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One tensor as stored."""
+
+    name: str  # GGUF's
+    shape: tuple[int, ...]  # (n_rows, n_cols), or (n,) for norms and biases
+    dtype: str  # "F32", "F16", "BF16"
+    layer: int | None
+    role: str  # "attn_q", "ffn_down", "token_embd", ...
+    quantizable: bool  # matrices are; norms and biases stay as they are
+
+    @property
+    def n_weights(self) -> int:
+        """Number of weights."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Model:
+    """An opened model. Weights are read when asked for, one tensor at a time."""
+
+    name: str
+    folder: Path
+    config: LlamaConfig
+    tokenizer: Tokenizer = field(repr=False)
+    tensors: dict[str, TensorInfo] = field(repr=False)
+    _stored: dict[str, StoredTensor] = field(repr=False)
+
+    def weights(self, name: str) -> NDArray[np.float32]:
+        """One tensor, read-only, of the shape that ``tensors[name]`` gives.
+
+        Raises
+        ------
+        ModelError
+            If there is no such tensor, or it holds NaN or infinity.
+        """
+        if name not in self._stored:
+            raise ModelError(f"{self.name} has no tensor {name[:80]!r}.")
+        values = self._stored[name].read()
+        if not (np.isfinite(values.min()) and np.isfinite(values.max())):  # NaN reaches both
+            _refuse_not_finite(name, values)
+        return values
+
+    @property
+    def quantizable(self) -> list[str]:
+        """Names of the tensors that a format may store: all matrices, in the model's order."""
+        return [name for name, tensor in self.tensors.items() if tensor.quantizable]
+
+    @property
+    def n_weights(self) -> int:
+        """Number of weights, norms and biases included; a tied output counts once."""
+        return sum(tensor.n_weights for tensor in self.tensors.values())
+
+    def stored_bytes(self, type: str | Mapping[str, str]) -> int:
+        """Bytes of all weights with matrices in one format, or each in its own, the rest in F32."""
+        formats = {name: type for name in self.quantizable} if isinstance(type, str) else type
+        return sum(
+            get_format(formats[name]).stored_bytes(tensor.shape)
+            if tensor.quantizable
+            else 4 * tensor.n_weights
+            for name, tensor in self.tensors.items()
+        )
+
+    @cached_property
+    def key(self) -> str:
+        """A name for caches, other for every folder and for every change of its files."""
+        digest = hashlib.sha256(str(self.folder).encode())
+        for path in sorted({stored.path for stored in self._stored.values()}):
+            status = path.stat()
+            digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns};".encode())
+        return f"{self.name}-{digest.hexdigest()[:12]}"
+
+
+def open_model(source: str | Path | None = None) -> Model:
+    """Open a folder, the shipped model by its name, or without `source` the shipped model.
+
+    Raises
+    ------
+    ModelError
+        One sentence that says what is wrong with the folder.
+
+    Examples
+    --------
+    >>> open_model("no/such/folder")
+    Traceback (most recent call last):
+    quantcore.io.ModelError: There is no model folder 'no/such/folder'.
+    """
+    folder = shipped_folder() if source is None else _find(source)
+    config = read_config(read_json_object(folder / "config.json"))
+    stored = _named(read_folder(folder), config)
+    tensors = {name: _info(name, tensor) for name, tensor in stored.items()}
+    tokenizer = Tokenizer(folder)
+    if tokenizer.vocabulary_size > config.vocabulary_size:
+        raise ModelError(
+            f"The tokenizer of {folder.name} has {tokenizer.vocabulary_size:,} tokens but the model "
+            f"only {config.vocabulary_size:,}."
+        )
+    return Model(folder.name, folder, config, tokenizer, tensors, stored)
+
+
+def shipped_folder() -> Path:
+    """The folder of the model in the box: the only one in assets that has a config.json."""
+    found = sorted(path.parent for path in ASSETS.glob("*/config.json"))
+    if len(found) != 1:
+        raise ModelError(f"assets should hold one model folder but holds {len(found)}.")
+    return found[0]
+
+
+def _find(source: str | Path) -> Path:
+    folder = Path(source).expanduser()
+    try:
+        if folder.is_dir():
+            return folder.resolve()
+        if str(source) == shipped_folder().name:
+            return shipped_folder()
+    except (OSError, ValueError):  # a name too long, a null character: no folder either way
+        pass
+    raise ModelError(f"There is no model folder {str(source)[:200]!r}.")
+
+
+def _named(found: dict[str, StoredTensor], config: LlamaConfig) -> dict[str, StoredTensor]:
+    """Give tensors their GGUF names, in order; refuse what is missing, misshapen or unknown."""
+    tensors: dict[str, StoredTensor] = {}
+    for name, shape in expected_shapes(config).items():
+        stored = found.get(to_hugging_face(name))
+        if stored is None:
+            raise ModelError(f"The weights lack {to_hugging_face(name)!r}, which config.json asks for.")
+        if stored.shape != shape:
+            raise ModelError(
+                f"{to_hugging_face(name)!r} has shape {list(stored.shape)}, "
+                f"but config.json asks for {list(shape)}."
+            )
+        tensors[name] = stored
+    for name in found:
+        if to_gguf(name) not in tensors and not _needless(name, config):
+            raise ModelError(f"The weights hold {name[:80]!r}, which config.json has no use for.")
+    return tensors
+
+
+def _needless(name: str, config: LlamaConfig) -> bool:
+    """Some folders repeat the tied output, or store frequencies that the config implies."""
+    return name.endswith("rotary_emb.inv_freq") or (
+        name == "lm_head.weight" and config.tied_embedding
+    )
+
+
+def _info(name: str, stored: StoredTensor) -> TensorInfo:
+    layer, role = layer_and_role(name)
+    return TensorInfo(name, stored.shape, stored.dtype, layer, role, len(stored.shape) == 2)
+
+
+def _refuse_not_finite(name: str, values: NDArray[np.float32]) -> None:
+    place = np.argwhere(~np.isfinite(values))[0]
+    where = ", ".join(str(i) for i in place)
+    raise ModelError(f"{name} has {values[tuple(place)]} at [{where}].")

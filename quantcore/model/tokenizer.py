@@ -1,0 +1,88 @@
+"""Text to token numbers and back, by a Hugging Face tokenizer.json."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tokenizers
+from numpy.typing import NDArray
+
+from quantcore.io import ModelError
+from quantcore.io.strict_json import file_size, read_json_object
+
+MAX_BYTES = 64 * 2**20  # the largest in use has 33 MB
+
+
+class Tokenizer:
+    """What the lab needs of a tokenizer.
+
+    Attributes
+    ----------
+    vocabulary_size : int
+        One more than the largest token number.
+    bos_id, eos_id : int or None
+        Tokens that open and close a text.
+    adds_bos : bool
+        Whether a text is opened with `bos_id`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._tokenizer = _load(folder / "tokenizer.json")
+        settings = _settings(folder)
+        self.vocabulary_size = 1 + max(self._tokenizer.get_vocab().values(), default=-1)
+        self.bos_id = self._special(settings.get("bos_token"))
+        self.eos_id = self._special(settings.get("eos_token"))
+        self.adds_bos = self._opens_with_bos(settings)
+        self._pieces: dict[int, str] = {}
+
+    def encode(self, text: str) -> NDArray[np.int32]:
+        """Token numbers of a text, without those that open or close it."""
+        return self.encode_with_starts(text)[0]
+
+    def encode_with_starts(self, text: str) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Token numbers, and the character of `text` at which each token starts."""
+        found = self._tokenizer.encode(text, add_special_tokens=False)
+        starts = np.array([start for start, _ in found.offsets], np.int64)
+        return np.array(found.ids, np.int32), starts
+
+    def decode(self, ids: NDArray[np.int32] | list[int]) -> str:
+        """The text of some tokens; tokens that only control the model show nothing."""
+        return self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=True)
+
+    def pieces(self, ids: NDArray[np.int32] | list[int]) -> list[str]:
+        """The text of each token by itself; part of a character shows as a replacement sign."""
+        return [self._piece(int(i)) for i in ids]
+
+    def _piece(self, token: int) -> str:
+        # A decoder may drop the first space of a text, so the token is shown behind another one.
+        if token not in self._pieces:
+            anchor = self._tokenizer.encode("a", add_special_tokens=False).ids[:1]
+            before = self._tokenizer.decode(anchor, skip_special_tokens=False)
+            both = self._tokenizer.decode([*anchor, token], skip_special_tokens=False)
+            self._pieces[token] = both[len(before) :]
+        return self._pieces[token]
+
+    def _special(self, entry: Any) -> int | None:
+        text = entry.get("content") if isinstance(entry, dict) else entry
+        return self._tokenizer.token_to_id(text) if isinstance(text, str) else None
+
+    def _opens_with_bos(self, settings: dict[str, Any]) -> bool:
+        if self.bos_id is None:
+            return False
+        if isinstance(settings.get("add_bos_token"), bool):
+            return settings["add_bos_token"]
+        return self._tokenizer.encode("").ids[:1] == [self.bos_id]
+
+
+def _load(path: Path) -> tokenizers.Tokenizer:
+    if (size := file_size(path)) > MAX_BYTES:
+        raise ModelError(f"tokenizer.json has {size:,} bytes, more than the {MAX_BYTES:,} expected.")
+    try:
+        return tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as problem:  # the package raises plain Exception for whatever it dislikes
+        raise ModelError("tokenizer.json is not a tokenizer that can be read.") from problem
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    path = folder / "tokenizer_config.json"
+    return read_json_object(path, MAX_BYTES) if path.exists() else {}
