@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import numba
+from numba.core.compiler import Compiler
 
 # Numba's disk cache does not notice an edit to a callee in another file, so the cache folder is
 # named after the text of every file that holds kernels.
@@ -15,10 +16,26 @@ _DIGEST = hashlib.sha256(b"".join(p.read_bytes() for p in _KERNEL_FILES)).hexdig
 if "NUMBA_CACHE_DIR" not in os.environ:
     numba.config.CACHE_DIR = str(Path.home() / ".cache" / "quantcore" / _DIGEST)
 
+# Short loops over one block are unrolled before LLVM's loop vectorizer sees them; its vectorizer for
+# straight-line code (SLP), which numba leaves off, then does the work.
+numba.config.SLP_VECTORIZE = 1
+
+
+class _DistinctArguments(Compiler):
+    """Tells LLVM that a kernel's arrays do not overlap; without it, nothing is vectorized.
+
+    So never give a kernel the same memory twice where it writes there.
+    """
+
+    def define_pipelines(self):
+        self.state.flags.noalias = True
+        return super().define_pipelines()
+
+
 # No fastmath: results must match ggml bit for bit.
 # No parallel: Streamlit runs each session in its own thread, and Numba's workqueue layer aborts the
 # process when two threads enter it. Rows are shared out by `quantcore.pool` instead.
-kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
+kernel = numba.njit(cache=True, nogil=True, error_model="numpy", pipeline_class=_DistinctArguments)
 
 
 def cache_folder() -> Path:

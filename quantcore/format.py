@@ -1,5 +1,6 @@
 """What a storage format is, in terms that the whole package shares."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -7,9 +8,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from quantcore.pool import over_rows
+
 Weights = NDArray[np.float32]
 Packed = NDArray[np.uint8]
 Family = Literal["plain", "offset", "K", "uneven", "ternary", "int", "float"]
+
+WEIGHTS_PER_THREAD = 1 << 17  # fewer are not worth handing to another thread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +29,15 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """The weights of a block that share one scale: a sub-block, or the whole block."""
+    """The weights of a block that share one scale: a sub-block, or the whole block.
+
+    ``restored = scale * (first_code + codes) - minimum``. Where a format stores its codes with an
+    offset (Q4_0, Q5_0, Q3_K, Q6_K), the offset is taken off first: Q4_0's nibble 0 is code -8, and
+    its minimum is 0.
+    """
 
     weights: slice
-    scale: float  # restored = scale * stored_code - minimum
+    scale: float
     minimum: float
     grid: NDArray[np.float32]  # every value that a weight here can take, in order of code
     scale_code: int | None = None  # the stored sub-scale, where a super-block holds one
@@ -42,14 +52,17 @@ class OpenedBlock:
     fields: tuple[Field, ...]
     parts: tuple[Part, ...]
     codes: NDArray[np.int32]  # (n_weights,), place in the grid, from 0
-    first_code: int  # the stored code of grid[0]: -128 for Q8_0, 0 where codes are unsigned
+    first_code: int  # the code of grid[0]: -128 for Q8_0, -8 for Q4_0, 0 for Q4_1 and Q4_K
     code_bytes: tuple[tuple[int, ...], ...]  # for each weight, the bytes that hold bits of its code
     restored: Weights  # (n_weights,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScaleFactors:
-    """The scale factors of a packed tensor; ``restored = scale * code - minimum``."""
+    """The scale factors of a packed tensor; ``restored = scale * code - minimum`` as in `Part`.
+
+    Formats without scales (F32, F16, BF16) have ``scales`` of no columns and 0 weights per scale.
+    """
 
     scales: Weights  # (n_rows, n_sub_blocks), as decoding uses them
     minimums: Weights | None  # likewise, None where the format has none
@@ -59,3 +72,201 @@ class ScaleFactors:
     minimum_codes: NDArray[np.int16] | None
     weights_per_scale: int
     overhead_bits: float  # bits a weight spent on scales and minima
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockFormat:
+    """A storage format that cuts each row of weights into independent blocks.
+
+    Examples
+    --------
+    >>> from quantcore.formats import FORMATS
+    >>> weights = np.linspace(-1, 1, 64, dtype=np.float32).reshape(1, 64)
+    >>> packed = FORMATS["Q8_0"].quantize(weights)
+    >>> packed.shape  # two blocks of 34 bytes
+    (1, 68)
+    >>> bool(abs(FORMATS["Q8_0"].dequantize(packed) - weights).max() < 0.005)
+    True
+    """
+
+    name: str
+    code_bits: int  # bits of one code; colour follows it
+    family: Family  # marker follows it
+    block_size: int  # weights per block
+    block_bytes: int  # stored bytes per block, scales included
+    encode: Callable[[Weights, Packed], int]
+    """``(blocks (n, block_size), packed (n, block_bytes)) -> int``: fills `packed` and returns -1, or
+    the index of the first block with a NaN or an infinity. `blocks` is read-only."""
+    decode: Callable[[Packed, Weights], None]
+    """``(packed (n, block_bytes), out (n, block_size))``: fills `out`. `packed` is read-only."""
+    open: Callable[[Packed], OpenedBlock]  # (block_bytes,) -> what is inside
+    factors: Callable[[Packed], ScaleFactors]  # (n_rows, n_blocks, block_bytes) -> scale factors
+    source: str  # where the byte layout is defined
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits per weight, scales included."""
+        return 8 * self.block_bytes / self.block_size
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raise a `ValueError` if weights of this shape cannot be stored."""
+        check_not_empty(self.name, shape)
+        if shape[-1] % self.block_size:
+            raise ValueError(
+                f"{self.name} needs rows of a multiple of {self.block_size} weights, got {shape[-1]}"
+            )
+
+    def stored_bytes(self, shape: tuple[int, ...]) -> int:
+        """Bytes that weights of this shape take, scales included."""
+        self.check(shape)
+        return math.prod(shape) // self.block_size * self.block_bytes
+
+    def quantize(self, weights: Weights) -> Packed:
+        """Encode weights.
+
+        Parameters
+        ----------
+        weights
+            Floats ``(..., n_cols)``, finite; usually ``(n_rows, n_cols)``.
+
+        Returns
+        -------
+        Packed
+            Bytes as in a GGUF file, ``(..., n_cols / block_size * block_bytes)``.
+
+        Raises
+        ------
+        ValueError
+            If there is nothing to store, rows do not divide into blocks, the array is not of floats,
+            or it holds a NaN or an infinity.
+        """
+        weights = as_float32(self.name, weights)
+        self.check(weights.shape)
+        blocks = read_only(weights.reshape(-1, self.block_size))
+        packed = np.empty((len(blocks), self.block_bytes), np.uint8)
+
+        def work(start: int, stop: int) -> int:
+            bad = self.encode(blocks[start:stop], packed[start:stop])
+            return bad if bad < 0 else start + bad
+
+        bad = [
+            block for block in over_rows(work, len(blocks), self._blocks_per_thread) if block >= 0
+        ]
+        if bad:
+            refuse_non_finite(self.name, weights, bad[0] * self.block_size)
+        return packed.reshape(*weights.shape[:-1], -1)
+
+    def dequantize(self, packed: Packed, out: Weights | None = None) -> Weights:
+        """Decode bytes ``(..., row_bytes)`` that `quantize` returned or a GGUF file holds.
+
+        With `out`, a C-contiguous float32 array ``(..., n_cols)``, the result is written there.
+        """
+        blocks = self._as_blocks(packed)
+        shape = (*packed.shape[:-1], packed.shape[-1] // self.block_bytes * self.block_size)
+        out = np.empty(shape, np.float32) if out is None else checked_out(self.name, out, shape)
+        restored = out.reshape(-1, self.block_size)
+
+        def work(start: int, stop: int) -> None:
+            self.decode(blocks[start:stop], restored[start:stop])
+
+        over_rows(work, len(blocks), self._blocks_per_thread)
+        return out
+
+    def round_trip(self, weights: Weights, out: Weights | None = None) -> Weights:
+        """Quantize, then dequantize: the weights as a model would use them."""
+        return self.dequantize(self.quantize(weights), out)
+
+    def scale_factors(self, packed: Packed) -> ScaleFactors:
+        """Scales and minima of a packed tensor ``(n_rows, row_bytes)``."""
+        blocks = self._as_blocks(packed)
+        return self.factors(blocks.reshape(len(packed), -1, self.block_bytes))
+
+    def open_block(self, packed: Packed, row: int, block: int) -> OpenedBlock:
+        """Take one block of a packed tensor ``(n_rows, row_bytes)`` apart."""
+        rows = self._as_blocks(packed).reshape(len(packed), -1, self.block_bytes)
+        check_place(rows.shape[:2], row, block)
+        return self.open(rows[row, block].copy())
+
+    def _as_blocks(self, packed: Packed) -> Packed:
+        packed = np.asarray(packed)
+        if packed.dtype != np.uint8 or not packed.size or packed.shape[-1] % self.block_bytes:
+            raise ValueError(
+                f"{self.name} is stored as uint8 in rows of a multiple of {self.block_bytes} bytes, "
+                f"got {packed.dtype} {packed.shape}"
+            )
+        return read_only(np.ascontiguousarray(packed).reshape(-1, self.block_bytes))
+
+    @property
+    def _blocks_per_thread(self) -> int:
+        return WEIGHTS_PER_THREAD // self.block_size
+
+
+def as_float32(name: str, weights: Weights) -> Weights:
+    """Contiguous, aligned float32; anything but floats is refused."""
+    weights = np.asarray(weights)
+    if weights.dtype.kind != "f":
+        raise ValueError(f"{name} quantizes floats, got an array of {weights.dtype}")
+    with np.errstate(over="ignore"):  # a float64 too large becomes inf, which is refused later
+        return np.require(weights, np.float32, ["C", "A"])
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Return a view that cannot be written: kernels are compiled for this kind of input only."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def check_not_empty(name: str, shape: tuple[int, ...]) -> None:
+    """Raise a `ValueError` if there is no weight, or no row."""
+    if not shape or 0 in shape:
+        raise ValueError(f"{name} needs at least one row of weights, got shape {tuple(shape)}")
+
+
+def checked_out(name: str, out: Weights, shape: tuple[int, ...]) -> Weights:
+    """Return `out` if a result of this shape can be written to it."""
+    right = isinstance(out, np.ndarray) and out.dtype == np.float32 and out.shape == shape
+    if not (right and out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):
+        raise ValueError(f"{name} needs out= as a C-contiguous, writable float32 array {shape}")
+    return out
+
+
+def check_place(n_places: tuple[int, ...], row: int, block: int) -> None:
+    """Raise a `ValueError` if there is no such row or block."""
+    if not (0 <= row < n_places[0] and 0 <= block < n_places[1]):
+        raise ValueError(
+            f"no block {block} in row {row}: there are {n_places[0]} rows of {n_places[1]} blocks"
+        )
+
+
+def refuse_non_finite(name: str, weights: Weights, start: int = 0) -> None:
+    """Raise a `ValueError` that names the first NaN or infinity at or after position `start`."""
+    flat = weights.reshape(-1)
+    for chunk in range(start, flat.size, WEIGHTS_PER_THREAD):
+        bad = np.flatnonzero(~np.isfinite(flat[chunk : chunk + WEIGHTS_PER_THREAD]))
+        if bad.size:
+            row, column = divmod(chunk + int(bad[0]), weights.shape[-1])
+            value = flat[chunk + int(bad[0])]
+            raise ValueError(f"{name} cannot store {value} (row {row}, column {column})")
+
+
+def opened(
+    packed: Packed,
+    *,
+    fields: tuple[Field, ...],
+    parts: tuple[Part, ...],
+    codes: NDArray[np.int32],
+    first_code: int,
+    code_bytes: tuple[tuple[int, ...], ...],
+) -> OpenedBlock:
+    """Make an `OpenedBlock` whose restored weights are read off the grids."""
+    restored = np.concatenate([part.grid[codes[part.weights]] for part in parts])
+    return OpenedBlock(
+        packed=packed,
+        fields=fields,
+        parts=parts,
+        codes=codes,
+        first_code=first_code,
+        code_bytes=code_bytes,
+        restored=restored,
+    )

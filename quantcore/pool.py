@@ -1,0 +1,78 @@
+"""The one thread pool: kernels are serial, rows are shared out here."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_limit: ContextVar[int | None] = ContextVar("quantcore_threads", default=None)
+_here = threading.local()  # .busy is set inside the pool's own threads
+
+
+def n_threads() -> int:
+    """Threads that work may use: the limit set by `threads`, or QUANTCORE_THREADS, or all cores."""
+    return _limit.get() or int(os.environ.get("QUANTCORE_THREADS") or 0) or n_cores()
+
+
+def n_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def threads(limit: int) -> Iterator[None]:
+    """Use at most `limit` threads inside the block, on this thread only.
+
+    >>> with threads(1):
+    ...     n_threads()
+    1
+    """
+    token = _limit.set(limit)
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
+def over_rows(work: Callable[[int, int], T], n_rows: int, min_rows: int = 1) -> list[T]:
+    """Call ``work(start, stop)`` on chunks that cover ``range(n_rows)``.
+
+    Parameters
+    ----------
+    work
+        Must release the GIL to gain anything, and may only write to its own rows.
+    n_rows
+        How many rows there are.
+    min_rows
+        Fewest rows that are worth a thread; with fewer than twice as many, all run here.
+
+    Returns
+    -------
+    list
+        What `work` returned, in order of rows; one chunk when there is nothing to share out.
+    """
+    n_chunks = max(1, min(n_threads(), n_rows // max(1, min_rows)))
+    if n_chunks == 1 or getattr(_here, "busy", False):
+        return [work(0, n_rows)]
+    edges = [n_rows * i // n_chunks for i in range(n_chunks + 1)]
+    waiting = [_pool().submit(work, *pair) for pair in zip(edges[1:-1], edges[2:], strict=True)]
+    first = work(edges[0], edges[1])
+    return [first, *(future.result() for future in waiting)]
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(n_cores(), "quantcore", initializer=_mark_busy)
+
+
+def _mark_busy() -> None:
+    # Work in the pool that shares out work of its own would wait for a thread that never comes free.
+    _here.busy = True

@@ -1,0 +1,46 @@
+"""Rounding exactly as ggml's C does it."""
+
+import numpy as np
+
+from quantcore._jit import kernel
+
+
+@kernel
+def round_half_away(value):
+    """Round a float32 to the nearest integer, halves away from zero, as C's roundf.
+
+    The largest float32 below one half is added, then the fraction cut off: with one half itself,
+    0.49999997 would become 1. Returns int32; magnitudes from 2**23 on are not handled.
+    """
+    half = np.float32(0.49999997)
+    return np.int32(value + (half if value > np.float32(0) else -half))
+
+
+@kernel
+def nearest_int(value):
+    """Round a float32 to the nearest integer, halves to even, by ggml's trick on the bits.
+
+    Adding 1.5 * 2**23 leaves the integer in the low bits of the mantissa. Beyond 2**22 it wraps,
+    as in ggml. Returns int32.
+    """
+    bits = np.float32(value + np.float32(12582912.0)).view(np.int32)
+    return np.int32((bits & np.int32(0x007FFFFF)) - np.int32(0x00400000))
+
+
+@kernel
+def signed_peak(blocks, b):
+    """Return the weight of block `b` with the largest magnitude, its sign kept; the first of equals.
+
+    A NaN or an infinity anywhere in the block comes back as such.
+    """
+    bits = blocks.view(np.int32)
+    peak = np.int32(0)  # positive floats sort like their bits, and integer maxima vectorize
+    for i in range(32):
+        peak = max(peak, np.int32(bits[b, i] & np.int32(0x7FFFFFFF)))
+    first = np.int32(64)  # position and sign of the first weight that large
+    for i in range(32):
+        place = np.int32(2 * i + (1 if bits[b, i] < 0 else 0))
+        is_peak = np.int32(bits[b, i] & np.int32(0x7FFFFFFF)) == peak
+        first = min(first, place if is_peak else np.int32(64))
+    value = np.int32(peak).view(np.float32)
+    return -value if first & 1 else value
