@@ -29,4 +29,4 @@ page = st.navigation(
 frame.go_on()
 controls.choose_model()
 frame.run(page)
-look.follow_theme()
+look.watch_browser()

@@ -1,15 +1,23 @@
-"""The two small components that Streamlit lacks: one watches the theme, one saves a chart."""
+"""The two small components that Streamlit lacks: one watches the browser, one saves a chart."""
 
 import streamlit as st
 
-# Streamlit does not rerun the script when the theme changes, so charts would keep the old colours.
-# This draws nothing; its function runs again at each change of theme and asks for a rerun.
-_theme_watch = st.components.v2.component(
-    "theme_watch",
-    js="""export default function ({ parentElement, data, setTriggerValue }) {
+# Streamlit does not rerun the script when the theme changes, so charts would keep the old colours;
+# and Python never learns how wide the window is. This draws nothing: its function runs at each
+# rerun and at each change of theme, and asks for a rerun where the page was drawn for another one.
+_browser_watch = st.components.v2.component(
+    "browser_watch",
+    js="""export default function ({ parentElement, data, setStateValue, setTriggerValue }) {
         const host = parentElement.host ?? parentElement;
         const page = getComputedStyle(host).getPropertyValue("--st-background-color");
         if (page && page.trim().toLowerCase() !== data.page) setTriggerValue("changed", page);
+        const phone = window.matchMedia("(max-width: 640px)");
+        const tell = () => {
+            if (phone.matches !== data.narrow) setStateValue("narrow", phone.matches);
+        };
+        tell();
+        phone.addEventListener("change", tell);
+        return () => phone.removeEventListener("change", tell);
     }""",
 )
 
@@ -51,10 +59,19 @@ _chart_saver = st.components.v2.component(
 )
 
 
-def follow_theme(page_colour: str) -> None:
-    """Rerun the script when the browser's page colour is no longer `page_colour`."""
-    _theme_watch(
-        key="theme_watch", data={"page": page_colour}, on_changed_change=lambda: None, height=1
+def narrow() -> bool:
+    """Whether the window is as narrow as a phone's, as far as the browser has said."""
+    return bool(st.session_state.get("browser_watch", {}).get("narrow", False))
+
+
+def watch_browser(page_colour: str) -> None:
+    """Rerun the script when the page's colour or the kind of window is no longer as drawn."""
+    _browser_watch(
+        key="browser_watch",
+        data={"page": page_colour, "narrow": narrow()},
+        on_changed_change=lambda: None,
+        on_narrow_change=lambda: None,
+        height=1,
     )
 
 

@@ -25,9 +25,14 @@ def current() -> Look:
     return DARK if st.context.theme.type == "dark" else LIGHT
 
 
-def follow_theme() -> None:
-    """Redraw the page when the theme changes. Called once, in ``app.py``."""
-    components.follow_theme(current().page)
+def narrow() -> bool:
+    """Return whether the window is a phone's: room for fewer labels in a chart."""
+    return components.narrow()
+
+
+def watch_browser() -> None:
+    """Redraw when the theme changes or the window turns narrow. Called once, in ``app.py``."""
+    components.watch_browser(current().page)
 
 
 def show(figure: "go.Figure", key: str, alt: str, name: str | None = None, **more):

@@ -1,0 +1,230 @@
+"""Charts of the first page: what each format costs and saves."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from pages.shared.charts.base import blank, powers_of_ten, words
+from pages.shared.charts.labels import sides
+from pages.shared.palette import Look, bits_colour, colour, marker
+from pages.shared.units import megabytes, number, times
+
+HEIGHT = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One format of one model."""
+
+    format: str
+    n_bytes: int
+    bits_per_weight: float  # of all weights, those that stay in F32 included
+    divergence: float  # mean KL divergence, nats a token
+    says: str = ""  # a further line of the tooltip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Original:
+    """The model as it was trained: its divergence is zero, which a log axis cannot show."""
+
+    stored_as: str
+    n_bytes: int
+    bits_per_weight: float
+
+
+def size_against_divergence(
+    points: Sequence[Point],
+    original: Original,
+    look: Look,
+    *,
+    chosen: Sequence[str] = (),
+    floor: tuple[float, str] | None = None,
+    published: Mapping | None = None,
+    narrow: bool = False,
+) -> go.Figure:
+    """Bits a weight to the right, divergence upwards, both on log scales; one mark a format.
+
+    Parameters
+    ----------
+    points
+        Those with a divergence above zero are drawn.
+    chosen
+        Formats to stress, the most important first.
+    floor
+        A divergence that no format can pass, and what it is.
+    published
+        Another model's published points, as in ``assets/published.json``.
+    narrow
+        Whether the window is that of a phone.
+    """
+    seen = [point for point in points if point.divergence > 0]
+    theirs = published["formats"] if published else []
+    low, high = _range([p.divergence for p in seen], [t["kl_nats"] for t in theirs], floor)
+    figure = blank(look, HEIGHT)
+    if floor and floor[0] > 0:
+        figure.add_hline(y=floor[0], line={"color": look.quiet, "width": 1, "dash": "dash"})
+        place = {"xref": "paper", "x": 0, "xanchor": "left", "yshift": -10}
+        words(figure, floor[1], look, y=np.log10(floor[0]), **place)
+    if published:
+        _published(figure, published, look)
+    left, right = _reach(seen, original)
+    size = (300.0 if narrow else 1000.0, HEIGHT - 70.0)
+    frame = _Frame(left, right, low, high, size)
+    avoid = [(frame.x(row["bits_per_weight"]), frame.y(row["kl_nats"])) for row in theirs]
+    _marks(figure, seen, chosen, look, frame, avoid)
+    _star(figure, original, low + 0.03 * (high - low), look)
+    figure.update_xaxes(type="log", range=[left, right], **_size_ticks(original, published, narrow))
+    figure.update_yaxes(
+        type="log",
+        title="divergence, nats a token"
+        if narrow
+        else "divergence from the original, nats a token",
+        range=[low, high],
+        **powers_of_ten(10**low, 10**high),
+    )
+    figure.update_layout(clickmode="event+select")
+    return figure
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Ends of both axes as powers of ten, and the plot's size in pixels."""
+
+    left: float
+    right: float
+    low: float
+    high: float
+    size: tuple[float, float]
+
+    def x(self, bits: float) -> float:
+        return (np.log10(bits) - self.left) / (self.right - self.left) * self.size[0]
+
+    def y(self, divergence: float) -> float:
+        return (np.log10(divergence) - self.low) / (self.high - self.low) * self.size[1]
+
+
+def _marks(figure, points, chosen, look, frame: _Frame, avoid) -> None:
+    rank = {name: i for i, name in enumerate(chosen)}
+    ordered = sorted(points, key=lambda p: (rank.get(p.format, 99), len(p.format)))
+    places = sides(
+        [frame.x(p.bits_per_weight) for p in ordered],
+        [frame.y(p.divergence) for p in ordered],
+        [p.format for p in ordered],
+        frame.size,
+        avoid,
+    )
+    # The stressed ones are drawn last, on top.
+    for point, side in reversed(list(zip(ordered, places, strict=True))):
+        strong = point.format in rank
+        name = point.format if side or strong else ""
+        figure.add_scatter(
+            x=[point.bits_per_weight],
+            y=[point.divergence],
+            mode="markers+text",
+            text=[f"<b>{name}</b>" if strong else name],
+            textposition=side or "top center",
+            textfont={"size": 13 if strong else 12, "color": look.ink if strong else look.quiet},
+            marker={
+                "color": colour(point.format, look),
+                "symbol": marker(point.format),
+                "size": 15 if strong else 11,
+                "line": {"color": look.ink if strong else look.page, "width": 2 if strong else 1.5},
+            },
+            selected={"marker": {"opacity": 1}},
+            unselected={"marker": {"opacity": 1}},
+            customdata=[point.format],
+            cliponaxis=False,
+            hovertemplate=f"{_tooltip(point)}<extra></extra>",
+        )
+
+
+def _tooltip(point: Point) -> str:
+    lines = [
+        f"<b>{point.format}</b>  {point.bits_per_weight:.2f} bits a weight",
+        megabytes(point.n_bytes),
+        f"divergence {number(point.divergence)} nats a token",
+    ]
+    return "<br>".join([*lines, point.says] if point.says else lines)
+
+
+def _star(figure, original: Original, low: float, look: Look) -> None:
+    figure.add_scatter(
+        x=[original.bits_per_weight],
+        y=[10**low],
+        mode="markers",
+        cliponaxis=False,
+        marker={"symbol": "star", "size": 15, "color": look.ink},
+        hovertemplate=f"<b>original, {original.stored_as}</b><br>{megabytes(original.n_bytes)}, "
+        "divergence zero<extra></extra>",
+    )
+    place = {"x": np.log10(original.bits_per_weight), "y": low, "xanchor": "right"}
+    text = f"original, {original.stored_as}: 0"
+    words(figure, text, look, strong=True, xshift=-12, yshift=9, **place)
+
+
+def _published(figure, published: Mapping, look: Look) -> None:
+    rows = sorted(published["formats"], key=lambda row: row["bits_per_weight"])
+    figure.add_scatter(
+        x=[row["bits_per_weight"] for row in rows if row["curve"]],
+        y=[row["kl_nats"] for row in rows if row["curve"]],
+        mode="lines",
+        line={"color": look.quiet, "width": 1.5, "dash": "dot"},
+        hoverinfo="skip",
+    )
+    figure.add_scatter(
+        x=[row["bits_per_weight"] for row in rows],
+        y=[row["kl_nats"] for row in rows],
+        mode="markers",
+        marker={
+            "symbol": [f"{row['marker']}-open" for row in rows],
+            "color": [bits_colour(row["bits"], look) for row in rows],
+            "size": 9,
+            "line": {"width": 1.5},
+        },
+        customdata=[[row["format"], f"{row['size_gib']:.2f} GiB"] for row in rows],
+        hovertemplate=f"<b>{published['model']}, %{{customdata[0]}}</b><br>%{{customdata[1]}}"
+        "<br>divergence %{y:.4f} nats a token<extra></extra>",
+    )
+    top = max(rows, key=lambda row: row["kl_nats"])
+    place = {"x": np.log10(top["bits_per_weight"]), "y": np.log10(top["kl_nats"])}
+    words(figure, f"{published['model']}, published", look, xanchor="left", xshift=12, **place)
+
+
+def _range(ours: list[float], theirs: list[float], floor) -> tuple[float, float]:
+    every = [*ours, *theirs, *([floor[0]] if floor and floor[0] > 0 else [])] or [1e-3, 1.0]
+    return np.floor(np.log10(min(every)) - 0.3), np.log10(max(every)) + 0.35
+
+
+def _reach(points: Sequence[Point], original: Original) -> tuple[float, float]:
+    bits = [point.bits_per_weight for point in points] or [2.0]
+    return np.log10(0.86 * min(bits)), np.log10(1.14 * max(*bits, original.bits_per_weight))
+
+
+def _size_ticks(original: Original, published: Mapping | None, narrow: bool) -> dict:
+    """Name the bits and, below them, the size of the file: size is proportional to bits."""
+    bits = [2, 3, 4, 5, 6, 8, 16]
+    per_bit = original.n_bytes / original.bits_per_weight
+    text = [f"{b}<br>{b * per_bit / 1e6:.1f}" + ("" if narrow else " MB") for b in bits]
+    title = "bits a weight; file, MB" if narrow else "bits a weight, and size of the file"
+    if published:
+        theirs = published["n_weights"] / 8e9
+        text = [
+            f"{t}<br>{b * theirs:.1f}" + ("" if narrow else " GB")
+            for t, b in zip(text, bits, strict=True)
+        ]
+        title += f"; {published['model']}, GB" if narrow else f" (below: {published['model']})"
+    return {"tickvals": bits, "ticktext": text, "title": title}
+
+
+def times_smaller(original: Original, point: Point) -> str:
+    """How many times smaller than the original file.
+
+    >>> times_smaller(
+    ...     Original(stored_as="BF16", n_bytes=16, bits_per_weight=16),
+    ...     Point(format="Q4_K", n_bytes=5, bits_per_weight=4.5, divergence=0.1),
+    ... )
+    '3.2'
+    """
+    return times(original.n_bytes / point.n_bytes)
