@@ -1,4 +1,4 @@
-"""The one decorator for compiled loops, so their flags are decided in one place."""
+"""The two decorators for compiled loops, so their flags are decided in one place."""
 
 import hashlib
 import os
@@ -10,7 +10,9 @@ from numba.core.compiler import Compiler
 # Numba's disk cache does not notice an edit to a callee in another file, so the cache folder is
 # named after the text of every file that holds kernels.
 _HERE = Path(__file__).parent
-_KERNEL_FILES = sorted(p for p in _HERE.rglob("*.py") if "@kernel" in p.read_text(encoding="utf-8"))
+_KERNEL_FILES = sorted(
+    path for path in _HERE.rglob("*.py") if "from quantcore._jit" in path.read_text(encoding="utf-8")
+)
 _DIGEST = hashlib.sha256(b"".join(p.read_bytes() for p in _KERNEL_FILES)).hexdigest()[:12]
 
 if "NUMBA_CACHE_DIR" not in os.environ:
@@ -36,6 +38,16 @@ class _DistinctArguments(Compiler):
 # No parallel: Streamlit runs each session in its own thread, and Numba's workqueue layer aborts the
 # process when two threads enter it. Rows are shared out by `quantcore.pool` instead.
 kernel = numba.njit(cache=True, nogil=True, error_model="numpy", pipeline_class=_DistinctArguments)
+
+# A piece of a kernel, to be called from kernels only. It is compiled as if written out where it is
+# called, so that LLVM knows the constants it is given and the sizes of the arrays behind its views.
+inlined = numba.njit(
+    nogil=True,
+    error_model="numpy",
+    forceinline=True,
+    no_cpython_wrapper=True,  # without the two wrappers it compiles sooner
+    no_cfunc_wrapper=True,
+)
 
 
 def cache_folder() -> Path:
