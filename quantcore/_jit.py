@@ -10,16 +10,15 @@ from numba.core.compiler import Compiler
 # Numba's disk cache does not notice an edit to a callee in another file, so the cache folder is
 # named after the text of every file that holds kernels.
 _HERE = Path(__file__).parent
-_KERNEL_FILES = sorted(
-    path for path in _HERE.rglob("*.py") if "from quantcore._jit" in path.read_text(encoding="utf-8")
-)
+_IMPORT = "from quantcore._jit"
+_KERNEL_FILES = sorted(p for p in _HERE.rglob("*.py") if _IMPORT in p.read_text(encoding="utf-8"))
 _DIGEST = hashlib.sha256(b"".join(p.read_bytes() for p in _KERNEL_FILES)).hexdigest()[:12]
 
 if "NUMBA_CACHE_DIR" not in os.environ:
     numba.config.CACHE_DIR = str(Path.home() / ".cache" / "quantcore" / _DIGEST)
 
-# Short loops over one block are unrolled before LLVM's loop vectorizer sees them; its vectorizer for
-# straight-line code (SLP), which numba leaves off, then does the work.
+# Short loops over one block are unrolled before LLVM's loop vectorizer sees them; its vectorizer
+# for straight-line code (SLP), which numba leaves off, then does the work.
 numba.config.SLP_VECTORIZE = 1
 
 
