@@ -1,0 +1,126 @@
+"""The Llama network in torch, as small as training needs it. Parameter names are Hugging Face's."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "vocab_size": 2048,
+    "hidden_size": 256,
+    "intermediate_size": 768,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 64,
+    "max_position_embeddings": 512,
+    "rope_theta": 10000.0,
+    "rms_norm_eps": 1e-5,
+    "tie_word_embeddings": True,
+    "attention_bias": False,
+    "mlp_bias": False,
+    "hidden_act": "silu",
+    "initializer_range": 0.02,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+    "torch_dtype": "bfloat16",
+    "use_cache": True,
+}
+
+
+class RMSNorm(nn.Module):
+    def __init__(self, size: int, epsilon: float):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.epsilon = epsilon
+
+    def forward(self, x):
+        x = x.float()
+        return self.weight * (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.epsilon))
+
+
+def rotate(x, cos, sin):
+    """Rotary embedding, Hugging Face's halves. x: (batch, heads, positions, head_dim)."""
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+
+
+class Attention(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        size, self.head_dim = config["hidden_size"], config["head_dim"]
+        self.heads, self.kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
+        self.q_proj = nn.Linear(size, self.heads * self.head_dim, bias=False)
+        self.k_proj = nn.Linear(size, self.kv_heads * self.head_dim, bias=False)
+        self.v_proj = nn.Linear(size, self.kv_heads * self.head_dim, bias=False)
+        self.o_proj = nn.Linear(self.heads * self.head_dim, size, bias=False)
+
+    def forward(self, x, cos, sin):
+        def split(y, heads):
+            return y.view(*x.shape[:2], heads, self.head_dim).transpose(1, 2)
+
+        q = rotate(split(self.q_proj(x), self.heads), cos, sin)
+        k = rotate(split(self.k_proj(x), self.kv_heads), cos, sin)
+        v = split(self.v_proj(x), self.kv_heads)
+        share = self.heads // self.kv_heads
+        k, v = k.repeat_interleave(share, 1), v.repeat_interleave(share, 1)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.o_proj(y.transpose(1, 2).reshape(*x.shape[:2], -1))
+
+
+class FeedForward(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        size, inner = config["hidden_size"], config["intermediate_size"]
+        self.gate_proj = nn.Linear(size, inner, bias=False)
+        self.up_proj = nn.Linear(size, inner, bias=False)
+        self.down_proj = nn.Linear(inner, size, bias=False)
+
+    def forward(self, x):
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Layer(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        size, epsilon = config["hidden_size"], config["rms_norm_eps"]
+        self.input_layernorm = RMSNorm(size, epsilon)
+        self.self_attn = Attention(config)
+        self.post_attention_layernorm = RMSNorm(size, epsilon)
+        self.mlp = FeedForward(config)
+
+    def forward(self, x, cos, sin):
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class Network(nn.Module):
+    """tokens (batch, positions) -> logits (batch, positions, vocabulary)."""
+
+    def __init__(self, config=CONFIG):
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config["vocab_size"], config["hidden_size"])
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config["num_hidden_layers"]))
+        self.norm = RMSNorm(config["hidden_size"], config["rms_norm_eps"])
+        half = config["head_dim"] // 2
+        inverse = config["rope_theta"] ** (-torch.arange(half).float() / half)
+        angles = torch.outer(torch.arange(config["max_position_embeddings"]).float(), inverse)
+        self.register_buffer("cos", angles.cos(), persistent=False)
+        self.register_buffer("sin", angles.sin(), persistent=False)
+        for name, weight in self.named_parameters():
+            if weight.dim() == 2:
+                nn.init.normal_(weight, std=0.02 if "embed" in name else weight.shape[1] ** -0.5)
+            if name.endswith(("o_proj.weight", "down_proj.weight")):
+                nn.init.zeros_(weight)
+
+    def forward(self, tokens):
+        cos, sin = self.cos[: tokens.shape[1]], self.sin[: tokens.shape[1]]
+        x = self.embed_tokens(tokens)
+        for layer in self.layers:
+            x = layer(x, cos, sin)
+        return F.linear(self.norm(x), self.embed_tokens.weight)
+
+    def loss(self, tokens, targets):
+        """Mean cross-entropy in nats."""
+        return F.cross_entropy(self(tokens).float().flatten(0, 1), targets.flatten())
