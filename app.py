@@ -27,6 +27,7 @@ page = st.navigation(
     position="top",
 )
 frame.go_on()
+controls.carry_over()
 controls.choose_model()
 frame.run(page)
 look.watch_browser()

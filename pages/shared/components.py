@@ -25,6 +25,7 @@ _browser_watch = st.components.v2.component(
 # format was set; the picture is made in the browser and never leaves it.
 _chart_saver = st.components.v2.component(
     "chart_saver",
+    isolate_styles=False,  # the camera button lies outside of this component
     html="""<div class="lab-save"><span>Save</span>
         <button type="button" data-format="svg">SVG</button>
         <button type="button" data-format="png">PNG</button></div>""",
@@ -77,4 +78,4 @@ def watch_browser(page_colour: str) -> None:
 
 def chart_saver(frame: str, name: str) -> None:
     """Draw two small buttons that save the chart in the container with the key `frame`."""
-    _chart_saver(key=f"{frame}_save", data={"frame": frame, "name": name}, isolate_styles=False)
+    _chart_saver(key=f"{frame}_save", data={"frame": frame, "name": name})

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import quantcore
 
 BOUND = {"bind": "query-params"}
+SHARED = ("tensor", "row", "block", "type", "types")
+_CHOICE = "_choice"  # what a click asked for, until the next run
 INTEGERS = (
     "INT8_TENSOR",
     "INT8_ROW",
@@ -32,6 +34,29 @@ _ANY_INTEGER = (
     "`INT4_ROW` or `INT4_G64` says which weights share a scale (the tensor, each row, each 64 "
     "weights of a row); `_ASYM` behind it adds a zero point."
 )
+
+
+def carry_over() -> None:
+    """Keep what the last page chose. Called once, in ``app.py``, before the page runs.
+
+    Streamlit forgets a widget's value when another page draws a widget with the same key; a value
+    that the script has set is kept. What the address says wins.
+    """
+    for key in SHARED:
+        if key in st.session_state and key not in st.query_params:
+            st.session_state[key] = st.session_state[key]
+    st.session_state.update(st.session_state.pop(_CHOICE, {}))
+
+
+def go(page: str | None = None, **choice) -> None:
+    """Go to a page (``"weights"``), or draw this one again, with other values in shared controls.
+
+    For clicks: a link's parameters would be lost where this page has a control of the same name.
+    """
+    st.session_state[_CHOICE] = choice
+    if page is None:
+        st.rerun()
+    st.switch_page(f"pages/{page}.py", query_params={})  # the controls write theirs again
 
 
 def choose_model() -> None:
