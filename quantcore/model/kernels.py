@@ -81,12 +81,12 @@ def divide_by_sums(mixed, powers):
 
 
 @kernel
-def gate(powers, both, out):
-    """SwiGLU: ``out = g / (1 + exp(-g)) * up`` for `both` = gate and up side by side.
+def gate(powers, both):
+    """SwiGLU: ``g / (1 + exp(-g)) * up`` for `both` = g and up side by side, in place of `powers`.
 
     `powers` holds exp(-g) already: numpy's exp is vectorized, a loop's is not.
     """
-    n_cols = out.shape[1]
-    for r in range(out.shape[0]):
+    n_cols = powers.shape[1]
+    for r in range(powers.shape[0]):
         for i in range(n_cols):
-            out[r, i] = both[r, i] / (np.float32(1) + powers[r, i]) * both[r, n_cols + i]
+            powers[r, i] = both[r, i] / (np.float32(1) + powers[r, i]) * both[r, n_cols + i]

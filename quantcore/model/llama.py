@@ -172,9 +172,10 @@ class Llama:
     def _norm_heads(self, layer: _Layer, heads: Floats) -> None:
         n_heads, n_rotated = self.config.n_heads, self.config.n_heads + self.config.n_kv_heads
         for weight, mine in ((layer.q_norm, slice(n_heads)), (layer.k_norm, slice(n_heads, n_rotated))):
-            rows = heads[:, mine].reshape(-1, self.config.head_size)  # a copy
-            self._norm(rows, weight, rows)
-            heads[:, mine] = rows.reshape(heads[:, mine].shape)
+            rows = heads[:, mine].reshape(-1, self.config.head_size)
+            normed = np.empty_like(rows)
+            self._norm(rows, weight, normed)
+            heads[:, mine] = normed.reshape(heads[:, mine].shape)
 
     def _remember(self, cache: KeyValueCache | None, index: int, heads: Floats) -> Floats:
         """Keys and values that the new tokens can see, (n_sequences, n_keys, 2 n_kv, head_size)."""
@@ -232,7 +233,7 @@ class Llama:
         np.negative(both[:, : inner.shape[1]], out=inner)
         with np.errstate(over="ignore"):  # exp of a large number is inf, and the gate is shut
             np.exp(inner, out=inner)
-        kernels.gate(inner, both, inner)
+        kernels.gate(inner, both)
         states += inner @ layer.ffn_down.T
         if layer.ffn_down_bias is not None:
             states += layer.ffn_down_bias

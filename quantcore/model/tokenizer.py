@@ -30,6 +30,8 @@ class Tokenizer:
         self._tokenizer = _load(folder / "tokenizer.json")
         settings = _settings(folder)
         self.vocabulary_size = 1 + max(self._tokenizer.get_vocab().values(), default=-1)
+        if not self.vocabulary_size:
+            raise ModelError("tokenizer.json has no tokens.")
         self.bos_id = self._special(settings.get("bos_token"))
         self.eos_id = self._special(settings.get("eos_token"))
         self.adds_bos = self._opens_with_bos(settings)

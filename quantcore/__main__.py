@@ -1,0 +1,5 @@
+"""``python -m quantcore``: see `quantcore.cli`."""
+
+from quantcore.cli import main
+
+raise SystemExit(main())

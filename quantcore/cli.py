@@ -1,0 +1,223 @@
+"""The command line: `python -m quantcore {perplexity,error,skills,measure,compile,doctor}`.
+
+With --json, one object on standard output and nothing else there; progress goes to standard error.
+A mistake of the user gives one sentence there and exit status 2.
+"""
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import NoReturn
+
+PERPLEXITY_KEYS = (
+    "model type context tokens_scored perplexity perplexity_error base_perplexity floor_perplexity "
+    "mean_kl_divergence same_top_token bits_per_weight weights_bytes"
+).split()
+ERROR_KEYS = "name shape format relative_rmse sqnr_db max_abs_error bits_per_weight".split()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 1 not healthy, 2 a mistake, 130 stopped."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except BrokenPipeError:  # the reader of our output left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return _complain("Stopped.", 130)
+    except MemoryError:
+        return _complain("There is not enough memory for that.", 2)
+    except (ValueError, OSError) as problem:
+        return _complain(_sentence(problem), 2)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(_complain(message[:1].upper() + message[1:] + ".", 2))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m quantcore", description="Measure what quantization does.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    def command(name: str, run: Callable, says: str) -> argparse.ArgumentParser:
+        found = commands.add_parser(name, help=says, description=says)
+        found.set_defaults(run=run)
+        return found
+
+    def on_model(name: str, run: Callable, says: str, type_required: bool) -> argparse.ArgumentParser:
+        found = command(name, run, says)
+        found.add_argument("model", nargs="?", metavar="MODEL", help="a folder (default: shipped)")
+        what = "Q4_K, INT4_G128, ..." + ("" if type_required else " (default: F32, the original)")
+        default = None if type_required else "F32"
+        found.add_argument("--type", required=type_required, default=default, help=what)
+        found.add_argument("--json", action="store_true", help="print one JSON object")
+        return found
+
+    run = on_model("perplexity", _perplexity, "Perplexity and divergence from the original.", False)
+    run.add_argument("--text", type=Path, metavar="FILE", help="UTF-8 text (default: shipped)")
+    run.add_argument("--context", type=int, default=512, metavar="N", help="tokens a chunk (512)")
+    on_model("error", _error, "Error of each tensor in a format.", True)
+    on_model("skills", _skills, "Right answers by skill, of the shipped model.", False)
+    command("measure", _measure, "Measure again what the pages show of the shipped model.")
+    command("compile", _compile, "Compile the kernels ahead.")
+    doctor = command("doctor", _doctor, "What this machine has and lacks for the lab.")
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _perplexity(options: argparse.Namespace) -> None:
+    from quantcore.evaluate.drift import drift_chunks, summary_of
+    from quantcore.model.source import open_model
+
+    text = None if options.text is None else _read_text(options.text)
+    steps = drift_chunks(open_model(options.model), options.type, text, options.context)
+    (drift,) = _followed(steps).drifts.values()
+    if options.json:
+        found = summary_of(drift)
+        _print_json({key: found[key] for key in PERPLEXITY_KEYS})
+        return
+    floor = "unknown for this text" if drift.floor_perplexity is None else f"{drift.floor_perplexity:.4f}"
+    scored = f"{drift.perplexity:.4f} ± {drift.perplexity_error:.4f}"
+    divergence = f"{drift.mean_kl_divergence:.6f} ± {drift.mean_kl_divergence_error:.6f} nats a token"
+    _print_pairs(
+        ("model", drift.model),
+        ("type", f"{drift.type}, {drift.bits_per_weight:.3f} bits per weight"),
+        ("weights", f"{drift.weights_bytes:,} bytes"),
+        ("tokens scored", f"{drift.tokens_scored:,} at context {drift.context}"),
+        ("perplexity", f"{scored} (second half of each chunk, as llama-perplexity)"),
+        ("  all targets", f"{drift.perplexity_all_targets:.4f}"),
+        ("  original", f"{drift.base_perplexity:.4f} ± {drift.base_perplexity_error:.4f}"),
+        ("  floor", floor),
+        ("  ratio", f"{drift.perplexity_ratio:.5f} ± {drift.perplexity_ratio_error:.5f}"),
+        ("KL divergence", divergence),
+        ("  median, 99 %", f"{drift.median_kl_divergence:.6f}, {drift.kl_percentiles[99]:.6f}"),
+        ("  maximum", f"{drift.max_kl_divergence:.6f}"),
+        ("Δ probability", f"{drift.probability_change.rms:.3%} root mean square"),
+        ("same top token", f"{drift.same_top_token:.3%} ± {drift.same_top_token_error:.3%}"),
+    )
+
+
+def _error(options: argparse.Namespace) -> None:
+    from quantcore.evaluate.quantized import formats_by_tensor, type_name
+    from quantcore.evaluate.weight_error import model_errors
+    from quantcore.model.source import open_model
+
+    model = open_model(options.model)
+    formats = formats_by_tensor(model, options.type)
+    rows = []
+    for row in model_errors(model, formats):
+        _show(len(rows) / len(formats), row.name)
+        rows.append({key: getattr(row, key) for key in ERROR_KEYS})
+    _show(1.0, "done")
+    if options.json:
+        _print_json({"model": model.name, "type": type_name(options.type), "tensors": rows})
+        return
+    print(f"{'tensor':<28}{'shape':>14}  {'format':<12}{'rel. RMSE':>10}{'SQNR':>10}{'max':>11}{'bits':>8}")
+    for row in rows:
+        shape = " x ".join(str(n) for n in row["shape"])
+        print(
+            f"{row['name']:<28}{shape:>14}  {row['format']:<12}{row['relative_rmse']:>10.5f}"
+            f"{row['sqnr_db']:>7.2f} dB{row['max_abs_error']:>11.3g}{row['bits_per_weight']:>8.4g}"
+        )
+
+
+def _skills(options: argparse.Namespace) -> None:
+    from quantcore.evaluate.quantized import llama_of, type_name
+    from quantcore.evaluate.skills import skill_steps
+    from quantcore.model.source import open_model
+
+    model = open_model(options.model)
+    scores = _followed(skill_steps(model, llama_of(model, options.type))).scores
+    if options.json:
+        rows = [asdict(score) for score in scores]
+        _print_json({"model": model.name, "type": type_name(options.type), "skills": rows})
+        return
+    print(f"{'skill':<14}{'level':<8}{'right':>6}{'of':>6}")
+    for score in scores:
+        share = f"{score.correct / score.total:.0%}"
+        print(f"{score.skill:<14}{score.level:<8}{score.correct:>6}{score.total:>6}{share:>7}")
+
+
+def _measure(options: argparse.Namespace) -> None:
+    from quantcore.evaluate.measured import measure
+
+    folder = _followed(measure()).folder
+    print(f"Written to {folder}.")
+
+
+def _compile(options: argparse.Namespace) -> None:
+    from quantcore.warm import compile_all
+
+    for what, seconds in compile_all():
+        print(f"{what:<16}{seconds:6.1f} s", flush=True)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from quantcore import doctor
+
+    return doctor.main(as_json=options.json)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as problem:
+        raise ValueError(f"{path} is not UTF-8 text.") from problem
+
+
+def _followed(steps: Iterable) -> object:
+    """Run through an iterator of progress, showing it, and return its last step."""
+    last = None
+    for last in steps:
+        _show(last.share, getattr(last, "stage", ""))
+    return last
+
+
+_shown = -1
+
+
+def _show(share: float, stage: str) -> None:
+    """Progress on standard error: a line that rewrites itself, or every tenth in a file."""
+    global _shown
+    if sys.stderr.isatty():
+        print(f"\r{share:4.0%}  {stage:<50.50}", end="\n" if share >= 1 else "", file=sys.stderr)
+    elif (tenth := int(share * 10)) != _shown:
+        _shown = tenth
+        print(f"{share:4.0%}  {stage}", file=sys.stderr)
+
+
+def _complain(sentence: str, status: int) -> int:
+    print(sentence, file=sys.stderr)
+    return status
+
+
+def _sentence(problem: Exception) -> str:
+    if isinstance(problem, OSError) and problem.strerror:
+        return f"{problem.filename}: {problem.strerror}." if problem.filename else problem.strerror
+    text = " ".join(str(problem).split()) or type(problem).__name__
+    return text + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def _print_json(found: object) -> None:
+    print(json.dumps(_finite(found), allow_nan=False))
+
+
+def _finite(found: object) -> object:
+    """JSON knows no infinity: the SQNR of a lossless format becomes null."""
+    if isinstance(found, dict):
+        return {key: _finite(value) for key, value in found.items()}
+    if isinstance(found, list | tuple):
+        return [_finite(value) for value in found]
+    return None if isinstance(found, float) and not math.isfinite(found) else found
+
+
+def _print_pairs(*pairs: tuple[str, str]) -> None:
+    for name, value in pairs:
+        print(f"{name:<16} {value}")

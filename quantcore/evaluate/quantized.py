@@ -1,0 +1,54 @@
+"""A model with its matrices put through a format: what runs is what a file of that type would give."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantcore.formats import get_format
+from quantcore.model.llama import Llama
+from quantcore.model.source import Model
+
+Type = str | Mapping[str, str]  # one format for all matrices, or the format of each by name
+
+
+def formats_by_tensor(model: Model, type: Type) -> dict[str, str]:
+    """The format of each quantizable tensor, spelled as the lab spells it.
+
+    Raises
+    ------
+    ValueError
+        If a format is unknown or cannot store a tensor of that shape, before any work is done.
+    """
+    chosen = {}
+    for name in model.quantizable:
+        fmt = get_format(type if isinstance(type, str) else type[name])
+        try:
+            fmt.check(model.tensors[name].shape)
+        except ValueError as problem:
+            raise ValueError(f"{name}: {problem}.") from problem
+        chosen[name] = fmt.name
+    return chosen
+
+
+def restored_tensors(
+    model: Model, type: Type | None = None
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Every tensor by name; matrices quantized and restored, unless `type` is None."""
+    formats = {} if type is None else formats_by_tensor(model, type)
+    for name in model.tensors:
+        weights = model.weights(name)
+        yield name, get_format(formats[name]).round_trip(weights) if name in formats else weights
+
+
+def llama_of(model: Model, type: Type | None = None) -> Llama:
+    """The model ready to run, quantized unless `type` is None. All weights are in memory then."""
+    return Llama(model.config, dict(restored_tensors(model, type)))
+
+
+def type_name(type: Type | None) -> str:
+    """What to call it: the format, or "mix" where tensors differ; the original counts as F32."""
+    if type is None:
+        return "F32"
+    names = {type} if isinstance(type, str) else set(type.values())
+    return get_format(names.pop()).name if len(names) == 1 else "mix"

@@ -1,0 +1,125 @@
+"""What the shipped model can do, scored exactly: each prompt has one right continuation."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantcore.evaluate.quantized import Type, llama_of
+from quantcore.io import ModelError
+from quantcore.model.llama import Llama
+from quantcore.model.sampling import continue_all
+from quantcore.model.source import Model, shipped_folder
+from quantcore.model.tokenizer import Tokenizer
+
+PROMPTS_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A prompt and the text that a right continuation begins with."""
+
+    skill: str  # "recall", "arithmetic", "facts", "agreement", "chain"
+    level: str  # "easy" or "hard"
+    prompt: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class SkillScore:
+    """Right answers of one skill at one level."""
+
+    skill: str
+    level: str
+    correct: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class SkillProgress:
+    """One step of the work; the scores come with the last one."""
+
+    share: float
+    scores: list[SkillScore] | None = None
+
+
+def shipped_questions() -> list[Question]:
+    """The questions that ship with the lab, in the order of the file."""
+    path = shipped_folder() / "skills.json"
+    if not path.exists():
+        raise ModelError(f"skills.json is missing in {path.parent}.")
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    return [Question(row["skill"], row["level"], row["prompt"], row["answer"]) for row in rows]
+
+
+def skills_of(model: Model, type: Type | None = None) -> list[SkillScore]:
+    """Scores by skill and level, quantized unless `type` is None.
+
+    An answer is right when the most probable continuation begins with it and the word ends there.
+    """
+    *_, last = skill_steps(model, llama_of(model, type))
+    return last.scores
+
+
+def skill_steps(
+    model: Model, llama: Llama, questions: list[Question] | None = None
+) -> Iterator[SkillProgress]:
+    """`skills_of` for a model ready to run, in steps of `PROMPTS_AT_ONCE` prompts."""
+    questions = shipped_questions() if questions is None else questions
+    prompts = [_opened(model.tokenizer, question.prompt) for question in questions]
+    order = np.argsort([len(prompt) for prompt in prompts], kind="stable")  # little padding
+    right = np.zeros(len(questions), bool)
+    for start in range(0, len(order), PROMPTS_AT_ONCE):
+        batch = order[start : start + PROMPTS_AT_ONCE]
+        right[batch] = _answers(
+            model.tokenizer, llama, [questions[i] for i in batch], [prompts[i] for i in batch]
+        )
+        yield SkillProgress((start + len(batch)) / len(order))
+    yield SkillProgress(1.0, _scores(questions, right))
+
+
+def _answers(
+    tokenizer: Tokenizer,
+    llama: Llama,
+    questions: list[Question],
+    prompts: list[NDArray[np.int32]],
+) -> list[bool]:
+    """Whether each question was answered rightly."""
+
+    def decided(i: int, continuation: list[int]) -> bool:
+        return judge(tokenizer.decode(continuation), questions[i].answer) is not None
+
+    longest = max(len(tokenizer.encode(question.answer)) for question in questions)
+    found = continue_all(llama, prompts, longest + 2, decided)
+    # Whatever the text ends with, a word ends there too.
+    texts = [tokenizer.decode(continuation) + " " for continuation in found]
+    return [judge(t, q.answer) is True for t, q in zip(texts, questions, strict=True)]
+
+
+def judge(text: str, answer: str) -> bool | None:
+    """Whether a continuation is right; None while it is too short to tell.
+
+    >>> judge(" the barn.", " the barn"), judge(" the barns", " the barn"), judge(" the", " the barn")
+    (True, False, None)
+    """
+    if not text.startswith(answer):
+        return None if answer.startswith(text) else False
+    if answer[-1].isalnum():
+        return None if text == answer else not text[len(answer)].isalnum()
+    return True
+
+
+def _opened(tokenizer: Tokenizer, prompt: str) -> NDArray[np.int32]:
+    tokens = tokenizer.encode(prompt)
+    return np.concatenate([np.int32([tokenizer.bos_id]), tokens]) if tokenizer.adds_bos else tokens
+
+
+def _scores(questions: list[Question], right: NDArray[np.bool_]) -> list[SkillScore]:
+    rows = dict.fromkeys((question.skill, question.level) for question in questions)
+    scores = []
+    for row in rows:
+        mine = [r for r, q in zip(right, questions, strict=True) if (q.skill, q.level) == row]
+        scores.append(SkillScore(*row, int(sum(mine)), len(mine)))
+    return scores

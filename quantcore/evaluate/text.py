@@ -1,0 +1,77 @@
+"""The text that a model is measured on, cut into chunks as llama-perplexity cuts it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantcore.corpus.floor import token_floor
+from quantcore.model.source import Model, shipped_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """Tokens of a text in chunks of `context`; what does not fill a chunk is dropped.
+
+    The first token of a chunk is no target: nothing stands before it. Of the others, llama-perplexity
+    scores those of the second half, from place ``context // 2 + 1`` on.
+    """
+
+    tokens: NDArray[np.int32]  # (n_chunks, context) as in the text
+    inputs: NDArray[np.int32]  # the same with the first of each chunk replaced by BOS where used
+    starts: NDArray[np.int64]  # (n_chunks, context), the character at which each token starts
+
+    @property
+    def scored(self) -> NDArray[np.bool_]:
+        """Which targets count, (n_chunks, context - 1); target i is the token at place i + 1."""
+        context = self.tokens.shape[1]
+        row = np.arange(1, context) > context // 2
+        return np.broadcast_to(row, (len(self.tokens), context - 1))
+
+
+def cut(model: Model, text: str, context: int) -> Chunks:
+    """Tokenize a text as a whole, with BOS before it where the tokenizer adds one, and cut it.
+
+    Raises
+    ------
+    ValueError
+        If the context is too small or too large for the model, or the text is shorter than two
+        chunks (llama-perplexity asks for as much).
+
+    Notes
+    -----
+    Source: llama.cpp, tools/perplexity/perplexity.cpp.
+    """
+    if not 4 <= context <= model.config.context_length:
+        raise ValueError(f"the context must be 4 to {model.config.context_length:,}, not {context:,}.")
+    tokenizer = model.tokenizer
+    tokens, starts = tokenizer.encode_with_starts(text)
+    if tokenizer.adds_bos:
+        tokens = np.concatenate([np.int32([tokenizer.bos_id]), tokens])
+        starts = np.concatenate([[0], starts])
+    n_chunks = len(tokens) // context
+    if n_chunks < 2:
+        raise ValueError(
+            f"the text has {len(tokens):,} tokens; at context {context} it takes {2 * context:,}."
+        )
+    tokens = tokens[: n_chunks * context].reshape(n_chunks, context)
+    inputs = tokens.copy()
+    if tokenizer.adds_bos:
+        inputs[:, 0] = tokenizer.bos_id
+    return Chunks(tokens, inputs, starts[: n_chunks * context].reshape(n_chunks, context))
+
+
+def evaluation_text() -> str:
+    """The text that ships with the lab: stories whose own probabilities are known."""
+    return (shipped_folder() / "evaluation.txt").read_text(encoding="utf-8")
+
+
+def floor_by_target(text: str, chunks: Chunks) -> NDArray[np.float64] | None:
+    """What the generator of a text itself loses on each target, in nats, (n_targets,).
+
+    None for any text but the shipped one: only its probabilities are known.
+    """
+    if text != evaluation_text():
+        return None
+    floor = token_floor(shipped_folder(), chunks.starts)
+    return None if floor is None else floor[:, 1:].ravel()

@@ -1,0 +1,193 @@
+"""How far restored weights are from the originals: by tensor, by row, by block, in one pass.
+
+Seven sums a block say everything; rows and tensors add up the sums of their blocks.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantcore._jit import kernel
+from quantcore.format import BlockFormat, Weights
+from quantcore.formats import get_format
+from quantcore.formats.integer import IntegerFormat
+from quantcore.model.source import Model
+from quantcore.pool import over_rows
+
+CHUNK_WEIGHTS = 1 << 21  # quantized at a time, so that memory stays flat for any tensor
+SIGNAL, NOISE, RESTORED, PRODUCT, LARGEST, CLIPPED, ZEROED, N_SUMS = range(8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightError:
+    """Error of restored weights; each field a float, or an array where there are several parts."""
+
+    relative_rmse: float | NDArray[np.float64]
+    """Root of the squared errors' sum over the squared weights' sum: 0 is lossless."""
+    sqnr_db: float | NDArray[np.float64]
+    """The same in decibels, ``-20 log10(relative_rmse)``; infinite where nothing was lost."""
+    max_abs_error: float | NDArray[np.float64]
+    cosine: float | NDArray[np.float64]
+    """Of the angle between weights and restored weights."""
+    clipped_share: float | NDArray[np.float64]
+    """Weights beyond the ends of what their block can hold: off by more than half a step."""
+    zeroed_share: float | NDArray[np.float64]
+    """Weights other than 0 that came back as 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorError(WeightError):
+    """Error of one tensor of a model."""
+
+    name: str
+    shape: tuple[int, ...]
+    layer: int | None
+    role: str
+    format: str
+    bits_per_weight: float
+
+
+def tensor_error(weights: Weights, type: str | BlockFormat | IntegerFormat) -> WeightError:
+    """Error that a format makes in one tensor (n_rows, n_cols).
+
+    Raises
+    ------
+    ValueError
+        If the format cannot store such a tensor.
+
+    Examples
+    --------
+    INT2_TENSOR knows -scale, 0 and +scale, here -1, 0, 1:
+
+    >>> tensor_error(np.float32([[1, 0.75, -1, 0.25]]), "INT2_TENSOR").max_abs_error
+    0.25
+    """
+    fmt = get_format(type) if isinstance(type, str) else type
+    totals = np.zeros((1, N_SUMS))
+    for sums in _sums_by_chunk(weights, fmt, weights.shape[1]):
+        totals = _added(np.concatenate([totals, sums.reshape(-1, N_SUMS)]), axis=0)[None]
+    return _as_error(totals[0], weights.size)
+
+
+def row_errors(weights: Weights, type: str | BlockFormat | IntegerFormat) -> WeightError:
+    """Error of each row: fields are arrays (n_rows,)."""
+    fmt = get_format(type) if isinstance(type, str) else type
+    sums = np.concatenate(list(_sums_by_chunk(weights, fmt, weights.shape[1])))
+    return _as_error(sums[:, 0], weights.shape[1])
+
+
+def block_errors(weights: Weights, type: str | BlockFormat | IntegerFormat) -> WeightError:
+    """Error of each block: fields are arrays (n_rows, n_blocks).
+
+    A block is what the format says, a group of an INT format, the row where one scale covers it;
+    for formats without scales, 32 weights.
+    """
+    fmt = get_format(type) if isinstance(type, str) else type
+    size = _block_size(fmt, weights.shape[1])
+    return _as_error(np.concatenate(list(_sums_by_chunk(weights, fmt, size))), size)
+
+
+def model_errors(model: Model, type: str | Mapping[str, str]) -> Iterator[TensorError]:
+    """Error of every quantizable tensor, in the model's order; one tensor in memory at a time.
+
+    `type` is one format for all, or the format of each tensor by name.
+    """
+    for name in model.quantizable:
+        tensor = model.tensors[name]
+        fmt = get_format(type if isinstance(type, str) else type[name])
+        error = tensor_error(model.weights(name), fmt)
+        yield TensorError(
+            name=name,
+            shape=tensor.shape,
+            layer=tensor.layer,
+            role=tensor.role,
+            format=fmt.name,
+            bits_per_weight=8 * fmt.stored_bytes(tensor.shape) / tensor.n_weights,
+            **{field: getattr(error, field) for field in WeightError.__slots__},
+        )
+
+
+def _block_size(fmt: BlockFormat | IntegerFormat, n_cols: int) -> int:
+    if isinstance(fmt, IntegerFormat):
+        return fmt.group_size or n_cols
+    if fmt.block_size > 1:
+        return fmt.block_size
+    return 32 if n_cols % 32 == 0 else n_cols
+
+
+def _sums_by_chunk(
+    weights: Weights, fmt: BlockFormat | IntegerFormat, block_size: int
+) -> Iterator[NDArray[np.float64]]:
+    """Sums (n_rows, n_blocks, N_SUMS) of consecutive rows."""
+    whole = isinstance(fmt, IntegerFormat) and fmt.span == "tensor"
+    step = len(weights) if whole else max(1, CHUNK_WEIGHTS // weights.shape[1])
+    for start in range(0, len(weights), step):
+        rows = weights[start : start + step]
+        packed = fmt.quantize(rows)
+        restored = fmt.dequantize(packed)
+        factors = fmt.scale_factors(packed)
+        sums = np.zeros((len(rows), weights.shape[1] // block_size, N_SUMS))
+        per_scale = factors.weights_per_scale
+        half_steps = np.abs(factors.scales) / 2 if per_scale else np.full((1, 1), np.inf)
+        half_steps = np.broadcast_to(half_steps, (len(rows), half_steps.shape[1]))
+        _add_up(rows, restored, half_steps.astype(np.float32), per_scale or weights.shape[1], sums)
+        yield sums
+
+
+def _add_up(rows, restored, half_steps, per_scale, sums) -> None:
+    def work(start: int, stop: int) -> None:
+        _fill_sums(
+            rows[start:stop], restored[start:stop], half_steps[start:stop], per_scale, sums[start:stop]
+        )
+
+    over_rows(work, len(rows), min_rows=max(1, (1 << 16) // rows.shape[1]))
+
+
+@kernel
+def _fill_sums(rows, restored, half_steps, per_scale, sums):
+    block_size = rows.shape[1] // sums.shape[1]
+    for r in range(rows.shape[0]):
+        for b in range(sums.shape[1]):
+            signal = noise = back = product = largest = 0.0
+            clipped = zeroed = 0
+            for i in range(b * block_size, (b + 1) * block_size):
+                weight, found = np.float64(rows[r, i]), np.float64(restored[r, i])
+                error = abs(found - weight)
+                signal += weight * weight
+                noise += error * error
+                back += found * found
+                product += weight * found
+                largest = max(largest, error)
+                # Within the grid no weight is off by more than half a step, but for rounding.
+                clipped += error > half_steps[r, i // per_scale] * 1.001
+                zeroed += (found == 0) & (weight != 0)
+            sums[r, b, 0], sums[r, b, 1], sums[r, b, 2], sums[r, b, 3] = signal, noise, back, product
+            sums[r, b, 4], sums[r, b, 5], sums[r, b, 6] = largest, clipped, zeroed
+
+
+def _added(sums: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    total = sums.sum(axis=axis)
+    total[..., LARGEST] = sums[..., LARGEST].max(axis=axis)
+    return total
+
+
+def _as_error(sums: NDArray[np.float64], n_weights: int) -> WeightError:
+    part = dict(zip(range(N_SUMS), np.moveaxis(sums, -1, 0), strict=False))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # All weights zero: nothing to lose where nothing was added.
+        relative = np.where(part[NOISE] == 0, 0.0, np.sqrt(part[NOISE] / part[SIGNAL]))
+        lengths = np.sqrt(part[SIGNAL] * part[RESTORED])
+        cosine = np.where(lengths > 0, part[PRODUCT] / lengths, part[SIGNAL] == part[RESTORED])
+        values = WeightError(
+            relative_rmse=relative,
+            sqnr_db=-20 * np.log10(relative),
+            max_abs_error=part[LARGEST],
+            cosine=np.minimum(cosine, 1.0),
+            clipped_share=part[CLIPPED] / n_weights,
+            zeroed_share=part[ZEROED] / n_weights,
+        )
+    if sums.ndim > 1:
+        return values
+    return WeightError(**{name: float(getattr(values, name)) for name in WeightError.__slots__})
