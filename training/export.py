@@ -22,7 +22,9 @@ def main() -> None:
     tensors = {
         f"model.{name}": weight.bfloat16().contiguous() for name, weight in saved["network"].items()
     }
-    save_file(tensors, arguments.folder / "model.safetensors", metadata={"format": "pt"})
+    weights = arguments.folder / "model.safetensors"
+    save_file(tensors, weights, metadata={"format": "pt"})
+    weights.chmod(0o644)
     (arguments.folder / "config.json").write_text(json.dumps(CONFIG, indent=2) + "\n")
     generation = {"bos_token_id": 0, "eos_token_id": 1, "do_sample": False}
     path = arguments.folder / "generation_config.json"
