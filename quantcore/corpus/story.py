@@ -28,7 +28,7 @@ SCENES = [
     (8, scenes_sums.many, [" There was a slate on the wall.", " The accounts had to be done."]),
     (11, scenes_facts.places, [
         " The teacher said that", " An old atlas lay open:", " Travellers say that",
-        " It is well known that", " In the almanac stood that"]),
+        " It is well known that", " The almanac says that"]),
     (11, scenes_facts.gossip, [
         " The neighbours said that", " At the well they said that", " Everyone knows that"]),
     (5, scenes_facts.journey, [" Soon", " A week later", " By boat"]),
