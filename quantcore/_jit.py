@@ -36,17 +36,16 @@ class _DistinctArguments(Compiler):
 # No fastmath: results must match ggml bit for bit.
 # No parallel: Streamlit runs each session in its own thread, and Numba's workqueue layer aborts the
 # process when two threads enter it. Rows are shared out by `quantcore.pool` instead.
-kernel = numba.njit(cache=True, nogil=True, error_model="numpy", pipeline_class=_DistinctArguments)
+_FLAGS = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "pipeline_class": _DistinctArguments,
+}
+kernel = numba.njit(**_FLAGS)
 
-# A piece of a kernel, to be called from kernels only. It is compiled as if written out where it is
-# called, so that LLVM knows the constants it is given and the sizes of the arrays behind its views.
-inlined = numba.njit(
-    nogil=True,
-    error_model="numpy",
-    forceinline=True,
-    no_cpython_wrapper=True,  # without the two wrappers it compiles sooner
-    no_cfunc_wrapper=True,
-)
+# For a few lines that several kernels share: compiled into each of them, never called.
+inlined = numba.njit(**_FLAGS, forceinline=True)
 
 
 def cache_folder() -> Path:

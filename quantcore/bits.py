@@ -3,31 +3,30 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore._jit import kernel
+from quantcore._jit import inlined
 from quantcore.format import Packed, Weights
 
 # Numba has no float16 on the CPU, and not every CPU has instructions for it: plain integers do.
 
 
-@kernel
+@inlined
 def half_bits(value):
     """Round a float32 to float16, ties to even, and return the 16 bits as uint16."""
     bits = np.float32(value).view(np.uint32)
     sign = np.uint32((bits >> np.uint32(16)) & np.uint32(0x8000))
-    bits = np.uint32(bits & np.uint32(0x7FFFFFFF))
-    if bits >= np.uint32(0x47800000):  # 65536 and above, infinity included
-        half = np.uint32(0x7C00)
-    elif bits < np.uint32(0x38800000):  # below 2**-14: adding 0.5 rounds to a multiple of 2**-24
-        rounded = np.float32(bits.view(np.float32) + np.float32(0.5))
-        half = np.uint32(rounded.view(np.uint32) - np.uint32(0x3F000000))
-    else:  # drop 13 bits of the mantissa, and move the exponent's zero from 127 to 15
-        odd = np.uint32((bits >> np.uint32(13)) & np.uint32(1))
-        bits = np.uint32(np.uint32(bits - np.uint32(0x38000000)) + np.uint32(0xFFF) + odd)
-        half = np.uint32(bits >> np.uint32(13))
+    size = np.uint32(bits & np.uint32(0x7FFFFFFF))
+    # Below 2**-14, adding 0.5 rounds to a multiple of 2**-24 and leaves the result in the low bits.
+    small = np.uint32(size if size < np.uint32(0x38800000) else np.uint32(0)).view(np.float32)
+    small = np.float32(small + np.float32(0.5)).view(np.uint32) - np.uint32(0x3F000000)
+    # Else drop 13 bits of the mantissa, and move the exponent's zero from 127 to 15.
+    odd = np.uint32((size >> np.uint32(13)) & np.uint32(1))
+    large = np.uint32(min(size, np.uint32(0x47800000)) + np.uint32(0xFFF) + odd)
+    large = np.uint32((large >> np.uint32(13)) - np.uint32(112 << 10))
+    half = small if size < np.uint32(0x38800000) else min(large, np.uint32(0x7C00))
     return np.uint16(sign | half)
 
 
-@kernel
+@inlined
 def half_value(low, high):
     """Return the float32 value of a float16 from its low and its high byte."""
     bits = np.uint32(np.uint32(low) | (np.uint32(high) << np.uint32(8)))
@@ -40,8 +39,43 @@ def half_value(low, high):
     return value.view(np.float32)
 
 
+@inlined
+def load_half(packed, b, start):
+    """Return the float16 that begins at byte `start` of block `b`, as float32."""
+    return half_value(packed[b, start], packed[b, start + 1])
+
+
+@inlined
+def store_half(value, packed, b, start):
+    """Round a float32 to float16 and store it in block `b` from byte `start`."""
+    half = half_bits(value)
+    packed[b, start] = half & 0xFF
+    packed[b, start + 1] = half >> 8
+
+
+@inlined
+def store_five_bits(codes, packed, b, start):
+    """Store 32 codes of 5 bits in block `b` from byte `start`: fifth bits, then nibble pairs."""
+    high = np.uint32(0)
+    for i in range(32):
+        high = np.uint32(high | (np.uint32(codes[i] >> 4) << np.uint32(i)))
+    for i in range(4):
+        packed[b, start + i] = (high >> np.uint32(8 * i)) & np.uint32(0xFF)
+    for i in range(16):
+        packed[b, start + 4 + i] = (codes[i] & 15) | (codes[16 + i] & 15) << 4
+
+
+@inlined
+def fifth_bits(packed, b, start):
+    """Read the 32 fifth bits that begin at byte `start` of block `b`; bit j is weight j's."""
+    high = np.uint32(0)
+    for i in range(4):
+        high = np.uint32(high | (np.uint32(packed[b, start + i]) << np.uint32(8 * i)))
+    return high
+
+
 def halves(packed: Packed, start: int) -> Weights:
-    """Return the float16 that begins at byte `start` of each block, ``(..., block_bytes) -> (...)``.
+    """Return the float16 that begins at byte `start` of each block ``(..., block_bytes)``.
 
     >>> float(halves(np.uint8([9, 0x00, 0x3C]), 1))
     1.0

@@ -8,6 +8,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from quantcore.checks import (
+    as_float32,
+    check_not_empty,
+    check_place,
+    checked_out,
+    read_only,
+    refuse_non_finite,
+)
 from quantcore.pool import over_rows
 
 Weights = NDArray[np.float32]
@@ -95,7 +103,7 @@ class BlockFormat:
     block_size: int  # weights per block
     block_bytes: int  # stored bytes per block, scales included
     encode: Callable[[Weights, Packed], int]
-    """``(blocks (n, block_size), packed (n, block_bytes)) -> int``: fills `packed` and returns -1, or
+    """``(blocks (n, block_size), packed (n, block_bytes)) -> int``: fills `packed`. Returns -1, or
     the index of the first block with a NaN or an infinity. `blocks` is read-only."""
     decode: Callable[[Packed, Weights], None]
     """``(packed (n, block_bytes), out (n, block_size))``: fills `out`. `packed` is read-only."""
@@ -113,7 +121,8 @@ class BlockFormat:
         check_not_empty(self.name, shape)
         if shape[-1] % self.block_size:
             raise ValueError(
-                f"{self.name} needs rows of a multiple of {self.block_size} weights, got {shape[-1]}"
+                f"{self.name} needs rows of a multiple of {self.block_size} weights, "
+                f"got {shape[-1]}"
             )
 
     def stored_bytes(self, shape: tuple[int, ...]) -> int:
@@ -137,8 +146,8 @@ class BlockFormat:
         Raises
         ------
         ValueError
-            If there is nothing to store, rows do not divide into blocks, the array is not of floats,
-            or it holds a NaN or an infinity.
+            If there is nothing to store, rows do not divide into blocks, the array is not of
+            floats, or it holds a NaN or an infinity.
         """
         weights = as_float32(self.name, weights)
         self.check(weights.shape)
@@ -149,11 +158,10 @@ class BlockFormat:
             bad = self.encode(blocks[start:stop], packed[start:stop])
             return bad if bad < 0 else start + bad
 
-        bad = [
-            block for block in over_rows(work, len(blocks), self._blocks_per_thread) if block >= 0
-        ]
-        if bad:
-            refuse_non_finite(self.name, weights, bad[0] * self.block_size)
+        found = over_rows(work, len(blocks), self._blocks_per_thread)
+        if max(found) >= 0:
+            first = min(block for block in found if block >= 0)
+            refuse_non_finite(self.name, weights, first * self.block_size)
         return packed.reshape(*weights.shape[:-1], -1)
 
     def dequantize(self, packed: Packed, out: Weights | None = None) -> Weights:
@@ -191,63 +199,14 @@ class BlockFormat:
         packed = np.asarray(packed)
         if packed.dtype != np.uint8 or not packed.size or packed.shape[-1] % self.block_bytes:
             raise ValueError(
-                f"{self.name} is stored as uint8 in rows of a multiple of {self.block_bytes} bytes, "
-                f"got {packed.dtype} {packed.shape}"
+                f"{self.name} is stored as uint8 in rows of a multiple of {self.block_bytes} "
+                f"bytes, got {packed.dtype} {packed.shape}"
             )
         return read_only(np.ascontiguousarray(packed).reshape(-1, self.block_bytes))
 
     @property
     def _blocks_per_thread(self) -> int:
         return WEIGHTS_PER_THREAD // self.block_size
-
-
-def as_float32(name: str, weights: Weights) -> Weights:
-    """Contiguous, aligned float32; anything but floats is refused."""
-    weights = np.asarray(weights)
-    if weights.dtype.kind != "f":
-        raise ValueError(f"{name} quantizes floats, got an array of {weights.dtype}")
-    with np.errstate(over="ignore"):  # a float64 too large becomes inf, which is refused later
-        return np.require(weights, np.float32, ["C", "A"])
-
-
-def read_only(array: np.ndarray) -> np.ndarray:
-    """Return a view that cannot be written: kernels are compiled for this kind of input only."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def check_not_empty(name: str, shape: tuple[int, ...]) -> None:
-    """Raise a `ValueError` if there is no weight, or no row."""
-    if not shape or 0 in shape:
-        raise ValueError(f"{name} needs at least one row of weights, got shape {tuple(shape)}")
-
-
-def checked_out(name: str, out: Weights, shape: tuple[int, ...]) -> Weights:
-    """Return `out` if a result of this shape can be written to it."""
-    right = isinstance(out, np.ndarray) and out.dtype == np.float32 and out.shape == shape
-    if not (right and out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):
-        raise ValueError(f"{name} needs out= as a C-contiguous, writable float32 array {shape}")
-    return out
-
-
-def check_place(n_places: tuple[int, ...], row: int, block: int) -> None:
-    """Raise a `ValueError` if there is no such row or block."""
-    if not (0 <= row < n_places[0] and 0 <= block < n_places[1]):
-        raise ValueError(
-            f"no block {block} in row {row}: there are {n_places[0]} rows of {n_places[1]} blocks"
-        )
-
-
-def refuse_non_finite(name: str, weights: Weights, start: int = 0) -> None:
-    """Raise a `ValueError` that names the first NaN or infinity at or after position `start`."""
-    flat = weights.reshape(-1)
-    for chunk in range(start, flat.size, WEIGHTS_PER_THREAD):
-        bad = np.flatnonzero(~np.isfinite(flat[chunk : chunk + WEIGHTS_PER_THREAD]))
-        if bad.size:
-            row, column = divmod(chunk + int(bad[0]), weights.shape[-1])
-            value = flat[chunk + int(bad[0])]
-            raise ValueError(f"{name} cannot store {value} (row {row}, column {column})")
 
 
 def opened(

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from itertools import pairwise
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -63,9 +64,9 @@ def over_rows(work: Callable[[int, int], T], n_rows: int, min_rows: int = 1) -> 
     if n_chunks == 1 or getattr(_here, "busy", False):
         return [work(0, n_rows)]
     edges = [n_rows * i // n_chunks for i in range(n_chunks + 1)]
-    waiting = [_pool().submit(work, *pair) for pair in zip(edges[1:-1], edges[2:], strict=True)]
-    first = work(edges[0], edges[1])
-    return [first, *(future.result() for future in waiting)]
+    mine, *others = pairwise(edges)
+    waiting = [_pool().submit(work, *chunk) for chunk in others]
+    return [work(*mine), *(future.result() for future in waiting)]
 
 
 @cache
@@ -74,5 +75,5 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def _mark_busy() -> None:
-    # Work in the pool that shares out work of its own would wait for a thread that never comes free.
+    # Work in the pool that shared out work of its own could wait for ever for a free thread.
     _here.busy = True

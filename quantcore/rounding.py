@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from quantcore._jit import kernel
+from quantcore._jit import inlined
 
 
-@kernel
+@inlined
 def round_half_away(value):
     """Round a float32 to the nearest integer, halves away from zero, as C's roundf.
 
@@ -16,7 +16,7 @@ def round_half_away(value):
     return np.int32(value + (half if value > np.float32(0) else -half))
 
 
-@kernel
+@inlined
 def nearest_int(value):
     """Round a float32 to the nearest integer, halves to even, by ggml's trick on the bits.
 
@@ -25,22 +25,3 @@ def nearest_int(value):
     """
     bits = np.float32(value + np.float32(12582912.0)).view(np.int32)
     return np.int32((bits & np.int32(0x007FFFFF)) - np.int32(0x00400000))
-
-
-@kernel
-def signed_peak(blocks, b):
-    """Return the weight of block `b` with the largest magnitude, its sign kept; the first of equals.
-
-    A NaN or an infinity anywhere in the block comes back as such.
-    """
-    bits = blocks.view(np.int32)
-    peak = np.int32(0)  # positive floats sort like their bits, and integer maxima vectorize
-    for i in range(32):
-        peak = max(peak, np.int32(bits[b, i] & np.int32(0x7FFFFFFF)))
-    first = np.int32(64)  # position and sign of the first weight that large
-    for i in range(32):
-        place = np.int32(2 * i + (1 if bits[b, i] < 0 else 0))
-        is_peak = np.int32(bits[b, i] & np.int32(0x7FFFFFFF)) == peak
-        first = min(first, place if is_peak else np.int32(64))
-    value = np.int32(peak).view(np.float32)
-    return -value if first & 1 else value

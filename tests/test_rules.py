@@ -13,7 +13,7 @@ SOURCES = sorted(
 
 # Inner rooms first: a room may import from itself and from the rooms above it.
 LAYERS = (
-    {"_jit", "bits", "rounding", "pool", "format"},
+    {"_jit", "bits", "rounding", "pool", "checks", "format"},
     {"formats"},
     {"io", "model", "corpus"},
     {"evaluate", "memory"},

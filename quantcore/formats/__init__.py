@@ -1,9 +1,53 @@
 """Every format that the lab knows, in the order in which pages list them."""
 
+import difflib
+
 from quantcore.format import BlockFormat
+from quantcore.formats.bf16 import BF16
+from quantcore.formats.f16 import F16
+from quantcore.formats.f32 import F32
+from quantcore.formats.integer import IntegerFormat, integer_format
 from quantcore.formats.q4_0 import Q4_0
+from quantcore.formats.q4_1 import Q4_1
+from quantcore.formats.q5_0 import Q5_0
+from quantcore.formats.q5_1 import Q5_1
 from quantcore.formats.q8_0 import Q8_0
 
-_ALL = (Q8_0, Q4_0)
+_ALL = (F32, F16, BF16, Q8_0, Q5_1, Q5_0, Q4_1, Q4_0)
 
 FORMATS: dict[str, BlockFormat] = {fmt.name: fmt for fmt in _ALL}
+if len(FORMATS) != len(_ALL):
+    raise RuntimeError("two formats share a name")
+
+# What pages show before anything is chosen: few enough to read, each kind of scale among them.
+DEFAULTS = (
+    *("Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q4_0", "Q3_K", "Q2_K"),
+    *("INT8_TENSOR", "INT8_ROW", "INT8_G128", "INT4_TENSOR", "INT4_ROW", "INT4_G128"),
+)
+
+
+def get_format(name: str) -> BlockFormat | IntegerFormat:
+    """Find a format by its name, upper or lower case.
+
+    Raises
+    ------
+    ValueError
+        If there is none of this name; the sentence lists what there is.
+
+    Examples
+    --------
+    >>> get_format("q8_0").block_size
+    32
+    >>> get_format("int4_g128").group_size
+    128
+    """
+    wanted = str(name).strip().upper()
+    found = FORMATS.get(wanted) or integer_format(wanted)
+    if found:
+        return found
+    close = difflib.get_close_matches(wanted, [*FORMATS, *DEFAULTS], 1)
+    raise ValueError(
+        f"no format is called {name!r}{f' (did you mean {close[0]}?)' if close else ''}: "
+        f"there are {', '.join(FORMATS)}, and INT2 to INT8 with _TENSOR, _ROW or _G and a group "
+        "size behind it, as INT4_G128, and _ASYM for a zero point"
+    )

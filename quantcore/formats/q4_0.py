@@ -12,18 +12,18 @@ image: 8 does not exist.
 import numpy as np
 
 from quantcore._jit import kernel
-from quantcore.bits import half_bits, half_value, halves, unpack_nibbles
-from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, Part, ScaleFactors, opened
-from quantcore.rounding import signed_peak
+from quantcore.bits import load_half, store_half
+from quantcore.format import BlockFormat, OpenedBlock, Packed, ScaleFactors
+from quantcore.formats.simple import BLOCK_SIZE, open_block, scale_factors, signed_peak
 
-BLOCK_SIZE = 32
 BLOCK_BYTES = 18
 
 
 @kernel
 def _encode(blocks, packed):
+    bits = blocks.view(np.int32)
     for b in range(blocks.shape[0]):
-        peak = signed_peak(blocks, b)
+        peak = signed_peak(bits, b)
         if not abs(peak) < np.float32(np.inf):
             return b
         scale = np.float32(peak / np.float32(-8))
@@ -33,9 +33,7 @@ def _encode(blocks, packed):
             inv_scale = np.float32(0)
             shift = np.float32(0)
 
-        half = half_bits(scale)
-        packed[b, 0] = half & 0xFF
-        packed[b, 1] = half >> 8
+        store_half(scale, packed, b, 0)
         for i in range(16):
             # Adding 8.5 and cutting off rounds half up; product and sum are rounded one by one.
             low = np.int32(np.float32(blocks[b, i] * inv_scale) + shift)
@@ -47,7 +45,7 @@ def _encode(blocks, packed):
 @kernel
 def _decode(packed, out):
     for b in range(packed.shape[0]):
-        scale = half_value(packed[b, 0], packed[b, 1])
+        scale = load_half(packed, b, 0)
         for i in range(16):
             pair = np.int32(packed[b, 2 + i])
             out[b, i] = np.float32((pair & np.int32(15)) - np.int32(8)) * scale
@@ -55,32 +53,11 @@ def _decode(packed, out):
 
 
 def _open(packed: Packed) -> OpenedBlock:
-    scale = halves(packed, 0)
-    grid = scale * np.arange(-8, 8, dtype=np.float32)
-    return opened(
-        packed,
-        fields=(
-            Field(name="scale", kind="scale", where=slice(0, 2), says=f"{scale:.6g}"),
-            Field(name="codes", kind="codes", where=slice(2, 18), says="two nibbles a byte"),
-        ),
-        parts=(Part(weights=slice(0, BLOCK_SIZE), scale=float(scale), minimum=0.0, grid=grid),),
-        codes=unpack_nibbles(packed[2:]).astype(np.int32),
-        first_code=-8,
-        code_bytes=tuple((2 + i % 16,) for i in range(BLOCK_SIZE)),
-    )
+    return open_block(packed, code_bits=4, has_minimum=False)
 
 
 def _factors(packed: Packed) -> ScaleFactors:
-    return ScaleFactors(
-        scales=halves(packed, 0),
-        minimums=None,
-        super_scales=None,
-        super_minimums=None,
-        scale_codes=None,
-        minimum_codes=None,
-        weights_per_scale=BLOCK_SIZE,
-        overhead_bits=16 / BLOCK_SIZE,
-    )
+    return scale_factors(packed, has_minimum=False)
 
 
 Q4_0 = BlockFormat(

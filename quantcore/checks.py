@@ -1,0 +1,57 @@
+"""Bad input gets one sentence: what is wrong, and where."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Weights = NDArray[np.float32]
+
+CHUNK = 1 << 20  # weights searched at a time for the first bad one
+
+
+def as_float32(name: str, weights: Weights) -> Weights:
+    """Contiguous, aligned float32; anything but floats is refused."""
+    weights = np.asarray(weights)
+    if weights.dtype.kind != "f":
+        raise ValueError(f"{name} quantizes floats, got an array of {weights.dtype}")
+    with np.errstate(over="ignore"):  # a float64 too large becomes inf, which is refused later
+        return np.require(weights, np.float32, ["C", "A"])
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Return a view that cannot be written: kernels are compiled for this kind of input only."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def check_not_empty(name: str, shape: tuple[int, ...]) -> None:
+    """Raise a `ValueError` if there is no weight, or no row."""
+    if not shape or 0 in shape:
+        raise ValueError(f"{name} needs at least one row of weights, got shape {tuple(shape)}")
+
+
+def checked_out(name: str, out: Weights, shape: tuple[int, ...]) -> Weights:
+    """Return `out` if a result of this shape can be written to it."""
+    right = isinstance(out, np.ndarray) and out.dtype == np.float32 and out.shape == shape
+    if not (right and out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):
+        raise ValueError(f"{name} needs out= as a C-contiguous, writable float32 array {shape}")
+    return out
+
+
+def check_place(n_places: tuple[int, ...], row: int, block: int) -> None:
+    """Raise a `ValueError` if there is no such row or block."""
+    if not (0 <= row < n_places[0] and 0 <= block < n_places[1]):
+        raise ValueError(
+            f"no block {block} in row {row}: there are {n_places[0]} rows of {n_places[1]} blocks"
+        )
+
+
+def refuse_non_finite(name: str, weights: Weights, start: int = 0) -> None:
+    """Raise a `ValueError` that names the first NaN or infinity at or after position `start`."""
+    flat = weights.reshape(-1)
+    for chunk in range(start, flat.size, CHUNK):
+        bad = np.flatnonzero(~np.isfinite(flat[chunk : chunk + CHUNK]))
+        if bad.size:
+            row, column = divmod(chunk + int(bad[0]), weights.shape[-1])
+            value = flat[chunk + int(bad[0])]
+            raise ValueError(f"{name} cannot store {value} (row {row}, column {column})")
