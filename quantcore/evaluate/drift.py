@@ -24,6 +24,7 @@ from quantcore.model.llama import Floats, Llama
 from quantcore.model.source import Model
 
 LOGITS_AT_ONCE = 1 << 22  # of the base, kept for one batch of chunks
+SURE = 0.5  # where the original gives its first choice more than this, a change is no flipped tie
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,8 @@ class Drift:
     probability_change: Spread
     same_top_token: float  # share of places where both models would say the same
     same_top_token_error: float
+    sure_tokens: int  # places where the original gave one token more than half
+    sure_tokens_changed: float  # share of those where the quantized model would say another
     bits_per_weight: float  # norms included, as in a file
     weights_bytes: int
     per_token: TokenDrift
@@ -92,6 +95,8 @@ class DriftProgress:
     share: float  # done so far, 0 to 1
     stage: str  # "Q4_K: quantizing", "Q4_K: chunk 3 of 40"
     drifts: dict[str, Drift] | None = None  # at the last step, by type
+    kl_so_far: dict[str, float] | None = None  # mean after each batch of chunks, nats, by type
+    chunks_done: int = 0  # that `kl_so_far` covers
 
 
 def measure_drift(
@@ -166,6 +171,7 @@ def _run(
             if llama is not base:
                 states = yield from _forward(llama, name, chunks, batch, passes)
             parts[name].append(score_against(llama, states, targets, logits, scores))
+        yield passes.scored(_kl_so_far(parts, chunks), first + len(chunks.tokens[batch]))
     drifts = {}
     for name, found in parts.items():
         tokens = _by_token(chunks, base_parts, found)
@@ -183,7 +189,12 @@ class _Passes:
 
     def step(self, chunks: float, stage: str) -> DriftProgress:
         self._done += chunks
+        self._stage = stage
         return DriftProgress(min(self._done / self._total, 1.0), stage)
+
+    def scored(self, kl_so_far: dict[str, float], chunks_done: int) -> DriftProgress:
+        share = min(self._done / self._total, 1.0)
+        return DriftProgress(share, self._stage, kl_so_far=kl_so_far, chunks_done=chunks_done)
 
 
 def _load(model: Model, type: Type | None, passes: _Passes) -> Iterator[DriftProgress]:
@@ -205,6 +216,14 @@ def _forward(
     for states in llama.hidden_by_layer(inputs):
         yield passes.step(share, stage)
     return states[:, :-1].reshape(-1, states.shape[2])
+
+
+def _kl_so_far(parts: dict[str, list], chunks: Chunks) -> dict[str, float]:
+    means = {}
+    for name, found in parts.items():
+        kl = np.concatenate([kl for _, kl in found])
+        means[name] = float(kl[chunks.scored.ravel()[: len(kl)]].mean())
+    return means
 
 
 def _by_token(
@@ -244,7 +263,9 @@ def _summary(
     log_ratio, log_ratio_error = mean_and_error(nll.astype(np.float64) - base_nll)
     mean_kl, mean_kl_error = mean_and_error(kl)
     percentiles = percentiles_of(kl)
-    same, same_error = share_and_error(tokens.top_token[scored] == tokens.base_top_token[scored])
+    top_is_same = tokens.top_token[scored] == tokens.base_top_token[scored]
+    same, same_error = share_and_error(top_is_same)
+    sure = tokens.base_top_probability[scored] > SURE
     n_bytes = model.stored_bytes(type)
     return Drift(
         model=model.name,
@@ -267,6 +288,8 @@ def _summary(
         probability_change=spread_of(tokens.probability[scored] - tokens.base_probability[scored]),
         same_top_token=same,
         same_top_token_error=same_error,
+        sure_tokens=int(sure.sum()),
+        sure_tokens_changed=float(1 - top_is_same[sure].mean()) if sure.any() else 0.0,
         bits_per_weight=8 * n_bytes / model.n_weights,
         weights_bytes=n_bytes,
         per_token=tokens,

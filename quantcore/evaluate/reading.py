@@ -1,0 +1,120 @@
+"""Reading one short text closely: where a quantized model thinks differently, token by token."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantcore.evaluate.divergence import score_against
+from quantcore.evaluate.drift import TokenDrift
+from quantcore.evaluate.perplexity import score
+from quantcore.model.llama import Llama
+from quantcore.model.sampling import continue_greedily
+from quantcore.model.source import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """The first place where two continuations differ."""
+
+    at: int  # tokens that both wrote before
+    original: int  # the token that the original wrote
+    quantized: int
+    by_original: tuple[float, float]  # probability of either token, by the original
+    by_quantized: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Continuations:
+    """One prompt, continued by two models, each by its most probable token."""
+
+    prompt: list[int]
+    original: list[int]
+    quantized: list[int]
+    parting: Parting | None  # None where they agree to the end
+
+
+def read_closely(model: Model, original: Llama, quantized: Llama, text: str) -> TokenDrift:
+    """Score every token of a text that fits the context, the first one where a BOS stands before.
+
+    What is beyond the context is left out; `scored` is true everywhere.
+
+    Raises
+    ------
+    ValueError
+        If the text has fewer than two tokens.
+    """
+    tokens, starts = opened(model, text)
+    if len(tokens) < 2:
+        raise ValueError("The text has fewer than two tokens; there is nothing to predict.")
+    inputs, targets = tokens[None, :-1], tokens[1:]
+    logits = np.empty((len(targets), model.config.vocabulary_size), np.float32)
+    base = score(original, original.hidden(inputs)[0], targets, logits)
+    found, kl = score_against(quantized, quantized.hidden(inputs)[0], targets, logits, base)
+    return TokenDrift(
+        position=np.arange(1, len(tokens), dtype=np.int32),
+        start=starts[1:].astype(np.int32),
+        token=targets,
+        scored=np.ones(len(targets), bool),
+        nll=found.nll.astype(np.float32),
+        base_nll=base.nll.astype(np.float32),
+        kl=kl.astype(np.float32),
+        top_token=found.top_token,
+        base_top_token=base.top_token,
+        base_top_probability=base.top_probability,
+    )
+
+
+def continue_both(
+    model: Model, original: Llama, quantized: Llama, prompt: str, n: int
+) -> Continuations:
+    """Let both models continue a prompt by up to `n` tokens.
+
+    Raises
+    ------
+    ValueError
+        If the prompt is empty or fills the context.
+    """
+    tokens, _ = opened(model, prompt, room=1)
+    ours, theirs = (
+        [step.token for step in continue_greedily(llama, tokens, n, model.tokenizer.eos_id)]
+        for llama in (original, quantized)
+    )
+    parting = _parting(original, quantized, tokens, ours, theirs)
+    return Continuations([int(t) for t in tokens], ours, theirs, parting)
+
+
+def opened(model: Model, text: str, room: int = 0) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Tokens of a text and where each starts, behind a BOS where used, cut to the context."""
+    tokenizer = model.tokenizer
+    tokens, starts = tokenizer.encode_with_starts(text)
+    if tokenizer.adds_bos:
+        tokens = np.concatenate([np.int32([tokenizer.bos_id]), tokens])
+        starts = np.concatenate([[0], starts])
+    length = model.config.context_length - room
+    return tokens[:length], starts[:length]
+
+
+def _parting(
+    original: Llama,
+    quantized: Llama,
+    tokens: NDArray[np.int32],
+    ours: list[int],
+    theirs: list[int],
+) -> Parting | None:
+    pairs = zip(ours, theirs, strict=False)
+    at = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
+    if at is None:
+        return None
+    before = np.concatenate([tokens, np.int32(ours[:at])])
+    pair = [ours[at], theirs[at]]
+    by_original, by_quantized = (_chances(llama, before, pair) for llama in (original, quantized))
+    return Parting(at, *pair, by_original, by_quantized)
+
+
+def _chances(llama: Llama, tokens: NDArray[np.int32], pair: list[int]) -> tuple[float, float]:
+    states = llama.hidden(tokens[None])[0, -1:]
+    logits = llama.output(states)[0].astype(np.float64)
+    powers = np.exp(logits - logits.max())
+    first, second = powers[pair] / powers.sum()
+    return float(first), float(second)
