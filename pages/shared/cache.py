@@ -12,8 +12,13 @@ import numpy as np
 import streamlit as st
 
 import quantcore
+from quantcore.evaluate import statistics, weight_error
+from quantcore.evaluate.drift import TokenDrift
+from quantcore.evaluate.quantized import llama_of
+from quantcore.evaluate.reading import Continuations, continue_both, read_closely
 from quantcore.format import ScaleFactors, Weights
 from quantcore.formats import get_format
+from quantcore.model.llama import Llama
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Only folders in here can be opened, never a path from the address bar.
@@ -62,3 +67,79 @@ def scale_factors(model_name: str, tensor: str, type_name: str) -> ScaleFactors:
 def histogram(model_name: str, tensor: str, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
     """Count one tensor's weights by bins: a chart never gets a million floats."""
     return np.histogram(weights(model_name, tensor), bins=n_bins)
+
+
+# Distributions and errors of weights, for the pages on weights, scales and layers.
+
+
+@st.cache_data(show_spinner=False, max_entries=512)
+def tensor_statistics(model_name: str, tensor: str) -> statistics.TensorStatistics:
+    """Moments and extremes of one tensor."""
+    return statistics.tensor_statistics(weights(model_name, tensor))
+
+
+@st.cache_data(show_spinner=False, max_entries=128)
+def weight_counts(model_name: str, tensor: str, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Count one tensor by bins over its symmetric range."""
+    return statistics.histogram(weights(model_name, tensor), n_bins)
+
+
+@st.cache_data(show_spinner=False, max_entries=128)
+def tail_shares(model_name: str, tensor: str, sigmas: tuple[float, ...]) -> np.ndarray:
+    """Share of one tensor's weights beyond each distance."""
+    return statistics.tail_shares(weights(model_name, tensor), sigmas)
+
+
+@st.cache_data(show_spinner=False, max_entries=128)
+def ranges(model_name: str, tensor: str, axis: int) -> statistics.Ranges:
+    """Extremes of one tensor by row (axis 0) or column (1)."""
+    return statistics.ranges(weights(model_name, tensor), axis)
+
+
+@st.cache_data(show_spinner=False, max_entries=4096)
+def tensor_error(model_name: str, tensor: str, type_name: str) -> weight_error.WeightError:
+    """Error that a format makes in one tensor."""
+    return weight_error.tensor_error(weights(model_name, tensor), type_name)
+
+
+@st.cache_data(show_spinner=False, max_entries=128)
+def row_errors(model_name: str, tensor: str, type_name: str) -> np.ndarray:
+    """Relative RMSE of every row of one tensor in a format."""
+    return weight_error.row_errors(weights(model_name, tensor), type_name).relative_rmse
+
+
+# Whole models ready to run, and what they say, for the page on drift.
+
+
+@st.cache_resource(show_spinner="Quantizing the whole model", max_entries=6)
+def llama(model_name: str, type_name: str | None) -> Llama:
+    """Make a model ready to run, in one format, or None: as it is."""
+    return llama_of(model(model_name), type_name)
+
+
+@st.cache_resource(show_spinner="Reading", max_entries=64)
+def reading(model_name: str, type_name: str, text: str) -> TokenDrift:
+    """Score every token of a short text by the original and by one format."""
+    pair = llama(model_name, None), llama(model_name, type_name)
+    return read_closely(model(model_name), *pair, text)
+
+
+@st.cache_resource(show_spinner="Writing", max_entries=64)
+def continuations(model_name: str, type_name: str, prompt: str, n: int) -> Continuations:
+    """Continue a prompt by the original and by one format."""
+    pair = llama(model_name, None), llama(model_name, type_name)
+    return continue_both(model(model_name), *pair, prompt, n)
+
+
+@st.cache_data(show_spinner="Quantizing every matrix", max_entries=64)
+def model_errors(model_name: str, type_name: str) -> dict[str, weight_error.TensorError]:
+    """Error of every matrix in a format, by name; those whose rows do not divide are left out."""
+    opened, fmt = model(model_name), get_format(type_name)
+    found = {}
+    for name in opened.quantizable:
+        try:
+            fmt.check(opened.tensors[name].shape)
+        except ValueError:
+            continue
+        (found[name],) = weight_error.model_errors(opened, {name: type_name}, only=(name,))
+    return found

@@ -35,4 +35,14 @@ def run(page) -> None:
         page.run()
     except (ValueError, OSError) as problem:
         logging.getLogger("quantlab").exception("page %s", page.title)
-        st.error(str(problem))
+        st.error(sentence(problem))
+
+
+def sentence(problem: Exception) -> str:
+    """Write what the engine says as a sentence.
+
+    >>> sentence(ValueError("the text has 3 tokens"))
+    'The text has 3 tokens.'
+    """
+    text = str(problem).strip() or "There is not enough memory"
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

@@ -15,6 +15,8 @@ from typing import Literal
 
 import streamlit as st
 
+from pages.shared.frame import sentence
+
 WORKERS = max(1, (os.cpu_count() or 1) // 2)
 MOST_WAITING = 30
 UNWATCHED_S = 600.0  # as long as Streamlit keeps the session of a closed tab
@@ -57,7 +59,7 @@ class Job:
                     return
             self.state = "done"
         except (ValueError, OSError, MemoryError) as problem:
-            self.problem, self.state = str(problem) or "There is not enough memory.", "failed"
+            self.problem, self.state = sentence(problem), "failed"
         except Exception:
             logging.getLogger("quantlab").exception("job %s", self.title)
             self.problem, self.state = "It broke off; the server's log says where.", "failed"

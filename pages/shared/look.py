@@ -55,6 +55,15 @@ def show(figure: "go.Figure", key: str, alt: str, name: str | None = None, **mor
     return event
 
 
+def show_running(figure: "go.Figure", alt: str) -> None:
+    """Draw a chart that is redrawn while work goes on.
+
+    Without a key, for a key would mount a new chart at each redraw and blank the old one.
+    """
+    config = {"displayModeBar": False, "responsive": True}
+    st.plotly_chart(figure, theme=None, config=config, alt=alt)
+
+
 def finding(sentence: str, how_to_read: str = "", help: str | None = None) -> None:
     """Write the headline of a chart: what it shows, in numbers that follow the state."""
     st.subheader(together(sentence), anchor=False, help=help)

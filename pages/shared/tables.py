@@ -9,7 +9,7 @@ from html import escape
 import streamlit as st
 
 from pages.shared import look
-from pages.shared.palette import FAMILY_WORDS, SANS, Look, colour
+from pages.shared.palette import FAMILY_WORDS, SANS, Look, colour, ink_on
 from quantcore.formats import get_format
 
 Row = Mapping[str, object]
@@ -26,6 +26,7 @@ class Column:
     text: bool = False  # words stand left, numbers right
     wide: bool = False  # left out on a phone
     bar: Callable[[Row], tuple[float, str]] | None = None  # share of the width, colour
+    fill: Callable[[Row], str] | None = None  # colour behind the number, as in a heat map
 
 
 def show(
@@ -120,7 +121,8 @@ def _row(row: Row, columns, chosen, formats, style) -> str:
     for column in others:
         value = row.get(column.key)
         said = "" if value is None else escape(column.show(value))
-        cells += _bar(column, row) + f'<td class="{_classes(column)}">{said}</td>'
+        fill = _fill(column, row)
+        cells += _bar(column, row) + f'<td class="{_classes(column)}"{fill}>{said}</td>'
     return f"<tr{' class=on' if name == chosen else ''}>{cells}</tr>"
 
 
@@ -129,6 +131,13 @@ def _bar(column: Column, row: Row) -> str:
         return ""
     share, tone = column.bar(row)
     return f'<td class="bar"><i style="width:{100 * share:.1f}%;background:{tone}"></i></td>'
+
+
+def _fill(column: Column, row: Row) -> str:
+    if column.fill is None or row.get(column.key) is None:
+        return ""
+    tone = column.fill(row)
+    return f' style="background:{tone};color:{ink_on(tone)}"'
 
 
 def _classes(column: Column, head: bool = False) -> str:

@@ -1,0 +1,117 @@
+"""Charts of the drift page: how unevenly the damage falls, and how it grows while measuring."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from pages.shared.charts.base import blank, powers_of_ten, words
+from pages.shared.palette import Look, colour, marker, mix
+from pages.shared.units import number
+
+LEAST = 1e-9  # nats; what is below is drawn here, a log axis knows no zero
+
+
+def damage_by_token(
+    quantiles: Mapping[str, Mapping[float, float]],
+    means: Mapping[str, float],
+    chosen: str,
+    look: Look,
+) -> go.Figure:
+    """Draw a row a format: where the divergence of the median token lies, and how far the tail goes.
+
+    Parameters
+    ----------
+    quantiles
+        By format: divergence in nats by percentage, 50 to 99.9.
+    means
+        By format: mean divergence in nats, drawn as a hollow mark.
+    """
+    names = sorted(means, key=means.get)
+    figure = blank(look, 27 * len(names) + 84)
+    for name in names:
+        _row(figure, name, quantiles[name], means[name], look, strong=name == chosen)
+    every = [max(value, LEAST) for name in names for value in quantiles[name].values()]
+    low, high = np.log10(min(every)) - 0.3, np.log10(max(every)) + 0.3
+    top = names[-1]
+    for percentage, text in ((50, "half"), (99, "99 %"), (99.9, "99.9 %")):
+        x = np.log10(max(quantiles[top][percentage], LEAST))
+        words(figure, text, look, x=x, y=top, yshift=15)
+    figure.update_xaxes(
+        type="log",
+        title="divergence at a token, nats",
+        range=[low, high],
+        **powers_of_ten(10**low, 10**high),
+    )
+    figure.update_yaxes(tickfont={"size": 13, "color": look.ink}, range=[-0.6, len(names) - 0.2])
+    return figure
+
+
+def _row(figure, name: str, quantiles: Mapping, mean: float, look: Look, strong: bool) -> None:
+    tone = colour(name, look)
+    places = sorted(quantiles)
+    x = [max(quantiles[p], LEAST) for p in places]
+    figure.add_scatter(
+        x=[x[0], x[-1]],
+        y=[name, name],
+        mode="lines",
+        line={"color": mix(tone, look.page, 0.5), "width": 5 if strong else 3},
+        hoverinfo="skip",
+    )
+    figure.add_scatter(
+        x=x,
+        y=[name] * len(x),
+        mode="markers",
+        marker={
+            "symbol": marker(name),
+            "size": [12 if p == 50 else 8 for p in places],
+            "color": tone,
+            "line": {"color": look.page, "width": 1},
+        },
+        customdata=[[f"{p:g} %", number(quantiles[p])] for p in places],
+        hovertemplate=f"<b>{name}</b><br>%{{customdata[0]}} of the tokens diverge less than "
+        "%{customdata[1]} nats<extra></extra>",
+    )
+    figure.add_scatter(
+        x=[max(mean, LEAST)],
+        y=[name],
+        mode="markers",
+        marker={"symbol": "line-ns", "size": 15, "line": {"color": look.ink, "width": 2}},
+        hovertemplate=f"<b>{name}</b><br>mean {number(mean)} nats<extra></extra>",
+    )
+
+
+def so_far(
+    running: Mapping[str, Sequence[float]], chunks: Sequence[int], n_chunks: int, look: Look
+) -> go.Figure:
+    """Draw the mean divergence of each format after so many chunks."""
+    figure = blank(look, 260)
+    finals = {name: values[-1] for name, values in running.items() if len(values)}
+    for name, values in running.items():
+        figure.add_scatter(
+            x=list(chunks[: len(values)]),
+            y=[max(value, LEAST) for value in values],
+            mode="lines+markers",
+            line={"color": colour(name, look), "width": 2.5},
+            marker={"symbol": marker(name), "size": 6},
+            hoverinfo="skip",
+        )
+    for name, y in _apart(finals).items():
+        place = {"x": chunks[len(running[name]) - 1], "xanchor": "left", "xshift": 8}
+        words(figure, f"<b>{name}</b>", look, y=y, **place)
+    figure.update_xaxes(range=[0, 1.25 * n_chunks], title="chunks scored", showgrid=False)
+    every = [max(v, LEAST) for values in running.values() for v in values] or [1e-3, 1.0]
+    low, high = np.log10(min(every)) - 0.3, np.log10(max(every)) + 0.3
+    figure.update_yaxes(
+        type="log", title="divergence", range=[low, high], **powers_of_ten(10**low, 10**high)
+    )
+    return figure
+
+
+def _apart(finals: Mapping[str, float], gap: float = 0.22) -> dict[str, float]:
+    """Heights of the labels as powers of ten, pushed apart so that none covers another."""
+    heights, last = {}, -np.inf
+    for name in sorted(finals, key=finals.get):
+        last = max(np.log10(max(finals[name], LEAST)), last + gap)
+        heights[name] = last
+    return heights

@@ -1,0 +1,65 @@
+"""What the skills of a model become in each format: rows for a table, and which breaks first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from quantcore.evaluate.skills import SkillScore
+
+BROKEN = 0.1  # a loss of ten answers in a hundred: three standard errors of a hundred answers
+
+
+@dataclass(frozen=True)
+class Break:
+    """The first format, from the gentlest to the harshest, in which a skill loses too much."""
+
+    skill: str
+    level: str
+    type: str
+    before: float  # share of right answers of the original
+    after: float
+
+    @property
+    def words(self) -> str:
+        """Call it as a sentence does: "hard facts"."""
+        return f"{self.level} {self.skill}"
+
+
+def rows(skills: Mapping[str, Sequence[SkillScore]], order: Sequence[str]) -> list[dict]:
+    """Make one row a format, in this order: share of right answers by ``skill_level``."""
+    return [
+        {"format": name} | {_key(s): s.correct / s.total for s in skills[name]}
+        for name in order
+        if name in skills
+    ]
+
+
+def keys(table: Sequence[Mapping]) -> list[tuple[str, str]]:
+    """Skills and levels that a table has, easy before hard."""
+    found = [tuple(key.rsplit("_", 1)) for key in table[0] if key != "format"]
+    return sorted(found, key=lambda pair: (_first(found, pair[0]), pair[1] != "easy"))
+
+
+def breaks(table: Sequence[Mapping]) -> list[Break]:
+    """Where each skill breaks, the one that breaks first at the front; the original comes first.
+
+    >>> [b.words for b in breaks([{"format": "F16", "facts_hard": 0.9, "facts_easy": 1.0},
+    ...                           {"format": "Q2_K", "facts_hard": 0.4, "facts_easy": 0.95}])]
+    ['hard facts']
+    """
+    original, *others = table
+    found = []
+    for at, row in enumerate(others):
+        for skill, level in keys(table):
+            key = f"{skill}_{level}"
+            known = any((b.skill, b.level) == (skill, level) for _, b in found)
+            if not known and original[key] - row[key] >= BROKEN:
+                found.append((at, Break(skill, level, row["format"], original[key], row[key])))
+    return [b for _, b in sorted(found, key=lambda pair: (pair[0], pair[1].after - pair[1].before))]
+
+
+def _key(score: SkillScore) -> str:
+    return f"{score.skill}_{score.level}"
+
+
+def _first(found: Sequence[tuple[str, str]], skill: str) -> int:
+    return next(i for i, pair in enumerate(found) if pair[0] == skill)
