@@ -152,7 +152,8 @@ def drift_chunks(
 def _run(
     model: Model, types: dict[str, Type], chunks: Chunks, floor: NDArray[np.float64] | None
 ) -> Iterator[DriftProgress]:
-    passes = _Passes(len(types) + 1, len(chunks.tokens), len(model.tensors))
+    n_models = len(types.keys() | {"F32"})
+    passes = _Passes(n_models, len(chunks.tokens), len(model.tensors))
     base = yield from _load(model, None, passes)
     llamas: dict[str, Llama] = {}
     for name, type in types.items():

@@ -1,0 +1,36 @@
+"""Rebuild tests/golden/ggml.npz: ``python -m tests.peers.make_ggml``, with requirements-peers.txt.
+
+The weights `x/<case>` of the twelve ordinary cases are kept as they are in the file; bytes, and
+what gguf restores from them, are made anew.
+"""
+
+import hashlib
+from pathlib import Path
+
+import gguf
+import numpy as np
+
+from benchmarks import ggml
+from tests.edge_cases import edge_rows
+
+FILE = Path(__file__).parent.parent / "golden" / "ggml.npz"
+
+
+def main() -> None:
+    """Write the file in place."""
+    with np.load(FILE) as golden:
+        arrays = {name: golden[name] for name in golden.files if name.startswith("x/")}
+    arrays["x/edges"] = np.stack(list(edge_rows().values()))
+    for name in ggml.TYPES:
+        restored = hashlib.sha256()
+        for case in [key.removeprefix("x/") for key in list(arrays) if key.startswith("x/")]:
+            packed = arrays[f"{name}/{case}"] = ggml.quantize(name, arrays[f"x/{case}"])
+            if case != "edges":  # NaN has many bit patterns there
+                kind = gguf.GGMLQuantizationType[name]
+                restored.update(gguf.quants.dequantize(packed, kind).astype("<f4").tobytes())
+        arrays[f"restored/{name}"] = np.array(restored.hexdigest())
+    np.savez_compressed(FILE, **arrays)
+
+
+if __name__ == "__main__":
+    main()
