@@ -64,8 +64,8 @@ class IntegerFormat:
     Examples
     --------
     >>> int4 = integer_format("INT4_ROW")
-    >>> packed = int4.quantize(np.float32([[0.7, -0.25, 0.3, 0]]))
-    >>> packed.codes.tolist()  # the scale is 0.1, and -0.25 lies half way
+    >>> packed = int4.quantize(np.float32([[0.875, -0.3125, 0.375, 0]]))
+    >>> packed.codes.tolist()  # the scale is 1/8, and -2.5 is half way
     [[7, -2, 3, 0]]
     >>> int4.stored_bytes((1, 4))  # two bytes of codes, two of scale
     4

@@ -1,0 +1,1 @@
+"""Speed beside the tools of the field, in one run, as ratios."""
