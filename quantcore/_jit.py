@@ -36,16 +36,13 @@ class _DistinctArguments(Compiler):
 # No fastmath: results must match ggml bit for bit.
 # No parallel: Streamlit runs each session in its own thread, and Numba's workqueue layer aborts the
 # process when two threads enter it. Rows are shared out by `quantcore.pool` instead.
-_FLAGS = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",
-    "pipeline_class": _DistinctArguments,
-}
-kernel = numba.njit(**_FLAGS)
+_FLAGS = {"error_model": "numpy", "pipeline_class": _DistinctArguments}
+kernel = numba.njit(**_FLAGS, cache=True, nogil=True)
 
-# For a few lines that several kernels share: compiled into each of them, never called.
-inlined = numba.njit(**_FLAGS, forceinline=True)
+# A piece of a kernel, only for kernels to call: compiled into each of them, so LLVM knows the
+# constants it is given and the sizes of arrays. The wrappers for Python, and a place in the cache,
+# would only make the first use of a kernel slower.
+inlined = numba.njit(**_FLAGS, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def cache_folder() -> Path:
