@@ -13,6 +13,7 @@ from quantcore.memory import (
     compute_buffer_bytes,
     presets,
     stored_weights,
+    tokens_that_fill,
     weight_groups,
 )
 from quantcore.memory.presets import PRESETS
@@ -85,6 +86,14 @@ def test_windows_cap_the_cache():
     assert {t.n_tokens for t in cache_terms(gemma, 100)} == {100}
     mistral = presets()["Mistral-7B-v0.1"]
     assert cache_bytes(mistral, 32_768) == cache_bytes(mistral, 4_096)
+
+
+def test_the_context_that_fills_a_size():
+    llama, mistral = presets()["Llama-3.1-8B"], presets()["Mistral-7B-v0.1"]
+    for size in (0, 131_071, 131_072, 10**9, 16 * GIB):
+        tokens = tokens_that_fill(llama, size)
+        assert cache_bytes(llama, tokens) > size >= cache_bytes(llama, tokens - 1)
+    assert tokens_that_fill(mistral, GIB) is None  # its window keeps it at half a GiB
 
 
 def test_sequences_multiply_the_cache():

@@ -5,6 +5,7 @@ two tensors could share one entry. Arrays that come out are shared by all sessio
 them. `cache_resource` hands out the same object, `cache_data` would copy it by pickle.
 """
 
+import json
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import streamlit as st
 
 import quantcore
+import quantcore.evaluate.measured as measured_files
 from quantcore.evaluate import statistics, weight_error
 from quantcore.evaluate.drift import TokenDrift
 from quantcore.evaluate.quantized import llama_of
@@ -35,6 +37,23 @@ def sources() -> dict[str, Path]:
 def model(name: str) -> "quantcore.Model":
     """Open a model: its config, tokenizer and tensor names; weights are read when asked for."""
     return quantcore.open_model(sources()[name])
+
+
+def is_shipped(name: str) -> bool:
+    """Whether it is the model that the lab ships, with its evaluation text and questions."""
+    return sources()[name].parent == ROOT / "assets"
+
+
+@st.cache_data
+def passage() -> str:
+    """Read the hand-written text for models from elsewhere."""
+    return (ROOT / "assets" / "passage.txt").read_text(encoding="utf-8")
+
+
+@st.cache_data
+def published() -> dict:
+    """Read the published figures of a large model, to be laid beside ours."""
+    return json.loads((ROOT / "assets" / "published.json").read_text(encoding="utf-8"))
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
@@ -132,7 +151,7 @@ def continuations(model_name: str, type_name: str, prompt: str, n: int) -> Conti
 
 
 @st.cache_data(show_spinner="Quantizing every matrix", max_entries=64)
-def model_errors(model_name: str, type_name: str) -> dict[str, weight_error.TensorError]:
+def model_errors(model_name: str, type_name: str) -> dict[str, weight_error.WeightError]:
     """Error of every matrix in a format, by name; those whose rows do not divide are left out."""
     opened, fmt = model(model_name), get_format(type_name)
     found = {}
@@ -141,5 +160,11 @@ def model_errors(model_name: str, type_name: str) -> dict[str, weight_error.Tens
             fmt.check(opened.tensors[name].shape)
         except ValueError:
             continue
-        (found[name],) = weight_error.model_errors(opened, {name: type_name}, only=(name,))
+        found[name] = weight_error.tensor_error(opened.weights(name), fmt)
     return found
+
+
+@st.cache_resource(show_spinner=False)
+def measured() -> measured_files.Measured:
+    """Read what was measured of the shipped model and lies beside it; ModelError where nothing."""
+    return measured_files.load()

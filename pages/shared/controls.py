@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import quantcore
 
 BOUND = {"bind": "query-params"}
-SHARED = ("tensor", "row", "block", "type", "types")
+SHARED = ("tensor", "row", "block", "part", "type", "types")
 _CHOICE = "_choice"  # what a click asked for, until the next run
 INTEGERS = (
     "INT8_TENSOR",
@@ -115,6 +115,12 @@ def block(n_blocks: int, **more) -> int:
     return _whole("Block", "block", n_blocks, "A run of weights stored together.", **more)
 
 
+def part(n_parts: int, start: int = 0, **more) -> int:
+    """Ask for a sub-block of a super-block, from 0."""
+    says = "Weights within the block with a scale of their own."
+    return _whole("Sub-block", "part", n_parts, says, start, **more)
+
+
 def type_(label: str = "Format", default: str = "Q4_K", **more) -> str:
     """Ask for one format. Any INT format can be typed in; ValueError where the name is unknown."""
     options = [*FORMATS, *INTEGERS]
@@ -149,13 +155,25 @@ def types(label: str = "Formats", default: tuple[str, ...] = tuple(DEFAULTS), **
     return list(dict.fromkeys(get_format(name).name for name in chosen))
 
 
-def _whole(label: str, key: str, count: int, says: str, **more) -> int:
+def choose_from(event, key: str = "type") -> None:
+    """Take over what was clicked in a chart whose marks carry a name as ``customdata``."""
+    points = event.selection.points
+    picked = points[-1].get("customdata") if points else None
+    if isinstance(picked, list):
+        picked = picked[0] if picked else None
+    if picked and picked != st.session_state.get(key) and picked != st.session_state.get("_picked"):
+        st.session_state["_picked"] = picked
+        go(**{key: picked})
+    if not points:
+        st.session_state.pop("_picked", None)
+
+
+def _whole(label: str, key: str, count: int, says: str, start: int = 0, **more) -> int:
     """Ask for a number below `count`; one that another tensor left beyond it is brought back."""
     if st.session_state.get(key, 0) >= count:
         st.session_state[key] = count - 1
-    return st.number_input(
-        label, 0, count - 1, 0, key=key, help=f"{says} 0 to {count - 1:,}.", **BOUND, **more
-    )
+    start, says = min(start, count - 1), f"{says} 0 to {count - 1:,}."
+    return st.number_input(label, 0, count - 1, start, key=key, help=says, **BOUND, **more)
 
 
 def _model_line(opened: "quantcore.Model") -> str:
@@ -164,3 +182,15 @@ def _model_line(opened: "quantcore.Model") -> str:
         f"{millions(opened.n_weights)} weights, {plural(opened.config.n_layers, 'layer')}, "
         f"{tensors}; {megabytes(opened.stored_bytes('F16'))} in F16"
     )
+
+
+def published() -> dict | None:
+    """Ask whether a large model's published figures are laid beside ours."""
+    figures = cache.published()
+    wanted = st.toggle(
+        f"Lay {figures['model']} beside it",
+        key="beside",
+        help=f"Published by llama.cpp: {figures['source']}; {figures['text']}.",
+        **BOUND,
+    )
+    return figures if wanted else None

@@ -99,6 +99,19 @@ def gibibytes(n_bytes: float) -> str:
     return f"{size:,.{2 if size < 10 else 1 if size < 100 else 0}f} GiB"
 
 
+def binary(n_bytes: float) -> str:
+    """Bytes in the binary unit that fits, three digits: KiB 2¹⁰, MiB 2²⁰, GiB 2³⁰, TiB 2⁴⁰.
+
+    >>> binary(2**34), binary(131_072), binary(100), binary(1023.9 * 2**20)
+    ('16.0 GiB', '128 KiB', '100 B', '1.00 GiB')
+    """
+    for unit, size in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if n_bytes >= 0.9995 * size:
+            value = n_bytes / size
+            return f"{value:,.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}"
+    return f"{n_bytes:.0f} B"
+
+
 def millions(count: float) -> str:
     """Write counts of weights: thousands, millions, billions in three digits.
 

@@ -1,7 +1,13 @@
 """Bytes that a model needs: weights by format, KV cache by context, compute buffer."""
 
 from quantcore.memory.compute import compute_buffer_bytes
-from quantcore.memory.kv_cache import CACHE_FORMATS, CacheTerm, cache_bytes, cache_terms
+from quantcore.memory.kv_cache import (
+    CACHE_FORMATS,
+    CacheTerm,
+    cache_bytes,
+    cache_terms,
+    tokens_that_fill,
+)
 from quantcore.memory.presets import presets
 from quantcore.memory.shape import Experts, LatentAttention, ModelShape, shape_from_config
 from quantcore.memory.weights import StoredWeights, stored_weights, weight_groups
@@ -19,5 +25,6 @@ __all__ = [
     "presets",
     "shape_from_config",
     "stored_weights",
+    "tokens_that_fill",
     "weight_groups",
 ]

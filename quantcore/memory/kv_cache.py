@@ -73,3 +73,19 @@ def cache_bytes(
         raise ValueError(f"a {name} cache needs heads of a multiple of {fmt.block_size}, got {row}")
     terms = cache_terms(shape, context, n_sequences)
     return sum(term.n_values for term in terms) * fmt.block_bytes // fmt.block_size
+
+
+def tokens_that_fill(
+    shape: ModelShape, n_bytes: int, format_name: str = "F16", n_sequences: int = 1
+) -> int | None:
+    """Smallest context whose cache takes more than `n_bytes`; None where windows keep it below."""
+    low, high = 0, 1
+    while cache_bytes(shape, high, format_name, n_sequences) <= n_bytes:
+        low, high = high, 2 * high
+        if high > 2**48:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        fits = cache_bytes(shape, middle, format_name, n_sequences) <= n_bytes
+        low, high = (middle, high) if fits else (low, middle)
+    return high

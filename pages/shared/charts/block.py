@@ -1,0 +1,250 @@
+"""Figures of the page Block: weights over the values that their block can hold."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from pages.shared.charts.base import blank, words
+from pages.shared.palette import Look, mix
+from pages.shared.units import real_minus
+from quantcore.format import Part
+
+Floats = NDArray[np.float32]
+
+
+def number_line(
+    values: Floats,
+    codes: NDArray[np.int32],
+    restored: Floats,
+    grid: Floats,
+    worst: int,
+    tone: str,
+    look: Look,
+    *,
+    first_code: int = 0,
+    first_weight: int = 0,
+) -> go.Figure:
+    """Let weights fall from their true value to the value that they are stored as.
+
+    Where the grid does not reach, the ground is shaded: weights from there are cut off.
+    """
+    figure = blank(look, 320)
+    span = _span(values, grid)
+    _beyond(figure, grid, span, look)
+    gap = np.full(values.size, np.nan)
+    figure.add_scatter(
+        x=np.column_stack([values, restored, gap]).ravel(),
+        y=np.tile([1, 0, np.nan], values.size),
+        mode="lines",
+        line={"color": mix(tone, look.page, 0.5), "width": 1.2},
+        hoverinfo="skip",
+    )
+    figure.add_scatter(
+        x=[values[worst], restored[worst]],
+        y=[1, 0],
+        mode="lines",
+        line={"color": look.ink, "width": 2.5},
+        hoverinfo="skip",
+    )
+    _marks(figure, codes, grid, tone, first_code, look)
+    figure.add_scatter(
+        x=values,
+        y=np.ones(values.size),
+        mode="markers",
+        marker={
+            "color": look.page,
+            "size": 9 if values.size <= 64 else 6,
+            "line": {"color": look.ink, "width": 1.6 if values.size <= 64 else 1},
+        },
+        customdata=np.column_stack(
+            [np.arange(values.size) + first_weight, codes + first_code, restored, restored - values]
+        ),
+        hovertemplate="weight %{customdata[0]}: %{x:.5g}<br>code %{customdata[1]}<br>"
+        "comes back as %{customdata[2]:.5g}<br>error %{customdata[3]:.2g}<extra></extra>",
+    )
+    left = {"xref": "paper", "x": 0, "xanchor": "left"}
+    words(figure, "the weights", look, y=1, yshift=20, **left)
+    words(figure, "the code that each is stored as", look, y=0, yshift=-44, **left)
+    figure.update_xaxes(range=span, showgrid=False, nticks=7, side="top")
+    figure.update_yaxes(visible=False, range=[-0.38, 1.22])
+    return figure
+
+
+def _span(values: Floats, grid: Floats) -> list[float]:
+    """Show all weights, and the grid unless it is far wider than they are."""
+    reach = np.concatenate([values, grid]) if np.ptp(grid) < 4 * np.ptp(values) else values
+    pad = 0.04 * (float(np.ptp(reach)) or abs(float(reach[0])) or 1.0)
+    return [float(reach.min()) - pad, float(reach.max()) + pad]
+
+
+def _beyond(figure, grid, span, look) -> None:
+    ends = np.sort([grid[0], grid[-1]])
+    for x0, x1 in ((span[0], ends[0]), (ends[1], span[1])):
+        if x1 - x0 > 0.05 * (span[1] - span[0]):
+            figure.add_shape(
+                type="rect",
+                x0=x0,
+                x1=x1,
+                y0=-0.12,
+                y1=1.06,
+                fillcolor=look.panel,
+                line_width=0,
+                layer="below",
+            )
+            words(figure, "cut off", look, x=(x0 + x1) / 2, y=0, yshift=12)
+
+
+def _marks(figure, codes, grid, tone, first_code, look) -> None:
+    """Draw a tick for each value of the grid, a dot where weights landed, the larger the more."""
+    many = grid.size > 40
+    figure.add_scatter(
+        x=grid,
+        y=np.zeros(grid.size),
+        mode="markers",
+        hoverinfo="skip",
+        marker={
+            "symbol": "line-ns",
+            "size": 6 if many else 13,
+            "line": {"color": look.quiet, "width": 0.6 if many else 1.4},
+        },
+    )
+    used, count = np.unique(codes, return_counts=True)
+    figure.add_scatter(
+        x=grid[used],
+        y=np.zeros(used.size),
+        mode="markers",
+        marker={
+            "color": tone,
+            "size": np.minimum(5 + 3.2 * np.sqrt(count), 26),
+            "line": {"color": look.page, "width": 1},
+        },
+        customdata=np.column_stack([used + first_code, count]),
+        hovertemplate="code %{customdata[0]} = %{x:.5g}<br>"
+        "%{customdata[1]} weights land here<extra></extra>",
+    )
+    every = 1 if grid.size <= 16 else 4 if grid.size <= 32 else 8 if grid.size <= 64 else 32
+    landed = set(used.tolist())
+    for place in range(0, grid.size, every):
+        tone = look.ink if place in landed else look.quiet
+        text = real_minus(str(place + first_code))
+        words(figure, text, look, x=float(grid[place]), y=0, yshift=-22, font={"color": tone})
+
+
+def weight_errors(
+    error: Floats, half_step: float, worst: int, first_weight: int, tone: str, look: Look
+) -> go.Figure:
+    """Draw the error of each weight in its place; dashed is half a step of the grid."""
+    figure = blank(look, 300)
+    tones = [mix(tone, look.page, 0.75)] * error.size
+    tones[worst] = look.ink
+    figure.add_bar(
+        x=np.arange(error.size) + first_weight,
+        y=error,
+        marker={"color": tones, "line_width": 0},
+        hovertemplate="weight %{x}: error %{y:.3g}<extra></extra>",
+    )
+    for side in (-half_step, half_step):
+        figure.add_hline(y=side, line={"color": look.quiet, "width": 1, "dash": "dash"})
+    place = {"xref": "paper", "x": 1, "xanchor": "right", "y": half_step, "yshift": 9}
+    words(figure, "half a step", look, **place)
+    reach = 1.25 * max(half_step, float(np.abs(error).max()), 1e-12)
+    figure.update_xaxes(title="weight in the block", showgrid=False, nticks=9)
+    figure.update_yaxes(title="error", range=[-reach, reach], nticks=5)
+    return figure
+
+
+def scale_curve(
+    percent: Sequence[int],
+    error: Floats,
+    best: Floats,
+    points: Mapping[str, tuple[float, float]],
+    tone: str,
+    look: Look,
+) -> go.Figure:
+    """Draw the error of the block as the scale turns; every labelled point is one choice.
+
+    `error` is at the present zero point, `best` (dotted) at the best one.
+    """
+    figure = blank(look, 300)
+    for curve, width, dash in ((best, 1.5, "dot"), (error, 2.2, "solid")):
+        figure.add_scatter(
+            x=list(percent),
+            y=curve,
+            mode="lines",
+            line={"color": tone, "width": width, "dash": dash},
+            hovertemplate="scale %{x} %<br>error %{y:.3g}<extra></extra>",
+        )
+    symbols = {"best": "diamond", "yours": "circle-open"}
+    for label, (x, y) in points.items():
+        figure.add_scatter(
+            x=[x],
+            y=[y],
+            mode="markers",
+            cliponaxis=False,
+            marker={
+                "symbol": symbols.get(label, "circle"),
+                "size": 12,
+                "color": tone if label != "yours" else look.ink,
+                "line": {"color": look.ink, "width": 2},
+            },
+            hoverinfo="skip",
+        )
+        shift = -20 if label == "best" else 20
+        words(figure, label, look, strong=True, x=x, y=y, yshift=shift, bgcolor=look.page)
+    top = max(y for _, y in points.values()) or float(np.max(error)) / 2 or 1.0
+    figure.update_xaxes(title="scale, % of what the format’s rule picks", nticks=6)
+    figure.update_yaxes(title="error, root mean square", range=[0, 2.2 * top], nticks=4)
+    return figure
+
+
+def super_block(
+    values: Floats, parts: Sequence[Part], chosen: int, tone: str, look: Look
+) -> go.Figure:
+    """Draw all weights of a super-block, each sub-block over the range that its own grid covers.
+
+    A click carries the number of the sub-block as customdata.
+    """
+    figure = blank(look, 260, clickmode="event+select")
+    for at, part in enumerate(parts):
+        low, high = float(part.grid.min()), float(part.grid.max())
+        strong = at == chosen
+        figure.add_shape(
+            type="rect",
+            x0=part.weights.start - 0.5,
+            x1=part.weights.stop - 0.5,
+            y0=low,
+            y1=high,
+            fillcolor=mix(tone, look.page, 0.3 if strong else 0.13),
+            line={"color": look.ink if strong else look.page, "width": 2 if strong else 1},
+            layer="below",
+        )
+        words(
+            figure,
+            f"<b>{at}</b>" if strong else str(at),
+            look,
+            strong=strong,
+            x=(part.weights.start + part.weights.stop - 1) / 2,
+            yref="paper",
+            y=1,
+            yanchor="bottom",
+        )
+    owner = np.repeat(np.arange(len(parts)), [p.weights.stop - p.weights.start for p in parts])
+    figure.add_scatter(
+        x=np.arange(values.size),
+        y=values,
+        mode="markers",
+        marker={"size": 5, "color": np.where(owner == chosen, look.ink, look.quiet), "opacity": 1},
+        selected={"marker": {"opacity": 1}},
+        unselected={"marker": {"opacity": 1}},
+        customdata=owner,
+        hovertemplate="weight %{x}: %{y:.4g}<br>sub-block %{customdata}<extra></extra>",
+    )
+    reach = 1.06 * max(float(np.abs(values).max()), *(float(np.abs(p.grid).max()) for p in parts))
+    figure.update_xaxes(
+        title="weight in the super-block", range=[-1, values.size], showgrid=False, nticks=9
+    )
+    figure.update_yaxes(range=[-reach, reach], nticks=5)
+    figure.update_layout(margin={"t": 24})
+    return figure

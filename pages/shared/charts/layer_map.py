@@ -1,0 +1,142 @@
+"""The model as a table of its matrices, layers by roles, the number in the cell."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import plotly.graph_objects as go
+
+from pages.shared.charts.base import blank
+from pages.shared.palette import Look, harm_colour, harm_scale, ink_on
+
+PARTS = {"attn": "attention", "ffn": "feed-forward"}
+WHOLE_ROWS = {"token_embd.weight": "embedding", "output.weight": "output"}
+
+
+def shares(values: Mapping[str, float]) -> dict[str, float]:
+    """Place each value between the least (0) and the most (1); by ratio where they lie far apart.
+
+    >>> shares({"a": 1.0, "b": 2.0, "c": 3.0})
+    {'a': 0.0, 'b': 0.5, 'c': 1.0}
+    >>> shares({"a": 1.0, "b": 10.0, "c": 100.0})
+    {'a': 0.0, 'b': 0.5, 'c': 1.0}
+    """
+    low, high = min(values.values()), max(values.values())
+    if high == low:
+        return dict.fromkeys(values, 0.0)
+    if high > 20 * low > 0:
+        reach = np.log(high / low)
+        return {name: float(np.log(value / low) / reach) for name, value in values.items()}
+    return {name: float((value - low) / (high - low)) for name, value in values.items()}
+
+
+def layer_map(
+    values: Mapping[str, float], texts: Mapping[str, str], selected: str, look: Look
+) -> go.Figure:
+    """Draw a cell a matrix, stronger colour for a larger value; embedding and output lie across.
+
+    `texts` are written into the cells. A click on a cell carries the tensor's name as customdata.
+    """
+    rows, roles = _layout(values)
+    height = min(46, max(20, 520 // len(rows)))
+    figure = blank(look, height * len(rows) + 52, clickmode="event+select")
+    place = {
+        name: (row, column)
+        for row, names in enumerate(rows.values())
+        for column, name in enumerate(names)
+    }
+    share = shares(values)
+    figure.add_heatmap(
+        z=[[share.get(name, np.nan) for name in names] for names in rows.values()],
+        colorscale=harm_scale(look),
+        zmin=0,
+        zmax=1,
+        showscale=False,
+        xgap=3,
+        ygap=3,
+        hoverinfo="skip",
+    )
+    for name in values:
+        _label(figure, name, place[name], texts[name], share[name], selected, len(roles), look)
+    _clickable(figure, place, texts, look, height)
+    _heads(figure, roles, look)
+    figure.update_xaxes(visible=False, range=[-0.5, len(roles) - 0.5])
+    figure.update_yaxes(
+        tickvals=list(range(len(rows))),
+        ticktext=list(rows),
+        range=[len(rows) - 0.5, -0.5],
+        showgrid=False,
+    )
+    figure.update_layout(margin={"t": 44})
+    return figure
+
+
+def _layout(values: Mapping[str, float]) -> tuple[dict[str, list[str]], list[str]]:
+    """Names of the cells by row, and the roles that head the columns."""
+    cells = {tuple(n.split(".")[1:3]): n for n in values if n.startswith("blk.")}
+    roles = list(dict.fromkeys(role for _, role in cells))
+    layers = sorted({int(layer) for layer, _ in cells})
+    rows = {f"layer {i}": [cells.get((str(i), role), "") for role in roles] for i in layers}
+    wide = {WHOLE_ROWS[n]: [n] * len(roles) for n in WHOLE_ROWS if n in values}
+    first = {k: v for k, v in wide.items() if k == "embedding"}
+    return {**first, **rows, **{k: v for k, v in wide.items() if k != "embedding"}}, roles
+
+
+def _label(figure, name, place, text, share, selected, n_roles, look) -> None:
+    (row, column), fill = place, harm_colour(share, look)
+    x0, x1 = column - 0.48, column + 0.48
+    if name in WHOLE_ROWS:
+        x0, x1, column = -0.48, n_roles - 0.52, (n_roles - 1) / 2
+        figure.add_shape(
+            type="rect", x0=x0, x1=x1, y0=row - 0.46, y1=row + 0.46, fillcolor=fill, line_width=0
+        )
+    if name == selected:
+        figure.add_shape(
+            type="rect",
+            x0=x0,
+            x1=x1,
+            y0=row - 0.46,
+            y1=row + 0.46,
+            line={"color": look.ink, "width": 2.5},
+        )
+    figure.add_annotation(
+        x=column,
+        y=row,
+        text=f"<b>{text}</b>" if name == selected else text,
+        showarrow=False,
+        font={"size": 12, "color": ink_on(fill)},
+    )
+
+
+def _clickable(figure, place, texts, look, height) -> None:
+    """Lay clear markers over the cells: plotly cannot select in a heat map."""
+    spots = []
+    for name, (row, column) in place.items():
+        if name:
+            columns = range(column + 1) if name in WHOLE_ROWS else [column]
+            spots += [(each, row, name) for each in columns]
+    figure.add_scatter(
+        x=[x for x, _, _ in spots],
+        y=[y for _, y, _ in spots],
+        mode="markers",
+        marker={"symbol": "square", "size": height, "opacity": 0, "color": look.ink},
+        selected={"marker": {"opacity": 0}},
+        unselected={"marker": {"opacity": 0}},
+        customdata=[name for _, _, name in spots],
+        text=[f"<b>{name}</b><br>{texts[name]}" for _, _, name in spots],
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def _heads(figure, roles, look) -> None:
+    """Head the columns in two lines: attention and feed-forward, then what each matrix is."""
+    across = {"showarrow": False, "yref": "paper", "y": 1, "yanchor": "bottom"}
+    for column, role in enumerate(roles):
+        short = role.partition("_")[2]
+        font = {"size": 12, "color": look.quiet}
+        figure.add_annotation(x=column, text=short, font=font, yshift=2, **across)
+    for prefix, words in PARTS.items():
+        columns = [c for c, role in enumerate(roles) if role.startswith(prefix)]
+        if columns:
+            middle = (columns[0] + columns[-1]) / 2
+            font = {"size": 13, "color": look.ink}
+            figure.add_annotation(x=middle, text=words, font=font, yshift=21, **across)
