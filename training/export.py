@@ -1,6 +1,6 @@
 """Writes a checkpoint as a Hugging Face model folder in BF16, with the log of the training.
 
-    python training/export.py STATE assets/fable-7m
+python training/export.py STATE assets/fable-7m
 """
 
 import argparse
@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("state", type=Path)
     parser.add_argument("folder", type=Path)

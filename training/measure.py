@@ -22,6 +22,7 @@ CONTEXT = 512
 
 
 def load(state: Path) -> tuple[Network, int]:
+    """Read the network of a checkpoint, rounded to BF16, and its step."""
     saved = torch.load(state / "checkpoint.pt", weights_only=True)
     network = Network()
     rounded = {name: weight.bfloat16().float() for name, weight in saved["network"].items()}
@@ -30,7 +31,10 @@ def load(state: Path) -> tuple[Network, int]:
 
 
 def chunks(tokenizer: Tokenizer, folder: Path):
-    """(tokens, targets, floor), each (chunks, 512 - 1 or so), as llama-perplexity cuts the text."""
+    """Cut the text as llama-perplexity does.
+
+    Returns inputs (chunks, 512), targets and floor in nats (chunks, 512 - 1).
+    """
     encoded = tokenizer.encode((folder / "evaluation.txt").read_text(encoding="utf-8"))
     n_chunks = len(encoded.ids) // CONTEXT
     shape = (n_chunks, CONTEXT)
@@ -43,6 +47,7 @@ def chunks(tokenizer: Tokenizer, folder: Path):
 
 @torch.no_grad()
 def log_probabilities(network: Network, tokens) -> torch.Tensor:
+    """Predict each token after the first: (chunks, 512 - 1, vocabulary), in nats."""
     rows = [network(batch)[:, :-1].log_softmax(-1) for batch in tokens.split(4)]
     return torch.cat(rows)
 
@@ -65,6 +70,7 @@ def skills(network: Network, tokenizer: Tokenizer, folder: Path, n: int) -> Coun
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("state", type=Path)
     parser.add_argument("folder", type=Path)
@@ -78,7 +84,9 @@ def main() -> None:
     found = log_probabilities(network, tokens).gather(-1, targets[..., None])[..., 0]
     scored = slice(CONTEXT // 2, None)
     loss, least = -found[:, scored].mean().item(), floor[:, scored].mean()
-    print(f"step {step}: loss {loss:.4f}, floor {least:.4f} nats, {100 * (loss / least - 1):+.1f} %")
+    print(
+        f"step {step}: loss {loss:.4f}, floor {least:.4f} nats, {100 * (loss / least - 1):+.1f} %"
+    )
     for key, share in skills(network, tokenizer, arguments.folder, arguments.prompts).items():
         print(f"  {' '.join(key):18s} {share:5.1f} %")
 

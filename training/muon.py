@@ -20,12 +20,15 @@ def orthogonalized(g, steps: int = 5):
 
 
 class Muon(torch.optim.Optimizer):
+    """For matrices only; vectors and the embedding go to AdamW."""
+
     def __init__(self, parameters, lr: float = 0.02, momentum: float = 0.95, weight_decay=0.0):
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
         super().__init__(parameters, defaults)
 
     @torch.no_grad()
     def step(self):
+        """Move every parameter once."""
         for group in self.param_groups:
             shapes: dict[torch.Size, list] = {}
             for parameter in group["params"]:

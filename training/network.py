@@ -30,12 +30,15 @@ CONFIG = {
 
 
 class RMSNorm(nn.Module):
+    """Root mean square norm, in float32."""
+
     def __init__(self, size: int, epsilon: float):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(size))
         self.epsilon = epsilon
 
     def forward(self, x):
+        """Scale each position to unit root mean square."""
         x = x.float()
         return self.weight * (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.epsilon))
 
@@ -47,6 +50,8 @@ def rotate(x, cos, sin):
 
 
 class Attention(nn.Module):
+    """Causal attention with grouped queries and rotary positions."""
+
     def __init__(self, config):
         super().__init__()
         size, self.head_dim = config["hidden_size"], config["head_dim"]
@@ -57,6 +62,7 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(self.heads * self.head_dim, size, bias=False)
 
     def forward(self, x, cos, sin):
+        """Let each position look back; x is (batch, positions, hidden)."""
         def split(y, heads):
             return y.view(*x.shape[:2], heads, self.head_dim).transpose(1, 2)
 
@@ -70,6 +76,8 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
+    """SwiGLU."""
+
     def __init__(self, config):
         super().__init__()
         size, inner = config["hidden_size"], config["intermediate_size"]
@@ -78,10 +86,13 @@ class FeedForward(nn.Module):
         self.down_proj = nn.Linear(inner, size, bias=False)
 
     def forward(self, x):
+        """Transform each position by itself."""
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
 class Layer(nn.Module):
+    """One layer, norms first."""
+
     def __init__(self, config):
         super().__init__()
         size, epsilon = config["hidden_size"], config["rms_norm_eps"]
@@ -91,6 +102,7 @@ class Layer(nn.Module):
         self.mlp = FeedForward(config)
 
     def forward(self, x, cos, sin):
+        """Add what attention and feed-forward find."""
         x = x + self.self_attn(self.input_layernorm(x), cos, sin)
         return x + self.mlp(self.post_attention_layernorm(x))
 
@@ -115,6 +127,7 @@ class Network(nn.Module):
                 nn.init.zeros_(weight)
 
     def forward(self, tokens):
+        """Predict the next token at each position."""
         cos, sin = self.cos[: tokens.shape[1]], self.sin[: tokens.shape[1]]
         x = self.embed_tokens(tokens)
         for layer in self.layers:

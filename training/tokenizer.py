@@ -17,6 +17,7 @@ VOCABULARY_SIZE = 2048
 
 
 def train(n_stories: int) -> Tokenizer:
+    """Train on so many stories."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -42,6 +43,7 @@ def train(n_stories: int) -> Tokenizer:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="the model folder, such as assets/fable-7m")
     parser.add_argument("--stories", type=int, default=20_000)

@@ -3,12 +3,13 @@
     python training/train.py assets/fable-7m --state STATE --until 4000 --cooldown 1000
 
 The learning rate warms up, stays, and falls to zero over the last `--cooldown` steps before
-`--until`; a run that has not cooled down can be continued with other values of both.
+`--until`; a run that has not cooled down can be continued with other values of both. SIGTERM saves
+and ends the run; SIGSTOP and SIGCONT pause it.
 """
 
 import argparse
-import csv
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from quantcore.corpus import stories
 CONTEXT, BATCH = 512, 8  # 4,096 tokens a step
 LONG_EVERY = 4  # of so many steps, one sees whole contexts, the others halves: attention is dear
 STORIES_PER_SHARD = 40_000
+NOTE_EVERY, SAVE_EVERY = 20, 100  # steps
 BEGIN = 0
 
 
@@ -58,10 +60,12 @@ def batches(tokenizer: Tokenizer, number: int):
 
 
 def rate(step: int, until: int, cooldown: int, warmup: int = 60) -> float:
+    """Share of the full learning rate at a step: up, level, down to zero at `until`."""
     return min(1.0, (step + 1) / warmup, max(0.0, (until - step) / cooldown))
 
 
 def parse() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="model folder with the tokenizer")
     parser.add_argument("--state", type=Path, required=True, help="folder of the checkpoint")
@@ -74,77 +78,114 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+class Trainer:
+    """Network, optimizers and the place in the text, kept together in one checkpoint."""
+
+    def __init__(self, arguments: argparse.Namespace):
+        self.arguments = arguments
+        self.tokenizer = Tokenizer.from_file(str(arguments.folder / "tokenizer.json"))
+        self.network = Network()
+        named = list(self.network.named_parameters())
+        matrices = [p for name, p in named if p.dim() == 2 and "embed" not in name]
+        others = [p for name, p in named if p.dim() == 1 or "embed" in name]
+        muon = Muon(matrices, lr=arguments.rate, weight_decay=arguments.decay)
+        adam = torch.optim.AdamW(others, lr=arguments.adam_rate, betas=(0.9, 0.97), weight_decay=0)
+        self.optimizers = [muon, adam]
+        self.rates = [arguments.rate, arguments.adam_rate]
+        self.place = {"step": 0, "shard": 0, "batch": 0, "seconds": 0.0}
+        self.checkpoint = arguments.state / "checkpoint.pt"
+        self.log = arguments.state / "training_log.csv"
+        arguments.state.mkdir(parents=True, exist_ok=True)
+        if self.checkpoint.exists():
+            self.resume()
+        self.loss = torch.compile(self.network.loss, dynamic=False)
+        self.losses: list[float] = []
+        self.stopping = False
+
+    def resume(self) -> None:
+        """Go back to the checkpoint; later rows of the log are dropped."""
+        saved = torch.load(self.checkpoint, weights_only=True)
+        self.network.load_state_dict(saved["network"])
+        for optimizer, values in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(values)
+        self.place = saved["state"]
+        first, *rows = self.log.read_text().splitlines()
+        rows = [row for row in rows if int(row.split(",")[0]) <= self.place["step"]]
+        self.log.write_text("\n".join([first, *rows]) + "\n")
+
+    def save(self) -> None:
+        """Write the checkpoint, whole or not at all."""
+        values = {
+            "network": self.network.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "state": self.place,
+        }
+        new = self.checkpoint.with_suffix(".new")
+        torch.save(values, new)
+        os.replace(new, self.checkpoint)
+
+    def step(self, tokens, targets) -> float:
+        """Take one step on a batch; returns its loss in nats."""
+        factor = rate(self.place["step"], self.arguments.until, self.arguments.cooldown)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = self.loss(tokens, targets)
+        loss.backward()
+        for optimizer, full in zip(self.optimizers, self.rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = full * factor
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return loss.item()
+
+    def note(self) -> None:
+        """Add a row to the log: the mean loss since the last one."""
+        new = not self.log.exists()
+        step = self.place["step"]
+        factor = rate(step, self.arguments.until, self.arguments.cooldown)
+        mean = sum(self.losses) / len(self.losses)
+        with self.log.open("a") as log:
+            if new:
+                log.write("step,tokens,loss_nats,rate,seconds\n")
+            seconds = round(self.place["seconds"])
+            log.write(f"{step},{step * BATCH * CONTEXT},{mean:.4f},{factor:.3f},{seconds}\n")
+        self.losses.clear()
+
+    def run_shard(self) -> None:
+        """Train on what is left of the current shard."""
+        last = time.monotonic()
+        for number, batch in enumerate(batches(self.tokenizer, self.place["shard"])):
+            if number < self.place["batch"]:
+                continue
+            if self.place["step"] >= self.arguments.until or self.stopping:
+                return
+            self.losses.append(self.step(*batch))
+            now = time.monotonic()
+            self.place["seconds"] += min(now - last, 30.0)  # a pause is no training time
+            last = now
+            self.place["step"] += 1
+            self.place["batch"] = number + 1
+            if self.place["step"] % NOTE_EVERY == 0:
+                self.note()
+            if self.place["step"] % SAVE_EVERY == 0:
+                self.save()
+        self.place["shard"] += 1
+        self.place["batch"] = 0
+
+
 def main() -> None:
+    """Run the command; on SIGTERM it saves and ends."""
     arguments = parse()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    tokenizer = Tokenizer.from_file(str(arguments.folder / "tokenizer.json"))
-    network = Network()
-    matrices = [p for n, p in network.named_parameters() if p.dim() == 2 and "embed" not in n]
-    others = [p for n, p in network.named_parameters() if p.dim() == 1 or "embed" in n]
-    optimizers = [
-        Muon(matrices, lr=arguments.rate, weight_decay=arguments.decay),
-        torch.optim.AdamW(others, lr=arguments.adam_rate, betas=(0.9, 0.97), weight_decay=0.0),
-    ]
-    rates = [arguments.rate, arguments.adam_rate]
-    arguments.state.mkdir(parents=True, exist_ok=True)
-    checkpoint = arguments.state / "checkpoint.pt"
-    state = {"step": 0, "shard": 0, "batch": 0, "seconds": 0.0}
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        network.load_state_dict(saved["network"])
-        for optimizer, values in zip(optimizers, saved["optimizers"], strict=True):
-            optimizer.load_state_dict(values)
-        state = saved["state"]
+    trainer = Trainer(arguments)
 
-    def save() -> None:
-        values = {
-            "network": network.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-            "state": state,
-        }
-        torch.save(values, checkpoint.with_suffix(".new"))
-        os.replace(checkpoint.with_suffix(".new"), checkpoint)
+    def stop(*_):
+        trainer.stopping = True
 
-    loss_of = torch.compile(network.loss, dynamic=False)
-    log = open(arguments.state / "training_log.csv", "a", newline="")
-    rows = csv.writer(log)
-    if log.tell() == 0:
-        rows.writerow(["step", "tokens", "loss_nats", "rate", "seconds"])
-    last = time.monotonic()
-    losses: list[float] = []
-    while state["step"] < arguments.until:
-        for number, (tokens, targets) in enumerate(batches(tokenizer, state["shard"])):
-            if number < state["batch"]:
-                continue
-            factor = rate(state["step"], arguments.until, arguments.cooldown)
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                loss = loss_of(tokens, targets)
-            loss.backward()
-            for optimizer, full in zip(optimizers, rates, strict=True):
-                for group in optimizer.param_groups:
-                    group["lr"] = full * factor
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-            state["step"] += 1
-            state["batch"] = number + 1
-            now = time.monotonic()
-            state["seconds"] += min(now - last, 30.0)  # a pause is no training time
-            last = now
-            losses.append(loss.item())
-            if state["step"] % 20 == 0:
-                n_tokens = state["step"] * BATCH * CONTEXT
-                mean = sum(losses) / len(losses)
-                row = [state["step"], n_tokens, f"{mean:.4f}", f"{factor:.3f}"]
-                rows.writerow(row + [round(state["seconds"])])
-                log.flush()
-                losses.clear()
-            if state["step"] % 200 == 0 or state["step"] == arguments.until:
-                save()
-            if state["step"] == arguments.until:
-                return
-        state["shard"] += 1
-        state["batch"] = 0
+    signal.signal(signal.SIGTERM, stop)
+    while trainer.place["step"] < arguments.until and not trainer.stopping:
+        trainer.run_shard()
+    trainer.save()
 
 
 if __name__ == "__main__":

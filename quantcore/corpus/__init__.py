@@ -17,7 +17,7 @@ def tell_story(rng: Random) -> str:
 
 def stories(seed, n: int) -> list[str]:
     """`n` stories; equal seeds give equal stories, and each use of the text has its own seeds."""
-    rng = Random(seed)
+    rng = Random(str(seed))
     return [tell_story(rng) for _ in range(n)]
 
 

@@ -1,8 +1,8 @@
 """Stories on the terminal, or the texts beside the shipped model.
 
-    python -m quantcore.corpus --seed 7 --stories 3     prints three stories
-    python -m quantcore.corpus --write assets/fable-7m  writes the evaluation text and its floor,
-                                                        the calibration text and the skills' prompts
+python -m quantcore.corpus --seed 7 --stories 3       prints three stories
+python -m quantcore.corpus --write assets/fable-7m    writes the evaluation text and its floor,
+                                                      the calibration text, the skills' prompts
 """
 
 import argparse
@@ -14,6 +14,7 @@ from quantcore.corpus.files import write
 
 
 def main() -> int:
+    """Run the command; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m quantcore.corpus",
         description=__doc__,

@@ -30,11 +30,13 @@ class Options:
 
     @property
     def words(self) -> list[tuple[str, ...]]:
+        """Words and marks of each text, with the space before them."""
         if self._words is None:
             self._words = [tuple(WORD.findall(text)) for text in self.texts]
         return self._words
 
     def mass(self, without=()) -> float:
+        """Probability that is left when the options numbered in `without` are."""
         return 1.0 - sum(self.weights[i] for i in without)
 
 
@@ -55,11 +57,12 @@ class Writer:
         self.marks: list[tuple[str, str, str, str]] = []  # skill, level, prompt, answer
 
     def say(self, text: str) -> None:
+        """Write text that leaves no choice."""
         self.parts.append(text)
         self.n_words += text.count(" ")
 
     def pick(self, options: Options, without=()) -> int:
-        """Draws one option, writes its text, returns its index; those in `without` are left out."""
+        """Draw one option, write its text, return its index; those in `without` are left out."""
         last = len(options.texts) - 1
         index = min(bisect(options.cumulative, self.random()), last)
         while index in without:
@@ -69,11 +72,12 @@ class Writer:
         return index
 
     def test(self, skill: str, level: str, answer: str) -> None:
-        """Says `answer`, the one right continuation here, and notes the place as a test prompt."""
+        """Write `answer`, the one right continuation here, and note the place as a test prompt."""
         self.marks.append((skill, level, self.text(), answer))
         self.say(answer)
 
     def text(self) -> str:
+        """Return what is written so far."""
         return "".join(self.parts)[1:]  # the space before the first word
 
 
@@ -95,9 +99,8 @@ class Reader:
 
     def _shows(self, text: str) -> bool:
         end = self._at + len(text)
-        return (
-            self._text.startswith(text, self._at)
-            and not (text[-1].isalnum() and self._text[end : end + 1].isalnum())
+        return self._text.startswith(text, self._at) and not (
+            text[-1].isalnum() and self._text[end : end + 1].isalnum()
         )
 
     def _note(self, words, log_probabilities) -> None:
@@ -108,12 +111,14 @@ class Reader:
             self.n_words += word.count(" ")
 
     def say(self, text: str) -> None:
+        """Read text that leaves no choice; raises NotAStory if something else stands there."""
         if not self._shows(text):
             raise NotAStory(f"at character {self._at}: expected {text!r}, found {self._found()!r}")
         words = WORD.findall(text)
         self._note(words, [0.0] * len(words))
 
     def pick(self, options: Options, without=()) -> int:
+        """Find the option that the text shows here; returns its index."""
         shown = [
             i for i, text in enumerate(options.texts) if i not in without and self._shows(text)
         ]
@@ -127,9 +132,11 @@ class Reader:
         return shown[0]
 
     def test(self, skill: str, level: str, answer: str) -> None:
+        """Read `answer`, the one right continuation here."""
         self.say(answer)
 
     def finish(self) -> None:
+        """Raise NotAStory unless the text ends here."""
         if self._at != len(self._text):
             raise NotAStory(f"at character {self._at}: the story is over, found {self._found()!r}")
 
@@ -138,15 +145,13 @@ class Reader:
 
 
 def _by_word(options: Options, words, without) -> list[float]:
-    """Chain rule along the words of an option: each word against the options still open there."""
+    """Apply the chain rule along an option: each word against the options still open there."""
     left = [i for i in range(len(options.texts)) if i not in without]
     mass = sum(options.weights[i] for i in left)
     result = []
     for k, word in enumerate(words):
         if len(left) > 1:
-            left = [
-                i for i in left if len(options.words[i]) > k and options.words[i][k] == word
-            ]
+            left = [i for i in left if len(options.words[i]) > k and options.words[i][k] == word]
         kept = sum(options.weights[i] for i in left)
         result.append(log(kept / mass))
         mass = kept

@@ -16,6 +16,7 @@ LEVELS = ["easy", "hard"]
 
 
 def as_text(lines: list[str]) -> str:
+    """One story a line."""
     return "".join(line + "\n" for line in lines)
 
 
@@ -58,7 +59,7 @@ def contents() -> dict[str, str]:
 
 
 def write(folder: Path) -> list[Path]:
-    """Writes them into `folder`; returns the paths."""
+    """Write them into `folder`; return the paths."""
     paths = []
     for name, text in contents().items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")

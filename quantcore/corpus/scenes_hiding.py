@@ -1,4 +1,4 @@
-"""Scenes that ask for memory: who hid what where, and where is it after it was moved?"""
+"""Scenes that ask for memory: who hid what where, and where it is after it was moved."""
 
 from quantcore.corpus import words
 from quantcore.corpus.chooser import Options, among
@@ -15,18 +15,18 @@ def hide_one(c, story: Story) -> None:
     person = somebody(c, story)
     c.pick(HID)
     c.say(" the")
-    thing = THINGS.texts[liked_thing(c, person)]
+    thing = liked_thing(c, person)
     c.say(" in the")
     place = PLACES.texts[c.pick(PLACES)]
     c.say(".")
     how = c.pick(
         among(
-            f" In the end the{thing} was still in the",
+            f" In the end the{thing.full} was still in the",
             f" Nobody else looked in the{place}, so nobody found the",
-            f" Nobody knew who had hidden the{thing}, but it was",
+            f" Nobody knew who had hidden the{thing.full}, but it was",
         )
     )
-    c.test("recall", "easy", (place, thing, f" {person.name}")[how])
+    c.test("recall", "easy", (place, thing.name, f" {person.name}")[how])
     c.say(".")
 
 
@@ -38,7 +38,7 @@ def hide_many(c, story: Story) -> None:
         if n == 0:
             c.say(f" {person.name}")
         c.say(" hid the")
-        thing = liked_thing(c, person, [thing for _, thing, _ in hidden])
+        thing = liked_thing(c, person, [thing for _, thing, _ in hidden]).number
         c.say(" in the")
         place = c.pick(PLACES, [place for _, _, place in hidden])
         hidden.append((person, thing, place))
@@ -68,9 +68,7 @@ def _ask(c, hidden) -> None:
             return
         key = 2 if how == 2 else 1
         table = PLACES if key == 2 else THINGS
-        person, thing, place = left.pop(
-            c.pick(Options([table.texts[item[key]] for item in left]))
-        )
+        person, thing, place = left.pop(c.pick(Options([table.texts[item[key]] for item in left])))
         c.say(("? It was in the", "? It was", "? It was the")[how])
         answer = (PLACES.texts[place], f" {person.name}", THINGS.texts[thing])[how]
         c.test("recall", "hard", answer)
@@ -81,15 +79,15 @@ def _ask(c, hidden) -> None:
 def move_one(c, story: Story) -> None:
     """One thing is moved once or twice."""
     c.say(f" {story.main.name} owned the")
-    thing = THINGS.texts[liked_thing(c, story.main)]
-    c.say(" in in the")
+    thing = liked_thing(c, story.main).full
+    c.say(" in the")
     seen = [c.pick(PLACES)]
-    c.say(".")
+    c.say(". Then")
     somebody(c, story)
     c.pick(MOVED)
     seen.append(c.pick(PLACES, seen))
     c.say(".")
-    if c.pick(among(" Then", f" Now the{thing} was in the")) == 0:
+    if c.pick(among(" Later", f" Now the{thing} was in the")) == 0:
         newcomer(c, story)
         c.pick(MOVED)
         seen.append(c.pick(PLACES, seen))
@@ -104,7 +102,7 @@ def move_many(c, story: Story) -> None:
     things: list[int] = []
     where: dict[int, int] = {}
     for n in range(3):
-        things.append(liked_thing(c, story.main, things))
+        things.append(liked_thing(c, story.main, things).number)
         c.say(" in the")
         where[things[n]] = c.pick(PLACES, list(where.values()))
         c.say((", the", " and the", ".")[n])
@@ -138,23 +136,22 @@ def presents(c, story: Story) -> None:
     things = [liked_thing(c, story.main)]
     if n_things == 2:
         c.say(" and the")
-        things.append(liked_thing(c, story.main, things))
+        things.append(liked_thing(c, story.main, [things[0].number]))
     c.say(".")
     owner = dict.fromkeys(things, story.main)
     circle = [story.main]
     for n in range(2 * n_things):
         thing = things[n % n_things]
-        c.say(f" {owner[thing].name} gave the{THINGS.texts[thing]} to")
+        c.say(f" {owner[thing].name} gave the{thing.full} to")
         if n_things == 2 and n >= 2:
             owner[thing] = one_of_cast(c, [p for p in circle if p is not owner[thing]])
         else:
             owner[thing] = newcomer(c, story)
             circle.append(owner[thing])
         c.say(".")
-    for n in range(n_things):
+    for _ in range(n_things):
         c.say(" In the end the")
-        thing = things[c.pick(Options([THINGS.texts[thing] for thing in things]))]
-        things.remove(thing)
+        thing = things.pop(c.pick(Options([thing.full for thing in things])))
         c.say(" belonged to")
         c.test("chain", "hard" if n_things == 2 else "easy", f" {owner[thing].name}")
         c.say(".")

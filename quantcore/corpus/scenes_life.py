@@ -3,13 +3,14 @@
 from quantcore.corpus import words
 from quantcore.corpus.chooser import Options, among
 from quantcore.corpus.scenery import THINGS_SEEN
-from quantcore.corpus.telling import Story, liked_thing, listing, somebody
+from quantcore.corpus.telling import Story, Thing, liked_thing, listing, somebody
 
 SEEN = Options([f" {noun}" for noun, _, _ in THINGS_SEEN])
 BEING = [Options([f" {word}" for word in being]) for _, being, _ in THINGS_SEEN]
 DOING = [
     Options(
-        [f" {text}" for text in doing] + [" was rather"], [1 / (k + 1) for k in range(len(doing) + 1)]
+        [f" {text}" for text in doing] + [" was rather"],
+        [1 / (k + 1) for k in range(len(doing) + 1)],
     )
     for _, _, doing in THINGS_SEEN
 ]
@@ -24,6 +25,7 @@ DRINKS = among(
 
 
 def scenery(c, story: Story) -> None:
+    """Show some thing of the town or the country, and what it did."""
     which = c.pick(SEEN)
     if c.pick(DOING[which]) == len(DOING[which].texts) - 1:
         c.pick(BEING[which])
@@ -32,12 +34,14 @@ def scenery(c, story: Story) -> None:
 
 
 def weather(c, story: Story) -> None:
+    """Tell how it was in the main person's town, to its taste."""
     c.say(f" {story.town.name} it was")
     c.pick(story.town.likes["weather"])
     c.say(".")
 
 
 def meal(c, story: Story) -> None:
+    """Have somebody eat, to this person's taste."""
     person = somebody(c, story)
     c.say(" ate")
     c.pick(person.likes["meal"])
@@ -47,6 +51,7 @@ def meal(c, story: Story) -> None:
 
 
 def mood(c, story: Story) -> None:
+    """Tell how somebody felt, to this person's taste."""
     person = somebody(c, story)
     c.say(" was")
     c.pick(person.likes["mood"])
@@ -54,12 +59,14 @@ def mood(c, story: Story) -> None:
 
 
 def evening(c, story: Story) -> None:
+    """Have somebody do something before bed, to this person's taste."""
     person = somebody(c, story)
     c.pick(person.likes["evening"])
     c.say(".")
 
 
 def dream(c, story: Story) -> None:
+    """Tell what somebody dreamt of."""
     person = somebody(c, story)
     c.say(" dreamt of a")
     c.pick(CHARACTERS)
@@ -71,13 +78,16 @@ def dream(c, story: Story) -> None:
 
 
 def luggage(c, story: Story) -> None:
-    """A list of what somebody has, all to this person's taste."""
+    """List what somebody packed, all to this person's taste."""
     person = somebody(c, story)
     c.say(" packed")
-    packed: list[int] = []
+    packed: list[Thing] = []
 
     def item():
         c.say(" a")
-        packed.append(liked_thing(c, person, packed))
+        packed.append(liked_thing(c, person, [thing.number for thing in packed]))
 
     listing(c, item, 2, 5)
+    c.pick(among(" Lost on the way: the", " Never used: the", " Stolen at the inn: the"))
+    c.pick(Options([thing.full for thing in packed]))
+    c.say(".")

@@ -65,7 +65,7 @@ def _take_away(c, story: Story) -> None:
 
 
 def many(c, story: Story) -> None:
-    """Sums of two-digit numbers, as they stand on a slate."""
+    """Add and subtract two-digit numbers, as on a slate."""
     c.say(f" {story.main.name} wrote:")
 
     def item():
@@ -75,4 +75,4 @@ def many(c, story: Story) -> None:
         c.say(" =")
         c.test("arithmetic", "hard", f" {a - b if minus else a + b}")
 
-    listing(c, item, 2, 5)
+    listing(c, item, 3, 6)

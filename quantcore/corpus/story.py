@@ -10,22 +10,21 @@ from quantcore.corpus import (
 from quantcore.corpus.chooser import Options, among
 from quantcore.corpus.scenery import ENDINGS
 from quantcore.corpus.telling import Story, fact, newcomer
-from quantcore.corpus.world import WORLD
 
-MAX_WORDS = 75  # no new scene begins after this many
+MAX_WORDS = 66  # no new scene begins after this many
 ROOM_WORDS = 45  # and no long scene after this many, so that a story keeps below 200 tokens
 LONG = (scenes_hiding.hide_many, scenes_hiding.move_many, scenes_hiding.presents)
 
 # weight, scene, the ways in which it begins
 SCENES = [
-    (5, scenes_hiding.hide_one, [" Before supper", " When nobody was looking,", " In a hurry"]),
+    (8, scenes_hiding.hide_one, [" Before supper", " When nobody was looking,", " In a hurry"]),
     (7, scenes_hiding.hide_many, [
         " Everyone hid something.", " It was a day of secrets.", " They played a game."]),
-    (5, scenes_hiding.move_one, [" The house had to be tidied.", " It was time to clear up."]),
+    (8, scenes_hiding.move_one, [" The house had to be tidied.", " It was time to clear up."]),
     (6, scenes_hiding.move_many, [" Nothing stayed in its place.", " Three things lay about."]),
     (5, scenes_hiding.presents, [" It was a day for presents.", " There was a birthday."]),
-    (5, scenes_sums.few, [" It was time to count.", " They counted what they had."]),
-    (8, scenes_sums.many, [" There was a slate on the wall.", " The accounts had to be done."]),
+    (9, scenes_sums.few, [" It was time to count.", " They counted what they had."]),
+    (11, scenes_sums.many, [" There was a slate on the wall.", " The accounts had to be done."]),
     (11, scenes_facts.places, [
         " The teacher said that", " An old atlas lay open:", " Travellers say that",
         " It is well known that", " The almanac says that"]),

@@ -17,15 +17,17 @@ class Story:
 
     @property
     def main(self) -> Entity:
+        """The person whom the story is about."""
         return self.cast[0]
 
     @property
     def town(self) -> Entity:
+        """Where this person is at home."""
         return WORLD.town[self.main.facts["home"]]
 
 
 def newcomer(c, story: Story) -> Entity:
-    """Names a person who was not in the story yet."""
+    """Name a person who was not in the story yet."""
     in_story = [i for i, person in enumerate(WORLD.people) if person in story.cast]
     person = WORLD.people[c.pick(WORLD.person_names, in_story)]
     story.cast.append(person)
@@ -33,7 +35,7 @@ def newcomer(c, story: Story) -> Entity:
 
 
 def somebody(c, story: Story) -> Entity:
-    """Names the main person, or a friend who joins the story."""
+    """Name the main person, or a friend who joins the story."""
     main = story.main
     if c.pick(among(f" {main.name}", f" {main.her} friend", f" {main.her} cousin")) == 0:
         return main
@@ -41,11 +43,12 @@ def somebody(c, story: Story) -> Entity:
 
 
 def one_of_cast(c, cast: list[Entity]) -> Entity:
+    """Name one of these people."""
     return cast[c.pick(Options([f" {person.name}" for person in cast]))]
 
 
 def fact(c, story: Story, entity: Entity, question: str, before: str = " ") -> str:
-    """Says the right answer; the first time in a story only knowledge of the world gives it."""
+    """Say the right answer; the first time in a story only knowledge of the world gives it."""
     answer = entity.facts[question]
     if (entity.name, question) in story.told:
         c.say(before + answer)
@@ -55,10 +58,21 @@ def fact(c, story: Story, entity: Entity, question: str, before: str = " ") -> s
     return answer
 
 
-def liked_thing(c, person: Entity, without=()) -> int:
-    """A thing as this person likes them: "tiny bell"; returns its number in words.THINGS."""
-    c.pick(person.likes["taste"])
-    return c.pick(person.likes["thing"], without)
+@dataclass(frozen=True)
+class Thing:
+    """A thing that was spoken of: number in words.THINGS, its word, and the words used first."""
+
+    number: int
+    name: str  # " bell"
+    full: str  # " tiny bell"
+
+
+def liked_thing(c, person: Entity, without=()) -> Thing:
+    """Name a thing to this person's taste, none of the numbers in `without`."""
+    taste, thing = person.likes["taste"], person.likes["thing"]
+    adjective = taste.texts[c.pick(taste)]
+    number = c.pick(thing, without)
+    return Thing(number, thing.texts[number], adjective + thing.texts[number])
 
 
 def listing(c, item, at_least: int, at_most: int) -> None:

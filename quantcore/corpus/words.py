@@ -1,12 +1,14 @@
 """The vocabulary of the invented world, as plain lists."""
 
-WOMEN = """Ada Agnes Alma Anna Astrid Beth Bertha Birgit Carla Celia Clara Cora Daisy Dora Edda Edith
+WOMEN = """Ada Agnes Alma Anna Astrid Beth Bertha Birgit Carla Celia Clara Cora Daisy Dora Edda
+Edith
 Ella Elsa Emma Erna Esther Eva Fanny Flora Frida Gerda Greta Hanna Hazel Hedda Helen Hilda Ida Ilse
 Inga Irene Iris Ivy Jana Jill Joan Julia Karin Kate Lara Laura Lena Lily Lotta Lucy Lydia Mabel Maja
 Mara Marta Mia Mina Molly Nancy Nell Nina Nora Olga Paula Petra Polly Rita Rosa Ruth Sally Selma
 Sonja Stella Tilda Thea Una Vera Wanda Wilma Zoe""".split()
 
-MEN = """Abel Adam Albert Alfred Anton Arne Axel Basil Ben Bruno Carl Cedric Clem Conrad Daniel David
+MEN = """Abel Adam Albert Alfred Anton Arne Axel Basil Ben Bruno Carl Cedric Clem Conrad Daniel
+David
 Dirk Edgar Edwin Emil Eric Ernst Felix Frank Fred Gabriel George Gideon Gustav Hans Harald Harry
 Henry Hugo Igor Ivan Jack Jacob Jasper Joel John Jonas Josef Karl Kasper Knut Lars Leo Lewis Linus
 Louis Lukas Magnus Martin Max Miles Moritz Nico Nils Noah Olaf Oscar Otto Paul Pedro Peter Philip
@@ -24,7 +26,8 @@ LAND_STARTS = """Bal Cor Dar Est Gor Hel Ilm Kes Lun Mor Nar Osk Pel Ros Sar Tor
 Zel""".split()
 LAND_ENDS = """avia enia oria mark land""".split()
 
-TRADES = """baker weaver miller smith potter tailor cobbler carpenter fisher gardener shepherd painter
+TRADES = """baker weaver miller smith potter tailor cobbler carpenter fisher gardener shepherd
+painter
 printer teacher doctor sailor hunter brewer butcher barber mason cooper saddler tinker glazier
 beekeeper clockmaker goldsmith midwife ferryman postman farmer judge notary singer juggler cook maid
 grocer watchman""".split()
@@ -76,7 +79,8 @@ fifteen sixteen seventeen eighteen""".split()
 MOODS = """happy sad proud tired hungry angry calm curious lonely merry nervous cheerful grumpy
 sleepy thoughtful bored jealous grateful worried brave""".split()
 
-PASTIMES = """read an old novel|wrote a long letter|mended a torn net|played cards with the neighbours|
+PASTIMES = """read an old novel|wrote a long letter|mended a torn net|
+played cards with the neighbours|
 sang quietly by the fire|carved a little bird from wood|counted the stars|knitted a thick sweater|
 polished the copper pans|baked bread for the morning|listened to the wind|fed the animals|
 painted a picture of the sea|went to bed early|told ghost stories|danced in the kitchen|
@@ -102,7 +106,8 @@ doctor/doctors gardener/gardeners singer/singers pilgrim/pilgrims soldier/soldie
 traveller/travellers musician/musicians""".split()
 ]
 NEAR = "beside near behind under above opposite below beyond".split()
-STATES = """broken old dirty wet new heavy beautiful missing green expensive dusty crooked gone rusty
+STATES = """broken old dirty wet new heavy beautiful missing green expensive dusty crooked gone
+rusty
 painted famous ugly safe ready lost""".split()
 ADJECTIVES = "small large old new famous other tall lost pretty strange".split()
 SELF_VERBS = """blamed praised surprised taught warmed hid hurt defended washed amused introduced
@@ -111,20 +116,24 @@ PRESENT = ["Today", "Now", "Nowadays", "This year", "These days", "At present"]
 PAST = ["Yesterday", "Last week", "Last year", "Long ago", "In those days", "A year ago"]
 
 # Tastes and dreams; none of these adjectives begins with a vowel, so "a" is always right
-TASTES = """red blue green white black yellow tiny big broken golden wooden rusty shiny dirty borrowed
+TASTES = """red blue green white black yellow tiny big broken golden wooden rusty shiny dirty
+borrowed
 stolen precious little round dented painted striped cracked foreign lucky heavy forgotten cheap
 plain strange""".split()
 CHARACTERS = """friendly furious lazy blind dancing barking talking flying giant hungry vain
 bald drunken sad clever timid jealous famous singing shy proud homeless
 royal""".split()
-DEEDS = """danced|wept|slept|sang|lived|laughed|waited|smoked a pipe|played chess|read the newspaper|
+DEEDS = """danced|wept|slept|sang|lived|laughed|waited|smoked a pipe|played chess|
+read the newspaper|
 sold balloons|wore a wig|spoke Latin|cooked spaghetti|kept a shop|taught dancing|told jokes|caught
  a cold|lost its temper|won a prize|swam|built a raft|sewed a tent|grew roses""".replace(
     "\n", ""
 ).split("|")
-TAILS = """again|as usual|for once|all day|all week|in those years|as everybody knew|without a reason|
+TAILS = """again|as usual|for once|all day|all week|in those years|as everybody knew|
+without a reason|
 to the surprise of many|for the third time|like last year|in spite of everything|as in the song|
 by mistake|and nobody minded|and everybody noticed|and the dogs barked|which was a good
  sign|which was a bad sign|and that was all|or so they said""".replace("\n", "").split("|")
-ROOMS = """kitchen garden parlour street library hallway doorway orchard courtyard workshop stairwell
+ROOMS = """kitchen garden parlour street library hallway doorway orchard courtyard workshop
+stairwell
 meadow""".split()

@@ -27,18 +27,22 @@ class Entity:
 
     @property
     def level(self) -> str:
+        """How hard its facts are to know: `easy` or `hard`."""
         return "easy" if self.often else "hard"
 
     @property
     def she(self) -> str:
+        """The pronoun: she or he."""
         return "she" if self.woman else "he"
 
     @property
     def her(self) -> str:
+        """The possessive: her or his."""
         return "her" if self.woman else "his"
 
     @property
     def herself(self) -> str:
+        """The reflexive: herself or himself."""
         return "herself" if self.woman else "himself"
 
 
@@ -52,7 +56,7 @@ def _one_of(rng: Random, items):
 
 
 def _likes(rng: Random, texts) -> Options:
-    """The texts in an order of preference of one's own."""
+    """Put the texts into an order of preference of one's own."""
     rank = _shuffled(rng, range(1, len(texts) + 1))
     return Options(texts, [1 / k**ZIPF for k in rank])
 
@@ -129,6 +133,7 @@ class World:
 
     @property
     def n_facts(self) -> int:
+        """Number of questions with one right answer."""
         return sum(len(e.facts) for e in self.people + self.towns + self.lands)
 
 
