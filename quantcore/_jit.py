@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 import numba
@@ -14,8 +15,21 @@ _IMPORT = "from quantcore._jit"
 _KERNEL_FILES = sorted(p for p in _HERE.rglob("*.py") if _IMPORT in p.read_text(encoding="utf-8"))
 _DIGEST = hashlib.sha256(b"".join(p.read_bytes() for p in _KERNEL_FILES)).hexdigest()[:12]
 
+
+def _writable_cache() -> Path:
+    """The user's cache, or where there is none to write to, a folder for this process only."""
+    try:
+        folder = Path.home() / ".cache" / "quantcore" / _DIGEST
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except (OSError, RuntimeError):  # a read-only disk, a user without a home
+        pass
+    return Path(tempfile.mkdtemp(prefix="quantcore-"))
+
+
 if "NUMBA_CACHE_DIR" not in os.environ:
-    numba.config.CACHE_DIR = str(Path.home() / ".cache" / "quantcore" / _DIGEST)
+    numba.config.CACHE_DIR = str(_writable_cache())
 
 # Short loops over one block are unrolled before LLVM's loop vectorizer sees them; its vectorizer
 # for straight-line code (SLP), which numba leaves off, then does the work.
