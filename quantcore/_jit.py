@@ -17,7 +17,7 @@ _DIGEST = hashlib.sha256(b"".join(p.read_bytes() for p in _KERNEL_FILES)).hexdig
 
 
 def _writable_cache() -> Path:
-    """The user's cache, or where there is none to write to, a folder for this process only."""
+    """Make a folder in the user's cache; where that cannot be, one for this process only."""
     try:
         folder = Path.home() / ".cache" / "quantcore" / _DIGEST
         folder.mkdir(parents=True, exist_ok=True)
