@@ -1,9 +1,100 @@
-"""Page: what the lab is, and the one chart that matters."""
+"""Page: what the lab is, what lies on its bench, and the one chart that matters."""
 
 import streamlit as st
 
-from pages.shared import frame
+from pages.shared import cache, controls, drift_words, frame, home_words, look, prose, ranking
+from pages.shared.charts import home as charts
+from quantcore.evaluate.measured import SENSITIVITY_TYPE
 
 frame.enter(__file__)
+style, measured = look.current(), cache.measured()
+model = cache.model(cache.shipped())
+original = ranking.original_of(model)
+table = ranking.rows(measured.drifts, list(measured.drifts), original)
 
 st.title("How many bits does a thought need?", anchor=False)
+st.markdown(
+    "A language model is millions of numbers. Quantization stores each of them with fewer bits, so "
+    "the file shrinks and the model starts to answer differently. This lab does it to real weights "
+    "and measures what changes.",
+    width=720,
+)
+first = next(iter(measured.drifts.values()))
+look.note(home_words.the_model(model.name, model.config, model.n_weights, first, original))
+if controls.model_name() != model.name or measured.stale:
+    look.note(
+        f"The figures below are those of {model.name} as it was when they were measured. "
+        "The page Drift measures any model."
+    )
+
+# ---- size against divergence --------------------------------------------------------------------
+
+st.space("small")
+look.finding(
+    home_words.at_a_glance(table, original),
+    "Each mark is the same model stored in another format. Left is smaller, down is closer to the "
+    f"original. {drift_words.MARKS}.",
+    help=ranking.TERMS["sure"],
+)
+published = controls.published()
+stressed = home_words.gentle_and_harsh(table)
+picked = look.show(
+    charts.size_against_divergence(
+        ranking.points(table),
+        original,
+        style,
+        chosen=stressed,
+        floor=home_words.floor(table),
+        published=published,
+        narrow=look.narrow(),
+    ),
+    key="home_size",
+    alt=f"Bits a weight against divergence of {len(table) - 1} formats; {stressed[0]} and "
+    f"{stressed[1]} are stressed.",
+    on_select="rerun",
+)
+controls.choose_from(picked, "type", page="drift")
+if published:
+    look.note(drift_words.small_and_large(table, published))
+
+# ---- where it hurts -----------------------------------------------------------------------------
+
+st.space("small")
+damage = {one.name: one.mean_kl_divergence for one in measured.sensitivity}
+n_weights = {name: model.tensors[name].n_weights for name in damage}
+look.finding(
+    home_words.anatomy(measured.sensitivity, n_weights, SENSITIVITY_TYPE),
+    "The whole model, matrix by matrix, as it lies in the file. Width is the number of weights; "
+    f"colour is how far the model drifts when this matrix alone is {SENSITIVITY_TYPE}. "
+    "Click a matrix to see its weights.",
+    help=ranking.TERMS["divergence"],
+)
+picked = look.show(
+    charts.anatomy(n_weights, damage, style, "nats a token"),
+    key="home_anatomy",
+    alt="Matrices of the model by how far the model drifts when each alone is quantized.",
+    on_select="rerun",
+)
+controls.choose_from(picked, "tensor", page="weights")
+low, high = home_words.sensitivity_range(measured.sensitivity)
+st.html(prose.ramp(low, high, "nats a token, log scale", style, reach=1.0))
+
+# ---- where to go next ---------------------------------------------------------------------------
+
+st.space("small")
+ARROW = ":material/arrow_forward:"
+CARDS = (
+    ("weights", "Meet the weights", "How they are spread, and the outliers that cost bits."),
+    ("block", "Open one block", "Weights on their grid, and the bytes that remain."),
+    ("scales", "Weigh the scales", "What scale factors cost, and how they are stored."),
+    ("layer_error", "Find the weak layers", "The error of every matrix in every format."),
+    ("drift", "Read what changes", "Where the smaller model thinks differently, word by word."),
+    ("memory", "Count the bytes", "What a model needs: weights, cache and overhead."),
+)
+for row in (CARDS[:3], CARDS[3:]):
+    for column, (page, question, answer) in zip(st.columns(3), row, strict=True):
+        with column.container(border=True, height="stretch"):
+            st.page_link(
+                f"pages/{page}.py", label=f"**{question}**", icon=ARROW, icon_position="right"
+            )
+            look.note(answer)

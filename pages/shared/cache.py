@@ -39,6 +39,11 @@ def model(name: str) -> "quantcore.Model":
     return quantcore.open_model(sources()[name])
 
 
+def shipped() -> str:
+    """Name the model that the lab ships."""
+    return next(name for name in sources() if is_shipped(name))
+
+
 def is_shipped(name: str) -> bool:
     """Whether it is the model that the lab ships, with its evaluation text and questions."""
     return sources()[name].parent == ROOT / "assets"

@@ -155,17 +155,25 @@ def types(label: str = "Formats", default: tuple[str, ...] = tuple(DEFAULTS), **
     return list(dict.fromkeys(get_format(name).name for name in chosen))
 
 
-def choose_from(event, key: str = "type") -> None:
-    """Take over what was clicked in a chart whose marks carry a name as ``customdata``."""
+def choose_from(event, key: str = "type", page: str | None = None) -> None:
+    """Take over what was clicked in a chart whose marks carry a name as ``customdata``.
+
+    Parameters
+    ----------
+    event
+        What `pages.shared.look.show` returned, with ``on_select="rerun"``.
+    key
+        The shared control that takes the name.
+    page
+        The page that opens, such as ``"weights"``; this one is drawn again where it is left out.
+    """
     points = event.selection.points
     picked = points[-1].get("customdata") if points else None
-    if isinstance(picked, list):
-        picked = picked[0] if picked else None
-    if picked and picked != st.session_state.get(key) and picked != st.session_state.get("_picked"):
-        st.session_state["_picked"] = picked
-        go(**{key: picked})
-    if not points:
-        st.session_state.pop("_picked", None)
+    picked = picked[0] if isinstance(picked, list) else picked
+    taken = st.session_state.get("_picked")
+    st.session_state["_picked"] = picked
+    if picked and picked != taken and (page or picked != st.session_state.get(key)):
+        go(page, **{key: picked})
 
 
 def _whole(label: str, key: str, count: int, says: str, start: int = 0, **more) -> int:

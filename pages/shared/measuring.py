@@ -9,13 +9,17 @@ import quantcore
 from pages.shared import cache, jobs, look
 from pages.shared.charts import drift as charts
 from pages.shared.units import plural
-from quantcore.evaluate.drift import Drift, DriftProgress, drift_chunks, summary_of
+from quantcore.evaluate.drift import Drift, DriftProgress, drift_chunks
 from quantcore.evaluate.quantized import restored_tensors
 from quantcore.evaluate.skills import SkillScore, skill_steps
+from quantcore.evaluate.text import evaluation_text
 from quantcore.model.llama import Llama
 
 CONTEXTS = (512, 256, 128, 64)
 FEWEST_CHUNKS = 4
+NEW_TOKENS = 60
+ORIGINAL = "F32"  # as the engine calls the model as it is
+PROMPT_LETTERS = 110
 _FOUND = "_found"  # what this session measured, by model and text
 
 
@@ -64,17 +68,23 @@ class Progress:
 
 @dataclass(frozen=True)
 class Results:
-    """Summaries (as `quantcore.evaluate.drift.summary_of` gives them) and skills, by type."""
+    """Drift and skills by type."""
 
-    drifts: Mapping[str, Mapping]
+    drifts: Mapping[str, Drift]
     skills: Mapping[str, Sequence[SkillScore]]
 
 
 def results(model_name: str, text_key: str) -> Results:
-    """Return what lies beside the model for this text, and what this session measured since."""
-    kept = cache.measured(model_name) if text_key == "evaluation" else Results({}, {})
+    """Return what lies beside the shipped model, and what this session measured since."""
     key = cache.model(model_name).key, text_key
     mine = st.session_state.get(_FOUND, {}).get(key, Results({}, {}))
+    if not cache.is_shipped(model_name) or text_key != "evaluation":
+        return mine
+    kept = cache.measured()
+    if kept.stale:
+        look.note(
+            "These figures belong to another version of the model: press Measure for new ones."
+        )
     return Results({**kept.drifts, **mine.drifts}, {**kept.skills, **mine.skills})
 
 
@@ -93,12 +103,12 @@ def steps(model: "quantcore.Model", run: Run) -> Iterator[Progress]:
     for step in drift_chunks(model, run.types, run.text, context):
         course.add(step)
         yield Progress(part * step.share, step.stage, course)
-    skills = {}
-    for i, name in enumerate(run.types if run.with_skills else ()):
+    skills: dict[str, list[SkillScore]] = {}
+    answering = (ORIGINAL, *run.types) if run.with_skills else ()
+    for i, name in enumerate(answering):
         for share, scores in _skill_steps(model, name):
-            at = part + part * (i + share) / len(run.types)
-            yield Progress(at, f"{name}: skills", course)
-        skills[name] = scores
+            yield Progress(part + part * (i + share) / len(answering), f"{name}: skills", course)
+            skills[name] = scores or []
     yield Progress(1.0, "done", course, step.drifts, skills)
 
 
@@ -111,6 +121,71 @@ def _skill_steps(
         yield 0.0, None
     for step in skill_steps(model, Llama(model.config, weights)):
         yield step.share, step.scores
+
+
+@dataclass(frozen=True)
+class Text:
+    """What a model is measured on."""
+
+    key: str  # "evaluation", "passage", or a text of one's own in full
+    words: str
+    says: str  # what a sentence calls it
+
+
+def choose_text(model: "quantcore.Model") -> Text:
+    """Ask which text the model is measured on and read closely."""
+    own = "Paste a text of your own; to measure drift on it, a few hundred words."
+    key = st.segmented_control(
+        "Text",
+        list(_TEXTS),
+        default="stories" if cache.is_shipped(model.name) else "passage",
+        required=True,
+        key="text",
+        bind="query-params",
+        help=f"{' '.join(_TEXTS.values())} {own}",
+    )
+    if key == "stories":
+        return Text("evaluation", evaluation_text(), "the evaluation text")
+    if key == "passage":
+        return Text("passage", cache.passage(), "the passage on quantization")
+    words = st.text_area(
+        "Your text",
+        evaluation_text().split("\n")[0],
+        key="own",
+        persist_state="session",
+        height=140,
+    )
+    return Text(words, words, "your text")
+
+
+_TEXTS = {
+    "stories": "Stories that the shipped model never saw, whose own probabilities are known.",
+    "passage": "A page of plain English on quantization, for models from elsewhere.",
+    "own": "",
+}
+
+
+def run_button(model: "quantcore.Model", types: Sequence[str], text: Text, n_missing: int) -> None:
+    """Draw the button that measures the chosen formats, here and now."""
+    job = jobs.current()
+    busy = job is not None and job.active
+    with_skills = False
+    if cache.is_shipped(model.name) and text.key == "evaluation":
+        with_skills = st.toggle(
+            "with skills",
+            key="with_skills",
+            disabled=busy,
+            help="Also let each format answer the thousand questions on recall, arithmetic, facts, "
+            "agreement and chains. Takes longer.",
+        )
+    label = "Measure" if n_missing else "Measure again"
+    says = (
+        "Quantizes the whole model into each of the formats to compare and lets all of them read "
+        "the text, on this machine. You can go on using the lab meanwhile, or cancel."
+    )
+    if st.button(label, key="measure", disabled=busy, help=says, type="primary"):
+        start(Run(model.name, tuple(types), text.key, text.words, with_skills))
+        st.rerun()
 
 
 def start(run: Run) -> None:
@@ -140,8 +215,7 @@ def panel() -> None:
 def _take_in(run: Run, last: Progress) -> None:
     found = st.session_state.setdefault(_FOUND, {})
     former = found.get(run.key, Results({}, {}))
-    summaries = {name: summary_of(drift) for name, drift in last.drifts.items()}
-    found[run.key] = Results({**former.drifts, **summaries}, {**former.skills, **last.skills})
+    found[run.key] = Results({**former.drifts, **last.drifts}, {**former.skills, **last.skills})
 
 
 @st.fragment(run_every=0.7)
@@ -163,3 +237,39 @@ def _watch() -> None:
 
 def _waiting(ahead: int) -> str:
     return f"Waiting: {plural(ahead, 'run')} ahead in the queue." if ahead else "Starting."
+
+
+def choose_passage(model: "quantcore.Model", text: Text) -> str:
+    """Ask which paragraph is read closely; a text of one's own is read as it stands."""
+    if text.key not in ("evaluation", "passage"):
+        return text.words
+    parts = [part for part in text.words.split("\n") if part.strip()]
+    if st.session_state.get("passage", 1) > len(parts):
+        st.session_state["passage"] = 1
+    n = st.number_input(
+        "Story" if text.key == "evaluation" else "Paragraph",
+        1,
+        len(parts),
+        1,
+        key="passage",
+        bind="query-params",
+        width=160,
+        help=f"Which of {len(parts)} is read, each by itself from its first word.",
+    )
+    return parts[n - 1].strip()
+
+
+def choose_prompt(model: "quantcore.Model") -> str:
+    """Ask what the two models should continue."""
+    story = evaluation_text().split("\n")[0]
+    opening = story[: story.find(".", PROMPT_LETTERS) + 1] or story
+    shipped = cache.is_shipped(model.name)
+    return st.text_area(
+        "Prompt",
+        opening if shipped else "Quantization stores each weight of a model in fewer bits, so",
+        key="prompt",
+        bind="query-params",
+        height=100,
+        help="Both models go on from here, always with their most likely token. The shipped model "
+        "knows stories only: give it the beginning of one.",
+    )

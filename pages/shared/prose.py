@@ -20,7 +20,7 @@ class Token:
 
 
 def coloured(tokens: Sequence[Token], look: Look, label: str) -> str:
-    """Running text whose background follows the damage; tooltips open on hover, focus and tap."""
+    """Colour running text by damage; a tooltip opens on hover, focus and tap."""
     ranked = sorted((token.share for token in tokens), reverse=True)
     heavy = max(ranked[min(_STOPS - 1, len(ranked) - 1)], 0.02) if ranked else 1.0
     body = "".join(_span(token, heavy, look) for token in tokens)
@@ -109,3 +109,13 @@ def _column(side: Side) -> str:
         word = side.differs.strip() or "¶"
         body += f"{escape(lead)}<mark>{escape(word)}</mark>{escape(side.after)}"
     return f"<div><h4>{side.title}</h4><p>{body}</p></div>"
+
+
+def pieces(text: str, starts: Sequence[int]) -> list[str]:
+    """Cut a text where its tokens start.
+
+    >>> pieces("to be", [0, 2])
+    ['to', ' be']
+    """
+    ends = [*starts[1:], len(text)]
+    return [text[start:end] for start, end in zip(starts, ends, strict=True)]

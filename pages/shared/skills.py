@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pages.shared.palette import Look, harm_colour
+from pages.shared.tables import Column
 from quantcore.evaluate.skills import SkillScore
 
 BROKEN = 0.1  # a loss of ten answers in a hundred: three standard errors of a hundred answers
@@ -25,9 +27,10 @@ class Break:
 
 
 def rows(skills: Mapping[str, Sequence[SkillScore]], order: Sequence[str]) -> list[dict]:
-    """Make one row a format, in this order: share of right answers by ``skill_level``."""
+    """Make one row a format: share of right answers by ``skill_level``; the original is first."""
     return [
-        {"format": name} | {_key(s): s.correct / s.total for s in skills[name]}
+        {"format": "original" if name == order[0] else name, "mark": name != order[0]}
+        | {_key(s): s.correct / s.total for s in skills[name]}
         for name in order
         if name in skills
     ]
@@ -35,7 +38,7 @@ def rows(skills: Mapping[str, Sequence[SkillScore]], order: Sequence[str]) -> li
 
 def keys(table: Sequence[Mapping]) -> list[tuple[str, str]]:
     """Skills and levels that a table has, easy before hard."""
-    found = [tuple(key.rsplit("_", 1)) for key in table[0] if key != "format"]
+    found = [tuple(key.rsplit("_", 1)) for key in table[0] if "_" in key]
     return sorted(found, key=lambda pair: (_first(found, pair[0]), pair[1] != "easy"))
 
 
@@ -63,3 +66,36 @@ def _key(score: SkillScore) -> str:
 
 def _first(found: Sequence[tuple[str, str]], skill: str) -> int:
     return next(i for i, pair in enumerate(found) if pair[0] == skill)
+
+
+HOW_TO_READ = (
+    "Right answers in 100, a row a format. Stronger colour: more lost against the original. Each "
+    "skill has an easy and a hard level; seldom-told facts are the hard ones."
+)
+TERMS = {
+    "recall": "Who hid what, and where: a detail from earlier in the story.",
+    "arithmetic": "Sums and differences of one digit in words, of two digits in figures.",
+    "facts": "The invented world: capitals, customs, owners. Easy ones were told often in "
+    "training, hard ones seldom.",
+    "agreement": "Number, gender and tense over a distance.",
+    "chain": "Two steps: an object moves twice; where is it now?",
+}
+
+
+def columns(table: Sequence[Mapping], look: Look) -> list[Column]:
+    """Make one column a skill and level, coloured by what was lost against the first row."""
+    original = table[0]
+
+    def fill(key: str):
+        return lambda row: harm_colour(max(original[key] - row[key], 0.0), look)
+
+    return [Column(key="format", title="format", text=True)] + [
+        Column(
+            key=f"{skill}_{level}",
+            title=f"{skill}, {level}",
+            help=TERMS.get(skill, ""),
+            show=lambda share: f"{100 * share:.0f}",
+            fill=fill(f"{skill}_{level}"),
+        )
+        for skill, level in keys(table)
+    ]

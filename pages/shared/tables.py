@@ -37,6 +37,7 @@ def show(
     caption: str,
     chosen: object = None,
     formats: bool = False,
+    csv_keys: Sequence[str] | None = None,
 ) -> None:
     """Draw a table and the small control that saves it as CSV.
 
@@ -53,11 +54,14 @@ def show(
     chosen
         The row whose first column has this value is set in bold.
     formats
-        The first column names formats: put colour and marker before the name.
+        The first column names formats: put colour and marker before the name, unless the row says
+        ``"mark": False``.
+    csv_keys
+        What the CSV holds, where it is more than the page has room for.
     """
     style = look.current()
     st.html(_CSS.format(**_tones(style)) + _table(rows, columns, caption, chosen, formats, style))
-    download(rows, [column.key for column in columns], name)
+    download(rows, csv_keys or [column.key for column in columns], name)
 
 
 def download(rows: Sequence[Row], keys: Sequence[str], name: str) -> None:
@@ -116,7 +120,7 @@ def _head(column: Column) -> str:
 def _row(row: Row, columns, chosen, formats, style) -> str:
     first, *others = columns
     name = row[first.key]
-    mark = swatch(str(name), style) if formats and row.get("format", name) is not None else ""
+    mark = swatch(str(name), style) if formats and row.get("mark", True) else ""
     cells = f'<th scope="row">{mark}{escape(first.show(name))}</th>'
     for column in others:
         value = row.get(column.key)

@@ -18,7 +18,7 @@ def damage_by_token(
     chosen: str,
     look: Look,
 ) -> go.Figure:
-    """Draw a row a format: where the divergence of the median token lies, and how far the tail goes.
+    """Draw a row a format: the divergence of the median token, and how far the tail goes.
 
     Parameters
     ----------

@@ -8,8 +8,9 @@ import plotly.graph_objects as go
 
 from pages.shared.charts.base import blank, powers_of_ten, words
 from pages.shared.charts.labels import sides
-from pages.shared.palette import Look, bits_colour, colour, marker
-from pages.shared.units import megabytes, number, times
+from pages.shared.charts.layer_map import shares
+from pages.shared.palette import Look, bits_colour, colour, harm_colour, ink_on, marker
+from pages.shared.units import megabytes, number, spoken
 
 HEIGHT = 500
 
@@ -53,7 +54,7 @@ def size_against_divergence(
     chosen
         Formats to stress, the most important first.
     floor
-        A divergence that no format can pass, and what it is.
+        The divergence of the least change, above zero, and what it is; without it, zero.
     published
         Another model's published points, as in ``assets/published.json``.
     narrow
@@ -63,10 +64,11 @@ def size_against_divergence(
     theirs = published["formats"] if published else []
     low, high = _range([p.divergence for p in seen], [t["kl_nats"] for t in theirs], floor)
     figure = blank(look, HEIGHT)
-    if floor and floor[0] > 0:
-        figure.add_hline(y=floor[0], line={"color": look.quiet, "width": 1, "dash": "dash"})
-        place = {"xref": "paper", "x": 0, "xanchor": "left", "yshift": -10}
-        words(figure, floor[1], look, y=np.log10(floor[0]), **place)
+    bottom = low + 0.03 * (high - low)  # stands for zero, which a log axis does not have
+    at, says = (np.log10(floor[0]), floor[1]) if floor else (bottom, "floor: no divergence")
+    figure.add_hline(y=10**at, line={"color": look.quiet, "width": 1, "dash": "dash"})
+    place = {"xref": "paper", "x": 0, "xanchor": "left", "yshift": -9 if floor else 9}
+    words(figure, says, look, y=at, **place)
     if published:
         _published(figure, published, look)
     left, right = _reach(seen, original)
@@ -74,7 +76,7 @@ def size_against_divergence(
     frame = _Frame(left, right, low, high, size)
     avoid = [(frame.x(row["bits_per_weight"]), frame.y(row["kl_nats"])) for row in theirs]
     _marks(figure, seen, chosen, look, frame, avoid)
-    _star(figure, original, low + 0.03 * (high - low), look)
+    _star(figure, original, bottom, look)
     figure.update_xaxes(type="log", range=[left, right], **_size_ticks(original, published, narrow))
     figure.update_yaxes(
         type="log",
@@ -193,7 +195,7 @@ def _published(figure, published: Mapping, look: Look) -> None:
 
 
 def _range(ours: list[float], theirs: list[float], floor) -> tuple[float, float]:
-    every = [*ours, *theirs, *([floor[0]] if floor and floor[0] > 0 else [])] or [1e-3, 1.0]
+    every = [*ours, *theirs, *([floor[0]] if floor else [])] or [1e-3, 1.0]
     return np.floor(np.log10(min(every)) - 0.3), np.log10(max(every)) + 0.35
 
 
@@ -218,13 +220,50 @@ def _size_ticks(original: Original, published: Mapping | None, narrow: bool) -> 
     return {"tickvals": bits, "ticktext": text, "title": title}
 
 
-def times_smaller(original: Original, point: Point) -> str:
-    """How many times smaller than the original file.
+def anatomy(
+    n_weights: Mapping[str, int], damage: Mapping[str, float], look: Look, unit: str
+) -> go.Figure:
+    """Draw the model as it lies in the file: a row a layer, a segment a matrix, as wide as it is.
 
-    >>> times_smaller(
-    ...     Original(stored_as="BF16", n_bytes=16, bits_per_weight=16),
-    ...     Point(format="Q4_K", n_bytes=5, bits_per_weight=4.5, divergence=0.1),
-    ... )
-    '3.2'
+    Colour is the damage, on a log scale where it spans more than a factor of 20. A click on a
+    segment carries the tensor's name as customdata.
     """
-    return times(original.n_bytes / point.n_bytes)
+    share = shares(damage)
+    rows = list(dict.fromkeys(_row_of(name) for name in n_weights))
+    # A label that does not fit is hidden.
+    fits = {"minsize": 11, "mode": "hide"}
+    figure = blank(look, 32 * len(rows) + 16, barmode="stack", bargap=0.14, uniformtext=fits)
+    for name, count in n_weights.items():
+        fill = harm_colour(share[name], look)
+        tip = f"<b>{spoken(name)}</b><br>{count:,} weights<br>{number(damage[name])} {unit}"
+        figure.add_bar(
+            y=[_row_of(name)],
+            x=[count],
+            orientation="h",
+            text=_short(name),
+            textposition="inside",
+            insidetextanchor="middle",
+            textangle=0,
+            constraintext="inside",
+            textfont={"size": 12, "color": ink_on(fill)},
+            marker={"color": fill, "line": {"color": look.page, "width": 1.5}},
+            selected={"marker": {"opacity": 1}},
+            unselected={"marker": {"opacity": 1}},
+            customdata=[name],
+            hovertemplate=f"{tip}<extra></extra>",
+        )
+    font = {"size": 13, "color": look.ink}
+    figure.update_yaxes(autorange="reversed", showgrid=False, tickfont=font)
+    figure.update_xaxes(visible=False)
+    figure.update_layout(clickmode="event+select")
+    return figure
+
+
+def _row_of(tensor: str) -> str:
+    return f"layer {tensor.split('.')[1]}" if tensor.startswith("blk.") else spoken(tensor)
+
+
+def _short(tensor: str) -> str:
+    role = tensor.split(".")[-2] if tensor.startswith("blk.") else ""
+    part = role.removeprefix("attn_").removeprefix("ffn_")
+    return {"q": "query", "k": "key", "v": "value"}.get(part, part)

@@ -1,0 +1,149 @@
+"""Page: how far a quantized model's answers drift from the original's."""
+
+import streamlit as st
+
+from pages.shared import (
+    cache,
+    controls,
+    drift_words,
+    frame,
+    look,
+    measuring,
+    prose,
+    ranking,
+    tables,
+)
+from pages.shared import skills as skill_table
+from pages.shared.charts import drift as charts
+from pages.shared.charts import home as size_chart
+
+frame.enter(__file__)
+style, model = look.current(), controls.model()
+original = ranking.original_of(model)
+
+st.title("Drift", anchor=False)
+st.markdown(
+    "Quantize the whole model, let it read the same text as the original, and compare what the "
+    "two expect at every token.",
+    width=720,
+)
+
+# ---- what to compare, and the run ---------------------------------------------------------------
+
+one, many = st.columns([1, 3])
+with one:
+    chosen = controls.type_("Look closely at")
+with many:
+    types = list(dict.fromkeys([*controls.types("Compare"), chosen]))
+with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    text = measuring.choose_text(model)
+    known = measuring.results(model.name, text.key)
+    missing = [name for name in types if name not in known.drifts]
+    measuring.run_button(model, types, text, len(missing))
+measuring.panel()
+if missing:
+    look.note(drift_words.missing(missing, text.says))
+
+# ---- what each format costs ---------------------------------------------------------------------
+
+table = ranking.rows(known.drifts, types, original)
+if table:
+    st.space("small")
+    look.finding(
+        drift_words.granularity(table) or drift_words.span(table),
+        f"Left is smaller, down is closer to the original. {drift_words.MARKS}. "
+        "Click a mark to look at it closely.",
+        help=ranking.TERMS["divergence"],
+    )
+    published = controls.published()
+    picked = look.show(
+        size_chart.size_against_divergence(
+            ranking.points(table),
+            original,
+            style,
+            chosen=(chosen,),
+            published=published,
+            narrow=look.narrow(),
+        ),
+        key="drift_size",
+        alt=f"Bits a weight against divergence of {len(table) - 1} formats; {chosen} is stressed.",
+        on_select="rerun",
+    )
+    controls.choose_from(picked)
+    if published:
+        look.note(drift_words.small_and_large(table, published))
+
+    st.space("small")
+    first = known.drifts[table[1]["format"]]
+    look.finding(drift_words.cost(table, chosen), drift_words.how_ranked(first, text.says))
+    tables.show(
+        table,
+        ranking.columns(table, style),
+        "drift",
+        caption="Formats ranked by divergence from the original",
+        chosen=chosen,
+        formats=True,
+        csv_keys=ranking.CSV_KEYS,
+    )
+
+    st.space("small")
+    look.finding(
+        drift_words.tail(table, chosen),
+        "Large mark: half of the tokens diverge less. Small marks: 90, 95, 99 and 99.9 % do. "
+        "Upright bar: the mean.",
+        help=ranking.TERMS["divergence"],
+    )
+    means = {row["format"]: row["mean_kl_nats"] for row in table[1:]}
+    look.show(
+        charts.damage_by_token(drift_words.quantiles(table), means, chosen, style),
+        key="drift_tail",
+        alt="Divergence of the median token and of the tail, a row a format, with the mean.",
+    )
+
+# ---- which skill breaks first -------------------------------------------------------------------
+
+answers = skill_table.rows(
+    known.skills, [measuring.ORIGINAL, *[row["format"] for row in table[1:]]]
+)
+if len(answers) > 1:
+    st.space("medium")
+    look.finding(drift_words.first_to_break(answers), skill_table.HOW_TO_READ)
+    tables.show(
+        answers,
+        skill_table.columns(answers, style),
+        "skills",
+        caption="Right answers in 100, by skill and level, a row a format",
+        chosen=chosen,
+        formats=True,
+    )
+
+# ---- one text, token by token -------------------------------------------------------------------
+
+st.space("medium")
+headline = st.container()
+passage = measuring.choose_passage(model, text)
+read = cache.reading(model.name, chosen, passage)
+pieces = prose.pieces(passage, read.start)
+with headline:
+    look.finding(
+        drift_words.unevenness(read, pieces, chosen),
+        "Background: divergence at each token, on one scale for all formats. Underlined: the "
+        "original was sure of a token and the other model chose another. Hover, focus or tap.",
+        help=ranking.TERMS["divergence"],
+    )
+st.html(prose.coloured(drift_words.tokens(read, pieces, model.tokenizer.decode), style, chosen))
+st.html(prose.ramp("0", f"{drift_words.FULL_NATS:g} nat and more", "at a token", style))
+tables.download(drift_words.token_rows(read, pieces), drift_words.TOKEN_KEYS, "tokens")
+
+# ---- going on -----------------------------------------------------------------------------------
+
+st.space("medium")
+headline = st.container()
+prompt = measuring.choose_prompt(model)
+both = cache.continuations(model.name, chosen, prompt, measuring.NEW_TOKENS)
+with headline:
+    look.finding(*drift_words.parting(both, model.tokenizer.decode, chosen))
+ours, theirs = drift_words.sides(both, model.tokenizer.decode)
+titles = f"original, {original.stored_as}", tables.swatch(chosen, style) + chosen
+columns = prose.Side(titles[0], *ours), prose.Side(titles[1], *theirs)
+st.html(prose.side_by_side(prompt, columns, style))

@@ -1,0 +1,254 @@
+"""Sentences about drift that follow the numbers. Measurements in, text out."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pages.shared import skills
+from pages.shared.palette import FAMILY_WORDS, SIGNS
+from pages.shared.prose import Token
+from pages.shared.units import number, one_in, percent, plural, signed, times
+from quantcore.evaluate.drift import SURE, Drift, TokenDrift
+from quantcore.evaluate.reading import Continuations
+
+FAMILIES = ("plain", "offset", "K", "int")
+MARKS = "Colour is bits a code, shape the family: " + ", ".join(
+    f"{SIGNS[family]} {FAMILY_WORDS[family]}" for family in FAMILIES
+)
+FULL_NATS = 1.0  # divergence of the strongest colour
+TIE = 1.5  # the first choice leads by less than this: a touch flips it
+
+
+def missing(names: Sequence[str], text: str) -> str:
+    """Say what was not measured yet, and how to."""
+    if len(names) > 3:
+        return f"{len(names)} of these formats are not measured on {text} yet: press Measure."
+    verb = "is" if len(names) == 1 else "are"
+    return f"{_list(names)} {verb} not measured on {text} yet: press Measure."
+
+
+def granularity(table: Sequence[Mapping]) -> str | None:
+    """Compare INT4 by tensor, by row and by group, where all three were measured."""
+    kl = {row["format"]: row["mean_kl_nats"] for row in table}
+    groups = sorted(name for name in kl if name.startswith("INT4_G") and "ASYM" not in name)
+    if not groups or "INT4_TENSOR" not in kl or "INT4_ROW" not in kl:
+        return None
+    tensor, row, group = kl["INT4_TENSOR"], kl["INT4_ROW"], kl[groups[0]]
+    if min(tensor, row, group) <= 0 or tensor <= 1.2 * group:
+        return "For this model it hardly matters how many weights share a scale in INT4."
+    return (
+        f"The same four bits: with one scale for a whole tensor INT4 drifts "
+        f"**{times(tensor / group)} times** as far as with one scale for {groups[0][6:]} weights; "
+        f"one scale a row lies {_between(row, group, tensor)}."
+    )
+
+
+def _between(row: float, group: float, tensor: float) -> str:
+    if row > tensor:
+        return f"even further off, at {times(row / group)} times"
+    return (
+        f"between, at {times(row / group)} times" if row > group else "no further off than groups"
+    )
+
+
+def span(table: Sequence[Mapping]) -> str:
+    """Compare the gentlest format with the harshest."""
+    first, last = table[1], table[-1]
+    if len(table) == 2:
+        return f"**{first['format']}** diverges **{number(first['mean_kl_nats'])}** nats a token."
+    if first["mean_kl_nats"] <= 0:
+        return f"**{first['format']}** moves nothing; **{last['format']}** moves most."
+    ratio = last["mean_kl_nats"] / first["mean_kl_nats"]
+    return (
+        f"From **{first['format']}** to **{last['format']}** the divergence grows "
+        f"**{times(ratio)} times** while the file shrinks "
+        f"{times(first['weights_bytes'] / last['weights_bytes'])} times."
+    )
+
+
+def cost(table: Sequence[Mapping], chosen: str) -> str:
+    """Say what the chosen format does to perplexity and divergence, beside the best."""
+    rows = {row["format"]: row for row in table[1:]}
+    if chosen not in rows:
+        return f"{chosen} is not measured here yet; {span(table)[0].lower()}{span(table)[1:]}"
+    row, best = rows[chosen], table[1]
+    before, after = table[0]["perplexity"], row["perplexity"]
+    kl, least = row["mean_kl_nats"], best["mean_kl_nats"]
+    if kl <= 0:
+        return f"**{chosen}** changes nothing: perplexity stays at **{before:.3f}**."
+    text = (
+        f"**{chosen}** moves perplexity from {before:.3f} to **{after:.3f}** "
+        f"({signed(row['perplexity_change_percent'])} %) and diverges **{number(kl)}** nats a token"
+    )
+    if row is best:
+        return text + (", the least of all." if len(rows) > 1 else ".")
+    if least <= 0:
+        return text + "."
+    if kl < 1.1 * least:
+        return text + f", hardly more than {best['format']}."
+    return text + f", {times(kl / least)} times as much as {best['format']}."
+
+
+def how_ranked(drift: Drift, text: str) -> str:
+    """Say how it was measured, and where the floor lies."""
+    floor = drift.floor_perplexity
+    below = f" No model can bring perplexity below {floor:.3f}, the text’s own." if floor else ""
+    return (
+        f"Ranked by divergence from the original. {drift.tokens_scored:,} tokens of {text}, the "
+        f"second half of chunks of {drift.context}, as llama-perplexity scores them.{below}"
+    )
+
+
+def tail(table: Sequence[Mapping], chosen: str) -> str:
+    """Say how unevenly the damage falls on tokens."""
+    rows = {row["format"]: row for row in table[1:]}
+    name = chosen if chosen in rows else table[-1]["format"]
+    median, high = rows[name]["median_kl_nats"], rows[name]["kl_99_9_nats"]
+    mean = rows[name]["mean_kl_nats"]
+    if high <= 0:
+        return f"**{name}** moves no token at all."
+    uneven = f"In **{name}** half of the tokens diverge less than {number(median)} nats, but 1 in "
+    uneven += f"1,000 more than **{number(high)}**"
+    return uneven + (": the mean hides a tail." if mean > 2 * median else ".")
+
+
+def quantiles(table: Sequence[Mapping]) -> dict[str, dict[float, float]]:
+    """Divergence by percentage and format."""
+    keys = {
+        50: "median_kl_nats",
+        90: "kl_90_nats",
+        95: "kl_95_nats",
+        99: "kl_99_nats",
+        99.9: "kl_99_9_nats",
+    }
+    return {row["format"]: {p: row[key] for p, key in keys.items()} for row in table[1:]}
+
+
+def first_to_break(table: Sequence[Mapping]) -> str:
+    """Say which skill breaks first as bits go down; the original's row comes first."""
+    broken = skills.breaks(table)
+    if not broken:
+        return f"No skill loses ten answers in a hundred, not even in {table[-1]['format']}."
+    first, last = broken[0], broken[-1]
+    text = (
+        f"**{first.words.capitalize()}** break first: in **{first.type}** the right answers fall "
+        f"from {100 * first.before:.0f} to **{100 * first.after:.0f} in 100**"
+    )
+    kept = [pair for pair in skills.keys(table) if pair not in {(b.skill, b.level) for b in broken}]
+    if kept:
+        names = _list([f"{level} {skill}" for skill, level in kept[:3]])
+        more = "" if len(kept) <= 3 else f" and {len(kept) - 3} more"
+        return f"{text}; {names}{more} hold in every format."
+    return f"{text}; {last.words} hold out longest, until {last.type}."
+
+
+def unevenness(read: TokenDrift, words: Sequence[str], name: str) -> str:
+    """Say how much of the drift a tenth of the tokens carries, and which token is heaviest."""
+    total = float(read.kl.sum())
+    if total < 1e-6 * len(read.kl):
+        return f"In **{name}** no token of this text moves."
+    tenth = max(1, len(read.kl) // 10)
+    share = float(np.sort(read.kl)[::-1][:tenth].sum()) / total
+    heaviest = words[int(read.kl.argmax())].strip() or "¶"
+    return (
+        f"In **{name}** a tenth of the tokens carries **{percent(share)}** of the drift; "
+        f"the heaviest is “{heaviest}”."
+    )
+
+
+def parting(found: Continuations, decode, name: str) -> tuple[str, str]:
+    """Say where the two continuations part, and how sure either model was."""
+    split = found.parting
+    if split is None:
+        count = plural(len(found.original), "token")
+        return f"Asked to go on, **{name}** writes the same {count} as the original.", ""
+    ours, theirs = (decode([token]).strip() or "¶" for token in (split.original, split.quantized))
+    same = f"the same {plural(split.at, 'token')}, then" if split.at else "at once"
+    p, q = split.by_original
+    near = "a near tie" if p < TIE * q else "no tie"
+    after, before = split.by_quantized[::-1]
+    return (
+        f"Asked to go on, **{name}** writes {same} “{theirs}” where the original writes “{ours}”.",
+        f"The original gave “{ours}” {percent(p)} and “{theirs}” {percent(q)}: {near}. {name} gave "
+        f"them {percent(before)} and {percent(after)}. Each always takes its most likely token.",
+    )
+
+
+def small_and_large(table: Sequence[Mapping], published: Mapping) -> str:
+    """Say how a model this small differs from a large one; Q4_K and Q4_K_M are put side by side."""
+    theirs = {row["format"]: row for row in published["formats"]}
+    ours = {row["format"]: row["mean_kl_nats"] for row in table}
+    text = (
+        f"Dotted: {published['model']} on {published['text']} ({published['source']}). "
+        f"Its floor, {number(published['floor_kl_nats'])}, comes from logits kept in 16 bits. "
+    )
+    if ours.get("Q4_K"):
+        large, small = theirs["Q4_K_M"]["kl_nats"], ours["Q4_K"]
+        how = "further" if large > 1.1 * small else "less far" if large < small / 1.1 else "as far"
+        ratio = max(large / small, small / large)
+        often = "" if how == "as far" else f"{times(ratio)} times "
+        text += (
+            f"Around four bits the large model drifts {often}{how} "
+            f"({number(large)} against {number(small)} nats). "
+        )
+    return text + (
+        "A model a thousand times smaller has fewer weights to average errors out, but also fewer "
+        "things to tell apart: its text has a small vocabulary and few surprises. What carries "
+        "over is the shape: each bit less costs several times more."
+    )
+
+
+def chances(read: TokenDrift, i: int, pieces: Sequence[str], decode) -> str:
+    """Tell about one token, for its tooltip."""
+    before, after = float(read.base_probability[i]), float(read.probability[i])
+    first, now = decode([int(read.base_top_token[i])]), decode([int(read.top_token[i])])
+    same = read.base_top_token[i] == read.top_token[i]
+    change = "unchanged" if same else f"→ “{now.strip() or '¶'}”"
+    return (
+        f"divergence {number(float(read.kl[i]))} nats\n"
+        f"chance of “{pieces[i].strip() or '¶'}”: {percent(before)} → {percent(after)}\n"
+        f"first choice: “{first.strip() or '¶'}” {change}"
+    )
+
+
+def rare(share: float) -> str:
+    """Word a share of changed tokens."""
+    return "none" if not share else one_in(share)
+
+
+def _list(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def tokens(read: TokenDrift, words: Sequence[str], decode) -> list[Token]:
+    """Colour each token by its divergence, on one scale for all formats and models."""
+    sure = (read.base_top_probability > SURE) & (read.top_token != read.base_top_token)
+    shares = np.sqrt(np.minimum(read.kl / FULL_NATS, 1.0))
+    return [
+        Token(words[i], float(shares[i]), chances(read, i, words, decode), bool(sure[i]))
+        for i in range(len(words))
+    ]
+
+
+TOKEN_KEYS = ("token", "kl_nats", "probability_original", "probability_quantized")
+
+
+def token_rows(read: TokenDrift, words: Sequence[str]) -> list[dict]:
+    """Make a row a token for the CSV."""
+    columns = (words, read.kl, read.base_probability, read.probability)
+    return [
+        dict(zip(TOKEN_KEYS, (word, *map(float, values)), strict=True))
+        for word, *values in zip(*columns, strict=True)
+    ]
+
+
+def sides(found: Continuations, decode) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
+    """Cut both continuations into what they share, the token that differs, and what follows."""
+    at = found.parting.at if found.parting else len(found.original)
+    return tuple(_cut(side, at, decode) for side in (found.original, found.quantized))
+
+
+def _cut(written: list[int], at: int, decode) -> tuple[str, str, str]:
+    same, differs, whole = (decode(written[:n]) for n in (at, at + 1, len(written)))
+    return same, differs[len(same) :], whole[len(differs) :]

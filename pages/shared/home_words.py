@@ -1,0 +1,98 @@
+"""Sentences of the first page that follow the numbers. Measurements in, text out."""
+
+from collections.abc import Mapping, Sequence
+
+from pages.shared.charts.home import Original
+from pages.shared.units import megabytes, millions, number, one_in, percent, spoken, times
+from quantcore.evaluate.drift import Drift
+from quantcore.evaluate.sensitivity import Sensitivity
+from quantcore.model.config import LlamaConfig
+
+GENTLE = 0.01  # share of the sure tokens that may change
+
+
+def gentle_and_harsh(table: Sequence[Mapping]) -> tuple[str, str]:
+    """Pick the smallest file that changes few sure tokens, and the smallest of all.
+
+    Where none is gentle, the closest to the original takes its place.
+    """
+    formats = [row for row in table[1:] if row["mean_kl_nats"] > 0]
+    if not formats:
+        return table[1]["format"], table[-1]["format"]
+    few = [row for row in formats if row["sure_tokens_changed"] <= GENTLE]
+    size = [row for row in few if row["weights_bytes"] == min(r["weights_bytes"] for r in few)]
+    gentle = min(size or formats, key=lambda row: row["mean_kl_nats"])
+    harsh = min(formats, key=lambda row: (row["weights_bytes"], row["mean_kl_nats"]))
+    return gentle["format"], harsh["format"]
+
+
+def at_a_glance(table: Sequence[Mapping], original: Original) -> str:
+    """Say what the gentle and the harsh format save and cost."""
+    rows = {row["format"]: row for row in table}
+    first, second = (rows[name] for name in gentle_and_harsh(table))
+    if first is second:
+        return f"**{first['format']}** {_saves(first, original)} and {_costs(first)}."
+    smaller = times(original.n_bytes / second["weights_bytes"])
+    return (
+        f"**{first['format']}** {_saves(first, original)} and {_costs(first)}; "
+        f"**{second['format']}**, {smaller} times smaller, {_costs(second)}."
+    )
+
+
+def _saves(row: Mapping, original: Original) -> str:
+    return f"makes the file {times(original.n_bytes / row['weights_bytes'])} times smaller"
+
+
+def _costs(row: Mapping) -> str:
+    share = row["sure_tokens_changed"]
+    if not share:
+        return "changes none of the words the model was sure of"
+    return f"changes {one_in(share)} of the words the model was sure of"
+
+
+def floor(table: Sequence[Mapping]) -> tuple[float, str] | None:
+    """Find the least that a change of number format costs: what rounding to 16 bits does."""
+    halves = [r for r in table if r["format"] in ("F16", "BF16") and r["mean_kl_nats"] > 0]
+    if not halves:
+        return None
+    least = min(halves, key=lambda row: row["mean_kl_nats"])
+    return least["mean_kl_nats"], f"floor: rounding to {least['format']} alone"
+
+
+def anatomy(found: Sequence[Sensitivity], n_weights: Mapping[str, int], format_name: str) -> str:
+    """Say which matrix matters most for its size."""
+    total = sum(one.mean_kl_divergence for one in found)
+    if total <= 0:
+        return f"No matrix moves the model when it alone is stored in {format_name}."
+    most = max(found, key=lambda one: one.mean_kl_divergence)
+    share = most.mean_kl_divergence / total
+    held = n_weights[most.name] / sum(n_weights.values())
+    fair = abs(share - held) < 0.2 * held
+    return (
+        f"**{spoken(most.name).capitalize()}** holds {percent(held)} of the weights and carries "
+        f"**{percent(share)}** of the drift in {format_name}"
+        + (", no more than its share." if fair else ".")
+    )
+
+
+def the_model(name: str, config: LlamaConfig, n_weights: int, drift: Drift, file: Original) -> str:
+    """Introduce the shipped model, and say how good it is."""
+    floor_ = drift.floor_perplexity
+    best = ""
+    if floor_:
+        above = drift.base_perplexity / floor_ - 1
+        best = (
+            f", {percent(above)} above {floor_:.2f}, which is the text’s own and no model can beat"
+        )
+    return (
+        f"On the bench lies **{name}**, a Llama of {millions(n_weights)} weights in "
+        f"{config.n_layers} layers ({megabytes(file.n_bytes)} in {file.stored_as}), trained by "
+        f"this lab on stories of an invented world. On stories that it never saw its perplexity is "
+        f"{drift.base_perplexity:.2f}{best}."
+    )
+
+
+def sensitivity_range(found: Sequence[Sensitivity]) -> tuple[str, str]:
+    """Word the ends of the colour scale."""
+    values = [one.mean_kl_divergence for one in found]
+    return number(min(values)), number(max(values))

@@ -1,0 +1,144 @@
+"""Formats ranked by how far they drift: rows and columns of one table."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from pages.shared.charts.home import Original, Point
+from pages.shared.palette import Look, colour
+from pages.shared.tables import Column
+from pages.shared.units import megabytes, number, one_in, percent, signed
+from quantcore.evaluate.drift import Drift
+
+TERMS = {
+    "perplexity": "How many tokens the model wavers between, on average: exp of the mean of "
+    "−log p(token), scored as llama-perplexity does. Lower is better.",
+    "divergence": "Mean Kullback-Leibler divergence of the predictions from the original’s, in "
+    "nats a token. Zero where both say the same; it sees changes that perplexity averages away.",
+    "sure": "Of the places where the original gave one token more than half, the share where the "
+    "quantized model would say another one. Elsewhere a near tie flips at a touch.",
+    "bits": "All bytes of the weights by the number of weights, scales and norms included.",
+    "size": "Bytes of all weights in MB, which are 10⁶ bytes.",
+    "change": "Change of perplexity against the original. It may fall by luck; divergence cannot.",
+}
+
+
+def rows(drifts: Mapping[str, Drift], types: Sequence[str], original: Original) -> list[dict]:
+    """Make the original's row, then one a format that was measured, by divergence."""
+    known = sorted((t for t in types if t in drifts), key=lambda t: drifts[t].mean_kl_divergence)
+    found = [{"format": name} | _figures(drifts[name]) for name in known]
+    if not found:
+        return []
+    first = {
+        "format": f"original, {original.stored_as}",
+        "mark": False,
+        "weights_bytes": original.n_bytes,
+        "bits_per_weight": original.bits_per_weight,
+        "perplexity": drifts[known[0]].base_perplexity,
+        "mean_kl_nats": 0.0,
+    }
+    return [first, *found]
+
+
+def columns(table: Sequence[Mapping], look: Look) -> list[Column]:
+    """Say how the page shows them; bars are on a log scale."""
+    kl = [row["mean_kl_nats"] for row in table if row["mean_kl_nats"] > 0]
+    low, high = (math.log(0.5 * min(kl)), math.log(max(kl))) if kl else (0.0, 1.0)
+
+    def bar(row: Mapping) -> tuple[float, str]:
+        value = row["mean_kl_nats"]
+        if value <= 0 or high <= low:
+            return 0.0, look.page
+        return (math.log(value) - low) / (high - low), colour(row["format"], look)
+
+    return [
+        Column(key="format", title="format", text=True),
+        Column(key="weights_bytes", title="size", show=megabytes, help=TERMS["size"]),
+        Column(
+            key="bits_per_weight",
+            title="bits a weight",
+            show=lambda v: f"{v:.2f}",
+            help=TERMS["bits"],
+            wide=True,
+        ),
+        Column(
+            key="perplexity",
+            title="perplexity",
+            show=lambda v: f"{v:.3f}",
+            help=TERMS["perplexity"],
+        ),
+        Column(
+            key="perplexity_change_percent",
+            title="change",
+            show=lambda v: f"{signed(v)} %",
+            help=TERMS["change"],
+            wide=True,
+        ),
+        Column(
+            key="mean_kl_nats",
+            title="divergence, log bar",
+            show=number,
+            help=TERMS["divergence"],
+            bar=bar,
+        ),
+        Column(
+            key="sure_tokens_changed",
+            title="sure tokens changed",
+            show=percent,
+            help=TERMS["sure"],
+            wide=True,
+        ),
+    ]
+
+
+CSV_KEYS = (
+    *("format", "weights_bytes", "bits_per_weight", "perplexity", "perplexity_error"),
+    *("perplexity_change_percent", "mean_kl_nats", "mean_kl_error_nats", "median_kl_nats"),
+    *("kl_90_nats", "kl_95_nats", "kl_99_nats", "kl_99_9_nats", "max_kl_nats"),
+    *("same_top_token", "sure_tokens_changed", "tokens_scored"),
+)
+
+
+def points(table: Sequence[Mapping]) -> list[Point]:
+    """Give the same rows to the chart of size against divergence."""
+    return [
+        Point(
+            format=row["format"],
+            n_bytes=row["weights_bytes"],
+            bits_per_weight=row["bits_per_weight"],
+            divergence=row["mean_kl_nats"],
+            says=f"sure tokens changed: {one_in(row['sure_tokens_changed'])}",
+        )
+        for row in table
+        if row.get("mark", True)
+    ]
+
+
+def original_of(model) -> Original:
+    """Describe the model's own file: what its matrices are stored in, and how large that is."""
+    stored_as = model.tensors[model.quantizable[0]].dtype
+    n_bytes = model.stored_bytes(stored_as)
+    return Original(
+        stored_as=stored_as, n_bytes=n_bytes, bits_per_weight=8 * n_bytes / model.n_weights
+    )
+
+
+def _figures(drift: Drift) -> dict:
+    kl = drift.kl_percentiles
+    return {
+        "weights_bytes": drift.weights_bytes,
+        "bits_per_weight": drift.bits_per_weight,
+        "perplexity": drift.perplexity,
+        "perplexity_error": drift.perplexity_error,
+        "perplexity_change_percent": 100 * (drift.perplexity_ratio - 1),
+        "mean_kl_nats": drift.mean_kl_divergence,
+        "mean_kl_error_nats": drift.mean_kl_divergence_error,
+        "median_kl_nats": drift.median_kl_divergence,
+        "kl_90_nats": kl[90],
+        "kl_95_nats": kl[95],
+        "kl_99_nats": kl[99],
+        "kl_99_9_nats": kl[99.9],
+        "max_kl_nats": drift.max_kl_divergence,
+        "same_top_token": drift.same_top_token,
+        "sure_tokens_changed": drift.sure_tokens_changed,
+        "tokens_scored": drift.tokens_scored,
+    }
