@@ -21,7 +21,7 @@ _HOMES = {
     "measure_perplexity": "quantcore.evaluate.perplexity",
     "skills_of": "quantcore.evaluate.skills",
 }
-__all__ = list(_HOMES)  # noqa: PLE0604 - names live in _HOMES, so that importing quantcore is light
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> object:

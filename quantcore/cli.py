@@ -22,7 +22,7 @@ ERROR_KEYS = "name shape format relative_rmse sqnr_db max_abs_error bits_per_wei
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 done, 1 not healthy, 2 a mistake, 130 stopped."""
+    """Run one command; return its status: 0 done, 1 not healthy, 2 a mistake, 130 stopped."""
     options = _parser().parse_args(arguments)
     try:
         return options.run(options) or 0
@@ -51,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
         found.set_defaults(run=run)
         return found
 
-    def on_model(name: str, run: Callable, says: str, type_required: bool) -> argparse.ArgumentParser:
+    def on_model(
+        name: str, run: Callable, says: str, type_required: bool
+    ) -> argparse.ArgumentParser:
         found = command(name, run, says)
         found.add_argument("model", nargs="?", metavar="MODEL", help="a folder (default: shipped)")
         what = "Q4_K, INT4_G128, ..." + ("" if type_required else " (default: F32, the original)")
@@ -83,9 +85,15 @@ def _perplexity(options: argparse.Namespace) -> None:
         found = summary_of(drift)
         _print_json({key: found[key] for key in PERPLEXITY_KEYS})
         return
-    floor = "unknown for this text" if drift.floor_perplexity is None else f"{drift.floor_perplexity:.4f}"
+    floor = (
+        "unknown for this text"
+        if drift.floor_perplexity is None
+        else f"{drift.floor_perplexity:.4f}"
+    )
     scored = f"{drift.perplexity:.4f} ± {drift.perplexity_error:.4f}"
-    divergence = f"{drift.mean_kl_divergence:.6f} ± {drift.mean_kl_divergence_error:.6f} nats a token"
+    divergence = (
+        f"{drift.mean_kl_divergence:.6f} ± {drift.mean_kl_divergence_error:.6f} nats a token"
+    )
     _print_pairs(
         ("model", drift.model),
         ("type", f"{drift.type}, {drift.bits_per_weight:.3f} bits per weight"),
@@ -119,7 +127,8 @@ def _error(options: argparse.Namespace) -> None:
     if options.json:
         _print_json({"model": model.name, "type": type_name(options.type), "tensors": rows})
         return
-    print(f"{'tensor':<28}{'shape':>14}  {'format':<12}{'rel. RMSE':>10}{'SQNR':>10}{'max':>11}{'bits':>8}")
+    columns = f"{'rel. RMSE':>10}{'SQNR':>10}{'max':>11}{'bits':>8}"
+    print(f"{'tensor':<28}{'shape':>14}  {'format':<12}{columns}")
     for row in rows:
         shape = " x ".join(str(n) for n in row["shape"])
         print(

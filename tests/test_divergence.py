@@ -45,7 +45,9 @@ def test_each_token_equals_the_definition(toy, drift):
         np.testing.assert_allclose(tokens.base_nll[here], -p[rows, chunk[1:]], **close)
         np.testing.assert_array_equal(tokens.top_token[here], q.argmax(axis=1))
         np.testing.assert_array_equal(tokens.base_top_token[here], p.argmax(axis=1))
-        np.testing.assert_allclose(tokens.base_top_probability[here], np.exp(p.max(axis=1)), **close)
+        np.testing.assert_allclose(
+            tokens.base_top_probability[here], np.exp(p.max(axis=1)), **close
+        )
         np.testing.assert_array_equal(tokens.token[here], chunk[1:])
         np.testing.assert_array_equal(tokens.position[here], i * CONTEXT + 1 + rows)
         pieces = toy.tokenizer.pieces(chunk[1:])
@@ -100,7 +102,9 @@ def test_the_original_by_tensor_is_the_original(toy):
     mix = dict.fromkeys(toy.quantizable, "F32") | {"blk.0.ffn_up.weight": "Q4_0"}
     drift = measure_drift(toy, mix, TEXT, CONTEXT)
     assert drift.type == "mix"
-    assert 0 < drift.mean_kl_divergence < measure_drift(toy, "Q4_0", TEXT, CONTEXT).mean_kl_divergence
+    assert (
+        0 < drift.mean_kl_divergence < measure_drift(toy, "Q4_0", TEXT, CONTEXT).mean_kl_divergence
+    )
 
 
 def test_fewer_bits_drift_more(toy):

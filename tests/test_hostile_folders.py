@@ -22,7 +22,7 @@ def folder(tmp_path):
 
 
 def refused(folder, pattern, work=open_model):
-    """The sentence that the folder gets; it comes quickly and takes little memory."""
+    """Read the sentence that the folder gets; it comes quickly and takes little memory."""
     tracemalloc.start()
     start = time.perf_counter()
     with pytest.raises(ModelError, match=pattern) as caught:
@@ -150,7 +150,9 @@ def test_json_that_is_none(folder, place, header, pattern):
     refused(folder, pattern)
 
 
-@pytest.mark.parametrize("key", [key for key in CONFIG if key not in ("rms_norm_eps", "tie_word_embeddings")])
+@pytest.mark.parametrize(
+    "key", [key for key in CONFIG if key not in ("rms_norm_eps", "tie_word_embeddings")]
+)
 def test_a_config_that_lacks_something(folder, key):
     config = {k: v for k, v in CONFIG.items() if k != key}
     (folder / "config.json").write_text(json.dumps(config))

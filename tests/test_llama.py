@@ -21,7 +21,7 @@ CASES = ["llama", "llama_linear", "qwen2", "qwen3"]
 
 
 def recorded(case):
-    """A recorded small model: (llama, tokens, logits of transformers)."""
+    """Load a recorded small model: (llama, tokens, logits of transformers)."""
     with np.load(GOLDEN / f"logits_{case}.npz") as golden:
         config = read_config(json.loads(str(golden["config"])))
         weights = {
@@ -83,7 +83,9 @@ def test_threads_change_nothing(toy):
 def test_both_rotary_conventions_agree(toy):
     """GGUF files keep queries and keys with the halves of each head interleaved."""
     config = toy.config
-    weights = {n: np.random.default_rng(5).normal(0, 0.2, s) for n, s in expected_shapes(config).items()}
+    weights = {
+        n: np.random.default_rng(5).normal(0, 0.2, s) for n, s in expected_shapes(config).items()
+    }
     turned = dict(weights)
     for name in weights:
         if "attn_q." in name or "attn_k." in name:

@@ -1,4 +1,4 @@
-"""Perplexity: llama-perplexity's definition, checked by hand, by a twin, and by llama.cpp itself."""
+"""Perplexity: llama-perplexity's definition, checked by a twin and by llama.cpp itself."""
 
 import json
 from pathlib import Path
@@ -91,7 +91,9 @@ def test_without_bos_nothing_is_replaced(tmp_path):
     np.testing.assert_array_equal(chunks.inputs, chunks.tokens)
 
 
-@pytest.mark.parametrize(("context", "pattern"), [(3, "4 to 128"), (129, "4 to 128"), (120, "takes 240")])
+@pytest.mark.parametrize(
+    ("context", "pattern"), [(3, "4 to 128"), (129, "4 to 128"), (120, "takes 240")]
+)
 def test_what_does_not_fit_is_refused(toy, context, pattern):
     with pytest.raises(ValueError, match=pattern):
         measure_perplexity(toy, text=TEXT[:200], context=context)
@@ -114,5 +116,7 @@ def test_the_floor_is_charged_to_the_tokens_scored():
     last = chunks.starts.ravel()[-1]
     first_targets = floor.sum()
     everything = -words[words[:, 0] <= last, 1].sum()
-    assert 0.98 * everything < first_targets <= everything + 1e-6  # the first of a chunk is no target
+    assert (
+        0.98 * everything < first_targets <= everything + 1e-6
+    )  # the first of a chunk is no target
     assert floor_by_target(text + " ", chunks) is None

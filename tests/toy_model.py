@@ -93,7 +93,7 @@ def write_tokenizer(folder, n_tokens=260, adds_bos=True):
 
 
 def write_folder(folder, config=CONFIG, dtype="F32", seed=0):
-    """A whole model folder."""
+    """Write a whole model folder."""
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     write_safetensors(folder / "model.safetensors", tensors(config, seed), dtype)

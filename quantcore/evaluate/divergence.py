@@ -1,6 +1,6 @@
-"""How far one model's predictions are from another's: Kullback-Leibler divergence by token.
+"""How far a model's predictions are from another's: Kullback-Leibler divergence by token.
 
-    KL = sum over the vocabulary of  p * (log p - log q)      p: the original, q: the quantized model
+    KL = sum over the vocabulary of  p * (log p - log q)    p: the original, q: the quantized model
 
 In nats. llama-perplexity computes the same from a base file of 16-bit log-probabilities, so its
 values end at about 1e-5; here both sets of logits are at hand and the sum runs in float64.
@@ -71,7 +71,7 @@ def _divergence(base_logits, powers, logits, shift, divergence):
 
 
 def spread_of(change: NDArray[np.floating]) -> Spread:
-    """Statistics of a change of probability; the error of the root mean square by the delta rule."""
+    """Summarize changes of probability; the error of the root mean square by the delta rule."""
     change = np.asarray(change, np.float64)
     mean, mean_error = mean_and_error(change)
     square, square_error = mean_and_error(change**2)

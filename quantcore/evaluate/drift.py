@@ -20,7 +20,7 @@ from quantcore.evaluate.divergence import (
 from quantcore.evaluate.perplexity import Scores, mean_and_error, perplexity_of, score
 from quantcore.evaluate.quantized import Type, formats_by_tensor, restored_tensors, type_name
 from quantcore.evaluate.text import Chunks, cut, evaluation_text, floor_by_target
-from quantcore.model.llama import Floats, Llama
+from quantcore.model.llama import Llama
 from quantcore.model.source import Model
 
 LOGITS_AT_ONCE = 1 << 22  # of the base, kept for one batch of chunks
@@ -146,12 +146,16 @@ def drift_chunks(
         formats_by_tensor(model, type)  # refuses what cannot be stored before any work
     text = evaluation_text() if text is None else text
     chunks = cut(model, text, context)
-    return _run(model, by_name, chunks, floor_by_target(text, chunks))
+    return compare(model, by_name, chunks, floor_by_target(text, chunks))
 
 
-def _run(
-    model: Model, types: dict[str, Type], chunks: Chunks, floor: NDArray[np.float64] | None
+def compare(
+    model: Model,
+    types: dict[str, Type],
+    chunks: Chunks,
+    floor: NDArray[np.float64] | None = None,
 ) -> Iterator[DriftProgress]:
+    """`drift_chunks` for types that have names of their own, on chunks that were cut already."""
     n_models = len(types.keys() | {"F32"})
     passes = _Passes(n_models, len(chunks.tokens), len(model.tensors))
     base = yield from _load(model, None, passes)
@@ -214,7 +218,8 @@ def _forward(
     inputs = chunks.inputs[batch]
     stage = f"{name}: chunk {batch.start + len(inputs)} of {passes.n_chunks}"
     share = len(inputs) / (llama.config.n_layers + 1)
-    for states in llama.hidden_by_layer(inputs):
+    states = None
+    for states in llama.hidden_by_layer(inputs):  # noqa: B007 - the last one is the result
         yield passes.step(share, stage)
     return states[:, :-1].reshape(-1, states.shape[2])
 

@@ -84,9 +84,7 @@ def score(llama: Llama, states: Floats, targets: NDArray[np.int32], keep: Floats
     return scores
 
 
-def score_rows(
-    logits: Floats, targets: NDArray[np.int32], scores: Scores, rows: slice
-) -> None:
+def score_rows(logits: Floats, targets: NDArray[np.int32], scores: Scores, rows: slice) -> None:
     """Fill one slice of `scores` from its logits (n, vocabulary_size)."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     _score(

@@ -1,4 +1,4 @@
-"""A model with its matrices put through a format: what runs is what a file of that type would give."""
+"""A model with its matrices put through a format: it runs as a file of that type would."""
 
 from collections.abc import Iterator, Mapping
 
@@ -13,7 +13,7 @@ Type = str | Mapping[str, str]  # one format for all matrices, or the format of 
 
 
 def formats_by_tensor(model: Model, type: Type) -> dict[str, str]:
-    """The format of each quantizable tensor, spelled as the lab spells it.
+    """Name the format of each quantizable tensor, spelled as the lab spells it.
 
     Raises
     ------
@@ -42,12 +42,12 @@ def restored_tensors(
 
 
 def llama_of(model: Model, type: Type | None = None) -> Llama:
-    """The model ready to run, quantized unless `type` is None. All weights are in memory then."""
+    """Make the model ready to run, quantized unless `type` is None; all weights in memory."""
     return Llama(model.config, dict(restored_tensors(model, type)))
 
 
 def type_name(type: Type | None) -> str:
-    """What to call it: the format, or "mix" where tensors differ; the original counts as F32."""
+    """Name a type: the format, or "mix" where tensors differ; the original counts as F32."""
     if type is None:
         return "F32"
     names = {type} if isinstance(type, str) else set(type.values())

@@ -46,7 +46,7 @@ class SkillProgress:
 
 
 def shipped_questions() -> list[Question]:
-    """The questions that ship with the lab, in the order of the file."""
+    """Read the questions that ship with the lab, in the order of the file."""
     path = shipped_folder() / "skills.json"
     if not path.exists():
         raise ModelError(f"skills.json is missing in {path.parent}.")
@@ -66,7 +66,7 @@ def skills_of(model: Model, type: Type | None = None) -> list[SkillScore]:
 def skill_steps(
     model: Model, llama: Llama, questions: list[Question] | None = None
 ) -> Iterator[SkillProgress]:
-    """`skills_of` for a model ready to run, in steps of `PROMPTS_AT_ONCE` prompts."""
+    """Score a model ready to run, in steps of `PROMPTS_AT_ONCE` prompts."""
     questions = shipped_questions() if questions is None else questions
     prompts = [_opened(model.tokenizer, question.prompt) for question in questions]
     order = np.argsort([len(prompt) for prompt in prompts], kind="stable")  # little padding
@@ -101,8 +101,8 @@ def _answers(
 def judge(text: str, answer: str) -> bool | None:
     """Whether a continuation is right; None while it is too short to tell.
 
-    >>> judge(" the barn.", " the barn"), judge(" the barns", " the barn"), judge(" the", " the barn")
-    (True, False, None)
+    >>> [judge(text, " barn") for text in (" barn.", " barns", " bar")]
+    [True, False, None]
     """
     if not text.startswith(answer):
         return None if answer.startswith(text) else False

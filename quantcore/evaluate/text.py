@@ -13,8 +13,8 @@ from quantcore.model.source import Model, shipped_folder
 class Chunks:
     """Tokens of a text in chunks of `context`; what does not fill a chunk is dropped.
 
-    The first token of a chunk is no target: nothing stands before it. Of the others, llama-perplexity
-    scores those of the second half, from place ``context // 2 + 1`` on.
+    The first token of a chunk is no target: nothing stands before it. Of the others,
+    llama-perplexity scores those of the second half, from place ``context // 2 + 1`` on.
     """
 
     tokens: NDArray[np.int32]  # (n_chunks, context) as in the text
@@ -43,7 +43,9 @@ def cut(model: Model, text: str, context: int) -> Chunks:
     Source: llama.cpp, tools/perplexity/perplexity.cpp.
     """
     if not 4 <= context <= model.config.context_length:
-        raise ValueError(f"the context must be 4 to {model.config.context_length:,}, not {context:,}.")
+        raise ValueError(
+            f"the context must be 4 to {model.config.context_length:,}, not {context:,}."
+        )
     tokenizer = model.tokenizer
     tokens, starts = tokenizer.encode_with_starts(text)
     if tokenizer.adds_bos:
@@ -62,12 +64,12 @@ def cut(model: Model, text: str, context: int) -> Chunks:
 
 
 def evaluation_text() -> str:
-    """The text that ships with the lab: stories whose own probabilities are known."""
+    """Read the text that ships with the lab: stories whose own probabilities are known."""
     return (shipped_folder() / "evaluation.txt").read_text(encoding="utf-8")
 
 
 def floor_by_target(text: str, chunks: Chunks) -> NDArray[np.float64] | None:
-    """What the generator of a text itself loses on each target, in nats, (n_targets,).
+    """Find what the generator of a text itself loses on each target, in nats, (n_targets,).
 
     None for any text but the shipped one: only its probabilities are known.
     """

@@ -120,7 +120,7 @@ def _block_size(fmt: BlockFormat | IntegerFormat, n_cols: int) -> int:
 def _sums_by_chunk(
     weights: Weights, fmt: BlockFormat | IntegerFormat, block_size: int
 ) -> Iterator[NDArray[np.float64]]:
-    """Sums (n_rows, n_blocks, N_SUMS) of consecutive rows."""
+    """Yield sums (n_rows, n_blocks, N_SUMS) of consecutive rows."""
     whole = isinstance(fmt, IntegerFormat) and fmt.span == "tensor"
     step = len(weights) if whole else max(1, CHUNK_WEIGHTS // weights.shape[1])
     for start in range(0, len(weights), step):
@@ -139,7 +139,11 @@ def _sums_by_chunk(
 def _add_up(rows, restored, half_steps, per_scale, sums) -> None:
     def work(start: int, stop: int) -> None:
         _fill_sums(
-            rows[start:stop], restored[start:stop], half_steps[start:stop], per_scale, sums[start:stop]
+            rows[start:stop],
+            restored[start:stop],
+            half_steps[start:stop],
+            per_scale,
+            sums[start:stop],
         )
 
     over_rows(work, len(rows), min_rows=max(1, (1 << 16) // rows.shape[1]))
@@ -163,7 +167,12 @@ def _fill_sums(rows, restored, half_steps, per_scale, sums):
                 # Within the grid no weight is off by more than half a step, but for rounding.
                 clipped += error > half_steps[r, i // per_scale] * 1.001
                 zeroed += (found == 0) & (weight != 0)
-            sums[r, b, 0], sums[r, b, 1], sums[r, b, 2], sums[r, b, 3] = signal, noise, back, product
+            sums[r, b, 0], sums[r, b, 1], sums[r, b, 2], sums[r, b, 3] = (
+                signal,
+                noise,
+                back,
+                product,
+            )
             sums[r, b, 4], sums[r, b, 5], sums[r, b, 6] = largest, clipped, zeroed
 
 

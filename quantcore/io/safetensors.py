@@ -1,7 +1,7 @@
 """Reading safetensors files, one tensor at a time, as float32.
 
     bytes 0..7      length of the header, little endian
-    then            the header: {"name": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}}
+    then            the header: {"a": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}}
     then            the tensors; offsets count from here
 
 Layout: https://github.com/huggingface/safetensors#format. The header is read here rather than by
@@ -39,7 +39,8 @@ class StoredTensor:
         """All values, read-only. Other dtypes than F32, F16 and BF16 are refused."""
         if self.dtype not in DTYPES:
             raise ModelError(
-                f"{self.path.name} stores weights as {self.dtype[:20]}; the lab reads F32, F16 and BF16."
+                f"{self.path.name} stores weights as {self.dtype[:20]}; "
+                "the lab reads F32, F16 and BF16."
             )
         count = math.prod(self.shape)
         dtype = np.dtype(DTYPES[self.dtype])
@@ -55,7 +56,7 @@ class StoredTensor:
 
 
 def _from_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """A bfloat16 is the upper half of a float32.
+    """Widen bfloat16, which is the upper half of a float32.
 
     >>> _from_bfloat16(np.array([0x3FC0], np.uint16))
     array([1.5], dtype=float32)
@@ -93,12 +94,14 @@ def _read_index(folder: Path) -> dict[str, str]:
         raise ModelError(f"{INDEX} has no weight_map.")
     for file_name in homes.values():
         if not isinstance(file_name, str) or Path(file_name).name != file_name:
-            raise ModelError(f"{INDEX} names {str(file_name)[:80]!r}, which is not a file beside it.")
+            raise ModelError(
+                f"{INDEX} names {str(file_name)[:80]!r}, which is not a file beside it."
+            )
     return homes
 
 
 def read_header(path: Path) -> dict[str, StoredTensor]:
-    """The tensors of one file; checks that they fit in it and don't overlap."""
+    """List the tensors of one file; check that they fit in it and don't overlap."""
     size = file_size(path)
     header, data_start = _parse_header(path, size)
     spans, tensors = [], {}

@@ -1,4 +1,4 @@
-"""JSON from strangers: bounded in size, no duplicate keys, no NaN, one sentence when it is broken."""
+"""JSON from strangers: bounded in size, no key twice, no NaN, one sentence when it is broken."""
 
 import json
 import stat

@@ -71,16 +71,22 @@ def read_config(raw: dict[str, Any]) -> LlamaConfig:
     architecture = raw.get("model_type")
     if not isinstance(architecture, str) or architecture not in _ARCHITECTURES:
         known = ", ".join(_ARCHITECTURES)
-        raise ModelError(f"config.json has model_type {_short(architecture)}; the lab runs {known}.")
+        raise ModelError(
+            f"config.json has model_type {_short(architecture)}; the lab runs {known}."
+        )
     _refuse_variants(raw)
     n_heads = _size(raw, "num_attention_heads")
     hidden_size = _size(raw, "hidden_size")
     n_kv_heads = _size(raw, "num_key_value_heads", n_heads)
     head_size = _size(raw, "head_dim", hidden_size // n_heads)
     if n_heads % n_kv_heads:
-        raise ModelError(f"config.json has {n_heads} heads, which {n_kv_heads} KV heads do not divide.")
+        raise ModelError(
+            f"config.json has {n_heads} heads, which {n_kv_heads} KV heads do not divide."
+        )
     if head_size % 2:
-        raise ModelError(f"config.json gives heads of {head_size}, which rotary pairs do not divide.")
+        raise ModelError(
+            f"config.json gives heads of {head_size}, which rotary pairs do not divide."
+        )
     theta, scaling = _rope(raw)
     switches = _switches(raw, architecture)
     return LlamaConfig(
@@ -102,9 +108,13 @@ def read_config(raw: dict[str, Any]) -> LlamaConfig:
 
 def _refuse_variants(raw: dict[str, Any]) -> None:
     if raw.get("hidden_act", "silu") != "silu":
-        raise ModelError(f"config.json has hidden_act {_short(raw['hidden_act'])}; the lab runs silu.")
+        raise ModelError(
+            f"config.json has hidden_act {_short(raw['hidden_act'])}; the lab runs silu."
+        )
     if raw.get("quantization_config") is not None:
-        raise ModelError("config.json has a quantization_config; the lab needs the original weights.")
+        raise ModelError(
+            "config.json has a quantization_config; the lab needs the original weights."
+        )
     # Qwen2 writes a window that it does not use; Mistral's first version does use it.
     window = raw.get("sliding_window") if raw.get("use_sliding_window", True) else None
     if window is not None:
@@ -123,7 +133,7 @@ def _switches(raw: dict[str, Any], architecture: str) -> dict[str, bool]:
 
 
 def _rope(raw: dict[str, Any]) -> tuple[float, RopeScaling | None]:
-    """Transformers 5 writes `rope_parameters`, earlier ones `rope_theta` and `rope_scaling`."""
+    """Read what transformers 5 calls `rope_parameters`, and others `rope_theta`, `rope_scaling`."""
     both = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
     if not isinstance(both, dict):
         raise ModelError("config.json has rope parameters that are not an object.")
@@ -137,7 +147,9 @@ def _rope(raw: dict[str, Any]) -> tuple[float, RopeScaling | None]:
         return theta, RopeScaling(kind=kind, factor=_real(both, "factor", largest=1e6))
     if kind == "llama3":
         return theta, _llama3(both)
-    raise ModelError(f"config.json has rope scaling {_short(kind)}; the lab runs linear and llama3.")
+    raise ModelError(
+        f"config.json has rope scaling {_short(kind)}; the lab runs linear and llama3."
+    )
 
 
 def _llama3(both: dict[str, Any]) -> RopeScaling:
@@ -164,22 +176,20 @@ def _size(raw: dict[str, Any], key: str, default: int | None = None) -> int:
     if value is None:
         raise ModelError(f"config.json lacks {key}.")
     if type(value) is not int or not 0 < value <= _LARGEST[key]:
-        raise ModelError(
-            f"config.json has {key} {_short(value)}; expected 1 to {_LARGEST[key]:,}."
-        )
+        raise ModelError(f"config.json has {key} {_short(value)}; expected 1 to {_LARGEST[key]:,}.")
     return value
 
 
-def _real(
-    raw: dict[str, Any], key: str, default: float | None = None, *, largest: float
-) -> float:
+def _real(raw: dict[str, Any], key: str, default: float | None = None, *, largest: float) -> float:
     value = raw.get(key)
     if value is None:
         value = default
     if value is None:
         raise ModelError(f"config.json lacks {key}.")
     if type(value) not in (int, float) or not 0 < value <= largest or not math.isfinite(value):
-        raise ModelError(f"config.json has {key} {_short(value)}; expected a number up to {largest:g}.")
+        raise ModelError(
+            f"config.json has {key} {_short(value)}; expected a number up to {largest:g}."
+        )
     return float(value)
 
 

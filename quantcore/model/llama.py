@@ -171,7 +171,10 @@ class Llama:
 
     def _norm_heads(self, layer: _Layer, heads: Floats) -> None:
         n_heads, n_rotated = self.config.n_heads, self.config.n_heads + self.config.n_kv_heads
-        for weight, mine in ((layer.q_norm, slice(n_heads)), (layer.k_norm, slice(n_heads, n_rotated))):
+        for weight, mine in (
+            (layer.q_norm, slice(n_heads)),
+            (layer.k_norm, slice(n_heads, n_rotated)),
+        ):
             rows = heads[:, mine].reshape(-1, self.config.head_size)
             normed = np.empty_like(rows)
             self._norm(rows, weight, normed)

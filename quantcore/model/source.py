@@ -115,14 +115,14 @@ def open_model(source: str | Path | None = None) -> Model:
     tokenizer = Tokenizer(folder)
     if tokenizer.vocabulary_size > config.vocabulary_size:
         raise ModelError(
-            f"The tokenizer of {folder.name} has {tokenizer.vocabulary_size:,} tokens but the model "
-            f"only {config.vocabulary_size:,}."
+            f"The tokenizer of {folder.name} has {tokenizer.vocabulary_size:,} tokens but the "
+            f"model only {config.vocabulary_size:,}."
         )
     return Model(folder.name, folder, config, tokenizer, tensors, stored)
 
 
 def shipped_folder() -> Path:
-    """The folder of the model in the box: the only one in assets that has a config.json."""
+    """Find the folder of the model in the box: the only one in assets that has a config.json."""
     found = sorted(path.parent for path in ASSETS.glob("*/config.json"))
     if len(found) != 1:
         raise ModelError(f"assets should hold one model folder but holds {len(found)}.")
@@ -147,7 +147,9 @@ def _named(found: dict[str, StoredTensor], config: LlamaConfig) -> dict[str, Sto
     for name, shape in expected_shapes(config).items():
         stored = found.get(to_hugging_face(name))
         if stored is None:
-            raise ModelError(f"The weights lack {to_hugging_face(name)!r}, which config.json asks for.")
+            raise ModelError(
+                f"The weights lack {to_hugging_face(name)!r}, which config.json asks for."
+            )
         if stored.shape != shape:
             raise ModelError(
                 f"{to_hugging_face(name)!r} has shape {list(stored.shape)}, "
@@ -161,7 +163,7 @@ def _named(found: dict[str, StoredTensor], config: LlamaConfig) -> dict[str, Sto
 
 
 def _needless(name: str, config: LlamaConfig) -> bool:
-    """Some folders repeat the tied output, or store frequencies that the config implies."""
+    """Allow the tied output once more, and frequencies that the config implies."""
     return name.endswith("rotary_emb.inv_freq") or (
         name == "lm_head.weight" and config.tied_embedding
     )

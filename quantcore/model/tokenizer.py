@@ -48,11 +48,11 @@ class Tokenizer:
         return np.array(found.ids, np.int32), starts
 
     def decode(self, ids: NDArray[np.int32] | list[int]) -> str:
-        """The text of some tokens; tokens that only control the model show nothing."""
+        """Turn tokens into text; tokens that only control the model show nothing."""
         return self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=True)
 
     def pieces(self, ids: NDArray[np.int32] | list[int]) -> list[str]:
-        """The text of each token by itself; part of a character shows as a replacement sign."""
+        """Show each token by itself; part of a character shows as a replacement sign."""
         return [self._piece(int(i)) for i in ids]
 
     def _piece(self, token: int) -> str:
@@ -78,7 +78,9 @@ class Tokenizer:
 
 def _load(path: Path) -> tokenizers.Tokenizer:
     if (size := file_size(path)) > MAX_BYTES:
-        raise ModelError(f"tokenizer.json has {size:,} bytes, more than the {MAX_BYTES:,} expected.")
+        raise ModelError(
+            f"tokenizer.json has {size:,} bytes, more than the {MAX_BYTES:,} expected."
+        )
     try:
         return tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except Exception as problem:  # the package raises plain Exception for whatever it dislikes

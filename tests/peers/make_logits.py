@@ -41,7 +41,7 @@ N_SHIPPED = 256
 
 
 def small(name, family, extra):
-    """A random model of a family: its config, float16 weights, and logits in float32."""
+    """Record a random model of a family: its config, float16 weights, and logits in float32."""
     config = getattr(transformers, f"{family}Config")(**SIZES, **extra)
     model = getattr(transformers, f"{family}ForCausalLM")(config).eval()
     rng = np.random.default_rng(len(name))

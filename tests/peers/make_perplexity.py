@@ -25,7 +25,9 @@ def main():
     chunks = cut(model, evaluation_text()[:N_CHARACTERS], CONTEXT).inputs
     found = {
         "made_with": f"xllamacpp {xllamacpp.__version__}",
-        "model_sha256": hashlib.sha256((model.folder / "model.safetensors").read_bytes()).hexdigest(),
+        "model_sha256": hashlib.sha256(
+            (model.folder / "model.safetensors").read_bytes()
+        ).hexdigest(),
         "characters": N_CHARACTERS,
         "context": CONTEXT,
         "chunks": len(chunks),
@@ -35,7 +37,9 @@ def main():
         gguf_file.write(path, model.config, {name: model.weights(name) for name in model.tensors})
         for name, exact in (("f32_cache", True), ("default", False)):
             with llama_cpp.opened(path, model.config.vocabulary_size, CONTEXT, exact=exact) as run:
-                found[name] = dict(zip(("perplexity", "error"), run.perplexity(chunks), strict=True))
+                found[name] = dict(
+                    zip(("perplexity", "error"), run.perplexity(chunks), strict=True)
+                )
     GOLDEN.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 

@@ -1,0 +1,214 @@
+"""What was measured of the shipped model, kept beside it: a page shows it at once.
+
+    assets/<model>/measured/measured.json   figures by format and tensor
+    assets/<model>/measured/tokens.npz      the same text, token by token, by format
+
+`python -m quantcore measure` writes both. They carry digests of the model and of the text, so that
+figures of another model are noticed.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from quantcore.evaluate.divergence import Spread
+from quantcore.evaluate.drift import Drift, TokenDrift, drift_chunks, summary_of
+from quantcore.evaluate.quantized import llama_of
+from quantcore.evaluate.reading import Continuations, Parting, continue_both
+from quantcore.evaluate.sensitivity import Sensitivity, sensitivity
+from quantcore.evaluate.skills import SkillScore, skill_steps
+from quantcore.evaluate.text import Chunks, cut, evaluation_text
+from quantcore.evaluate.weight_error import TensorError, model_errors
+from quantcore.formats import DEFAULTS, FORMATS
+from quantcore.io import ModelError
+from quantcore.model.source import Model, open_model, shipped_folder
+
+TYPES = tuple(dict.fromkeys([*FORMATS, *DEFAULTS]))
+CONTEXT = 512
+SENSITIVITY_TYPE = "Q2_K"
+SENSITIVITY_CHUNKS = 8
+PROMPT = "Last winter Nora the tailor returned to Goldfield with her tame dog."
+CONTINUATION_TOKENS = 60
+BY_TYPE = {"nll": np.float16, "kl": np.float16, "top_token": np.uint16}
+SHARED = {"base_nll": np.float16, "base_top_token": np.uint16, "base_top_probability": np.float16}
+PLACES = {"position": np.int32, "start": np.int32, "token": np.uint16, "scored": np.bool_}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Everything that `measure` found. Types are in the order of `TYPES`."""
+
+    folder: Path
+    stale: bool  # measured on another model or text than lies there now
+    drifts: dict[str, Drift]  # arrays by token are rounded to float16
+    skills: dict[str, list[SkillScore]]
+    errors: dict[str, list[TensorError]]
+    sensitivity: list[Sensitivity]  # of each tensor alone in `SENSITIVITY_TYPE`
+    continuations: dict[str, Continuations]  # of `PROMPT`
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureProgress:
+    """One step of the work."""
+
+    share: float
+    stage: str
+    folder: Path
+
+
+def key() -> str:
+    """Digest of the shipped weights and of the evaluation text."""
+    digest = hashlib.sha256()
+    for name in ("model.safetensors", "evaluation.txt"):
+        digest.update(hashlib.sha256((shipped_folder() / name).read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def load() -> Measured:
+    """Read what was measured of the shipped model.
+
+    Raises
+    ------
+    ModelError
+        If nothing was measured yet, or the files cannot be read.
+    """
+    folder = shipped_folder() / "measured"
+    try:
+        found = json.loads((folder / "measured.json").read_text(encoding="utf-8"))
+        with np.load(folder / "tokens.npz") as stored:
+            tokens = dict(stored)
+        drifts = {
+            name: _drift(row, tokens, i) for i, (name, row) in enumerate(found["drifts"].items())
+        }
+        stale = {found["key"], str(tokens["key"])} != {key()}
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        sentence = (
+            "Nothing readable was measured of the shipped model: run python -m quantcore measure."
+        )
+        raise ModelError(sentence) from problem
+    return Measured(
+        folder=folder,
+        stale=stale,
+        drifts=drifts,
+        skills={t: [SkillScore(**row) for row in rows] for t, rows in found["skills"].items()},
+        errors={t: [_tensor_error(row) for row in rows] for t, rows in found["errors"].items()},
+        sensitivity=[Sensitivity(**row) for row in found["sensitivity"]],
+        continuations={t: _continuation(row) for t, row in found["continuations"].items()},
+    )
+
+
+def measure() -> Iterator[MeasureProgress]:
+    """Measure the shipped model in every format and write the files at the end."""
+    model = open_model()
+    folder = shipped_folder() / "measured"
+    before = key()
+    report = partial(MeasureProgress, folder=folder)
+    for step in drift_chunks(model, TYPES, None, CONTEXT):
+        yield report(0.25 * step.share, step.stage)
+    drifts = step.drifts
+    skills, errors, continuations = {}, {}, {}
+    original = llama_of(model)
+    for i, type in enumerate(TYPES):
+        llama = llama_of(model, type)
+        for done in skill_steps(model, llama):
+            yield report(0.25 + 0.6 * (i + done.share) / len(TYPES), f"{type}: skills")
+        skills[type] = done.scores
+        errors[type] = list(model_errors(model, type))
+        continuations[type] = continue_both(model, original, llama, PROMPT, CONTINUATION_TOKENS)
+    for done in sensitivity(model, SENSITIVITY_TYPE, first_chunks(model)):
+        yield report(0.85 + 0.15 * done.share, f"sensitivity: {done.stage}")
+    found = {
+        "key": before,
+        "drifts": {type: summary_of(drift) for type, drift in drifts.items()},
+        "skills": {type: [asdict(row) for row in rows] for type, rows in skills.items()},
+        "errors": {type: [_rounded(asdict(row)) for row in rows] for type, rows in errors.items()},
+        "sensitivity": [asdict(row) for row in done.found],
+        "continuations": {type: asdict(row) for type, row in continuations.items()},
+    }
+    _write(folder, found, drifts)
+    yield report(1.0, "done")
+
+
+def first_chunks(model: Model) -> Chunks:
+    """Cut the part of the evaluation text on which sensitivity is measured."""
+    chunks = cut(model, evaluation_text(), CONTEXT)
+    few = slice(SENSITIVITY_CHUNKS)
+    return Chunks(chunks.tokens[few], chunks.inputs[few], chunks.starts[few])
+
+
+def _write(folder: Path, found: dict, drifts: dict[str, Drift]) -> None:
+    """Both files appear whole or not at all; a mix of old and new shows by the keys."""
+    folder.mkdir(exist_ok=True)
+    tokens = [drift.per_token for drift in drifts.values()]
+    arrays = {
+        name: np.stack([getattr(one, name) for one in tokens]).astype(dtype)
+        for name, dtype in BY_TYPE.items()
+    }
+    for name, dtype in (SHARED | PLACES).items():
+        arrays[name] = getattr(tokens[0], name).astype(dtype)
+    beside = folder / "tokens.tmp.npz"
+    np.savez_compressed(beside, key=found["key"], **arrays)
+    os.replace(beside, folder / "tokens.npz")
+    beside = folder / "measured.json.tmp"
+    beside.write_text(_lines(found), encoding="utf-8")
+    os.replace(beside, folder / "measured.json")
+
+
+def _lines(found: dict) -> str:
+    """JSON with one line an entry, so that a difference can be read."""
+    parts = []
+    for name, value in found.items():
+        if isinstance(value, dict):
+            rows = ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in value.items())
+            parts.append(f" {json.dumps(name)}: {{\n{rows}\n }}")
+        else:
+            parts.append(f" {json.dumps(name)}: {json.dumps(value)}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _rounded(row: dict) -> dict:
+    """Six digits are enough for an error; a lossless SQNR is null, for JSON has no infinity."""
+    return {
+        name: (float(f"{value:.6g}") if np.isfinite(value) else None)
+        if isinstance(value, float)
+        else value
+        for name, value in row.items()
+    }
+
+
+def _drift(row: dict, tokens: dict[str, np.ndarray], i: int) -> Drift:
+    arrays = {name: tokens[name][i] for name in BY_TYPE} | {
+        name: tokens[name] for name in (*SHARED, *PLACES)
+    }
+    for name, array in arrays.items():
+        if array.dtype != np.bool_:
+            arrays[name] = array.astype(np.float32 if array.dtype == np.float16 else np.int32)
+    spread = row["probability_change"]
+    spread = Spread(**spread | {"percentiles": _by_number(spread["percentiles"])})
+    return Drift(
+        **row | {"kl_percentiles": _by_number(row["kl_percentiles"]), "probability_change": spread},
+        per_token=TokenDrift(**arrays),
+    )
+
+
+def _by_number(percentiles: dict[str, float]) -> dict[float, float]:
+    return {float(p): value for p, value in percentiles.items()}
+
+
+def _tensor_error(row: dict) -> TensorError:
+    lossless = {"sqnr_db": np.inf} if row["sqnr_db"] is None else {}
+    return TensorError(**row | {"shape": tuple(row["shape"])} | lossless)
+
+
+def _continuation(row: dict) -> Continuations:
+    parting = row["parting"]
+    if parting is not None:
+        pairs = {name: tuple(parting[name]) for name in ("by_original", "by_quantized")}
+        parting = Parting(**parting | pairs)
+    return Continuations(**row | {"parting": parting})

@@ -1,0 +1,165 @@
+"""The command line: what it prints where, and how it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from toy_model import write_folder
+
+from quantcore import measure_drift, open_model
+from quantcore.cli import main
+
+TEXT = "Once upon a time the river ran uphill, and nobody minded. " * 8
+PERPLEXITY = [
+    *("model", "type", "context", "tokens_scored", "perplexity", "perplexity_error"),
+    *("base_perplexity", "floor_perplexity", "mean_kl_divergence", "same_top_token"),
+    *("bits_per_weight", "weights_bytes"),
+]
+TENSOR = [
+    *("name", "shape", "format", "relative_rmse", "sqnr_db", "max_abs_error", "bits_per_weight"),
+]
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return str(write_folder(tmp_path_factory.mktemp("models") / "toy"))
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return str(path)
+
+
+def found(capsys, *arguments):
+    """Run a command and read the object that it prints; nothing else may be there."""
+    assert main([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_perplexity(toy, text, capsys):
+    options = ["perplexity", toy, "--text", text, "--context", "64"]
+    printed = found(capsys, *options, "--type", "q4_0")
+    drift = measure_drift(open_model(toy), "Q4_0", TEXT, 64)
+    assert list(printed) == PERPLEXITY
+    assert printed["model"] == "toy"
+    assert printed["type"] == "Q4_0"
+    assert printed["floor_perplexity"] is None
+    for key in PERPLEXITY[3:7] + PERPLEXITY[8:]:
+        assert printed[key] == pytest.approx(getattr(drift, key), rel=1e-5)
+    original = found(capsys, *options)
+    assert (original["type"], original["mean_kl_divergence"]) == ("F32", 0)
+    assert original["perplexity"] == original["base_perplexity"]
+
+
+def test_perplexity_of_the_shipped_model_on_the_shipped_text(capsys):
+    printed = found(capsys, "perplexity")
+    assert printed["model"] == open_model().name
+    assert printed["context"] == 512
+    assert printed["tokens_scored"] > 10_000
+    assert 1 < printed["floor_perplexity"] < printed["perplexity"]
+
+
+def test_error(toy, capsys):
+    printed = found(capsys, "error", toy, "--type", "int4_g32_asym")
+    assert list(printed) == ["model", "type", "tensors"]
+    assert printed["type"] == "INT4_G32_ASYM"
+    assert [row["name"] for row in printed["tensors"]] == open_model(toy).quantizable
+    assert list(printed["tensors"][0]) == TENSOR
+    assert printed["tensors"][0]["shape"] == [260, 64]
+    lossless = found(capsys, "error", toy, "--type", "F32")["tensors"][0]
+    assert lossless["sqnr_db"] is None  # infinite, which JSON cannot say
+    assert lossless["relative_rmse"] == 0
+
+
+def test_tables_for_people(toy, text, capsys):
+    assert main(["perplexity", toy, "--text", text, "--context", "64", "--type", "Q8_0"]) == 0
+    shown = capsys.readouterr()
+    assert "KL divergence" in shown.out
+    assert "all targets" in shown.out
+    assert "chunk" in shown.err
+    assert main(["error", toy, "--type", "Q8_0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 16
+    assert len({len(line) for line in lines[1:]}) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pattern"),
+    [
+        ([], "COMMAND"),
+        (["frobnicate"], "frobnicate"),
+        (["perplexity", "no-such-model"], "no model folder 'no-such-model'"),
+        (["perplexity", "TOY", "--type", "Q9_K"], "Q9_K"),
+        (["perplexity", "TOY", "--type", "INT4_G48"], "token_embd.weight"),
+        (["perplexity", "TOY", "--text", "none.txt"], "none.txt"),
+        (["perplexity", "TOY", "--text", "TOY"], "directory"),
+        (["perplexity", "TOY", "--text", "TOY/model.safetensors"], "not UTF-8"),
+        (["perplexity", "TOY", "--context", "0"], "4 to 128"),
+        (["perplexity", "TOY", "--context", "many"], "many"),
+        (["perplexity", "TOY", "--context", "128", "--text", "TEXT"], "it takes 256"),
+        (["error", "TOY"], "--type"),
+        (["error", "TOY", "--type", ""], "no format"),
+        (["skills", "TOY", "--type", "Q4"], "Q4"),
+    ],
+)
+def test_a_mistake_gets_one_sentence(toy, tmp_path, capsys, arguments, pattern):
+    short = tmp_path / "short.txt"
+    short.write_text("too short")
+    places = {"TOY": toy, "TEXT": str(short), "TOY/model.safetensors": f"{toy}/model.safetensors"}
+    arguments = [places.get(word, word) for word in arguments]
+    try:
+        status = main(arguments)
+    except SystemExit as end:
+        status = end.code
+    shown = capsys.readouterr()
+    assert status == 2
+    assert shown.out == ""
+    assert pattern in shown.err
+    assert shown.err.count("\n") == 1
+    assert shown.err.endswith(".\n")
+
+
+def test_a_broken_folder_gets_one_sentence(toy, tmp_path, capsys):
+    folder = write_folder(tmp_path / "broken")
+    (folder / "config.json").write_text("{")
+    assert main(["error", str(folder), "--type", "Q8_0"]) == 2
+    assert capsys.readouterr().err == "config.json is not valid JSON.\n"
+
+
+def test_help_says_what_there_is(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
+    for command in ("perplexity", "error", "skills", "measure", "compile", "doctor"):
+        assert command in shown
+
+
+def test_a_key_stops_it_without_a_traceback():
+    command = [sys.executable, "-m", "quantcore", "skills"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running.stderr.readline()  # the first sign of progress
+    time.sleep(0.2)
+    os.kill(running.pid, signal.SIGINT)
+    out, err = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.endswith("Stopped.\n")
+
+
+def test_a_reader_that_leaves_is_no_error(toy):
+    command = f"{sys.executable} -m quantcore error {toy} --type Q8_0 2>&1 >/dev/full | cat; echo"
+    shown = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60).stdout
+    assert "Traceback" not in shown
+    command = f"{sys.executable} -m quantcore error {toy} --type Q8_0 | head -n 1"
+    shown = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    assert shown.stdout.startswith("tensor")
+    assert "Traceback" not in shown.stderr
+    assert "Exception" not in shown.stderr
