@@ -55,7 +55,7 @@ class Llama:
     config : LlamaConfig
     weights : Mapping
         float32 arrays by GGUF name, as `quantcore.model.names.expected_shapes` lists them. Matrices
-        are ``(n_rows, n_cols)`` = (outputs, inputs). They are copied.
+        are ``(n_rows, n_cols)`` = (outputs, inputs). Some are kept, not copied: don't change them.
 
     Examples
     --------
@@ -65,11 +65,11 @@ class Llama:
 
     def __init__(self, config: LlamaConfig, weights: Mapping[str, Floats]) -> None:
         self.config = config
-        self._embedding = np.array(weights["token_embd.weight"], np.float32)
+        self._embedding = np.asarray(weights["token_embd.weight"], np.float32)
         self._layers = [_gather(weights, f"blk.{i}.") for i in range(config.n_layers)]
         self._output_norm = np.array(weights["output_norm.weight"], np.float32)
         tied = config.tied_embedding
-        self._output = self._embedding if tied else np.array(weights["output.weight"], np.float32)
+        self._output = self._embedding if tied else np.asarray(weights["output.weight"], np.float32)
         self._cosines, self._sines = angles(config, 0)
 
     def logits(self, tokens: ArrayLike) -> Floats:
@@ -245,7 +245,10 @@ class Llama:
 def _gather(weights: Mapping[str, Floats], prefix: str) -> _Layer:
     def one(name: str) -> Floats | None:
         found = weights.get(f"{prefix}{name}")
-        return None if found is None else np.array(found, np.float32)
+        if found is None:
+            return None
+        # Kernels are compiled for writable vectors, and a read-only one would compile them again.
+        return np.array(found, np.float32) if found.ndim == 1 else np.asarray(found, np.float32)
 
     def stacked(kind: str, *roles: str) -> Floats | None:
         parts = [weights.get(f"{prefix}{role}.{kind}") for role in roles]

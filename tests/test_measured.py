@@ -1,0 +1,109 @@
+"""What lies beside the shipped model was measured: some of it is measured again."""
+
+import numpy as np
+import pytest
+
+from quantcore import open_model, tensor_error
+from quantcore.evaluate import measured
+from quantcore.evaluate.drift import compare
+from quantcore.evaluate.quantized import llama_of
+from quantcore.evaluate.sensitivity import Sensitivity
+from quantcore.evaluate.skills import shipped_questions, skill_steps
+from quantcore.evaluate.text import Chunks, cut, evaluation_text
+
+N_CHUNKS = 3
+
+
+@pytest.fixture(scope="module")
+def found():
+    return measured.load()
+
+
+@pytest.fixture(scope="module")
+def model():
+    return open_model()
+
+
+def test_it_is_of_the_model_and_text_that_ship(found):
+    assert not found.stale, "run python -m quantcore measure"
+    assert tuple(found.drifts) == tuple(found.skills) == tuple(found.errors) == measured.TYPES
+
+
+@pytest.mark.parametrize("type", ["Q2_K", "INT4_TENSOR"])
+def test_drift_by_token_comes_out_again(found, model, type):
+    few = slice(N_CHUNKS)
+    chunks = cut(model, evaluation_text(), measured.CONTEXT)
+    chunks = Chunks(chunks.tokens[few], chunks.inputs[few], chunks.starts[few])
+    *_, last = compare(model, {type: type}, chunks)
+    again, kept = last.drifts[type].per_token, found.drifts[type].per_token
+    here = slice(len(again.kl))
+    np.testing.assert_array_equal(kept.token[here], again.token)
+    np.testing.assert_array_equal(kept.start[here], again.start)
+    np.testing.assert_allclose(kept.nll[here], again.nll, rtol=2e-3, atol=1e-3)
+    np.testing.assert_allclose(kept.base_nll[here], again.base_nll, rtol=2e-3, atol=1e-3)
+    np.testing.assert_allclose(kept.kl[here], again.kl, rtol=2e-3, atol=1e-4)
+    # Two tokens as probable as each other may change places on another machine.
+    assert np.mean(kept.top_token[here] == again.top_token) > 0.999
+
+
+def test_figures_are_those_of_the_tokens(found):
+    for drift in found.drifts.values():
+        tokens, scored = drift.per_token, drift.per_token.scored
+        assert drift.tokens_scored == scored.sum()
+        kl = tokens.kl[scored].mean(dtype=float)
+        assert kl == pytest.approx(drift.mean_kl_divergence, rel=2e-3, abs=1e-6)
+        perplexity = np.exp(tokens.nll[scored].mean(dtype=float))
+        assert perplexity == pytest.approx(drift.perplexity, rel=1e-3)
+        assert drift.kl_percentiles[99] <= drift.kl_percentiles[99.9] <= drift.max_kl_divergence
+
+
+def test_errors_of_tensors_come_out_again(found, model):
+    for type in ("Q4_0", "INT8_G128"):
+        row = found.errors[type][5]
+        again = tensor_error(model.weights(row.name), type)
+        assert row.name == model.quantizable[5]
+        assert row.relative_rmse == pytest.approx(again.relative_rmse, rel=1e-5)
+        assert row.max_abs_error == pytest.approx(again.max_abs_error, rel=1e-5)
+    assert found.errors["F32"][0].sqnr_db == np.inf
+
+
+def test_one_row_of_skills_comes_out_again(found, model):
+    mine = [q for q in shipped_questions() if (q.skill, q.level) == ("facts", "easy")]
+    *_, last = skill_steps(model, llama_of(model, "Q2_K"), mine)
+    (again,) = last.scores
+    (kept,) = (s for s in found.skills["Q2_K"] if (s.skill, s.level) == ("facts", "easy"))
+    assert abs(again.correct - kept.correct) <= 1
+    assert again.total == kept.total
+
+
+def test_sensitivity_of_one_tensor_comes_out_again(found, model):
+    name = "blk.0.ffn_down.weight"
+    type = dict.fromkeys(model.quantizable, "F32") | {name: measured.SENSITIVITY_TYPE}
+    *_, last = compare(model, {name: type}, measured.first_chunks(model))
+    (kept,) = (row for row in found.sensitivity if row.name == name)
+    assert isinstance(kept, Sensitivity)
+    assert kept.mean_kl_divergence == pytest.approx(last.drifts[name].mean_kl_divergence, rel=1e-3)
+    assert [row.name for row in found.sensitivity] == model.quantizable
+
+
+def test_continuations_part_where_they_say(found):
+    for row in found.continuations.values():
+        at = row.parting.at if row.parting else None
+        assert row.original[:at] == row.quantized[:at]
+        if row.parting:
+            assert (row.original[at], row.quantized[at]) == (
+                row.parting.original,
+                row.parting.quantized,
+            )
+    assert found.continuations["F32"].parting is None
+
+
+def test_another_model_is_noticed(found, monkeypatch):
+    monkeypatch.setattr(measured, "key", lambda: "of another model")
+    assert measured.load().stale
+
+
+def test_nothing_measured_is_a_sentence(monkeypatch, tmp_path):
+    monkeypatch.setattr(measured, "shipped_folder", lambda: tmp_path)
+    with pytest.raises(ValueError, match="quantcore measure"):
+        measured.load()
