@@ -146,4 +146,4 @@ with headline:
 ours, theirs = drift_words.sides(both, model.tokenizer.decode)
 titles = f"original, {original.stored_as}", tables.swatch(chosen, style) + chosen
 columns = prose.Side(titles[0], *ours), prose.Side(titles[1], *theirs)
-st.html(prose.side_by_side(prompt, columns, style))
+st.html(prose.side_by_side(columns, style))

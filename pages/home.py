@@ -44,7 +44,7 @@ picked = look.show(
         original,
         style,
         chosen=stressed,
-        floor=home_words.floor(table),
+        floor=home_words.floor(measured.drifts),
         published=published,
         narrow=look.narrow(),
     ),
@@ -65,7 +65,7 @@ n_weights = {name: model.tensors[name].n_weights for name in damage}
 look.finding(
     home_words.anatomy(measured.sensitivity, n_weights, SENSITIVITY_TYPE),
     "The whole model, matrix by matrix, as it lies in the file. Width is the number of weights; "
-    f"colour is how far the model drifts when this matrix alone is {SENSITIVITY_TYPE}. "
+    f"colour is how far the model drifts when this matrix alone is in {SENSITIVITY_TYPE}. "
     "Click a matrix to see its weights.",
     help=ranking.TERMS["divergence"],
 )

@@ -29,8 +29,11 @@ OWN_MODELS = Path(os.environ.get("QUANTLAB_MODELS", ROOT / "models"))
 
 def sources() -> dict[str, Path]:
     """Folders of the models that can be opened, by name; the shipped one first."""
-    found = [*sorted(ROOT.glob("assets/*/config.json")), *sorted(OWN_MODELS.glob("*/config.json"))]
-    return {config.parent.name: config.parent for config in reversed(found)}
+    found: dict[str, Path] = {}
+    for folder in (ROOT / "assets", OWN_MODELS):
+        for config in sorted(folder.glob("*/config.json")):
+            found.setdefault(config.parent.name, config.parent)
+    return found
 
 
 @st.cache_resource(show_spinner="Opening the model", max_entries=4)

@@ -46,17 +46,18 @@ def _saves(row: Mapping, original: Original) -> str:
 def _costs(row: Mapping) -> str:
     share = row["sure_tokens_changed"]
     if not share:
-        return "changes none of the words the model was sure of"
-    return f"changes {one_in(share)} of the words the model was sure of"
+        return "changes none of the tokens the model was sure of"
+    return f"changes {one_in(share)} of the tokens the model was sure of"
 
 
-def floor(table: Sequence[Mapping]) -> tuple[float, str] | None:
+def floor(drifts: Mapping[str, Drift]) -> tuple[float, str] | None:
     """Find the least that a change of number format costs: what rounding to 16 bits does."""
-    halves = [r for r in table if r["format"] in ("F16", "BF16") and r["mean_kl_nats"] > 0]
-    if not halves:
+    halves = {n: drifts[n].mean_kl_divergence for n in ("F16", "BF16") if n in drifts}
+    costly = {name: kl for name, kl in halves.items() if kl > 0}
+    if not costly:
         return None
-    least = min(halves, key=lambda row: row["mean_kl_nats"])
-    return least["mean_kl_nats"], f"floor: rounding to {least['format']} alone"
+    least = min(costly, key=costly.get)
+    return costly[least], f"floor: rounding to {least} alone"
 
 
 def anatomy(found: Sequence[Sensitivity], n_weights: Mapping[str, int], format_name: str) -> str:

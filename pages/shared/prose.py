@@ -50,7 +50,7 @@ def _span(token: Token, heavy: float, look: Look) -> str:
     word = token.text.lstrip(" \n")
     space = escape(token.text[: len(token.text) - len(word)]).replace("\n", "<br>")
     if not word:
-        space, word = "", "¶" if "\n" in token.text else "␣"
+        space, word = "", "¶" if "\n" in token.text else token.text
     shown = token.share > 0.02
     back = harm_colour(0.62 * token.share, look) if shown else "transparent"
     tone = look.ink if not shown or contrast(look.ink, back) >= 4.5 else ink_on(back)
@@ -85,7 +85,7 @@ class Side:
     after: str
 
 
-def side_by_side(prompt: str, sides: tuple[Side, Side], look: Look) -> str:
+def side_by_side(sides: tuple[Side, Side], look: Look) -> str:
     """Two continuations; what they share is quiet, the first difference is boxed."""
     columns = "".join(_column(side) for side in sides)
     return f"""<style>
@@ -94,12 +94,10 @@ def side_by_side(prompt: str, sides: tuple[Side, Side], look: Look) -> str:
 .lab-two h4 {{font: 600 .95rem/1.4 {SANS}; margin: 0; padding: 0 0 .2rem; color: {look.ink};
  border-bottom: 1px solid {look.line}}}
 .lab-two p {{margin: .5rem 0 0; white-space: pre-line; overflow-wrap: anywhere}}
-.lab-two .same, .lab-prompt {{color: {look.quiet}}}
+.lab-two .same {{color: {look.quiet}}}
 .lab-two mark {{background: {harm_colour(0.45, look)}; color: {look.ink}; padding: .1em .3em;
  border-radius: .2em; font-weight: 600; outline: 1.5px solid {look.ink}}}
-.lab-prompt {{font: 400 1rem/1.7 {SANS}; border-left: 3px solid {look.line}; padding-left: .9rem;
- margin: 0 0 1rem; max-width: 62rem; white-space: pre-line; overflow-wrap: anywhere}}
-</style><p class="lab-prompt">{escape(prompt)} …</p><div class="lab-two">{columns}</div>"""
+</style><div class="lab-two">{columns}</div>"""
 
 
 def _column(side: Side) -> str:

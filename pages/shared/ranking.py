@@ -8,6 +8,7 @@ from pages.shared.palette import Look, colour
 from pages.shared.tables import Column
 from pages.shared.units import megabytes, number, one_in, percent, signed
 from quantcore.evaluate.drift import Drift
+from quantcore.formats import get_format
 
 TERMS = {
     "perplexity": "How many tokens the model wavers between, on average: exp of the mean of "
@@ -99,7 +100,7 @@ CSV_KEYS = (
 
 
 def points(table: Sequence[Mapping]) -> list[Point]:
-    """Give the same rows to the chart of size against divergence."""
+    """Give the same rows to the chart of size against divergence; floats are its floor."""
     return [
         Point(
             format=row["format"],
@@ -109,7 +110,7 @@ def points(table: Sequence[Mapping]) -> list[Point]:
             says=f"sure tokens changed: {one_in(row['sure_tokens_changed'])}",
         )
         for row in table
-        if row.get("mark", True)
+        if row.get("mark", True) and get_format(row["format"]).family != "float"
     ]
 
 

@@ -54,7 +54,8 @@ def size_against_divergence(
     chosen
         Formats to stress, the most important first.
     floor
-        The divergence of the least change, above zero, and what it is; without it, zero.
+        The divergence of the least change, above zero, and what it is; without it, zero. One far
+        below all formats is named at the lower edge, so that the formats keep the room.
     published
         Another model's published points, as in ``assets/published.json``.
     narrow
@@ -65,10 +66,7 @@ def size_against_divergence(
     low, high = _range([p.divergence for p in seen], [t["kl_nats"] for t in theirs], floor)
     figure = blank(look, HEIGHT)
     bottom = low + 0.03 * (high - low)  # stands for zero, which a log axis does not have
-    at, says = (np.log10(floor[0]), floor[1]) if floor else (bottom, "floor: no divergence")
-    figure.add_hline(y=10**at, line={"color": look.quiet, "width": 1, "dash": "dash"})
-    place = {"xref": "paper", "x": 0, "xanchor": "left", "yshift": -9 if floor else 9}
-    words(figure, says, look, y=at, **place)
+    _floor(figure, floor, bottom, look, 26 if narrow else 9)
     if published:
         _published(figure, published, look)
     left, right = _reach(seen, original)
@@ -163,7 +161,7 @@ def _star(figure, original: Original, low: float, look: Look) -> None:
     )
     place = {"x": np.log10(original.bits_per_weight), "y": low, "xanchor": "right"}
     text = f"original, {original.stored_as}: 0"
-    words(figure, text, look, strong=True, xshift=-12, yshift=9, **place)
+    words(figure, text, look, strong=True, xshift=-12, yshift=10, **place)
 
 
 def _published(figure, published: Mapping, look: Look) -> None:
@@ -194,8 +192,19 @@ def _published(figure, published: Mapping, look: Look) -> None:
     words(figure, f"{published['model']}, published", look, xanchor="left", xshift=12, **place)
 
 
+def _floor(figure, floor: tuple[float, str] | None, bottom: float, look: Look, lift: int) -> None:
+    at, says = (np.log10(floor[0]), floor[1]) if floor else (bottom, "floor: no divergence")
+    if at < bottom:
+        at, says = bottom, f"{says}, {number(floor[0])} ↓"
+    figure.add_hline(y=10**at, line={"color": look.quiet, "width": 1, "dash": "dash"})
+    words(figure, says, look, y=at, xref="paper", x=0, xanchor="left", yshift=lift)
+
+
 def _range(ours: list[float], theirs: list[float], floor) -> tuple[float, float]:
-    every = [*ours, *theirs, *([floor[0]] if floor else [])] or [1e-3, 1.0]
+    """Choose the ends of the divergence axis, as powers of ten; a floor may cost two decades."""
+    every = [*ours, *theirs] or [1e-3, 1.0]
+    if floor and floor[0] > 0.01 * min(every):
+        every.append(floor[0])
     return np.floor(np.log10(min(every)) - 0.3), np.log10(max(every)) + 0.35
 
 
@@ -254,7 +263,8 @@ def anatomy(
         )
     font = {"size": 13, "color": look.ink}
     figure.update_yaxes(autorange="reversed", showgrid=False, tickfont=font)
-    figure.update_xaxes(visible=False)
+    widths = {row: sum(n for t, n in n_weights.items() if _row_of(t) == row) for row in rows}
+    figure.update_xaxes(visible=False, range=[0, max(widths.values())])
     figure.update_layout(clickmode="event+select")
     return figure
 
