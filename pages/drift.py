@@ -7,6 +7,7 @@ from pages.shared import (
     controls,
     drift_words,
     frame,
+    home_words,
     look,
     measuring,
     prose,
@@ -41,6 +42,8 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     missing = [name for name in types if name not in known.drifts]
     measuring.run_button(model, types, text, len(missing))
 measuring.panel()
+if known.stale:
+    look.note("These figures belong to another version of the model: press Measure for new ones.")
 if missing:
     look.note(drift_words.missing(missing, text.says))
 
@@ -62,6 +65,7 @@ if table:
             original,
             style,
             chosen=(chosen,),
+            floor=home_words.floor(known.drifts),
             published=published,
             narrow=look.narrow(),
         ),
