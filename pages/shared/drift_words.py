@@ -131,15 +131,21 @@ def first_to_break(table: Sequence[Mapping]) -> str:
         return f"No skill loses ten answers in a hundred, not even in {table[-1]['format']}."
     first, last = broken[0], broken[-1]
     text = (
-        f"**{first.words.capitalize()}** break first: in **{first.type}** the right answers fall "
+        f"The first skill to break is **{first.words}**: in {first.type} the right answers fall "
         f"from {100 * first.before:.0f} to **{100 * first.after:.0f} in 100**"
     )
-    kept = [pair for pair in skills.keys(table) if pair not in {(b.skill, b.level) for b in broken}]
+    lost = {(b.skill, b.level) for b in broken}
+    kept = [pair for pair in skills.keys(table) if pair not in lost and _known(table[0], pair)]
     if kept:
-        names = _list([f"{level} {skill}" for skill, level in kept[:3]])
-        more = "" if len(kept) <= 3 else f" and {len(kept) - 3} more"
-        return f"{text}; {names}{more} hold in every format."
-    return f"{text}; {last.words} hold out longest, until {last.type}."
+        names = _list([f"{level} {skill}" for skill, level in kept[:2]])
+        more = "" if len(kept) <= 2 else f", with {len(kept) - 2} more,"
+        return f"{text}; {names}{more} can be relied on in every format."
+    return f"{text}; {last.words} is the last, in {last.type}."
+
+
+def _known(original: Mapping, pair: tuple[str, str]) -> bool:
+    """Whether the original masters a skill at all."""
+    return original["_".join(pair)] >= 0.5
 
 
 def unevenness(read: TokenDrift, words: Sequence[str], name: str) -> str:

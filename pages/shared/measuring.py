@@ -72,6 +72,7 @@ class Results:
 
     drifts: Mapping[str, Drift]
     skills: Mapping[str, Sequence[SkillScore]]
+    stale: bool = False  # of another version of the model
 
 
 def results(model_name: str, text_key: str) -> Results:
@@ -81,11 +82,8 @@ def results(model_name: str, text_key: str) -> Results:
     if not cache.is_shipped(model_name) or text_key != "evaluation":
         return mine
     kept = cache.measured()
-    if kept.stale:
-        look.note(
-            "These figures belong to another version of the model: press Measure for new ones."
-        )
-    return Results({**kept.drifts, **mine.drifts}, {**kept.skills, **mine.skills})
+    drifts, skills = {**kept.drifts, **mine.drifts}, {**kept.skills, **mine.skills}
+    return Results(drifts, skills, kept.stale and not mine.drifts)
 
 
 def context_for(model: "quantcore.Model", n_tokens: int) -> int:
