@@ -1,0 +1,50 @@
+"""From the scales of sub-blocks to small integers times one float16, as all K-quants store them."""
+
+import numpy as np
+
+from quantcore._jit import inlined
+from quantcore.bits import half_bits, half_value
+from quantcore.rounding import nearest_int
+
+ZERO, ONE = np.float32(0), np.float32(1)
+
+
+@inlined
+def divide(values, highest, codes):
+    """Fill codes from 0 to `highest` for values that are not negative; the value of code 1."""
+    largest = ZERO
+    for value in values:
+        largest = value if value > largest else largest
+    inv = np.float32(highest) / largest if largest > ZERO else ZERO
+    for j in range(values.size):
+        codes[j] = nearest_int(inv * values[j]) & 255  # ggml stores it in a byte
+    return largest / np.float32(highest)
+
+
+@inlined
+def signed_largest(values):
+    """Return the value of largest magnitude, its sign kept; the first of equals."""
+    largest = ZERO
+    for value in values:
+        largest = value if abs(value) > abs(largest) else largest
+    return largest
+
+
+@inlined
+def divide_signed(values, largest, n, codes):
+    """Fill codes from -n to n - 1, -n for the largest value; the value of code 1."""
+    inv = np.float32(-n) / largest
+    for j in range(values.size):
+        code = nearest_int(inv * values[j])
+        code = np.int32(n - 1) if code > n - 1 else code
+        codes[j] = ((code & 255) ^ 128) - 128  # ggml stores it in a signed byte
+    return ONE / inv
+
+
+@inlined
+def store_half(value, where):
+    """Store a float32 as float16 in two bytes; return it as stored."""
+    half = half_bits(value)
+    where[0] = half & 0xFF
+    where[1] = half >> 8
+    return half_value(where[0], where[1])

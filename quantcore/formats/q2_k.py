@@ -1,0 +1,136 @@
+"""Q2_K: 256 weights in 16 sub-blocks of 16, 2-bit codes (2.625 bits per weight).
+
+restored = scale * code - minimum          code from 0 to 3
+
+byte  0                           16                         80       82          84
+      | 16 bytes: scale of a      | 64 bytes of codes,       | scale  | scale of  |
+      | sub-block in the low      | two bits each            | of     | minimums, |
+      | nibble, minimum above     |                          | scales | float16   |
+
+Byte 16 + i holds, from its lowest bits up, codes i, 32 + i, 64 + i and 96 + i; byte 48 + i the same
+of codes from 128 on.
+"""
+
+import numpy as np
+
+from quantcore._jit import inlined, kernel
+from quantcore.bits import half_value, halves
+from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors
+from quantcore.formats.k_affine import find_scale_and_offset, weigh_by_size
+from quantcore.formats.k_blocks import Plane, SubScales, open_block, scale_factors
+from quantcore.formats.k_codes import pack_crumbs
+from quantcore.formats.k_lanes import (
+    LANES,
+    MINIMUM,
+    SCALE,
+    SUPER_BLOCK,
+    load,
+    new_board,
+    requantize,
+    unload,
+)
+from quantcore.formats.k_scales import divide, store_half
+
+BLOCK_BYTES = 84
+HIGHEST = 3
+HIGHEST_SCALE = 15
+SIZE = 16  # weights of a sub-block
+N_SUB_BLOCKS = 16
+FIRST, STEP, N_STEPS = np.float32(-0.5), np.float32(0.1), 15  # candidates of the search
+BATCH = LANES // N_SUB_BLOCKS
+FIELDS = (
+    Field(
+        name="sub-scales",
+        kind="extra",
+        where=slice(0, 16),
+        says="16 scales and 16 minimums, 4 bits each",
+    ),
+    Field(name="codes", kind="codes", where=slice(16, 80), says="2 bits each"),
+    Field(name="scale of scales", kind="scale", where=slice(80, 82), says=""),
+    Field(name="scale of minimums", kind="minimum", where=slice(82, 84), says=""),
+)
+
+
+@kernel
+def _encode(blocks, packed):
+    board = new_board()
+    codes = np.empty(SUPER_BLOCK, np.int32)
+    for start in range(0, blocks.shape[0], BATCH):
+        batch = blocks[start : start + BATCH]
+        bad = load(batch, SIZE, board)
+        if bad >= 0:
+            return start + bad
+        weigh_by_size(board, SIZE)
+        find_scale_and_offset(board, SIZE, HIGHEST, FIRST, STEP, N_STEPS, True)
+        for b in range(batch.shape[0]):
+            lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
+            _store_scales(board[SCALE, lanes], board[MINIMUM, lanes], codes, packed[start + b])
+        requantize(board, SIZE, 0, HIGHEST)
+        for b in range(batch.shape[0]):
+            unload(board, N_SUB_BLOCKS * b, SIZE, 0, codes)
+            pack_crumbs(codes, 0, packed[start + b, 16:])
+    return -1
+
+
+@inlined
+def _store_scales(scales, minimums, codes, packed):
+    scale_codes, minimum_codes = codes[:16], codes[16:32]
+    scale = store_half(divide(scales, HIGHEST_SCALE, scale_codes), packed[80:82])
+    minimum = store_half(divide(minimums, HIGHEST_SCALE, minimum_codes), packed[82:84])
+    for j in range(N_SUB_BLOCKS):
+        pair = (scale_codes[j] | minimum_codes[j] << 4) & 255
+        packed[j] = pair
+        scales[j] = scale * np.float32(pair & 15)
+        minimums[j] = minimum * np.float32(pair >> 4)
+
+
+@kernel
+def _decode(packed, out):
+    scales = np.empty(N_SUB_BLOCKS, np.float32)
+    minimums = np.empty(N_SUB_BLOCKS, np.float32)
+    for b in range(packed.shape[0]):
+        scale = half_value(packed[b, 80], packed[b, 81])
+        minimum = half_value(packed[b, 82], packed[b, 83])
+        for j in range(N_SUB_BLOCKS):
+            scales[j] = scale * np.float32(np.int32(packed[b, j] & 15))
+            minimums[j] = minimum * np.float32(np.int32(packed[b, j] >> 4))
+        for half in range(2):
+            for i in range(32):
+                four = np.int32(packed[b, 16 + 32 * half + i])
+                j, at = 8 * half + i // SIZE, 128 * half + i
+                out[b, at] = scales[j] * np.float32(four & 3) - minimums[j]
+                out[b, at + 32] = scales[j + 2] * np.float32(four >> 2 & 3) - minimums[j + 2]
+                out[b, at + 64] = scales[j + 4] * np.float32(four >> 4 & 3) - minimums[j + 4]
+                out[b, at + 96] = scales[j + 6] * np.float32(four >> 6) - minimums[j + 6]
+
+
+def _sub_scales(packed: Packed) -> SubScales:
+    pairs = packed[..., :16].astype(np.int16)
+    return SubScales(
+        super_scales=halves(packed, 80),
+        super_minimums=halves(packed, 82),
+        scale_codes=pairs & 15,
+        minimum_codes=pairs >> 4,
+    )
+
+
+def _open(packed: Packed) -> OpenedBlock:
+    return open_block(packed, _sub_scales(packed), (Plane(start=16, bits=2),), 0, FIELDS)
+
+
+def _factors(packed: Packed) -> ScaleFactors:
+    return scale_factors(_sub_scales(packed), Q2_K.bits_per_weight, Q2_K.code_bits)
+
+
+Q2_K = BlockFormat(
+    name="Q2_K",
+    code_bits=2,
+    family="K",
+    block_size=SUPER_BLOCK,
+    block_bytes=BLOCK_BYTES,
+    encode=_encode,
+    decode=_decode,
+    open=_open,
+    factors=_factors,
+    source="ggml/src/ggml-quants.c, quantize_row_q2_K_ref",
+)
