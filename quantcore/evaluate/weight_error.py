@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore._jit import kernel
+from quantcore.checks import read_only
 from quantcore.format import BlockFormat, Weights
 from quantcore.formats import get_format
 from quantcore.formats.integer import IntegerFormat
@@ -124,7 +125,8 @@ def _sums_by_chunk(
     whole = isinstance(fmt, IntegerFormat) and fmt.span == "tensor"
     step = len(weights) if whole else max(1, CHUNK_WEIGHTS // weights.shape[1])
     for start in range(0, len(weights), step):
-        rows = weights[start : start + step]
+        # One kind of array for the kernel, whoever asks: it is compiled once.
+        rows = read_only(np.ascontiguousarray(weights[start : start + step], np.float32))
         packed = fmt.quantize(rows)
         restored = fmt.dequantize(packed)
         factors = fmt.scale_factors(packed)
