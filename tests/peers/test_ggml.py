@@ -1,0 +1,59 @@
+"""Random weights: bytes and decoded weights equal to those of ggml's library, NaN included."""
+
+import numpy as np
+import pytest
+
+from benchmarks import ggml
+from quantcore import FORMATS
+
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.skipif(ggml.library() is None, reason="needs pywhispercpp"),
+]
+SHAPE = (64, 1024)
+
+
+def gaussian(rng):
+    return rng.normal(size=SHAPE) * 0.02
+
+
+def heavy_tails(rng):
+    return rng.standard_t(2, size=SHAPE) * 0.02
+
+
+def bfloat16(rng):
+    """As most models are stored: eight bits of precision make ties and equal peaks likely."""
+    weights = (rng.normal(size=SHAPE) * 0.02).astype(np.float32)
+    return (weights.view(np.uint32) & 0xFFFF0000).view(np.float32)
+
+
+def sparse(rng):
+    return np.where(rng.random(SHAPE) < 0.9, 0, rng.normal(size=SHAPE))
+
+
+def few_values(rng):
+    return rng.integers(-4, 5, SHAPE) * 0.125
+
+
+def any_magnitude(rng):
+    return rng.normal(size=SHAPE) * 10.0 ** rng.uniform(-45, 36, (SHAPE[0], 1))
+
+
+def any_bits(rng):
+    weights = rng.integers(0, 2**32, SHAPE, dtype=np.uint32).view(np.float32)
+    return np.where(np.isfinite(weights), weights, 0)
+
+
+DRAWS = (gaussian, heavy_tails, bfloat16, sparse, few_values, any_magnitude, any_bits)
+
+
+@pytest.mark.parametrize("draw", DRAWS, ids=lambda draw: draw.__name__)
+@pytest.mark.parametrize("name", [name for name in FORMATS if name in ggml.TYPES])
+def test_equal_to_ggml(name, draw):
+    fmt = FORMATS[name]
+    for seed in range(3):
+        weights = np.asarray(draw(np.random.default_rng(seed)), np.float32)
+        packed = fmt.quantize(weights)
+        different = (packed != ggml.quantize(name, weights)).reshape(-1, fmt.block_bytes).any(1)
+        assert not different.any(), f"{different.sum()} of {different.size} blocks, seed {seed}"
+        np.testing.assert_array_equal(fmt.dequantize(packed), ggml.dequantize(name, packed))
