@@ -1,43 +1,40 @@
 """Page: one block under the microscope, from numbers to codes and bytes, and back."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
+from pages.shared import block_words as words
 from pages.shared import cache, controls, frame, hexdump, look, tables
 from pages.shared.charts import block as charts
 from pages.shared.palette import bits_colour, colour
-from pages.shared.units import exact, number, percent, plural, real_minus, signed, times
+from pages.shared.units import exact, number, real_minus
 from quantcore.evaluate.by_hand import best_turn, grid_of
+from quantcore.format import OpenedBlock
 from quantcore.formats import get_format
 from quantcore.formats.layout import block_length
 
 frame.enter(__file__)
 
-EXAMPLES = ("From the model", "33 comes back as 32", "One outlier", "All equal")
 PERCENTS, SHIFTS = range(40, 161), np.arange(-2, 2.01, 0.25).tolist()
 TEXTBOOK_WEIGHT = 20
-BOUND = {"bind": "query-params"}
+style = look.current()
 
 
-def rms(numbers: np.ndarray) -> float:
+@dataclass(frozen=True)
+class Specimen:
+    """What lies under the microscope."""
+
+    weights: NDArray[np.float32]  # of the whole block
+    opened: OpenedBlock
+    bits_per_weight: float  # of the tensor it comes from, scales included
+
+
+def rms(numbers: NDArray) -> float:
     """Root mean square."""
     return float(np.sqrt(np.mean(np.square(numbers, dtype=np.float64))))
-
-
-def example_values(which: str, length: int) -> np.ndarray:
-    """Weights of an example that does not come from the model."""
-    if which == "All equal":
-        return np.full(length, 0.5, np.float32)
-    ramp = np.round(np.linspace(-128, 119, 32))
-    ramp[TEXTBOOK_WEIGHT] = 33
-    return np.resize(ramp, length).astype(np.float32)
-
-
-def pick_part() -> None:
-    """Choose the sub-block that was clicked."""
-    if points := st.session_state["block_super"].selection.points:
-        clicked = points[0]["customdata"]
-        st.session_state["part"] = int(clicked[0] if isinstance(clicked, list) else clicked)
 
 
 def reset_dials() -> None:
@@ -47,229 +44,216 @@ def reset_dials() -> None:
 
 
 def example_chosen() -> None:
-    """The textbook's numbers are those of Q4_0: show them in it."""
+    """Show the textbook's numbers in Q4_0, whose step they were made for."""
     reset_dials()
-    if st.session_state["example"] == EXAMPLES[1]:
+    if st.session_state["example"] == words.TEXTBOOK:
         st.session_state["type"] = "Q4_0"
 
 
-style = look.current()
+def pick_part() -> None:
+    """Choose the sub-block that was clicked."""
+    if points := st.session_state["block_super"].selection.points:
+        clicked = points[0]["customdata"]
+        st.session_state["part"] = int(clicked[0] if isinstance(clicked, list) else clicked)
+        reset_dials()
+
+
+def from_model(spoilt: bool) -> Specimen:
+    """Ask for tensor, row and block; `spoilt` makes one weight eight times the largest."""
+    with two:
+        tensor = controls.tensor(on_change=reset_dials)
+    name, shape = controls.model_name(), controls.model().tensors[tensor].shape
+    fmt.check(shape)
+    length = block_length(fmt, shape[1])
+    with three:
+        row = controls.row(shape[0], on_change=reset_dials)
+    with four:
+        at = controls.block(shape[1] // length, on_change=reset_dials)
+    weights = cache.weights(name, tensor)[row, at * length : (at + 1) * length]
+    if not spoilt:
+        opened = fmt.open_block(cache.packed(name, tensor, fmt.name), row, at)
+        return Specimen(weights, opened, 8 * fmt.stored_bytes(shape) / (shape[0] * shape[1]))
+    weights = weights.copy()
+    weights[length // 4 + 1] = 8 * np.abs(weights).max()
+    return alone(weights)
+
+
+def alone(weights: NDArray[np.float32]) -> Specimen:
+    """Store a block by itself."""
+    opened = fmt.open_block(fmt.quantize(weights[None]), 0, 0)
+    return Specimen(weights, opened, 8 * fmt.stored_bytes((1, weights.size)) / weights.size)
+
+
+def made_up() -> Specimen:
+    """Make the block of an example that no model has."""
+    length = block_length(fmt, 256)
+    if example == words.EQUAL:
+        return alone(np.full(length, 0.5, np.float32))
+    ramp = np.round(np.linspace(-128, 119, 32))
+    ramp[TEXTBOOK_WEIGHT] = 33
+    return alone(np.resize(ramp, max(length, 32))[:length].astype(np.float32))
+
+
+# ---- what lies under the microscope -------------------------------------------------------------
+
 st.title("Block microscope", anchor=False)
 example = st.segmented_control(
-    "Example", EXAMPLES, default=EXAMPLES[0], required=True, key="example",
-    on_change=example_chosen, **BOUND,
+    "Example", words.EXAMPLES, default=words.MODEL, required=True, key="example",
+    on_change=example_chosen, **controls.BOUND,
 )  # fmt: skip
-from_model = example in ("From the model", "One outlier")
 one, two, three, four, five = st.columns([2, 3, 1, 1, 1], vertical_alignment="bottom")
 with one:
     fmt = get_format(controls.type_(default="Q4_0", on_change=reset_dials))
-tensor, row, at = "", 0, 0
-if from_model:
-    with two:
-        tensor = controls.tensor(on_change=reset_dials)
-    n_rows, n_cols = controls.model().tensors[tensor].shape
-    fmt.check((n_rows, n_cols))
-    length = block_length(fmt, n_cols)
-    with three:
-        row = controls.row(n_rows, on_change=reset_dials)
-    with four:
-        at = controls.block(n_cols // length, on_change=reset_dials)
+if example in (words.MODEL, words.OUTLIER):
+    specimen = from_model(spoilt=example == words.OUTLIER)
 else:
-    length = block_length(fmt, 256)
-
-if example == "From the model":
-    weights = cache.weights(controls.model_name(), tensor)[row, at * length : (at + 1) * length]
-    opened = fmt.open_block(cache.packed(controls.model_name(), tensor, fmt.name), row, at)
-else:
-    weights = example_values(example, length)
-    if example == "One outlier":
-        start = at * length
-        weights = cache.weights(controls.model_name(), tensor)[row, start : start + length].copy()
-        weights[length // 4 + 1] = 8 * np.abs(weights).max()
-    opened = fmt.open_block(fmt.quantize(weights[None]), 0, 0)
-
-chosen = 0
+    specimen = made_up()
+weights, opened, chosen = specimen.weights, specimen.opened, 0
 if len(opened.parts) > 1:
     with five:
         chosen = controls.part(len(opened.parts), on_change=reset_dials)
 part = opened.parts[chosen]
-first, last = part.weights.start, part.weights.stop
-values, restored = weights[first:last], opened.restored[first:last]
-stored_error = rms(restored - values)
+first = part.weights.start
+values, restored = weights[part.weights], opened.restored[part.weights]
 size = rms(values) or 1.0
 line = st.container()  # drawn once the dials below it are known
 
-# The dials: what the format does, turned by hand.
-whole = fmt.code_bits <= 8
+# ---- the dials: what the format does, turned by hand --------------------------------------------
+
+bits, turn, shift, moved = fmt.code_bits, 100, 0.0, False
 rule = grid_of(part, opened.first_code)
-if whole:
+has_dials = fmt.code_bits <= 8
+if has_dials:
     st.space("small")
-    dials = st.columns([1, 1, 1, 1], vertical_alignment="bottom", gap="medium")
+    dials = st.columns(4, vertical_alignment="bottom", gap="medium")
     bits = dials[0].slider(
         "Bits", 2, 8, fmt.code_bits, key="dial_bits",
-        help="Fewer bits, fewer values on the line; the range stays.", **BOUND,
+        help="Fewer bits, fewer values on the line; the range stays.", **controls.BOUND,
     )  # fmt: skip
     turn = dials[1].slider(
         "Scale, %", 40, 160, 100, key="dial_scale",
-        help="100 % is what the format’s own rule picks. A smaller scale is finer but cuts off "
-        "what lies outside.", **BOUND,
+        help="100 % is what the format’s own rule picks. A smaller scale is finer, but cuts off "
+        "what lies outside.", **controls.BOUND,
     )  # fmt: skip
     shift = dials[2].slider(
         "Zero point, steps", -4.0, 4.0, 0.0, 0.25, key="dial_zero",
-        help="Moves the grid along the line, in steps of the grid.", **BOUND,
+        help="Moves the grid along the line, in steps of the grid.", **controls.BOUND,
     )  # fmt: skip
     moved = (bits, turn, shift) != (fmt.code_bits, 100, 0.0)
-    dials[3].button(
-        f"Back to {fmt.name}", on_click=reset_dials, disabled=not moved, key="dial_reset"
-    )
-else:
-    bits, turn, shift, moved = fmt.code_bits, 100, 0.0, False
+    back = f"Back to {fmt.name}"
+    dials[3].button(back, on_click=reset_dials, disabled=not moved, key="dial_reset")
 
-mine = rule.with_bits(bits).turned(turn, shift) if moved else rule
-grid = mine.values.astype(np.float32) if moved else part.grid
-codes = mine.nearest(values) if moved else opened.codes[first:last]
-landed = grid[codes] if moved else restored
+codes, landed, grid, first_code = opened.codes[part.weights], restored, part.grid, opened.first_code
+if moved:
+    mine = rule.with_bits(bits).turned(turn, shift)
+    grid, codes = mine.values.astype(np.float32), mine.nearest(values)
+    landed, first_code = grid[codes], -round(mine.zero_point)
 error = landed - values
-worst = TEXTBOOK_WEIGHT if example == EXAMPLES[1] else int(np.abs(error).argmax())
-first_code = -round(mine.zero_point) if moved else opened.first_code
-tone = bits_colour(bits, style)
+worst = TEXTBOOK_WEIGHT if example == words.TEXTBOOK else int(np.abs(error).argmax())
+worst = min(worst, values.size - 1)
 step = float(abs(grid[1] - grid[0])) if grid.size > 1 else 0.0
-my_error = rms(error)
-code = int(codes[worst]) + first_code
+now, tone = rms(error), bits_colour(bits, style)
 
 if moved:
-    headline = (
-        f"By hand, with {plural(bits, 'bit')}, a typical weight moves by "
-        f"**{percent(my_error / size)}** of its size; {fmt.name} itself: {percent(stored_error / size)}."
-    )
-elif example == EXAMPLES[1]:
-    headline = (
-        f"**{exact(values[worst])}** divided by the scale {exact(part.scale)} is about {real_minus(str(code))}, "
-        f"so it comes back as **{exact(landed[worst])}**."
-    )
-elif example == EXAMPLES[3] and not my_error:
-    headline = f"{plural(values.size, 'equal weight')} come back **exactly**: all take the same code."
-elif example == EXAMPLES[2]:
-    others = np.delete(codes, np.abs(values).argmax())
-    headline = (
-        f"One weight eight times larger than the rest takes the whole range: the others share "
-        f"**{plural(len(np.unique(others)), 'code')}** of {grid.size}."
-    )
+    headline = words.by_hand(bits, now / size, fmt.name, rms(restored - values) / size)
+elif example == words.TEXTBOOK:
+    code = int(codes[worst]) + first_code
+    headline = words.textbook(values[worst], part.scale, code, landed[worst])
+elif example == words.EQUAL:
+    headline = words.equal(values.size, now / size)
+elif example == words.OUTLIER and np.abs(weights).max() in np.abs(values):
+    headline = words.outlier(codes, int(np.abs(values).argmax()), grid.size)
 else:
-    stored = fmt.stored_bytes((1, length)) * values.size / length
-    headline = (
-        f"**{fmt.name}** keeps these {plural(values.size, 'weight')} in {number(stored)} bytes instead of "
-        f"{4 * values.size:,}; a typical one moves by **{percent(stored_error / size)}** of its size."
-    )
+    n_bytes = specimen.bits_per_weight * values.size / 8
+    headline = words.kept(fmt.name, values.size, n_bytes, now / size)
 with line:
     st.space("small")
-    look.finding(
-        headline,
-        "Each ring is a weight at its true value. It falls to the nearest mark below: the only values that "
-        "this block can hold. Larger dots caught more weights; the bold line is the weight that misses most."
-        if example != EXAMPLES[1]
-        else "An 8-bit scale has a place for 33; a 4-bit scale of step 16 has 2 × 16 = 32 as its nearest. Each "
-        "ring is a weight, each mark below a value that the block can hold; the bold line is 33.",
-    )
+    textbook = example == words.TEXTBOOK and fmt.name == "Q4_0" and not moved
+    how = words.HOW_TO_READ_TEXTBOOK if textbook else words.HOW_TO_READ_LINE
+    look.finding(headline, how)
     look.show(
         charts.number_line(
-            values, codes, landed, grid, worst, tone, style, first_code=first_code, first_weight=first
+            values,
+            codes,
+            landed,
+            grid,
+            worst,
+            tone,
+            style,
+            first_code=first_code,
+            first_weight=first,
         ),
         key="block_line",
-        alt=f"Number line: {values.size} weights above, the {grid.size} values of the grid below, a line from "
-        "each weight to where it lands.",
+        alt=f"Number line: {values.size} weights above, the {grid.size} values of the grid below, "
+        "a line from each weight to where it lands.",
     )
 
-if whole:
+# ---- errors, and what other dials would give ----------------------------------------------------
+
+if has_dials:
     st.space("small")
     left, right = st.columns(2, gap="large")
     with left:
-        off = float(abs(error[worst]) / step) if step else 0.0
-        if not np.any(error):
-            says = "**No weight** moves at all."
-        elif off > 0.502 and example != EXAMPLES[1]:
-            says = (
-                f"Weight {worst + first} lies beyond the grid and is cut off by **{off:.1f} steps**; inside, no "
-                "weight can miss by more than half a step."
-            )
-        else:
-            says = (
-                f"Weight {worst + first} misses by **{off:.2f} steps**; inside the grid no weight can miss by "
-                "more than half a step."
-            )
-        look.finding(says, "Error of each weight in its place. Dashed: half a step of the grid.")
+        steps = np.abs(error) / step if step else np.zeros(error.size)
+        look.finding(
+            words.miss(first + worst, float(steps[worst]), int((steps > 0.502).sum())),
+            "Error of each weight in its place. Dashed: half a step of the grid.",
+        )
         look.show(
             charts.weight_errors(error, step / 2, worst, first, tone, style),
             key="block_errors",
-            alt=f"Bars of the error of {values.size} weights; the largest is {np.abs(error).max():.3g}.",
+            alt=f"Error of {values.size} weights; the largest is {np.abs(error).max():.3g}.",
         )
     with right:
+        stride = 4 if values.size > 512 else 1
         turned = rule.with_bits(bits)
-        coarse = values.size > 512
-        best, best_turned, best_shift = best_turn(
-            values, turned, PERCENTS[:: 4 if coarse else 1], SHIFTS[:: 2 if coarse else 1]
+        best, best_turned, best_shift = best_turn(values, turned, PERCENTS[::stride], SHIFTS)
+        gains = best <= 0.99 * now
+        look.finding(
+            words.gain("Your dials give" if moved else f"{fmt.name}’s own rule gives", now, best),
+            words.how_searched(bits, best_turned, best_shift, gains),
+            help="Root mean square of the errors of these weights.",
         )
-        gain = 1 - best / my_error if my_error else 0.0
-        whose = "Your dials give" if moved else f"{fmt.name}’s own rule gives"
-        if gain > 0.01:
-            look.finding(
-                f"{whose} an error of **{number(my_error)}**; the best dials **{number(best)}**, "
-                f"{percent(gain)} less.",
-                f"Best for {plural(bits, 'bit')}: scale {best_turned} %, zero point {signed(best_shift)} steps. "
-                "Solid: your zero point; dotted: the best one.",
-            )
-        else:
-            best, best_turned, best_shift = my_error, turn, shift
-            look.finding(
-                f"{whose} an error of **{number(my_error)}**; no other scale or zero point does better.",
-                f"Searched: scale 40 to 160 %, zero point ±2 steps, {plural(bits, 'bit')}.",
-            )
-        points = {"yours" if moved else fmt.name: (turn, my_error)}
-        if gain > 0.01:
-            points["best"] = (best_turned, best)
+        best, best_turned, best_shift = (
+            (best, best_turned, best_shift) if gains else (now, turn, shift)
+        )
         look.show(
             charts.scale_curve(
                 PERCENTS,
                 [turned.turned(p, shift).rms_error(values) for p in PERCENTS],
                 [turned.turned(p, best_shift).rms_error(values) for p in PERCENTS],
-                points,
+                {"yours" if moved else fmt.name: (turn, now)}
+                | ({"best": (best_turned, best)} if gains else {}),
                 tone,
                 style,
             ),
             key="block_curve",
-            alt=f"Error against scale: now {number(my_error)}, at best {number(best)}.",
+            alt=f"Error against scale: now {number(now)}, at best {number(best)}.",
         )
+
+# ---- the super-block ----------------------------------------------------------------------------
 
 if len(opened.parts) > 1:
     st.space("small")
-    scales = [abs(each.scale) for each in opened.parts]
-    ratio = max(scales) / min(scales) if min(scales) else 0.0
     look.finding(
-        f"The super-block’s {len(scales)} sub-blocks have scales that differ by a factor of **{times(ratio)}**."
-        if ratio > 1.05
-        else f"The super-block’s {len(scales)} sub-blocks all have **nearly the same scale**.",
+        words.sub_blocks(opened.parts),
         "All its weights in their order; each box spans what the grid of its sub-block reaches. "
         "Click a weight to put its sub-block under the microscope.",
     )
     look.show(
         charts.super_block(weights, opened.parts, chosen, colour(fmt.name, style), style),
         key="block_super",
-        alt=f"{weights.size} weights in {len(scales)} sub-blocks, each with the range of its grid.",
+        alt=f"{weights.size} weights in {len(opened.parts)} sub-blocks, each with its grid.",
         on_select=pick_part,
         selection_mode="points",
     )
 
+# ---- the bytes ----------------------------------------------------------------------------------
+
 st.space("small")
-stored_code = int(opened.codes[first + worst]) + opened.first_code
-sign = str(stored_code) if stored_code >= 0 else f"(−{-stored_code})"
-product = f"{exact(part.scale)} × {sign}"
-if part.minimum:
-    product += f" {'−' if part.minimum > 0 else '+'} {exact(abs(part.minimum))}"
 look.finding(
-    f"What remains is **{plural(opened.packed.size, 'byte')}** for {plural(length, 'weight')}: "
-    f"{8 * fmt.stored_bytes((1, length)) / length:.4g} bits a weight.",
-    f"Every byte as it lies in the file. Outlined: weight {worst + first}, code {real_minus(str(stored_code))}, so "
-    f"{product} = **{exact(restored[worst])}**; it was {exact(values[worst])}. Hover, focus or tap a byte to read it.",
+    words.remains(opened, weights.size, specimen.bits_per_weight),
+    words.arithmetic(opened, part, first + worst, float(values[worst])),
 )
 hexdump.show(opened, first + worst, chosen)
 with st.expander("Table of the weights"):
@@ -281,19 +265,19 @@ with st.expander("Table of the weights"):
                 "code": int(codes[i]) + first_code,
                 "restored": float(landed[i]),
                 "error": float(error[i]),
-                "error_steps": float(error[i] / step) if step else 0.0,
+                "error_steps": float(error[i]) / step if step else 0.0,
             }
             for i in range(values.size)
         ],
         [
-            tables.Column(key="weight", title="weight", show=str, text=True),
+            tables.Column(key="weight", title="weight", text=True),
             tables.Column(key="value", title="value", show=exact),
             tables.Column(key="code", title="code", show=lambda c: real_minus(str(c))),
             tables.Column(key="restored", title="comes back as", show=exact),
             tables.Column(key="error", title="error", show=lambda e: exact(e, 2)),
             tables.Column(
-                key="error_steps", title="in steps", show=lambda e: real_minus(f"{e:+.2f}"), wide=True,
-                help="Beyond half a step, a weight was cut off.",
+                key="error_steps", title="in steps", show=lambda e: real_minus(f"{e:+.2f}"),
+                wide=True, help="Beyond half a step, a weight was cut off.",
             ),
         ],
         "block_weights",

@@ -49,7 +49,9 @@ def test_the_best_turn_is_the_least_of_all():
     assert best_turn(grid.values, grid, percents, shifts) == (0, 100, 0)
 
 
-@pytest.mark.parametrize("name", ["Q4_0", "Q4_1", "Q5_0", "Q8_0", "Q4_K", "Q3_K", "Q6_K", "INT4_G32"])
+@pytest.mark.parametrize(
+    "name", ["Q4_0", "Q4_1", "Q5_0", "Q8_0", "Q4_K", "Q3_K", "Q6_K", "INT4_G32"]
+)
 def test_a_formats_grid_is_read_back(name):
     weights = np.random.default_rng(3).normal(size=(1, 256)).astype(np.float32)
     fmt = get_format(name)

@@ -151,6 +151,13 @@ def test_parts_add_up():
     assert stored.bytes_by_part["feed-forward"] > 0.9 * stored.total_bytes
 
 
+def test_a_known_number_of_weights_wins_over_the_sizes():
+    llama = presets()["Llama-3.1-8B"]
+    doubled = stored_weights(dataclasses.replace(llama, n_weights=2 * llama.n_weights), "Q4_K")
+    assert doubled.n_weights == 2 * llama.n_weights
+    assert doubled.total_bytes == 2 * stored_weights(llama, "Q4_K").total_bytes
+
+
 def test_impossible_sizes_are_refused():
     llama = presets()["Llama-3.1-8B"]
     with pytest.raises(ValueError, match="32 heads cannot share 7 KV heads"):

@@ -14,6 +14,7 @@ import streamlit as st
 
 import quantcore
 import quantcore.evaluate.measured as measured_files
+from quantcore import memory
 from quantcore.evaluate import statistics, weight_error
 from quantcore.evaluate.drift import TokenDrift
 from quantcore.evaluate.quantized import llama_of
@@ -176,3 +177,9 @@ def model_errors(model_name: str, type_name: str) -> dict[str, weight_error.Weig
 def measured() -> measured_files.Measured:
     """Read what was measured of the shipped model and lies beside it; ModelError where nothing."""
     return measured_files.load()
+
+
+@st.cache_data(show_spinner=False, max_entries=512)
+def stored_size(shape: memory.ModelShape, type_name: str) -> memory.StoredWeights:
+    """Bytes of a model's weights in a format, from its sizes alone."""
+    return memory.stored_weights(shape, type_name)

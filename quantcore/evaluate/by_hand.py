@@ -83,7 +83,8 @@ def best_turn(
     Among equals, the turn nearest to 100 % and no shift wins.
     """
     turns = sorted(
-        ((p, s) for p in percents for s in shifts), key=lambda turn: abs(turn[0] - 100) + abs(turn[1])
+        ((p, s) for p in percents for s in shifts),
+        key=lambda turn: abs(turn[0] - 100) + abs(turn[1]),
     )
     errors = [grid.turned(*turn).rms_error(values) for turn in turns]
     at = int(np.argmin(errors))

@@ -23,7 +23,7 @@ class SubScaleBits:
 
 
 def block_length(fmt: BlockFormat | IntegerFormat, n_cols: int) -> int:
-    """Count the weights that `open_block` takes apart together: a block, a group, or a whole row."""
+    """Count the weights that `open_block` takes apart at once: a block, a group or a whole row."""
     if isinstance(fmt, IntegerFormat):
         return fmt.group_size or n_cols
     return fmt.block_size

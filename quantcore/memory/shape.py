@@ -55,6 +55,7 @@ class ModelShape:
     full_layers: tuple[int, ...] | None = None
     experts: Experts | None = None
     latent: LatentAttention | None = None
+    n_weights: int | None = None  # where it is known; otherwise counted from the sizes
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -94,5 +95,4 @@ def shape_from_preset(entry: Mapping) -> ModelShape:
         sizes["latent"] = LatentAttention(**sizes["latent"])
     if "full_layers" in sizes:
         sizes["full_layers"] = tuple(sizes["full_layers"])
-    sizes.pop("n_weights", None)
     return ModelShape(**sizes)

@@ -64,6 +64,8 @@ def stored_weights(shape: ModelShape, format_name: str) -> StoredWeights:
 
     Norms, biases and routers stay in F32, as in a GGUF file. Where the rows of a matrix do not
     divide into the format's blocks, the matrix takes the format that llama.cpp would take instead.
+    Where `shape` says how many weights there are, and the sizes add up to another number, all parts
+    are stretched to it.
 
     Raises
     ------
@@ -80,6 +82,10 @@ def stored_weights(shape: ModelShape, format_name: str) -> StoredWeights:
         size = group.count * fmt.stored_bytes(group.shape)
         bytes_by_part[group.part] = bytes_by_part.get(group.part, 0) + size
     n_weights = sum(group.n_weights for group in groups)
+    if shape.n_weights and shape.n_weights != n_weights:
+        more = shape.n_weights / n_weights
+        bytes_by_part = {part: round(more * size) for part, size in bytes_by_part.items()}
+        n_weights = shape.n_weights
     return StoredWeights(bytes_by_part=bytes_by_part, n_weights=n_weights, fallbacks=fallbacks)
 
 

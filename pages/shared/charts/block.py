@@ -80,7 +80,8 @@ def _span(values: Floats, grid: Floats) -> list[float]:
 
 
 def _beyond(figure, grid, span, look) -> None:
-    ends = np.sort([grid[0], grid[-1]])
+    half_step = abs(float(grid[1] - grid[0])) / 2 if grid.size > 1 else 0.0
+    ends = np.sort([grid[0], grid[-1]]) + np.array([-half_step, half_step])
     for x0, x1 in ((span[0], ends[0]), (ends[1], span[1])):
         if x1 - x0 > 0.05 * (span[1] - span[0]):
             figure.add_shape(
@@ -93,7 +94,7 @@ def _beyond(figure, grid, span, look) -> None:
                 line_width=0,
                 layer="below",
             )
-            words(figure, "cut off", look, x=(x0 + x1) / 2, y=0, yshift=12)
+            words(figure, "cut off", look, x=(x0 + x1) / 2, y=0.5)
 
 
 def _marks(figure, codes, grid, tone, first_code, look) -> None:

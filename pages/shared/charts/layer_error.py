@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from pages.shared.charts.base import blank, template, words
+from pages.shared.charts.labels import sides
 from pages.shared.charts.layer_map import shares
-from pages.shared.palette import Look, colour, harm_colour, harm_scale, marker, mix
+from pages.shared.palette import Look, colour, harm_colour, harm_scale, marker
 from pages.shared.units import spoken
 
 
@@ -160,7 +161,7 @@ def profile(
 
 
 def _frontier(percent: Mapping[str, float], bits: Mapping[str, float]) -> list[str]:
-    """Formats that no other beats in both size and error, smallest first."""
+    """List the formats that no other beats in both size and error, smallest first."""
     best: list[str] = []
     for name in sorted(percent, key=lambda n: (bits[n], percent[n])):
         if not best or percent[name] < percent[best[-1]]:
@@ -171,7 +172,7 @@ def _frontier(percent: Mapping[str, float], bits: Mapping[str, float]) -> list[s
 def error_by_row(
     first: Sequence[int], percent: NDArray, chosen: int, mean: float, tone: str, look: Look
 ) -> go.Figure:
-    """Draw the error of every row (or the worst of a few neighbours); a click carries its number."""
+    """Draw the error of every row, or the worst of a few neighbours; a click carries its number."""
     figure = blank(look, 300, clickmode="event+select")
     figure.add_hline(y=mean, line={"color": look.quiet, "width": 1, "dash": "dash"})
     figure.add_scatter(

@@ -1,4 +1,4 @@
-"""Figures of the page Memory: what lies in memory, how the cache grows, known models side by side."""
+"""Figures of the page Memory: what lies in it, how the cache grows, known models side by side."""
 
 from collections.abc import Mapping, Sequence
 
@@ -186,12 +186,12 @@ def side_by_side(
     weights: Sequence[int],
     caches: Sequence[int],
     chosen: str | None,
-    formats: tuple[str, str],
+    type_name: str,
     look: Look,
 ) -> go.Figure:
     """Draw two marks a model on one log axis: its weights, and its cache at a common context."""
     figure = blank(look, 23 * len(names) + 64)
-    tones = colour(formats[0], look), look.ink
+    tones = colour(type_name, look), look.ink
     for name, size, cache in zip(names, weights, caches, strict=True):
         tone = look.ink if name == chosen else look.line
         figure.add_scatter(
@@ -202,7 +202,7 @@ def side_by_side(
             hoverinfo="skip",
         )
     for sizes, tone, symbol, word in (
-        (weights, tones[0], marker(formats[0]), "weights"),
+        (weights, tones[0], marker(type_name), "weights"),
         (caches, tones[1], "line-ns", "KV cache"),
     ):
         figure.add_scatter(

@@ -92,7 +92,7 @@ def scale_map(
 
 
 def _numbered(update, numbers: Sequence[int], title: str, count: int, down: bool) -> None:
-    """Number an axis of cells by what they stand for."""
+    """Write the numbers that cells stand for along an axis."""
     places = list(range(0, count, max(1, count // 6)))
     span = [-0.5, count - 0.5]
     update(
@@ -106,7 +106,7 @@ def _numbered(update, numbers: Sequence[int], title: str, count: int, down: bool
 
 def cost(
     bits: Mapping[str, float],
-    percent: Mapping[str, float],
+    errors: Mapping[str, float],
     chosen: str,
     look: Look,
     *,
@@ -117,6 +117,7 @@ def cost(
     The line joins integers of the same width whose scale covers ever fewer weights.
     """
     figure = blank(look, 400)
+    percent = {name: 100 * error for name, error in errors.items()}
     line = [name for name in bits if name.startswith("INT") and not name.endswith("_ASYM")]
     line.sort(key=bits.get)
     figure.add_scatter(

@@ -31,7 +31,8 @@ def distribution(
         width=width,
         marker={"color": _tones(middles, grid, grid_colour, look), "line_width": 0},
         customdata=np.column_stack([edges[:-1], edges[1:]]),
-        hovertemplate="%{customdata[0]:.4g} to %{customdata[1]:.4g}<br>%{y:,} weights<extra></extra>",
+        hovertemplate="%{customdata[0]:.4g} to %{customdata[1]:.4g}<br>"
+        "%{y:,} weights<extra></extra>",
     )
     top = float(counts.max())
     if deviation:

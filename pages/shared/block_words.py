@@ -1,0 +1,135 @@
+"""The sentences of the page Block: numbers in, text out."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pages.shared.units import exact, number, percent, plural, real_minus, signed, times
+from quantcore.format import OpenedBlock, Part
+
+MODEL, TEXTBOOK, OUTLIER, EQUAL = EXAMPLES = (
+    "From the model",
+    "33 comes back as 32",
+    "One outlier",
+    "All equal",
+)
+HOW_TO_READ_LINE = (
+    "Each ring is a weight at its true value. It falls to the nearest mark below: the only values "
+    "that this block can hold. Larger dots caught more weights; the bold line is the weight that "
+    "misses most."
+)
+HOW_TO_READ_TEXTBOOK = (
+    "An 8-bit scale has a place for 33; a 4-bit scale of step 16 has 2 × 16 = 32 as its nearest. "
+    "Each ring is a weight, each mark below a value that the block can hold; the bold line is 33."
+)
+
+
+def kept(type_name: str, n_weights: int, n_bytes: float, share: float) -> str:
+    """Say what the format keeps of the block; `share` is the error by the weights' size."""
+    return (
+        f"**{type_name}** keeps these {plural(n_weights, 'weight')} in {exact(n_bytes, 3)} bytes "
+        f"instead of {4 * n_weights:,}; a typical one moves by **{percent(share)}** of its size."
+    )
+
+
+def textbook(weight: float, scale: float, code: int, restored: float) -> str:
+    """Walk through the rounding of one weight."""
+    return (
+        f"**{exact(weight)}** divided by the scale {exact(scale)} is about "
+        f"{real_minus(str(code))}, so it comes back as **{exact(restored)}**."
+    )
+
+
+def outlier(codes: NDArray, largest: int, n_values: int) -> str:
+    """Say how few codes the other weights share."""
+    others = len(np.unique(np.delete(codes, largest)))
+    return (
+        "One weight eight times larger than the rest takes the whole range: the others share "
+        f"**{plural(others, 'code')}** of {n_values}."
+    )
+
+
+def equal(n_weights: int, share: float) -> str:
+    """Say whether equal weights survive."""
+    if share:
+        return f"{plural(n_weights, 'equal weight')} all move by the same **{percent(share)}**."
+    return f"{plural(n_weights, 'equal weight')} come back **exactly**: all take the same code."
+
+
+def by_hand(bits: int, share: float, type_name: str, own_share: float) -> str:
+    """Compare the dials with the format."""
+    return (
+        f"By hand, with {plural(bits, 'bit')}, a typical weight moves by **{percent(share)}** of "
+        f"its size; {type_name} itself: {percent(own_share)}."
+    )
+
+
+def miss(weight: int, steps: float, n_cut: int) -> str:
+    """Say by how much the weight that misses most does so, and whether it was cut off."""
+    if not steps:
+        return "**No weight** moves at all."
+    if n_cut:
+        return (
+            f"{plural(n_cut, 'weight')} beyond the grid {'is' if n_cut == 1 else 'are'} cut off, "
+            f"weight {weight} by **{steps:.1f} steps**; inside, none can miss by more than half a "
+            "step."
+        )
+    return (
+        f"Weight {weight} misses by **{steps:.2f} steps**; inside the grid no weight can miss by "
+        "more than half a step."
+    )
+
+
+def gain(whose: str, error: float, best: float) -> str:
+    """Compare the present error with the best of the search."""
+    if best > 0.99 * error:
+        return f"{whose} an error of **{number(error)}**; no other scale or zero point does better."
+    return (
+        f"{whose} an error of **{number(error)}**; the best dials **{number(best)}**, "
+        f"{percent(1 - best / error)} less."
+    )
+
+
+def how_searched(bits: int, percent_of_scale: float, shift: float, found: bool) -> str:
+    """Say what was searched, and where the best was found."""
+    if not found:
+        return f"Searched: scale 40 to 160 %, zero point ±2 steps, {plural(bits, 'bit')}."
+    return (
+        f"Best for {plural(bits, 'bit')}: scale {percent_of_scale:g} %, zero point {signed(shift)} "
+        "steps. Solid: your zero point; dotted: the best one."
+    )
+
+
+def sub_blocks(parts: tuple[Part, ...]) -> str:
+    """Compare the scales of a super-block's parts."""
+    scales = [abs(part.scale) for part in parts]
+    if min(scales) and max(scales) < 1.05 * min(scales):
+        return f"The super-block’s {len(parts)} sub-blocks all have **nearly the same scale**."
+    if not min(scales):
+        return (
+            f"Of the super-block’s {len(parts)} sub-blocks, **{scales.count(0)}** hold only zeros."
+        )
+    return (
+        f"The super-block’s {len(parts)} sub-blocks have scales that differ by a factor of up to "
+        f"**{times(max(scales) / min(scales))}**."
+    )
+
+
+def remains(opened: OpenedBlock, n_weights: int, bits_per_weight: float) -> str:
+    """Say how many bytes are left."""
+    return (
+        f"What remains is **{plural(opened.packed.size, 'byte')}** for "
+        f"{plural(n_weights, 'weight')}: {bits_per_weight:.4g} bits a weight."
+    )
+
+
+def arithmetic(opened: OpenedBlock, part: Part, weight: int, value: float) -> str:
+    """Restore one weight from its code, in numbers."""
+    code = int(opened.codes[weight]) + opened.first_code
+    product = f"{exact(part.scale)} × {code if code >= 0 else f'(−{-code})'}"
+    if part.minimum:
+        product += f" {'−' if part.minimum > 0 else '+'} {exact(abs(part.minimum))}"
+    return (
+        f"Every byte as it lies in the file. Outlined: weight {weight}, code "
+        f"{real_minus(str(code))}, so {product} = **{exact(float(opened.restored[weight]))}**; it "
+        f"was {exact(value)}. Hover, focus or tap a byte to read it."
+    )

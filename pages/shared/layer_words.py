@@ -1,0 +1,82 @@
+"""The sentences of the page Error by layer: numbers in, text out. Errors are in percent."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pages.shared.charts.layer_error import three
+from pages.shared.units import spoken, times
+
+Percents = Mapping[str, float]
+
+HOW_TO_READ_MAP = (
+    "Root mean square error of each matrix, in percent of the matrix’s own root mean square. "
+    "Stronger colour is worse within this format. Click a cell or a bar to follow a tensor."
+)
+
+
+def extremes(type_name: str, errors: Percents) -> str:
+    """Name the worst and the best matrix of a format."""
+    worst, best = max(errors, key=errors.get), min(errors, key=errors.get)
+    if not errors[worst]:
+        return f"In **{type_name}** no matrix loses anything: every weight comes back as it was."
+    if errors[worst] < 1.05 * errors[best]:
+        return (
+            f"In **{type_name}** all matrices lose about the same: **{three(errors[worst])} %** of "
+            f"their size at most, {three(errors[best])} % at least."
+        )
+    return (
+        f"In **{type_name}**, **{spoken(worst)}** moves most: its weights change by "
+        f"{three(errors[worst])} % of their size. {spoken(best).capitalize()} moves least: "
+        f"{three(errors[best])} %."
+    )
+
+
+def side_by_side(every: Mapping[str, Percents]) -> str:
+    """Compare the gentlest with the harshest format; `every` is sorted that way."""
+    least, most = next(iter(every)), list(every)[-1]
+    low, high = (float(np.mean(list(every[name].values()))) for name in (least, most))
+    if least == most or not low:
+        return f"**{most}** loses {three(high)} % on average."
+    weak = "stays much the same" if alike(every[least], every[most]) else "changes"
+    return (
+        f"From {least} to {most} the error grows **{times(high / low)} times**; which matrices are "
+        f"weak {weak}."
+    )
+
+
+def alike(some: Percents, others: Percents) -> bool:
+    """Return whether two formats find the same matrices weak, by their correlation."""
+    names = [name for name in some if name in others]
+    pairs = np.array([[some[name], others[name]] for name in names]).T
+    return len(names) > 2 and bool(pairs.std(axis=1).all()) and np.corrcoef(pairs)[0, 1] > 0.6
+
+
+def profile(tensor: str, type_name: str, errors: Percents, bits: Mapping[str, float]) -> str:
+    """Compare one tensor's error in the chosen format with the format nearest in size."""
+    rivals = [name for name in errors if name != type_name]
+    if type_name not in errors or not rivals:
+        return f"**{spoken(tensor).capitalize()}** in the formats above."
+    rival = min(rivals, key=lambda name: (abs(bits[name] - bits[type_name]), errors[name]))
+    return (
+        f"**{spoken(tensor).capitalize()}** loses {three(errors[type_name])} % in {type_name} at "
+        f"{bits[type_name]:.3g} bits, {three(errors[rival])} % in {rival} at {bits[rival]:.3g}."
+    )
+
+
+def rows(tensor: str, errors: NDArray) -> str:
+    """Name the worst row, or say that all are alike."""
+    worst, middle = int(errors.argmax()), float(np.median(errors))
+    if not errors.any():
+        return f"No row of **{spoken(tensor)}** loses anything."
+    if not middle or errors[worst] > 1.15 * middle:
+        ratio = f", {times(errors[worst] / middle)} times the median row" if middle else ""
+        return (
+            f"Row {worst} of **{spoken(tensor)}** is the worst: **{three(float(errors[worst]))} "
+            f"%** of its size{ratio}."
+        )
+    return (
+        f"All rows of **{spoken(tensor)}** lose about as much: {three(float(errors.min()))} to "
+        f"**{three(float(errors.max()))} %** of their size."
+    )

@@ -1,0 +1,94 @@
+"""The sentences of the page Weights: numbers in, text out."""
+
+from collections.abc import Mapping
+
+from pages.shared.units import exact, number, one_in, plural, signed, spoken, times
+from quantcore.evaluate.statistics import OUTLIER_SIGMAS, TensorStatistics, normal_tail_shares
+
+NORMAL_OUTLIERS = float(normal_tail_shares([OUTLIER_SIGMAS])[0])
+MEASURES = {
+    "tails": ("excess_kurtosis", "excess kurtosis", "0 for a normal distribution, 3 for a Laplace"),
+    "reach": ("reach", "the largest weight in standard deviations", "how far a scale must reach"),
+    "outliers": (
+        "outlier_share",
+        f"the share beyond {OUTLIER_SIGMAS:g} σ",
+        f"{one_in(NORMAL_OUTLIERS)} for a normal distribution",
+    ),
+    "spread": ("standard_deviation", "the standard deviation", "the size of a typical weight"),
+}
+
+
+def worded(measure: str, value: float) -> str:
+    """Word a statistic of the map."""
+    return {"tails": signed, "outliers": one_in}.get(measure, number)(value)
+
+
+def reach(tensor: str, found: TensorStatistics, bits: int, zeroed_share: float) -> str:
+    """Say how far the largest weight lies out, and what a grid that reaches it costs."""
+    if not found.standard_deviation:
+        return f"All weights of **{spoken(tensor)}** are equal: one code says everything."
+    cost = f"stores **{one_in(zeroed_share)}** weights as 0"
+    return (
+        f"The largest weight of **{spoken(tensor)}** lies {found.reach:.1f} standard deviations "
+        f"out; a {bits}-bit grid that reaches it "
+        f"{cost if zeroed_share else 'stores no weight as 0'}."
+    )
+
+
+def how_to_read_counts(found: TensorStatistics, bits: int) -> str:
+    """Explain the histogram."""
+    return (
+        f"{plural(found.n_weights, 'weight')} in bins; the standard deviation σ is "
+        f"{exact(found.standard_deviation, 3)}. Dashed: the normal distribution of the same "
+        f"spread. Ticks: the {2**bits - 1} values that one scale of {bits} bits for the whole "
+        "tensor leaves; weights in the coloured bars become 0."
+    )
+
+
+def tails(found: TensorStatistics) -> str:
+    """Compare the outliers with a normal distribution's."""
+    ratio = found.outlier_share / NORMAL_OUTLIERS
+    if not found.outlier_share:
+        return (
+            f"**No weight** lies beyond {OUTLIER_SIGMAS:g} σ; of a normal distribution "
+            f"{one_in(NORMAL_OUTLIERS)} would."
+        )
+    if ratio > 1.5:
+        return (
+            f"Beyond {OUTLIER_SIGMAS:g} σ lie **{times(ratio)} times** as many weights as in a "
+            f"normal distribution: {one_in(found.outlier_share)}."
+        )
+    return (
+        "The tails are **no heavier** than a normal distribution’s: "
+        f"{one_in(found.outlier_share)} beyond {OUTLIER_SIGMAS:g} σ."
+    )
+
+
+def how_to_read_tails(found: TensorStatistics) -> str:
+    """Explain the survival curve."""
+    return (
+        "Share of weights farther from the mean than so many σ, on a log scale. Where the line "
+        "lies above the dashed one, outliers widen the grid. Excess kurtosis: "
+        f"{signed(found.excess_kurtosis)}, 0 is normal."
+    )
+
+
+def ranges(by_row: float, by_column: float) -> str:
+    """Compare the widest row and column with the median one; both as ratios."""
+    if max(by_row, by_column) < 1.25:
+        return "Rows and columns reach **about equally far**: a scale for each row gains little."
+    which, other = ("row", "column") if by_row >= by_column else ("column", "row")
+    return (
+        f"The widest **{which}** reaches **{times(max(by_row, by_column))} times** as far as the "
+        f"median one, the widest {other} {times(min(by_row, by_column))} times."
+    )
+
+
+def leader(measure: str, values: Mapping[str, float]) -> str:
+    """Name the tensors with the most and the least of a statistic."""
+    most, least = max(values, key=values.get), min(values, key=values.get)
+    return (
+        f"**{spoken(most).capitalize()}** leads in {MEASURES[measure][1]}: "
+        f"**{worded(measure, values[most])}**; {spoken(least)} is last with "
+        f"{worded(measure, values[least])}."
+    )
