@@ -170,7 +170,8 @@ class BlockFormat:
         With `out`, a C-contiguous float32 array ``(..., n_cols)``, the result is written there.
         """
         blocks = self._as_blocks(packed)
-        shape = (*packed.shape[:-1], packed.shape[-1] // self.block_bytes * self.block_size)
+        *rows, row_bytes = np.shape(packed)
+        shape = (*rows, row_bytes // self.block_bytes * self.block_size)
         out = np.empty(shape, np.float32) if out is None else checked_out(self.name, out, shape)
         restored = out.reshape(-1, self.block_size)
 
@@ -186,18 +187,25 @@ class BlockFormat:
 
     def scale_factors(self, packed: Packed) -> ScaleFactors:
         """Scales and minima of a packed tensor ``(n_rows, row_bytes)``."""
-        blocks = self._as_blocks(packed)
-        return self.factors(blocks.reshape(len(packed), -1, self.block_bytes))
+        return self.factors(self._as_rows(packed))
 
     def open_block(self, packed: Packed, row: int, block: int) -> OpenedBlock:
         """Take one block of a packed tensor ``(n_rows, row_bytes)`` apart."""
-        rows = self._as_blocks(packed).reshape(len(packed), -1, self.block_bytes)
+        rows = self._as_rows(packed)
         check_place(rows.shape[:2], row, block)
         return self.open(rows[row, block].copy())
 
+    def _as_rows(self, packed: Packed) -> Packed:
+        """(n_rows, n_blocks, block_bytes)."""
+        blocks = self._as_blocks(packed)
+        if np.ndim(packed) != 2:
+            raise ValueError(f"{self.name} opens rows of bytes, got shape {np.shape(packed)}")
+        return blocks.reshape(len(packed), -1, self.block_bytes)
+
     def _as_blocks(self, packed: Packed) -> Packed:
         packed = np.asarray(packed)
-        if packed.dtype != np.uint8 or not packed.size or packed.shape[-1] % self.block_bytes:
+        fits = packed.ndim and packed.size and packed.shape[-1] % self.block_bytes == 0
+        if packed.dtype != np.uint8 or not fits:
             raise ValueError(
                 f"{self.name} is stored as uint8 in rows of a multiple of {self.block_bytes} "
                 f"bytes, got {packed.dtype} {packed.shape}"

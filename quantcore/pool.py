@@ -18,7 +18,10 @@ _here = threading.local()  # .busy is set inside the pool's own threads
 
 def n_threads() -> int:
     """Threads that work may use: the limit set by `threads`, or QUANTCORE_THREADS, or all cores."""
-    return _limit.get() or int(os.environ.get("QUANTCORE_THREADS") or 0) or n_cores()
+    if (limit := _limit.get()) is not None:
+        return limit
+    wanted = os.environ.get("QUANTCORE_THREADS", "")
+    return int(wanted) if wanted.isdecimal() and int(wanted) else n_cores()
 
 
 def n_cores() -> int:

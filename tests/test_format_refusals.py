@@ -79,9 +79,19 @@ def test_bytes_that_are_no_blocks(fmt):
         np.zeros((2, fmt.block_bytes + 1), np.uint8),
         np.zeros((2, fmt.block_bytes), np.int8),
         np.zeros((0, fmt.block_bytes), np.uint8),
+        np.uint8(1),
     ):
         with pytest.raises(ValueError, match=f"{fmt.name} is stored as uint8 .* {fmt.block_bytes}"):
             fmt.dequantize(packed)
+
+
+@pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
+def test_blocks_that_are_no_rows(fmt):
+    packed = fmt.quantize(WEIGHTS[0])
+    assert fmt.dequantize(packed).shape == (512,)
+    for look in (fmt.scale_factors, lambda bytes: fmt.open_block(bytes, 0, 0)):
+        with pytest.raises(ValueError, match="rows of bytes"):
+            look(packed)
 
 
 @ALL

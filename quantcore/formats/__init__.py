@@ -7,13 +7,18 @@ from quantcore.formats.bf16 import BF16
 from quantcore.formats.f16 import F16
 from quantcore.formats.f32 import F32
 from quantcore.formats.integer import IntegerFormat, integer_format
+from quantcore.formats.q2_k import Q2_K
+from quantcore.formats.q3_k import Q3_K
 from quantcore.formats.q4_0 import Q4_0
 from quantcore.formats.q4_1 import Q4_1
+from quantcore.formats.q4_k import Q4_K
 from quantcore.formats.q5_0 import Q5_0
 from quantcore.formats.q5_1 import Q5_1
+from quantcore.formats.q5_k import Q5_K
+from quantcore.formats.q6_k import Q6_K
 from quantcore.formats.q8_0 import Q8_0
 
-_ALL = (F32, F16, BF16, Q8_0, Q5_1, Q5_0, Q4_1, Q4_0)
+_ALL = (F32, F16, BF16, Q8_0, Q6_K, Q5_1, Q5_0, Q5_K, Q4_1, Q4_0, Q4_K, Q3_K, Q2_K)
 
 FORMATS: dict[str, BlockFormat] = {fmt.name: fmt for fmt in _ALL}
 if len(FORMATS) != len(_ALL):
