@@ -5,7 +5,7 @@ import pytest
 from toy_model import write_folder
 
 import quantcore
-from quantcore.evaluate import drift as drift_module
+from quantcore.evaluate import drift_result
 from quantcore.evaluate.drift import drift_chunks
 from quantcore.evaluate.quantized import llama_of
 from quantcore.evaluate.reading import continue_both, read_closely
@@ -81,7 +81,7 @@ def test_sure_tokens_are_counted_where_the_original_is_sure(pair, monkeypatch):
     *_, first = drift_chunks(model, ["INT2_G32"], TEXT * 12, 32)
     tokens = first.drifts["INT2_G32"].per_token
     half = float(np.median(tokens.base_top_probability[tokens.scored]))
-    monkeypatch.setattr(drift_module, "SURE", half)  # random weights are never sure
+    monkeypatch.setattr(drift_result, "SURE", half)  # random weights are never sure
     *_, last = drift_chunks(model, ["INT2_G32"], TEXT * 12, 32)
     drift = last.drifts["INT2_G32"]
     sure = tokens.scored & (tokens.base_top_probability > half)

@@ -8,7 +8,8 @@ from pages.shared import skills
 from pages.shared.palette import FAMILY_WORDS, SIGNS
 from pages.shared.prose import Token
 from pages.shared.units import number, one_in, percent, plural, signed, times
-from quantcore.evaluate.drift import SURE, Drift, TokenDrift
+from quantcore.evaluate.drift import Drift, TokenDrift
+from quantcore.evaluate.drift_result import SURE
 from quantcore.evaluate.reading import Continuations
 
 FAMILIES = ("plain", "offset", "K", "int")

@@ -1,0 +1,110 @@
+"""The main ways through the lab, in a real browser."""
+
+import csv
+import io
+import re
+from xml.etree import ElementTree
+
+import pytest
+from browser.server import ROOT, running
+from browser.visitor import Visitor
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+PAGES = sorted(path.stem for path in (ROOT / "pages").glob("[a-z]*.py"))
+ADDRESSES = {page: "" if page == "home" else page for page in PAGES}
+QUICK = "drift?types=Q8_0&types=Q4_0&type=Q4_0"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_deep_link_is_a_good_first_visit(browser, page):
+    with running() as address:
+        visitor = Visitor(browser, address)
+        visitor.open(f"{ADDRESSES[page]}?type=Q5_K")
+        expect(visitor.page.get_by_role("link", name="Block microscope")).to_be_visible()
+        expect(visitor.page.locator(".js-plotly-plot .main-svg").first).to_be_visible()
+        assert visitor.problems == []
+        assert visitor.strangers == []
+        assert visitor.page.get_by_text("Page not found").count() == 0
+        visitor.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_fails_or_overflows_a_phone(visit, page, scheme):
+    visitor = visit(ADDRESSES[page], width=420, scheme=scheme)
+    assert visitor.problems == []
+    width = visitor.page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+    assert width <= 420
+    paper = visitor.page.locator(".js-plotly-plot .main-svg").first.evaluate(
+        "paper => getComputedStyle(paper).backgroundColor"
+    )
+    assert paper == {"light": "rgb(252, 251, 248)", "dark": "rgb(22, 22, 26)"}[scheme]
+
+
+def test_a_chart_follows_a_switch_of_theme(visit):
+    visitor = visit("")
+    visitor.page.emulate_media(color_scheme="dark")
+    paper = visitor.page.locator(".st-key-home_size_frame .main-svg").first
+    expect(paper).to_have_css("background-color", "rgb(22, 22, 26)")
+
+
+def test_another_format_changes_chart_finding_and_address(visit):
+    visitor = visit("drift?type=Q4_K")
+    before = visitor.drawn("drift_size")
+    box = visitor.page.get_by_role("combobox", name="Look closely at")
+    box.fill("Q2_K")
+    box.press("Enter")
+    expect(visitor.page.get_by_role("heading", name="Q2_K moves perplexity")).to_be_visible()
+    visitor.settled()
+    assert visitor.drawn("drift_size") != before
+    assert "type=Q2_K" in visitor.page.url
+
+
+def test_a_choice_goes_along_to_the_next_page(visit):
+    visitor = visit("drift?type=INT4_G64")
+    visitor.page.get_by_role("link", name="Block microscope").click()
+    visitor.page.get_by_role("heading", name="Block microscope", level=1).wait_for()
+    visitor.settled()
+    assert "INT4_G64" in " ".join(visitor.findings)
+
+
+def test_a_click_on_a_mark_looks_closely_at_it(visit):
+    visitor = visit("drift?type=Q4_K")
+    marks = visitor.chart("drift_size").locator(".scatterlayer .trace path.point")
+    names = visitor.chart("drift_size").evaluate("c => c.data.map(t => (t.customdata ?? [])[0])")
+    marks.nth([name for name in names if name is not None].index("Q8_0")).click(force=True)
+    expect(visitor.page.get_by_role("heading", name="Q8_0 moves perplexity")).to_be_visible()
+
+
+def test_a_drift_runs_can_be_cancelled_and_ends(visit):
+    visitor = visit(QUICK)
+    page = visitor.page
+    page.get_by_role("button", name=re.compile("^Measure")).first.click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Cancelled; nothing was kept")).to_be_visible()
+
+    visitor = visit(f"{QUICK}&text=passage")
+    page = visitor.page
+    assert page.locator("table.lab-table").count() == 0
+    page.get_by_role("button", name="Measure", exact=True).click()
+    expect(page.get_by_role("progressbar").first).to_be_visible()
+    expect(page.get_by_role("rowheader", name="Q8_0")).to_be_visible()
+    assert visitor.settled().problems == []
+
+
+def test_a_table_is_saved_as_csv_that_parses(visit):
+    visitor = visit("drift?type=Q2_K")
+    text = visitor.download(visitor.page.get_by_role("button", name="Save CSV").first)
+    rows = list(csv.DictReader(io.StringIO(text)))
+    kl = {row["format"]: float(row["mean_kl_nats"]) for row in rows}
+    assert 0 < kl["Q8_0"] < kl["Q4_K"] < kl["Q2_K"]
+    shown = visitor.page.locator("table.lab-table").first.locator("tbody th").all_inner_texts()
+    assert shown == [row["format"] for row in rows]
+
+
+def test_a_chart_is_saved_as_svg(visit):
+    visitor = visit("")
+    text = visitor.download(visitor.page.get_by_role("button", name="as SVG").first)
+    assert ElementTree.fromstring(text).tag.endswith("svg")
+    assert "Q4_K" in text

@@ -1,0 +1,84 @@
+"""A person at a browser, with an eye on what leaves the machine."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+PATIENCE_MS = 60_000
+BUSY = "[data-testid=stStatusWidget], [data-testid=stSkeleton], [data-stale=true]"
+
+
+@contextmanager
+def chromium(path: str) -> Iterator[Browser]:
+    """Start a browser; as root it runs without its sandbox, as Chromium demands."""
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    flags = ["--disable-dev-shm-usage", *(["--no-sandbox"] if root else [])]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=flags)
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """One visit to the lab: a window of its own."""
+
+    def __init__(self, browser: Browser, address: str, width: int = 1400, scheme: str = "light"):
+        self.address = address
+        self._context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True
+        )
+        self.page: Page = self._context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.strangers: list[str] = []  # requests to anything but the lab
+        self.page.on("request", lambda request: self._note(request.url))
+        self.page.on("websocket", lambda socket: self._note(socket.url.replace("ws://", "http://")))
+
+    def open(self, path: str) -> "Visitor":
+        """Go to a page of the lab and wait until it is drawn."""
+        self.page.goto(f"{self.address}/{path}")
+        self.page.locator("h1").first.wait_for()
+        return self.settled()
+
+    def settled(self) -> "Visitor":
+        """Wait until the script has come to rest."""
+        self.page.wait_for_timeout(250)
+        self.page.wait_for_function(f"!document.querySelector('{BUSY}')")
+        self.page.wait_for_timeout(250)
+        return self
+
+    @property
+    def problems(self) -> list[str]:
+        """Exceptions and errors that the page shows."""
+        return self.page.locator(
+            "[data-testid=stException], [data-testid=stAlert]"
+        ).all_inner_texts()
+
+    @property
+    def findings(self) -> list[str]:
+        """The headlines above the charts."""
+        return self.page.locator("h3").all_inner_texts()
+
+    def chart(self, key: str) -> Locator:
+        """Find a chart by its key."""
+        return self.page.locator(f".st-key-{key}_frame .js-plotly-plot")
+
+    def drawn(self, key: str) -> str:
+        """Everything that plotly was given to draw in a chart."""
+        return self.chart(key).evaluate("chart => JSON.stringify([chart.data, chart.layout])")
+
+    def download(self, button: Locator) -> str:
+        """Press a button that saves a file, and read the file."""
+        with self.page.expect_download() as saved:
+            button.click()
+        with open(saved.value.path(), encoding="utf-8", newline="") as file:
+            return file.read()
+
+    def close(self) -> None:
+        """Leave."""
+        self._context.close()
+
+    def _note(self, url: str) -> None:
+        if not url.startswith((self.address, "data:", "blob:")):
+            self.strangers.append(url)

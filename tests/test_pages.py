@@ -1,0 +1,124 @@
+"""Every page draws, teaches before anything is touched, and turns mistakes into one sentence."""
+
+import json
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from toy_model import CONFIG, write_folder
+
+from pages.shared import cache
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted(path.stem for path in (ROOT / "pages").glob("[a-z]*.py"))
+
+
+def _open(page, **query):
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.switch_page(f"pages/{page}.py")
+    return app.run()
+
+
+def _charts(app):
+    return [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
+
+
+def _sentences(app):
+    return [error.value for error in app.error]
+
+
+@pytest.fixture
+def own_models(tmp_path, monkeypatch):
+    """Lay out a whole model, one that K-quants do not fit, and a broken one."""
+    wide = CONFIG | {"hidden_size": 256, "intermediate_size": 256}
+    write_folder(tmp_path / "wide-toy", wide)
+    write_folder(tmp_path / "small-toy")
+    (write_folder(tmp_path / "broken-toy") / "model.safetensors").write_bytes(b"\x00" * 20)
+    monkeypatch.setattr(cache, "OWN_MODELS", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_teaches_before_anything_is_touched(page):
+    app = _open(page)
+    assert not app.exception
+    assert not _sentences(app)
+    assert app.title
+    assert app.subheader, "no finding"
+    assert _charts(app), "no chart"
+    assert all(element.proto.alt for element in app.get("plotly_chart"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_draws_another_model(page, own_models):
+    app = _open(page, model="wide-toy")
+    assert not app.exception
+    assert not _sentences(app)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ("home", "memory")])
+def test_a_broken_model_is_one_sentence(page, own_models):
+    app = _open(page, model="broken-toy")
+    assert not app.exception
+    (sentence,) = _sentences(app)
+    assert sentence.endswith(".") and "\n" not in sentence
+
+
+def test_a_format_that_does_not_fit_is_one_sentence(own_models):
+    app = _open("drift", model="small-toy", type="Q4_K")
+    assert not app.exception
+    (sentence,) = _sentences(app)
+    assert "256" in sentence
+
+
+def test_an_unknown_format_is_one_sentence():
+    app = _open("drift", type="Q9_K")
+    assert not app.exception
+    (sentence,) = _sentences(app)
+    assert "Q9_K" in sentence and "Q2_K" in sentence
+
+
+def test_every_format_measured_has_its_mark_on_home():
+    drawn = {
+        name for trace in _charts(_open("home"))[0]["data"] for name in trace.get("customdata", [])
+    }
+    wanted = {name for name, drift in cache.measured().drifts.items() if drift.mean_kl_divergence}
+    assert wanted - drawn <= {"F16", "BF16"}  # the floor
+
+
+def test_the_published_curve_can_be_laid_beside():
+    without, beside = (_charts(_open("home", **query))[0] for query in ({}, {"beside": "true"}))
+    assert "Llama-3-8B" in json.dumps(beside) and "Llama-3-8B" not in json.dumps(without)
+
+
+def test_the_address_chooses_what_is_looked_at():
+    for name in ("Q2_K", "INT4_G64"):
+        app = _open("drift", type=name)
+        assert not app.exception
+        assert any(f"**{name}**" in finding.value for finding in app.subheader)
+
+
+def test_a_choice_changes_the_chart():
+    app = _open("drift", type="Q2_K")
+    before = _charts(app)
+    app.selectbox(key="type").set_value("Q5_K").run()
+    assert not app.exception
+    assert _charts(app) != before
+
+
+def test_ones_own_text_and_prompt_are_read():
+    app = _open("drift", type="Q2_K", text="own")
+    app.text_area(key="own").set_value("Nora put the lucky lock in the boat.").run()
+    app.text_area(key="prompt").set_value("Last winter Nora").run()
+    assert not app.exception and not _sentences(app)
+    shown = " ".join(element.proto.body for element in app.get("html"))
+    assert ">lucky<" in shown.replace("> ", ">") or "lucky" in shown
+
+
+def test_a_text_without_tokens_is_one_sentence():
+    app = _open("drift", text="own")
+    app.text_area(key="own").set_value("").run()
+    assert not app.exception
+    assert _sentences(app) == ["The text has fewer than two tokens; there is nothing to predict."]
