@@ -38,10 +38,10 @@ with many:
     types = list(dict.fromkeys([*controls.types("Compare"), chosen]))
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     text = measuring.choose_text(model)
-    known = measuring.results(model.name, text.key)
-    missing = [name for name in types if name not in known.drifts]
-    measuring.run_button(model, types, text, len(missing))
+    measuring.run_button(model, types, text)
 measuring.panel()
+known = measuring.results(model.name, text.key)
+missing = [name for name in types if name not in known.drifts]
 if known.stale:
     look.note("These figures belong to another version of the model: press Measure for new ones.")
 if missing:

@@ -163,7 +163,7 @@ _TEXTS = {
 }
 
 
-def run_button(model: "quantcore.Model", types: Sequence[str], text: Text, n_missing: int) -> None:
+def run_button(model: "quantcore.Model", types: Sequence[str], text: Text) -> None:
     """Draw the button that measures the chosen formats, here and now."""
     job = jobs.current()
     busy = job is not None and job.active
@@ -176,12 +176,11 @@ def run_button(model: "quantcore.Model", types: Sequence[str], text: Text, n_mis
             help="Also let each format answer the thousand questions on recall, arithmetic, facts, "
             "agreement and chains. Takes longer.",
         )
-    label = "Measure" if n_missing else "Measure again"
     says = (
         "Quantizes the whole model into each of the formats to compare and lets all of them read "
         "the text, on this machine. You can go on using the lab meanwhile, or cancel."
     )
-    if st.button(label, key="measure", disabled=busy, help=says, type="primary"):
+    if st.button("Measure", key="measure", disabled=busy, help=says, type="primary"):
         start(Run(model.name, tuple(types), text.key, text.words, with_skills))
         st.rerun()
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from xml.etree import ElementTree
 
 import pytest
@@ -80,7 +79,7 @@ def test_a_click_on_a_mark_looks_closely_at_it(visit):
 def test_a_drift_runs_can_be_cancelled_and_ends(visit):
     visitor = visit(QUICK)
     page = visitor.page
-    page.get_by_role("button", name=re.compile("^Measure")).first.click()
+    page.get_by_role("button", name="Measure", exact=True).click()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelled; nothing was kept")).to_be_visible()
 
