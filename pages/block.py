@@ -1,5 +1,6 @@
 """Page: one block under the microscope, from numbers to codes and bytes, and back."""
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,35 +41,35 @@ def rms(numbers: NDArray) -> float:
 def reset_dials() -> None:
     """Put the dials back to what the format itself does."""
     st.session_state.update(dial_scale=100, dial_zero=0.0)
-    st.session_state.pop("dial_bits", None)
+    with contextlib.suppress(ValueError):  # a name typed wrong: the page says so
+        bits = get_format(st.session_state["type"]).code_bits
+        st.session_state["dial_bits"] = min(bits, 8)
 
 
 def example_chosen() -> None:
     """Show the textbook's numbers in Q4_0, whose step they were made for."""
     reset_dials()
     if st.session_state["example"] == words.TEXTBOOK:
-        st.session_state["type"] = "Q4_0"
+        st.session_state.update(type="Q4_0", dial_bits=4)
 
 
 def pick_part() -> None:
     """Choose the sub-block that was clicked."""
-    if points := st.session_state["block_super"].selection.points:
-        clicked = points[0]["customdata"]
-        st.session_state["part"] = int(clicked[0] if isinstance(clicked, list) else clicked)
+    if place := controls.clicked("block_super"):
+        st.session_state["part"] = int(place[0])
         reset_dials()
 
 
 def from_model(spoilt: bool) -> Specimen:
     """Ask for tensor, row and block; `spoilt` makes one weight eight times the largest."""
-    with two:
-        tensor = controls.tensor(on_change=reset_dials)
+    with choices:
+        tensor = controls.tensor(on_change=reset_dials, width=300)
     name, shape = controls.model_name(), controls.model().tensors[tensor].shape
     fmt.check(shape)
     length = block_length(fmt, shape[1])
-    with three:
-        row = controls.row(shape[0], on_change=reset_dials)
-    with four:
-        at = controls.block(shape[1] // length, on_change=reset_dials)
+    with choices:
+        row = controls.row(shape[0], on_change=reset_dials, width=140)
+        at = controls.block(shape[1] // length, on_change=reset_dials, width=140)
     weights = cache.weights(name, tensor)[row, at * length : (at + 1) * length]
     if not spoilt:
         opened = fmt.open_block(cache.packed(name, tensor, fmt.name), row, at)
@@ -101,17 +102,17 @@ example = st.segmented_control(
     "Example", words.EXAMPLES, default=words.MODEL, required=True, key="example",
     on_change=example_chosen, **controls.BOUND,
 )  # fmt: skip
-one, two, three, four, five = st.columns([2, 3, 1, 1, 1], vertical_alignment="bottom")
-with one:
-    fmt = get_format(controls.type_(default="Q4_0", on_change=reset_dials))
+choices = st.container(horizontal=True, vertical_alignment="bottom")
+with choices:
+    fmt = get_format(controls.type_(default="Q4_0", on_change=reset_dials, width=210))
 if example in (words.MODEL, words.OUTLIER):
     specimen = from_model(spoilt=example == words.OUTLIER)
 else:
     specimen = made_up()
 weights, opened, chosen = specimen.weights, specimen.opened, 0
 if len(opened.parts) > 1:
-    with five:
-        chosen = controls.part(len(opened.parts), on_change=reset_dials)
+    with choices:
+        chosen = controls.part(len(opened.parts), on_change=reset_dials, width=140)
 part = opened.parts[chosen]
 first = part.weights.start
 values, restored = weights[part.weights], opened.restored[part.weights]
@@ -208,7 +209,7 @@ if has_dials:
         stride = 4 if values.size > 512 else 1
         turned = rule.with_bits(bits)
         best, best_turned, best_shift = best_turn(values, turned, PERCENTS[::stride], SHIFTS)
-        gains = best <= 0.99 * now
+        gains = best <= 0.99 * now and now > 0
         look.finding(
             words.gain("Your dials give" if moved else f"{fmt.name}’s own rule gives", now, best),
             words.how_searched(bits, best_turned, best_shift, gains),

@@ -25,9 +25,8 @@ style, model = look.current(), controls.model()
 
 def clicked(chart: str, key: str) -> None:
     """Choose the tensor or the row that was clicked."""
-    if points := st.session_state[chart].selection.points:
-        found = points[0]["customdata"]
-        st.session_state[key] = found[0] if isinstance(found, list) else found
+    if place := controls.clicked(chart):
+        st.session_state[key] = place[0]
 
 
 def percents(type_name: str) -> dict[str, float]:
@@ -115,11 +114,13 @@ with right:
 st.space("medium")
 by_row = 100 * cache.row_errors(model.name, tensor, type_name)
 first = np.arange(0, by_row.size, -(-by_row.size // AT_MOST_ROWS))
-row = min(int(st.session_state.get("row", by_row.argmax())), by_row.size - 1)
 look.finding(
     words.rows(tensor, by_row),
     f"Error of each row in {type_name}, in percent of that row’s own size. Click one to choose it.",
 )
+places = st.container(horizontal=True, gap="medium", vertical_alignment="bottom")
+with places:
+    row = controls.row(by_row.size, start=int(by_row.argmax()), width=150)
 look.show(
     charts.error_by_row(
         first,
@@ -135,7 +136,7 @@ look.show(
     on_select=lambda: clicked("layer_rows", "row"),
     selection_mode="points",
 )
-with st.container(horizontal=True, gap="medium"):
+with places:
     for page, label in (
         ("block", f"Row {row} under the microscope"),
         ("scales", "Scales of this tensor"),

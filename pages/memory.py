@@ -41,7 +41,8 @@ style = look.current()
 
 def choose_shape() -> ModelShape:
     """Ask whose memory is meant: a known model's, the opened one's, or that of typed sizes."""
-    whose = st.segmented_control(
+    left, right = st.columns(2, vertical_alignment="bottom")
+    whose = left.segmented_control(
         "Whose memory", WHOSE, default=KNOWN, required=True, key="whose", **controls.BOUND
     )
     if whose == OPENED:
@@ -51,7 +52,7 @@ def choose_shape() -> ModelShape:
     names = list(presets())
     at = names.index("Llama-3.1-8B")
     says = "Sizes as in the model’s config.json; the table below says whose."
-    known = st.selectbox("Known model", names, at, key="known", help=says, **controls.BOUND)
+    known = right.selectbox("Known model", names, at, key="known", help=says, **controls.BOUND)
     return presets()[known]
 
 

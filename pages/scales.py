@@ -40,10 +40,10 @@ def uneven(sizes: np.ndarray) -> float:
 
 def choose_place() -> None:
     """Take over row and block of a clicked scale."""
-    if points := st.session_state["scales_map"].selection.points:
-        row, scale = points[0]["customdata"]
-        per_block = max(1, block_length(fmt, shape[1]) // factors.weights_per_scale)
-        st.session_state.update(row=int(row), block=int(scale) // per_block)
+    if place := controls.clicked("scales_map"):
+        row, scale = map(int, place)
+        block = scale * factors.weights_per_scale // block_length(get_format(picture), shape[1])
+        st.session_state.update(row=row, block=block)
 
 
 style, model = look.current(), controls.model()
@@ -56,6 +56,7 @@ with two:
 shape = model.tensors[tensor].shape
 fmt.check(shape)
 factors = cache.scale_factors(model.name, tensor, fmt.name)
+picture = fmt.name if sub_scale_bits(fmt.name) else "Q4_K"  # for how sub-scales are stored
 shown = "scales"
 if factors.minimums is not None:
     shown = three.segmented_control(
@@ -138,7 +139,7 @@ else:
         )
     with right:
         at_row, place = (int(i) for i in np.unravel_index(sizes.argmax(), sizes.shape))
-        rows_differ_more = uneven(sizes.max(axis=1)) >= uneven(sizes.max(axis=0))
+        rows_differ_more = sizes.mean(axis=1).std() >= sizes.mean(axis=0).std()
         look.finding(
             words.largest(at_row, place, each, shape[1]),
             words.how_to_read_map(shown, rows_differ_more),
@@ -169,7 +170,6 @@ else:
 
 # ---- how a super-block stores them --------------------------------------------------------------
 
-picture = fmt.name if sub_scale_bits(fmt.name) else "Q4_K"
 if fits(picture):
     st.space("medium")
     layout = sub_scale_bits(picture)

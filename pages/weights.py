@@ -97,8 +97,8 @@ with right:
 
 def open_clicked() -> None:
     """Make the tensor of a clicked cell the chosen one."""
-    if points := st.session_state["weights_map"].selection.points:
-        st.session_state["tensor"] = points[0]["customdata"]
+    if place := controls.clicked("weights_map"):
+        st.session_state["tensor"] = place[0]
 
 
 st.space("medium")

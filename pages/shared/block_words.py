@@ -81,7 +81,7 @@ def miss(weight: int, steps: float, n_cut: int) -> str:
 
 def gain(whose: str, error: float, best: float) -> str:
     """Compare the present error with the best of the search."""
-    if best > 0.99 * error:
+    if not error or best > 0.99 * error:
         return f"{whose} an error of **{number(error)}**; no other scale or zero point does better."
     return (
         f"{whose} an error of **{number(error)}**; the best dials **{number(best)}**, "

@@ -155,6 +155,17 @@ def types(label: str = "Formats", default: tuple[str, ...] = tuple(DEFAULTS), **
     return list(dict.fromkeys(get_format(name).name for name in chosen))
 
 
+def clicked(chart: str) -> list | None:
+    """Return what the clicked mark of a chart carries as ``customdata``; for callbacks."""
+    points = st.session_state[chart].selection.points
+    if not points:
+        return None
+    carried = points[0]["customdata"]
+    if isinstance(carried, dict):  # an array in plotly's binary form: {"0": 3, "1": 7}
+        carried = list(carried.values())
+    return carried if isinstance(carried, list) else [carried]
+
+
 def choose_from(event, key: str = "type", page: str | None = None) -> None:
     """Take over what was clicked in a chart whose marks carry a name as ``customdata``.
 

@@ -56,7 +56,7 @@ def scale_map(
     `rows` and `columns` are the numbers of the cells' first row and scale, where neighbours were
     merged. A click carries both as customdata.
     """
-    figure = blank(look, 380, clickmode="event+select")
+    figure = blank(look, 380, clickmode="event+select", hoverdistance=100)
     figure.add_heatmap(
         z=sizes,
         colorscale=[[0, mix(tone, look.page, 0.04)], [0.5, mix(tone, look.page, 0.5)], [1, tone]],

@@ -73,10 +73,10 @@ def _normal_curve(figure, n_weights, mean, deviation, edges, look, log) -> float
         line={"color": look.ink, "width": 1.6, "dash": "dash"},
         hoverinfo="skip",
     )
-    at = mean + 1.1 * deviation
-    y = height * np.exp(-0.605)
-    place = {"x": at, "y": np.log10(y) if log else y, "xanchor": "left", "xshift": 8, "yshift": 6}
-    words(figure, "normal, same spread", look, **place)
+    at = mean + 1.9 * deviation
+    y = height * np.exp(-1.805)
+    place = {"x": at, "y": np.log10(y) if log else y, "xanchor": "left", "xshift": 8, "yshift": 9}
+    words(figure, "normal", look, **place)
     return float(height)
 
 
@@ -126,14 +126,14 @@ def tails(
         marker={"color": look.quiet, "size": 9},
         hoverinfo="skip",
     )
-    half = np.searchsorted(-shares, -1e-3)
-    for x, curve, text, side in (
-        (sigmas[min(half, seen.sum() - 1)], shares, "these weights", "left"),
-        (3.2, normal, "normal", "right"),
+    level = max(1e-2, 2 * floor)
+    ours, theirs = (float(np.interp(-level, -curve, sigmas)) for curve in (shares, normal))
+    for x, text, right in (
+        (ours, "these weights", ours >= theirs),
+        (theirs, "normal", ours < theirs),
     ):
-        y = np.log10(max(np.interp(x, sigmas, curve), floor))
-        shift = {"xanchor": side, "xshift": 8 if side == "left" else -8, "yshift": 8}
-        words(figure, text, look, x=x, y=y, **shift)
+        side = {"xanchor": "left", "xshift": 9} if right else {"xanchor": "right", "xshift": -9}
+        words(figure, text, look, x=x, y=np.log10(level), **side)
     figure.update_xaxes(title="distance from the mean, standard deviations", nticks=8)
     figure.update_yaxes(
         type="log",
