@@ -1,5 +1,7 @@
 """Divergence and drift: equal to their definitions, and the laws between them."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from toy_model import write_folder
@@ -136,6 +138,23 @@ def test_progress_grows_and_may_be_left(toy):
 
     with pytest.raises(InterruptedError):
         measure_drift(toy, "Q4_0", TEXT, CONTEXT, on_chunk=stop)
+
+
+def test_memory_does_not_grow_with_the_text(toy):
+    """Only some numbers a token are kept, not its 260 logits of 4 bytes."""
+
+    def peak(text):
+        tracemalloc.start()
+        for _ in drift_chunks(toy, "Q4_0", text, CONTEXT):
+            pass
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    short, long = TEXT * 2, TEXT * 16
+    peak(short)  # compiles
+    n_more = len(toy.tokenizer.encode(long)) - len(toy.tokenizer.encode(short))
+    assert peak(long) - peak(short) < 500 * n_more
 
 
 @pytest.mark.parametrize(
