@@ -48,8 +48,11 @@ with one:
 with two:
     tensor = controls.tensor("Follow the tensor")
 here = percents(type_name)
-if tensor not in here:
+if not here:
     get_format(type_name).check(model.tensors[tensor].shape)  # says in a sentence why not
+if tensor not in here:
+    look.note(f"{tensor} does not divide into the blocks of {type_name}; another is followed.")
+    tensor = max(here, key=here.get)
 
 # ---- the map ------------------------------------------------------------------------------------
 

@@ -138,14 +138,20 @@ def type_(label: str = "Format", default: str = "Q4_K", **more) -> str:
 
 
 def types(label: str = "Formats", default: tuple[str, ...] = tuple(DEFAULTS), **more) -> list[str]:
-    """Ask for one or more formats; stop the page until there is one."""
-    chosen = st.multiselect(
+    """Ask for one or more formats; stop the page until there is one.
+
+    The address may name any INT format besides those listed.
+    """
+    asked = [*st.query_params.get_all("types"), *st.session_state.get("types", [])]
+    chosen = st.pills(
         label,
-        [*FORMATS, *INTEGERS],
+        list(dict.fromkeys([*FORMATS, *INTEGERS, *(n for n in asked if get_format(n))])),
+        selection_mode="multi",
         default=default,
         key="types",
-        accept_new_options=True,
-        help="How the weights are stored. " + _ANY_INTEGER,
+        wrap=True,
+        help="How the weights are stored: block formats by ggml’s names, and integers with one "
+        "scale a tensor, a row or a group.",
         **BOUND,
         **more,
     )
@@ -206,8 +212,9 @@ def _model_line(opened: "quantcore.Model") -> str:
 def published() -> dict | None:
     """Ask whether a large model's published figures are laid beside ours."""
     figures = cache.published()
-    wanted = st.toggle(
-        f"Lay {figures['model']} beside it",
+    wanted = st.pills(
+        "Lay beside it",
+        [figures["model"]],
         key="beside",
         help=f"Published by llama.cpp: {figures['source']}; {figures['text']}.",
         **BOUND,

@@ -1,0 +1,277 @@
+"""Figures of Weights, Block, Scales, Error by layer and Memory: what a reader can see in them."""
+
+import numpy as np
+import pytest
+
+from pages.shared.charts import block, layer_error, layer_map, memory, scales, weights
+from pages.shared.palette import DARK, LIGHT
+from quantcore.evaluate import statistics as st
+from quantcore.formats import get_format
+from quantcore.formats.layout import sub_scale_bits
+from quantcore.memory import cache_bytes, presets
+
+TENSORS = ["token_embd.weight"] + [
+    f"blk.{i}.{role}.weight" for i in range(3) for role in ("attn_q", "attn_v", "ffn_down")
+]
+VALUES = {name: 1.0 + i for i, name in enumerate(TENSORS)}
+TEXTS = {name: f"{value:.1f}" for name, value in VALUES.items()}
+both_looks = pytest.mark.parametrize("look", [LIGHT, DARK], ids=["light", "dark"])
+
+
+def _normal(shape=(300, 64), seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def _texts(figure):
+    return [note.text for note in figure.layout.annotations]
+
+
+def _points(figure):
+    return sum(len(trace.x) for trace in figure.data if trace.x is not None)
+
+
+def _distribution(look=LIGHT, log=False, values=None):
+    values = _normal() if values is None else values
+    counts, edges = st.histogram(values, 201)
+    found = st.tensor_statistics(values)
+    grid = np.linspace(-found.largest, found.largest, 15)
+    moments = found.mean, found.standard_deviation
+    tone = look.bits[4]
+    return weights.distribution(counts, edges, *moments, look, log=log, grid=grid, grid_colour=tone)
+
+
+@both_looks
+@pytest.mark.parametrize("log", [False, True])
+def test_the_histogram_is_binned_and_shows_its_grid(look, log):
+    figure = _distribution(look, log)
+    bars = figure.data[0]
+    assert bars.y.sum() == 300 * 64
+    assert _points(figure) < 1000
+    assert figure.layout.yaxis.type == ("log" if log else None)
+    zeroed = set(bars.marker.color[95:106])
+    assert len(zeroed) == 1 and zeroed != {bars.marker.color[0]}
+    assert any(trace.yaxis == "y2" and len(trace.x) == 15 for trace in figure.data)
+
+
+def test_a_histogram_of_equal_weights_is_drawn():
+    assert _distribution(values=np.zeros((4, 4), np.float32)).data[0].y.sum() == 16
+
+
+def test_the_normal_curve_holds_as_many_weights():
+    figure = _distribution()
+    line = figure.data[1]
+    width = figure.data[0].width
+    assert np.trapezoid(line.y, line.x) / width == pytest.approx(300 * 64, rel=0.01)
+
+
+def test_tails_stop_where_there_are_no_weights():
+    values = _normal()
+    sigmas = np.linspace(0, 8, 81)
+    shares = st.tail_shares(values, sigmas)
+    figure = weights.tails(sigmas, shares, st.normal_tail_shares(sigmas), values.size, LIGHT)
+    normal, mine = figure.data[:2]
+    assert mine.y[0] == 1 and min(mine.y) >= 1 / values.size
+    assert "standard deviations" in figure.layout.xaxis.title.text
+    assert {"normal", "these weights"} <= set(_texts(figure))
+    assert normal.line.dash == "dash"
+
+
+def test_extremes_name_the_widest_row_and_column():
+    values = _normal() / 10
+    values[123, 7] = 9.0
+    found = st.ranges(values, 0), st.ranges(values, 1)
+    texts = _texts(weights.extremes(*found, 9.0, LIGHT))
+    assert "row 123: 9.0" in texts and "column 7: 9.0" in texts
+
+
+@both_looks
+def test_the_map_has_a_cell_a_matrix_and_frames_the_chosen_one(look):
+    chosen = "blk.1.attn_v.weight"
+    figure = layer_map.layer_map(VALUES, TEXTS, chosen, look)
+    assert np.array(figure.data[0].z).shape == (4, 3)
+    assert set(figure.data[1].customdata) == set(TENSORS)
+    assert set(TEXTS.values()) - {TEXTS[chosen]} <= set(_texts(figure))
+    assert f"<b>{TEXTS[chosen]}</b>" in _texts(figure)
+    frames = [shape for shape in figure.layout.shapes if shape.line.color == look.ink]
+    assert [(frame.x0 + frame.x1, frame.y0 + frame.y1) for frame in frames] == [(2, 4)]
+    assert {"attention", "feed-forward"} <= set(_texts(figure))
+
+
+def test_a_map_of_equal_values_is_drawn():
+    assert layer_map.layer_map(dict.fromkeys(TENSORS, 2.0), TEXTS, TENSORS[0], LIGHT).data
+
+
+def _opened(name, values):
+    fmt = get_format(name)
+    return fmt.open_block(fmt.quantize(values[None]), 0, 0)
+
+
+def _line(name, values, look=LIGHT):
+    found = _opened(name, values)
+    part = found.parts[0]
+    mine = values[part.weights]
+    return block.number_line(
+        mine,
+        found.codes[part.weights],
+        found.restored[part.weights],
+        part.grid,
+        3,
+        look.bits[4],
+        look,
+        first_code=found.first_code,
+    )
+
+
+@pytest.mark.parametrize("name, codes", [("Q4_0", range(-8, 8)), ("Q4_1", range(16))])
+def test_the_number_line_labels_every_code_of_four_bits(name, codes):
+    texts = _texts(_line(name, _normal((32,))))
+    assert {str(code).replace("-", "−") for code in codes} <= set(texts)
+
+
+def test_the_number_line_draws_every_weight_and_the_whole_grid():
+    figure = _line("Q8_0", _normal((32,)))
+    assert sorted(len(trace.x) for trace in figure.data)[-2:] == [96, 256]
+    rings = figure.data[-1]
+    assert len(rings.x) == 32 and "weight" in rings.hovertemplate
+
+
+def test_what_lies_beyond_the_grid_is_marked():
+    values = _normal((32,))
+    grid = np.linspace(-0.5, 0.5, 16, dtype=np.float32)
+    codes = np.abs(values[:, None] - grid).argmin(axis=1)
+    figure = block.number_line(values, codes, grid[codes], grid, 0, "#123456", LIGHT)
+    assert "cut off" in _texts(figure)
+    assert "cut off" not in _texts(_line("Q8_0", values))
+
+
+def test_errors_show_half_a_step():
+    figure = block.weight_errors(_normal((32,)) / 10, 0.25, 5, 64, LIGHT.bits[4], LIGHT)
+    assert figure.data[0].x[0] == 64
+    assert figure.data[0].marker.color[5] == LIGHT.ink
+    assert {shape.y0 for shape in figure.layout.shapes} == {-0.25, 0.25}
+
+
+def test_the_curve_labels_now_and_best():
+    points = {"Q4_0": (100, 0.2), "best": (80, 0.1)}
+    curve = [0.3] * 5
+    figure = block.scale_curve(range(5), curve, curve, points, LIGHT.bits[4], LIGHT)
+    assert {"Q4_0", "best"} <= set(_texts(figure))
+    assert figure.layout.yaxis.range[1] > 0.2
+
+
+def test_a_super_block_shows_the_reach_of_each_sub_block():
+    values = _normal((256,))
+    found = _opened("Q4_K", values)
+    figure = block.super_block(values, found.parts, 2, LIGHT.bits[4], LIGHT)
+    assert len(figure.layout.shapes) == 8
+    assert list(figure.data[0].customdata[[0, 31, 32, 255]]) == [0, 0, 1, 7]
+    assert "<b>2</b>" in _texts(figure)
+
+
+def test_the_bit_picture_shows_the_bytes_and_marks_one_sub_block():
+    found, layout = _opened("Q4_K", _normal((256,))), sub_scale_bits("Q4_K")
+    figure = scales.bit_picture(found.packed, layout, 5, LIGHT)
+    assert list(figure.layout.xaxis.ticktext) == [f"{byte:02x}" for byte in found.packed[4:16]]
+    assert len(figure.layout.shapes) == 96
+    strong = [shape for shape in figure.layout.shapes if shape.line.width]
+    assert len(strong) == 12  # six bits of scale, six of minimum
+    bits = "".join(text for text in _texts(figure) if text in ("<b>0</b>", "<b>1</b>"))
+    assert bits.count("<b>") == 12
+
+
+def test_stored_sub_scales_are_labelled():
+    found = _opened("Q3_K", _normal((256,)))
+    figure = scales.sub_scales(found.parts, 0, "scale", LIGHT)
+    said = [int(text.replace("−", "-")) for text in figure.data[0].text]
+    assert said == [part.scale_code for part in found.parts]
+
+
+def test_the_scale_map_carries_row_and_scale():
+    sizes = np.abs(_normal((20, 8)))
+    figure = scales.scale_map(sizes, range(0, 40, 2), range(8), LIGHT.bits[4], LIGHT)
+    ring = figure.data[2]
+    assert sizes[ring.y[0], ring.x[0]] == sizes.max()
+    assert figure.data[1].customdata[8].tolist() == [2, 0]
+
+
+def test_cost_joins_plain_integers_only():
+    bits = {"INT4_TENSOR": 0.0, "INT4_ROW": 0.1, "INT4_G32": 0.5, "Q4_0": 0.5, "Q4_K": 0.5}
+    errors = {"INT4_TENSOR": 0.5, "INT4_ROW": 0.3, "INT4_G32": 0.1, "Q4_0": 0.09, "Q4_K": 0.08}
+    figure = scales.cost(bits, errors, "Q4_K", LIGHT)
+    assert list(figure.data[0].x) == [0.0, 0.1, 0.5]
+    labels = [trace.text[0] for trace in figure.data[1:] if trace.text]
+    assert "<b>Q4_K</b>" in labels and "INT4_TENSOR" in labels
+
+
+def test_spread_marks_the_median():
+    counts, edges = np.histogram(np.abs(_normal((500,))), 20)
+    marks = {"median": 0.5, "largest": 3.0}
+    figure = scales.spread(counts, edges, marks, "scale", LIGHT.bits[4], LIGHT)
+    assert figure.data[0].y.sum() == 500
+    assert "median 0.5" in _texts(figure)
+
+
+def test_worst_tensors_come_first():
+    figure = layer_error.worst_tensors(VALUES, 4, TENSORS[-1], LIGHT)
+    assert list(figure.data[0].customdata) == TENSORS[:-5:-1]
+    assert figure.data[0].marker.line.width[0] > 2
+    assert "%" in figure.data[0].text[0]
+
+
+def test_small_maps_share_one_scale():
+    every = {"Q8_0": VALUES, "Q2_K": {name: 10 * value for name, value in VALUES.items()}}
+    figure = layer_error.small_maps(every, LIGHT)
+    assert {trace.zmax for trace in figure.data} == {100.0}
+    assert _texts(figure)[0] == "<b>Q8_0</b>  5.50\u202f%"
+
+
+def test_the_profile_joins_what_nothing_beats():
+    percent = {"Q8_0": 0.5, "Q4_0": 9.0, "Q4_K": 7.0, "Q4_1": 8.0, "Q2_K": 30.0}
+    bits = {"Q8_0": 8.5, "Q4_0": 4.5, "Q4_K": 4.5, "Q4_1": 5.0, "Q2_K": 2.6}
+    figure = layer_error.profile(percent, bits, "Q4_K", LIGHT)
+    assert list(figure.data[0].x) == [2.6, 4.5, 8.5]
+    assert figure.layout.yaxis.type == "log"
+
+
+def test_rows_ring_the_chosen_one():
+    percent = np.abs(_normal((100,))) + 5
+    figure = layer_error.error_by_row(range(0, 200, 2), percent, 41, 5.5, LIGHT.bits[4], LIGHT)
+    assert figure.data[1].x[0] == 40
+    assert "row 41" in _texts(figure)
+
+
+@both_looks
+def test_memory_by_format_writes_the_totals(look):
+    sizes = [4 * 2**30, 2**30]
+    figure = memory.by_format(["Q8_0", "Q2_K"], sizes, ("F16", 2**30), 2**29, "Q2_K", look)
+    assert {"5.50 GiB", "<b>2.50 GiB</b>"} <= set(_texts(figure))
+    assert "GiB" in figure.layout.xaxis.title.text
+    small = memory.by_format(["Q8_0"], [2**20], ("F16", 2**20), 2**19, "Q8_0", look)
+    assert "MiB" in small.layout.xaxis.title.text
+
+
+def test_the_growth_of_the_cache_marks_the_choice():
+    llama, contexts = presets()["Llama-3.1-8B"], [1024, 8192, 131_072]
+    curve = [cache_bytes(llama, tokens) for tokens in contexts]
+    figure = memory.cache_growth(
+        contexts, {"F16": curve}, {"if wrong": [4 * size for size in curve]}, ("Q4_K", 2**32), 8192,
+        LIGHT,
+    )  # fmt: skip
+    ring = figure.data[-1]
+    assert (ring.x[0], ring.y[0]) == (8192, 1.0)
+    assert {"if wrong", "<b>F16</b>"} <= set(_texts(figure))
+    assert figure.data[0].line.dash == "dash"
+
+
+def test_models_side_by_side_have_two_marks_each():
+    names = list(presets())[:5]
+    figure = memory.side_by_side(names, [2**30] * 5, [2**28] * 5, names[2], "Q4_K", LIGHT)
+    marks = [trace for trace in figure.data if trace.mode == "markers"]
+    assert [len(trace.x) for trace in marks] == [5, 5]
+    assert {"weights", "KV cache"} <= set(_texts(figure))
+
+
+def test_parts_of_the_weights_add_up():
+    figure = memory.parts_of({"attention": 3 * 2**30, "feed-forward": 2**30}, 4, LIGHT)
+    assert sum(trace.x[0] for trace in figure.data) == 4.0
+    assert figure.data[0].text == "attention, 75\u202f%"

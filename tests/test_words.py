@@ -1,0 +1,165 @@
+"""The sentences of Weights, Block, Scales, Error by layer and Memory follow the numbers."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from pages.shared import block_words, layer_words, memory_words, scales_words, weights_words
+from quantcore.evaluate.statistics import tensor_statistics
+from quantcore.formats import get_format
+from quantcore.formats.layout import sub_scale_bits
+from quantcore.memory import presets, stored_weights
+
+LLAMA, GEMMA, DEEPSEEK = (presets()[n] for n in ("Llama-3.1-8B", "Gemma-3-27B", "DeepSeek-V3.1"))
+
+
+def _statistics(values):
+    return tensor_statistics(np.asarray(values, np.float32))
+
+
+def test_reach_says_what_a_grid_costs():
+    found = _statistics(np.random.default_rng(0).normal(size=10_000))
+    says = weights_words.reach("blk.3.attn_q.weight", found, 4, 0.25)
+    assert "**layer 3 attn_q**" in says and "**25 in 100**" in says
+    assert "no weight as 0" in weights_words.reach("output.weight", found, 8, 0.0)
+    assert "are equal" in weights_words.reach("output.weight", _statistics([1, 1]), 4, 0.0)
+
+
+def test_tails_have_three_cases():
+    rng = np.random.default_rng(1)
+    assert "**No weight**" in weights_words.tails(_statistics(rng.uniform(size=1000)))
+    assert "times** as many" in weights_words.tails(_statistics(rng.standard_t(3, 100_000)))
+    normal = _statistics(rng.normal(size=1000))
+    few = dataclasses.replace(normal, outlier_share=1 / 20_000)
+    assert "no heavier" in weights_words.tails(few)
+
+
+def test_ranges_name_the_more_uneven_side():
+    assert "gains little" in weights_words.ranges(1.1, 1.2)
+    assert weights_words.ranges(3.0, 1.5).startswith("The widest **row** reaches **3.0 times**")
+    assert weights_words.ranges(1.5, 12.0).startswith("The widest **column** reaches **12 times**")
+
+
+@pytest.mark.parametrize("measure", weights_words.MEASURES)
+def test_the_leader_is_named(measure):
+    says = weights_words.leader(measure, {"blk.0.attn_q.weight": 0.01, "output.weight": 0.2})
+    assert says.startswith("**Output** leads") and "layer 0 attn_q is last" in says
+
+
+def test_the_textbook_example_reads_as_in_the_textbook():
+    says = block_words.textbook(33.0, 16.0, 2, 32.0)
+    assert says == "**33** divided by the scale 16 is about 2, so it comes back as **32**."
+
+
+def test_a_miss_says_whether_weights_were_cut_off():
+    assert "moves at all" in block_words.miss(0, 0.0, 0)
+    assert "misses by **0.44 steps**" in block_words.miss(3, 0.44, 0)
+    assert block_words.miss(3, 2.0, 1).startswith("1 weight beyond the grid is cut off, weight 3")
+    assert block_words.miss(3, 2.0, 4).startswith("4 weights beyond the grid are cut off")
+
+
+def test_a_gain_of_nothing_is_no_gain():
+    assert "no other scale" in block_words.gain("Q4_0’s own rule gives", 0.01, 0.00999)
+    assert "no other scale" in block_words.gain("Your dials give", 0.0, 0.0)
+    assert "25 % less" in block_words.gain("Your dials give", 4.0, 3.0).replace("\u202f", " ")
+
+
+def test_an_outlier_leaves_few_codes():
+    codes = np.array([7, 7, 8, 15, 7])
+    assert "**2 codes** of 16" in block_words.outlier(codes, 3, 16)
+
+
+@pytest.mark.parametrize("name", ["Q4_0", "Q4_1", "Q8_0", "Q6_K", "Q2_K", "INT4_G32_ASYM"])
+def test_the_arithmetic_of_a_weight_is_right(name):
+    values = np.random.default_rng(2).normal(size=256).astype(np.float32)
+    fmt = get_format(name)
+    opened = fmt.open_block(fmt.quantize(values[None]), 0, 0)
+    part = opened.parts[0]
+    says = block_words.arithmetic(opened, part, 5, float(values[5]))
+    sum_, result = says.split("so ")[1].split(" = **")
+    python = sum_.replace("×", "*").replace("−", "-").replace(" * 10⁻", "e-")
+    result = float(result.split("**")[0].replace("−", "-"))
+    assert eval(python) == pytest.approx(result, rel=2e-2, abs=2e-3)
+    assert result == pytest.approx(float(opened.restored[5]), rel=1e-3)
+
+
+def test_sub_blocks_that_are_alike_are_said_to_be():
+    fmt = get_format("Q4_K")
+    rng = np.random.default_rng(3)
+    for values, says in (
+        (np.tile(rng.normal(size=32), 8), "nearly the same scale"),
+        (rng.normal(size=256) * np.repeat([1, 4], 128), "factor"),
+        (rng.normal(size=256) * np.repeat([0, 1], 128), "only zeros"),
+    ):
+        opened = fmt.open_block(fmt.quantize(values[None].astype(np.float32)), 0, 0)
+        assert says in block_words.sub_blocks(opened.parts)
+
+
+def test_finer_scales_may_gain_little():
+    paid = {"INT4_TENSOR": 0.0, "INT4_G32": 0.5}
+    assert "gain little" in scales_words.price(
+        paid, {"INT4_TENSOR": 0.1, "INT4_G32": 0.099}, "INT4_TENSOR"
+    )
+    says = scales_words.price(paid, {"INT4_TENSOR": 0.3, "INT4_G32": 0.1}, "INT4_TENSOR")
+    assert "INT4_G32 pays 0.5 bits a weight" in says
+
+
+def test_the_stored_scale_is_decoded_in_words():
+    fmt, layout = get_format("Q4_K"), sub_scale_bits("Q4_K")
+    values = np.random.default_rng(4).normal(size=(1, 256)).astype(np.float32)
+    opened = fmt.open_block(fmt.quantize(values), 0, 0)
+    assert "in one byte" in scales_words.stored(0, opened.parts[0], layout, 0.001)
+    assert "split over 2 bytes" in scales_words.stored(5, opened.parts[5], layout, 0.001)
+    assert f"**{opened.parts[5].scale_code}**" in scales_words.stored(
+        5, opened.parts[5], layout, 0.001
+    )
+
+
+def test_extremes_of_a_format():
+    say = layer_words.extremes
+    errors = {"token_embd.weight": 5.0, "blk.0.attn_q.weight": 10.0}
+    assert "**layer 0 attn_q** moves most" in say("Q2_K", errors)
+    assert "about the same" in say("Q2_K", dict.fromkeys(errors, 5.0))
+    assert "comes back as it was" in say("F32", dict.fromkeys(errors, 0.0))
+
+
+def test_formats_side_by_side():
+    some = {f"blk.{i}.attn_q.weight": 1.0 + i for i in range(5)}
+    more = {name: 10 * value for name, value in some.items()}
+    flipped = {name: 60 - value for name, value in more.items()}
+    assert "**10 times**; which matrices are weak stays" in layer_words.side_by_side(
+        {"Q8_0": some, "Q2_K": more}
+    )
+    assert "weak changes" in layer_words.side_by_side({"Q8_0": some, "Q2_K": flipped})
+    assert layer_words.side_by_side({"Q8_0": some}).startswith("**Q8_0** loses 3.00 %")
+
+
+def test_rows_that_are_alike_are_said_to_be():
+    assert "All rows" in layer_words.rows("output.weight", np.array([5.0, 5.1, 5.2]))
+    assert "Row 1" in layer_words.rows("output.weight", np.array([5.0, 9.0, 5.2]))
+    assert "No row" in layer_words.rows("output.weight", np.zeros(3))
+
+
+def test_memory_says_which_is_larger():
+    say = memory_words.total
+    assert "more for the cache" in say(LLAMA, "Q4_K", 131_072, 4 * 2**30, 16 * 2**30, 2**28)
+    assert "of it for the cache" in say(LLAMA, "Q4_K", 8192, 4 * 2**30, 2**30, 2**28)
+
+
+def test_heads_have_three_cases():
+    assert "32 heads share 8 pairs" in memory_words.heads(LLAMA, 2**30, 2**32, 131_072)
+    assert "One latent vector" in memory_words.heads(DEEPSEEK, 2**30, 2**36, 70_272)
+    everyone = dataclasses.replace(LLAMA, n_kv_heads=32)
+    assert "**512 KiB** a token" in memory_words.heads(everyone, 2**32, 2**32, 2**19)
+
+
+def test_the_cache_may_never_outgrow_the_weights():
+    assert "stays smaller" in memory_words.crossing(None, 8192, "Q4_K", 0.5)
+    assert "stays smaller" in memory_words.crossing(10_000, 8192, "Q4_K", 0.5)
+    assert memory_words.crossing(5000, 8192, "Q4_K", 2.0).startswith("From **5,000 tokens**")
+
+
+def test_the_largest_part_is_named():
+    says = memory_words.parts(GEMMA, stored_weights(GEMMA, "Q4_K"))
+    assert "feed-forward" in says and "one matrix serves both" in says
