@@ -43,14 +43,11 @@ def library() -> ctypes.CDLL | None:
     return ggml
 
 
-def quantize(
-    name: str, weights: NDArray[np.float32], out: NDArray[np.uint8] | None = None
-) -> NDArray[np.uint8]:
+def quantize(name: str, weights: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Bytes of weights (n_rows, n_cols), without importance matrix; one core."""
     kind, block_size, block_bytes = TYPES[name]
     n_rows, n_cols = weights.shape
-    if out is None:
-        out = np.empty((n_rows, n_cols // block_size * block_bytes), np.uint8)
+    out = np.empty((n_rows, n_cols // block_size * block_bytes), np.uint8)
     pointers = weights.ctypes.data, out.ctypes.data
     library().ggml_quantize_chunk(kind, *pointers, 0, n_rows, n_cols, None)
     return out
