@@ -31,7 +31,7 @@ st.markdown(
 
 # ---- what to compare, and the run ---------------------------------------------------------------
 
-one, many = st.columns([1, 3])
+one, many = st.columns([1, 4])
 with one:
     chosen = controls.type_("Look closely at")
 with many:
@@ -136,7 +136,7 @@ with headline:
         help=ranking.TERMS["divergence"],
     )
 st.html(prose.coloured(drift_words.tokens(read, pieces, model.tokenizer.decode), style, chosen))
-st.html(prose.ramp("0", f"{drift_words.FULL_NATS:g} nat and more", "at a token", style))
+st.html(prose.ramp("0", f"{drift_words.FULL_NATS:g} nats and more", "at a token", style))
 tables.download(drift_words.token_rows(read, pieces), drift_words.TOKEN_KEYS, "tokens")
 
 # ---- going on -----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 from toy_model import CONFIG, write_folder
 
@@ -11,6 +12,18 @@ from pages.shared import cache
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("[a-z]*.py"))
+
+
+@pytest.fixture(autouse=True)
+def visited_before(monkeypatch):
+    """Run pages through ``app.py``, as a server does after its first visit; AppTest forgets it."""
+    begin = PagesManager.__init__
+
+    def begin_again(self, *arguments, **options):
+        begin(self, *arguments, **options)
+        PagesManager.uses_pages_directory = False
+
+    monkeypatch.setattr(PagesManager, "__init__", begin_again)
 
 
 def _open(page, **query):
@@ -80,6 +93,13 @@ def test_an_unknown_format_is_one_sentence():
     assert "Q9_K" in sentence and "Q2_K" in sentence
 
 
+def test_a_deep_link_on_a_fresh_server_goes_through_the_frame(monkeypatch):
+    monkeypatch.undo()
+    app = _open("drift", type="Q5_K")
+    assert app.selectbox(key="model").value == cache.shipped()
+    assert app.selectbox(key="type").value == "Q5_K"
+
+
 def test_every_format_measured_has_its_mark_on_home():
     drawn = {
         name for trace in _charts(_open("home"))[0]["data"] for name in trace.get("customdata", [])
@@ -89,7 +109,9 @@ def test_every_format_measured_has_its_mark_on_home():
 
 
 def test_the_published_curve_can_be_laid_beside():
-    without, beside = (_charts(_open("home", **query))[0] for query in ({}, {"beside": "true"}))
+    without, beside = (
+        _charts(_open("home", **query))[0] for query in ({}, {"beside": "Llama-3-8B"})
+    )
     assert "Llama-3-8B" in json.dumps(beside) and "Llama-3-8B" not in json.dumps(without)
 
 

@@ -16,7 +16,7 @@ FAMILIES = ("plain", "offset", "K", "int")
 MARKS = "Colour is bits a code, shape the family: " + ", ".join(
     f"{SIGNS[family]} {FAMILY_WORDS[family]}" for family in FAMILIES
 )
-FULL_NATS = 1.0  # divergence of the strongest colour
+FULL_NATS = 0.5  # divergence of the strongest colour
 TIE = 1.5  # the first choice leads by less than this: a touch flips it
 
 

@@ -169,18 +169,14 @@ def run_button(model: "quantcore.Model", types: Sequence[str], text: Text) -> No
     busy = job is not None and job.active
     with_skills = False
     if cache.is_shipped(model.name) and text.key == "evaluation":
-        with_skills = st.toggle(
-            "with skills",
-            key="with_skills",
-            disabled=busy,
-            help="Also let each format answer the thousand questions on recall, arithmetic, facts, "
-            "agreement and chains. Takes longer.",
-        )
+        also = "Let each format also answer the thousand questions on recall, arithmetic, facts, "
+        also += "agreement and chains. Takes longer."
+        with_skills = bool(st.pills("Also", ["skills"], key="also", disabled=busy, help=also))
     says = (
         "Quantizes the whole model into each of the formats to compare and lets all of them read "
         "the text, on this machine. You can go on using the lab meanwhile, or cancel."
     )
-    if st.button("Measure", key="measure", disabled=busy, help=says, type="primary"):
+    if st.button("Measure", key="measure", disabled=busy, help=says):
         start(Run(model.name, tuple(types), text.key, text.words, with_skills))
         st.rerun()
 

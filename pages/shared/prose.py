@@ -6,6 +6,7 @@ from html import escape
 
 from pages.shared.palette import SANS, Look, contrast, harm_colour, ink_on
 
+_PALE = 0.1  # a smaller share of the damage scale is not coloured
 _STOPS = 10  # only the heaviest tokens are stops of the Tab key; every token opens on tap
 
 
@@ -22,7 +23,7 @@ class Token:
 def coloured(tokens: Sequence[Token], look: Look, label: str) -> str:
     """Colour running text by damage; a tooltip opens on hover, focus and tap."""
     ranked = sorted((token.share for token in tokens), reverse=True)
-    heavy = max(ranked[min(_STOPS - 1, len(ranked) - 1)], 0.02) if ranked else 1.0
+    heavy = max(ranked[min(_STOPS - 1, len(ranked) - 1)], _PALE) if ranked else 1.0
     body = "".join(_span(token, heavy, look) for token in tokens)
     style = f"""<style>
 .lab-text {{font: 400 1.06rem/2.05 {SANS}; max-width: 62rem; color: {look.ink};
@@ -51,7 +52,7 @@ def _span(token: Token, heavy: float, look: Look) -> str:
     space = escape(token.text[: len(token.text) - len(word)]).replace("\n", "<br>")
     if not word:
         space, word = "", "¶" if "\n" in token.text else token.text
-    shown = token.share > 0.02
+    shown = token.share > _PALE
     back = harm_colour(0.62 * token.share, look) if shown else "transparent"
     tone = look.ink if not shown or contrast(look.ink, back) >= 4.5 else ink_on(back)
     stop = 0 if token.flipped or token.share >= heavy else -1

@@ -96,7 +96,7 @@ def swatch(format_name: str, style: Look) -> str:
     family = get_format(format_name).family
     return (
         f'<i class="swatch" title="{FAMILY_WORDS[family]}" '
-        f'style="background:{colour(format_name, style)};{_SHAPES[family]}"></i>'
+        f'style="{_SWATCH};background:{colour(format_name, style)};{_SHAPES[family]}"></i>'
     )
 
 
@@ -150,10 +150,11 @@ def _classes(column: Column, head: bool = False) -> str:
 
 
 def _tones(style: Look) -> dict[str, str]:
-    names = ("ink", "quiet", "line", "panel")
+    names = ("ink", "quiet", "line", "page", "panel")
     return {"sans": SANS, **{name: getattr(style, name) for name in names}}
 
 
+_SWATCH = "display:inline-block;width:.72rem;height:.72rem;margin-right:.45rem"
 # Streamlit drops inline SVG, so the marks are cut out of squares.
 _SHAPES = {
     "plain": "border-radius:50%",
@@ -173,12 +174,13 @@ _CSS = """<style>
  font-variant-numeric: tabular-nums}}
 .lab-table th, .lab-table td {{padding: .3rem .6rem; border-bottom: 1px solid {line};
  text-align: left; font-weight: 400; white-space: nowrap}}
-.lab-table thead th {{color: {quiet}; font-size: .85rem; vertical-align: bottom}}
+.lab-table thead th {{color: {quiet}; font-size: .85rem; vertical-align: bottom;
+ white-space: normal}}
+.lab-table tbody th {{position: sticky; left: 0; background: {page}; z-index: 1}}
 .lab-table .n {{text-align: right}}
 .lab-table .bar {{width: 38%}}
 .lab-table .bar i {{display: block; height: .7rem; border-radius: 2px}}
-.lab-table .swatch {{display: inline-block; width: .72rem; height: .72rem; margin-right: .45rem}}
-.lab-table .on {{background: {panel}}}
+.lab-table .on, .lab-table .on th {{background: {panel}}}
 .lab-table .on th, .lab-table .on td {{font-weight: 600}}
 .lab-table .tip {{position: relative; text-decoration: underline dotted; cursor: help;
  text-underline-offset: .2em}}

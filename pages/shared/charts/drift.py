@@ -34,7 +34,7 @@ def damage_by_token(
     every = [max(value, LEAST) for name in names for value in quantiles[name].values()]
     low, high = np.log10(min(every)) - 0.3, np.log10(max(every)) + 0.3
     top = names[-1]
-    for percentage, text in ((50, "half"), (99, "99 %"), (99.9, "99.9 %")):
+    for percentage, text in ((50, "half"), (99.9, "99.9 %")):
         x = np.log10(max(quantiles[top][percentage], LEAST))
         words(figure, text, look, x=x, y=top, yshift=15)
     figure.update_xaxes(

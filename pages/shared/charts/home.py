@@ -69,7 +69,7 @@ def size_against_divergence(
     _floor(figure, floor, bottom, look, 26 if narrow else 9)
     if published:
         _published(figure, published, look)
-    left, right = _reach(seen, original)
+    left, right = _reach(seen, theirs, original)
     size = (300.0 if narrow else 1000.0, HEIGHT - 70.0)
     frame = _Frame(left, right, low, high, size)
     avoid = [(frame.x(row["bits_per_weight"]), frame.y(row["kl_nats"])) for row in theirs]
@@ -208,8 +208,8 @@ def _range(ours: list[float], theirs: list[float], floor) -> tuple[float, float]
     return np.floor(np.log10(min(every)) - 0.3), np.log10(max(every)) + 0.35
 
 
-def _reach(points: Sequence[Point], original: Original) -> tuple[float, float]:
-    bits = [point.bits_per_weight for point in points] or [2.0]
+def _reach(points: Sequence[Point], theirs, original: Original) -> tuple[float, float]:
+    bits = [p.bits_per_weight for p in points] + [t["bits_per_weight"] for t in theirs] or [2.0]
     return np.log10(0.86 * min(bits)), np.log10(1.14 * max(*bits, original.bits_per_weight))
 
 
