@@ -12,40 +12,43 @@ from playwright.sync_api import expect
 pytestmark = pytest.mark.browser
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("[a-z]*.py"))
 ADDRESSES = {page: "" if page == "home" else page for page in PAGES}
+LIGHT, DARK = "rgb(252, 251, 248)", "rgb(22, 22, 26)"
 QUICK = "drift?types=Q8_0&types=Q4_0&type=Q4_0"
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_deep_link_is_a_good_first_visit(browser, page):
     with running() as address:
-        visitor = Visitor(browser, address)
+        visitor = Visitor(browser, address, scheme="dark")
         visitor.open(f"{ADDRESSES[page]}?type=Q5_K")
         expect(visitor.page.get_by_role("link", name="Block microscope")).to_be_visible()
         expect(visitor.page.locator(".js-plotly-plot .main-svg").first).to_be_visible()
         assert visitor.problems == []
         assert visitor.strangers == []
+        assert _paper(visitor) == DARK
         assert visitor.page.get_by_text("Page not found").count() == 0
         visitor.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("page", PAGES)
-def test_no_page_fails_or_overflows_a_phone(visit, page, scheme):
-    visitor = visit(ADDRESSES[page], width=420, scheme=scheme)
+def test_no_page_fails_or_overflows_a_phone(visit, page):
+    visitor = visit(ADDRESSES[page], width=420)
     assert visitor.problems == []
     width = visitor.page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
     assert width <= 420
-    paper = visitor.page.locator(".js-plotly-plot .main-svg").first.evaluate(
-        "paper => getComputedStyle(paper).backgroundColor"
-    )
-    assert paper == {"light": "rgb(252, 251, 248)", "dark": "rgb(22, 22, 26)"}[scheme]
+    assert _paper(visitor) == LIGHT
+
+
+def _paper(visitor):
+    paper = visitor.page.locator(".js-plotly-plot .main-svg").first
+    return paper.evaluate("paper => getComputedStyle(paper).backgroundColor")
 
 
 def test_a_chart_follows_a_switch_of_theme(visit):
     visitor = visit("")
     visitor.page.emulate_media(color_scheme="dark")
     paper = visitor.page.locator(".st-key-home_size_frame .main-svg").first
-    expect(paper).to_have_css("background-color", "rgb(22, 22, 26)")
+    expect(paper).to_have_css("background-color", DARK)
 
 
 def test_another_format_changes_chart_finding_and_address(visit):
@@ -77,9 +80,12 @@ def test_a_click_on_a_mark_looks_closely_at_it(visit):
 
 
 def test_a_drift_runs_can_be_cancelled_and_ends(visit):
-    visitor = visit(QUICK)
+    visitor = visit("drift")
     page = visitor.page
     page.get_by_role("button", name="Measure", exact=True).click()
+    course = page.locator(".st-key-run_panel .js-plotly-plot").element_handle()
+    page.wait_for_timeout(2500)
+    assert course.evaluate("chart => chart.isConnected"), "the chart was drawn anew: it flickers"
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelled; nothing was kept")).to_be_visible()
 
