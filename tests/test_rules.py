@@ -40,7 +40,8 @@ def _imports(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.module or "."
+            inside = node.module == "quantcore"  # `from quantcore import pool` names a room
+            yield from (f"quantcore.{a.name}" for a in node.names) if inside else (node.module,)
 
 
 def _layer(module):
