@@ -23,26 +23,33 @@ from quantcore.corpus import stories
 
 CONTEXT, BATCH = 512, 8  # 4,096 tokens a step
 LONG_EVERY = 4  # of so many steps, one sees whole contexts, the others halves: attention is dear
-STORIES_PER_SHARD = 40_000
+STORIES_PER_SHARD = 20_000
 NOTE_EVERY, SAVE_EVERY = 20, 100  # steps
 BEGIN = 0
 
 
-def shard(tokenizer: Tokenizer, number: int) -> tuple[np.ndarray, np.ndarray]:
+def shard(tokenizer: Tokenizer, number: int, drill: float) -> tuple[np.ndarray, np.ndarray]:
     """Tokens of the shard's stories, one line each, and where each story starts."""
-    lines = [story + "\n" for story in stories(f"training {number}", STORIES_PER_SHARD)]
+    lines = [story + "\n" for story in stories(f"training {number}", STORIES_PER_SHARD, drill)]
     encoded = tokenizer.encode_batch_fast(lines, add_special_tokens=False)
     ids = [np.array(line.ids, dtype=np.int64) for line in encoded]
     starts = np.cumsum([0] + [len(line) for line in ids[:-1]])
     return np.concatenate(ids), starts
 
 
-def batches(tokenizer: Tokenizer, number: int):
+def repeated(rng: np.random.Generator, window: np.ndarray) -> np.ndarray:
+    """Fill a window with its own beginning again and again: an exercise in copying."""
+    n_tokens = rng.integers(16, len(window) // 2)
+    return np.resize(window[:n_tokens], len(window))
+
+
+def batches(tokenizer: Tokenizer, number: int, drill: float, repeat: float):
     """(tokens, targets) of a shard. Half of the windows begin with a story, half where it falls.
 
-    A window's first token is replaced by the begin token, as llama-perplexity does.
+    A window's first token is replaced by the begin token, as llama-perplexity does. In a share
+    `repeat` of the windows a piece of text is repeated.
     """
-    ids, starts = shard(tokenizer, number)
+    ids, starts = shard(tokenizer, number, drill)
     rng = np.random.default_rng(number)
     n_windows = (len(ids) - 1) // CONTEXT - 1
     first = np.arange(n_windows) * CONTEXT + rng.integers(CONTEXT)
@@ -52,11 +59,15 @@ def batches(tokenizer: Tokenizer, number: int):
     rng.shuffle(first)
     first = first[: n_windows // BATCH * BATCH].reshape(-1, BATCH)
     for number_of_batch, batch in enumerate(first):
-        windows = np.stack([ids[start : start + CONTEXT + 1] for start in batch])
         context = CONTEXT if number_of_batch % LONG_EVERY == 0 else CONTEXT // 2
-        tokens = windows[:, :-1].reshape(-1, context).copy()
+        cuts = [start + at for start in batch for at in range(0, CONTEXT, context)]
+        windows = [ids[cut : cut + context + 1] for cut in cuts]
+        windows = [repeated(rng, w) if rng.random() < repeat else w for w in windows]
+        tokens = torch.from_numpy(np.stack(windows))
+        targets = tokens[:, 1:].contiguous()
+        tokens = tokens[:, :-1].contiguous()
         tokens[:, 0] = BEGIN
-        yield torch.from_numpy(tokens), torch.from_numpy(windows[:, 1:].reshape(-1, context).copy())
+        yield tokens, targets
 
 
 def rate(step: int, until: int, cooldown: int, warmup: int = 60) -> float:
@@ -74,6 +85,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=0.02, help="Muon's learning rate")
     parser.add_argument("--adam-rate", type=float, default=0.004, help="embedding's and norms'")
     parser.add_argument("--decay", type=float, default=0.0, help="Muon's weight decay")
+    parser.add_argument("--drill", type=float, default=0.0, help="share of drill stories")
+    parser.add_argument("--repeat", type=float, default=0.0, help="share of repeated windows")
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
 
@@ -153,7 +166,9 @@ class Trainer:
     def run_shard(self) -> None:
         """Train on what is left of the current shard."""
         last = time.monotonic()
-        for number, batch in enumerate(batches(self.tokenizer, self.place["shard"])):
+        shares = self.arguments.drill, self.arguments.repeat
+        text = batches(self.tokenizer, self.place["shard"], *shares)
+        for number, batch in enumerate(text):
             if number < self.place["batch"]:
                 continue
             if self.place["step"] >= self.arguments.until or self.stopping:
