@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from pages.shared.charts.base import blank, words
+from pages.shared.charts.base import blank, extend, wording, words
 from pages.shared.palette import Look, mix
 from pages.shared.units import real_minus
 from quantcore.format import Part
@@ -126,11 +126,12 @@ def _marks(figure, codes, grid, tone, first_code, look) -> None:
         "%{customdata[1]} weights land here<extra></extra>",
     )
     every = 1 if grid.size <= 16 else 4 if grid.size <= 32 else 8 if grid.size <= 64 else 32
-    landed = set(used.tolist())
+    landed, notes = set(used.tolist()), []
     for place in range(0, grid.size, every):
-        tone = look.ink if place in landed else look.quiet
-        text = real_minus(str(place + first_code))
-        words(figure, text, look, x=float(grid[place]), y=0, yshift=-22, font={"color": tone})
+        font = {"size": 12, "color": look.ink if place in landed else look.quiet}
+        text, x = real_minus(str(place + first_code)), float(grid[place])
+        notes.append(wording(text, look, x=x, y=0, yshift=-22, font=font))
+    extend(figure, notes)
 
 
 def weight_errors(
@@ -208,29 +209,23 @@ def super_block(
     A click carries the number of the sub-block as customdata.
     """
     figure = blank(look, 260, clickmode="event+select")
+    notes, shapes = [], []
     for at, part in enumerate(parts):
-        low, high = float(part.grid.min()), float(part.grid.max())
-        strong = at == chosen
-        figure.add_shape(
-            type="rect",
-            x0=part.weights.start - 0.5,
-            x1=part.weights.stop - 0.5,
-            y0=low,
-            y1=high,
-            fillcolor=mix(tone, look.page, 0.3 if strong else 0.13),
-            line={"color": look.ink if strong else look.page, "width": 2 if strong else 1},
-            layer="below",
+        strong, (start, stop) = at == chosen, (part.weights.start, part.weights.stop)
+        shapes.append(
+            {
+                "type": "rect",
+                **{"x0": start - 0.5, "x1": stop - 0.5},
+                **{"y0": float(part.grid.min()), "y1": float(part.grid.max())},
+                "fillcolor": mix(tone, look.page, 0.3 if strong else 0.13),
+                "line": {"color": look.ink if strong else look.page, "width": 1 + strong},
+                "layer": "below",
+            }
         )
-        words(
-            figure,
-            f"<b>{at}</b>" if strong else str(at),
-            look,
-            strong=strong,
-            x=(part.weights.start + part.weights.stop - 1) / 2,
-            yref="paper",
-            y=1,
-            yanchor="bottom",
-        )
+        place = {"x": (start + stop - 1) / 2, "yref": "paper", "y": 1, "yanchor": "bottom"}
+        text = f"<b>{at}</b>" if strong else str(at)
+        notes.append(wording(text, look, strong=strong, **place))
+    extend(figure, notes, shapes)
     owner = np.repeat(np.arange(len(parts)), [p.weights.stop - p.weights.start for p in parts])
     figure.add_scatter(
         x=np.arange(values.size),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from pages.shared.charts.base import blank
+from pages.shared.charts.base import blank, extend, wording
 from pages.shared.palette import Look, harm_colour, harm_scale, ink_on
 
 PARTS = {"attn": "attention", "ffn": "feed-forward"}
@@ -55,8 +55,12 @@ def layer_map(
         ygap=3,
         hoverinfo="skip",
     )
+    notes, shapes = [], []
     for name in values:
-        _label(figure, name, place[name], texts[name], share[name], selected, len(roles), look)
+        note, under = _label(name, place[name], texts[name], share[name], selected, roles, look)
+        notes.append(note)
+        shapes += under
+    extend(figure, notes, shapes)
     _clickable(figure, place, texts, look, height)
     _heads(figure, roles, look)
     figure.update_xaxes(visible=False, range=[-0.5, len(roles) - 0.5])
@@ -81,30 +85,20 @@ def _layout(values: Mapping[str, float]) -> tuple[dict[str, list[str]], list[str
     return {**first, **rows, **{k: v for k, v in wide.items() if k != "embedding"}}, roles
 
 
-def _label(figure, name, place, text, share, selected, n_roles, look) -> None:
+def _label(name, place, text, share, selected, roles, look) -> tuple[dict, list[dict]]:
+    """Describe the words of a cell, and the shapes under them."""
     (row, column), fill = place, harm_colour(share, look)
-    x0, x1 = column - 0.48, column + 0.48
+    edges = {"x0": column - 0.48, "x1": column + 0.48}
+    shapes = []
     if name in WHOLE_ROWS:
-        x0, x1, column = -0.48, n_roles - 0.52, (n_roles - 1) / 2
-        figure.add_shape(
-            type="rect", x0=x0, x1=x1, y0=row - 0.46, y1=row + 0.46, fillcolor=fill, line_width=0
-        )
+        edges, column = {"x0": -0.48, "x1": len(roles) - 0.52}, (len(roles) - 1) / 2
+        shapes.append({"fillcolor": fill, "line_width": 0})
     if name == selected:
-        figure.add_shape(
-            type="rect",
-            x0=x0,
-            x1=x1,
-            y0=row - 0.46,
-            y1=row + 0.46,
-            line={"color": look.ink, "width": 2.5},
-        )
-    figure.add_annotation(
-        x=column,
-        y=row,
-        text=f"<b>{text}</b>" if name == selected else text,
-        showarrow=False,
-        font={"size": 12, "color": ink_on(fill)},
-    )
+        text = f"<b>{text}</b>"
+        shapes.append({"line": {"color": look.ink, "width": 2.5}})
+    edges |= {"type": "rect", "y0": row - 0.46, "y1": row + 0.46}
+    font = {"size": 12, "color": ink_on(fill)}
+    return wording(text, look, x=column, y=row, font=font), [edges | shape for shape in shapes]
 
 
 def _clickable(figure, place, texts, look, height) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from pages.shared.charts.base import blank, words
+from pages.shared.charts.base import blank, extend, wording, words
 from pages.shared.charts.labels import sides
 from pages.shared.palette import Look, colour, ink_on, marker, mix
 from pages.shared.units import exact, real_minus
@@ -174,24 +174,22 @@ def bit_picture(
     n_bytes = layout.where.stop - layout.where.start
     figure = blank(look, 330)
     owners = _owners(layout)
-    for byte in range(n_bytes):
-        for bit in range(8):
-            kind, sub_block, _ = owners[(layout.where.start + byte, bit)]
-            strong = sub_block == chosen
-            fill = mix(look.fields[kind], look.page, 1.0 if strong else 0.2)
-            figure.add_shape(
-                type="rect",
-                x0=byte - 0.46,
-                x1=byte + 0.46,
-                y0=bit - 0.45,
-                y1=bit + 0.45,
-                fillcolor=fill,
-                line={"color": look.ink if strong else fill, "width": 1.5 if strong else 0},
-            )
-            value = packed[layout.where.start + byte] >> bit & 1
-            tone = ink_on(fill) if strong else look.ink
-            text = f"<b>{value}</b>" if strong else str(value)
-            words(figure, text, look, x=byte, y=bit, font={"size": 13, "color": tone})
+    notes, shapes = [], []
+    for (byte, bit), (kind, sub_block, _) in owners.items():
+        strong, value = sub_block == chosen, packed[byte] >> bit & 1
+        fill = mix(look.fields[kind], look.page, 1.0 if strong else 0.2)
+        x, tone = byte - layout.where.start, ink_on(fill) if strong else look.ink
+        shapes.append(
+            {
+                "type": "rect",
+                **{"x0": x - 0.46, "x1": x + 0.46, "y0": bit - 0.45, "y1": bit + 0.45},
+                "fillcolor": fill,
+                "line": {"color": look.ink if strong else fill, "width": 1.5 if strong else 0},
+            }
+        )
+        text = f"<b>{value}</b>" if strong else str(value)
+        notes.append(wording(text, look, x=x, y=bit, font={"size": 13, "color": tone}))
+    extend(figure, notes, shapes)
     _readable_bits(figure, packed, layout, owners, look)
     figure.update_xaxes(
         side="top",
