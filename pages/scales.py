@@ -139,10 +139,9 @@ else:
         )
     with right:
         at_row, place = (int(i) for i in np.unravel_index(sizes.argmax(), sizes.shape))
-        rows_differ_more = sizes.mean(axis=1).std() >= sizes.mean(axis=0).std()
         look.finding(
             words.largest(at_row, place, each, shape[1]),
-            words.how_to_read_map(shown, rows_differ_more),
+            words.how_to_read_map(shown, sizes),
         )
         by_row, rows = merged(sizes, 0)
         cells, columns = merged(by_row, 1)

@@ -108,7 +108,7 @@ measure = st.segmented_control(
     **controls.BOUND,
 )  # fmt: skip
 field, says, more = words.MEASURES[measure]
-every = {name: cache.tensor_statistics(model.name, name) for name in model.quantizable}
+every = cache.model_statistics(model.name)
 values = {name: float(getattr(statistics, field)) for name, statistics in every.items()}
 look.finding(
     words.leader(measure, values),

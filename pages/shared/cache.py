@@ -106,6 +106,12 @@ def tensor_statistics(model_name: str, tensor: str) -> statistics.TensorStatisti
     return statistics.tensor_statistics(weights(model_name, tensor))
 
 
+@st.cache_data(show_spinner="Reading every matrix", max_entries=8)
+def model_statistics(model_name: str) -> dict[str, statistics.TensorStatistics]:
+    """Moments and extremes of every matrix, by name; one in memory at a time."""
+    return dict(statistics.model_statistics(model(model_name)))
+
+
 @st.cache_data(show_spinner=False, max_entries=128)
 def weight_counts(model_name: str, tensor: str, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
     """Count one tensor by bins over its symmetric range."""

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pages.shared.units import exact, percent, plural, spoken, times
 from quantcore.format import Part
 from quantcore.formats.layout import SubScaleBits
@@ -71,13 +74,29 @@ def largest(row: int, place: int, each: int, n_columns: int) -> str:
     return f"The largest lies in **row {row}**, weights {place * each} to {(place + 1) * each - 1}."
 
 
-def how_to_read_map(shown: str, rows_differ_more: bool) -> str:
+def stripes(sizes: NDArray) -> str:
+    """Say whether rows or columns of scales differ by more than chance would make their means.
+
+    >>> stripes(np.repeat([[1.0], [2.0], [3.0]], 9, axis=1))
+    'Stripes across are rows of large weights.'
+    """
+    across, down = (
+        sizes.mean(axis=1 - axis).std() * np.sqrt(sizes.shape[1 - axis]) / (sizes.std() or 1.0)
+        for axis in (0, 1)
+    )
+    if max(across, down) < 1.5:
+        return "There are no stripes: rows and columns are much alike."
+    if across >= down:
+        return "Stripes across are rows of large weights."
+    return "Stripes down are columns of large weights."
+
+
+def how_to_read_map(shown: str, sizes: NDArray) -> str:
     """Explain the map of scales."""
     what = "minimum" if shown == "minima" else "scale"
-    stripes = "across are rows" if rows_differ_more else "down are columns"
     return (
-        f"Each {what} where it lies; stronger colour is larger, the ring is the largest. Stripes "
-        f"{stripes} of large weights. Click to choose a block."
+        f"Each {what} where it lies; stronger colour is larger, the ring is the largest. "
+        f"{stripes(sizes)} Click to choose a block."
     )
 
 

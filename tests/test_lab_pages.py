@@ -1,0 +1,167 @@
+"""Ways through Weights, Block, Scales, Error by layer and Memory, without a browser."""
+
+import json
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from quantcore.formats import FORMATS
+from quantcore.memory import presets
+
+ROOT = Path(__file__).parent.parent
+INTEGERS = ("INT8_TENSOR", "INT4_ROW", "INT4_G32_ASYM", "INT2_G16")
+EVERY = [*FORMATS, *INTEGERS]
+
+
+def _open(page, **query):
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.switch_page(f"pages/{page}.py")
+    app.run()
+    assert not app.exception
+    return app
+
+
+def _findings(app):
+    return [finding.value for finding in app.subheader]
+
+
+def _charts(app):
+    return [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
+
+
+def _text(app):
+    return " ".join(element.proto.body for element in app.get("html"))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_format_can_be_opened(name):
+    app = _open("block", type=name, row="3")
+    assert not app.error
+    assert f"**{name}**" in _findings(app)[0]
+    assert 'class="b on"' in _text(app), "no byte of the weight is outlined"
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_format_shows_its_scales(name):
+    app = _open("scales", type=name)
+    assert not app.error
+    assert any(f"**{name}**" in finding for finding in _findings(app))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_format_has_its_errors(name):
+    app = _open("layer_error", type=name, types="Q8_0")
+    assert not app.error
+    assert f"**{name}**" in _findings(app)[0]
+
+
+def test_the_textbook_example():
+    app = _open("block", example="33 comes back as 32")
+    assert _findings(app)[0].startswith("**33** divided by the scale 16 is about 2")
+    assert "**32**" in _findings(app)[0]
+    assert "code 2, so 16 × 2 = **32**; it was 33" in " ".join(m.value for m in app.markdown)
+
+
+def test_choosing_the_textbook_example_chooses_its_format():
+    app = _open("block", type="Q2_K")
+    app.segmented_control(key="example").set_value("33 comes back as 32").run()
+    assert not app.exception
+    assert app.session_state["type"] == "Q4_0"
+    assert "**32**" in _findings(app)[0]
+
+
+def test_dials_move_the_grid_and_go_back():
+    app = _open("block")
+    stored = _findings(app)[0]
+    app.slider(key="dial_scale").set_value(50).run()
+    assert _findings(app)[0].startswith("By hand, with 4 bits")
+    assert "cut off" in _findings(app)[1]
+    app.button(key="dial_reset").click().run()
+    assert not app.exception
+    assert _findings(app)[0] == stored
+
+
+def test_another_block_brings_the_dials_back():
+    app = _open("block", dial_bits="2")
+    assert _findings(app)[0].startswith("By hand, with 2 bits")
+    app.number_input(key="row").set_value(5).run()
+    assert _findings(app)[0].startswith("**Q4_0** keeps")
+
+
+def test_sub_blocks_differ():
+    lines = [_charts(_open("block", type="Q4_K", part=part))[0] for part in ("0", "7")]
+    assert lines[0]["data"] != lines[1]["data"]
+
+
+def test_an_outlier_takes_the_codes():
+    app = _open("block", example="One outlier")
+    assert "takes the whole range" in _findings(app)[0]
+
+
+@pytest.mark.parametrize("measure", ["tails", "reach", "outliers", "spread"])
+def test_tensors_are_compared_by_each_measure(measure):
+    app = _open("weights", measure=measure, counts="log", grid="2")
+    assert "leads in" in _findings(app)[-1]
+
+
+def test_the_address_chooses_the_tensor():
+    app = _open("weights", tensor="blk.2.ffn_up.weight")
+    assert "**layer 2 ffn_up**" in _findings(app)[0]
+
+
+def test_minima_can_be_looked_at():
+    app = _open("scales", type="Q4_K", factor="minima")
+    assert "minima" in _findings(app)[1]
+
+
+def test_a_place_beyond_the_tensor_is_brought_back():
+    assert not _open("block", row="999999", block="999999", part="99").error
+
+
+@pytest.mark.parametrize("name", presets())
+def test_every_known_model_fits_the_page(name):
+    app = _open("memory", known=name, context="131072")
+    assert not app.error
+    assert f"**{name}**" in _findings(app)[0]
+
+
+def test_the_published_cache_of_llama_3_1_8b_is_on_the_page():
+    app = _open("memory", context="131072")
+    assert "16.0 GiB" in _text(app)
+
+
+def test_the_model_on_the_bench_has_its_memory():
+    app = _open("memory", whose="Model on the bench", context="512")
+    assert "4 heads share 2 pairs" in " ".join(_findings(app))
+
+
+def test_typed_sizes_are_counted():
+    app = _open("memory", whose="Sizes of my own", own_n_layers="64")
+    assert not app.error
+    before = _findings(app)[0]
+    app.number_input(key="own_weights").set_value(70.0).run()
+    assert _findings(app)[0] != before
+    assert "70 billion" in " ".join(element.value for element in app.markdown)
+
+
+@pytest.mark.parametrize(
+    "query, says",
+    [
+        ({"own_n_kv_heads": "7"}, "32 heads cannot share 7 KV heads"),
+        ({"own_head_size": "80", "cache": "Q8_0"}, "multiple of 32, got 80"),
+    ],
+)
+def test_impossible_sizes_are_one_sentence(query, says):
+    app = _open("memory", whose="Sizes of my own", **query)
+    (error,) = app.error
+    assert says in error.value and "\n" not in error.value
+
+
+@pytest.mark.parametrize("page", ["block", "scales", "layer_error", "memory"])
+def test_an_unknown_format_is_one_sentence(page):
+    app = _open(page, type="Q9_K")
+    (error,) = app.error
+    assert "Q9_K" in error.value
