@@ -164,6 +164,8 @@ elif example == words.EQUAL:
     headline = words.equal(values.size, now / size)
 elif example == words.OUTLIER and np.abs(weights).max() in np.abs(values):
     headline = words.outlier(codes, int(np.abs(values).argmax()), grid.size)
+elif fmt.family == "float":
+    headline = words.kept_float(fmt.name, opened.packed.size, float(values[0]), float(landed[0]))
 else:
     n_bytes = specimen.bits_per_weight * values.size / 8
     headline = words.kept(fmt.name, values.size, n_bytes, now / size)
@@ -183,6 +185,7 @@ with line:
             style,
             first_code=first_code,
             first_weight=first,
+            whole_grid=has_dials,
         ),
         key="block_line",
         alt=f"Number line: {values.size} weights above, the {grid.size} values of the grid below, "
@@ -254,7 +257,9 @@ if len(opened.parts) > 1:
 st.space("small")
 look.finding(
     words.remains(opened, weights.size, specimen.bits_per_weight),
-    words.arithmetic(opened, part, first + worst, float(values[worst])),
+    words.arithmetic(opened, part, first + worst, float(values[worst]))
+    if has_dials
+    else words.bits_of_float(opened, float(values[0])),
 )
 hexdump.show(opened, first + worst, chosen)
 with st.expander("Table of the weights"):

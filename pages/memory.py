@@ -59,28 +59,28 @@ def choose_shape() -> ModelShape:
 def typed_shape() -> ModelShape:
     """Ask for every size; Llama-3.1-8B's are filled in."""
     start = presets()["Llama-3.1-8B"]
-    sizes = {}
-    for place, (key, (label, says)) in zip(
-        [*st.columns(4), *st.columns(4)], SIZES.items(), strict=True
-    ):
-        sizes[key] = place.number_input(
-            label, 1, 10_000_000, getattr(start, key), key=f"own_{key}", help=says, **controls.BOUND
+    asked = st.container(horizontal=True, vertical_alignment="bottom")
+    bound = {"width": 180, **controls.BOUND}
+    sizes = {
+        key: asked.number_input(
+            label, 1, 10_000_000, getattr(start, key), key=f"own_{key}", help=says, **bound
         )
-    one, two, three, four = st.columns(4, vertical_alignment="bottom")
-    window = one.number_input(
+        for key, (label, says) in SIZES.items()
+    }
+    window = asked.number_input(
         "Window, tokens", 0, 10_000_000, 0, key="own_window",
-        help="Layers with a sliding window keep only so many tokens. 0: none.", **controls.BOUND,
+        help="Layers with a sliding window keep only so many tokens. 0: none.", **bound,
     )  # fmt: skip
-    n_full = two.number_input(
+    n_full = asked.number_input(
         "Layers without window", 0, 10_000, 0, key="own_full", disabled=not window,
-        help="Layers that see everything all the same: 10 of 62 in Gemma-3-27B.", **controls.BOUND,
+        help="Layers that see everything all the same: 10 of 62 in Gemma-3-27B.", **bound,
     )  # fmt: skip
-    billions = three.number_input(
+    billions = asked.number_input(
         "Weights, billion", 0.0, 10_000.0, 0.0, key="own_weights",
         help="0: count them from the sizes. Type a number where the model has parts that the sizes "
-        "do not tell, such as experts.", **controls.BOUND,
+        "do not tell, such as experts.", **bound,
     )  # fmt: skip
-    tied = four.checkbox(
+    tied = asked.checkbox(
         "Output shares the embedding", key="own_tied",
         help="Many small models keep one matrix for both.", **controls.BOUND,
     )  # fmt: skip
@@ -102,7 +102,7 @@ def misread(shape: ModelShape) -> dict[str, ModelShape]:
     if shape.window and shape.n_full_layers < shape.n_layers:
         wrong["if no layer had a window"] = dataclasses.replace(shape, window=None)
     narrow = shape.hidden_size // shape.n_heads
-    if not shape.latent and narrow != shape.head_size and narrow % 32 == 0:
+    if not shape.latent and narrow not in (0, shape.head_size) and narrow % 32 == 0:
         wrong["if heads were hidden size / heads"] = dataclasses.replace(shape, head_size=narrow)
     return wrong
 

@@ -163,3 +163,11 @@ def test_the_cache_may_never_outgrow_the_weights():
 def test_the_largest_part_is_named():
     says = memory_words.parts(GEMMA, stored_weights(GEMMA, "Q4_K"))
     assert "feed-forward" in says and "one matrix serves both" in says
+
+
+def test_a_float_is_kept_or_moved():
+    assert "**exactly** in 2 bytes" in block_words.kept_float("F16", 2, 0.5, 0.5)
+    assert "**0.1 %**" in block_words.kept_float("BF16", 2, 1.0, 1.001).replace("\u202f", " ")
+    fmt = get_format("F16")
+    opened = fmt.open_block(fmt.quantize(np.float32([[-0.5]])), 0, 0)
+    assert "They spell **−0.5**" in block_words.bits_of_float(opened, -0.5)

@@ -31,6 +31,16 @@ def kept(type_name: str, n_weights: int, n_bytes: float, share: float) -> str:
     )
 
 
+def kept_float(type_name: str, n_bytes: int, value: float, restored: float) -> str:
+    """Say what a float format keeps of one weight."""
+    if value == restored:
+        return f"**{type_name}** keeps this weight **exactly** in {plural(n_bytes, 'byte')}."
+    return (
+        f"**{type_name}** keeps this weight in {plural(n_bytes, 'byte')}: it moves by "
+        f"**{percent(abs(restored / value - 1))}** of its size, to the nearest float."
+    )
+
+
 def textbook(weight: float, scale: float, code: int, restored: float) -> str:
     """Walk through the rounding of one weight."""
     return (
@@ -119,6 +129,15 @@ def remains(opened: OpenedBlock, n_weights: int, bits_per_weight: float) -> str:
     return (
         f"What remains is **{plural(opened.packed.size, 'byte')}** for "
         f"{plural(n_weights, 'weight')}: {bits_per_weight:.4g} bits a weight."
+    )
+
+
+def bits_of_float(opened: OpenedBlock, value: float) -> str:
+    """Take a float apart in words."""
+    (field,) = opened.fields
+    return (
+        f"The bytes as they lie in the file, lowest first: {field.says}, the rest "
+        f"are its digits. They spell **{exact(float(opened.restored[0]))}**; it was {exact(value)}."
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 BOUND = {"bind": "query-params"}
 SHARED = ("tensor", "row", "block", "part", "type", "types")
 _CHOICE = "_choice"  # what a click asked for, until the next run
+_PAGE = "_page"  # the page of the last run
 INTEGERS = (
     "INT8_TENSOR",
     "INT8_ROW",
@@ -36,16 +37,20 @@ _ANY_INTEGER = (
 )
 
 
-def carry_over() -> None:
+def carry_over(page: str) -> None:
     """Keep what the last page chose. Called once, in ``app.py``, before the page runs.
 
     Streamlit forgets a widget's value when another page draws a widget with the same key; a value
     that the script has set is kept. What the address says wins.
     """
-    for key in SHARED:
-        if key in st.session_state and key not in st.query_params:
-            st.session_state[key] = st.session_state[key]
-    st.session_state.update(st.session_state.pop(_CHOICE, {}))
+    kept = {key: st.session_state[key] for key in SHARED if key in st.session_state}
+    kept = {key: value for key, value in kept.items() if key not in st.query_params}
+    choice = st.session_state.pop(_CHOICE, {})
+    st.session_state.update(kept | choice)
+    moved = st.session_state.get(_PAGE) != page
+    st.session_state[_PAGE] = page
+    if choice or (kept and moved):
+        st.rerun()  # the address takes up a value that a script set one run later
 
 
 def go(page: str | None = None, **choice) -> None:

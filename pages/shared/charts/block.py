@@ -25,14 +25,17 @@ def number_line(
     *,
     first_code: int = 0,
     first_weight: int = 0,
+    whole_grid: bool = True,
 ) -> go.Figure:
     """Let weights fall from their true value to the value that they are stored as.
 
-    Where the grid does not reach, the ground is shaded: weights from there are cut off.
+    Where the grid does not reach, the ground is shaded: weights from there are cut off. A float's
+    grid is only its neighbourhood (`whole_grid` False): nothing is shaded, and codes have no names.
     """
     figure = blank(look, 320)
     span = _span(values, grid)
-    _beyond(figure, grid, span, look)
+    if whole_grid:
+        _beyond(figure, grid, span, look)
     gap = np.full(values.size, np.nan)
     figure.add_scatter(
         x=np.column_stack([values, restored, gap]).ravel(),
@@ -49,6 +52,8 @@ def number_line(
         hoverinfo="skip",
     )
     _marks(figure, codes, grid, tone, first_code, look)
+    if whole_grid:
+        _code_names(figure, codes, grid, first_code, look)
     figure.add_scatter(
         x=values,
         y=np.ones(values.size),
@@ -66,7 +71,8 @@ def number_line(
     )
     left = {"xref": "paper", "x": 0, "xanchor": "left"}
     words(figure, "the weights", look, y=1, yshift=20, **left)
-    words(figure, "the code that each is stored as", look, y=0, yshift=-44, **left)
+    below = "the code that each is stored as" if whole_grid else "its neighbours among all floats"
+    words(figure, below, look, y=0, yshift=-44 if whole_grid else -24, **left)
     figure.update_xaxes(range=span, showgrid=False, nticks=7, side="top")
     figure.update_yaxes(visible=False, range=[-0.38, 1.22])
     return figure
@@ -125,8 +131,12 @@ def _marks(figure, codes, grid, tone, first_code, look) -> None:
         hovertemplate="code %{customdata[0]} = %{x:.5g}<br>"
         "%{customdata[1]} weights land here<extra></extra>",
     )
+
+
+def _code_names(figure, codes, grid, first_code, look) -> None:
+    """Write codes below their marks, as many as there is room for; those in use in ink."""
     every = 1 if grid.size <= 16 else 4 if grid.size <= 32 else 8 if grid.size <= 64 else 32
-    landed, notes = set(used.tolist()), []
+    landed, notes = set(codes.tolist()), []
     for place in range(0, grid.size, every):
         font = {"size": 12, "color": look.ink if place in landed else look.quiet}
         text, x = real_minus(str(place + first_code)), float(grid[place])

@@ -108,18 +108,12 @@ def cache_growth(
         The chosen context, marked on the first curve.
     """
     figure = blank(look, 400)
-    for name, sizes in dashed.items():
+    for place, (name, sizes) in enumerate(sorted(dashed.items(), key=lambda item: -item[1][-1])):
         line = {"color": look.quiet, "width": 1.5, "dash": "dash"}
         _growth(figure, contexts, sizes, name, line)
-        words(
-            figure,
-            name,
-            look,
-            x=np.log10(contexts[-1]),
-            y=np.log10(sizes[-1] / GIB),
-            xanchor="right",
-            yshift=10,
-        )
+        end = -1 - 2 * place if len(contexts) > 2 * place else -1  # so that names do not meet
+        x, y = np.log10(contexts[end]), np.log10(sizes[end] / GIB)
+        words(figure, name, look, x=x, y=y, xanchor="right", xshift=-4, yshift=10)
     for name, sizes in curves.items():
         line = {"color": colour(name, look), "width": 3 if name == next(iter(curves)) else 2}
         _growth(figure, contexts, sizes, f"cache in {name}", line)
