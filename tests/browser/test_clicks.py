@@ -1,0 +1,89 @@
+"""Clicks and dials on Weights, Block, Scales, Error by layer and Memory, in a real browser."""
+
+import csv
+import io
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+
+def _click(visitor, key, across, down):
+    """Click into a chart, at shares of its plotting area."""
+    area = visitor.chart(key).locator(".nsewdrag").first
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    x, y = box["x"] + across * box["width"], box["y"] + down * box["height"]
+    visitor.page.mouse.move(x, y)
+    visitor.page.wait_for_timeout(200)
+    visitor.page.mouse.click(x, y)
+
+
+def _click_mark(visitor, key, trace, mark):
+    """Click on a mark of a chart."""
+    across, down = visitor.chart(key).evaluate(
+        """(chart, [trace, mark]) => {
+            const {xaxis, yaxis} = chart._fullLayout, point = chart.calcdata[trace][mark];
+            return [xaxis.c2p(point.x) / xaxis._length, yaxis.c2p(point.y) / yaxis._length];
+        }""",
+        [trace, mark],
+    )
+    _click(visitor, key, across, down)
+
+
+def test_a_cell_of_the_map_opens_its_tensor(visit):
+    visitor = visit("weights")
+    _click(visitor, "weights_map", 6.5 / 7, 0.95)
+    visitor.page.wait_for_url(re.compile(r"tensor=blk\.7\.ffn_down\.weight"))
+    assert "layer 7 ffn_down" in visitor.settled().findings[0]
+
+
+def test_a_cell_and_a_row_lead_to_the_microscope(visit):
+    visitor = visit("layer_error?types=Q8_0")
+    _click(visitor, "layer_map", 0.5 / 7, 1.5 / 9)
+    visitor.page.wait_for_url(re.compile(r"tensor=blk\.0\.attn_q\.weight"))
+    visitor.settled()
+    _click_mark(visitor, "layer_rows", 0, 7)
+    visitor.page.get_by_role("button", name="Row 7 under the microscope").click()
+    visitor.page.get_by_role("heading", name="Block microscope", level=1).wait_for()
+    visitor.page.wait_for_url(re.compile(r"/block\?.*row=7"))
+    assert visitor.settled().problems == []
+
+
+def test_a_scale_on_the_map_chooses_its_row(visit):
+    visitor = visit("scales")
+    _click(visitor, "scales_map", 0.5, 0.5)
+    visitor.page.wait_for_url(re.compile(r"row=\d+"))
+    assert visitor.settled().problems == []
+
+
+def test_a_weight_chooses_its_sub_block(visit):
+    visitor = visit("block?type=Q4_K")
+    before = visitor.drawn("block_line")
+    _click_mark(visitor, "block_super", 0, 170)
+    visitor.page.wait_for_url(re.compile("part=5"))
+    assert visitor.settled().drawn("block_line") != before
+
+
+def test_a_dial_moves_the_grid_at_once_and_goes_back(visit):
+    visitor = visit("block")
+    before = visitor.drawn("block_line")
+    visitor.page.locator("[data-testid=stSlider] input").first.focus()
+    visitor.page.keyboard.press("ArrowLeft")
+    expect(visitor.page.get_by_role("heading", name="By hand, with 3 bits")).to_be_visible()
+    assert visitor.settled().drawn("block_line") != before
+    assert "dial_bits=3" in visitor.page.url
+    visitor.page.get_by_role("button", name="Back to Q4_0").click()
+    expect(visitor.page.get_by_role("heading", name="Q4_0 keeps these")).to_be_visible()
+    assert visitor.settled().drawn("block_line") == before
+
+
+def test_the_models_memory_is_saved_as_csv(visit):
+    visitor = visit("memory?context=131072")
+    visitor.page.get_by_text(re.compile(r"Table of \d+ models")).click()
+    text = visitor.download(visitor.page.get_by_role("button", name="Save CSV"))
+    rows = {row["model"]: row for row in csv.DictReader(io.StringIO(text))}
+    assert int(rows["Llama-3.1-8B"]["cache_bytes"]) == 16 * 2**30
+    assert int(rows["Gemma-3-27B"]["cache_bytes"]) == 10.40625 * 2**30
