@@ -1,41 +1,24 @@
 """Page: one block under the microscope, from numbers to codes and bytes, and back."""
 
 import contextlib
-from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
 from pages.shared import block_words as words
 from pages.shared import cache, controls, frame, hexdump, look, tables
 from pages.shared.charts import block as charts
 from pages.shared.palette import bits_colour, colour
+from pages.shared.specimens import TEXTBOOK_WEIGHT, Specimen, made_up, rms, spoilt
 from pages.shared.units import exact, number, real_minus
 from quantcore.evaluate.by_hand import best_turn, grid_of
-from quantcore.format import OpenedBlock
 from quantcore.formats import get_format
 from quantcore.formats.layout import block_length
 
 frame.enter(__file__)
 
 PERCENTS, SHIFTS = range(40, 161), np.arange(-2, 2.01, 0.25).tolist()
-TEXTBOOK_WEIGHT = 20
 style = look.current()
-
-
-@dataclass(frozen=True)
-class Specimen:
-    """What lies under the microscope."""
-
-    weights: NDArray[np.float32]  # of the whole block
-    opened: OpenedBlock
-    bits_per_weight: float  # of the tensor it comes from, scales included
-
-
-def rms(numbers: NDArray) -> float:
-    """Root mean square."""
-    return float(np.sqrt(np.mean(np.square(numbers, dtype=np.float64))))
 
 
 def reset_dials() -> None:
@@ -60,8 +43,8 @@ def pick_part() -> None:
         reset_dials()
 
 
-def from_model(spoilt: bool) -> Specimen:
-    """Ask for tensor, row and block; `spoilt` makes one weight eight times the largest."""
+def from_model(damaged: bool) -> Specimen:
+    """Ask for tensor, row and block; a damaged one has a weight eight times the largest."""
     with choices:
         tensor = controls.tensor(on_change=reset_dials, width=300)
     name, shape = controls.model_name(), controls.model().tensors[tensor].shape
@@ -71,28 +54,10 @@ def from_model(spoilt: bool) -> Specimen:
         row = controls.row(shape[0], on_change=reset_dials, width=140)
         at = controls.block(shape[1] // length, on_change=reset_dials, width=140)
     weights = cache.weights(name, tensor)[row, at * length : (at + 1) * length]
-    if not spoilt:
-        opened = fmt.open_block(cache.packed(name, tensor, fmt.name), row, at)
-        return Specimen(weights, opened, 8 * fmt.stored_bytes(shape) / (shape[0] * shape[1]))
-    weights = weights.copy()
-    weights[length // 4 + 1] = 8 * np.abs(weights).max()
-    return alone(weights)
-
-
-def alone(weights: NDArray[np.float32]) -> Specimen:
-    """Store a block by itself."""
-    opened = fmt.open_block(fmt.quantize(weights[None]), 0, 0)
-    return Specimen(weights, opened, 8 * fmt.stored_bytes((1, weights.size)) / weights.size)
-
-
-def made_up() -> Specimen:
-    """Make the block of an example that no model has."""
-    length = block_length(fmt, 256)
-    if example == words.EQUAL:
-        return alone(np.full(length, 0.5, np.float32))
-    ramp = np.round(np.linspace(-128, 119, 32))
-    ramp[TEXTBOOK_WEIGHT] = 33
-    return alone(np.resize(ramp, max(length, 32))[:length].astype(np.float32))
+    if damaged:
+        return spoilt(fmt, weights)
+    opened = fmt.open_block(cache.packed(name, tensor, fmt.name), row, at)
+    return Specimen(weights, opened, 8 * fmt.stored_bytes(shape) / (shape[0] * shape[1]))
 
 
 # ---- what lies under the microscope -------------------------------------------------------------
@@ -106,9 +71,9 @@ choices = st.container(horizontal=True, vertical_alignment="bottom")
 with choices:
     fmt = get_format(controls.type_(default="Q4_0", on_change=reset_dials, width=210))
 if example in (words.MODEL, words.OUTLIER):
-    specimen = from_model(spoilt=example == words.OUTLIER)
+    specimen = from_model(damaged=example == words.OUTLIER)
 else:
-    specimen = made_up()
+    specimen = made_up(fmt, example)
 weights, opened, chosen = specimen.weights, specimen.opened, 0
 if len(opened.parts) > 1:
     with choices:

@@ -6,6 +6,7 @@ import streamlit as st
 from pages.shared import cache, controls, frame, look, tables
 from pages.shared import scales_words as words
 from pages.shared.charts import scales as charts
+from pages.shared.charts import sub_scales
 from pages.shared.palette import colour
 from pages.shared.units import percent
 from quantcore.formats import FORMATS, get_format
@@ -191,14 +192,14 @@ if fits(picture):
     left, right = st.columns([3, 2], gap="large")
     with left:
         look.show(
-            charts.bit_picture(opened.packed, layout, chosen, style),
+            sub_scales.bit_picture(opened.packed, layout, chosen, style),
             key="scales_bits",
             alt=f"The bits of the sub-scales’ bytes; those of sub-block {chosen} are marked.",
         )
     with right:
         for kind in ("scale", "minimum") if layout.minimums else ("scale",):
             look.show(
-                charts.sub_scales(opened.parts, chosen, kind, style),
+                sub_scales.stored_numbers(opened.parts, chosen, kind, style),
                 key=f"scales_{kind}",
                 alt=f"What the {len(opened.parts)} sub-blocks store as their {kind}.",
             )

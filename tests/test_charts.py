@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pages.shared.charts import block, layer_error, layer_map, memory, scales, weights
+from pages.shared.charts import block, layer_error, layer_map, memory, scales, sub_scales, weights
 from pages.shared.palette import DARK, LIGHT
 from quantcore.evaluate import statistics as st
 from quantcore.formats import get_format
@@ -170,7 +170,7 @@ def test_a_super_block_shows_the_reach_of_each_sub_block():
 
 def test_the_bit_picture_shows_the_bytes_and_marks_one_sub_block():
     found, layout = _opened("Q4_K", _normal((256,))), sub_scale_bits("Q4_K")
-    figure = scales.bit_picture(found.packed, layout, 5, LIGHT)
+    figure = sub_scales.bit_picture(found.packed, layout, 5, LIGHT)
     assert list(figure.layout.xaxis.ticktext) == [f"{byte:02x}" for byte in found.packed[4:16]]
     assert len(figure.layout.shapes) == 96
     strong = [shape for shape in figure.layout.shapes if shape.line.width]
@@ -181,7 +181,7 @@ def test_the_bit_picture_shows_the_bytes_and_marks_one_sub_block():
 
 def test_stored_sub_scales_are_labelled():
     found = _opened("Q3_K", _normal((256,)))
-    figure = scales.sub_scales(found.parts, 0, "scale", LIGHT)
+    figure = sub_scales.stored_numbers(found.parts, 0, "scale", LIGHT)
     said = [int(text.replace("−", "-")) for text in figure.data[0].text]
     assert said == [part.scale_code for part in found.parts]
 

@@ -19,6 +19,7 @@ BOUND = {"bind": "query-params"}
 SHARED = ("tensor", "row", "block", "part", "type", "types")
 _CHOICE = "_choice"  # what a click asked for, until the next run
 _PAGE = "_page"  # the page of the last run
+_UNWRITTEN = "_unwritten"  # values were set that the address does not show yet
 INTEGERS = (
     "INT8_TENSOR",
     "INT8_ROW",
@@ -43,14 +44,22 @@ def carry_over(page: str) -> None:
     Streamlit forgets a widget's value when another page draws a widget with the same key; a value
     that the script has set is kept. What the address says wins.
     """
-    kept = {key: st.session_state[key] for key in SHARED if key in st.session_state}
-    kept = {key: value for key, value in kept.items() if key not in st.query_params}
+    known = [key for key in SHARED if key in st.session_state]
+    kept = {key: st.session_state[key] for key in known if key not in st.query_params}
     choice = st.session_state.pop(_CHOICE, {})
     st.session_state.update(kept | choice)
     moved = st.session_state.get(_PAGE) != page
     st.session_state[_PAGE] = page
-    if choice or (kept and moved):
-        st.rerun()  # the address takes up a value that a script set one run later
+    st.session_state[_UNWRITTEN] = bool(choice or (known and moved))
+
+
+def write_address() -> None:
+    """Run the page again after values were carried over. Called once, at the end of ``app.py``.
+
+    A value that the script set reaches the address only when its widget was there before.
+    """
+    if st.session_state.pop(_UNWRITTEN, False):
+        st.rerun()
 
 
 def go(page: str | None = None, **choice) -> None:

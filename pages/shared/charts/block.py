@@ -36,21 +36,7 @@ def number_line(
     span = _span(values, grid)
     if whole_grid:
         _beyond(figure, grid, span, look)
-    gap = np.full(values.size, np.nan)
-    figure.add_scatter(
-        x=np.column_stack([values, restored, gap]).ravel(),
-        y=np.tile([1, 0, np.nan], values.size),
-        mode="lines",
-        line={"color": mix(tone, look.page, 0.5), "width": 1.2},
-        hoverinfo="skip",
-    )
-    figure.add_scatter(
-        x=[values[worst], restored[worst]],
-        y=[1, 0],
-        mode="lines",
-        line={"color": look.ink, "width": 2.5},
-        hoverinfo="skip",
-    )
+    _falls(figure, values, restored, worst, tone, look)
     _marks(figure, codes, grid, tone, first_code, look)
     if whole_grid:
         _code_names(figure, codes, grid, first_code, look)
@@ -76,6 +62,25 @@ def number_line(
     figure.update_xaxes(range=span, showgrid=False, nticks=7, side="top")
     figure.update_yaxes(visible=False, range=[-0.38, 1.22])
     return figure
+
+
+def _falls(figure, values, restored, worst, tone, look) -> None:
+    """Draw a line from each weight to where it lands, one of them bold."""
+    gap = np.full(values.size, np.nan)
+    figure.add_scatter(
+        x=np.column_stack([values, restored, gap]).ravel(),
+        y=np.tile([1, 0, np.nan], values.size),
+        mode="lines",
+        line={"color": mix(tone, look.page, 0.5), "width": 1.2},
+        hoverinfo="skip",
+    )
+    figure.add_scatter(
+        x=[values[worst], restored[worst]],
+        y=[1, 0],
+        mode="lines",
+        line={"color": look.ink, "width": 2.5},
+        hoverinfo="skip",
+    )
 
 
 def _span(values: Floats, grid: Floats) -> list[float]:
