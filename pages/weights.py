@@ -91,6 +91,10 @@ with right:
         key="weights_ranges",
         alt=f"Range of the weights by row and by column of {tensor}.",
     )
+    row = int(ranges[0].first[reached[0].argmax()])
+    arrow = {"icon": ":material/arrow_forward:", "icon_position": "right", "type": "tertiary"}
+    if st.button(f"Row {row} under the microscope", key="weights_to_block", **arrow):
+        controls.go("block", tensor=tensor, row=row)
 
 # ---- all tensors --------------------------------------------------------------------------------
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from quantcore import open_model
 from quantcore.memory import (
     Experts,
     cache_bytes,
     cache_terms,
     compute_buffer_bytes,
     presets,
+    shape_from_config,
     stored_weights,
     tokens_that_fill,
     weight_groups,
@@ -177,3 +179,12 @@ def test_experts_count_once_each():
     split = dataclasses.replace(llama, experts=one, n_weights=None)
     routers = llama.n_layers * llama.hidden_size
     assert stored_weights(split, "F16").n_weights == 8_030_261_248 + routers
+
+
+@pytest.mark.parametrize("format_name", ["F32", "Q8_0", "Q4_K", "INT4_G32_ASYM"])
+def test_the_opened_models_bytes_are_the_engines(format_name):
+    model = open_model()
+    shape = shape_from_config(model.config, model.name)
+    stored = stored_weights(shape, format_name)
+    assert stored.n_weights == model.n_weights
+    assert stored.total_bytes == model.stored_bytes(format_name)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+from quantcore.model.config import LlamaConfig
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experts:
@@ -78,12 +80,12 @@ class ModelShape:
         return len(self.full_layers or ())
 
 
-def shape_from_config(config: object, name: str) -> ModelShape:
-    """Take the sizes of an opened model's `LlamaConfig`."""
+def shape_from_config(config: LlamaConfig, name: str) -> ModelShape:
+    """Take the sizes of an opened model."""
     shared = ("n_layers", "hidden_size", "feed_forward_size", "n_heads", "n_kv_heads", "head_size")
-    more = ("vocabulary_size", "tied_embedding", "context_length", "attention_bias")
+    more = ("vocabulary_size", "tied_embedding", "context_length", "attention_bias", "output_bias")
     sizes = {key: getattr(config, key) for key in shared + more}
-    return ModelShape(name=name, head_norm=bool(getattr(config, "qk_norm", False)), **sizes)
+    return ModelShape(name=name, head_norm=config.qk_norm, **sizes)
 
 
 def shape_from_preset(entry: Mapping) -> ModelShape:
