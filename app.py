@@ -19,7 +19,7 @@ page = st.navigation(
     position="top",
 )
 frame.go_on()
-controls.carry_over()
+controls.carry_over(page.url_path)
 controls.choose_model()
 frame.run(page)
-look.watch_browser()
+look.watch_browser(again=controls.unwritten())

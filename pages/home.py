@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.shared import cache, controls, drift_words, frame, home_words, look, prose, ranking
 from pages.shared.charts import home as charts
-from quantcore.evaluate.measured import SENSITIVITY_TYPE
+from quantcore.evaluate.measured import PROMPT, SENSITIVITY_TYPE
 
 frame.enter(__file__)
 style, measured = look.current(), cache.measured()
@@ -20,7 +20,11 @@ st.markdown(
     width=720,
 )
 first = next(iter(measured.drifts.values()))
-look.note(home_words.the_model(model.name, model.config, model.n_weights, first, original))
+look.note(
+    home_words.the_model(model.name, model.config, model.n_weights, first, original)
+    + " "
+    + home_words.sample(PROMPT, model.tokenizer.decode(measured.continuations["F32"].original))
+)
 if controls.model_name() != model.name or measured.stale:
     look.note(
         f"The figures below are those of {model.name} as it was when they were measured. "

@@ -154,3 +154,9 @@ def test_anatomy_tells_who_carries_more_than_its_share():
     assert "carries **90" in home_words.anatomy(found, {"a.weight": 10, "b.weight": 90}, "Q2_K")
     fair = home_words.anatomy(found, {"a.weight": 90, "b.weight": 10}, "Q2_K")
     assert "no more than its share" in fair
+
+
+def test_a_sample_ends_with_its_second_sentence():
+    said = home_words.sample("Nora hid the key.", " She left. It rained. Then")
+    assert said == "Given “Nora hid the key.”, it goes on: “She left. It rained.”"
+    assert home_words.sample("a", " b c").endswith("“b c”")

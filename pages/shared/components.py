@@ -11,6 +11,7 @@ _browser_watch = st.components.v2.component(
         const host = parentElement.host ?? parentElement;
         const page = getComputedStyle(host).getPropertyValue("--st-background-color");
         if (page && page.trim().toLowerCase() !== data.page) setTriggerValue("changed", page);
+        if (data.again) setTriggerValue("again", true);
         const phone = window.matchMedia("(max-width: 640px)");
         const tell = () => {
             if (phone.matches !== data.narrow) setStateValue("narrow", phone.matches);
@@ -65,12 +66,16 @@ def narrow() -> bool:
     return bool(st.session_state.get("browser_watch", {}).get("narrow", False))
 
 
-def watch_browser(page_colour: str) -> None:
-    """Rerun the script when the page's colour or the kind of window is no longer as drawn."""
+def watch_browser(page_colour: str, again: bool) -> None:
+    """Rerun the script when the page's colour or the kind of window is no longer as drawn.
+
+    With `again` the browser asks for one more run in any case.
+    """
     _browser_watch(
         key="browser_watch",
-        data={"page": page_colour, "narrow": narrow()},
+        data={"page": page_colour, "narrow": narrow(), "again": again},
         on_changed_change=lambda: None,
+        on_again_change=lambda: None,
         on_narrow_change=lambda: None,
         height=1,
     )

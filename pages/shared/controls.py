@@ -53,13 +53,13 @@ def carry_over(page: str) -> None:
     st.session_state[_UNWRITTEN] = bool(choice or (known and moved))
 
 
-def write_address() -> None:
-    """Run the page again after values were carried over. Called once, at the end of ``app.py``.
+def unwritten() -> bool:
+    """Tell once whether values were carried over that the address does not show yet.
 
-    A value that the script set reaches the address only when its widget was there before.
+    A value that the script set reaches the address only when its widget was there before: in the
+    next run that the browser asks for.
     """
-    if st.session_state.pop(_UNWRITTEN, False):
-        st.rerun()
+    return st.session_state.pop(_UNWRITTEN, False)
 
 
 def go(page: str | None = None, **choice) -> None:

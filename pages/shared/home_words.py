@@ -93,6 +93,13 @@ def the_model(name: str, config: LlamaConfig, n_weights: int, drift: Drift, file
     )
 
 
+def sample(prompt: str, continuation: str) -> str:
+    """Quote what the model writes, to the end of its second sentence."""
+    ends = [i for i, letter in enumerate(continuation) if letter in ".?!"][:2]
+    written = continuation[: ends[-1] + 1] if ends else continuation
+    return f"Given “{prompt}”, it goes on: “{written.strip()}”"
+
+
 def sensitivity_range(found: Sequence[Sensitivity]) -> tuple[str, str]:
     """Word the ends of the colour scale."""
     values = [one.mean_kl_divergence for one in found]

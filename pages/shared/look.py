@@ -30,9 +30,12 @@ def narrow() -> bool:
     return components.narrow()
 
 
-def watch_browser() -> None:
-    """Redraw when the theme changes or the window turns narrow. Called once, in ``app.py``."""
-    components.watch_browser(current().page)
+def watch_browser(again: bool) -> None:
+    """Redraw when the theme changes or the window turns narrow, or once more where asked to.
+
+    Called once, in ``app.py``.
+    """
+    components.watch_browser(current().page, again)
 
 
 def show(figure: "go.Figure", key: str, alt: str, name: str | None = None, **more):

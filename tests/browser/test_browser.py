@@ -69,6 +69,14 @@ def test_a_choice_goes_along_to_the_next_page(visit):
     visitor.page.get_by_role("heading", name="Block microscope", level=1).wait_for()
     visitor.settled()
     assert "INT4_G64" in " ".join(visitor.findings)
+    expect(visitor.page).to_have_url(f"{visitor.address}/block?type=INT4_G64")
+
+
+def test_a_click_on_a_matrix_opens_its_weights(visit):
+    visitor = visit("")
+    visitor.chart("home_anatomy").locator(".barlayer .point path").nth(10).click(force=True)
+    visitor.page.get_by_role("heading", name="Weights", level=1).wait_for()
+    expect(visitor.page).to_have_url(f"{visitor.address}/weights?tensor=blk.1.attn_v.weight")
 
 
 def test_a_click_on_a_mark_looks_closely_at_it(visit):
