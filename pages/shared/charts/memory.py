@@ -52,7 +52,8 @@ def by_format(
         )
     for gib in LINES_GIB:
         if 0.12 * largest < gib * GIB < 1.08 * largest:
-            figure.add_vline(x=gib, line={"color": look.quiet, "width": 1, "dash": "dash"})
+            line = {"color": look.quiet, "width": 1, "dash": "dash"}
+            figure.add_vline(x=gib, line=line, layer="below")
             words(figure, f"{gib} GiB", look, x=gib, yref="paper", y=1, yanchor="bottom")
     figure.update_yaxes(
         autorange="reversed", showgrid=False, tickfont={"size": 13, "color": look.ink}
