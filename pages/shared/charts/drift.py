@@ -43,7 +43,12 @@ def damage_by_token(
         range=[low, high],
         **powers_of_ten(10**low, 10**high),
     )
-    figure.update_yaxes(tickfont={"size": 13, "color": look.ink}, range=[-0.6, len(names) - 0.2])
+    figure.update_yaxes(
+        tickfont={"size": 13, "color": look.ink},
+        tickvals=names,
+        ticktext=[f"<b>{name}</b>" if name == chosen else name for name in names],
+        range=[-0.6, len(names) - 0.2],
+    )
     return figure
 
 
