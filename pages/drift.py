@@ -12,7 +12,9 @@ from pages.shared import (
     measuring,
     prose,
     ranking,
+    reading_words,
     tables,
+    texts,
 )
 from pages.shared import skills as skill_table
 from pages.shared.charts import drift as charts
@@ -37,7 +39,7 @@ with one:
 with many:
     types = list(dict.fromkeys([*controls.types("Compare"), chosen]))
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-    text = measuring.choose_text(model)
+    text = texts.choose_text(model)
     measuring.run_button(model, types, text)
 measuring.panel()
 known = measuring.results(model.name, text.key)
@@ -125,29 +127,29 @@ if len(answers) > 1:
 
 st.space("medium")
 headline = st.container()
-passage = measuring.choose_passage(model, text)
+passage = texts.choose_passage(model, text)
 read = cache.reading(model.name, chosen, passage)
 pieces = prose.pieces(passage, read.start)
 with headline:
     look.finding(
-        drift_words.unevenness(read, pieces, chosen),
+        reading_words.unevenness(read, pieces, chosen),
         "Background: divergence at each token, on one scale for all formats. Underlined: the "
         "original was sure of a token and the other model chose another. Hover, focus or tap.",
         help=ranking.TERMS["divergence"],
     )
-st.html(prose.coloured(drift_words.tokens(read, pieces, model.tokenizer.decode), style, chosen))
-st.html(prose.ramp("0", f"{drift_words.FULL_NATS:g} nats and more", "at a token", style))
-tables.download(drift_words.token_rows(read, pieces), drift_words.TOKEN_KEYS, "tokens")
+st.html(prose.coloured(reading_words.tokens(read, pieces, model.tokenizer.decode), style, chosen))
+st.html(prose.ramp("0", f"{reading_words.FULL_NATS:g} nats and more", "at a token", style))
+tables.download(reading_words.token_rows(read, pieces), reading_words.TOKEN_KEYS, "tokens")
 
 # ---- going on -----------------------------------------------------------------------------------
 
 st.space("medium")
 headline = st.container()
-prompt = measuring.choose_prompt(model)
-both = cache.continuations(model.name, chosen, prompt, measuring.NEW_TOKENS)
+prompt = texts.choose_prompt(model)
+both = cache.continuations(model.name, chosen, prompt, texts.NEW_TOKENS)
 with headline:
-    look.finding(*drift_words.parting(both, model.tokenizer.decode, chosen))
-ours, theirs = drift_words.sides(both, model.tokenizer.decode)
+    look.finding(*reading_words.parting(both, model.tokenizer.decode, chosen))
+ours, theirs = reading_words.sides(both, model.tokenizer.decode)
 titles = f"original, {original.stored_as}", tables.swatch(chosen, style) + chosen
 columns = prose.Side(titles[0], *ours), prose.Side(titles[1], *theirs)
 st.html(prose.side_by_side(columns, style))

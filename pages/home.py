@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.shared import cache, controls, drift_words, frame, home_words, look, prose, ranking
+from pages.shared.charts import anatomy
 from pages.shared.charts import home as charts
 from quantcore.evaluate.measured import PROMPT, SENSITIVITY_TYPE
 
@@ -74,7 +75,7 @@ look.finding(
     help=ranking.TERMS["divergence"],
 )
 picked = look.show(
-    charts.anatomy(n_weights, damage, style, "nats a token"),
+    anatomy.anatomy(n_weights, damage, style, "nats a token"),
     key="home_anatomy",
     alt="Matrices of the model by how far the model drifts when each alone is quantized.",
     on_select="rerun",

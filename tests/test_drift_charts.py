@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pages.shared import cache
-from pages.shared.charts import drift, home, labels
+from pages.shared.charts import anatomy, drift, home, labels
 from pages.shared.palette import DARK, LIGHT, colour, marker
 
 ORIGINAL = home.Original(stored_as="BF16", n_bytes=13_600_000, bits_per_weight=16.0)
@@ -54,7 +54,7 @@ def test_the_published_model_is_laid_beside():
 def test_anatomy_is_as_wide_as_the_matrices_are():
     n_weights = {"token_embd.weight": 100, "blk.0.attn_q.weight": 30, "blk.0.ffn_up.weight": 60}
     damage = {name: 0.1 * (i + 1) for i, name in enumerate(n_weights)}
-    figure = home.anatomy(n_weights, damage, LIGHT, "nats")
+    figure = anatomy.anatomy(n_weights, damage, LIGHT, "nats")
     assert {t.customdata[0]: t.x[0] for t in figure.data} == n_weights
     assert [t.y[0] for t in figure.data] == ["embedding", "layer 0", "layer 0"]
 

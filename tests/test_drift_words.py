@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pages.shared import drift_words, home_words, skills
+from pages.shared import drift_words, home_words, reading_words, skills
 from pages.shared.charts.home import Original
 from quantcore.evaluate.drift import TokenDrift
 from quantcore.evaluate.reading import Continuations, Parting
@@ -110,13 +110,13 @@ def _read(kl):
 
 def test_unevenness_names_the_heaviest_token():
     words = [f" w{i}" for i in range(20)]
-    said = drift_words.unevenness(_read([0.1] * 19 + [5.0]), words, "Q2_K")
+    said = reading_words.unevenness(_read([0.1] * 19 + [5.0]), words, "Q2_K")
     assert "“w19”" in said and "74" in said
-    assert "no token" in drift_words.unevenness(_read([0.0] * 20), words, "F16")
+    assert "no token" in reading_words.unevenness(_read([0.0] * 20), words, "F16")
 
 
 def test_only_sure_tokens_are_underlined():
-    found = drift_words.tokens(_read([0.1, 0.2, 4.0]), ["a", "b", "c"], str)
+    found = reading_words.tokens(_read([0.1, 0.2, 4.0]), ["a", "b", "c"], str)
     assert [token.flipped for token in found] == [False, True, False]  # same, sure, unsure
     assert found[2].share == 1.0 and 0 < found[0].share < found[1].share < 1
 
@@ -126,19 +126,19 @@ def test_parting_tells_a_tie_from_a_change_of_mind():
     near = Continuations(
         ["p"], ["a", "b"], ["a", "c"], Parting(1, "b", "c", (0.3, 0.29), (0.2, 0.4))
     )
-    headline, note = drift_words.parting(near, decode, "Q2_K")
+    headline, note = reading_words.parting(near, decode, "Q2_K")
     assert "the same 1 token, then “c” where the original writes “b”" in headline
     assert "a near tie" in note and "20\u202f% and 40\u202f%" in note
     far = Continuations(["p"], ["b"], ["c"], Parting(0, "b", "c", (0.9, 0.01), (0.2, 0.4)))
-    headline, note = drift_words.parting(far, decode, "Q2_K")
+    headline, note = reading_words.parting(far, decode, "Q2_K")
     assert "at once" in headline and "no tie" in note
     same = Continuations(["p"], ["a", "b"], ["a", "b"], None)
-    assert "the same 2 tokens" in drift_words.parting(same, decode, "Q2_K")[0]
+    assert "the same 2 tokens" in reading_words.parting(same, decode, "Q2_K")[0]
 
 
 def test_sides_are_cut_at_the_parting():
     found = Continuations(["p"], list("abcd"), list("abxy"), Parting(2, "c", "x", (0, 0), (0, 0)))
-    assert drift_words.sides(found, "".join) == (("ab", "c", "d"), ("ab", "x", "y"))
+    assert reading_words.sides(found, "".join) == (("ab", "c", "d"), ("ab", "x", "y"))
 
 
 def test_home_picks_the_smallest_that_is_gentle_and_the_smallest_of_all():

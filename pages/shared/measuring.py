@@ -8,18 +8,16 @@ import streamlit as st
 import quantcore
 from pages.shared import cache, jobs, look
 from pages.shared.charts import drift as charts
+from pages.shared.texts import Text
 from pages.shared.units import plural
 from quantcore.evaluate.drift import Drift, DriftProgress, drift_chunks
 from quantcore.evaluate.quantized import restored_tensors
 from quantcore.evaluate.skills import SkillScore, skill_steps
-from quantcore.evaluate.text import evaluation_text
 from quantcore.model.llama import Llama
 
 CONTEXTS = (512, 256, 128, 64)
 FEWEST_CHUNKS = 4
-NEW_TOKENS = 60
 ORIGINAL = "F32"  # as the engine calls the model as it is
-PROMPT_LETTERS = 110
 _FOUND = "_found"  # what this session measured, by model and text
 
 
@@ -121,48 +119,6 @@ def _skill_steps(
         yield step.share, step.scores
 
 
-@dataclass(frozen=True)
-class Text:
-    """What a model is measured on."""
-
-    key: str  # "evaluation", "passage", or a text of one's own in full
-    words: str
-    says: str  # what a sentence calls it
-
-
-def choose_text(model: "quantcore.Model") -> Text:
-    """Ask which text the model is measured on and read closely."""
-    own = "Paste a text of your own; to measure drift on it, a few hundred words."
-    key = st.segmented_control(
-        "Text",
-        list(_TEXTS),
-        default="stories" if cache.is_shipped(model.name) else "passage",
-        required=True,
-        key="text",
-        bind="query-params",
-        help=f"{' '.join(_TEXTS.values())} {own}",
-    )
-    if key == "stories":
-        return Text("evaluation", evaluation_text(), "the evaluation text")
-    if key == "passage":
-        return Text("passage", cache.passage(), "the passage on quantization")
-    words = st.text_area(
-        "Your text",
-        evaluation_text().split("\n")[0],
-        key="own",
-        persist_state="session",
-        height=140,
-    )
-    return Text(words, words, "your text")
-
-
-_TEXTS = {
-    "stories": "Stories that the shipped model never saw, whose own probabilities are known.",
-    "passage": "A page of plain English on quantization, for models from elsewhere.",
-    "own": "",
-}
-
-
 def run_button(model: "quantcore.Model", types: Sequence[str], text: Text) -> None:
     """Draw the button that measures the chosen formats, here and now."""
     job = jobs.current()
@@ -230,39 +186,3 @@ def _watch() -> None:
 
 def _waiting(ahead: int) -> str:
     return f"Waiting: {plural(ahead, 'run')} ahead in the queue." if ahead else "Starting."
-
-
-def choose_passage(model: "quantcore.Model", text: Text) -> str:
-    """Ask which paragraph is read closely; a text of one's own is read as it stands."""
-    if text.key not in ("evaluation", "passage"):
-        return text.words
-    parts = [part for part in text.words.split("\n") if part.strip()]
-    if st.session_state.get("passage", 1) > len(parts):
-        st.session_state["passage"] = 1
-    n = st.number_input(
-        "Story" if text.key == "evaluation" else "Paragraph",
-        1,
-        len(parts),
-        1,
-        key="passage",
-        bind="query-params",
-        width=160,
-        help=f"Which of {len(parts)} is read, each by itself from its first word.",
-    )
-    return parts[n - 1].strip()
-
-
-def choose_prompt(model: "quantcore.Model") -> str:
-    """Ask what the two models should continue."""
-    story = evaluation_text().split("\n")[0]
-    opening = story[: story.find(".", PROMPT_LETTERS) + 1] or story
-    shipped = cache.is_shipped(model.name)
-    return st.text_area(
-        "Prompt",
-        opening if shipped else "Quantization stores each weight of a model in fewer bits, so",
-        key="prompt",
-        bind="query-params",
-        height=100,
-        help="Both models go on from here, always with their most likely token. The shipped model "
-        "knows stories only: give it the beginning of one.",
-    )

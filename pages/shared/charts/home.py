@@ -8,9 +8,8 @@ import plotly.graph_objects as go
 
 from pages.shared.charts.base import blank, powers_of_ten, words
 from pages.shared.charts.labels import sides
-from pages.shared.charts.layer_map import shares
-from pages.shared.palette import Look, bits_colour, colour, harm_colour, ink_on, marker
-from pages.shared.units import megabytes, number, spoken
+from pages.shared.palette import Look, bits_colour, colour, marker
+from pages.shared.units import megabytes, number
 
 HEIGHT = 500
 
@@ -227,53 +226,3 @@ def _size_ticks(original: Original, published: Mapping | None, narrow: bool) -> 
         ]
         title += f"; {published['model']}, GB" if narrow else f" (below: {published['model']})"
     return {"tickvals": bits, "ticktext": text, "title": title}
-
-
-def anatomy(
-    n_weights: Mapping[str, int], damage: Mapping[str, float], look: Look, unit: str
-) -> go.Figure:
-    """Draw the model as it lies in the file: a row a layer, a segment a matrix, as wide as it is.
-
-    Colour is the damage, on a log scale where it spans more than a factor of 20. A click on a
-    segment carries the tensor's name as customdata.
-    """
-    share = shares(damage)
-    rows = list(dict.fromkeys(_row_of(name) for name in n_weights))
-    # A label that does not fit is hidden.
-    fits = {"minsize": 11, "mode": "hide"}
-    figure = blank(look, 32 * len(rows) + 16, barmode="stack", bargap=0.14, uniformtext=fits)
-    for name, count in n_weights.items():
-        fill = harm_colour(share[name], look)
-        tip = f"<b>{spoken(name)}</b><br>{count:,} weights<br>{number(damage[name])} {unit}"
-        figure.add_bar(
-            y=[_row_of(name)],
-            x=[count],
-            orientation="h",
-            text=_short(name),
-            textposition="inside",
-            insidetextanchor="middle",
-            textangle=0,
-            constraintext="inside",
-            textfont={"size": 12, "color": ink_on(fill)},
-            marker={"color": fill, "line": {"color": look.page, "width": 1.5}},
-            selected={"marker": {"opacity": 1}},
-            unselected={"marker": {"opacity": 1}},
-            customdata=[name],
-            hovertemplate=f"{tip}<extra></extra>",
-        )
-    font = {"size": 13, "color": look.ink}
-    figure.update_yaxes(autorange="reversed", showgrid=False, tickfont=font)
-    widths = {row: sum(n for t, n in n_weights.items() if _row_of(t) == row) for row in rows}
-    figure.update_xaxes(visible=False, range=[0, max(widths.values())])
-    figure.update_layout(clickmode="event+select")
-    return figure
-
-
-def _row_of(tensor: str) -> str:
-    return f"layer {tensor.split('.')[1]}" if tensor.startswith("blk.") else spoken(tensor)
-
-
-def _short(tensor: str) -> str:
-    role = tensor.split(".")[-2] if tensor.startswith("blk.") else ""
-    part = role.removeprefix("attn_").removeprefix("ffn_")
-    return {"q": "query", "k": "key", "v": "value"}.get(part, part)
