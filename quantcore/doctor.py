@@ -43,7 +43,8 @@ def examine(port: int = 8501) -> Iterator[Finding]:
 
 
 def _python() -> Finding:
-    return Finding("Python", sys.version_info >= (3, 11), f"{platform.python_version()} (3.11 or newer)")
+    says = f"{platform.python_version()} (3.11 or newer)"
+    return Finding("Python", sys.version_info >= (3, 11), says)
 
 
 def _packages() -> Iterator[Finding]:
@@ -72,7 +73,8 @@ def _model() -> Finding:
         model = open_model()
     except (ValueError, OSError) as problem:
         return Finding("shipped model", False, str(problem))
-    return Finding("shipped model", True, f"{model.name}, {model.n_weights / 1e6:.1f} million weights")
+    says = f"{model.name}, {model.n_weights / 1e6:.1f} million weights"
+    return Finding("shipped model", True, says)
 
 
 def _kernels() -> Finding:
@@ -89,7 +91,8 @@ def _port(port: int) -> Finding:
     with socket.socket() as probe:
         probe.settimeout(1)
         taken = probe.connect_ex(("127.0.0.1", port)) == 0
-    says = f"{port} is taken; streamlit run app.py --server.port {port + 1}" if taken else f"{port} is free"
+    advice = f"taken; streamlit run app.py --server.port {port + 1}"
+    says = f"{port} is {advice if taken else 'free'}"
     return Finding("port", None if taken else True, says)
 
 
@@ -120,5 +123,5 @@ def main(as_json: bool = False, port: int = 8501) -> int:
         marks = {True: "ok", None: "--", False: "NO"}
         for finding in findings:
             print(f"{marks[finding.ok]:>4}  {finding.what:<18} {finding.says}")
-        print("\nThe lab can run." if healthy else "\nThe lab can't run yet: see the lines that say NO.")
+        print(f"\nThe lab {'can run' if healthy else 'cannot run yet: see the lines that say NO'}.")
     return 0 if healthy else 1

@@ -1,4 +1,4 @@
-"""Compiling ahead: every kernel once, on the smallest work, so that the first click need not wait."""
+"""Compiling ahead: every kernel once, on the smallest work, so that no first click waits for it."""
 
 import time
 from collections.abc import Iterator

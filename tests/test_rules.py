@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SOURCES = sorted(
-    path for folder in ("quantcore", "pages") for path in (ROOT / folder).rglob("*.py")
-) + [ROOT / "app.py"]
+SOURCES = [
+    *sorted((ROOT / "quantcore").rglob("*.py")),
+    *sorted((ROOT / "pages").rglob("*.py")),
+    ROOT / "app.py",
+]
 
 # Inner rooms first: a room may import from itself and from the rooms above it.
 LAYERS = (
