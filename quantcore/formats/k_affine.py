@@ -57,23 +57,21 @@ def weigh_by_size_and_spread(board, size):
 def find_scale_and_offset(board, size, highest, first, step, n_steps, absolute):
     """Fill the rows `SCALE`, `MINIMUM` and `CODE` for sub-blocks of `size` weights.
 
-    Candidate s, from 0 to `n_steps`, divides the way from offset to largest weight into
-    ``first + step * s + highest``. `absolute` compares absolute instead of squared errors.
+    The plain scale divides the way from offset to largest weight into `highest` steps, candidate s,
+    from 0 to `n_steps`, into ``first + step * s + highest``. `absolute` compares absolute instead
+    of squared errors.
     """
     _measure(board, size)
-    _start(board, np.float32(highest))
-    _choose_codes(board, size, highest)
-    scale, offset = board[SCALE], board[OFFSET]
-    _sum_errors(board, size, scale, offset, board[ERROR], absolute)
-    inv_scale, largest = board[INV_SCALE], board[LARGEST]
-    for s in range(n_steps + 1):
-        n_grid_steps = first + step * np.float32(s) + np.float32(highest)
+    inv_scale, largest, offset = board[INV_SCALE], board[LARGEST], board[OFFSET]
+    for s in range(-1, n_steps + 1):
+        plain = s < 0
+        more = np.float32(0) if plain else first + step * np.float32(s)
         for k in range(LANES):
-            inv_scale[k] = n_grid_steps / (largest[k] - offset[k])
+            inv_scale[k] = (more + np.float32(highest)) / (largest[k] - offset[k])
         _choose_codes(board, size, highest)
-        _fit(board)
-        _sum_errors(board, size, board[FIT_SCALE], board[FIT_OFFSET], board[FIT_ERROR], absolute)
-        _keep_better(board)
+        _fit(board, plain)
+        _sum_errors(board, size, absolute)
+        _keep_better(board, plain)
     _finish(board, size, highest)
 
 
@@ -97,17 +95,6 @@ def _measure(board, size):
 
 
 @inlined
-def _start(board, highest):
-    """Begin with the plain scale; it is zero where all weights are equal and not positive."""
-    for k in range(LANES):
-        inv_scale = highest / (board[LARGEST, k] - board[OFFSET, k])
-        board[SCALE, k] = np.float32(1) / inv_scale
-        board[INV_SCALE, k] = board[KEPT_INV_SCALE, k] = inv_scale
-        board[KEPT_OFFSET, k] = board[OFFSET, k]
-        board[ERROR, k] = ZERO
-
-
-@inlined
 def _choose_codes(board, size, highest):
     """Codes for `INV_SCALE`, and the sums that the fit needs (l stands for the code)."""
     sum_wl, sum_wll, sum_wlx = board[SUM_WL], board[SUM_WLL], board[SUM_WLX]
@@ -126,23 +113,29 @@ def _choose_codes(board, size, highest):
 
 
 @inlined
-def _fit(board):
-    """Weighted least squares; where it has no answer, the error starts at infinity."""
+def _fit(board, plain):
+    """Weighted least squares; where it has no answer, the error starts at infinity.
+
+    The plain scale is taken as it is; it is zero where all weights are equal and not positive.
+    """
     for k in range(LANES):
         w, wx, wl = board[SUM_W, k], board[SUM_WX, k], board[SUM_WL, k]
         wll, wlx = board[SUM_WLL, k], board[SUM_WLX, k]
         determinant = w * wll - wl * wl
         scale = (w * wlx - wx * wl) / determinant
         offset = (wll * wx - wl * wlx) / determinant
-        through_zero = offset > ZERO
-        board[FIT_SCALE, k] = wlx / wll if through_zero else scale
-        board[FIT_OFFSET, k] = ZERO if through_zero else offset
-        board[FIT_ERROR, k] = ZERO if determinant > ZERO else np.float32(np.inf)
+        scale = wlx / wll if offset > ZERO else scale
+        offset = ZERO if offset > ZERO else offset
+        board[FIT_SCALE, k] = np.float32(1) / board[INV_SCALE, k] if plain else scale
+        board[FIT_OFFSET, k] = board[OFFSET, k] if plain else offset
+        fits = plain | (determinant > ZERO)
+        board[FIT_ERROR, k] = ZERO if fits else np.float32(np.inf)
 
 
 @inlined
-def _sum_errors(board, size, scale, offset, error, absolute):
-    """Add what the codes miss to what `error` holds."""
+def _sum_errors(board, size, absolute):
+    """Add up what the codes of the fit miss."""
+    scale, offset, error = board[FIT_SCALE], board[FIT_OFFSET], board[FIT_ERROR]
     for i in range(size):
         for k in range(LANES):
             miss = scale[k] * board[CODE + i, k] + offset[k] - board[i, k]
@@ -150,12 +143,12 @@ def _sum_errors(board, size, scale, offset, error, absolute):
 
 
 @inlined
-def _keep_better(board):
-    """Take the fit where it misses less than the best so far."""
+def _keep_better(board, plain):
+    """Take the fit where it misses less than the best so far; the plain scale comes first."""
     best, scale, offset = board[ERROR], board[SCALE], board[OFFSET]
     kept_inv_scale, kept_offset = board[KEPT_INV_SCALE], board[KEPT_OFFSET]
     for k in range(LANES):
-        better = board[FIT_ERROR, k] < best[k]
+        better = plain | (board[FIT_ERROR, k] < best[k])
         best[k] = board[FIT_ERROR, k] if better else best[k]
         scale[k] = board[FIT_SCALE, k] if better else scale[k]
         kept_inv_scale[k] = board[INV_SCALE, k] if better else kept_inv_scale[k]

@@ -32,7 +32,7 @@ N_ROWS = 112
 
 @inlined
 def new_board():
-    """Rows of one float32 a lane. Lanes that are never loaded stay zero."""
+    """Rows of one float32 a lane. A lane left over holds zeros or an earlier batch: unused."""
     return np.zeros((N_ROWS, LANES), np.float32)
 
 

@@ -15,6 +15,7 @@ from quantcore.formats.k_lanes import CODE, FIRST_FREE, LANES, SCALE, nearest_co
 
 ZERO = np.float32(0)
 TINY = np.float32(1e-15)  # a sub-block with no weight from here on counts as zero
+TENTHS = (0, *range(-9, 0), *range(1, 10))  # of a step, by which candidates differ from the plain
 N_SWEEPS = 5
 PEAK, INV_SCALE, KEPT_INV_SCALE, SUM_WLX, SUM_WLL, BEST = range(FIRST_FREE, FIRST_FREE + 6)
 
@@ -22,23 +23,15 @@ PEAK, INV_SCALE, KEPT_INV_SCALE, SUM_WLX, SUM_WLL, BEST = range(FIRST_FREE, FIRS
 @inlined
 def find_scale(board, size, n):
     """Fill the rows `SCALE` and `CODE`: of 19 scales keep the one that explains most."""
-    _start(board, size, n)
-    scale, inv_scale, best = board[SCALE], board[INV_SCALE], board[BEST]
-    for k in range(LANES):
-        wlx, wll = board[SUM_WLX, k], board[SUM_WLL, k]
-        scale[k] = wlx / wll if wll != ZERO else ZERO
-        best[k] = scale[k] * wlx
-        board[KEPT_INV_SCALE, k] = inv_scale[k]
-    for s in range(-9, 10):
-        if s == 0:  # the plain scale is where we started
-            continue
-        n_grid_steps = np.float32(n) + np.float32(0.1) * np.float32(s)
+    _find_peak(board, size)
+    for tenths in TENTHS:
+        n_grid_steps = np.float32(n) + np.float32(0.1) * np.float32(tenths)
         for k in range(LANES):
-            inv_scale[k] = -n_grid_steps / board[PEAK, k]
+            board[INV_SCALE, k] = -n_grid_steps / board[PEAK, k]
         _choose_codes(board, size, n)
-        _keep_better(board)
+        _keep_better(board, tenths == 0)
     for k in range(LANES):
-        inv_scale[k] = board[KEPT_INV_SCALE, k]
+        board[INV_SCALE, k] = board[KEPT_INV_SCALE, k]
     _choose_codes(board, size, n)
     _silence_tiny(board, size, n)
 
@@ -49,7 +42,10 @@ def improve_codes(board, size, n):
 
     ggml stops after a sweep without a change; further sweeps would not change anything either.
     """
-    _start(board, size, n)
+    _find_peak(board, size)
+    for k in range(LANES):
+        board[INV_SCALE, k] = np.float32(-n) / board[PEAK, k]
+    _choose_codes(board, size, n)
     for _ in range(N_SWEEPS):
         _sweep(board, size, n)
     for k in range(LANES):
@@ -59,8 +55,8 @@ def improve_codes(board, size, n):
 
 
 @inlined
-def _start(board, size, n):
-    """Find the weight of largest magnitude, the first of equals, and codes for the plain scale."""
+def _find_peak(board, size):
+    """Find the weight of largest magnitude, the first of equals."""
     peak = board[PEAK]
     for k in range(LANES):
         peak[k] = ZERO
@@ -68,9 +64,6 @@ def _start(board, size, n):
         for k in range(LANES):
             x = board[i, k]
             peak[k] = x if abs(x) > abs(peak[k]) else peak[k]
-    for k in range(LANES):
-        board[INV_SCALE, k] = np.float32(-n) / peak[k]
-    _choose_codes(board, size, n)
 
 
 @inlined
@@ -89,14 +82,15 @@ def _choose_codes(board, size, n):
 
 
 @inlined
-def _keep_better(board):
-    """Take the candidate where it explains more than the best so far."""
+def _keep_better(board, first):
+    """Take the candidate if it is the first, or where it explains more than the best so far."""
     scale, best, kept_inv_scale = board[SCALE], board[BEST], board[KEPT_INV_SCALE]
     for k in range(LANES):
         wlx, wll = board[SUM_WLX, k], board[SUM_WLL, k]
-        better = (wll > ZERO) & (wlx * wlx > best[k] * wll)
-        scale[k] = wlx / wll if better else scale[k]
-        best[k] = scale[k] * wlx if better else best[k]
+        better = first | ((wll > ZERO) & (wlx * wlx > best[k] * wll))
+        found = wlx / wll if wll != ZERO else ZERO
+        scale[k] = found if better else scale[k]
+        best[k] = found * wlx if better else best[k]
         kept_inv_scale[k] = board[INV_SCALE, k] if better else kept_inv_scale[k]
 
 
