@@ -141,7 +141,15 @@ def test_help_says_what_there_is(capsys):
         assert command in shown
 
 
-def test_a_key_stops_it_without_a_traceback():
+@pytest.fixture
+def keys_are_heard():
+    """A child inherits a SIGINT that is ignored, as in a shell's background, but no handler."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_key_stops_it_without_a_traceback(keys_are_heard):
     command = [sys.executable, "-m", "quantcore", "skills"]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     running.stderr.readline()  # the first sign of progress
