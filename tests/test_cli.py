@@ -143,7 +143,7 @@ def test_help_says_what_there_is(capsys):
 
 @pytest.fixture
 def keys_are_heard():
-    """A child inherits a SIGINT that is ignored, as in a shell's background, but no handler."""
+    """Set a handler: a child would inherit that SIGINT is ignored, as in a shell's background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
