@@ -22,7 +22,7 @@ def orthogonalized(g, steps: int = 5):
 class Muon(torch.optim.Optimizer):
     """For matrices only; vectors and the embedding go to AdamW."""
 
-    def __init__(self, parameters, lr: float = 0.02, momentum: float = 0.95, weight_decay=0.0):
+    def __init__(self, parameters, lr: float = 0.01, momentum: float = 0.95, weight_decay=0.0):
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
         super().__init__(parameters, defaults)
 

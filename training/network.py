@@ -134,7 +134,7 @@ class Network(nn.Module):
         self.register_buffer("sin", angles.sin(), persistent=False)
         for name, weight in self.named_parameters():
             if weight.dim() == 2:
-                nn.init.normal_(weight, std=0.02 if "embed" in name else weight.shape[1] ** -0.5)
+                nn.init.normal_(weight, std=0.05 if "embed" in name else weight.shape[1] ** -0.5)
             if name.endswith(("o_proj.weight", "down_proj.weight")):
                 nn.init.zeros_(weight)
 

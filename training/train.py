@@ -24,6 +24,7 @@ from quantcore.corpus import stories
 CONTEXT, BATCH = 512, 8  # 4,096 tokens a step
 LONG_EVERY = 4  # of so many steps, one sees whole contexts, the others halves: attention is dear
 STORIES_PER_SHARD = 20_000
+BY_MUON = tuple(f"{name}_proj.weight" for name in ("v", "o", "gate", "up", "down"))
 NOTE_EVERY, SAVE_EVERY = 20, 100  # steps
 BEGIN = 0
 
@@ -82,11 +83,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--state", type=Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--until", type=int, required=True, help="stop after this step")
     parser.add_argument("--cooldown", type=int, default=1000, help="steps of falling rate")
-    parser.add_argument("--rate", type=float, default=0.02, help="Muon's learning rate")
-    parser.add_argument("--adam-rate", type=float, default=0.004, help="embedding's and norms'")
+    parser.add_argument("--rate", type=float, default=0.01, help="Muon's learning rate")
+    parser.add_argument(
+        "--adam-rate", type=float, default=0.002, help="AdamW's: q, k, embedding, norms"
+    )
     parser.add_argument("--decay", type=float, default=0.0, help="Muon's weight decay")
     parser.add_argument("--drill", type=float, default=0.0, help="share of drill stories")
     parser.add_argument("--repeat", type=float, default=0.0, help="share of repeated windows")
+    parser.add_argument("--fresh", action="store_true", help="forget the optimizers' momenta")
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
 
@@ -99,8 +103,8 @@ class Trainer:
         self.tokenizer = Tokenizer.from_file(str(arguments.folder / "tokenizer.json"))
         self.network = Network()
         named = list(self.network.named_parameters())
-        matrices = [p for name, p in named if p.dim() == 2 and "embed" not in name]
-        others = [p for name, p in named if p.dim() == 1 or "embed" in name]
+        matrices = [p for name, p in named if name.endswith(BY_MUON)]
+        others = [p for name, p in named if not name.endswith(BY_MUON)]
         muon = Muon(matrices, lr=arguments.rate, weight_decay=arguments.decay)
         adam = torch.optim.AdamW(others, lr=arguments.adam_rate, betas=(0.9, 0.97), weight_decay=0)
         self.optimizers = [muon, adam]
@@ -119,8 +123,9 @@ class Trainer:
         """Go back to the checkpoint; later rows of the log are dropped."""
         saved = torch.load(self.checkpoint, weights_only=True)
         self.network.load_state_dict(saved["network"])
-        for optimizer, values in zip(self.optimizers, saved["optimizers"], strict=True):
-            optimizer.load_state_dict(values)
+        if not self.arguments.fresh:
+            for optimizer, values in zip(self.optimizers, saved["optimizers"], strict=True):
+                optimizer.load_state_dict(values)
         self.place = saved["state"]
         first, *rows = self.log.read_text().splitlines()
         rows = [row for row in rows if int(row.split(",")[0]) <= self.place["step"]]

@@ -3,22 +3,28 @@
 from random import Random
 
 from quantcore.corpus.chooser import NotAStory, Reader, Writer
-from quantcore.corpus.story import tell
+from quantcore.corpus.story import DRILL, NEXT, tell
 
 __all__ = ["NotAStory", "log_probabilities", "stories", "tell_story"]
 
 
-def tell_story(rng: Random) -> str:
+def tell_story(rng: Random, scenes=NEXT) -> str:
     """One story, drawn with `rng`: one line of English, without the line's end."""
     writer = Writer(rng)
-    tell(writer)
+    tell(writer, scenes)
     return writer.text()
 
 
-def stories(seed, n: int) -> list[str]:
-    """`n` stories; equal seeds give equal stories, and each use of the text has its own seeds."""
+def stories(seed, n: int, drill: float = 0.0) -> list[str]:
+    """`n` stories; equal seeds give equal stories, and each use of the text has its own seeds.
+
+    A share of `drill` has more hiding and counting: for training only, the probabilities that
+    `log_probabilities` gives are without it.
+    """
     rng = Random(str(seed))
-    return [tell_story(rng) for _ in range(n)]
+    if not drill:
+        return [tell_story(rng) for _ in range(n)]
+    return [tell_story(rng, DRILL if rng.random() < drill else NEXT) for _ in range(n)]
 
 
 def log_probabilities(story: str) -> list[tuple[int, float]]:

@@ -71,10 +71,20 @@ _LONG = [i for n, scene in enumerate(SCENES) if scene[1] in LONG for i in _OF_SC
 _SCENE_WEIGHT = sum(weight for weight, _, _ in SCENES)
 _END_WEIGHT = 0.25 * _SCENE_WEIGHT
 END = Options([f" {text}" for text in ENDINGS])
-NEXT = Options(
-    [text for text, _, _ in _BEGINNINGS] + list(END.texts),
-    [weight for _, weight, _ in _BEGINNINGS] + [_END_WEIGHT / len(ENDINGS)] * len(ENDINGS),
-)
+
+
+def _next(emphasis) -> Options:
+    """How a story goes on: a scene, whose weight is multiplied by `emphasis(scene)`, or an end."""
+    return Options(
+        [text for text, _, _ in _BEGINNINGS] + list(END.texts),
+        [weight * emphasis(SCENES[number][1]) for _, weight, number in _BEGINNINGS]
+        + [_END_WEIGHT / len(ENDINGS)] * len(ENDINGS),
+    )
+
+
+NEXT = _next(lambda scene: 1.0)
+_DRILLED = (scenes_hiding.__name__, scenes_sums.__name__)
+DRILL = _next(lambda scene: 3.0 if scene.__module__ in _DRILLED else 0.4)
 _ENDS = list(range(len(_BEGINNINGS), len(NEXT.texts)))
 
 
@@ -98,8 +108,12 @@ def opening(c, story: Story) -> None:
         c.say(".")
 
 
-def tell(c) -> None:
-    """Tells one story to `c`, a Writer or a Reader."""
+def tell(c, scenes: Options = NEXT) -> None:
+    """Tell one story to `c`, a Writer or a Reader.
+
+    With `DRILL` for `scenes` it is one for the first part of a training, with more hiding and
+    counting than in the stories that a model is measured on.
+    """
     story = Story()
     opening(c, story)
     over: list[int] = []
@@ -112,7 +126,7 @@ def tell(c) -> None:
             closed.update(_ENDS)
         if c.n_words > ROOM_WORDS:
             closed.update(_LONG)
-        chosen = c.pick(NEXT, closed)
+        chosen = c.pick(scenes, closed)
         if chosen >= len(_BEGINNINGS):
             return
         number = _BEGINNINGS[chosen][2]
