@@ -8,7 +8,15 @@ Codes that lie `reach` places apart share a byte, the first of them in its lowes
     bits                 byte 0 | 224 | 192 | 160 | 128 | 96 | 64 | 32 | 0 |
 """
 
+import numpy as np
+
 from quantcore._jit import inlined
+
+
+@inlined
+def to_float(code):
+    """Convert a code from 0 to 255. Numba counts in int64: bytes keep the vectors long."""
+    return np.float32(np.int32(np.uint8(code)))
 
 
 @inlined

@@ -12,6 +12,7 @@ from quantcore._jit import inlined
 from quantcore.bits import half_value, halves
 from quantcore.format import Field, Packed
 from quantcore.formats.k_blocks import SubScales
+from quantcore.formats.k_codes import to_float
 from quantcore.formats.k_scales import divide, store_half
 
 N_SUB_BLOCKS = 8
@@ -55,11 +56,11 @@ def read_scales(packed, scales, minimums):
     """Fill 8 scales and 8 minimums from the first 16 bytes of a block."""
     scale, minimum = half_value(packed[0], packed[1]), half_value(packed[2], packed[3])
     for j in range(4):
-        s, m, low = np.int32(packed[4 + j]), np.int32(packed[8 + j]), np.int32(packed[12 + j])
-        scales[j] = scale * np.float32(s & 63)
-        minimums[j] = minimum * np.float32(m & 63)
-        scales[4 + j] = scale * np.float32(low & 15 | s >> 6 << 4)
-        minimums[4 + j] = minimum * np.float32(low >> 4 | m >> 6 << 4)
+        s, m, low = packed[4 + j], packed[8 + j], packed[12 + j]
+        scales[j] = scale * to_float(s & 63)
+        minimums[j] = minimum * to_float(m & 63)
+        scales[4 + j] = scale * to_float(low & 15 | s >> 6 << 4)
+        minimums[4 + j] = minimum * to_float(low >> 4 | m >> 6 << 4)
 
 
 def sub_scales(packed: Packed) -> SubScales:

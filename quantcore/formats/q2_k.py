@@ -18,7 +18,7 @@ from quantcore.bits import half_value, halves
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors
 from quantcore.formats.k_affine import find_scale_and_offset, weigh_by_size
 from quantcore.formats.k_blocks import Plane, SubScales, open_block, scale_factors
-from quantcore.formats.k_codes import pack_crumbs
+from quantcore.formats.k_codes import pack_crumbs, to_float
 from quantcore.formats.k_lanes import (
     LANES,
     MINIMUM,
@@ -92,16 +92,16 @@ def _decode(packed, out):
         scale = half_value(packed[b, 80], packed[b, 81])
         minimum = half_value(packed[b, 82], packed[b, 83])
         for j in range(N_SUB_BLOCKS):
-            scales[j] = scale * np.float32(np.int32(packed[b, j] & 15))
-            minimums[j] = minimum * np.float32(np.int32(packed[b, j] >> 4))
+            scales[j] = scale * to_float(packed[b, j] & 15)
+            minimums[j] = minimum * to_float(packed[b, j] >> 4)
         for half in range(2):
             for i in range(32):
-                four = np.int32(packed[b, 16 + 32 * half + i])
+                four = packed[b, 16 + 32 * half + i]
                 j, at = 8 * half + i // SIZE, 128 * half + i
-                out[b, at] = scales[j] * np.float32(four & 3) - minimums[j]
-                out[b, at + 32] = scales[j + 2] * np.float32(four >> 2 & 3) - minimums[j + 2]
-                out[b, at + 64] = scales[j + 4] * np.float32(four >> 4 & 3) - minimums[j + 4]
-                out[b, at + 96] = scales[j + 6] * np.float32(four >> 6) - minimums[j + 6]
+                out[b, at] = scales[j] * to_float(four & 3) - minimums[j]
+                out[b, at + 32] = scales[j + 2] * to_float(four >> 2 & 3) - minimums[j + 2]
+                out[b, at + 64] = scales[j + 4] * to_float(four >> 4 & 3) - minimums[j + 4]
+                out[b, at + 96] = scales[j + 6] * to_float(four >> 6) - minimums[j + 6]
 
 
 def _sub_scales(packed: Packed) -> SubScales:

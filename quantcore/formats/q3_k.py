@@ -18,7 +18,7 @@ from quantcore._jit import inlined, kernel
 from quantcore.bits import half_value, halves
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors
 from quantcore.formats.k_blocks import Plane, SubScales, open_block, scale_factors
-from quantcore.formats.k_codes import pack_bits, pack_crumbs
+from quantcore.formats.k_codes import pack_bits, pack_crumbs, to_float
 from quantcore.formats.k_lanes import (
     LANES,
     SCALE,
@@ -85,29 +85,32 @@ def _store_scales(scales, codes, packed):
 @kernel
 def _decode(packed, out):
     scales = np.empty(N_SUB_BLOCKS, np.float32)
+    middle = np.float32(N)
     for b in range(packed.shape[0]):
         _read_scales(packed[b], scales)
         for half in range(2):
             for i in range(32):
-                four = np.int32(packed[b, 32 + 32 * half + i])
-                high = np.int32(packed[b, i]) >> 4 * half
+                four, high = packed[b, 32 + 32 * half + i], packed[b, i] >> 4 * half
                 j, at = 8 * half + i // SIZE, 128 * half + i
-                out[b, at] = scales[j] * np.float32((four & 3 | (high & 1) << 2) - N)
-                code = (four >> 2 & 3 | (high & 2) << 1) - N
-                out[b, at + 32] = scales[j + 2] * np.float32(code)
-                out[b, at + 64] = scales[j + 4] * np.float32((four >> 4 & 3 | high & 4) - N)
-                out[b, at + 96] = scales[j + 6] * np.float32((four >> 6 | (high & 8) >> 1) - N)
+                first = np.uint8(four & 3 | (high & 1) << 2)
+                second = np.uint8(four >> 2 & 3 | (high & 2) << 1)
+                third = np.uint8(four >> 4 & 3 | high & 4)
+                fourth = np.uint8(four >> 6 | (high & 8) >> 1)
+                out[b, at] = scales[j] * (to_float(first) - middle)
+                out[b, at + 32] = scales[j + 2] * (to_float(second) - middle)
+                out[b, at + 64] = scales[j + 4] * (to_float(third) - middle)
+                out[b, at + 96] = scales[j + 6] * (to_float(fourth) - middle)
 
 
 @inlined
 def _read_scales(packed, scales):
-    scale = half_value(packed[108], packed[109])
+    scale, middle = half_value(packed[108], packed[109]), np.float32(N_SCALE)
     for j in range(4):
-        a, b, high = np.int32(packed[96 + j]), np.int32(packed[100 + j]), np.int32(packed[104 + j])
-        scales[j] = scale * np.float32((a & 15 | (high & 3) << 4) - N_SCALE)
-        scales[4 + j] = scale * np.float32((b & 15 | (high >> 2 & 3) << 4) - N_SCALE)
-        scales[8 + j] = scale * np.float32((a >> 4 | (high >> 4 & 3) << 4) - N_SCALE)
-        scales[12 + j] = scale * np.float32((b >> 4 | high >> 6 << 4) - N_SCALE)
+        a, b, high = packed[96 + j], packed[100 + j], packed[104 + j]
+        scales[j] = scale * (to_float(a & 15 | (high & 3) << 4) - middle)
+        scales[4 + j] = scale * (to_float(b & 15 | (high >> 2 & 3) << 4) - middle)
+        scales[8 + j] = scale * (to_float(a >> 4 | (high >> 4 & 3) << 4) - middle)
+        scales[12 + j] = scale * (to_float(b >> 4 | high >> 6 << 4) - middle)
 
 
 def _sub_scales(packed: Packed) -> SubScales:

@@ -15,7 +15,7 @@ from quantcore._jit import kernel
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors
 from quantcore.formats.k_affine import find_scale_and_offset, weigh_by_size_and_spread
 from quantcore.formats.k_blocks import Plane, open_block, scale_factors
-from quantcore.formats.k_codes import pack_nibbles
+from quantcore.formats.k_codes import pack_nibbles, to_float
 from quantcore.formats.k_lanes import (
     LANES,
     MINIMUM,
@@ -70,8 +70,8 @@ def _decode(packed, out):
         read_scales(packed[b], scales, minimums)
         for j in range(0, N_SUB_BLOCKS, 2):
             for i in range(SIZE):
-                pair = np.int32(packed[b, 16 + 16 * j + i])
-                low, high = np.float32(pair & 15), np.float32(pair >> 4)
+                pair = packed[b, 16 + 16 * j + i]
+                low, high = to_float(pair & 15), to_float(pair >> 4)
                 out[b, 32 * j + i] = scales[j] * low - minimums[j]
                 out[b, 32 * j + 32 + i] = scales[j + 1] * high - minimums[j + 1]
 

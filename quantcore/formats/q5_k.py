@@ -15,7 +15,7 @@ from quantcore._jit import kernel
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors
 from quantcore.formats.k_affine import find_scale_and_offset, weigh_by_size_and_spread
 from quantcore.formats.k_blocks import Plane, open_block, scale_factors
-from quantcore.formats.k_codes import pack_bits, pack_nibbles
+from quantcore.formats.k_codes import pack_bits, pack_nibbles, to_float
 from quantcore.formats.k_lanes import (
     LANES,
     MINIMUM,
@@ -71,9 +71,9 @@ def _decode(packed, out):
         read_scales(packed[b], scales, minimums)
         for j in range(0, N_SUB_BLOCKS, 2):
             for i in range(SIZE):
-                pair, fifth = np.int32(packed[b, 48 + 16 * j + i]), np.int32(packed[b, 16 + i]) >> j
-                low = np.float32(pair & 15 | (fifth & 1) << 4)
-                high = np.float32(pair >> 4 | (fifth & 2) << 3)
+                pair, fifth = packed[b, 48 + 16 * j + i], packed[b, 16 + i] >> j
+                low = to_float(np.uint8(pair & 15 | (fifth & 1) << 4))
+                high = to_float(np.uint8(pair >> 4 | (fifth & 2) << 3))
                 out[b, 32 * j + i] = scales[j] * low - minimums[j]
                 out[b, 32 * j + 32 + i] = scales[j + 1] * high - minimums[j + 1]
 

@@ -17,7 +17,7 @@ from quantcore._jit import inlined, kernel
 from quantcore.bits import half_value, halves
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors
 from quantcore.formats.k_blocks import Plane, SubScales, open_block, scale_factors
-from quantcore.formats.k_codes import pack_crumbs, pack_nibbles
+from quantcore.formats.k_codes import pack_crumbs, pack_nibbles, to_float
 from quantcore.formats.k_lanes import (
     CODE,
     LANES,
@@ -83,20 +83,24 @@ def _store_scales(scales, weight_codes, codes, packed):
 @kernel
 def _decode(packed, out):
     scales = np.empty(N_SUB_BLOCKS, np.float32)
+    middle = np.float32(N)
     for b in range(packed.shape[0]):
         scale = half_value(packed[b, 208], packed[b, 209])
         for j in range(N_SUB_BLOCKS):
-            scales[j] = scale * np.float32((np.int32(packed[b, 192 + j]) ^ 128) - 128)
+            scales[j] = scale * (to_float(packed[b, 192 + j] ^ 128) - np.float32(N_SCALE))
         for half in range(2):
             for i in range(32):
-                high = np.int32(packed[b, 128 + 32 * half + i])
-                u, v = np.int32(packed[b, 64 * half + i]), np.int32(packed[b, 64 * half + 32 + i])
+                high = packed[b, 128 + 32 * half + i]
+                u, v = packed[b, 64 * half + i], packed[b, 64 * half + 32 + i]
                 j, at = 8 * half + i // SIZE, 128 * half + i
-                out[b, at] = scales[j] * np.float32((u & 15 | (high & 3) << 4) - N)
-                code = (v & 15 | (high >> 2 & 3) << 4) - N
-                out[b, at + 32] = scales[j + 2] * np.float32(code)
-                out[b, at + 64] = scales[j + 4] * np.float32((u >> 4 | (high >> 4 & 3) << 4) - N)
-                out[b, at + 96] = scales[j + 6] * np.float32((v >> 4 | high >> 6 << 4) - N)
+                first = np.uint8(u & 15 | (high & 3) << 4)
+                second = np.uint8(v & 15 | (high >> 2 & 3) << 4)
+                third = np.uint8(u >> 4 | (high >> 4 & 3) << 4)
+                fourth = np.uint8(v >> 4 | high >> 6 << 4)
+                out[b, at] = scales[j] * (to_float(first) - middle)
+                out[b, at + 32] = scales[j + 2] * (to_float(second) - middle)
+                out[b, at + 64] = scales[j + 4] * (to_float(third) - middle)
+                out[b, at + 96] = scales[j + 6] * (to_float(fourth) - middle)
 
 
 def _sub_scales(packed: Packed) -> SubScales:
