@@ -44,7 +44,7 @@ def show(figure: "go.Figure", key: str, alt: str, name: str | None = None, **mor
     Parameters
     ----------
     key
-        Unique on the page and the same in every rerun: a new key blanks the chart for a frame.
+        Unique on the page and the same in every rerun.
     alt
         What the chart shows, in one sentence, for those who cannot see it.
     name
@@ -61,7 +61,8 @@ def show(figure: "go.Figure", key: str, alt: str, name: str | None = None, **mor
 def show_running(figure: "go.Figure", alt: str) -> None:
     """Draw a chart that is redrawn while work goes on.
 
-    Without a key, for a key would mount a new chart at each redraw and blank the old one.
+    Streamlit mounts a new chart whenever a figure changes, with a key or without (streamlit issue
+    8782); its place keeps its height meanwhile, so that nothing jumps.
     """
     config = {"displayModeBar": False, "responsive": True}
     st.plotly_chart(figure, theme=None, config=config, alt=alt)

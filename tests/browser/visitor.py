@@ -8,6 +8,11 @@ from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 PATIENCE_MS = 60_000
 BUSY = "[data-testid=stStatusWidget], [data-testid=stSkeleton], [data-stale=true]"
+REST_FRAMES = 40  # counted, not timed: on slow machines one more run is asked for only later
+_RESTED = """([busy, enough]) => {
+    window.restedFrames = document.querySelector(busy) ? 0 : window.restedFrames + 1;
+    return window.restedFrames > enough;
+}"""
 
 
 @contextmanager
@@ -42,10 +47,9 @@ class Visitor:
         return self.settled()
 
     def settled(self) -> "Visitor":
-        """Wait until the script has come to rest."""
-        self.page.wait_for_timeout(250)
-        self.page.wait_for_function(f"!document.querySelector('{BUSY}')")
-        self.page.wait_for_timeout(250)
+        """Wait until the script has come to rest, and stayed there for a while."""
+        self.page.evaluate("window.restedFrames = 0")
+        self.page.wait_for_function(_RESTED, arg=[BUSY, REST_FRAMES])
         return self
 
     @property
@@ -70,6 +74,8 @@ class Visitor:
 
     def download(self, button: Locator) -> str:
         """Press a button that saves a file, and read the file."""
+        button.wait_for()
+        self.settled()  # a button that is drawn anew while it is pressed saves nothing
         with self.page.expect_download() as saved:
             button.click()
         with open(saved.value.path(), encoding="utf-8", newline="") as file:
