@@ -24,6 +24,7 @@ lint: $(VENV)/dev.ready
 bench: $(VENV)/peers.ready
 	$(BIN)/python -m benchmarks.formats
 	$(BIN)/python -m benchmarks.forward
+	$(BIN)/python -m benchmarks.first_use
 
 peers: $(VENV)/peers.ready
 	$(BIN)/python -m pytest -m peers

@@ -139,19 +139,18 @@ with line:
     textbook = example == words.TEXTBOOK and fmt.name == "Q4_0" and not moved
     how = words.HOW_TO_READ_TEXTBOOK if textbook else words.HOW_TO_READ_LINE
     look.finding(headline, how)
+    landing = charts.Landing(
+        values=values,
+        codes=codes,
+        restored=landed,
+        grid=grid,
+        worst=worst,
+        first_code=first_code,
+        first_weight=first,
+        whole_grid=has_dials,
+    )
     look.show(
-        charts.number_line(
-            values,
-            codes,
-            landed,
-            grid,
-            worst,
-            tone,
-            style,
-            first_code=first_code,
-            first_weight=first,
-            whole_grid=has_dials,
-        ),
+        charts.number_line(landing, tone, style),
         key="block_line",
         alt=f"Number line: {values.size} weights above, the {grid.size} values of the grid below, "
         "a line from each weight to where it lands.",

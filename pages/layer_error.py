@@ -20,6 +20,7 @@ COMPARED = (
     "Q8_0", "Q6_K", "Q5_1", "Q5_0", "Q5_K", "Q4_1", "Q4_0", "Q4_K", "Q3_K", "Q2_K",
     "INT8_ROW", "INT4_ROW", "INT4_G128", "INT4_TENSOR",
 )  # fmt: skip
+AT_FIRST = ("Q8_0", "Q6_K", "Q4_K", "Q4_0", "Q2_K", "INT4_ROW")  # of a model never measured before
 style, model = look.current(), controls.model()
 
 
@@ -81,7 +82,8 @@ with right:
 # ---- formats side by side -----------------------------------------------------------------------
 
 st.space("medium")
-compared = controls.types("Formats to compare", default=COMPARED)
+at_first = COMPARED if cache.is_shipped(model.name) else AT_FIRST
+compared = controls.types("Formats to compare", default=at_first)
 every = {name: percents(name) for name in dict.fromkeys([*compared, type_name])}
 every = {name: errors for name, errors in every.items() if errors}
 every = dict(sorted(every.items(), key=lambda item: float(np.mean(list(item[1].values())))))

@@ -110,16 +110,15 @@ def _line(name, values, look=LIGHT):
     found = _opened(name, values)
     part = found.parts[0]
     mine = values[part.weights]
-    return block.number_line(
-        mine,
-        found.codes[part.weights],
-        found.restored[part.weights],
-        part.grid,
-        3,
-        look.bits[4],
-        look,
+    landing = block.Landing(
+        values=mine,
+        codes=found.codes[part.weights],
+        restored=found.restored[part.weights],
+        grid=part.grid,
+        worst=3,
         first_code=found.first_code,
     )
+    return block.number_line(landing, look.bits[4], look)
 
 
 @pytest.mark.parametrize("name, codes", [("Q4_0", range(-8, 8)), ("Q4_1", range(16))])
@@ -139,7 +138,8 @@ def test_what_lies_beyond_the_grid_is_marked():
     values = _normal((32,))
     grid = np.linspace(-0.5, 0.5, 16, dtype=np.float32)
     codes = np.abs(values[:, None] - grid).argmin(axis=1)
-    figure = block.number_line(values, codes, grid[codes], grid, 0, "#123456", LIGHT)
+    landing = block.Landing(values=values, codes=codes, restored=grid[codes], grid=grid, worst=0)
+    figure = block.number_line(landing, "#123456", LIGHT)
     assert "cut off" in _texts(figure)
     assert "cut off" not in _texts(_line("Q8_0", values))
 

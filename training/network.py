@@ -86,6 +86,20 @@ class Attention(nn.Module):
         y = attend(q, k, v)
         return self.o_proj(y.transpose(1, 2).reshape(*x.shape[:2], -1))
 
+    @torch.no_grad()
+    def mimic(self) -> None:
+        """Set queries to 0.7 of the keys and the rest noise, the output to half of the values'."""
+        share = self.heads // self.kv_heads
+
+        def by_query_head(weight):
+            return (
+                weight.view(self.kv_heads, -1).repeat_interleave(share, 0).view(-1, weight.shape[1])
+            )
+
+        noise = self.q_proj.weight * (1 - 0.7**2) ** 0.5
+        self.q_proj.weight.copy_(0.7 * by_query_head(self.k_proj.weight) + noise)
+        self.o_proj.weight.copy_(0.5 * by_query_head(self.v_proj.weight).T)
+
 
 class FeedForward(nn.Module):
     """SwiGLU."""
@@ -132,11 +146,26 @@ class Network(nn.Module):
         angles = torch.outer(torch.arange(config["max_position_embeddings"]).float(), inverse)
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
-        for name, weight in self.named_parameters():
+        self.initialize()
+
+    @torch.no_grad()
+    def initialize(self) -> None:
+        """Start near attention that finds tokens like the expected one and copies them.
+
+        Queries resemble keys, and the output undoes the values (after Trockman and Kolter, Mimetic
+        Initialization of Self-Attention Layers, arXiv 2305.09828, with a positive sign). From a
+        random start, copying a place from earlier in the story had not emerged after 3,400 steps;
+        from this one it takes 300. The embedding is large beside what the layers add at first, so
+        that a token stays readable; the last norm makes up for it.
+        """
+        for weight in self.parameters():
             if weight.dim() == 2:
-                nn.init.normal_(weight, std=0.05 if "embed" in name else weight.shape[1] ** -0.5)
-            if name.endswith(("o_proj.weight", "down_proj.weight")):
-                nn.init.zeros_(weight)
+                nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
+        nn.init.normal_(self.embed_tokens.weight, std=0.5)
+        nn.init.constant_(self.norm.weight, 0.1)
+        for layer in self.layers:
+            layer.self_attn.mimic()
+            nn.init.zeros_(layer.mlp.down_proj.weight)
 
     def forward(self, tokens):
         """Predict the next token at each position."""

@@ -83,10 +83,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--state", type=Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--until", type=int, required=True, help="stop after this step")
     parser.add_argument("--cooldown", type=int, default=1000, help="steps of falling rate")
-    parser.add_argument("--rate", type=float, default=0.01, help="Muon's learning rate")
-    parser.add_argument(
-        "--adam-rate", type=float, default=0.002, help="AdamW's: q, k, embedding, norms"
-    )
+    parser.add_argument("--rate", type=float, default=0.005, help="Muon's learning rate")
+    parser.add_argument("--adam-rate", type=float, default=0.002, help="AdamW's: q, k, norms")
+    parser.add_argument("--embedding-rate", type=float, default=0.01, help="AdamW's: embedding")
     parser.add_argument("--decay", type=float, default=0.0, help="Muon's weight decay")
     parser.add_argument("--drill", type=float, default=0.0, help="share of drill stories")
     parser.add_argument("--repeat", type=float, default=0.0, help="share of repeated windows")
@@ -104,11 +103,15 @@ class Trainer:
         self.network = Network()
         named = list(self.network.named_parameters())
         matrices = [p for name, p in named if name.endswith(BY_MUON)]
-        others = [p for name, p in named if not name.endswith(BY_MUON)]
-        muon = Muon(matrices, lr=arguments.rate, weight_decay=arguments.decay)
-        adam = torch.optim.AdamW(others, lr=arguments.adam_rate, betas=(0.9, 0.97), weight_decay=0)
-        self.optimizers = [muon, adam]
-        self.rates = [arguments.rate, arguments.adam_rate]
+        embedding = [self.network.embed_tokens.weight]
+        others = [p for name, p in named if not name.endswith((*BY_MUON, "embed_tokens.weight"))]
+        adam = {"betas": (0.9, 0.97), "weight_decay": 0}
+        self.rates = [arguments.rate, arguments.adam_rate, arguments.embedding_rate]
+        self.optimizers = [
+            Muon(matrices, lr=arguments.rate, weight_decay=arguments.decay),
+            torch.optim.AdamW(others, lr=arguments.adam_rate, **adam),
+            torch.optim.AdamW(embedding, lr=arguments.embedding_rate, **adam),
+        ]
         self.place = {"step": 0, "shard": 0, "batch": 0, "seconds": 0.0}
         self.checkpoint = arguments.state / "checkpoint.pt"
         self.log = arguments.state / "training_log.csv"

@@ -167,7 +167,12 @@ def continuations(model_name: str, type_name: str, prompt: str, n: int) -> Conti
 
 @st.cache_data(show_spinner="Quantizing every matrix", max_entries=64)
 def model_errors(model_name: str, type_name: str) -> dict[str, weight_error.WeightError]:
-    """Error of every matrix in a format, by name; those whose rows do not divide are left out."""
+    """Error of every matrix in a format, by name; those whose rows do not divide are left out.
+
+    Of the shipped model they were measured before, in the usual formats.
+    """
+    if is_shipped(model_name) and not measured().stale and type_name in measured().errors:
+        return {error.name: error for error in measured().errors[type_name]}
     opened, fmt = model(model_name), get_format(type_name)
     found = {}
     for name in opened.quantizable:

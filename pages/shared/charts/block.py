@@ -1,6 +1,7 @@
 """Figures of the page Block: weights over the values that their block can hold."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
@@ -14,58 +15,66 @@ from quantcore.format import Part
 Floats = NDArray[np.float32]
 
 
-def number_line(
-    values: Floats,
-    codes: NDArray[np.int32],
-    restored: Floats,
-    grid: Floats,
-    worst: int,
-    tone: str,
-    look: Look,
-    *,
-    first_code: int = 0,
-    first_weight: int = 0,
-    whole_grid: bool = True,
-) -> go.Figure:
+@dataclass(frozen=True, kw_only=True)
+class Landing:
+    """Weights and what becomes of them on a grid; all arrays but `grid` have one place a weight."""
+
+    values: Floats
+    codes: NDArray[np.int32]  # places on the grid
+    restored: Floats
+    grid: Floats
+    worst: int  # the weight whose fall is drawn bold
+    first_code: int = 0
+    first_weight: int = 0
+    whole_grid: bool = True  # a float's grid is only the neighbourhood: codes have no names there
+
+
+def number_line(landing: Landing, tone: str, look: Look) -> go.Figure:
     """Let weights fall from their true value to the value that they are stored as.
 
-    Where the grid does not reach, the ground is shaded: weights from there are cut off. A float's
-    grid is only its neighbourhood (`whole_grid` False): nothing is shaded, and codes have no names.
+    Where the grid does not reach, the ground is shaded: weights from there are cut off.
     """
     figure = blank(look, 320)
-    span = _span(values, grid)
-    if whole_grid:
-        _beyond(figure, grid, span, look)
-    _falls(figure, values, restored, worst, tone, look)
-    _marks(figure, codes, grid, tone, first_code, look)
-    if whole_grid:
-        _code_names(figure, codes, grid, first_code, look)
+    span = _span(landing.values, landing.grid)
+    if landing.whole_grid:
+        _beyond(figure, landing.grid, span, look)
+    _falls(figure, landing, tone, look)
+    _marks(figure, landing, tone, look)
+    if landing.whole_grid:
+        _code_names(figure, landing, look)
+    _weights(figure, landing, look)
+    whole, left = landing.whole_grid, {"xref": "paper", "x": 0, "xanchor": "left"}
+    words(figure, "the weights", look, y=1, yshift=20, **left)
+    below = "the code that each is stored as" if whole else "its neighbours among all floats"
+    words(figure, below, look, y=0, yshift=-44 if whole else -24, **left)
+    figure.update_xaxes(range=span, showgrid=False, nticks=7, side="top")
+    figure.update_yaxes(visible=False, range=[-0.38, 1.22])
+    return figure
+
+
+def _weights(figure, landing: Landing, look: Look) -> None:
+    """Draw a ring for each weight; its hover says all about it."""
+    values, restored, few = landing.values, landing.restored, landing.values.size <= 64
+    numbers = np.arange(values.size) + landing.first_weight
+    codes = landing.codes + landing.first_code
     figure.add_scatter(
         x=values,
         y=np.ones(values.size),
         mode="markers",
         marker={
             "color": look.page,
-            "size": 9 if values.size <= 64 else 6,
-            "line": {"color": look.ink, "width": 1.6 if values.size <= 64 else 1},
+            "size": 9 if few else 6,
+            "line": {"color": look.ink, "width": 1.6 if few else 1},
         },
-        customdata=np.column_stack(
-            [np.arange(values.size) + first_weight, codes + first_code, restored, restored - values]
-        ),
+        customdata=np.column_stack([numbers, codes, restored, restored - values]),
         hovertemplate="weight %{customdata[0]}: %{x:.5g}<br>code %{customdata[1]}<br>"
         "comes back as %{customdata[2]:.5g}<br>error %{customdata[3]:.2g}<extra></extra>",
     )
-    left = {"xref": "paper", "x": 0, "xanchor": "left"}
-    words(figure, "the weights", look, y=1, yshift=20, **left)
-    below = "the code that each is stored as" if whole_grid else "its neighbours among all floats"
-    words(figure, below, look, y=0, yshift=-44 if whole_grid else -24, **left)
-    figure.update_xaxes(range=span, showgrid=False, nticks=7, side="top")
-    figure.update_yaxes(visible=False, range=[-0.38, 1.22])
-    return figure
 
 
-def _falls(figure, values, restored, worst, tone, look) -> None:
+def _falls(figure, landing: Landing, tone: str, look: Look) -> None:
     """Draw a line from each weight to where it lands, one of them bold."""
+    values, restored, worst = landing.values, landing.restored, landing.worst
     gap = np.full(values.size, np.nan)
     figure.add_scatter(
         x=np.column_stack([values, restored, gap]).ravel(),
@@ -108,9 +117,9 @@ def _beyond(figure, grid, span, look) -> None:
             words(figure, "cut off", look, x=(x0 + x1) / 2, y=0.5)
 
 
-def _marks(figure, codes, grid, tone, first_code, look) -> None:
+def _marks(figure, landing: Landing, tone: str, look: Look) -> None:
     """Draw a tick for each value of the grid, a dot where weights landed, the larger the more."""
-    many = grid.size > 40
+    grid, many = landing.grid, landing.grid.size > 40
     figure.add_scatter(
         x=grid,
         y=np.zeros(grid.size),
@@ -122,7 +131,7 @@ def _marks(figure, codes, grid, tone, first_code, look) -> None:
             "line": {"color": look.quiet, "width": 0.6 if many else 1.4},
         },
     )
-    used, count = np.unique(codes, return_counts=True)
+    used, count = np.unique(landing.codes, return_counts=True)
     figure.add_scatter(
         x=grid[used],
         y=np.zeros(used.size),
@@ -132,19 +141,20 @@ def _marks(figure, codes, grid, tone, first_code, look) -> None:
             "size": np.minimum(5 + 3.2 * np.sqrt(count), 26),
             "line": {"color": look.page, "width": 1},
         },
-        customdata=np.column_stack([used + first_code, count]),
+        customdata=np.column_stack([used + landing.first_code, count]),
         hovertemplate="code %{customdata[0]} = %{x:.5g}<br>"
         "%{customdata[1]} weights land here<extra></extra>",
     )
 
 
-def _code_names(figure, codes, grid, first_code, look) -> None:
+def _code_names(figure, landing: Landing, look: Look) -> None:
     """Write codes below their marks, as many as there is room for; those in use in ink."""
+    grid = landing.grid
     every = 1 if grid.size <= 16 else 4 if grid.size <= 32 else 8 if grid.size <= 64 else 32
-    landed, notes = set(codes.tolist()), []
+    landed, notes = set(landing.codes.tolist()), []
     for place in range(0, grid.size, every):
         font = {"size": 12, "color": look.ink if place in landed else look.quiet}
-        text, x = real_minus(str(place + first_code)), float(grid[place])
+        text, x = real_minus(str(place + landing.first_code)), float(grid[place])
         notes.append(wording(text, look, x=x, y=0, yshift=-22, font=font))
     extend(figure, notes)
 
