@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.shared import cache, look
+from pages.shared.ranking import original_of
 from pages.shared.units import megabytes, millions, plural
 from quantcore.formats import DEFAULTS, FORMATS, get_format
 
@@ -216,10 +217,10 @@ def _whole(label: str, key: str, count: int, says: str, start: int = 0, **more) 
 
 
 def _model_line(opened: "quantcore.Model") -> str:
-    tensors = plural(len(opened.quantizable), "matrix", "matrices")
+    tensors, file = plural(len(opened.quantizable), "matrix", "matrices"), original_of(opened)
     return (
         f"{millions(opened.n_weights)} weights, {plural(opened.config.n_layers, 'layer')}, "
-        f"{tensors}; {megabytes(opened.stored_bytes('F16'))} in F16"
+        f"{tensors}; {megabytes(file.n_bytes)} in {file.stored_as}"
     )
 
 
