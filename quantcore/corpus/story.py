@@ -83,8 +83,10 @@ def _next(emphasis) -> Options:
 
 
 NEXT = _next(lambda scene: 1.0)
-_DRILLED = (scenes_hiding.__name__, scenes_sums.__name__)
-DRILL = _next(lambda scene: 3.0 if scene.__module__ in _DRILLED else 0.4)
+_DRILLED = {scenes_hiding.hide_many: 8, scenes_hiding.move_many: 8, scenes_hiding.presents: 4,
+            scenes_sums.many: 4, scenes_sums.few: 2, scenes_hiding.hide_one: 1,
+            scenes_hiding.move_one: 1}  # fmt: skip
+DRILL = _next(lambda scene: _DRILLED.get(scene, 0.2))
 _ENDS = list(range(len(_BEGINNINGS), len(NEXT.texts)))
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from pages.shared.charts.base import blank, extend, wording, words
-from pages.shared.palette import Look, ink_on, mix
+from pages.shared.charts.base import blank, extend, words
+from pages.shared.palette import Look, mix
 from pages.shared.units import real_minus
 from quantcore.format import Part
 from quantcore.formats.layout import SubScaleBits
@@ -23,24 +23,34 @@ def bit_picture(
     """
     n_bytes = layout.where.stop - layout.where.start
     figure = blank(look, 330)
-    owners = _owners(layout)
-    notes, shapes = [], []
-    for (byte, bit), (kind, sub_block, _) in owners.items():
-        strong, value = sub_block == chosen, packed[byte] >> bit & 1
-        fill = mix(look.fields[kind], look.page, 1.0 if strong else 0.2)
-        x, tone = byte - layout.where.start, ink_on(fill) if strong else look.ink
-        shapes.append(
-            {
-                "type": "rect",
-                **{"x0": x - 0.46, "x1": x + 0.46, "y0": bit - 0.45, "y1": bit + 0.45},
-                "fillcolor": fill,
-                "line": {"color": look.ink if strong else fill, "width": 1.5 if strong else 0},
-            }
+    tones = np.full((8, n_bytes), np.nan)  # places on the colour scale
+    texts, says = np.full((8, n_bytes), "", dtype=object), np.full((8, n_bytes), "", dtype=object)
+    frames = []
+    for (byte, bit), (kind, sub_block, power) in _owners(layout).items():
+        strong, x = sub_block == chosen, byte - layout.where.start
+        tones[bit, x] = 2 * (kind == "minimum") + strong
+        value = packed[byte] >> bit & 1
+        texts[bit, x] = f"<b>{value}</b>" if strong else str(value)
+        says[bit, x] = (
+            f"byte {byte}, bit {bit}<br>{kind} of sub-block {sub_block}, worth {2**power}"
         )
-        text = f"<b>{value}</b>" if strong else str(value)
-        notes.append(wording(text, look, x=x, y=bit, font={"size": 13, "color": tone}))
-    extend(figure, notes, shapes)
-    _readable_bits(figure, packed, layout, owners, look)
+        if strong:
+            frames.append(_frame(x, bit, look))
+    extend(figure, [], frames)
+    figure.add_heatmap(
+        z=tones,
+        text=texts,
+        customdata=says,
+        texttemplate="%{text}",
+        textfont_size=13,
+        hovertemplate="%{customdata}<extra></extra>",
+        colorscale=_four_tones(look),
+        zmin=-0.5,
+        zmax=3.5,
+        showscale=False,
+        xgap=4,
+        ygap=4,
+    )
     figure.update_xaxes(
         side="top",
         tickvals=list(range(n_bytes)),
@@ -58,6 +68,25 @@ def bit_picture(
     return figure
 
 
+def _frame(x: int, bit: int, look: Look) -> dict:
+    """Draw a line around the cell of a bit."""
+    return {
+        "type": "rect",
+        **{"x0": x - 0.47, "x1": x + 0.47, "y0": bit - 0.46, "y1": bit + 0.46},
+        "line": {"color": look.ink, "width": 1.5},
+    }
+
+
+def _four_tones(look: Look) -> list[tuple[float, str]]:
+    """Make the steps of the colour scale: scale pale and strong, minimum pale and strong."""
+    tones = [
+        mix(look.fields[kind], look.page, share)
+        for kind in ("scale", "minimum")
+        for share in (0.2, 1.0)
+    ]
+    return [(edge / 4, tone) for i, tone in enumerate(tones) for edge in (i, i + 1)]
+
+
 def _owners(layout: SubScaleBits) -> dict[tuple[int, int], tuple[str, int, int]]:
     """Kind of field, sub-block and weight (power of two) of every bit."""
     owners = {}
@@ -66,23 +95,6 @@ def _owners(layout: SubScaleBits) -> dict[tuple[int, int], tuple[str, int, int]]
             for power, place in enumerate(bits):
                 owners[place] = (kind, sub_block, power)
     return owners
-
-
-def _readable_bits(figure, packed, layout, owners, look) -> None:
-    """Let every bit say on hover whose it is."""
-    places = sorted(owners)
-    says = [
-        f"byte {byte}, bit {bit}<br>{kind} of sub-block {sub}, worth {2**power}"
-        for (byte, bit), (kind, sub, power) in ((p, owners[p]) for p in places)
-    ]
-    figure.add_scatter(
-        x=[byte - layout.where.start for byte, _ in places],
-        y=[bit for _, bit in places],
-        mode="markers",
-        marker={"symbol": "square", "size": 24, "opacity": 0, "color": look.ink},
-        text=says,
-        hovertemplate="%{text}<extra></extra>",
-    )
 
 
 def stored_numbers(parts: Sequence[Part], chosen: int, kind: str, look: Look) -> go.Figure:
