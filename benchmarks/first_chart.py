@@ -1,0 +1,50 @@
+"""How long a visitor waits for a page's first chart: ``python -m benchmarks.first_chart``.
+
+Prints a Markdown table of seconds: the median of some visits, each in a fresh window with an empty
+cache, to a server that has drawn the page before.
+"""
+
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from browser.chromium import find  # noqa: E402
+from browser.server import running  # noqa: E402
+from browser.visitor import Visitor, chromium  # noqa: E402
+
+VISITS = 5
+CHART = ".js-plotly-plot .main-svg"
+
+
+def seconds(browser, address: str, path: str) -> float:
+    """Time one visit, from the request to the first drawn chart."""
+    visitor = Visitor(browser, address)
+    start = time.perf_counter()
+    visitor.page.goto(f"{address}/{path}")
+    visitor.page.locator(CHART).first.wait_for()
+    passed = time.perf_counter() - start
+    visitor.settled().close()
+    return passed
+
+
+def main() -> None:
+    """Run the command."""
+    path = find()
+    if path is None:
+        sys.exit("No Chromium here: run python tests/browser/chromium.py to get one.")
+    pages = sorted(page.stem for page in (ROOT / "pages").glob("[a-z]*.py"))
+    print("| page | first chart, s |\n|---|---:|")
+    with chromium(path) as browser, running() as address:
+        for name in pages:
+            there = "" if name == "home" else name
+            seconds(browser, address, there)  # the first visit of all warms the server
+            times = [seconds(browser, address, there) for _ in range(VISITS)]
+            print(f"| {name} | {median(times):.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
