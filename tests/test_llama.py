@@ -142,3 +142,14 @@ def test_prompts_of_several_lengths_go_on_as_if_alone(toy):
     together = continue_all(toy, prompts, 6)
     for prompt, found in zip(prompts, together, strict=True):
         assert found == [step.token for step in continue_greedily(toy, prompt, 6)]
+
+
+def test_a_continuation_does_not_begin_with_what_is_barred(toy):
+    prompt = np.int32([0, 5, 9])
+    (usual,) = continue_all(toy, [prompt], 2)
+    barred = np.zeros((1, toy.config.vocabulary_size), bool)
+    barred[0, usual[0]] = True
+    (other,) = continue_all(toy, [prompt], 2, barred_first=barred)
+    second_best = np.argsort(toy.logits(prompt)[-1])[-2]
+    after_it = toy.logits(np.append(prompt, second_best))[-1].argmax()
+    assert other == [second_best, after_it]

@@ -12,11 +12,13 @@ import os
 import signal
 import time
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import torch
 from muon import Muon
 from network import Network
+from quiz import quiz
 from tokenizers import Tokenizer
 
 from quantcore.corpus import stories
@@ -25,13 +27,20 @@ CONTEXT, BATCH = 512, 8  # 4,096 tokens a step
 LONG_EVERY = 4  # of so many steps, one sees whole contexts, the others halves: attention is dear
 STORIES_PER_SHARD = 20_000
 BY_MUON = tuple(f"{name}_proj.weight" for name in ("v", "o", "gate", "up", "down"))
+LOOKUP_DECAY = 0.3  # of queries and keys; without it attention saturates and learns nothing new
 NOTE_EVERY, SAVE_EVERY = 20, 100  # steps
 BEGIN = 0
 
 
-def shard(tokenizer: Tokenizer, number: int, drill: float) -> tuple[np.ndarray, np.ndarray]:
+def shard(
+    tokenizer: Tokenizer, number: int, drill: float, quizzes: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Tokens of the shard's stories, one line each, and where each story starts."""
-    lines = [story + "\n" for story in stories(f"training {number}", STORIES_PER_SHARD, drill)]
+    rng = Random(number)
+    n_quizzes = int(quizzes * STORIES_PER_SHARD)
+    lines = stories(f"training {number}", STORIES_PER_SHARD - n_quizzes, drill)
+    lines = [line + "\n" for line in lines + [quiz(rng) for _ in range(n_quizzes)]]
+    rng.shuffle(lines)
     encoded = tokenizer.encode_batch_fast(lines, add_special_tokens=False)
     ids = [np.array(line.ids, dtype=np.int64) for line in encoded]
     starts = np.cumsum([0] + [len(line) for line in ids[:-1]])
@@ -44,13 +53,13 @@ def repeated(rng: np.random.Generator, window: np.ndarray) -> np.ndarray:
     return np.resize(window[:n_tokens], len(window))
 
 
-def batches(tokenizer: Tokenizer, number: int, drill: float, repeat: float):
+def batches(tokenizer: Tokenizer, number: int, drill: float, repeat: float, quizzes: float):
     """(tokens, targets) of a shard. Half of the windows begin with a story, half where it falls.
 
     A window's first token is replaced by the begin token, as llama-perplexity does. In a share
     `repeat` of the windows a piece of text is repeated.
     """
-    ids, starts = shard(tokenizer, number, drill)
+    ids, starts = shard(tokenizer, number, drill, quizzes)
     rng = np.random.default_rng(number)
     n_windows = (len(ids) - 1) // CONTEXT - 1
     first = np.arange(n_windows) * CONTEXT + rng.integers(CONTEXT)
@@ -89,6 +98,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--decay", type=float, default=0.0, help="Muon's weight decay")
     parser.add_argument("--drill", type=float, default=0.0, help="share of drill stories")
     parser.add_argument("--repeat", type=float, default=0.0, help="share of repeated windows")
+    parser.add_argument("--quiz", type=float, default=0.0, help="share of quizzes")
+    parser.add_argument("--soften", type=float, default=1.0, help="shrink queries and keys once")
     parser.add_argument("--fresh", action="store_true", help="forget the optimizers' momenta")
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
@@ -104,13 +115,16 @@ class Trainer:
         named = list(self.network.named_parameters())
         matrices = [p for name, p in named if name.endswith(BY_MUON)]
         embedding = [self.network.embed_tokens.weight]
-        others = [p for name, p in named if not name.endswith((*BY_MUON, "embed_tokens.weight"))]
-        adam = {"betas": (0.9, 0.97), "weight_decay": 0}
-        self.rates = [arguments.rate, arguments.adam_rate, arguments.embedding_rate]
+        lookups = [p for name, p in named if name.endswith(("q_proj.weight", "k_proj.weight"))]
+        norms = [p for name, p in named if name.endswith("norm.weight")]
+        adam = {"betas": (0.9, 0.97)}
+        rates = arguments.adam_rate, arguments.adam_rate, arguments.embedding_rate
+        self.rates = [arguments.rate, *rates]
         self.optimizers = [
             Muon(matrices, lr=arguments.rate, weight_decay=arguments.decay),
-            torch.optim.AdamW(others, lr=arguments.adam_rate, **adam),
-            torch.optim.AdamW(embedding, lr=arguments.embedding_rate, **adam),
+            torch.optim.AdamW(lookups, lr=arguments.adam_rate, weight_decay=LOOKUP_DECAY, **adam),
+            torch.optim.AdamW(norms, lr=arguments.adam_rate, weight_decay=0, **adam),
+            torch.optim.AdamW(embedding, lr=arguments.embedding_rate, weight_decay=0, **adam),
         ]
         self.place = {"step": 0, "shard": 0, "batch": 0, "seconds": 0.0}
         self.checkpoint = arguments.state / "checkpoint.pt"
@@ -118,9 +132,17 @@ class Trainer:
         arguments.state.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
             self.resume()
+        self.soften(arguments.soften)
         self.loss = torch.compile(self.network.loss, dynamic=False)
         self.losses: list[float] = []
         self.stopping = False
+
+    @torch.no_grad()
+    def soften(self, factor: float) -> None:
+        """Shrink queries and keys: attention that is one-hot has no gradient to change its mind."""
+        for name, weight in self.network.named_parameters():
+            if name.endswith(("q_proj.weight", "k_proj.weight")):
+                weight.mul_(factor)
 
     def resume(self) -> None:
         """Go back to the checkpoint; later rows of the log are dropped."""
@@ -174,7 +196,7 @@ class Trainer:
     def run_shard(self) -> None:
         """Train on what is left of the current shard."""
         last = time.monotonic()
-        shares = self.arguments.drill, self.arguments.repeat
+        shares = self.arguments.drill, self.arguments.repeat, self.arguments.quiz
         text = batches(self.tokenizer, self.place["shard"], *shares)
         for number, batch in enumerate(text):
             if number < self.place["batch"]:

@@ -58,6 +58,8 @@ def skills_of(model: Model, type: Type | None = None) -> list[SkillScore]:
     """Scores by skill and level, quantized unless `type` is None.
 
     An answer is right when the most probable continuation begins with it and the word ends there.
+    Where the answer begins with a space, only continuations that do so count, for the prompt's last
+    word is whole: after "the chair", the token "s" would make another prompt of it.
     """
     *_, last = skill_steps(model, llama_of(model, type))
     return last.scores
@@ -71,10 +73,15 @@ def skill_steps(
     prompts = [_opened(model.tokenizer, question.prompt) for question in questions]
     order = np.argsort([len(prompt) for prompt in prompts], kind="stable")  # little padding
     right = np.zeros(len(questions), bool)
+    inside_words = _inside_words(model)
     for start in range(0, len(order), PROMPTS_AT_ONCE):
         batch = order[start : start + PROMPTS_AT_ONCE]
         right[batch] = _answers(
-            model.tokenizer, llama, [questions[i] for i in batch], [prompts[i] for i in batch]
+            model.tokenizer,
+            llama,
+            [questions[i] for i in batch],
+            [prompts[i] for i in batch],
+            inside_words,
         )
         yield SkillProgress((start + len(batch)) / len(order))
     yield SkillProgress(1.0, _scores(questions, right))
@@ -85,6 +92,7 @@ def _answers(
     llama: Llama,
     questions: list[Question],
     prompts: list[NDArray[np.int32]],
+    inside_words: NDArray[np.bool_],
 ) -> list[bool]:
     """Whether each question was answered rightly."""
 
@@ -92,10 +100,19 @@ def _answers(
         return judge(tokenizer.decode(continuation), questions[i].answer) is not None
 
     longest = max(len(tokenizer.encode(question.answer)) for question in questions)
-    found = continue_all(llama, prompts, longest + 2, decided)
+    barred = np.outer([question.answer.startswith(" ") for question in questions], inside_words)
+    found = continue_all(llama, prompts, longest + 2, decided, barred)
     # Whatever the text ends with, a word ends there too.
     texts = [tokenizer.decode(continuation) + " " for continuation in found]
     return [judge(t, q.answer) is True for t, q in zip(texts, questions, strict=True)]
+
+
+def _inside_words(model: Model) -> NDArray[np.bool_]:
+    """Mark the tokens of the vocabulary that do not begin with a space."""
+    marks = np.ones(model.config.vocabulary_size, bool)
+    known = range(min(marks.size, model.tokenizer.vocabulary_size))
+    marks[: len(known)] = [not piece.startswith(" ") for piece in model.tokenizer.pieces(known)]
+    return marks
 
 
 def judge(text: str, answer: str) -> bool | None:

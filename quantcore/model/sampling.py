@@ -57,11 +57,17 @@ def continue_all(
     prompts: Sequence[Tokens],
     n: int,
     finished: Callable[[int, list[int]], bool] = lambda prompt, continuation: False,
+    barred_first: NDArray[np.bool_] | None = None,
 ) -> list[list[int]]:
     """Continue several prompts at once, greedily, each by up to `n` tokens.
 
-    `finished` is asked after each token, by the prompt's number and its continuation so far; the
-    work ends when it says so of all.
+    Parameters
+    ----------
+    finished
+        Asked after each token, by the prompt's number and its continuation so far; the work ends
+        when it says so of all.
+    barred_first
+        Tokens with which a continuation may not begin, (n_prompts, n_tokens of the vocabulary).
     """
     lengths = np.array([len(prompt) for prompt in prompts])
     room = min(int(lengths.max()) + n, llama.config.context_length)
@@ -74,7 +80,10 @@ def continue_all(
     cache.lengths = lengths
     found: list[list[int]] = [[] for _ in prompts]
     for left in reversed(range(n)):
-        tokens = llama.output(states).argmax(axis=1)
+        logits = llama.output(states)
+        if barred_first is not None and not found[0]:
+            logits[barred_first] = -np.inf
+        tokens = logits.argmax(axis=1)
         for continuation, token in zip(found, tokens, strict=True):
             continuation.append(int(token))
         done = all(finished(i, continuation) for i, continuation in enumerate(found))
