@@ -36,7 +36,7 @@ def text(x: float, y: float, words: str, anchor: str = "middle") -> str:
 
 def svg(tokens, loss, floor: float) -> str:
     """Loss by millions of tokens, over the floor of the evaluation text."""
-    x_max, y_range = max(tokens), (0.6, 6.5)
+    x_max, y_range = max(tokens), (0.6, 8.0)
     frame = (x_max, y_range)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"'
