@@ -22,9 +22,8 @@ def orthogonalized(g, steps: int = 5):
 class Muon(torch.optim.Optimizer):
     """For matrices only; vectors and the embedding go to AdamW."""
 
-    def __init__(self, parameters, lr: float = 0.01, momentum: float = 0.95, weight_decay=0.0):
-        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        super().__init__(parameters, defaults)
+    def __init__(self, parameters, lr: float = 0.01, momentum: float = 0.95):
+        super().__init__(parameters, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
     def step(self):
@@ -46,4 +45,4 @@ class Muon(torch.optim.Optimizer):
             moved.append(parameter.grad.lerp(state["momentum"], group["momentum"]))
         step = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
         for parameter, update in zip(parameters, orthogonalized(torch.stack(moved)), strict=True):
-            parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-step)
+            parameter.add_(update, alpha=-step)

@@ -95,7 +95,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=0.005, help="Muon's learning rate")
     parser.add_argument("--adam-rate", type=float, default=0.002, help="AdamW's: q, k, norms")
     parser.add_argument("--embedding-rate", type=float, default=0.01, help="AdamW's: embedding")
-    parser.add_argument("--decay", type=float, default=0.0, help="Muon's weight decay")
     parser.add_argument("--drill", type=float, default=0.0, help="share of drill stories")
     parser.add_argument("--repeat", type=float, default=0.0, help="share of repeated windows")
     parser.add_argument("--quiz", type=float, default=0.0, help="share of quizzes")
@@ -121,7 +120,7 @@ class Trainer:
         rates = arguments.adam_rate, arguments.adam_rate, arguments.embedding_rate
         self.rates = [arguments.rate, *rates]
         self.optimizers = [
-            Muon(matrices, lr=arguments.rate, weight_decay=arguments.decay),
+            Muon(matrices, lr=arguments.rate),
             torch.optim.AdamW(lookups, lr=arguments.adam_rate, weight_decay=LOOKUP_DECAY, **adam),
             torch.optim.AdamW(norms, lr=arguments.adam_rate, weight_decay=0, **adam),
             torch.optim.AdamW(embedding, lr=arguments.embedding_rate, weight_decay=0, **adam),

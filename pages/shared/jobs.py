@@ -60,7 +60,7 @@ class Job:
             self.state = "done"
         except (ValueError, OSError, MemoryError) as problem:
             self.problem, self.state = sentence(problem), "failed"
-        except Exception:
+        except Exception:  # whatever it is, the page must not wait for a job that is dead
             logging.getLogger("quantlab").exception("job %s", self.title)
             self.problem, self.state = "It broke off; the server's log says where.", "failed"
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
-from pages.shared.charts.base import blank
+from pages.shared.charts.base import blank, segment
 from pages.shared.charts.layer_map import shares
-from pages.shared.palette import Look, harm_colour, ink_on
+from pages.shared.palette import Look, harm_colour
 from pages.shared.units import number, spoken
 
 
@@ -29,14 +29,8 @@ def anatomy(
         figure.add_bar(
             y=[_row_of(name)],
             x=[count],
-            orientation="h",
             text=_short(name),
-            textposition="inside",
-            insidetextanchor="middle",
-            textangle=0,
-            constraintext="inside",
-            textfont={"size": 12, "color": ink_on(fill)},
-            marker={"color": fill, "line": {"color": look.page, "width": 1.5}},
+            **segment(fill, look),
             selected={"marker": {"opacity": 1}},
             unselected={"marker": {"opacity": 1}},
             customdata=[name],

@@ -4,7 +4,7 @@ import math
 
 import plotly.graph_objects as go
 
-from pages.shared.palette import SANS, Look
+from pages.shared.palette import SANS, Look, ink_on
 
 
 def blank(look: Look, height: int, **layout) -> go.Figure:
@@ -64,6 +64,19 @@ def powers_of_ten(low: float, high: float) -> dict[str, list]:
     powers = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
     text = [f"{10.0**p:,.{max(-p, 0)}f}" if p > -5 else f"10<sup>−{-p}</sup>" for p in powers]
     return {"tickvals": [10.0**p for p in powers], "ticktext": text}
+
+
+def segment(fill: str, look: Look) -> dict:
+    """Describe a piece of a lying bar whose name stands inside it, where there is room."""
+    return {
+        "orientation": "h",
+        "textposition": "inside",
+        "insidetextanchor": "middle",
+        "textangle": 0,
+        "constraintext": "inside",
+        "textfont": {"size": 12, "color": ink_on(fill)},
+        "marker": {"color": fill, "line": {"color": look.page, "width": 1.5}},
+    }
 
 
 def words(figure: go.Figure, text: str, look: Look, *, strong: bool = False, **place) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from pages.shared.charts.base import blank, words
+from pages.shared.charts.base import blank, segment, words
 from pages.shared.palette import Look, bits_colour, colour, ink_on, marker, mix
 from pages.shared.units import binary
 
@@ -246,14 +246,8 @@ def parts_of(sizes: Mapping[str, int], bits: int, look: Look) -> go.Figure:
         figure.add_bar(
             y=[""],
             x=[size / GIB],
-            orientation="h",
             text=f"{name}, {100 * size / total:.0f}\u202f%",
-            textposition="inside",
-            insidetextanchor="middle",
-            textangle=0,
-            constraintext="inside",
-            textfont={"size": 12, "color": ink_on(fill)},
-            marker={"color": fill, "line": {"color": look.page, "width": 1.5}},
+            **segment(fill, look),
             hovertemplate=f"<b>{name}</b><br>{binary(size)}<extra></extra>",
         )
     figure.update_xaxes(range=[0, total / GIB], visible=False)
