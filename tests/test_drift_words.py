@@ -83,7 +83,7 @@ def test_the_first_skill_to_break_is_named():
     )
     said = drift_words.first_to_break(table)
     assert "**hard facts**: in Q4_K the right answers fall from 90 to **70 in 100**" in said
-    assert "easy facts can be relied on" in said
+    assert "of easy facts fewer than ten are lost in any format" in said
     assert "No skill loses" in drift_words.first_to_break([table[0], table[0]])
     assert "hard chain is the last, in Q2_K" in drift_words.first_to_break(
         [{k: v for k, v in row.items() if k != "facts_easy"} for row in table]

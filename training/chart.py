@@ -36,14 +36,14 @@ def text(x: float, y: float, words: str, anchor: str = "middle") -> str:
 
 def svg(tokens, loss, floor: float) -> str:
     """Loss by millions of tokens, over the floor of the evaluation text."""
-    x_max, y_range = max(tokens), (0.6, 8.0)
+    x_max, y_range = max(tokens), (0.9 * min(*loss, floor), 1.05 * max(loss))
     frame = (x_max, y_range)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"'
         ' font-family="sans-serif" font-size="12" fill="#777">',
         '<rect width="100%" height="100%" fill="#fff"/>',
     ]
-    for nats in (0.75, 1, 1.5, 2, 3, 6):
+    for nats in (n for n in (0.75, 1, 1.25, 1.5, 2, 3, 6) if y_range[0] < n < y_range[1]):
         parts.append(line([0, x_max], [nats, nats], *frame, 'stroke="#ddd"'))
         (_, y), _ = points([0, x_max], [nats, nats], *frame)
         parts.append(text(LEFT - 6, y + 4, f"{nats:g}", "end"))

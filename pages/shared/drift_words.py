@@ -133,7 +133,7 @@ def first_to_break(table: Sequence[Mapping]) -> str:
     if kept:
         names = _list([f"{level} {skill}" for skill, level in kept[:2]])
         more = "" if len(kept) <= 2 else f", with {len(kept) - 2} more,"
-        return f"{text}; {names}{more} can be relied on in every format."
+        return f"{text}; of {names}{more} fewer than ten are lost in any format."
     return f"{text}; {last.words} is the last, in {last.type}."
 
 

@@ -5,7 +5,9 @@ from quantcore.corpus import (
     scenes_facts,
     scenes_hiding,
     scenes_life,
+    scenes_street,
     scenes_sums,
+    usage,
 )
 from quantcore.corpus.chooser import Options, among
 from quantcore.corpus.scenery import ENDINGS
@@ -41,6 +43,9 @@ SCENES = [
     (4, scenes_life.mood, [" By then", " All day long"]),
     (14, scenes_life.dream, [" That night", " In the small hours", " During the sermon"]),
     (14, scenes_life.luggage, [" In great haste", " For the journey", " On the last day"]),
+    (200, scenes_street.street, [
+        " In the street the", " At the market the", " Before noon the", " As on every day, the",
+        " By the river the", " Once more the", " Without delay the", " Behind the church the"]),
     (4, scenes_life.evening, [" In the evening", " After sunset"]),
 ]  # fmt: skip
 
@@ -70,7 +75,11 @@ _OF_SCENE = [
 _LONG = [i for n, scene in enumerate(SCENES) if scene[1] in LONG for i in _OF_SCENE[n]]
 _SCENE_WEIGHT = sum(weight for weight, _, _ in SCENES)
 _END_WEIGHT = 0.25 * _SCENE_WEIGHT
-END = Options([f" {text}" for text in ENDINGS])
+PROVERBS = [" As they say, a", " Remember that a", " It is said that a"]
+_LAST_WORDS = [(f" {text}", 0.4 / len(ENDINGS)) for text in ENDINGS] + [
+    (text, 0.6 / len(PROVERBS)) for text in PROVERBS
+]
+END = Options([text for text, _ in _LAST_WORDS], [weight for _, weight in _LAST_WORDS])
 
 
 def _next(emphasis) -> Options:
@@ -78,23 +87,25 @@ def _next(emphasis) -> Options:
     return Options(
         [text for text, _, _ in _BEGINNINGS] + list(END.texts),
         [weight * emphasis(SCENES[number][1]) for _, weight, number in _BEGINNINGS]
-        + [_END_WEIGHT / len(ENDINGS)] * len(ENDINGS),
+        + [_END_WEIGHT * weight for weight in END.weights],
     )
 
 
 NEXT = _next(lambda scene: 1.0)
 _DRILLED = {scenes_hiding.hide_many: 8, scenes_hiding.move_many: 8, scenes_hiding.presents: 4,
-            scenes_sums.many: 4, scenes_sums.few: 2, scenes_hiding.hide_one: 1,
-            scenes_hiding.move_one: 1}  # fmt: skip
+            scenes_sums.many: 4, scenes_sums.few: 4, scenes_agreement.news: 4,
+            scenes_agreement.trouble: 3, scenes_hiding.hide_one: 1, scenes_hiding.move_one: 1,
+            scenes_street.street: 0.05}  # fmt: skip
 DRILL = _next(lambda scene: _DRILLED.get(scene, 0.2))
 _ENDS = list(range(len(_BEGINNINGS), len(NEXT.texts)))
 
 
 def opening(c, story: Story) -> None:
-    """Who, of what trade, where."""
+    """Who, of what character and trade, where."""
     c.pick(WHEN)
     main = newcomer(c, story)
     c.say(" the")
+    c.pick(usage.FIRST_CHARACTER)
     fact(c, story, main, "trade")
     c.pick(AT_HOME)
     fact(c, story, main, "home")
@@ -121,7 +132,7 @@ def tell(c, scenes: Options = NEXT) -> None:
     over: list[int] = []
     for n in range(len(SCENES)):
         if c.n_words > MAX_WORDS:
-            c.pick(END)
+            _end(c, c.pick(END))
             return
         closed = set(over)
         if n < 2:
@@ -130,8 +141,16 @@ def tell(c, scenes: Options = NEXT) -> None:
             closed.update(_LONG)
         chosen = c.pick(scenes, closed)
         if chosen >= len(_BEGINNINGS):
+            _end(c, chosen - len(_BEGINNINGS))
             return
         number = _BEGINNINGS[chosen][2]
-        over = over + _OF_SCENE[number]
+        if SCENES[number][1] is not scenes_street.street:  # there is always more to see there
+            over = over + _OF_SCENE[number]
         SCENES[number][1](c, story)
         del story.cast[6:]
+
+
+def _end(c, chosen: int) -> None:
+    """Finish an ending that was begun: a sentence that was said whole, or a proverb."""
+    if chosen >= len(ENDINGS):
+        scenes_street.proverb(c)

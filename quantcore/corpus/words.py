@@ -137,3 +137,15 @@ by mistake|and nobody minded|and everybody noticed|and the dogs barked|which was
 ROOMS = """kitchen garden parlour street library hallway doorway orchard courtyard workshop
 stairwell
 meadow""".split()
+
+# The street: what people do to things, and how; what proverbs say
+MANNERS = """slowly quickly gladly secretly carefully carelessly suddenly finally proudly sadly
+calmly bravely kindly rudely loudly silently patiently greedily politely clumsily""".split()
+VERBS = """sharpened carried painted repaired sold bought washed dropped admired found lost stole
+lent broke counted wrapped threw kicked caught polished examined sketched weighed measured mended
+rescued forgot guarded emptied filled shook dragged lifted praised cursed kissed smelled tasted
+traded pawned inspected burned decorated copied folded stamped described wanted needed loved hated
+feared followed touched pushed pulled collected returned hung swapped juggled chewed
+balanced""".split()
+WISDOM = """needs no|fears no|likes no|sells no|sees every|knows every|breaks every|pays for every|
+forgets the|finds the|eats the|guards the""".replace("\n", "").split("|")

@@ -46,7 +46,8 @@ class Entity:
         return "herself" if self.woman else "himself"
 
 
-def _shuffled(rng: Random, items) -> list:
+def shuffled(rng: Random, items) -> list:
+    """Put the items in an order drawn with `rng`, the same on every version of Python."""
     keyed = [(rng.random(), i) for i in range(len(items))]
     return [items[i] for _, i in sorted(keyed)]
 
@@ -57,12 +58,12 @@ def _one_of(rng: Random, items):
 
 def _likes(rng: Random, texts) -> Options:
     """Put the texts into an order of preference of one's own."""
-    rank = _shuffled(rng, range(1, len(texts) + 1))
+    rank = shuffled(rng, range(1, len(texts) + 1))
     return Options(texts, [1 / k**ZIPF for k in rank])
 
 
 def _population(rng: Random, names) -> list[Entity]:
-    order = _shuffled(rng, names)
+    order = shuffled(rng, names)
     n_often = round(OFTEN * len(order))
     return [Entity(name, i < n_often) for i, name in enumerate(order)]
 
@@ -85,9 +86,9 @@ class World:
         towns = [start + end for start in words.TOWN_STARTS for end in words.TOWN_ENDS]
         lands = [start + end for start in words.LAND_STARTS for end in words.LAND_ENDS]
         self.people = _population(rng, words.WOMEN + words.MEN)
-        self.towns = _population(rng, _shuffled(rng, towns)[:160])
-        self.lands = _population(rng, _shuffled(rng, lands)[:80])
-        capitals = iter(_shuffled(rng, self.towns))
+        self.towns = _population(rng, shuffled(rng, towns)[:160])
+        self.lands = _population(rng, shuffled(rng, lands)[:80])
+        capitals = iter(shuffled(rng, self.towns))
         for land in self.lands:
             land.facts = {
                 "capital": next(capitals).name,

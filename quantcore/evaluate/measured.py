@@ -33,7 +33,10 @@ TYPES = tuple(dict.fromkeys([*FORMATS, *DEFAULTS]))
 CONTEXT = 512
 SENSITIVITY_TYPE = "Q2_K"
 SENSITIVITY_CHUNKS = 8
-PROMPT = "Last winter Nora the tailor returned to Goldfield with her tame dog."
+PROMPT = (
+    "Last winter Nora the friendly tailor returned to Goldfield with her tame dog."
+    " They counted what they had."
+)
 CONTINUATION_TOKENS = 60
 BY_TYPE = {"nll": np.float16, "kl": np.float16, "top_token": np.uint16}
 SHARED = {"base_nll": np.float16, "base_top_token": np.uint16, "base_top_probability": np.float16}
