@@ -1,0 +1,232 @@
+"""Reading GGUF files: the header and where each tensor lies; the weights stay on disk.
+
+    "GGUF"  version u32                 3, or 2
+            n_tensors u64, n_entries u64
+            n_entries of metadata       key, kind u32, value
+            n_tensors descriptions      name, n_axes u32, axes u64 each, type u32, offset u64
+            zeros up to a multiple of the alignment
+            the tensors; offsets count from here
+
+A string is its length as u64 and its bytes. All numbers have the byte order that the version shows.
+Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Read here rather than by the
+package of that name, which believes what a file says.
+"""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantcore.io import ModelError
+from quantcore.io.strict_json import file_size
+
+MAGIC = b"GGUF"
+VERSIONS = (2, 3)
+MAX_HEADER_BYTES = 64 * 2**20  # the largest vocabularies with their merges take 17 MB
+MAX_STRINGS = 2**21  # in all arrays together; the largest vocabularies with merges have 850,000
+MAX_AXES = 4
+MAX_NAME_BYTES = 2**16
+ALIGNMENT = 32  # where the metadata has no general.alignment
+
+# Number in the file: name, weights a block, bytes a block.
+TYPES = {
+    0: ("F32", 1, 4), 1: ("F16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20),
+    6: ("Q5_0", 32, 22), 7: ("Q5_1", 32, 24), 8: ("Q8_0", 32, 34), 9: ("Q8_1", 32, 36),
+    10: ("Q2_K", 256, 84), 11: ("Q3_K", 256, 110), 12: ("Q4_K", 256, 144), 13: ("Q5_K", 256, 176),
+    14: ("Q6_K", 256, 210), 15: ("Q8_K", 256, 292), 16: ("IQ2_XXS", 256, 66),
+    17: ("IQ2_XS", 256, 74), 18: ("IQ3_XXS", 256, 98), 19: ("IQ1_S", 256, 50),
+    20: ("IQ4_NL", 32, 18), 21: ("IQ3_S", 256, 110), 22: ("IQ2_S", 256, 82),
+    23: ("IQ4_XS", 256, 136), 24: ("I8", 1, 1), 25: ("I16", 1, 2), 26: ("I32", 1, 4),
+    27: ("I64", 1, 8), 28: ("F64", 1, 8), 29: ("IQ1_M", 256, 56), 30: ("BF16", 1, 2),
+    34: ("TQ1_0", 256, 54), 35: ("TQ2_0", 256, 66), 39: ("MXFP4", 32, 17), 40: ("NVFP4", 64, 36),
+}  # fmt: skip
+_NUMBERS = {0: "u1", 1: "i1", 2: "u2", 3: "i2", 4: "u4", 5: "i4", 6: "f4", 7: "u1", 10: "u8",
+            11: "i8", 12: "f8"}  # fmt: skip
+_BOOL, _STRING, _ARRAY = 7, 8, 9
+
+
+@dataclass(frozen=True, slots=True)
+class GgufTensor:
+    """Where one tensor lies in a file."""
+
+    path: Path
+    type: str  # ggml's name
+    shape: tuple[int, ...]  # (n_rows, n_cols): the file has it the other way round
+    start_byte: int  # from the beginning of the file
+    n_bytes: int
+
+    def packed(self) -> NDArray[np.uint8]:
+        """Return the tensor's bytes, mapped and read-only: (n_rows, row_bytes), or flat."""
+        rows = self.shape[:-1] if len(self.shape) > 1 else (1,)
+        mapped = np.memmap(self.path, np.uint8, "r", self.start_byte, (self.n_bytes,))
+        return mapped.reshape(math.prod(rows), -1)
+
+
+@dataclass(frozen=True)
+class GgufFile:
+    """What the header of a file says, checked against the file."""
+
+    path: Path
+    version: int
+    big_endian: bool
+    metadata: dict[str, Any] = field(repr=False)
+    tensors: dict[str, GgufTensor] = field(repr=False)
+
+
+def read_gguf(path: Path) -> GgufFile:
+    """Read the header of a GGUF file; every count and offset is checked against its size.
+
+    Raises
+    ------
+    ModelError
+        If it is not a GGUF file, cut off, or contradicts itself, in one sentence.
+    """
+    size = file_size(path)
+    with path.open("rb") as file:
+        header = _Header(path, file, size)
+        return _read(header)
+
+
+def _read(header: "_Header") -> GgufFile:
+    path, size, version = header.path, header.file_bytes, header.open()
+    n_tensors, n_entries = header.count("tensors", 24), header.count("metadata entries", 13)
+    metadata: dict[str, Any] = {}
+    for _ in range(n_entries):
+        key = header.name("a metadata key")
+        if key in metadata:
+            raise ModelError(f"{path.name} has the metadata key {key[:80]!r} twice.")
+        metadata[key] = header.value(header.number("u4"), key)
+    described = [header.description() for _ in range(n_tensors)]
+    start = _data_start(path, metadata, header.place)
+    tensors: dict[str, GgufTensor] = {}
+    for name, type_name, shape, offset, n_bytes in described:
+        if name in tensors:
+            raise ModelError(f"{path.name} has the tensor {name[:80]!r} twice.")
+        if offset + n_bytes > size - start:
+            raise ModelError(f"{path.name} ends before its tensor {name[:80]!r} does.")
+        tensors[name] = GgufTensor(path, type_name, shape, start + offset, n_bytes)
+    _refuse_overlap(path, tensors)
+    return GgufFile(path, version, header.order == ">", metadata, tensors)
+
+
+class _Header:
+    """A file that is read from its start, and how far it was read."""
+
+    def __init__(self, path: Path, file: BinaryIO, file_bytes: int) -> None:
+        self.path, self.place, self.order, self.file_bytes = path, 0, "<", file_bytes
+        self._file, self._strings_left = file, MAX_STRINGS
+
+    def open(self) -> int:
+        """Read magic and version; find out the byte order."""
+        if self._take(4, "its first four bytes") != MAGIC:
+            raise ModelError(f"{self.path.name} is not a GGUF file: it does not begin with GGUF.")
+        version = self.number("u4")
+        if not version & 0xFFFF:
+            self.order, version = ">", int.from_bytes(version.to_bytes(4, "little"), "big")
+        if version not in VERSIONS:
+            raise ModelError(f"{self.path.name} has GGUF version {version}; the lab reads 2 and 3.")
+        return version
+
+    def number(self, kind: str) -> int | float:
+        """Read one number of a numpy kind such as ``u4``."""
+        dtype = np.dtype(self.order + kind)
+        return np.frombuffer(self._take(dtype.itemsize, "a number"), dtype)[0].item()
+
+    def count(self, what: str, least_bytes: int) -> int:
+        """Read how many things follow; each takes at least so many bytes of the file."""
+        count = self.number("u8")
+        if count > (self.file_bytes - self.place) // least_bytes:
+            raise ModelError(
+                f"{self.path.name} has {self.file_bytes:,} bytes but claims {count:,} {what}."
+            )
+        return count
+
+    def name(self, what: str) -> str:
+        """Read the name of something."""
+        text = self._string(what)
+        if not 0 < len(text) <= MAX_NAME_BYTES or not text.isprintable():
+            raise ModelError(f"{self.path.name} has {what} that makes no sense.")
+        return text
+
+    def value(self, kind: int, key: str) -> Any:
+        """Read one value of the metadata: a number, a string, or an array of one of both."""
+        if kind == _STRING:
+            return self._string(key)
+        if kind != _ARRAY:
+            found = self.number(_number_kind(self.path, kind, key))
+            return bool(found) if kind == _BOOL else found
+        kind = self.number("u4")
+        if kind == _STRING:
+            return self._strings(key)
+        dtype = np.dtype(self.order + _number_kind(self.path, kind, key))
+        count = self.count(f"entries of {key[:80]}", dtype.itemsize)
+        found = np.frombuffer(self._take(count * dtype.itemsize, key), dtype)
+        return found.astype(bool if kind == _BOOL else dtype.newbyteorder("="))
+
+    def description(self) -> tuple[str, str, tuple[int, ...], int, int]:
+        """Read name, type, shape, offset and bytes of a tensor."""
+        name = self.name("a tensor name")
+        n_axes = self.number("u4")
+        if not 1 <= n_axes <= MAX_AXES:
+            raise ModelError(f"{self.path.name} gives {name[:80]!r} {n_axes:,} axes.")
+        axes = [self.number("u8") for _ in range(n_axes)]
+        type_number, offset = self.number("u4"), self.number("u8")
+        if type_number not in TYPES:
+            raise ModelError(
+                f"{self.path.name} stores {name[:80]!r} as unknown type {type_number}."
+            )
+        type_name, block, block_bytes = TYPES[type_number]
+        if not all(axes) or axes[0] % block:
+            raise ModelError(
+                f"{self.path.name} gives {name[:80]!r} rows of {axes[0]:,} weights, which are no "
+                f"whole blocks of {type_name}."
+            )
+        n_bytes = math.prod(axes) // block * block_bytes
+        return name, type_name, tuple(reversed(axes)), offset, n_bytes
+
+    def _strings(self, key: str) -> list[str]:
+        count = self.count(f"entries of {key[:80]}", 8)
+        self._strings_left -= count
+        if self._strings_left < 0:
+            raise ModelError(f"{self.path.name} holds more than {MAX_STRINGS:,} strings.")
+        return [self._string(key) for _ in range(count)]
+
+    def _string(self, what: str) -> str:
+        text = self._take(self.count(f"bytes of {what[:80]}", 1), what)
+        # A tokenizer may hold bytes that are no UTF-8; what stands for them must not be lost.
+        return text.decode("utf-8", "surrogateescape")
+
+    def _take(self, n_bytes: int, what: str) -> bytes:
+        if self.place + n_bytes > MAX_HEADER_BYTES:
+            raise ModelError(f"{self.path.name} has a header that is longer than any model's.")
+        found = self._file.read(n_bytes)
+        if len(found) < n_bytes:
+            raise ModelError(f"{self.path.name} ends within {what[:80]!r}.")
+        self.place += n_bytes
+        return found
+
+
+def _number_kind(path: Path, kind: int, key: str) -> str:
+    if kind == _ARRAY:
+        raise ModelError(f"{path.name} nests arrays in {key[:80]!r}, which GGUF readers refuse.")
+    if kind not in _NUMBERS:
+        raise ModelError(f"{path.name} stores {key[:80]!r} as unknown kind {kind}.")
+    return _NUMBERS[kind]
+
+
+def _data_start(path: Path, metadata: dict[str, Any], header_bytes: int) -> int:
+    alignment = metadata.get("general.alignment", ALIGNMENT)
+    if type(alignment) is not int or not 0 < alignment <= 2**20 or alignment & (alignment - 1):
+        raise ModelError(f"{path.name} asks for an alignment of {alignment!r:.40}.")
+    return -(-header_bytes // alignment) * alignment
+
+
+def _refuse_overlap(path: Path, tensors: dict[str, GgufTensor]) -> None:
+    end, before = 0, ""
+    for name, tensor in sorted(tensors.items(), key=lambda item: item[1].start_byte):
+        if tensor.start_byte < end:
+            raise ModelError(f"{path.name} lets {before[:80]!r} and {name[:80]!r} overlap.")
+        end, before = tensor.start_byte + tensor.n_bytes, name
