@@ -16,6 +16,7 @@ _HOMES = {
     "Llama": "quantcore.model.llama",
     "tensor_error": "quantcore.evaluate.weight_error",
     "model_errors": "quantcore.evaluate.weight_error",
+    "plan": "quantcore.recipe.plan",
     "measure_drift": "quantcore.evaluate.drift",
     "drift_chunks": "quantcore.evaluate.drift",
     "measure_perplexity": "quantcore.evaluate.perplexity",

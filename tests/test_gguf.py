@@ -7,7 +7,7 @@ import pytest
 from gguf_bytes import description, gguf_bytes, small_file, string
 
 from quantcore.io import ModelError
-from quantcore.io.gguf import MAX_STRINGS, TYPES, read_gguf
+from quantcore.io.gguf import MAX_STRINGS, read_gguf
 
 
 @pytest.fixture
@@ -126,8 +126,8 @@ def test_strings_are_counted(opened, monkeypatch):
 
 def test_every_type_of_ours_has_the_size_of_its_format():
     from quantcore.formats import FORMATS
+    from quantcore.formats.ggml_types import GGML_TYPES
 
-    sizes = {name: (block, size) for name, block, size in TYPES.values()}
     for name, fmt in FORMATS.items():
-        block, size = sizes[name]
-        assert fmt.stored_bytes((1, 256)) == 256 // block * size
+        sizes = GGML_TYPES[name]
+        assert fmt.stored_bytes((1, 256)) == 256 // sizes.block_size * sizes.block_bytes

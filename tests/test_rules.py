@@ -18,7 +18,7 @@ LAYERS = (
     {"_jit", "bits", "rounding", "pool", "checks", "format"},
     {"formats"},
     {"io", "model", "corpus"},
-    {"evaluate", "memory"},
+    {"evaluate", "memory", "recipe"},
     {"doctor", "warm"},
     {"cli", "__main__", "__init__"},
 )

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from quantcore.formats.ggml_types import BY_NUMBER
 from quantcore.io import ModelError
 from quantcore.io.strict_json import file_size
 
@@ -31,18 +32,6 @@ MAX_AXES = 4
 MAX_NAME_BYTES = 2**16
 ALIGNMENT = 32  # where the metadata has no general.alignment
 
-# Number in the file: name, weights a block, bytes a block.
-TYPES = {
-    0: ("F32", 1, 4), 1: ("F16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20),
-    6: ("Q5_0", 32, 22), 7: ("Q5_1", 32, 24), 8: ("Q8_0", 32, 34), 9: ("Q8_1", 32, 36),
-    10: ("Q2_K", 256, 84), 11: ("Q3_K", 256, 110), 12: ("Q4_K", 256, 144), 13: ("Q5_K", 256, 176),
-    14: ("Q6_K", 256, 210), 15: ("Q8_K", 256, 292), 16: ("IQ2_XXS", 256, 66),
-    17: ("IQ2_XS", 256, 74), 18: ("IQ3_XXS", 256, 98), 19: ("IQ1_S", 256, 50),
-    20: ("IQ4_NL", 32, 18), 21: ("IQ3_S", 256, 110), 22: ("IQ2_S", 256, 82),
-    23: ("IQ4_XS", 256, 136), 24: ("I8", 1, 1), 25: ("I16", 1, 2), 26: ("I32", 1, 4),
-    27: ("I64", 1, 8), 28: ("F64", 1, 8), 29: ("IQ1_M", 256, 56), 30: ("BF16", 1, 2),
-    34: ("TQ1_0", 256, 54), 35: ("TQ2_0", 256, 66), 39: ("MXFP4", 32, 17), 40: ("NVFP4", 64, 36),
-}  # fmt: skip
 _NUMBERS = {0: "u1", 1: "i1", 2: "u2", 3: "i2", 4: "u4", 5: "i4", 6: "f4", 7: "u1", 10: "u8",
             11: "i8", 12: "f8"}  # fmt: skip
 _BOOL, _STRING, _ARRAY = 7, 8, 9
@@ -174,18 +163,18 @@ class _Header:
             raise ModelError(f"{self.path.name} gives {name[:80]!r} {n_axes:,} axes.")
         axes = [self.number("u8") for _ in range(n_axes)]
         type_number, offset = self.number("u4"), self.number("u8")
-        if type_number not in TYPES:
+        if type_number not in BY_NUMBER:
             raise ModelError(
                 f"{self.path.name} stores {name[:80]!r} as unknown type {type_number}."
             )
-        type_name, block, block_bytes = TYPES[type_number]
-        if not all(axes) or axes[0] % block:
+        stored = BY_NUMBER[type_number]
+        if not all(axes) or axes[0] % stored.block_size:
             raise ModelError(
                 f"{self.path.name} gives {name[:80]!r} rows of {axes[0]:,} weights, which are no "
-                f"whole blocks of {type_name}."
+                f"whole blocks of {stored.name}."
             )
-        n_bytes = math.prod(axes) // block * block_bytes
-        return name, type_name, tuple(reversed(axes)), offset, n_bytes
+        n_bytes = math.prod(axes) // stored.block_size * stored.block_bytes
+        return name, stored.name, tuple(reversed(axes)), offset, n_bytes
 
     def _strings(self, key: str) -> list[str]:
         count = self.count(f"entries of {key[:80]}", 8)

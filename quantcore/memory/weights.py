@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from quantcore.formats import get_format
+from quantcore.formats.ggml_types import FALLBACK
 from quantcore.memory.shape import ModelShape
 
 Part = Literal["embedding and output", "attention", "feed-forward", "norms and biases"]
-
-# What llama.cpp takes where a row does not divide (tensor_type_fallback in llama-quant.cpp).
-FALLBACK = {"Q2_K": "Q4_0", "Q3_K": "Q4_0", "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
 
 
 @dataclass(frozen=True, slots=True)

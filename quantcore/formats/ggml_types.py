@@ -1,0 +1,57 @@
+"""Every tensor type that a GGUF file can hold: its number there, and the size of its blocks.
+
+Source: ggml.h (numbers) and ggml-common.h (blocks) of ggml; gguf.constants says the same.
+"""
+
+from dataclasses import dataclass
+
+# Number in the file: name, weights a block, bytes a block.
+_ROWS = {
+    0: ("F32", 1, 4), 1: ("F16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20),
+    6: ("Q5_0", 32, 22), 7: ("Q5_1", 32, 24), 8: ("Q8_0", 32, 34), 9: ("Q8_1", 32, 36),
+    10: ("Q2_K", 256, 84), 11: ("Q3_K", 256, 110), 12: ("Q4_K", 256, 144), 13: ("Q5_K", 256, 176),
+    14: ("Q6_K", 256, 210), 15: ("Q8_K", 256, 292), 16: ("IQ2_XXS", 256, 66),
+    17: ("IQ2_XS", 256, 74), 18: ("IQ3_XXS", 256, 98), 19: ("IQ1_S", 256, 50),
+    20: ("IQ4_NL", 32, 18), 21: ("IQ3_S", 256, 110), 22: ("IQ2_S", 256, 82),
+    23: ("IQ4_XS", 256, 136), 24: ("I8", 1, 1), 25: ("I16", 1, 2), 26: ("I32", 1, 4),
+    27: ("I64", 1, 8), 28: ("F64", 1, 8), 29: ("IQ1_M", 256, 56), 30: ("BF16", 1, 2),
+    34: ("TQ1_0", 256, 54), 35: ("TQ2_0", 256, 66), 39: ("MXFP4", 32, 17), 40: ("NVFP4", 64, 36),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class GgmlType:
+    """One type: `n` weights of a row take ``n / block_size * block_bytes`` bytes."""
+
+    name: str
+    number: int  # in a GGUF file
+    block_size: int  # weights
+    block_bytes: int
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits per weight, scales included."""
+        return 8 * self.block_bytes / self.block_size
+
+
+GGML_TYPES = {name: GgmlType(name, number, *sizes) for number, (name, *sizes) in _ROWS.items()}
+BY_NUMBER = {ggml_type.number: ggml_type for ggml_type in GGML_TYPES.values()}
+
+# What takes the place of a type whose blocks do not divide the rows (llama.cpp's llama-quant.cpp).
+FALLBACK = (
+    dict.fromkeys("IQ1_S IQ1_M IQ2_XXS IQ2_XS IQ2_S IQ3_XXS IQ3_S IQ4_XS".split(), "IQ4_NL")
+    | dict.fromkeys("Q2_K Q3_K TQ1_0 TQ2_0".split(), "Q4_0")
+    | {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
+)
+
+
+def fitting(wanted: str, n_cols: int) -> str:
+    """Return the wanted type, or what llama-quantize takes where rows do not divide into blocks.
+
+    >>> fitting("Q4_K", 576), fitting("Q4_K", 40)
+    ('Q5_0', 'F16')
+    """
+    for name in (wanted, FALLBACK.get(wanted, wanted)):
+        if n_cols % GGML_TYPES[name].block_size == 0:
+            return name
+    return "F16"

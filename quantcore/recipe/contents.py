@@ -1,0 +1,104 @@
+"""What a model consists of, as far as the rules of a mix need to know it."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from quantcore.io import ModelError
+from quantcore.model.config import LlamaConfig, read_config
+from quantcore.model.names import expected_shapes
+from quantcore.model.source import Model
+
+_LARGEST_EXPERTS = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """Names and shapes of a model's tensors, and the few sizes that rules ask for."""
+
+    name: str
+    architecture: str  # GGUF's: "llama" also for Mistral and Mixtral
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    n_experts: int = 0
+    shapes: Mapping[str, tuple[int, ...]] = field(repr=False)  # (n_rows, n_cols) of each tensor
+    types: Mapping[str, str] = field(repr=False, default_factory=dict)  # in the file, if it is one
+
+    @property
+    def n_weights(self) -> int:
+        """Number of weights, norms and biases included."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+    def in_order(self) -> list[str]:
+        """Names as llama-quantize goes through them: outside the layers first, then by layer."""
+        return sorted(self.shapes, key=lambda name: (layer_of(name), name))
+
+
+def layer_of(name: str) -> int:
+    """Layer of a tensor, -1 outside the layers.
+
+    >>> layer_of("blk.12.attn_q.weight"), layer_of("output.weight")
+    (12, -1)
+    """
+    found = re.match(r"blk\.(\d+)\.", name)
+    return int(found[1]) if found else -1
+
+
+def contents_of(source: Model | LlamaConfig | Mapping[str, Any], name: str = "model") -> Contents:
+    """Take what a plan needs from an opened model, its config, or a parsed config.json.
+
+    Raises
+    ------
+    ModelError
+        For a config that the lab cannot read.
+    """
+    if isinstance(source, Model):
+        return _of_config(source.config, source.name)
+    if isinstance(source, LlamaConfig):
+        return _of_config(source, name)
+    return _of_json(dict(source), name)
+
+
+def _of_config(config: LlamaConfig, name: str) -> Contents:
+    return Contents(
+        name=name,
+        architecture="llama" if config.architecture == "mistral" else config.architecture,
+        n_layers=config.n_layers,
+        n_heads=config.n_heads,
+        n_kv_heads=config.n_kv_heads,
+        shapes=expected_shapes(config),
+    )
+
+
+def _of_json(raw: dict[str, Any], name: str) -> Contents:
+    """Read config.json; of the models with experts, Mixtral."""
+    if raw.get("model_type") != "mixtral":
+        return _of_config(read_config(raw), name)
+    n_experts = raw.get("num_local_experts")
+    if type(n_experts) is not int or not 1 < n_experts <= _LARGEST_EXPERTS:
+        raise ModelError(
+            f"config.json has num_local_experts {str(n_experts)[:40]}; expected 2 to "
+            f"{_LARGEST_EXPERTS:,}."
+        )
+    dense = _of_config(read_config(raw | {"model_type": "llama"}), name)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for tensor, shape in dense.shapes.items():
+        if ".ffn_norm." in tensor:
+            shapes[tensor] = shape
+            shapes[tensor.replace("ffn_norm", "ffn_gate_inp")] = (n_experts, *shape)
+        elif found := re.fullmatch(r"(blk\.\d+\.ffn_(?:gate|up|down))\.weight", tensor):
+            shapes[f"{found[1]}_exps.weight"] = (n_experts, *shape)
+        else:
+            shapes[tensor] = shape
+    return Contents(
+        name=name,
+        architecture="llama",
+        n_layers=dense.n_layers,
+        n_heads=dense.n_heads,
+        n_kv_heads=dense.n_kv_heads,
+        n_experts=n_experts,
+        shapes=shapes,
+    )

@@ -1,0 +1,54 @@
+"""The file types of llama-quantize: what `--type Q4_K_M` names is a recipe for a whole file."""
+
+from dataclasses import dataclass
+
+# Name, number in general.file_type, type of most tensors. Source: llama.h, tools/quantize.
+_ROWS = """
+F32 0 F32          F16 1 F16          BF16 32 BF16       Q8_0 7 Q8_0        Q6_K 18 Q6_K
+Q5_K_M 17 Q5_K     Q5_K_S 16 Q5_K     Q5_1 9 Q5_1        Q5_0 8 Q5_0
+Q4_K_M 15 Q4_K     Q4_K_S 14 Q4_K     Q4_1 3 Q4_1        Q4_0 2 Q4_0
+IQ4_NL 25 IQ4_NL   IQ4_XS 30 IQ4_XS   MXFP4_MOE 38 MXFP4
+Q3_K_L 13 Q3_K     Q3_K_M 12 Q3_K     Q3_K_S 11 Q3_K     IQ3_M 27 IQ3_S     IQ3_S 26 IQ3_S
+IQ3_XS 22 IQ3_S    IQ3_XXS 23 IQ3_XXS
+Q2_K 10 Q2_K       Q2_K_S 21 Q2_K     IQ2_M 29 IQ2_S     IQ2_S 28 IQ2_XS    IQ2_XS 20 IQ2_XS
+IQ2_XXS 19 IQ2_XXS TQ2_0 37 TQ2_0     TQ1_0 36 TQ1_0     IQ1_M 31 IQ1_M     IQ1_S 24 IQ1_S
+""".split()
+
+ALIASES = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
+
+
+@dataclass(frozen=True, slots=True)
+class FileType:
+    """One recipe: most tensors get `format`, rules raise or lower some of them."""
+
+    name: str
+    number: int  # general.file_type in a GGUF file
+    format: str  # of most tensors
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether the rules apply: F32, F16 and BF16 files have one type throughout."""
+        return self.format not in ("F32", "F16", "BF16")
+
+
+FILE_TYPES = {
+    name: FileType(name, int(number), format)
+    for name, number, format in zip(_ROWS[::3], _ROWS[1::3], _ROWS[2::3], strict=True)
+}
+
+
+def get_file_type(name: str) -> FileType:
+    """Look a file type up by its name or alias, in any case.
+
+    >>> get_file_type("q4_k").name
+    'Q4_K_M'
+    >>> get_file_type("Q4_K_XL")
+    Traceback (most recent call last):
+    ValueError: There is no file type 'Q4_K_XL'; try one of F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, ...
+    """
+    wanted = name.upper()
+    wanted = ALIASES.get(wanted, wanted)
+    if wanted not in FILE_TYPES:
+        some = ", ".join(list(FILE_TYPES)[:6])
+        raise ValueError(f"There is no file type {name[:40]!r}; try one of {some}, ...")
+    return FILE_TYPES[wanted]

@@ -1,0 +1,202 @@
+"""Which type each tensor of a file gets, the rule that said so, and its bytes."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quantcore.formats.ggml_types import GGML_TYPES, fitting
+from quantcore.model.config import LlamaConfig
+from quantcore.model.source import Model
+from quantcore.recipe.contents import Contents, contents_of, layer_of
+from quantcore.recipe.file_types import FileType, get_file_type
+from quantcore.recipe.overrides import Override
+from quantcore.recipe.rules import Place, decide, may_quantize, needs_imatrix, role_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorPlan:
+    """What becomes of one tensor."""
+
+    name: str  # GGUF's
+    shape: tuple[int, ...]  # (n_rows, n_cols); stacks of experts have one axis more in front
+    type: str  # ggml's
+    rule: str  # one sentence: why this type
+    fallback: str | None  # the type that the rule wanted, where rows do not divide into its blocks
+    bytes: int
+    needs_imatrix: bool = False  # llama-quantize refuses to store it so without one
+
+    @property
+    def n_weights(self) -> int:
+        """Number of weights."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The types of all tensors of a file, in llama-quantize's order."""
+
+    model: str
+    file_type: FileType
+    pure: bool
+    tensors: tuple[TensorPlan, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all tensors, without the file's header and without padding."""
+        return sum(tensor.bytes for tensor in self.tensors)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """As llama-quantize counts them: over all tensors, norms too."""
+        return 8 * self.bytes / sum(tensor.n_weights for tensor in self.tensors)
+
+    @property
+    def n_fallbacks(self) -> int:
+        """Tensors whose rows do not divide into the blocks of the type that a rule wanted."""
+        return sum(tensor.fallback is not None for tensor in self.tensors)
+
+
+def plan(
+    source: Contents | Model | LlamaConfig | Mapping[str, Any],
+    file_type: str,
+    *,
+    imatrix: bool = False,
+    pure: bool = False,
+    output_type: str | None = None,
+    embedding_type: str | None = None,
+    overrides: Sequence[Override] = (),
+) -> Plan:
+    """Plan a file as llama-quantize would.
+
+    Parameters
+    ----------
+    source
+        An opened model, its config, a parsed config.json, or the contents of a file.
+    file_type
+        One of `FILE_TYPES` or an alias: "Q4_K_M", "Q4_K".
+    imatrix
+        Whether there will be an importance matrix; some rules ask for it.
+    pure
+        Without rules: every matrix gets the type of most (`--pure`).
+    output_type, embedding_type
+        ggml types, as `--output-tensor-type` and `--token-embedding-type`.
+    overrides
+        Patterns of names and their types, as `--tensor-type`; the first that is found counts.
+
+    Raises
+    ------
+    ValueError
+        For an unknown type; ModelError for a config that the lab cannot read.
+
+    Examples
+    --------
+    >>> from quantcore.model.source import open_model
+    >>> found = {tensor.name: tensor for tensor in plan(open_model(), "Q4_K_M").tensors}
+    >>> found["token_embd.weight"].type
+    'Q6_K'
+    """
+    contents = source if isinstance(source, Contents) else contents_of(source)
+    chosen = get_file_type(file_type)
+    for name in (output_type, embedding_type, *(override.type for override in overrides)):
+        if name is not None and name not in GGML_TYPES:
+            raise ValueError(f"There is no tensor type {name[:40]!r}.")
+    planner = _Planner(contents, chosen, imatrix, pure, output_type, embedding_type, overrides)
+    tensors = tuple(planner.tensor(name) for name in contents.in_order())
+    return Plan(model=contents.name, file_type=chosen, pure=pure, tensors=tensors)
+
+
+class _Planner:
+    """Goes through the tensors in order and counts those that rules go by."""
+
+    def __init__(self, contents, file_type, imatrix, pure, output_type, embedding_type, overrides):
+        self.contents = contents
+        self.file_type = file_type
+        self.imatrix = imatrix
+        self.pure = pure
+        self.by_role = {"output": output_type, "token_embd": embedding_type}
+        self.overrides = [(re.compile(override.pattern), override.type) for override in overrides]
+        self.tied = "output.weight" not in contents.shapes
+        self.n_values = sum(role_of(name) == "attn_v" for name in contents.shapes)
+        self.seen: Counter[str] = Counter()  # tensors of each role that the rules decided about
+
+    def tensor(self, name: str) -> TensorPlan:
+        shape = self.contents.shapes[name]
+        wanted, rule = self._wanted(name, shape)
+        got = wanted
+        if self.file_type.is_quantized and may_quantize(name, shape) and not self._asked(name):
+            got = fitting(wanted, shape[-1])
+        if got != wanted:
+            rule += f"; rows of {shape[-1]:,} do not divide into its blocks of "
+            rule += f"{GGML_TYPES[wanted].block_size}, so it falls back to {got}"
+        size = GGML_TYPES[got]
+        return TensorPlan(
+            name=name,
+            shape=shape,
+            type=got,
+            rule=_sentence(name, rule),
+            fallback=wanted if got != wanted else None,
+            bytes=math.prod(shape) // size.block_size * size.block_bytes,
+            needs_imatrix=not self.imatrix and needs_imatrix(name, got, self.file_type.name),
+        )
+
+    def _asked(self, name: str) -> str | None:
+        """Type that was asked for by the name of the role."""
+        return self.by_role.get(role_of(name))
+
+    def _wanted(self, name: str, shape: tuple[int, ...]) -> tuple[str, str]:
+        """Type before rows are looked at, and why."""
+        if len(shape) < 2:
+            return self.contents.types.get(name, "F32"), "vectors stay as they are"
+        if not may_quantize(name, shape):
+            return self.contents.types.get(name, "F16"), "small and delicate, it stays as it is"
+        if asked := self._asked(name):
+            return asked, f"{asked} was asked for"
+        most = self.file_type.format
+        if not self.file_type.is_quantized:
+            return most, f"every matrix of a file of type {self.file_type.name} is {most}"
+        for pattern, type in self.overrides:
+            if pattern.search(name):
+                return type, f"{type} was asked for by {pattern.pattern!r}"
+        if self.pure:
+            return most, f"pure: every matrix gets {most}"
+        if self.tied and role_of(name) == "token_embd" and (asked := self.by_role["output"]):
+            return asked, f"{asked} was asked for the output, which is this tensor"
+        return decide(self._place(name, shape), most, self.tied)
+
+    def _place(self, name: str, shape: tuple[int, ...]) -> Place:
+        role, contents = role_of(name), self.contents
+        number = self.seen[role]
+        self.seen[role] += 1
+        return Place(
+            file_type=self.file_type.name,
+            role=role,
+            n_cols=shape[-1],
+            number=number,
+            # With experts llama-quantize takes the layer from the name, otherwise it counts.
+            layer=layer_of(name) if contents.n_experts > 1 else number,
+            n_values=self.n_values,
+            n_layers=contents.n_layers,
+            heads_per_kv_head=contents.n_heads // contents.n_kv_heads,
+            n_experts=contents.n_experts,
+            has_imatrix=self.imatrix,
+            is_70b=_is_70b(contents),
+            is_stack=len(shape) > 2,
+        )
+
+
+def _is_70b(contents: Contents) -> bool:
+    """Whether llama.cpp takes it for a 70B model: 80 layers, for Llama with grouped queries."""
+    grouped = contents.n_heads != contents.n_kv_heads
+    return contents.n_layers == 80 and (
+        contents.architecture == "qwen2" or (contents.architecture == "llama" and grouped)
+    )
+
+
+def _sentence(name: str, rule: str) -> str:
+    layer = layer_of(name)
+    role = name.removeprefix(f"blk.{layer}.").removesuffix(".weight")
+    where = role if layer < 0 else f"{role} of layer {layer}"
+    return f"{where}: {rule}."
