@@ -1,4 +1,4 @@
-"""The command line: `python -m quantcore {perplexity,error,skills,measure,compile,doctor}`.
+"""The command line: `python -m quantcore {perplexity,error,skills,plan,measure,compile,doctor}`.
 
 With --json, one object on standard output and nothing else there; progress goes to standard error.
 A mistake of the user gives one sentence there and exit status 2.
@@ -18,6 +18,7 @@ PERPLEXITY_KEYS = (
     "model type context tokens_scored perplexity perplexity_error base_perplexity floor_perplexity "
     "mean_kl_divergence same_top_token bits_per_weight weights_bytes"
 ).split()
+PLAN_KEYS = "name shape type rule fallback bytes".split()
 ERROR_KEYS = "name shape format relative_rmse sqnr_db max_abs_error bits_per_weight".split()
 
 
@@ -67,6 +68,19 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--context", type=int, default=512, metavar="N", help="tokens a chunk (512)")
     on_model("error", _error, "Error of each tensor in a format.", True)
     on_model("skills", _skills, "Right answers by skill, of the shipped model.", False)
+    run = command(
+        "plan", _plan, "Which type each tensor of a file gets, and the rule that says so."
+    )
+    run.add_argument("model", nargs="?", metavar="MODEL", help="a folder, or a config.json")
+    run.add_argument("--type", required=True, help="Q4_K_M, Q5_K_S, IQ4_XS, ...")
+    run.add_argument("--pure", action="store_true", help="one type for every matrix")
+    run.add_argument("--with-imatrix", action="store_true", help="as if there were one")
+    run.add_argument("--output-tensor-type", metavar="T", help="type of the output")
+    run.add_argument("--token-embedding-type", metavar="T", help="type of the embedding")
+    run.add_argument("--tensor-type", action="append", default=[], metavar="PATTERN=T",
+                     help="type of all tensors in whose name the pattern is found")  # fmt: skip
+    run.add_argument("--tensor-type-file", type=Path, metavar="FILE", help="a list of such")
+    run.add_argument("--json", action="store_true", help="print one JSON object")
     command("measure", _measure, "Measure again what the pages show of the shipped model.")
     command("compile", _compile, "Compile the kernels ahead.")
     doctor = command("doctor", _doctor, "What this machine has and lacks for the lab.")
@@ -152,6 +166,43 @@ def _skills(options: argparse.Namespace) -> None:
     for score in scores:
         share = f"{score.correct / score.total:.0%}"
         print(f"{score.skill:<14}{score.level:<8}{score.correct:>6}{score.total:>6}{share:>7}")
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from quantcore.recipe.contents import read_contents
+    from quantcore.recipe.overrides import parse_override, read_overrides
+    from quantcore.recipe.plan import plan
+
+    overrides = [parse_override(text) for text in options.tensor_type]
+    if options.tensor_type_file is not None:
+        overrides += read_overrides(options.tensor_type_file)
+    planned = plan(
+        read_contents(options.model),
+        options.type,
+        imatrix=options.with_imatrix,
+        pure=options.pure,
+        output_type=options.output_tensor_type and options.output_tensor_type.upper(),
+        embedding_type=options.token_embedding_type and options.token_embedding_type.upper(),
+        overrides=overrides,
+    )
+    if options.json:
+        rows = [{key: getattr(row, key) for key in PLAN_KEYS} for row in planned.tensors]
+        size = {"bits_per_weight": planned.bits_per_weight, "bytes": planned.bytes}
+        _print_json(
+            {"model": planned.model, "type": planned.file_type.name, "tensors": rows} | size
+        )
+        return
+    print(f"{'tensor':<28}{'shape':>16}  {'type':<8}{'bytes':>14}  rule")
+    for row in planned.tensors:
+        shape = " x ".join(str(n) for n in row.shape)
+        print(f"{row.name:<28}{shape:>16}  {row.type:<8}{row.bytes:>14,}  {row.rule}")
+    mixed = "pure" if planned.pure else "mixed"
+    print(
+        f"\n{planned.file_type.name}, {mixed}: {planned.bytes:,} bytes, "
+        f"{planned.bits_per_weight:.4f} bits per weight, {planned.n_fallbacks} fallbacks"
+    )
+    if any(row.needs_imatrix for row in planned.tensors):
+        print("llama-quantize refuses this without an importance matrix.")
 
 
 def _measure(options: argparse.Namespace) -> None:

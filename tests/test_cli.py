@@ -171,3 +171,52 @@ def test_a_reader_that_leaves_is_no_error(toy):
     assert shown.stdout.startswith("tensor")
     assert "Traceback" not in shown.stderr
     assert "Exception" not in shown.stderr
+
+
+def test_plan(toy, capsys, tmp_path):
+    printed = found(capsys, "plan", "--type", "q4_k")
+    assert list(printed) == ["model", "type", "tensors", "bits_per_weight", "bytes"]
+    assert printed["type"] == "Q4_K_M"
+    keys = ["name", "shape", "type", "rule", "fallback", "bytes"]
+    assert all(list(row) == keys for row in printed["tensors"])
+    assert printed["bytes"] == sum(row["bytes"] for row in printed["tensors"])
+    assert found(capsys, "plan", toy, "--type", "Q4_0", "--pure")["model"] == "toy"
+    config = found(capsys, "plan", toy + "/config.json", "--type", "Q4_0", "--pure")
+    assert config == found(capsys, "plan", toy, "--type", "Q4_0", "--pure")
+
+
+def test_plan_with_types_asked_for(capsys, tmp_path):
+    path = tmp_path / "types.txt"
+    path.write_text("attn_v=q8_0\nffn_up=f16 ffn_gate=q5_0")
+    printed = found(
+        capsys, "plan", "--type", "Q4_K_M", "--tensor-type", "ffn_up=q6_k", "--tensor-type-file",
+        str(path), "--token-embedding-type", "q8_0",
+    )  # fmt: skip
+    types = {row["name"]: row["type"] for row in printed["tensors"]}
+    asked = {"attn_v": "Q8_0", "ffn_up": "Q6_K", "ffn_gate": "Q5_0"}
+    assert {role: types[f"blk.3.{role}.weight"] for role in asked} == asked
+    assert types["token_embd.weight"] == "Q8_0"
+
+
+def test_plan_as_a_table(capsys):
+    assert main(["plan", "--type", "iq2_xs"]) == 0
+    printed = capsys.readouterr().out
+    assert "attn_q of layer 0: most tensors get IQ2_XS." in printed
+    assert "refuses this without an importance matrix" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--type", "Q9"], "There is no file type 'Q9'"),
+        (["--type", "Q4_0", "--tensor-type", "ffn"], "'ffn' is no override"),
+        (["--type", "Q4_0", "--output-tensor-type", "q9"], "There is no tensor type 'Q9'"),
+        (["--type", "Q4_0", "--tensor-type-file", "none.txt"], "none.txt is missing"),
+        (["none.json", "--type", "Q4_0"], "none.json is missing"),
+    ],
+)
+def test_plan_refuses_in_one_sentence(options, sentence, capsys):
+    assert main(["plan", *options]) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith(sentence)
+    assert complaint.count("\n") == 1

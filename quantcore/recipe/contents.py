@@ -4,12 +4,14 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from quantcore.io import ModelError
+from quantcore.io.strict_json import read_json_object
 from quantcore.model.config import LlamaConfig, read_config
 from quantcore.model.names import expected_shapes
-from quantcore.model.source import Model
+from quantcore.model.source import Model, open_model
 
 _LARGEST_EXPERTS = 4096
 
@@ -60,6 +62,20 @@ def contents_of(source: Model | LlamaConfig | Mapping[str, Any], name: str = "mo
     if isinstance(source, LlamaConfig):
         return _of_config(source, name)
     return _of_json(dict(source), name)
+
+
+def read_contents(place: str | Path | None) -> Contents:
+    """Take them from a config.json, or from what `open_model` opens.
+
+    Raises
+    ------
+    ModelError
+        One sentence that says what is wrong with it.
+    """
+    if place is not None and Path(place).suffix == ".json":
+        path = Path(place).expanduser()
+        return contents_of(read_json_object(path), path.resolve().parent.name)
+    return contents_of(open_model(place))
 
 
 def _of_config(config: LlamaConfig, name: str) -> Contents:
