@@ -1,4 +1,4 @@
-"""The command line: `python -m quantcore {perplexity,error,skills,plan,measure,compile,doctor}`.
+"""The command line: `python -m quantcore COMMAND`, listed by `--help`.
 
 With --json, one object on standard output and nothing else there; progress goes to standard error.
 A mistake of the user gives one sentence there and exit status 2.
@@ -68,19 +68,26 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--context", type=int, default=512, metavar="N", help="tokens a chunk (512)")
     on_model("error", _error, "Error of each tensor in a format.", True)
     on_model("skills", _skills, "Right answers by skill, of the shipped model.", False)
-    run = command(
-        "plan", _plan, "Which type each tensor of a file gets, and the rule that says so."
-    )
-    run.add_argument("model", nargs="?", metavar="MODEL", help="a folder, or a config.json")
-    run.add_argument("--type", required=True, help="Q4_K_M, Q5_K_S, IQ4_XS, ...")
-    run.add_argument("--pure", action="store_true", help="one type for every matrix")
+
+    def with_mix(name: str, run: Callable, says: str, where: str) -> argparse.ArgumentParser:
+        found = command(name, run, says)
+        found.add_argument("model", nargs="?", metavar="MODEL", help=where)
+        found.add_argument("--type", required=True, help="Q4_K_M, Q5_K_S, IQ4_XS, ...")
+        found.add_argument("--pure", action="store_true", help="one type for every matrix")
+        found.add_argument("--output-tensor-type", metavar="T", help="type of the output")
+        found.add_argument("--token-embedding-type", metavar="T", help="type of the embedding")
+        what = "type of all tensors in whose name the pattern is found"
+        found.add_argument(
+            "--tensor-type", action="append", default=[], metavar="PATTERN=T", help=what
+        )
+        found.add_argument("--tensor-type-file", type=Path, metavar="FILE", help="a list of such")
+        return found
+
+    run = with_mix("plan", _plan, "Each tensor's type in a file, and why.", "folder, config.json")
     run.add_argument("--with-imatrix", action="store_true", help="as if there were one")
-    run.add_argument("--output-tensor-type", metavar="T", help="type of the output")
-    run.add_argument("--token-embedding-type", metavar="T", help="type of the embedding")
-    run.add_argument("--tensor-type", action="append", default=[], metavar="PATTERN=T",
-                     help="type of all tensors in whose name the pattern is found")  # fmt: skip
-    run.add_argument("--tensor-type-file", type=Path, metavar="FILE", help="a list of such")
     run.add_argument("--json", action="store_true", help="print one JSON object")
+    run = with_mix("quantize", _quantize, "Write a GGUF file for llama.cpp.", "a folder")
+    run.add_argument("--output", type=Path, required=True, metavar="FILE.gguf")
     command("measure", _measure, "Measure again what the pages show of the shipped model.")
     command("compile", _compile, "Compile the kernels ahead.")
     doctor = command("doctor", _doctor, "What this machine has and lacks for the lab.")
@@ -168,23 +175,41 @@ def _skills(options: argparse.Namespace) -> None:
         print(f"{score.skill:<14}{score.level:<8}{score.correct:>6}{score.total:>6}{share:>7}")
 
 
-def _plan(options: argparse.Namespace) -> None:
-    from quantcore.recipe.contents import read_contents
+def _planned(contents: object, options: argparse.Namespace, imatrix: bool) -> object:
     from quantcore.recipe.overrides import parse_override, read_overrides
     from quantcore.recipe.plan import plan
 
     overrides = [parse_override(text) for text in options.tensor_type]
     if options.tensor_type_file is not None:
         overrides += read_overrides(options.tensor_type_file)
-    planned = plan(
-        read_contents(options.model),
+    return plan(
+        contents,
         options.type,
-        imatrix=options.with_imatrix,
+        imatrix=imatrix,
         pure=options.pure,
         output_type=options.output_tensor_type and options.output_tensor_type.upper(),
         embedding_type=options.token_embedding_type and options.token_embedding_type.upper(),
         overrides=overrides,
     )
+
+
+def _quantize(options: argparse.Namespace) -> None:
+    from quantcore.model.source import open_model
+    from quantcore.recipe.quantize import quantize
+
+    model = open_model(options.model)
+    planned = _planned(model, options, imatrix=False)
+    _followed(quantize(model, planned, options.output))
+    print(
+        f"{options.output}: {planned.file_type.name}, {options.output.stat().st_size:,} bytes, "
+        f"{planned.bits_per_weight:.4f} bits per weight"
+    )
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from quantcore.recipe.contents import read_contents
+
+    planned = _planned(read_contents(options.model), options, options.with_imatrix)
     if options.json:
         rows = [{key: getattr(row, key) for key in PLAN_KEYS} for row in planned.tensors]
         size = {"bits_per_weight": planned.bits_per_weight, "bytes": planned.bytes}

@@ -17,7 +17,7 @@ from quantcore.corpus.files import LEVELS, SKILLS, contents
 from quantcore.corpus.floor import token_floor
 from quantcore.corpus.story import tell
 from quantcore.corpus.world import WORLD
-from quantcore.model.tokenizer import Tokenizer
+from quantcore.model.tokenizer import read_tokenizer
 
 FOLDER = Path(__file__).parent.parent / "assets" / "fable-7m"
 
@@ -154,7 +154,7 @@ def test_each_skill_has_its_prompts():
 
 
 def test_stories_keep_below_200_tokens_and_the_evaluation_text_has_20_000():
-    tokenizer = Tokenizer(FOLDER)
+    tokenizer = read_tokenizer(FOLDER)
     text = (FOLDER / "evaluation.txt").read_text()
     assert len(tokenizer.encode(text)) >= 20_000
     lines = text.splitlines() + stories("length", 1000)
@@ -164,7 +164,7 @@ def test_stories_keep_below_200_tokens_and_the_evaluation_text_has_20_000():
 def test_the_floor_by_token_sums_to_the_stories_log_probability():
     text = (FOLDER / "evaluation.txt").read_text()
     total = -sum(value for line in text.splitlines() for _, value in log_probabilities(line))
-    _, starts = Tokenizer(FOLDER).encode_with_starts(text)
+    _, starts = read_tokenizer(FOLDER).encode_with_starts(text)
     floor = token_floor(FOLDER, starts)
     assert floor.shape == starts.shape
     assert floor.min() >= 0
@@ -181,7 +181,7 @@ def test_no_floor_without_its_file(tmp_path):
 
 
 def test_the_tokenizer_takes_any_bytes():
-    tokenizer = Tokenizer(FOLDER)
+    tokenizer = read_tokenizer(FOLDER)
     assert tokenizer.vocabulary_size == 2048
     everything = "".join(map(chr, range(1, 0x500))) + "łódź 東京 🦔 \t\r\n  x\u2028 12345"
     assert tokenizer.decode(tokenizer.encode(everything)) == everything
@@ -190,5 +190,5 @@ def test_the_tokenizer_takes_any_bytes():
 
 
 def test_digits_stand_alone():
-    tokenizer = Tokenizer(FOLDER)
+    tokenizer = read_tokenizer(FOLDER)
     assert tokenizer.pieces(tokenizer.encode(" = 59"))[-2:] == ["5", "9"]

@@ -5,6 +5,9 @@ Source: ggml.h (numbers) and ggml-common.h (blocks) of ggml; gguf.constants says
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 # Number in the file: name, weights a block, bytes a block.
 _ROWS = {
     0: ("F32", 1, 4), 1: ("F16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20),
@@ -55,3 +58,29 @@ def fitting(wanted: str, n_cols: int) -> str:
         if n_cols % GGML_TYPES[name].block_size == 0:
             return name
     return "F16"
+
+
+# Where blocks hold numbers of several bytes: their size, and the first bytes of each.
+_WIDE = {
+    "F32": (4, (0,)), "I32": (4, (0,)), "F64": (8, (0,)), "I64": (8, (0,)),
+    "Q4_1": (2, (0, 2)), "Q5_1": (2, (0, 2)), "Q4_K": (2, (0, 2)), "Q5_K": (2, (0, 2)),
+    "Q2_K": (2, (80, 82)), "Q3_K": (2, (108,)), "Q6_K": (2, (208,)), "TQ1_0": (2, (52,)),
+    "TQ2_0": (2, (64,)), "IQ4_XS": (2, (0, 2)), "IQ2_XXS": (2, tuple(range(0, 66, 2))),
+    "IQ2_XS": (2, tuple(range(0, 66, 2))), "IQ1_S": (2, (0, *range(34, 50, 2))),
+} | {
+    name: (2, (0,))
+    for name in "F16 BF16 I16 Q4_0 Q5_0 Q8_0 IQ4_NL IQ3_XXS IQ3_S IQ2_S".split()
+}  # fmt: skip
+
+
+def in_little_endian(name: str, packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Turn the bytes of blocks round that a big-endian machine stored; the result is a copy.
+
+    >>> in_little_endian("Q8_0", np.arange(34, dtype=np.uint8))[:4]
+    array([1, 0, 2, 3], dtype=uint8)
+    """
+    blocks = packed.reshape(-1, GGML_TYPES[name].block_bytes).copy()
+    size, starts = _WIDE.get(name, (1, ()))
+    for start in starts:
+        blocks[:, start : start + size] = blocks[:, start : start + size][:, ::-1].copy()
+    return blocks.reshape(packed.shape)

@@ -20,7 +20,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.formats.ggml_types import BY_NUMBER
+from quantcore.formats import FORMATS
+from quantcore.formats.ggml_types import BY_NUMBER, in_little_endian
 from quantcore.io import ModelError
 from quantcore.io.strict_json import file_size
 
@@ -32,9 +33,9 @@ MAX_AXES = 4
 MAX_NAME_BYTES = 2**16
 ALIGNMENT = 32  # where the metadata has no general.alignment
 
-_NUMBERS = {0: "u1", 1: "i1", 2: "u2", 3: "i2", 4: "u4", 5: "i4", 6: "f4", 7: "u1", 10: "u8",
+NUMBERS = {0: "u1", 1: "i1", 2: "u2", 3: "i2", 4: "u4", 5: "i4", 6: "f4", 7: "u1", 10: "u8",
             11: "i8", 12: "f8"}  # fmt: skip
-_BOOL, _STRING, _ARRAY = 7, 8, 9
+BOOL, STRING, ARRAY = 7, 8, 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,28 @@ class GgufTensor:
     shape: tuple[int, ...]  # (n_rows, n_cols): the file has it the other way round
     start_byte: int  # from the beginning of the file
     n_bytes: int
+    big_endian: bool = False
 
     def packed(self) -> NDArray[np.uint8]:
-        """Return the tensor's bytes, mapped and read-only: (n_rows, row_bytes), or flat."""
+        """Return the tensor's bytes as of a little-endian file, (n_rows, row_bytes), read-only.
+
+        They are mapped, not read; only what a big-endian file holds is copied.
+        """
         rows = self.shape[:-1] if len(self.shape) > 1 else (1,)
-        mapped = np.memmap(self.path, np.uint8, "r", self.start_byte, (self.n_bytes,))
-        return mapped.reshape(math.prod(rows), -1)
+        found = np.memmap(self.path, np.uint8, "r", self.start_byte, (self.n_bytes,))
+        if self.big_endian:
+            found = in_little_endian(self.type, found)
+        return found.reshape(math.prod(rows), -1)
+
+    def read(self) -> NDArray[np.float32]:
+        """Decode all values."""
+        if self.type not in FORMATS:
+            raise ModelError(f"{self.path.name} stores weights as {self.type}, unknown here.")
+        try:
+            packed = self.packed()
+        except (OSError, ValueError) as problem:
+            raise ModelError(f"{self.path.name} cannot be read any more.") from problem
+        return FORMATS[self.type].dequantize(packed).reshape(self.shape)
 
 
 @dataclass(frozen=True)
@@ -62,6 +79,7 @@ class GgufFile:
     version: int
     big_endian: bool
     metadata: dict[str, Any] = field(repr=False)
+    kinds: dict[str, int] = field(repr=False)  # number of each value's kind; of an array's entries
     tensors: dict[str, GgufTensor] = field(repr=False)
 
 
@@ -83,11 +101,12 @@ def _read(header: "_Header") -> GgufFile:
     path, size, version = header.path, header.file_bytes, header.open()
     n_tensors, n_entries = header.count("tensors", 24), header.count("metadata entries", 13)
     metadata: dict[str, Any] = {}
+    kinds: dict[str, int] = {}
     for _ in range(n_entries):
         key = header.name("a metadata key")
         if key in metadata:
             raise ModelError(f"{path.name} has the metadata key {key[:80]!r} twice.")
-        metadata[key] = header.value(header.number("u4"), key)
+        metadata[key], kinds[key] = header.value(header.number("u4"), key)
     described = [header.description() for _ in range(n_tensors)]
     start = _data_start(path, metadata, header.place)
     tensors: dict[str, GgufTensor] = {}
@@ -96,9 +115,11 @@ def _read(header: "_Header") -> GgufFile:
             raise ModelError(f"{path.name} has the tensor {name[:80]!r} twice.")
         if offset + n_bytes > size - start:
             raise ModelError(f"{path.name} ends before its tensor {name[:80]!r} does.")
-        tensors[name] = GgufTensor(path, type_name, shape, start + offset, n_bytes)
+        tensors[name] = GgufTensor(
+            path, type_name, shape, start + offset, n_bytes, header.order == ">"
+        )
     _refuse_overlap(path, tensors)
-    return GgufFile(path, version, header.order == ">", metadata, tensors)
+    return GgufFile(path, version, header.order == ">", metadata, kinds, tensors)
 
 
 class _Header:
@@ -140,20 +161,20 @@ class _Header:
             raise ModelError(f"{self.path.name} has {what} that makes no sense.")
         return text
 
-    def value(self, kind: int, key: str) -> Any:
-        """Read one value of the metadata: a number, a string, or an array of one of both."""
-        if kind == _STRING:
-            return self._string(key)
-        if kind != _ARRAY:
+    def value(self, kind: int, key: str) -> tuple[Any, int]:
+        """Read one value of the metadata, and the kind of it or of its entries."""
+        if kind == STRING:
+            return self._string(key), kind
+        if kind != ARRAY:
             found = self.number(_number_kind(self.path, kind, key))
-            return bool(found) if kind == _BOOL else found
+            return bool(found) if kind == BOOL else found, kind
         kind = self.number("u4")
-        if kind == _STRING:
-            return self._strings(key)
+        if kind == STRING:
+            return self._strings(key), kind
         dtype = np.dtype(self.order + _number_kind(self.path, kind, key))
         count = self.count(f"entries of {key[:80]}", dtype.itemsize)
         found = np.frombuffer(self._take(count * dtype.itemsize, key), dtype)
-        return found.astype(bool if kind == _BOOL else dtype.newbyteorder("="))
+        return found.astype(bool if kind == BOOL else dtype.newbyteorder("=")), kind
 
     def description(self) -> tuple[str, str, tuple[int, ...], int, int]:
         """Read name, type, shape, offset and bytes of a tensor."""
@@ -199,11 +220,11 @@ class _Header:
 
 
 def _number_kind(path: Path, kind: int, key: str) -> str:
-    if kind == _ARRAY:
+    if kind == ARRAY:
         raise ModelError(f"{path.name} nests arrays in {key[:80]!r}, which GGUF readers refuse.")
-    if kind not in _NUMBERS:
+    if kind not in NUMBERS:
         raise ModelError(f"{path.name} stores {key[:80]!r} as unknown kind {kind}.")
-    return _NUMBERS[kind]
+    return NUMBERS[kind]
 
 
 def _data_start(path: Path, metadata: dict[str, Any], header_bytes: int) -> int:

@@ -29,11 +29,12 @@ _LARGEST = {
 class RopeScaling:
     """How rotary frequencies are stretched for long contexts (transformers' `rope_type`)."""
 
-    kind: str  # "linear" or "llama3"
+    kind: str  # "linear", "llama3", or "factors" as a GGUF file holds llama3's
     factor: float
     low_frequency_factor: float = 1.0  # these three for llama3 only
     high_frequency_factor: float = 4.0
     original_context: int = 8192
+    factors: tuple[float, ...] = ()  # for factors only: divisor of each pair's frequency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

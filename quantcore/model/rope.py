@@ -1,5 +1,7 @@
 """Rotary position embedding: how far each pair of a head turns at each position."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,8 @@ def frequencies(config: LlamaConfig) -> NDArray[np.float32]:
         return plain
     if scaling.kind == "linear":
         return plain / np.float32(scaling.factor)
+    if scaling.kind == "factors":
+        return plain / np.array(scaling.factors, np.float32)
     return _llama3(plain, scaling)
 
 
@@ -27,6 +31,12 @@ def _llama3(plain: NDArray[np.float32], scaling: RopeScaling) -> NDArray[np.floa
     low, high = scaling.low_frequency_factor, scaling.high_frequency_factor
     ramp = np.clip((turns - low) / (high - low), 0, 1)
     return (((1 - ramp) / scaling.factor + ramp) * plain).astype(np.float32)
+
+
+def factors(config: LlamaConfig) -> NDArray[np.float32]:
+    """Divisors of each pair's frequency, (head_size / 2,): what a GGUF file stores of llama3's."""
+    plain = frequencies(replace(config, rope_scaling=None))
+    return (plain / frequencies(config)).astype(np.float32)
 
 
 def angles(config: LlamaConfig, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

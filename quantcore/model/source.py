@@ -1,4 +1,4 @@
-"""Opening a model: a folder in Hugging Face's layout, or the one that ships with the lab."""
+"""Opening a model: a folder in Hugging Face's layout, a GGUF file, or the shipped model."""
 
 import hashlib
 import math
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,9 @@ from quantcore.io import ModelError
 from quantcore.io.safetensors import StoredTensor, read_folder
 from quantcore.io.strict_json import read_json_object
 from quantcore.model.config import LlamaConfig, read_config
+from quantcore.model.gguf_source import open_gguf
 from quantcore.model.names import expected_shapes, layer_and_role, to_gguf, to_hugging_face
-from quantcore.model.tokenizer import Tokenizer
+from quantcore.model.tokenizer import Tokenizer, read_tokenizer
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
@@ -27,7 +29,7 @@ class TensorInfo:
 
     name: str  # GGUF's
     shape: tuple[int, ...]  # (n_rows, n_cols), or (n,) for norms and biases
-    dtype: str  # "F32", "F16", "BF16"
+    dtype: str  # "F32", "F16", "BF16"; in a GGUF file any of ggml's types
     layer: int | None
     role: str  # "attn_q", "ffn_down", "token_embd", ...
     quantizable: bool  # matrices are; norms and biases stay as they are
@@ -38,16 +40,27 @@ class TensorInfo:
         return math.prod(self.shape)
 
 
+class Stored(Protocol):
+    """A tensor in a file, in Hugging Face's order of rows."""
+
+    path: Path
+    dtype: str
+    shape: tuple[int, ...]
+
+    def read(self) -> NDArray[np.float32]:
+        """All values, read-only; quantized ones are decoded."""
+
+
 @dataclass(frozen=True)
 class Model:
     """An opened model. Weights are read when asked for, one tensor at a time."""
 
     name: str
-    folder: Path
+    place: Path  # the folder or the GGUF file
     config: LlamaConfig
     tokenizer: Tokenizer = field(repr=False)
     tensors: dict[str, TensorInfo] = field(repr=False)
-    _stored: dict[str, StoredTensor] = field(repr=False)
+    _stored: Mapping[str, Stored] = field(repr=False)
 
     def weights(self, name: str) -> NDArray[np.float32]:
         """One tensor, read-only, of the shape that ``tensors[name]`` gives.
@@ -87,7 +100,7 @@ class Model:
     @cached_property
     def key(self) -> str:
         """A name for caches, other for every folder and for every change of its files."""
-        digest = hashlib.sha256(str(self.folder).encode())
+        digest = hashlib.sha256(str(self.place).encode())
         for path in sorted({stored.path for stored in self._stored.values()}):
             status = path.stat()
             digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns};".encode())
@@ -95,30 +108,34 @@ class Model:
 
 
 def open_model(source: str | Path | None = None) -> Model:
-    """Open a folder, the shipped model by its name, or without `source` the shipped model.
+    """Open a folder, a GGUF file, the shipped model by its name, or without `source` the shipped.
 
     Raises
     ------
     ModelError
-        One sentence that says what is wrong with the folder.
+        One sentence that says what is wrong with it.
 
     Examples
     --------
     >>> open_model("no/such/folder")
     Traceback (most recent call last):
-    quantcore.io.ModelError: There is no model folder 'no/such/folder'.
+    quantcore.io.ModelError: There is no model folder and no GGUF file 'no/such/folder'.
     """
-    folder = shipped_folder() if source is None else _find(source)
-    config = read_config(read_json_object(folder / "config.json"))
-    stored = _named(read_folder(folder), config)
-    tensors = {name: _info(name, tensor) for name, tensor in stored.items()}
-    tokenizer = Tokenizer(folder)
+    place = shipped_folder() if source is None else _find(source)
+    found = open_gguf(place) if place.is_file() else _open_folder(place)
+    config, tokenizer, stored = found
     if tokenizer.vocabulary_size > config.vocabulary_size:
         raise ModelError(
-            f"The tokenizer of {folder.name} has {tokenizer.vocabulary_size:,} tokens but the "
+            f"The tokenizer of {place.name} has {tokenizer.vocabulary_size:,} tokens but the "
             f"model only {config.vocabulary_size:,}."
         )
-    return Model(folder.name, folder, config, tokenizer, tensors, stored)
+    tensors = {name: _info(name, tensor) for name, tensor in stored.items()}
+    return Model(place.name, place, config, tokenizer, tensors, stored)
+
+
+def _open_folder(folder: Path) -> tuple[LlamaConfig, Tokenizer, Mapping[str, Stored]]:
+    config = read_config(read_json_object(folder / "config.json"))
+    return config, read_tokenizer(folder), _named(read_folder(folder), config)
 
 
 def shipped_folder() -> Path:
@@ -130,15 +147,15 @@ def shipped_folder() -> Path:
 
 
 def _find(source: str | Path) -> Path:
-    folder = Path(source).expanduser()
+    place = Path(source).expanduser()
     try:
-        if folder.is_dir():
-            return folder.resolve()
+        if place.is_dir() or (place.is_file() and place.suffix.lower() == ".gguf"):
+            return place.resolve()
         if str(source) == shipped_folder().name:
             return shipped_folder()
-    except (OSError, ValueError):  # a name too long, a null character: no folder either way
+    except (OSError, ValueError):  # a name too long, a null character: neither of the two
         pass
-    raise ModelError(f"There is no model folder {str(source)[:200]!r}.")
+    raise ModelError(f"There is no model folder and no GGUF file {str(source)[:200]!r}.")
 
 
 def _named(found: dict[str, StoredTensor], config: LlamaConfig) -> dict[str, StoredTensor]:
@@ -169,7 +186,7 @@ def _needless(name: str, config: LlamaConfig) -> bool:
     )
 
 
-def _info(name: str, stored: StoredTensor) -> TensorInfo:
+def _info(name: str, stored: Stored) -> TensorInfo:
     layer, role = layer_and_role(name)
     return TensorInfo(name, stored.shape, stored.dtype, layer, role, len(stored.shape) == 2)
 

@@ -26,9 +26,12 @@ class Tokenizer:
         Whether a text is opened with `bos_id`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._tokenizer = _load(folder / "tokenizer.json")
-        settings = _settings(folder)
+    def __init__(self, text: str, settings: dict[str, Any]) -> None:
+        """Take the text of a tokenizer.json, and what a tokenizer_config.json says."""
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_str(text)
+        except Exception as problem:  # the package raises plain Exception for all it dislikes
+            raise ModelError("tokenizer.json is not a tokenizer that can be read.") from problem
         self.vocabulary_size = 1 + max(self._tokenizer.get_vocab().values(), default=-1)
         if not self.vocabulary_size:
             raise ModelError("tokenizer.json has no tokens.")
@@ -76,17 +79,16 @@ class Tokenizer:
         return self._tokenizer.encode("").ids[:1] == [self.bos_id]
 
 
-def _load(path: Path) -> tokenizers.Tokenizer:
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """Read tokenizer.json and tokenizer_config.json of a model folder."""
+    path = folder / "tokenizer.json"
     if (size := file_size(path)) > MAX_BYTES:
         raise ModelError(
             f"tokenizer.json has {size:,} bytes, more than the {MAX_BYTES:,} expected."
         )
     try:
-        return tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except Exception as problem:  # the package raises plain Exception for whatever it dislikes
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
         raise ModelError("tokenizer.json is not a tokenizer that can be read.") from problem
-
-
-def _settings(folder: Path) -> dict[str, Any]:
     path = folder / "tokenizer_config.json"
-    return read_json_object(path, MAX_BYTES) if path.exists() else {}
+    return Tokenizer(text, read_json_object(path, MAX_BYTES) if path.exists() else {})

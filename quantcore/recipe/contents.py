@@ -10,6 +10,7 @@ from typing import Any
 from quantcore.io import ModelError
 from quantcore.io.strict_json import read_json_object
 from quantcore.model.config import LlamaConfig, read_config
+from quantcore.model.gguf_source import ROPE_FACTORS
 from quantcore.model.names import expected_shapes
 from quantcore.model.source import Model, open_model
 
@@ -79,13 +80,16 @@ def read_contents(place: str | Path | None) -> Contents:
 
 
 def _of_config(config: LlamaConfig, name: str) -> Contents:
+    shapes = expected_shapes(config)
+    if config.rope_scaling is not None and config.rope_scaling.kind in ("llama3", "factors"):
+        shapes[ROPE_FACTORS] = (config.head_size // 2,)
     return Contents(
         name=name,
         architecture="llama" if config.architecture == "mistral" else config.architecture,
         n_layers=config.n_layers,
         n_heads=config.n_heads,
         n_kv_heads=config.n_kv_heads,
-        shapes=expected_shapes(config),
+        shapes=shapes,
     )
 
 

@@ -26,7 +26,7 @@ def main():
     found = {
         "made_with": f"xllamacpp {xllamacpp.__version__}",
         "model_sha256": hashlib.sha256(
-            (model.folder / "model.safetensors").read_bytes()
+            (model.place / "model.safetensors").read_bytes()
         ).hexdigest(),
         "characters": N_CHARACTERS,
         "context": CONTEXT,

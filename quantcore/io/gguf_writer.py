@@ -1,0 +1,158 @@
+"""Writing GGUF files: the header first, then one tensor after the other, none kept in memory.
+
+The file grows under a temporary name beside its place and is renamed when it is whole, so that
+nothing half-written is ever found there. Layout: see `gguf.py`.
+"""
+
+import errno
+import os
+import secrets
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantcore.formats.ggml_types import GGML_TYPES
+from quantcore.io import ModelError
+from quantcore.io.gguf import ALIGNMENT, ARRAY, BOOL, MAGIC, NUMBERS, STRING, GgufFile
+
+VERSION = 3
+_KINDS = {np.dtype("?" if kind == BOOL else name): kind for kind, name in NUMBERS.items()}
+
+Value = str | np.generic | list[str] | NDArray
+"""A metadata value; numpy's type says how it is stored: `np.uint32(8)`, `np.bool_(True)`."""
+
+
+def typed_metadata(file: GgufFile) -> dict[str, Value]:
+    """Metadata of a file that was read, ready to be written again."""
+    found: dict[str, Value] = {}
+    for key, value in file.metadata.items():
+        plain = isinstance(value, str | list | np.ndarray)
+        kind = file.kinds[key]
+        found[key] = (
+            value if plain else np.dtype("?" if kind == BOOL else NUMBERS[kind]).type(value)
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingTensor:
+    """One tensor to be written: its bytes are made when its turn has come."""
+
+    name: str
+    type: str  # ggml's
+    shape: tuple[int, ...]  # (n_rows, n_cols)
+    make: Callable[[], NDArray[np.uint8]]  # the packed bytes, any shape
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the tensor, without padding."""
+        sizes = GGML_TYPES[self.type]
+        return int(np.prod(self.shape)) // sizes.block_size * sizes.block_bytes
+
+
+def write_gguf(
+    path: Path, metadata: Mapping[str, Value], tensors: Sequence[OutgoingTensor]
+) -> Iterator[OutgoingTensor]:
+    """Write a file; yields each tensor once it is written.
+
+    Closing the iterator before its end leaves nothing behind.
+
+    Raises
+    ------
+    ModelError
+        If there is a file already, no room, or no permission: nothing is left behind.
+    """
+    _refuse_existing(path)
+    header = _header(metadata, tensors)
+    needed = len(header) + sum(_padded(tensor.n_bytes) for tensor in tensors)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with temporary.open("xb") as file:
+            _reserve(file, needed)
+            file.write(header)
+            for tensor in tensors:
+                _write_tensor(file, tensor)
+                yield tensor
+        _refuse_existing(path)  # somebody else may have written one meanwhile
+        temporary.rename(path)
+    except OSError as problem:
+        raise ModelError(_sentence(path, problem, needed)) from problem
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.exists():
+        raise ModelError(f"{path} exists already; choose another name or remove it.")
+
+
+def _write_tensor(file: BinaryIO, tensor: OutgoingTensor) -> None:
+    packed = tensor.make()
+    if packed.nbytes != tensor.n_bytes:
+        raise ValueError(f"{tensor.name}: {packed.nbytes} bytes made, {tensor.n_bytes} planned")
+    file.write(memoryview(np.ascontiguousarray(packed)).cast("B"))
+    file.write(bytes(_padded(tensor.n_bytes) - tensor.n_bytes))
+
+
+def _reserve(file: BinaryIO, n_bytes: int) -> None:
+    """Find out at once whether the disk has room."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file.fileno(), 0, n_bytes)
+        except OSError as problem:
+            if problem.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+                raise  # those three say that this file system cannot reserve
+
+
+def _sentence(path: Path, problem: OSError, needed: int) -> str:
+    if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{path} needs {needed:,} bytes, and there is not so much room."
+    if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{path.parent} does not allow writing."
+    if problem.errno in (errno.ENOENT, errno.ENOTDIR):
+        return f"There is no folder {path.parent}."
+    return f"{path} cannot be written: {problem.strerror}."
+
+
+def _padded(n_bytes: int) -> int:
+    return -(-n_bytes // ALIGNMENT) * ALIGNMENT
+
+
+def _header(metadata: Mapping[str, Value], tensors: Sequence[OutgoingTensor]) -> bytes:
+    parts = [MAGIC, struct.pack("<IQQ", VERSION, len(tensors), len(metadata))]
+    for key, value in metadata.items():
+        parts += [_string(key), _typed(value)]
+    offset = 0
+    for tensor in tensors:
+        axes = tuple(reversed(tensor.shape))
+        number = GGML_TYPES[tensor.type].number
+        parts.append(_string(tensor.name))
+        parts.append(struct.pack(f"<I{len(axes)}QIQ", len(axes), *axes, number, offset))
+        offset += _padded(tensor.n_bytes)
+    header = b"".join(parts)
+    return header + bytes(_padded(len(header)) - len(header))
+
+
+def _string(text: str) -> bytes:
+    # What a tokenizer holds that is no UTF-8 was read as surrogates; the same bytes go out again.
+    coded = text.encode("utf-8", "surrogateescape")
+    return struct.pack("<Q", len(coded)) + coded
+
+
+def _typed(value: Value) -> bytes:
+    """Kind and value, in little endian."""
+    if isinstance(value, str):
+        return struct.pack("<I", STRING) + _string(value)
+    if isinstance(value, list):
+        strings = b"".join(_string(text) for text in value)
+        return struct.pack("<IIQ", ARRAY, STRING, len(value)) + strings
+    kind = _KINDS[value.dtype]
+    raw = value.astype(value.dtype.newbyteorder("<")).tobytes()
+    if isinstance(value, np.ndarray):
+        return struct.pack("<IIQ", ARRAY, kind, value.size) + raw
+    return struct.pack("<I", kind) + raw

@@ -1,0 +1,138 @@
+"""A model's config as GGUF's metadata, both ways, with llama.cpp's names.
+
+Source: docs/gguf.md of ggml, and what llama.cpp's converter writes. Switches such as biases have no
+key: the presence of the tensors says it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantcore.io import ModelError
+from quantcore.io.gguf_writer import Value
+from quantcore.model.config import LlamaConfig, RopeScaling, read_config
+
+ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
+QUANTIZATION_VERSION = 2
+_SIZES = {  # key: field and Hugging Face's name, in the converter's order
+    "block_count": ("n_layers", "num_hidden_layers"),
+    "context_length": ("context_length", "max_position_embeddings"),
+    "embedding_length": ("hidden_size", "hidden_size"),
+    "feed_forward_length": ("feed_forward_size", "intermediate_size"),
+    "attention.head_count": ("n_heads", "num_attention_heads"),
+    "attention.head_count_kv": ("n_kv_heads", "num_key_value_heads"),
+}
+
+
+def metadata_of(config: LlamaConfig, name: str, file_type: int) -> dict[str, Value]:
+    """Metadata of a file with this config, without its vocabulary."""
+    architecture = ARCHITECTURES[config.architecture]
+    found: dict[str, Value] = {
+        "general.architecture": architecture,
+        "general.type": "model",
+        "general.name": name,
+    }
+    own: dict[str, Value] = {key: np.uint32(getattr(config, at)) for key, (at, _) in _SIZES.items()}
+    if (scaling := config.rope_scaling) is not None and scaling.kind == "linear":
+        own |= {"rope.scaling.type": "linear", "rope.scaling.factor": np.float32(scaling.factor)}
+    own |= {
+        "rope.freq_base": np.float32(config.rope_theta),
+        "attention.layer_norm_rms_epsilon": np.float32(config.norm_epsilon),
+        "attention.key_length": np.uint32(config.head_size),
+        "attention.value_length": np.uint32(config.head_size),
+    }
+    found |= {f"{architecture}.{key}": value for key, value in own.items()}
+    found["general.file_type"] = np.uint32(file_type)
+    found[f"{architecture}.vocab_size"] = np.uint32(config.vocabulary_size)
+    found[f"{architecture}.rope.dimension_count"] = np.uint32(config.head_size)
+    found["general.quantization_version"] = np.uint32(QUANTIZATION_VERSION)
+    return found
+
+
+def config_of(
+    metadata: Mapping[str, Any],
+    shapes: Mapping[str, tuple[int, ...]],
+    factors: NDArray[np.float32] | None = None,
+) -> LlamaConfig:
+    """Read the config of a file.
+
+    Parameters
+    ----------
+    metadata
+        As `read_gguf` gives it.
+    shapes
+        Of the file's tensors; their presence says what has a bias, and sizes are held against them.
+    factors
+        Values of the tensor `rope_freqs.weight`, where there is one.
+
+    Raises
+    ------
+    ModelError
+        For an architecture that the lab does not run, and for missing or absurd sizes.
+    """
+    architecture = metadata.get("general.architecture")
+    if architecture not in ARCHITECTURES.values():
+        known = ", ".join(dict.fromkeys(ARCHITECTURES.values()))
+        raise ModelError(
+            f"The file holds a model of architecture {str(architecture)[:40]!r}; "
+            f"the lab runs {known}."
+        )
+    own = {
+        key.removeprefix(f"{architecture}."): value
+        for key, value in metadata.items()
+        if key.startswith(f"{architecture}.")
+    }
+    for key, what in (("expert_count", "experts"), ("attention.sliding_window", "a window")):
+        if own.get(key):
+            raise ModelError(f"The file holds a model with {what}; the lab runs none.")
+    head_size = own.get("attention.key_length")
+    for key in ("attention.value_length", "rope.dimension_count"):
+        if head_size is not None and own.get(key, head_size) != head_size:
+            raise ModelError(f"The file's {key} is not the size of a head; the lab needs that.")
+    config = _checked(
+        {
+            "model_type": architecture,
+            "vocab_size": shapes.get("token_embd.weight", (None,))[0],
+            "head_dim": head_size,
+            "rms_norm_eps": own.get("attention.layer_norm_rms_epsilon"),
+            "rope_theta": own.get("rope.freq_base"),
+            "rope_scaling": _linear(own),
+            "tie_word_embeddings": "output.weight" not in shapes,
+            "mlp_bias": "blk.0.ffn_up.bias" in shapes,
+        }
+        | {hugging_face: own.get(key) for key, (_, hugging_face) in _SIZES.items()}
+    )
+    return replace(
+        config,
+        attention_bias="blk.0.attn_q.bias" in shapes,
+        output_bias="blk.0.attn_output.bias" in shapes,
+        qk_norm="blk.0.attn_q_norm.weight" in shapes,
+        rope_scaling=config.rope_scaling if factors is None else _by_factors(config, factors),
+    )
+
+
+def _checked(raw: dict[str, Any]) -> LlamaConfig:
+    """Hold the file's sizes against the same rules as those of a config.json."""
+    try:
+        return read_config(raw)
+    except ModelError as problem:
+        raise ModelError(str(problem).replace("config.json", "The file's metadata")) from problem
+
+
+def _linear(own: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Scaling in the words of a config.json."""
+    kind = own.get("rope.scaling.type", "none")
+    if kind == "none":
+        return None
+    return {"rope_type": kind, "factor": own.get("rope.scaling.factor")}
+
+
+def _by_factors(config: LlamaConfig, factors: NDArray[np.float32]) -> RopeScaling:
+    """Divisors of each pair's frequency, as the tensor `rope_freqs.weight` holds them."""
+    good = factors.shape == (config.head_size // 2,) and np.isfinite(factors).all()
+    if not good or not (factors > 0).all():
+        raise ModelError("The file's rope_freqs.weight are no factors for the pairs of a head.")
+    return RopeScaling(kind="factors", factor=1.0, factors=tuple(factors.tolist()))

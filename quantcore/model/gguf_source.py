@@ -1,0 +1,124 @@
+"""A GGUF file as a model: its config, its tokenizer, and its tensors in Hugging Face's order.
+
+llama.cpp rotates neighbouring rows of a query or key head where Hugging Face rotates its halves;
+files of architecture "llama" hold the rows so, and here they are put back. Rows are packed one by
+one, so nothing has to be decoded for that.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantcore.io import ModelError
+from quantcore.io.gguf import GgufFile, GgufTensor, read_gguf
+from quantcore.model.config import LlamaConfig
+from quantcore.model.gguf_config import config_of
+from quantcore.model.gguf_vocabulary import tokenizer_json
+from quantcore.model.names import expected_shapes
+from quantcore.model.tokenizer import Tokenizer
+
+ROPE_FACTORS = "rope_freqs.weight"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInFile:
+    """A tensor of a GGUF file; `heads` says how many heads' rows are to be put back in order."""
+
+    tensor: GgufTensor
+    heads: int = 0
+
+    @property
+    def path(self) -> Path:
+        """The file that holds the tensor."""
+        return self.tensor.path
+
+    @property
+    def dtype(self) -> str:
+        """Return ggml's type."""
+        return self.tensor.type
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_rows, n_cols), or (n,)."""
+        return self.tensor.shape
+
+    def read(self) -> NDArray[np.float32]:
+        """All values, read-only; quantized ones are decoded."""
+        values = in_halves(self.tensor.read(), self.heads)
+        values.flags.writeable = False
+        return values
+
+    def packed(self) -> NDArray[np.uint8]:
+        """Return the bytes as stored, (n_rows, row_bytes), rows in Hugging Face's order."""
+        return in_halves(self.tensor.packed(), self.heads)
+
+
+def in_halves(rows: NDArray, heads: int) -> NDArray:
+    """Put the rows of each head from neighbours into halves; without heads, leave them.
+
+    >>> in_halves(np.arange(8), 2)
+    array([0, 2, 1, 3, 4, 6, 5, 7])
+    """
+    if not heads:
+        return rows
+    pairs = rows.reshape(heads, rows.shape[0] // heads // 2, 2, *rows.shape[1:])
+    return np.ascontiguousarray(pairs.swapaxes(1, 2).reshape(rows.shape))
+
+
+def in_neighbours(rows: NDArray, heads: int) -> NDArray:
+    """Undo `in_halves`.
+
+    >>> in_neighbours(in_halves(np.arange(8), 2), 2)
+    array([0, 1, 2, 3, 4, 5, 6, 7])
+    """
+    if not heads:
+        return rows
+    halves = rows.reshape(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:])
+    return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(rows.shape))
+
+
+def turned_heads(name: str, config: LlamaConfig) -> int:
+    """Heads whose rows a GGUF file holds as neighbours, 0 where rows stay as they are.
+
+    Qwen's files keep the halves: llama.cpp rotates these architectures as Hugging Face does.
+    """
+    if config.architecture not in ("llama", "mistral"):
+        return 0
+    role = name.rpartition(".")[0].rpartition(".")[2]
+    return {"attn_q": config.n_heads, "attn_k": config.n_kv_heads}.get(role, 0)
+
+
+def open_gguf(path: Path) -> tuple[LlamaConfig, Tokenizer, dict[str, StoredInFile]]:
+    """Read header, config and tokenizer of a file; the weights stay in it.
+
+    Raises
+    ------
+    ModelError
+        One sentence that says what is wrong with the file.
+    """
+    file = read_gguf(path)
+    shapes = {name: tensor.shape for name, tensor in file.tensors.items()}
+    factors = file.tensors[ROPE_FACTORS].read() if ROPE_FACTORS in file.tensors else None
+    config = config_of(file.metadata, shapes, factors)
+    return config, Tokenizer(*tokenizer_json(file.metadata)), _tensors(file, config)
+
+
+def _tensors(file: GgufFile, config: LlamaConfig) -> dict[str, StoredInFile]:
+    """Put the tensors in the model's order; refuse what is missing, misshapen or unknown."""
+    found: dict[str, StoredInFile] = {}
+    for name, shape in expected_shapes(config).items():
+        tensor = file.tensors.get(name)
+        if tensor is None:
+            raise ModelError(f"{file.path.name} lacks the tensor {name!r}.")
+        if tensor.shape != shape:
+            raise ModelError(
+                f"{file.path.name} gives {name!r} the shape {list(tensor.shape)}, "
+                f"but its metadata ask for {list(shape)}."
+            )
+        found[name] = StoredInFile(tensor, turned_heads(name, config))
+    for name in file.tensors:
+        if name not in found and name != ROPE_FACTORS:
+            raise ModelError(f"{file.path.name} holds {name[:80]!r}, which the lab has no use for.")
+    return found

@@ -1,0 +1,270 @@
+"""A tokenizer as GGUF's metadata, both ways: byte-level BPE ("gpt2") and SentencePiece ("llama").
+
+Source: docs/gguf.md of ggml; src/llama-vocab.cpp for how each pre-tokenizer cuts text.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantcore.io import ModelError
+from quantcore.io.gguf_writer import Value
+from quantcore.io.strict_json import read_json_object
+
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
+MAX_BYTES = 64 * 2**20
+MAX_TOKEN = 256  # characters; longer tokens of a hostile file are not taken apart
+SPACE = "\u2581"  # what SentencePiece writes for a space
+
+_BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+_CUT = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+
+
+def _split(pattern: str) -> dict[str, Any]:
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+
+
+def _words(numbers: str) -> str:
+    """Contractions, words, numbers, marks and spaces: the pattern of Llama 3 and its relatives."""
+    return (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|" + numbers + r"| ?[^\s\p{L}\p{N}]+"
+        r"[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+
+
+# Name in tokenizer.ggml.pre: the steps of a tokenizer.json's pre_tokenizer.
+PRE_TOKENIZERS: dict[str, list[dict[str, Any]]] = {
+    "gpt-2": [_CUT],
+    "smollm": [{"type": "Digits", "individual_digits": True}, _CUT],
+    "llama-bpe": [_split(_words(r"\p{N}{1,3}")), _BYTE_LEVEL | {"use_regex": False}],
+    "qwen2": [_split(_words(r"\p{N}")), _BYTE_LEVEL | {"use_regex": False}],
+}
+_SAME = {"llama3": "llama-bpe", "llama-v3": "llama-bpe", "default": "gpt-2", "gpt2": "gpt-2",
+         "deepseek-r1-qwen": "qwen2", "granite": "gpt-2"}  # fmt: skip
+
+
+def vocabulary_metadata(folder: Path, vocabulary_size: int) -> dict[str, Value]:
+    """Metadata of the tokenizer in a Hugging Face folder.
+
+    Raises
+    ------
+    ModelError
+        If it is of a kind that llama.cpp has no name for, or the lab does not know.
+    """
+    raw = read_json_object(folder / "tokenizer.json", MAX_BYTES)
+    model = raw.get("model")
+    if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict):
+        raise ModelError("tokenizer.json holds no vocabulary of the kind that GGUF can store.")
+    added = [token for token in raw.get("added_tokens") or [] if isinstance(token, dict)]
+    tokens, types = _tokens(model["vocab"], added, vocabulary_size)
+    merges = [_merge(entry) for entry in model.get("merges") or []]
+    if model.get("byte_fallback"):
+        kind = {"tokenizer.ggml.model": "llama", "tokenizer.ggml.pre": "default"}
+        scores = {"tokenizer.ggml.scores": _scores(tokens, merges)}
+        types = [
+            BYTE if type == NORMAL and _is_byte(token) else type
+            for token, type in zip(tokens, types, strict=True)
+        ]
+        after: dict[str, Value] = {}
+    else:
+        kind = {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": _name_of_cuts(raw)}
+        scores = {}
+        after = {"tokenizer.ggml.merges": merges}
+    return {
+        **kind,
+        "tokenizer.ggml.tokens": tokens,
+        **scores,
+        "tokenizer.ggml.token_type": np.array(types, np.int32),
+        **after,
+        **_special_tokens(folder, {token.get("content"): token.get("id") for token in added}),
+    }
+
+
+def _tokens(vocab: dict[str, int], added, size: int) -> tuple[list[str], list[int]]:
+    """Text and kind of every token number."""
+    tokens = [f"[PAD{number}]" for number in range(size)]
+    types = [UNUSED] * size
+    special = {token.get("id"): bool(token.get("special")) for token in added}
+    rows = [*vocab.items(), *((token.get("content"), token.get("id")) for token in added)]
+    for text, number in rows:
+        if not isinstance(text, str) or type(number) is not int or not 0 <= number < size:
+            raise ModelError("tokenizer.json numbers its tokens beyond the model's vocabulary.")
+        tokens[number] = text
+        types[number] = CONTROL if special.get(number) else USER_DEFINED
+        if number not in special:
+            types[number] = NORMAL
+    return tokens, types
+
+
+def _merge(entry: Any) -> str:
+    """Write a merge as its two parts with a space between; spaces inside a part are moved away."""
+    if isinstance(entry, str):
+        return entry
+    if not (isinstance(entry, list) and len(entry) == 2 and all(isinstance(p, str) for p in entry)):
+        raise ModelError("tokenizer.json has merges of a form that the lab does not know.")
+    return " ".join(part.replace(" ", chr(ord(" ") + 256)) for part in entry)
+
+
+def _scores(tokens: list[str], merges: list[str]) -> np.ndarray:
+    """Rank of the merge that makes each token, negative: SentencePiece merges the highest first."""
+    ranks: dict[str, int] = {}
+    for rank, merge in enumerate(merges):
+        ranks.setdefault(merge.replace(" ", ""), rank)
+    return np.array([-float(ranks.get(token, 0)) for token in tokens], np.float32)
+
+
+def _is_byte(token: str) -> bool:
+    return len(token) == 6 and token.startswith("<0x") and token.endswith(">")
+
+
+def _name_of_cuts(raw: dict[str, Any]) -> str:
+    """Find llama.cpp's name for the way in which a tokenizer.json cuts text before merging."""
+    found = raw.get("pre_tokenizer") or {}
+    steps = found.get("pretokenizers", [found]) if isinstance(found, dict) else []
+    for name, known in PRE_TOKENIZERS.items():
+        if [_essence(step) for step in steps] == [_essence(step) for step in known]:
+            return name
+    raise ModelError("tokenizer.json cuts text in a way for which the lab knows no name in GGUF.")
+
+
+def _essence(step: Any) -> tuple:
+    """Keep of a step what changes where text is cut."""
+    if not isinstance(step, dict):
+        return ()
+    keys = ("type", "pattern", "behavior", "invert", "individual_digits")
+    cuts = step.get("use_regex", True) if step.get("type") == "ByteLevel" else None
+    return (*(json.dumps(step.get(key), sort_keys=True) for key in keys), cuts)
+
+
+def _special_tokens(folder: Path, numbers: dict[Any, Any]) -> dict[str, Value]:
+    """Numbers of the tokens that open and close a text, and the chat template."""
+    settings = _optional(folder / "tokenizer_config.json")
+    config = _optional(folder / "config.json")
+    found: dict[str, Value] = {}
+    for kind in ("bos", "eos", "unk", "pad"):
+        entry = settings.get(f"{kind}_token")
+        text = entry.get("content") if isinstance(entry, dict) else entry
+        number = numbers.get(text, config.get(f"{kind}_token_id"))
+        if type(number) is int and number >= 0:
+            key = {"unk": "unknown", "pad": "padding"}.get(kind, kind)
+            found[f"tokenizer.ggml.{key}_token_id"] = np.uint32(number)
+    for kind in ("bos", "eos"):
+        if isinstance(adds := settings.get(f"add_{kind}_token"), bool):
+            found[f"tokenizer.ggml.add_{kind}_token"] = np.bool_(adds)
+    if isinstance(template := settings.get("chat_template"), str):
+        found["tokenizer.chat_template"] = template
+    return found
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    return read_json_object(path, MAX_BYTES) if path.exists() else {}
+
+
+def tokenizer_json(metadata: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Write the tokenizer of a GGUF file as a tokenizer.json, and its tokenizer_config.json.
+
+    Raises
+    ------
+    ModelError
+        If the file has none, or one of a kind that the lab does not know.
+    """
+    tokens = metadata.get("tokenizer.ggml.tokens")
+    if not isinstance(tokens, list) or not tokens:
+        raise ModelError("The file holds no vocabulary.")
+    types = np.asarray(metadata.get("tokenizer.ggml.token_type", [NORMAL] * len(tokens)))
+    if types.shape != (len(tokens),):
+        raise ModelError("The file's vocabulary has not one kind for each token.")
+    kind = metadata.get("tokenizer.ggml.model")
+    if kind == "gpt2":
+        raw = _byte_level(metadata, tokens)
+    elif kind == "llama":
+        raw = _sentence_piece(metadata, tokens)
+    else:
+        raise ModelError(
+            f"The file's tokenizer is of kind {str(kind)[:40]!r}; the lab reads gpt2 and llama."
+        )
+    raw["added_tokens"] = [
+        {"id": i, "content": tokens[i], "single_word": False, "lstrip": False, "rstrip": False,
+         "normalized": False, "special": bool(types[i] == CONTROL)}
+        for i in np.flatnonzero(np.isin(types, (CONTROL, USER_DEFINED))).tolist()
+    ]  # fmt: skip
+    return json.dumps({"version": "1.0", "truncation": None, "padding": None} | raw), _settings(
+        metadata, tokens
+    )
+
+
+def _byte_level(metadata: Mapping[str, Any], tokens: list[str]) -> dict[str, Any]:
+    name = metadata.get("tokenizer.ggml.pre", "default")
+    name = _SAME.get(name, name)
+    if name not in PRE_TOKENIZERS:
+        raise ModelError(f"The file's tokenizer cuts text as {str(name)[:40]!r}, unknown here.")
+    merges = metadata.get("tokenizer.ggml.merges")
+    if not isinstance(merges, list) or any(merge.count(" ") != 1 for merge in merges):
+        raise ModelError("The file's tokenizer has no merges that make sense.")
+    return {
+        "normalizer": {"type": "NFC"} if name == "qwen2" else None,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": PRE_TOKENIZERS[name]},
+        "post_processor": None,
+        "decoder": _BYTE_LEVEL | {"use_regex": True},
+        "model": {
+            "type": "BPE",
+            "vocab": {token: i for i, token in enumerate(tokens)},
+            "merges": [merge.split(" ") for merge in merges],
+            "ignore_merges": name == "llama-bpe",
+        },
+    }
+
+
+def _sentence_piece(metadata: Mapping[str, Any], tokens: list[str]) -> dict[str, Any]:
+    scores = np.asarray(metadata.get("tokenizer.ggml.scores", ()))
+    if scores.shape != (len(tokens),):
+        raise ModelError("The file's vocabulary has not one score for each token.")
+    prefix = [{"type": "Prepend", "prepend": SPACE}]
+    if metadata.get("tokenizer.ggml.add_space_prefix") is False:
+        prefix = []
+    spaces = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
+    back = {"type": "Replace", "pattern": {"String": SPACE}, "content": " "}
+    fuse = [{"type": "ByteFallback"}, {"type": "Fuse"}]
+    strip = [{"type": "Strip", "content": " ", "start": 1, "stop": 0}] if prefix else []
+    unknown = metadata.get("tokenizer.ggml.unknown_token_id", 0)
+    return {
+        "normalizer": {"type": "Sequence", "normalizers": [*prefix, spaces]},
+        "pre_tokenizer": None,
+        "post_processor": None,
+        "decoder": {"type": "Sequence", "decoders": [back, *fuse, *strip]},
+        "model": {
+            "type": "BPE",
+            "vocab": {token: i for i, token in enumerate(tokens)},
+            "merges": _merges(tokens, scores),
+            "unk_token": tokens[unknown] if 0 <= unknown < len(tokens) else None,
+            "fuse_unk": True,
+            "byte_fallback": True,
+        },
+    }
+
+
+def _merges(tokens: list[str], scores: np.ndarray) -> list[list[str]]:
+    """Every way to make a token of two others; the best token first, as SentencePiece merges."""
+    known = {token: i for i, token in enumerate(tokens)}
+    rows = []
+    for i, token in enumerate(tokens):
+        for cut in range(1, min(len(token), MAX_TOKEN)):
+            left, right = token[:cut], token[cut:]
+            if left in known and right in known:
+                rows.append((-scores[i], known[left], known[right], left, right))
+    return [[left, right] for *_, left, right in sorted(rows)]
+
+
+def _settings(metadata: Mapping[str, Any], tokens: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for kind in ("bos", "eos"):
+        number = metadata.get(f"tokenizer.ggml.{kind}_token_id")
+        if type(number) is int and 0 <= number < len(tokens):
+            found[f"{kind}_token"] = tokens[number]
+    adds = metadata.get("tokenizer.ggml.add_bos_token")
+    # llama.cpp opens a text of a SentencePiece model where the file does not say otherwise.
+    found["add_bos_token"] = metadata["tokenizer.ggml.model"] == "llama" if adds is None else adds
+    return found
