@@ -12,6 +12,7 @@ from quantcore.checks import (
     as_float32,
     check_not_empty,
     check_place,
+    checked_importance,
     checked_out,
     read_only,
     refuse_non_finite,
@@ -105,6 +106,9 @@ class BlockFormat:
     encode: Callable[[Weights, Packed], int]
     """``(blocks (n, block_size), packed (n, block_bytes)) -> int``: fills `packed`. Returns -1, or
     the index of the first block with a NaN or an infinity. `blocks` is read-only."""
+    encode_weighted: Callable[[Weights, Weights, Packed], int] | None = None
+    """The same with an importance matrix between, ``(blocks a row, block_size)``; `blocks` are
+    whole rows then. None where ggml takes no notice of the matrix."""
     decode: Callable[[Packed, Weights], None]
     """``(packed (n, block_bytes), out (n, block_size))``: fills `out`. `packed` is read-only."""
     open: Callable[[Packed], OpenedBlock]  # (block_bytes,) -> what is inside
@@ -130,13 +134,16 @@ class BlockFormat:
         self.check(shape)
         return math.prod(shape) // self.block_size * self.block_bytes
 
-    def quantize(self, weights: Weights) -> Packed:
+    def quantize(self, weights: Weights, importance: Weights | None = None) -> Packed:
         """Encode weights.
 
         Parameters
         ----------
         weights
             Floats ``(..., n_cols)``, finite; usually ``(n_rows, n_cols)``.
+        importance
+            Mean squared input of each column, ``(n_cols,)``: what llama.cpp calls an imatrix. Some
+            formats take no notice of it, as in ggml.
 
         Returns
         -------
@@ -147,22 +154,39 @@ class BlockFormat:
         ------
         ValueError
             If there is nothing to store, rows do not divide into blocks, the array is not of
-            floats, or it holds a NaN or an infinity.
+            floats, or it holds a NaN or an infinity; likewise for the importance.
         """
         weights = as_float32(self.name, weights)
         self.check(weights.shape)
         blocks = read_only(weights.reshape(-1, self.block_size))
         packed = np.empty((len(blocks), self.block_bytes), np.uint8)
-
-        def work(start: int, stop: int) -> int:
-            bad = self.encode(blocks[start:stop], packed[start:stop])
-            return bad if bad < 0 else start + bad
-
-        found = over_rows(work, len(blocks), self._blocks_per_thread)
+        if importance is None or self.encode_weighted is None:
+            found = self._encode_blocks(blocks, packed)
+        else:
+            found = self._encode_rows(blocks, packed, checked_importance(importance, weights.shape))
         if max(found) >= 0:
             first = min(block for block in found if block >= 0)
             refuse_non_finite(self.name, weights, first * self.block_size)
         return packed.reshape(*weights.shape[:-1], -1)
+
+    def _encode_blocks(self, blocks: Weights, packed: Packed) -> list[int]:
+        def work(start: int, stop: int) -> int:
+            bad = self.encode(blocks[start:stop], packed[start:stop])
+            return bad if bad < 0 else start + bad
+
+        return over_rows(work, len(blocks), self._blocks_per_thread)
+
+    def _encode_rows(self, blocks: Weights, packed: Packed, importance: Weights) -> list[int]:
+        """Encode whole rows: some formats weigh by the mean over a row."""
+        importance = read_only(importance.reshape(-1, self.block_size))
+        n = len(importance)  # blocks a row
+
+        def work(start: int, stop: int) -> int:
+            here = slice(n * start, n * stop)
+            bad = self.encode_weighted(blocks[here], importance, packed[here])
+            return bad if bad < 0 else n * start + bad
+
+        return over_rows(work, len(blocks) // n, self._blocks_per_thread // n)
 
     def dequantize(self, packed: Packed, out: Weights | None = None) -> Weights:
         """Decode bytes ``(..., row_bytes)`` that `quantize` returned or a GGUF file holds.

@@ -11,9 +11,11 @@ import numpy as np
 from quantcore._jit import kernel
 from quantcore.bits import half_value, halves, unpack_nibbles
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, Part, ScaleFactors, opened
-from quantcore.formats.iq4_search import SIZE, VALUES, find_scale, nearest_index, weigh_by_square
+from quantcore.formats.iq4_search import SIZE, VALUES, find_scale, nearest_index
 from quantcore.formats.k_lanes import LANES, SCALE, holds_nan_or_inf, new_board
 from quantcore.formats.k_scales import store_half
+from quantcore.formats.k_symmetric import weigh_by_square
+from quantcore.formats.weighted import weigh_blocks
 
 BLOCK_SIZE, BLOCK_BYTES = SIZE, 18
 
@@ -28,7 +30,30 @@ def _encode(blocks, packed):
                 return start + b
             for i in range(SIZE):
                 board[i, b] = batch[b, i]
-        weigh_by_square(board)
+        weigh_by_square(board, SIZE)
+        find_scale(board)
+        for b in range(batch.shape[0]):
+            scale = board[SCALE, b]
+            store_half(scale, packed[start + b])
+            inv_scale = np.float32(1) / scale if scale != np.float32(0) else np.float32(0)
+            for i in range(16):
+                low = nearest_index(np.float32(inv_scale * batch[b, i]))
+                high = nearest_index(np.float32(inv_scale * batch[b, 16 + i]))
+                packed[start + b, 2 + i] = low | high << 4
+    return -1
+
+
+@kernel
+def _encode_weighted(blocks, importance, packed):
+    board = new_board()
+    for start in range(0, blocks.shape[0], LANES):
+        batch = blocks[start : start + LANES]
+        for b in range(batch.shape[0]):
+            if holds_nan_or_inf(batch[b]):
+                return start + b
+            for i in range(SIZE):
+                board[i, b] = batch[b, i]
+        weigh_blocks(board, importance, start, np.float32(2))
         find_scale(board)
         for b in range(batch.shape[0]):
             scale = board[SCALE, b]
@@ -88,6 +113,7 @@ IQ4_NL = BlockFormat(
     block_size=BLOCK_SIZE,
     block_bytes=BLOCK_BYTES,
     encode=_encode,
+    encode_weighted=_encode_weighted,
     decode=_decode,
     open=_open,
     factors=_factors,

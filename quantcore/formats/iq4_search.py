@@ -44,14 +44,6 @@ def nearest_index(x):
 
 
 @inlined
-def weigh_by_square(board):
-    """Let the importance of a weight be its square."""
-    for i in range(SIZE):
-        for k in range(LANES):
-            board[IMPORTANCE + i, k] = board[i, k] * board[i, k]
-
-
-@inlined
 def find_scale(board):
     """Fill the row `SCALE` from weights and importance."""
     _find_peak(board)

@@ -16,10 +16,12 @@ import numpy as np
 from quantcore._jit import inlined, kernel
 from quantcore.bits import half_value, halves, unpack_nibbles
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, Part, ScaleFactors, opened
-from quantcore.formats.iq4_search import SIZE, VALUES, find_scale, nearest_index, weigh_by_square
+from quantcore.formats.iq4_search import SIZE, VALUES, find_scale, nearest_index
 from quantcore.formats.k_blocks import SubScales, scale_factors
 from quantcore.formats.k_lanes import LANES, SCALE, SUPER_BLOCK, load, new_board
 from quantcore.formats.k_scales import signed_largest, store_half
+from quantcore.formats.k_symmetric import weigh_by_square
+from quantcore.formats.weighted import weigh_super_blocks
 from quantcore.rounding import nearest_int
 
 BLOCK_BYTES = 136
@@ -36,7 +38,23 @@ def _encode(blocks, packed):
         bad = load(batch, SIZE, board)
         if bad >= 0:
             return start + bad
-        weigh_by_square(board)
+        weigh_by_square(board, SIZE)
+        find_scale(board)
+        for b in range(batch.shape[0]):
+            lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
+            _store(board[SCALE, lanes], batch[b], packed[start + b])
+    return -1
+
+
+@kernel
+def _encode_weighted(blocks, importance, packed):
+    board = new_board()
+    for start in range(0, blocks.shape[0], BATCH):
+        batch = blocks[start : start + BATCH]
+        bad = load(batch, SIZE, board)
+        if bad >= 0:
+            return start + bad
+        weigh_super_blocks(batch, importance, start, SIZE, np.float32(2), board)
         find_scale(board)
         for b in range(batch.shape[0]):
             lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
@@ -132,6 +150,7 @@ IQ4_XS = BlockFormat(
     block_size=SUPER_BLOCK,
     block_bytes=BLOCK_BYTES,
     encode=_encode,
+    encode_weighted=_encode_weighted,
     decode=_decode,
     open=_open,
     factors=_factors,

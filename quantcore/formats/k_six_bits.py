@@ -14,6 +14,7 @@ from quantcore.format import Field, Packed
 from quantcore.formats.k_blocks import SubScales
 from quantcore.formats.k_codes import to_float
 from quantcore.formats.k_scales import divide, store_half
+from quantcore.formats.weighted import divide_weighted
 
 N_SUB_BLOCKS = 8
 SIZE = 32  # weights of a sub-block
@@ -35,8 +36,23 @@ FIELDS = (
 def store_scales(scales, minimums, codes, packed):
     """Write the 16 bytes, and put what they decode to in place of the 8 scales and minimums."""
     scale_codes, minimum_codes = codes[:8], codes[8:16]
-    scale = store_half(divide(scales, HIGHEST, scale_codes), packed[0:2])
-    minimum = store_half(divide(minimums, HIGHEST, minimum_codes), packed[2:4])
+    scale = divide(scales, HIGHEST, scale_codes)
+    minimum = divide(minimums, HIGHEST, minimum_codes)
+    _lay(scale, minimum, scale_codes, minimum_codes, scales, minimums, packed)
+
+
+@inlined
+def store_scales_weighted(scales, minimums, importance, codes, packed):
+    """Do the same with the search that an importance matrix brings."""
+    scale_codes, minimum_codes = codes[:8], codes[8:16]
+    scale = divide_weighted(scales, importance, HIGHEST, scale_codes)
+    minimum = divide_weighted(minimums, importance, HIGHEST, minimum_codes)
+    _lay(scale, minimum, scale_codes, minimum_codes, scales, minimums, packed)
+
+
+@inlined
+def _lay(scale, minimum, scale_codes, minimum_codes, scales, minimums, packed):
+    scale, minimum = store_half(scale, packed[0:2]), store_half(minimum, packed[2:4])
     for j in range(N_SUB_BLOCKS):
         s = HIGHEST if scale_codes[j] > HIGHEST else scale_codes[j]
         m = HIGHEST if minimum_codes[j] > HIGHEST else minimum_codes[j]

@@ -3,7 +3,7 @@
     restored = scale * code          -n <= code < n
 
 The scale's sign is chosen so that the largest weight lands on -n, the one code without a mirror
-image. The importance of a weight w is w * w. The row `MINIMUM` stays zero.
+image. Without an importance matrix a weight w counts w * w. The row `MINIMUM` stays zero.
 
 Source: ggml/src/ggml-quants.c, make_qx_quants and make_q3_quants.
 """
@@ -11,13 +11,21 @@ Source: ggml/src/ggml-quants.c, make_qx_quants and make_q3_quants.
 import numpy as np
 
 from quantcore._jit import inlined
-from quantcore.formats.k_lanes import CODE, FIRST_FREE, LANES, SCALE, nearest_code
+from quantcore.formats.k_lanes import CODE, FIRST_FREE, IMPORTANCE, LANES, SCALE, nearest_code
 
 ZERO = np.float32(0)
 TINY = np.float32(1e-15)  # a sub-block with no weight from here on counts as zero
 TENTHS = (0, *range(-9, 0), *range(1, 10))  # of a step, by which candidates differ from the plain
 N_SWEEPS = 5
 PEAK, INV_SCALE, KEPT_INV_SCALE, SUM_WLX, SUM_WLL, BEST = range(FIRST_FREE, FIRST_FREE + 6)
+
+
+@inlined
+def weigh_by_square(board, size):
+    """Let the importance of a weight be its square."""
+    for i in range(size):
+        for k in range(LANES):
+            board[IMPORTANCE + i, k] = board[i, k] * board[i, k]
 
 
 @inlined
@@ -77,8 +85,9 @@ def _choose_codes(board, size, n):
             x = board[i, k]
             code = nearest_code(inv_scale[k] * x, -n, n - 1)
             board[CODE + i, k] = code
-            sum_wlx[k] += x * x * x * code
-            sum_wll[k] += x * x * code * code
+            w = board[IMPORTANCE + i, k]
+            sum_wlx[k] += w * x * code
+            sum_wll[k] += w * code * code
 
 
 @inlined
@@ -101,7 +110,7 @@ def _sweep(board, size, n):
     for i in range(size):
         for k in range(LANES):
             x, code = board[i, k], board[CODE + i, k]
-            w = x * x
+            w = board[IMPORTANCE + i, k]
             wlx = sum_wlx[k] - w * x * code  # the sums without this weight
             wll = sum_wll[k] - w * code * code
             new = nearest_code(x * wll / wlx, -n, n - 1)

@@ -16,6 +16,7 @@ import numpy as np
 from quantcore._jit import inlined, kernel
 from quantcore.bits import half_value, halves
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors
+from quantcore.formats import weighted
 from quantcore.formats.k_affine import find_scale_and_offset, weigh_by_size
 from quantcore.formats.k_blocks import Plane, SubScales, open_block, scale_factors
 from quantcore.formats.k_codes import pack_crumbs, to_float
@@ -30,6 +31,7 @@ from quantcore.formats.k_lanes import (
     unload,
 )
 from quantcore.formats.k_scales import divide, store_half
+from quantcore.formats.weighted import divide_weighted, sum_importance, weigh_super_blocks
 
 BLOCK_BYTES = 84
 HIGHEST = 3
@@ -72,11 +74,50 @@ def _encode(blocks, packed):
     return -1
 
 
+@kernel
+def _encode_weighted(blocks, importance, packed):
+    board, sums = new_board(), np.empty(LANES, np.float32)
+    codes = np.empty(SUPER_BLOCK, np.int32)
+    for start in range(0, blocks.shape[0], BATCH):
+        batch = blocks[start : start + BATCH]
+        bad = load(batch, SIZE, board)
+        if bad >= 0:
+            return start + bad
+        weigh_super_blocks(batch, importance, start, SIZE, np.float32(1), board)
+        sum_importance(board, SIZE, sums)
+        find_scale_and_offset(
+            board, SIZE, HIGHEST, weighted.FIRST, weighted.STEP, weighted.N_STEPS, False
+        )
+        for b in range(batch.shape[0]):
+            lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
+            scales, minimums = board[SCALE, lanes], board[MINIMUM, lanes]
+            _store_scales_weighted(scales, minimums, sums[lanes], codes, packed[start + b])
+        requantize(board, SIZE, 0, HIGHEST)
+        for b in range(batch.shape[0]):
+            unload(board, N_SUB_BLOCKS * b, SIZE, 0, codes)
+            pack_crumbs(codes, 0, packed[start + b, 16:])
+    return -1
+
+
 @inlined
 def _store_scales(scales, minimums, codes, packed):
     scale_codes, minimum_codes = codes[:16], codes[16:32]
-    scale = store_half(divide(scales, HIGHEST_SCALE, scale_codes), packed[80:82])
-    minimum = store_half(divide(minimums, HIGHEST_SCALE, minimum_codes), packed[82:84])
+    scale = divide(scales, HIGHEST_SCALE, scale_codes)
+    minimum = divide(minimums, HIGHEST_SCALE, minimum_codes)
+    _lay(scale, minimum, scale_codes, minimum_codes, scales, minimums, packed)
+
+
+@inlined
+def _store_scales_weighted(scales, minimums, importance, codes, packed):
+    scale_codes, minimum_codes = codes[:16], codes[16:32]
+    scale = divide_weighted(scales, importance, HIGHEST_SCALE, scale_codes)
+    minimum = divide_weighted(minimums, importance, HIGHEST_SCALE, minimum_codes)
+    _lay(scale, minimum, scale_codes, minimum_codes, scales, minimums, packed)
+
+
+@inlined
+def _lay(scale, minimum, scale_codes, minimum_codes, scales, minimums, packed):
+    scale, minimum = store_half(scale, packed[80:82]), store_half(minimum, packed[82:84])
     for j in range(N_SUB_BLOCKS):
         pair = (scale_codes[j] | minimum_codes[j] << 4) & 255
         packed[j] = pair
@@ -129,6 +170,7 @@ Q2_K = BlockFormat(
     block_size=SUPER_BLOCK,
     block_bytes=BLOCK_BYTES,
     encode=_encode,
+    encode_weighted=_encode_weighted,
     decode=_decode,
     open=_open,
     factors=_factors,

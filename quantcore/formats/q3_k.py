@@ -29,7 +29,12 @@ from quantcore.formats.k_lanes import (
     unload,
 )
 from quantcore.formats.k_scales import divide_signed, signed_largest, store_half
-from quantcore.formats.k_symmetric import improve_codes
+from quantcore.formats.k_symmetric import find_scale, improve_codes, weigh_by_square
+from quantcore.formats.weighted import (
+    divide_signed_weighted,
+    sum_importance,
+    weigh_super_blocks,
+)
 
 BLOCK_BYTES = 110
 N = 4  # codes from -N to N - 1
@@ -54,6 +59,7 @@ def _encode(blocks, packed):
         bad = load(batch, SIZE, board)
         if bad >= 0:
             return start + bad
+        weigh_by_square(board, SIZE)
         improve_codes(board, SIZE, N)
         for b in range(batch.shape[0]):
             lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
@@ -66,15 +72,45 @@ def _encode(blocks, packed):
     return -1
 
 
+@kernel
+def _encode_weighted(blocks, importance, packed):
+    board, sums = new_board(), np.empty(LANES, np.float32)
+    codes = np.empty(SUPER_BLOCK, np.int32)
+    for start in range(0, blocks.shape[0], BATCH):
+        batch = blocks[start : start + BATCH]
+        bad = load(batch, SIZE, board)
+        if bad >= 0:
+            return start + bad
+        weigh_super_blocks(batch, importance, start, SIZE, np.float32(2), board)
+        sum_importance(board, SIZE, sums)
+        find_scale(board, SIZE, N)
+        for b in range(batch.shape[0]):
+            lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
+            scales = board[SCALE, lanes]
+            found = divide_signed_weighted(scales, sums[lanes], N_SCALE, codes)
+            _lay(found, codes, scales, packed[start + b])
+        requantize(board, SIZE, -N, N - 1)
+        for b in range(batch.shape[0]):
+            unload(board, N_SUB_BLOCKS * b, SIZE, -N, codes)
+            pack_bits(codes, 2, packed[start + b])
+            pack_crumbs(codes, 0, packed[start + b, 32:])
+    return -1
+
+
 @inlined
 def _store_scales(scales, codes, packed):
     largest = signed_largest(scales)
-    packed[96:108] = 0
     if largest == np.float32(0):  # all zero, or no number after an overflow in the search
-        packed[108:110] = 0
+        packed[96:110] = 0
         scales[:] = 0
         return
-    scale = store_half(divide_signed(scales, largest, N_SCALE, codes), packed[108:110])
+    _lay(divide_signed(scales, largest, N_SCALE, codes), codes, scales, packed)
+
+
+@inlined
+def _lay(scale, codes, scales, packed):
+    scale = store_half(scale, packed[108:110])
+    packed[96:108] = 0
     for j in range(N_SUB_BLOCKS):
         scales[j] = scale * np.float32(codes[j])
         code = codes[j] + N_SCALE
@@ -138,6 +174,7 @@ Q3_K = BlockFormat(
     block_size=SUPER_BLOCK,
     block_bytes=BLOCK_BYTES,
     encode=_encode,
+    encode_weighted=_encode_weighted,
     decode=_decode,
     open=_open,
     factors=_factors,

@@ -14,9 +14,13 @@ import numpy as np
 from quantcore._jit import kernel
 from quantcore.bits import load_half, store_half
 from quantcore.format import BlockFormat, OpenedBlock, Packed, ScaleFactors
+from quantcore.formats.k_lanes import CODE, LANES, SCALE, new_board
+from quantcore.formats.k_symmetric import find_scale
 from quantcore.formats.simple import BLOCK_SIZE, open_block, scale_factors, signed_peak
+from quantcore.formats.weighted import load_weighted_blocks
 
 BLOCK_BYTES = 18
+N = 8  # codes from -N to N - 1
 
 
 @kernel
@@ -39,6 +43,25 @@ def _encode(blocks, packed):
             low = np.int32(np.float32(blocks[b, i] * inv_scale) + shift)
             high = np.int32(np.float32(blocks[b, 16 + i] * inv_scale) + shift)
             packed[b, 2 + i] = min(low, np.int32(15)) | (min(high, np.int32(15)) << 4)
+    return -1
+
+
+@kernel
+def _encode_weighted(blocks, importance, packed):
+    board, means = new_board(), np.zeros(LANES, np.float32)
+    codes = np.empty(32, np.int32)
+    for start in range(0, blocks.shape[0], LANES):
+        stop = min(start + LANES, blocks.shape[0])
+        bad = load_weighted_blocks(blocks, start, stop, importance, means, board)
+        if bad >= 0:
+            return bad
+        find_scale(board, BLOCK_SIZE, N)
+        for k in range(stop - start):
+            store_half(board[SCALE, k], packed, start + k, 0)
+            for i in range(32):
+                codes[i] = np.int32(board[CODE + i, k]) + np.int32(N)
+            for i in range(16):
+                packed[start + k, 2 + i] = codes[i] | codes[16 + i] << 4
     return -1
 
 
@@ -67,6 +90,7 @@ Q4_0 = BlockFormat(
     block_size=BLOCK_SIZE,
     block_bytes=BLOCK_BYTES,
     encode=_encode,
+    encode_weighted=_encode_weighted,
     decode=_decode,
     open=_open,
     factors=_factors,

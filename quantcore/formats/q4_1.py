@@ -11,9 +11,14 @@ import numpy as np
 from quantcore._jit import kernel
 from quantcore.bits import load_half, store_half
 from quantcore.format import BlockFormat, OpenedBlock, Packed, ScaleFactors
+from quantcore.formats import weighted
+from quantcore.formats.k_affine import find_scale_and_offset
+from quantcore.formats.k_lanes import CODE, LANES, MINIMUM, SCALE, new_board
 from quantcore.formats.simple import BLOCK_SIZE, lowest_and_highest, open_block, scale_factors
+from quantcore.formats.weighted import load_weighted_blocks
 
 BLOCK_BYTES = 20
+HIGHEST = 15
 
 
 @kernel
@@ -40,6 +45,28 @@ def _encode(blocks, packed):
             low_code = min(np.int32(low + np.float32(0.5)), np.int32(15))
             high_code = min(np.int32(high + np.float32(0.5)), np.int32(15))
             packed[b, 4 + i] = low_code | high_code << 4
+    return -1
+
+
+@kernel
+def _encode_weighted(blocks, importance, packed):
+    board, means = new_board(), np.zeros(LANES, np.float32)
+    codes = np.empty(32, np.int32)
+    for start in range(0, blocks.shape[0], LANES):
+        stop = min(start + LANES, blocks.shape[0])
+        bad = load_weighted_blocks(blocks, start, stop, importance, means, board)
+        if bad >= 0:
+            return bad
+        find_scale_and_offset(
+            board, BLOCK_SIZE, HIGHEST, weighted.FIRST, weighted.STEP, weighted.N_STEPS, False
+        )
+        for k in range(stop - start):
+            store_half(board[SCALE, k], packed, start + k, 0)
+            store_half(-board[MINIMUM, k], packed, start + k, 2)
+            for i in range(32):
+                codes[i] = np.int32(board[CODE + i, k])
+            for i in range(16):
+                packed[start + k, 4 + i] = codes[i] | codes[16 + i] << 4
     return -1
 
 
@@ -71,6 +98,7 @@ Q4_1 = BlockFormat(
     block_size=BLOCK_SIZE,
     block_bytes=BLOCK_BYTES,
     encode=_encode,
+    encode_weighted=_encode_weighted,
     decode=_decode,
     open=_open,
     factors=_factors,

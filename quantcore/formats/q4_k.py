@@ -13,6 +13,7 @@ import numpy as np
 
 from quantcore._jit import kernel
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors
+from quantcore.formats import weighted
 from quantcore.formats.k_affine import find_scale_and_offset, weigh_by_size_and_spread
 from quantcore.formats.k_blocks import Plane, open_block, scale_factors
 from quantcore.formats.k_codes import pack_nibbles, to_float
@@ -32,8 +33,10 @@ from quantcore.formats.k_six_bits import (
     SIZE,
     read_scales,
     store_scales,
+    store_scales_weighted,
     sub_scales,
 )
+from quantcore.formats.weighted import sum_importance, weigh_super_blocks
 
 BLOCK_BYTES = 144
 HIGHEST = 15
@@ -55,6 +58,31 @@ def _encode(blocks, packed):
         for b in range(batch.shape[0]):
             lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
             store_scales(board[SCALE, lanes], board[MINIMUM, lanes], codes, packed[start + b])
+        requantize(board, SIZE, 0, HIGHEST)
+        for b in range(batch.shape[0]):
+            unload(board, N_SUB_BLOCKS * b, SIZE, 0, codes)
+            pack_nibbles(codes, 32, packed[start + b, 16:])
+    return -1
+
+
+@kernel
+def _encode_weighted(blocks, importance, packed):
+    board, sums = new_board(), np.empty(LANES, np.float32)
+    codes = np.empty(SUPER_BLOCK, np.int32)
+    for start in range(0, blocks.shape[0], BATCH):
+        batch = blocks[start : start + BATCH]
+        bad = load(batch, SIZE, board)
+        if bad >= 0:
+            return start + bad
+        weigh_super_blocks(batch, importance, start, SIZE, np.float32(2), board)
+        sum_importance(board, SIZE, sums)
+        find_scale_and_offset(
+            board, SIZE, HIGHEST, weighted.FIRST, weighted.STEP, weighted.N_STEPS, False
+        )
+        for b in range(batch.shape[0]):
+            lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
+            scales, minimums = board[SCALE, lanes], board[MINIMUM, lanes]
+            store_scales_weighted(scales, minimums, sums[lanes], codes, packed[start + b])
         requantize(board, SIZE, 0, HIGHEST)
         for b in range(batch.shape[0]):
             unload(board, N_SUB_BLOCKS * b, SIZE, 0, codes)
@@ -93,6 +121,7 @@ Q4_K = BlockFormat(
     block_size=SUPER_BLOCK,
     block_bytes=BLOCK_BYTES,
     encode=_encode,
+    encode_weighted=_encode_weighted,
     decode=_decode,
     open=_open,
     factors=_factors,

@@ -14,9 +14,13 @@ import numpy as np
 from quantcore._jit import kernel
 from quantcore.bits import fifth_bits, load_half, store_five_bits, store_half
 from quantcore.format import BlockFormat, OpenedBlock, Packed, ScaleFactors
+from quantcore.formats.k_lanes import CODE, LANES, SCALE, new_board
+from quantcore.formats.k_symmetric import find_scale
 from quantcore.formats.simple import BLOCK_SIZE, open_block, scale_factors, signed_peak
+from quantcore.formats.weighted import load_weighted_blocks
 
 BLOCK_BYTES = 22
+N = 16  # codes from -N to N - 1
 
 
 @kernel
@@ -39,6 +43,24 @@ def _encode(blocks, packed):
 
         store_half(scale, packed, b, 0)
         store_five_bits(codes, packed, b, 2)
+    return -1
+
+
+@kernel
+def _encode_weighted(blocks, importance, packed):
+    board, means = new_board(), np.zeros(LANES, np.float32)
+    codes = np.empty(32, np.int32)
+    for start in range(0, blocks.shape[0], LANES):
+        stop = min(start + LANES, blocks.shape[0])
+        bad = load_weighted_blocks(blocks, start, stop, importance, means, board)
+        if bad >= 0:
+            return bad
+        find_scale(board, BLOCK_SIZE, N)
+        for k in range(stop - start):
+            store_half(board[SCALE, k], packed, start + k, 0)
+            for i in range(32):
+                codes[i] = np.int32(board[CODE + i, k]) + np.int32(N)
+            store_five_bits(codes, packed, start + k, 2)
     return -1
 
 
@@ -70,6 +92,7 @@ Q5_0 = BlockFormat(
     block_size=BLOCK_SIZE,
     block_bytes=BLOCK_BYTES,
     encode=_encode,
+    encode_weighted=_encode_weighted,
     decode=_decode,
     open=_open,
     factors=_factors,

@@ -29,7 +29,8 @@ from quantcore.formats.k_lanes import (
     unload,
 )
 from quantcore.formats.k_scales import divide_signed, signed_largest, store_half
-from quantcore.formats.k_symmetric import TINY, find_scale
+from quantcore.formats.k_symmetric import TINY, find_scale, weigh_by_square
+from quantcore.formats.weighted import take_importance
 
 BLOCK_BYTES = 210
 N = 32  # codes from -N to N - 1
@@ -54,6 +55,29 @@ def _encode(blocks, packed):
         bad = load(batch, SIZE, board)
         if bad >= 0:
             return start + bad
+        weigh_by_square(board, SIZE)
+        find_scale(board, SIZE, N)
+        for b in range(batch.shape[0]):
+            lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
+            _store_scales(board[SCALE, lanes], board[CODE:, lanes], codes, packed[start + b])
+        requantize(board, SIZE, -N, N - 1)
+        for b in range(batch.shape[0]):
+            unload(board, N_SUB_BLOCKS * b, SIZE, -N, codes)
+            pack_nibbles(codes, 64, packed[start + b])
+            pack_crumbs(codes, 4, packed[start + b, 128:])
+    return -1
+
+
+@kernel
+def _encode_weighted(blocks, importance, packed):
+    board = new_board()
+    codes = np.empty(SUPER_BLOCK, np.int32)
+    for start in range(0, blocks.shape[0], BATCH):
+        batch = blocks[start : start + BATCH]
+        bad = load(batch, SIZE, board)
+        if bad >= 0:
+            return start + bad
+        take_importance(batch, importance, start, SIZE, board)
         find_scale(board, SIZE, N)
         for b in range(batch.shape[0]):
             lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
@@ -124,6 +148,7 @@ Q6_K = BlockFormat(
     block_size=SUPER_BLOCK,
     block_bytes=BLOCK_BYTES,
     encode=_encode,
+    encode_weighted=_encode_weighted,
     decode=_decode,
     open=_open,
     factors=_factors,
