@@ -8,21 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-# ggml_type, weights per block, bytes per block (ggml/include/ggml.h, ggml/src/ggml-common.h)
-TYPES = {
-    "F16": (1, 1, 2),
-    "BF16": (30, 1, 2),
-    "Q4_0": (2, 32, 18),
-    "Q4_1": (3, 32, 20),
-    "Q5_0": (6, 32, 22),
-    "Q5_1": (7, 32, 24),
-    "Q8_0": (8, 32, 34),
-    "Q2_K": (10, 256, 84),
-    "Q3_K": (11, 256, 110),
-    "Q4_K": (12, 256, 144),
-    "Q5_K": (13, 256, 176),
-    "Q6_K": (14, 256, 210),
-}
+from quantcore.formats.ggml_types import GGML_TYPES
+
+TYPES = (
+    *("F16", "BF16", "Q8_0", "Q6_K", "Q5_1", "Q5_0", "Q5_K", "Q4_1", "Q4_0", "Q4_K", "Q3_K"),
+    *("Q2_K", "IQ4_NL", "IQ4_XS", "MXFP4", "NVFP4", "TQ2_0", "TQ1_0"),
+)
 
 
 @cache
@@ -43,13 +34,16 @@ def library() -> ctypes.CDLL | None:
     return ggml
 
 
-def quantize(name: str, weights: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Bytes of weights (n_rows, n_cols), without importance matrix; one core."""
-    kind, block_size, block_bytes = TYPES[name]
+def quantize(
+    name: str, weights: NDArray[np.float32], importance: NDArray[np.float32] | None = None
+) -> NDArray[np.uint8]:
+    """Bytes of weights (n_rows, n_cols), with or without importance (n_cols,); one core."""
+    sizes = GGML_TYPES[name]
     n_rows, n_cols = weights.shape
-    out = np.empty((n_rows, n_cols // block_size * block_bytes), np.uint8)
+    out = np.empty((n_rows, n_cols // sizes.block_size * sizes.block_bytes), np.uint8)
     pointers = weights.ctypes.data, out.ctypes.data
-    library().ggml_quantize_chunk(kind, *pointers, 0, n_rows, n_cols, None)
+    matrix = None if importance is None else importance.ctypes.data
+    library().ggml_quantize_chunk(sizes.number, *pointers, 0, n_rows, n_cols, matrix)
     return out
 
 
@@ -57,9 +51,10 @@ def dequantize(
     name: str, packed: NDArray[np.uint8], out: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
     """Weights of bytes (n_rows, row_bytes); one core."""
-    _, block_size, block_bytes = TYPES[name]
+    sizes = GGML_TYPES[name]
     if out is None:
-        out = np.empty((len(packed), packed.shape[1] // block_bytes * block_size), np.float32)
+        n_cols = packed.shape[1] // sizes.block_bytes * sizes.block_size
+        out = np.empty((len(packed), n_cols), np.float32)
     decode = library()[_decoder(name)]
     decode.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
     decode.restype = None
