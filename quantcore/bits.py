@@ -23,6 +23,7 @@ def half_bits(value):
     large = np.uint32(min(size, np.uint32(0x47800000)) + np.uint32(0xFFF) + odd)
     large = np.uint32((large >> np.uint32(13)) - np.uint32(112 << 10))
     half = small if size < np.uint32(0x38800000) else min(large, np.uint32(0x7C00))
+    half = np.uint32(0x7E00) if size > np.uint32(0x7F800000) else half  # no number stays none
     return np.uint16(sign | half)
 
 

@@ -40,7 +40,8 @@ class Field:
 class Part:
     """The weights of a block that share one scale: a sub-block, or the whole block.
 
-    ``restored = scale * (first_code + codes) - minimum``. Where a format stores its codes with an
+    ``restored = scale * (first_code + codes) - minimum``, except on uneven grids, where each code
+    has a value of its own that the scale multiplies. Where a format stores its codes with an
     offset (Q4_0, Q5_0, Q3_K, Q6_K), the offset is taken off first: Q4_0's nibble 0 is code -8, and
     its minimum is 0.
     """

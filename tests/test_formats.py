@@ -37,6 +37,50 @@ def test_golden_bytes(name, case):
     assert not wrong.any(), f"rows {np.flatnonzero(wrong)}"
 
 
+@pytest.mark.parametrize("case", ORDINARY)
+@pytest.mark.parametrize("name", [n for n in FORMATS if FORMATS[n].encode_weighted is not None])
+def test_golden_bytes_with_an_importance_matrix(name, case):
+    packed = FORMATS[name].quantize(ARRAYS[f"x/{case}"][ROWS], ARRAYS["imatrix"])
+    wrong = (packed != ARRAYS[f"{name}/{case}/imatrix"][ROWS]).any(axis=1)
+    assert not wrong.any(), f"rows {np.flatnonzero(wrong)}"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_threads_change_nothing_with_an_importance_matrix_either(name):
+    fmt = FORMATS[name]
+    weights = weights_like((600, 512), seed=3)
+    importance = np.random.default_rng(4).uniform(0.1, 2, 512).astype(np.float32)
+    with pool.threads(1):
+        alone = fmt.quantize(weights, importance)
+    with pool.threads(3):
+        np.testing.assert_array_equal(fmt.quantize(weights, importance), alone)
+
+
+@pytest.mark.parametrize("name", [n for n in FORMATS if FORMATS[n].encode_weighted is not None])
+def test_columns_that_count_more_are_kept_better(name):
+    weights = weights_like((64, 512), seed=5)
+    importance = np.where(np.arange(512) % 4 == 0, 100, 0.01).astype(np.float32)
+    fmt = FORMATS[name]
+    with_one, without = (
+        np.square(fmt.dequantize(fmt.quantize(weights, matrix)) - weights)[:, ::4].sum()
+        for matrix in (importance, None)
+    )
+    assert with_one < without
+
+
+@pytest.mark.parametrize(
+    ("importance", "sentence"),
+    [
+        (np.ones(256), "has shape"),
+        (np.full(512, np.nan), "negative or not finite"),
+        (np.full(512, -1.0), "negative or not finite"),
+    ],
+)
+def test_an_importance_that_makes_no_sense_is_refused(importance, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        FORMATS["Q4_K"].quantize(weights_like((2, 512)), importance)
+
+
 @pytest.mark.parametrize("name", GGML)
 def test_decoding_equals_gguf(name):
     restored = hashlib.sha256()

@@ -21,6 +21,7 @@ def _each(formats):
 
 BLOCK, FORMAT = _each(BLOCKS), _each([*BLOCKS, *INTEGERS])
 SCALED = _each([fmt for fmt in (*BLOCKS, *INTEGERS) if fmt.family != "float"])
+EVEN = _each([fmt for fmt in (*BLOCKS, *INTEGERS) if fmt.family not in ("float", "uneven")])
 WEIGHTS = (np.random.default_rng(8).standard_t(4, (3, 512)) * 0.02 + 0.01).astype(np.float32)
 
 
@@ -57,7 +58,7 @@ def test_fields_cover_the_bytes_once(fmt):
         assert all(field.says and field.name for field in block.fields)
 
 
-@SCALED
+@EVEN
 def test_scale_and_minimum_explain_the_grid(fmt):
     for block, restored in opened(fmt):
         for part in block.parts:
@@ -86,7 +87,10 @@ def test_overhead_is_what_is_not_code(fmt):
     factors = fmt.scale_factors(fmt.quantize(WEIGHTS))
     bits = 8 * fmt.stored_bytes((3, 512)) / WEIGHTS.size
     rounded_up = 8 / WEIGHTS.size if fmt.family == "int" else 0
-    assert factors.overhead_bits == pytest.approx(bits - fmt.code_bits, abs=2 * rounded_up)
+    code_bits = (
+        1.625 if fmt.name == "TQ1_0" else fmt.code_bits
+    )  # five digits a byte, and 16 by four
+    assert factors.overhead_bits == pytest.approx(bits - code_bits, abs=2 * rounded_up)
     if factors.weights_per_scale:
         assert factors.weights_per_scale * factors.scales.size == WEIGHTS.size
 
@@ -105,8 +109,11 @@ def test_each_weight_knows_its_bytes(fmt):
             other[1, place] ^= 0xFF
             after = fmt.open_block(other, 1, 0)
             stored_before, stored_after = (b.codes + b.first_code for b in (before, after))
-            if field.kind == "codes":
-                np.testing.assert_array_equal(stored_before != stored_after, naming[place])
+            changed = stored_before != stored_after
+            if fmt.name == "TQ1_0" and field.kind == "codes":  # some digits may stay the same
+                assert not (changed & ~naming[place]).any()
+            elif field.kind == "codes":
+                np.testing.assert_array_equal(changed, naming[place])
             else:
                 np.testing.assert_array_equal(stored_before, stored_after)
                 assert not naming[place].any()

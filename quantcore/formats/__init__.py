@@ -7,6 +7,10 @@ from quantcore.formats.bf16 import BF16
 from quantcore.formats.f16 import F16
 from quantcore.formats.f32 import F32
 from quantcore.formats.integer import IntegerFormat, integer_format
+from quantcore.formats.iq4_nl import IQ4_NL
+from quantcore.formats.iq4_xs import IQ4_XS
+from quantcore.formats.mxfp4 import MXFP4
+from quantcore.formats.nvfp4 import NVFP4
 from quantcore.formats.q2_k import Q2_K
 from quantcore.formats.q3_k import Q3_K
 from quantcore.formats.q4_0 import Q4_0
@@ -17,8 +21,13 @@ from quantcore.formats.q5_1 import Q5_1
 from quantcore.formats.q5_k import Q5_K
 from quantcore.formats.q6_k import Q6_K
 from quantcore.formats.q8_0 import Q8_0
+from quantcore.formats.tq1_0 import TQ1_0
+from quantcore.formats.tq2_0 import TQ2_0
 
-_ALL = (F32, F16, BF16, Q8_0, Q6_K, Q5_1, Q5_0, Q5_K, Q4_1, Q4_0, Q4_K, Q3_K, Q2_K)
+_ALL = (
+    *(F32, F16, BF16, Q8_0, Q6_K, Q5_1, Q5_0, Q5_K, Q4_1, Q4_0, Q4_K),
+    *(IQ4_NL, IQ4_XS, NVFP4, MXFP4, Q3_K, Q2_K, TQ2_0, TQ1_0),
+)
 
 FORMATS: dict[str, BlockFormat] = {fmt.name: fmt for fmt in _ALL}
 if len(FORMATS) != len(_ALL):

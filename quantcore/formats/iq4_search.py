@@ -30,7 +30,7 @@ def nearest_value(x):
     """Return the value nearest to x; halfway between two, the upper."""
     value = np.float32(VALUES[0])
     for i in range(15):
-        value = np.float32(VALUES[i + 1]) if x >= np.float32(MIDDLES[i]) else value
+        value = value if x < np.float32(MIDDLES[i]) else np.float32(VALUES[i + 1])
     return value
 
 
@@ -39,7 +39,7 @@ def nearest_index(x):
     """Return its number, 0 to 15."""
     index = np.int32(0)
     for i in range(15):
-        index += np.int32(x >= np.float32(MIDDLES[i]))
+        index += np.int32(not x < np.float32(MIDDLES[i]))
     return index
 
 

@@ -107,7 +107,7 @@ def _factors(packed: Packed) -> ScaleFactors:
 MXFP4 = BlockFormat(
     name="MXFP4",
     code_bits=4,
-    family="float",
+    family="uneven",
     block_size=BLOCK_SIZE,
     block_bytes=BLOCK_BYTES,
     encode=_encode,

@@ -123,7 +123,7 @@ def _factors(packed: Packed) -> ScaleFactors:
 NVFP4 = BlockFormat(
     name="NVFP4",
     code_bits=4,
-    family="float",
+    family="uneven",
     block_size=BLOCK_SIZE,
     block_bytes=BLOCK_BYTES,
     encode=_encode,

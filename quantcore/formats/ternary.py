@@ -42,7 +42,8 @@ def open_block(
     """Take a block apart whose codes, counted from 0, were read already."""
     scale = halves(packed, scale_byte)
     with np.errstate(invalid="ignore"):  # a scale beyond float16 is stored as infinity
-        grid = scale * np.arange(-1, 2, dtype=np.float32)
+        # Two bits could also say 2: ggml never writes it, but decodes it.
+        grid = scale * np.arange(-1, max(2, int(codes.max())), dtype=np.float32)
     return opened(
         packed,
         fields=(

@@ -1,7 +1,7 @@
 """Rebuild tests/golden/ggml.npz: ``python -m tests.peers.make_ggml``, with requirements-peers.txt.
 
-The weights `x/<case>` of the twelve ordinary cases are kept as they are in the file; bytes, and
-what gguf restores from them, are made anew.
+The weights `x/<case>` of the twelve ordinary cases and the importance matrix are kept as they are
+in the file; bytes, and what gguf restores from them, are made anew.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import gguf
 import numpy as np
 
 from benchmarks import ggml
+from quantcore import FORMATS
 from tests.edge_cases import edge_rows
 
 FILE = Path(__file__).parent.parent / "golden" / "ggml.npz"
@@ -20,11 +21,15 @@ def main() -> None:
     """Write the file in place."""
     with np.load(FILE) as golden:
         arrays = {name: golden[name] for name in golden.files if name.startswith("x/")}
+        arrays["imatrix"] = golden["imatrix"]
     arrays["x/edges"] = np.stack(list(edge_rows().values()))
     for name in ggml.TYPES:
         restored = hashlib.sha256()
         for case in [key.removeprefix("x/") for key in list(arrays) if key.startswith("x/")]:
             packed = arrays[f"{name}/{case}"] = ggml.quantize(name, arrays[f"x/{case}"])
+            if case != "edges" and FORMATS[name].encode_weighted is not None:
+                weighted = ggml.quantize(name, arrays[f"x/{case}"], arrays["imatrix"])
+                arrays[f"{name}/{case}/imatrix"] = weighted
             if case != "edges":  # NaN has many bit patterns there
                 kind = gguf.GGMLQuantizationType[name]
                 restored.update(gguf.quants.dequantize(packed, kind).astype("<f4").tobytes())
