@@ -94,7 +94,7 @@ def test_tables_for_people(toy, text, capsys):
     [
         ([], "COMMAND"),
         (["frobnicate"], "frobnicate"),
-        (["perplexity", "no-such-model"], "no model folder 'no-such-model'"),
+        (["perplexity", "no-such-model"], "no GGUF file 'no-such-model'"),
         (["perplexity", "TOY", "--type", "Q9_K"], "Q9_K"),
         (["perplexity", "TOY", "--type", "INT4_G48"], "token_embd.weight"),
         (["perplexity", "TOY", "--text", "none.txt"], "none.txt"),

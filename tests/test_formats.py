@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import naive
+import naive_uneven
 import numpy as np
 import pytest
 from edge_cases import edge_rows
@@ -99,6 +100,20 @@ def test_naive_twin(name):
         with np.errstate(over="ignore", invalid="ignore"):
             assert found.tobytes() == naive.ENCODE[name](block)
             np.testing.assert_array_equal(restored, naive.DECODE[name](found.tobytes()))
+
+
+@pytest.mark.parametrize("name", naive_uneven.ENCODE)
+def test_naive_twin_of_uneven_formats(name):
+    fmt = FORMATS[name]
+    rows = weights_like((4, 256), seed=2)
+    rows[1, :64] = 0
+    rows[2] *= 3000
+    rows[3] = np.abs(rows[3]) + 0.1
+    blocks = rows[ROWS].reshape(-1, fmt.block_size)
+    packed = fmt.quantize(blocks)
+    for block, found, restored in zip(blocks, packed, fmt.dequantize(packed), strict=True):
+        assert found.tobytes() == naive_uneven.ENCODE[name](list(block))
+        np.testing.assert_array_equal(restored, naive_uneven.DECODE[name](found.tobytes()))
 
 
 @pytest.mark.skipif(JIT_IS_OFF, reason="already off")

@@ -29,11 +29,13 @@ OWN_MODELS = Path(os.environ.get("QUANTLAB_MODELS", ROOT / "models"))
 
 
 def sources() -> dict[str, Path]:
-    """Folders of the models that can be opened, by name; the shipped one first."""
+    """Folders and GGUF files of the models that can be opened, by name; the shipped one first."""
     found: dict[str, Path] = {}
     for folder in (ROOT / "assets", OWN_MODELS):
         for config in sorted(folder.glob("*/config.json")):
             found.setdefault(config.parent.name, config.parent)
+    for file in sorted(OWN_MODELS.glob("*.gguf")):
+        found.setdefault(file.name, file)
     return found
 
 

@@ -93,8 +93,9 @@ def choose_model() -> None:
 
 _OWN_MODEL = (
     "The model on the bench, here and on every page. Put the folder of another Llama-family model "
-    "(config.json, safetensors, tokenizer.json) into `models/` beside `app.py`, or into the folder "
-    "that the environment variable `QUANTLAB_MODELS` names, and it can be chosen here."
+    "(config.json, safetensors, tokenizer.json), or a GGUF file of one, into `models/` beside "
+    "`app.py`, or into the folder that the environment variable `QUANTLAB_MODELS` names, and it "
+    "can be chosen here."
 )
 
 

@@ -116,8 +116,9 @@ def points(table: Sequence[Mapping]) -> list[Point]:
 
 def original_of(model) -> Original:
     """Describe the model's own file: what its matrices are stored in, and how large that is."""
-    stored_as = model.tensors[model.quantizable[0]].dtype
-    n_bytes = model.stored_bytes(stored_as)
+    types = {name: model.tensors[name].dtype for name in model.quantizable}
+    stored_as = "mixed types" if len(set(types.values())) > 1 else next(iter(types.values()))
+    n_bytes = model.stored_bytes(types)
     return Original(
         stored_as=stored_as, n_bytes=n_bytes, bits_per_weight=8 * n_bytes / model.n_weights
     )
