@@ -87,8 +87,8 @@ line = st.container()  # drawn once the dials below it are known
 # ---- the dials: what the format does, turned by hand --------------------------------------------
 
 bits, turn, shift, moved = fmt.code_bits, 100, 0.0, False
-rule = grid_of(part, opened.first_code)
-has_dials = fmt.code_bits <= 8
+is_float, is_uneven = fmt.family == "float", fmt.family == "uneven"
+has_dials = not (is_float or is_uneven)  # an uneven grid has no step to turn
 if has_dials:
     st.space("small")
     dials = st.columns(4, vertical_alignment="bottom", gap="medium")
@@ -109,6 +109,7 @@ if has_dials:
     back = f"Back to {fmt.name}"
     dials[3].button(back, on_click=reset_dials, disabled=not moved, key="dial_reset")
 
+rule = grid_of(part, opened.first_code)
 codes, landed, grid, first_code = opened.codes[part.weights], restored, part.grid, opened.first_code
 if moved:
     mine = rule.with_bits(bits).turned(turn, shift)
@@ -117,7 +118,7 @@ if moved:
 error = landed - values
 worst = TEXTBOOK_WEIGHT if example == words.TEXTBOOK else int(np.abs(error).argmax())
 worst = min(worst, values.size - 1)
-step = float(abs(grid[1] - grid[0])) if grid.size > 1 else 0.0
+step = float(abs(grid[1] - grid[0])) if grid.size > 1 and not is_uneven else 0.0
 now, tone = rms(error), bits_colour(bits, style)
 
 if moved:
@@ -129,7 +130,7 @@ elif example == words.EQUAL:
     headline = words.equal(values.size, now / size)
 elif example == words.OUTLIER and np.abs(weights).max() in np.abs(values):
     headline = words.outlier(codes, int(np.abs(values).argmax()), grid.size)
-elif fmt.family == "float":
+elif is_float:
     headline = words.kept_float(fmt.name, opened.packed.size, float(values[0]), float(landed[0]))
 else:
     n_bytes = specimen.bits_per_weight * values.size / 8
@@ -147,7 +148,7 @@ with line:
         worst=worst,
         first_code=first_code,
         first_weight=first,
-        whole_grid=has_dials,
+        whole_grid=not is_float,
     )
     look.show(
         charts.number_line(landing, tone, style),
@@ -199,6 +200,16 @@ if has_dials:
             alt=f"Error against scale: now {number(now)}, at best {number(best)}.",
         )
 
+if is_uneven:
+    st.space("small")
+    look.finding(words.miss_uneven(first + worst, float(np.abs(error[worst])) / size),
+                 "Error of each weight in its place.")  # fmt: skip
+    look.show(
+        charts.weight_errors(error, None, worst, first, tone, style),
+        key="block_errors",
+        alt=f"Error of {values.size} weights; the largest is {np.abs(error).max():.3g}.",
+    )
+
 # ---- the super-block ----------------------------------------------------------------------------
 
 if len(opened.parts) > 1:
@@ -221,9 +232,9 @@ if len(opened.parts) > 1:
 st.space("small")
 look.finding(
     words.remains(opened, weights.size, specimen.bits_per_weight),
-    words.arithmetic(opened, part, first + worst, float(values[worst]))
-    if has_dials
-    else words.bits_of_float(opened, float(values[0])),
+    words.bits_of_float(opened, float(values[0]))
+    if is_float
+    else words.arithmetic(opened, part, first + worst, float(values[worst]), is_uneven),
 )
 hexdump.show(opened, first + worst, chosen)
 with st.expander("Table of the weights"):
@@ -235,7 +246,7 @@ with st.expander("Table of the weights"):
                 "code": int(codes[i]) + first_code,
                 "restored": float(landed[i]),
                 "error": float(error[i]),
-                "error_steps": float(error[i]) / step if step else 0.0,
+                **({"error_steps": float(error[i]) / step} if step else {}),
             }
             for i in range(values.size)
         ],
@@ -245,10 +256,12 @@ with st.expander("Table of the weights"):
             tables.Column(key="code", title="code", show=lambda c: real_minus(str(c))),
             tables.Column(key="restored", title="comes back as", show=exact),
             tables.Column(key="error", title="error", show=lambda e: exact(e, 2)),
-            tables.Column(
-                key="error_steps", title="in steps", show=lambda e: real_minus(f"{e:+.2f}"),
-                wide=True, help="Beyond half a step, a weight was cut off.",
-            ),
+            *[
+                tables.Column(
+                    key="error_steps", title="in steps", show=lambda e: real_minus(f"{e:+.2f}"),
+                    wide=True, help="Beyond half a step, a weight was cut off.",
+                )
+            ][: step > 0],
         ],
         "block_weights",
         caption="The weights of the block, their codes and errors",

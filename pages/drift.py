@@ -56,7 +56,7 @@ if table:
     st.space("small")
     look.finding(
         drift_words.granularity(table) or drift_words.span(table),
-        f"Left is smaller, down is closer to the original. {drift_words.MARKS}. "
+        f"Left is smaller, down is closer to the original. {drift_words.marks(table)}. "
         "Click a mark to look at it closely.",
         help=ranking.TERMS["divergence"],
     )

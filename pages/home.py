@@ -6,12 +6,15 @@ from pages.shared import cache, controls, drift_words, frame, home_words, look, 
 from pages.shared.charts import anatomy
 from pages.shared.charts import home as charts
 from quantcore.evaluate.measured import PROMPT, SENSITIVITY_TYPE
+from quantcore.formats import get_format
 
 frame.enter(__file__)
 style, measured = look.current(), cache.measured()
 model = cache.model(cache.shipped())
 original = ranking.original_of(model)
-table = ranking.rows(measured.drifts, list(measured.drifts), original)
+# Ternary formats are made for models that were trained with three values.
+shown = [name for name in measured.drifts if get_format(name).family != "ternary"]
+table = ranking.rows(measured.drifts, shown, original)
 
 st.title("How many bits does a thought need?", anchor=False)
 st.markdown(
@@ -38,7 +41,7 @@ st.space("small")
 look.finding(
     home_words.at_a_glance(table, original),
     "Each mark is the same model stored in another format. Left is smaller, down is closer to the "
-    f"original. {drift_words.MARKS}.",
+    f"original. {drift_words.marks(table)}.",
     help=ranking.TERMS["sure"],
 )
 published = controls.published()

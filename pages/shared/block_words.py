@@ -89,6 +89,13 @@ def miss(weight: int, steps: float, n_cut: int) -> str:
     )
 
 
+def miss_uneven(weight: int, share: float) -> str:
+    """Say by how much the weight that misses most does so, where the grid has no one step."""
+    if not share:
+        return "**No weight** moves at all."
+    return f"Weight {weight} misses most, by **{percent(share)}** of the size of a typical one."
+
+
 def gain(whose: str, error: float, best: float) -> str:
     """Compare the present error with the best of the search."""
     if not error or best > 0.99 * error:
@@ -141,14 +148,20 @@ def bits_of_float(opened: OpenedBlock, value: float) -> str:
     )
 
 
-def arithmetic(opened: OpenedBlock, part: Part, weight: int, value: float) -> str:
-    """Restore one weight from its code, in numbers."""
+def arithmetic(
+    opened: OpenedBlock, part: Part, weight: int, value: float, uneven: bool = False
+) -> str:
+    """Restore one weight from its code, in numbers; on an uneven grid codes stand for values."""
     code = int(opened.codes[weight]) + opened.first_code
-    product = f"{exact(part.scale)} × {code if code >= 0 else f'(−{-code})'}"
+    factor = float(opened.restored[weight]) / part.scale if uneven and part.scale else code
+    factor = round(factor, 1)
+    product = f"{exact(part.scale)} × {f'{factor:g}' if factor >= 0 else f'(−{-factor:g})'}"
     if part.minimum:
         product += f" {'−' if part.minimum > 0 else '+'} {exact(abs(part.minimum))}"
+    meaning = f", which stands for {real_minus(f'{factor:g}')}" if uneven else ""
     return (
         f"Every byte as it lies in the file. Outlined: weight {weight}, code "
-        f"{real_minus(str(code))}, so {product} = **{exact(float(opened.restored[weight]))}**; it "
-        f"was {exact(value)}. Hover, focus or tap a byte to read it."
+        f"{real_minus(str(code))}{meaning}, so {product} = "
+        f"**{exact(float(opened.restored[weight]))}**; it was {exact(value)}. "
+        "Hover, focus or tap a byte to read it."
     )

@@ -6,11 +6,14 @@ from pages.shared import skills
 from pages.shared.palette import FAMILY_WORDS, SIGNS
 from pages.shared.units import number, signed, times
 from quantcore.evaluate.drift import Drift
+from quantcore.formats import get_format
 
-FAMILIES = ("plain", "offset", "K", "int")
-MARKS = "Colour is bits a code, shape the family: " + ", ".join(
-    f"{SIGNS[family]} {FAMILY_WORDS[family]}" for family in FAMILIES
-)
+
+def marks(table: Sequence[Mapping]) -> str:
+    """Say what colour and shape mean; the original's row comes first."""
+    shown = {get_format(row["format"]).family for row in table[1:]} - {"float"}
+    signs = [f"{SIGNS[family]} {FAMILY_WORDS[family]}" for family in SIGNS if family in shown]
+    return f"Colour is bits a code, shape the family: {', '.join(signs)}"
 
 
 def missing(names: Sequence[str], text: str) -> str:

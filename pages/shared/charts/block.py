@@ -100,8 +100,9 @@ def _span(values: Floats, grid: Floats) -> list[float]:
 
 
 def _beyond(figure, grid, span, look) -> None:
-    half_step = abs(float(grid[1] - grid[0])) / 2 if grid.size > 1 else 0.0
-    ends = np.sort([grid[0], grid[-1]]) + np.array([-half_step, half_step])
+    grid = np.sort(grid)  # the codes of four-bit floats do not ascend
+    half_steps = np.array([grid[0] - grid[1], grid[-1] - grid[-2]]) / 2 if grid.size > 1 else 0.0
+    ends = grid[[0, -1]] + half_steps
     for x0, x1 in ((span[0], ends[0]), (ends[1], span[1])):
         if x1 - x0 > 0.05 * (span[1] - span[0]):
             figure.add_shape(
@@ -152,7 +153,8 @@ def _code_names(figure, landing: Landing, look: Look) -> None:
     grid = landing.grid
     every = 1 if grid.size <= 16 else 4 if grid.size <= 32 else 8 if grid.size <= 64 else 32
     landed, notes = set(landing.codes.tolist()), []
-    for place in range(0, grid.size, every):
+    _, firsts = np.unique(grid, return_index=True)  # a value that two codes have is named once
+    for place in sorted(set(range(0, grid.size, every)) & set(firsts.tolist())):
         font = {"size": 12, "color": look.ink if place in landed else look.quiet}
         text, x = real_minus(str(place + landing.first_code)), float(grid[place])
         notes.append(wording(text, look, x=x, y=0, yshift=-22, font=font))
@@ -160,9 +162,9 @@ def _code_names(figure, landing: Landing, look: Look) -> None:
 
 
 def weight_errors(
-    error: Floats, half_step: float, worst: int, first_weight: int, tone: str, look: Look
+    error: Floats, half_step: float | None, worst: int, first_weight: int, tone: str, look: Look
 ) -> go.Figure:
-    """Draw the error of each weight in its place; dashed is half a step of the grid."""
+    """Draw the error of each weight in its place; dashed is half a step, where there is one."""
     figure = blank(look, 300)
     tones = [mix(tone, look.page, 0.75)] * error.size
     tones[worst] = look.ink
@@ -172,11 +174,12 @@ def weight_errors(
         marker={"color": tones, "line_width": 0},
         hovertemplate="weight %{x}: error %{y:.3g}<extra></extra>",
     )
-    for side in (-half_step, half_step):
-        figure.add_hline(y=side, line={"color": look.quiet, "width": 1, "dash": "dash"})
-    place = {"xref": "paper", "x": 1, "xanchor": "right", "y": half_step, "yshift": 9}
-    words(figure, "half a step", look, **place)
-    reach = 1.25 * max(half_step, float(np.abs(error).max()), 1e-12)
+    if half_step is not None:
+        for side in (-half_step, half_step):
+            figure.add_hline(y=side, line={"color": look.quiet, "width": 1, "dash": "dash"})
+        place = {"xref": "paper", "x": 1, "xanchor": "right", "y": half_step, "yshift": 9}
+        words(figure, "half a step", look, **place)
+    reach = 1.25 * max(half_step or 0.0, float(np.abs(error).max()), 1e-12)
     figure.update_xaxes(title="weight in the block", showgrid=False, nticks=9)
     figure.update_yaxes(title="error", range=[-reach, reach], nticks=5)
     return figure
