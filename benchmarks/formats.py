@@ -20,8 +20,8 @@ from quantcore import FORMATS, pool
 N_ROWS, N_COLS = 4096, 4096  # 16.8 million weights: an attention projection of a 7 B model
 SECONDS = 2  # for each comparison, and at least seven rounds
 HEAD = """\
-| format | encode | × ggml | decode, `out=` | × ggml | × gguf | fresh memory | × ggml | × gguf |
-|---|---:|---:|---:|---:|---:|---:|---:|---:|"""
+| format | encode | × ggml | imatrix, × ggml | decode, `out=` | × ggml | × gguf | fresh | × ggml | × gguf |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"""
 
 
 def main() -> None:
@@ -40,11 +40,13 @@ def main() -> None:
 def line(name: str, weights: np.ndarray) -> str:
     """Measure one format, and stop if its bytes are not ggml's."""
     fmt = FORMATS[name]
-    rows = weights[:256] if fmt.family == "K" else weights  # ggml takes a second for a million
+    slow = fmt.family in ("K", "uneven")  # ggml takes a second for some million
+    rows = weights[:256] if slow else weights
     packed = fmt.quantize(rows)
     if not np.array_equal(packed, ggml.quantize(name, rows)):
         raise SystemExit(f"{name}: bytes differ from ggml's")
     encode = compare(lambda: fmt.quantize(rows), lambda: ggml.quantize(name, rows))
+    weighted = with_imatrix(name, weights[:256]) if fmt.encode_weighted else "–"
 
     packed, out = np.resize(packed, (N_ROWS, packed.shape[1])), np.empty_like(weights)
     kind = gguf.GGMLQuantizationType[name]
@@ -58,10 +60,20 @@ def line(name: str, weights: np.ndarray) -> str:
         lambda: ggml.dequantize(name, packed),
         lambda: gguf.quants.dequantize(packed, kind),
     )
-    cells = [f"{rows.size / encode[0] / 1e6:,.0f} | {encode[1]:.2f}"]
+    cells = [f"{rows.size / encode[0] / 1e6:,.0f} | {encode[1]:.2f} | {weighted}"]
     for took, by_ggml, by_gguf in (into, fresh):
         cells.append(f"{weights.size / took / 1e6:,.0f} | {by_ggml:.2f} | {by_gguf:.1f}")
     return f"| {name} | {' | '.join(cells)} |"
+
+
+def with_imatrix(name: str, rows: np.ndarray) -> str:
+    """Measure encoding with an importance matrix; bytes must be ggml's here too."""
+    fmt = FORMATS[name]
+    matrix = np.random.default_rng(1).uniform(0.1, 2, rows.shape[1]).astype(np.float32)
+    if not np.array_equal(fmt.quantize(rows, matrix), ggml.quantize(name, rows, matrix)):
+        raise SystemExit(f"{name}: bytes differ from ggml's with an importance matrix")
+    took = compare(lambda: fmt.quantize(rows, matrix), lambda: ggml.quantize(name, rows, matrix))
+    return f"{took[1]:.2f}"
 
 
 def compare(ours: Callable, *theirs: Callable) -> tuple[float, ...]:

@@ -1,0 +1,93 @@
+"""Files that the lab writes, read by others: make peers, with requirements-peers.txt."""
+
+import numpy as np
+import pytest
+
+from quantcore import measure_perplexity, open_model, plan
+from quantcore.evaluate.text import cut, evaluation_text
+from quantcore.model.gguf_source import in_neighbours, turned_heads
+from quantcore.recipe.quantize import quantize
+
+pytestmark = pytest.mark.peers
+N_CHARACTERS = 12_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def only_when_asked(request):
+    if "peers" not in request.config.option.markexpr:
+        pytest.skip("make peers runs these")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Write the shipped model once in each type that is asked for."""
+    folder, model = tmp_path_factory.mktemp("gguf"), open_model()
+
+    def write(file_type):
+        path = folder / f"{file_type}.gguf"
+        if not path.exists():
+            for _ in quantize(model, plan(model, file_type), path):
+                pass
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("file_type", "rel"),
+    # llama.cpp quantizes activations too where weights are quantized, so the rest only comes near
+    [("F32", 1e-6), ("F16", 2e-4), ("BF16", 5e-4), ("Q8_0", 1e-3), ("Q4_K_M", 5e-3),
+     ("Q3_K_L", 1e-2), ("Q2_K", 2e-2), ("IQ4_XS", 5e-3), ("Q5_1", 5e-3)],
+)  # fmt: skip
+def test_llama_cpp_runs_the_file(written, file_type, rel):
+    llama_cpp = pytest.importorskip("tests.peers.llama_cpp")
+    model = open_model(written(file_type))
+    chunks = cut(model, evaluation_text()[:N_CHARACTERS], 512)
+    with llama_cpp.opened(model.place, model.config.vocabulary_size, exact=True) as peer:
+        perplexity, _ = peer.perplexity(chunks.inputs)
+    found = measure_perplexity(model, text=evaluation_text()[:N_CHARACTERS])
+    assert found.perplexity == pytest.approx(perplexity, rel=rel)
+
+
+@pytest.mark.parametrize("file_type", ["Q4_K_M", "Q2_K", "IQ4_NL", "TQ1_0"])
+def test_gguf_reads_every_tensor(written, file_type):
+    gguf = pytest.importorskip("gguf")
+    model = open_model(written(file_type))
+    tensors = gguf.GGUFReader(model.place).tensors
+    assert {tensor.name for tensor in tensors} == set(model.tensors)
+    for tensor in tensors:
+        restored = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+        heads = turned_heads(tensor.name, model.config)
+        own = in_neighbours(model.weights(tensor.name), heads)
+        np.testing.assert_array_equal(own, restored.reshape(own.shape), err_msg=tensor.name)
+
+
+@pytest.mark.parametrize("file_type", ["Q4_K_M", "Q3_K_S", "Q5_K_S", "IQ4_XS"])
+def test_tensors_have_the_bytes_of_ggml(written, file_type):
+    ggml = pytest.importorskip("benchmarks.ggml")
+    if ggml.library() is None:
+        pytest.skip("pywhispercpp is not here")
+    from quantcore.io.gguf import read_gguf
+
+    original = open_model()
+    for name, tensor in read_gguf(written(file_type)).tensors.items():
+        if len(tensor.shape) > 1:
+            heads = turned_heads(name, original.config)
+            weights = np.ascontiguousarray(in_neighbours(original.weights(name), heads))
+            expected = ggml.quantize(tensor.type, weights)
+            np.testing.assert_array_equal(tensor.packed(), expected, err_msg=name)
+
+
+def test_transformers_reads_the_file(written):
+    transformers, torch = (pytest.importorskip(name) for name in ("transformers", "torch"))
+    from quantcore.evaluate.quantized import llama_of
+
+    path = written("Q4_K_M")
+    model = open_model(path)
+    peer = transformers.AutoModelForCausalLM.from_pretrained(
+        path.parent, gguf_file=path.name, dtype=torch.float32
+    )
+    tokens = cut(model, evaluation_text()[:N_CHARACTERS], 512).inputs[0]
+    with torch.no_grad():
+        wanted = peer(torch.from_numpy(tokens.astype(np.int64))[None]).logits[0].numpy()
+    np.testing.assert_allclose(llama_of(model).logits(tokens), wanted, rtol=0, atol=2e-4)
