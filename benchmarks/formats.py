@@ -1,9 +1,10 @@
 """Formats beside ggml and gguf, one core each, in the same run: ``python -m benchmarks.formats``.
 
 Prints a Markdown table of speeds in million weights a second, with ratios: above 1, quantcore is
-faster. Each figure is the median over rounds in which all take turns, in seconds of the thread's
-own time on its core, so that other work on the machine hits all alike. Encoding writes to fresh
-memory. gguf has no `out=`: both of its columns compare with what it returns.
+faster. Decoding goes into a caller's `out=`, then into fresh memory. Each figure is the median over
+rounds in which all take turns, in seconds of the thread's own time on its core, so that other work
+on the machine hits all alike. Encoding writes to fresh memory. gguf has no `out=`: both of its
+columns compare with what it returns.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from quantcore import FORMATS, pool
 N_ROWS, N_COLS = 4096, 4096  # 16.8 million weights: an attention projection of a 7 B model
 SECONDS = 2  # for each comparison, and at least seven rounds
 HEAD = """\
-| format | encode | × ggml | imatrix, × ggml | decode, `out=` | × ggml | × gguf | fresh | × ggml | × gguf |
+| format | encode | × ggml | imatrix, × ggml | `out=` | × ggml | × gguf | fresh | × ggml | × gguf |
 |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"""
 
 
