@@ -85,16 +85,18 @@ def _store(scales, weights, packed):
 
 @kernel
 def _decode(packed, out):
+    scales = np.empty(N_SUB_BLOCKS, np.float32)
     for b in range(packed.shape[0]):
         scale = half_value(packed[b, 0], packed[b, 1])
         for j in range(N_SUB_BLOCKS):
             low = np.int32(packed[b, 4 + j // 2]) >> 4 * (j % 2) & 15
             high = np.int32(packed[b, 2 + j // 4]) >> 2 * (j % 4) & 3
-            own = np.float32(scale * np.float32((low | high << 4) - N))
+            scales[j] = scale * np.float32(np.int32(low | high << 4) - np.int32(N))
+        for j in range(N_SUB_BLOCKS):
+            bytes_here, here = packed[b, 8 + 16 * j :], out[b, SIZE * j :]
             for i in range(16):
-                byte = packed[b, 8 + 16 * j + i]
-                out[b, SIZE * j + i] = own * VALUES[byte & 15]
-                out[b, SIZE * j + 16 + i] = own * VALUES[byte >> 4]
+                here[i] = scales[j] * VALUES[bytes_here[i] & 15]
+                here[16 + i] = scales[j] * VALUES[bytes_here[i] >> 4]
 
 
 def _sub_scales(packed: Packed) -> SubScales:

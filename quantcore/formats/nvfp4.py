@@ -74,10 +74,10 @@ def _decode(packed, out):
     for b in range(packed.shape[0]):
         for s in range(N_SUB_BLOCKS):
             scale = HALF_VALUES[packed[b, s]]
+            bytes_here, here = packed[b, 4 + 8 * s :], out[b, SIZE * s :]
             for i in range(8):
-                byte = packed[b, 4 + 8 * s + i]
-                out[b, SIZE * s + i] = DOUBLED[byte & 15] * scale
-                out[b, SIZE * s + 8 + i] = DOUBLED[byte >> 4] * scale
+                here[i] = DOUBLED[bytes_here[i] & 15] * scale
+                here[8 + i] = DOUBLED[bytes_here[i] >> 4] * scale
 
 
 def _open(packed: Packed) -> OpenedBlock:
