@@ -88,6 +88,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--json", action="store_true", help="print one JSON object")
     run = with_mix("quantize", _quantize, "Write a GGUF file for llama.cpp.", "a folder")
     run.add_argument("--output", type=Path, required=True, metavar="FILE.gguf")
+    what = "importance matrix: GGUF, or the older .dat"
+    run.add_argument("--imatrix", type=Path, metavar="FILE", help=what)
+    run = command("imatrix", _imatrix, "Measure the importance matrix: mean squared inputs.")
+    run.add_argument("model", nargs="?", metavar="MODEL", help="a folder (default: shipped)")
+    run.add_argument("--text", type=Path, metavar="FILE", help="UTF-8 text (default: shipped)")
+    run.add_argument("--context", type=int, default=512, metavar="N", help="tokens a chunk (512)")
+    run.add_argument("--process-output", action="store_true", help="the output matrix too")
+    run.add_argument("--output", type=Path, required=True, metavar="FILE.gguf")
+    run.add_argument("--json", action="store_true", help="print one JSON object")
     command("measure", _measure, "Measure again what the pages show of the shipped model.")
     command("compile", _compile, "Compile the kernels ahead.")
     doctor = command("doctor", _doctor, "What this machine has and lacks for the lab.")
@@ -194,15 +203,49 @@ def _planned(contents: object, options: argparse.Namespace, imatrix: bool) -> ob
 
 
 def _quantize(options: argparse.Namespace) -> None:
+    from quantcore.io.imatrix import read_imatrix
     from quantcore.model.source import open_model
     from quantcore.recipe.quantize import quantize
 
     model = open_model(options.model)
-    planned = _planned(model, options, imatrix=False)
-    _followed(quantize(model, planned, options.output))
+    imatrix = None if options.imatrix is None else read_imatrix(options.imatrix)
+    planned = _planned(model, options, imatrix=imatrix is not None)
+    _followed(quantize(model, planned, options.output, imatrix))
     print(
         f"{options.output}: {planned.file_type.name}, {options.output.stat().st_size:,} bytes, "
         f"{planned.bits_per_weight:.4f} bits per weight"
+    )
+
+
+def _imatrix(options: argparse.Namespace) -> None:
+    from quantcore.evaluate.importance import imatrix_steps
+    from quantcore.io.gguf_writer import refuse_existing
+    from quantcore.io.imatrix import write_imatrix
+    from quantcore.model.source import open_model
+
+    refuse_existing(options.output)  # before minutes of work
+    text = None if options.text is None else _read_text(options.text)
+    name = "calibration.txt" if options.text is None else options.text.name
+    model = open_model(options.model)
+    steps = imatrix_steps(
+        model, text, options.context, dataset=name, process_output=options.process_output
+    )
+    imatrix = _followed(steps).imatrix
+    write_imatrix(options.output, imatrix)
+    found = {
+        "model": model.name,
+        "text": name,
+        "context": imatrix.chunk_size,
+        "chunks": imatrix.chunk_count,
+        "entries": len(imatrix.sums),
+        "output": str(options.output),
+        "bytes": options.output.stat().st_size,
+    }
+    if options.json:
+        _print_json(found)
+        return
+    _print_pairs(
+        *((key, f"{value:,}" if isinstance(value, int) else value) for key, value in found.items())
     )
 
 

@@ -12,12 +12,14 @@ from quantcore.formats import FORMATS
 from quantcore.io import ModelError
 from quantcore.io.gguf import read_gguf
 from quantcore.io.gguf_writer import OutgoingTensor, Value, typed_metadata, write_gguf
+from quantcore.io.imatrix import Imatrix
 from quantcore.model.gguf_config import QUANTIZATION_VERSION, metadata_of
 from quantcore.model.gguf_source import ROPE_FACTORS, in_neighbours, turned_heads
 from quantcore.model.gguf_vocabulary import vocabulary_metadata
 from quantcore.model.rope import factors
 from quantcore.model.source import Model
 from quantcore.recipe.plan import Plan, TensorPlan
+from quantcore.recipe.rules import needs_imatrix, role_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,48 +31,94 @@ class QuantizeProgress:
     path: Path
 
 
-def quantize(model: Model, plan: Plan, path: Path) -> Iterator[QuantizeProgress]:
+def quantize(
+    model: Model, plan: Plan, path: Path, imatrix: Imatrix | None = None
+) -> Iterator[QuantizeProgress]:
     """Write `model` to `path` with each tensor in the type that `plan` gives it.
 
-    Closing the iterator before its end leaves no file.
+    With an importance matrix each tensor is quantized by its own entry, as llama-quantize does: a
+    tensor without one goes without, unless its type demands one. Closing the iterator before its
+    end leaves no file.
 
     Raises
     ------
     ModelError
-        Before anything is written, if a type cannot be written; later if the disk is full, or
-        weights are not finite. No file is left then.
+        Before anything is written, if a type cannot be written or the matrix does not fit the
+        model; later if the disk is full, or weights are not finite. No file is left then.
     """
-    tensors = [_outgoing(model, planned) for planned in plan.tensors]
+    tensors = []
+    for planned in plan.tensors:
+        importance = None if imatrix is None else _importance(imatrix, planned)
+        _refuse_unwritable(planned, plan, has_importance=importance is not None)
+        make = partial(_pack, model, planned, importance)
+        tensors.append(OutgoingTensor(planned.name, planned.type, planned.shape, make))
     done = 0
-    for tensor in write_gguf(path, _metadata(model, plan), tensors):
+    for tensor in write_gguf(path, _metadata(model, plan, imatrix), tensors):
         done += tensor.n_bytes
         yield QuantizeProgress(done / plan.bytes, f"{tensor.name} as {tensor.type}", path)
 
 
-def _metadata(model: Model, plan: Plan) -> dict[str, Value]:
+def _metadata(model: Model, plan: Plan, imatrix: Imatrix | None) -> dict[str, Value]:
     """Metadata of a folder as llama.cpp's converter writes them, of a file as it has them."""
+    made_with = {} if imatrix is None else _about(imatrix)
     if model.place.is_dir():
         about = metadata_of(model.config, model.name, plan.file_type.number)
-        return about | vocabulary_metadata(model.place, model.config.vocabulary_size)
+        about |= vocabulary_metadata(model.place, model.config.vocabulary_size)
+        return about | made_with
     found = typed_metadata(read_gguf(model.place))
-    kept = {key: value for key, value in found.items() if not key.startswith("split.")}
+    kept = {
+        key: value
+        for key, value in found.items()
+        if not key.startswith(("split.", "quantize.imatrix."))
+    }
     return kept | {
         "general.file_type": np.uint32(plan.file_type.number),
         "general.quantization_version": np.uint32(QUANTIZATION_VERSION),
+        **made_with,
     }
 
 
-def _outgoing(model: Model, planned: TensorPlan) -> OutgoingTensor:
+def _about(imatrix: Imatrix) -> dict[str, Value]:
+    """Say in the file what it was made with, as llama-quantize does."""
+    found: dict[str, Value] = {"quantize.imatrix.file": imatrix.source}
+    if imatrix.datasets:
+        found["quantize.imatrix.dataset"] = imatrix.datasets[0]
+    found["quantize.imatrix.entries_count"] = np.uint32(len(imatrix.sums))
+    if imatrix.chunk_count > 0:
+        found["quantize.imatrix.chunks_count"] = np.uint32(imatrix.chunk_count)
+    return found
+
+
+def _importance(imatrix: Imatrix, planned: TensorPlan) -> NDArray[np.float32] | None:
+    """Entry of one tensor, (n_cols,); the embedding goes without where one does not fit."""
+    found = imatrix.importance(planned.name)
+    if found is None or found.size == planned.shape[-1]:
+        return found
+    if role_of(planned.name) == "token_embd":
+        return None
+    raise ModelError(
+        f"The importance matrix is of another model: {planned.name} has rows of "
+        f"{planned.shape[-1]:,} weights, its entry {found.size:,} numbers."
+    )
+
+
+def _refuse_unwritable(planned: TensorPlan, plan: Plan, has_importance: bool) -> None:
     if planned.type not in FORMATS:
         raise ModelError(
             f"The lab cannot write {planned.type} yet, which {planned.name} would get."
         )
-    return OutgoingTensor(planned.name, planned.type, planned.shape, partial(_pack, model, planned))
+    if not has_importance and needs_imatrix(planned.name, planned.type, plan.file_type.name):
+        raise ModelError(
+            f"{planned.name} would get {planned.type}, which makes garbage without its importance "
+            "matrix; give one with --imatrix."
+        )
 
 
-def _pack(model: Model, planned: TensorPlan) -> NDArray[np.uint8]:
+def _pack(
+    model: Model, planned: TensorPlan, importance: NDArray[np.float32] | None
+) -> NDArray[np.uint8]:
     """Read one tensor and pack it, rows in llama.cpp's order."""
     if planned.name == ROPE_FACTORS:
         return factors(model.config).view(np.uint8)
     weights = in_neighbours(model.weights(planned.name), turned_heads(planned.name, model.config))
-    return FORMATS[planned.type].quantize(weights)
+    return FORMATS[planned.type].quantize(weights, importance)
