@@ -1,4 +1,4 @@
-"""Writing a model as a GGUF file in the types of a plan, one tensor in memory at a time."""
+"""Writing a model as a GGUF file in the types of a plan, one packed tensor in memory at a time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +18,11 @@ from quantcore.model.gguf_source import ROPE_FACTORS, in_neighbours, turned_head
 from quantcore.model.gguf_vocabulary import vocabulary_metadata
 from quantcore.model.rope import factors
 from quantcore.model.source import Model
+from quantcore.pool import over_rows, threads
 from quantcore.recipe.plan import Plan, TensorPlan
 from quantcore.recipe.rules import needs_imatrix, role_of
+
+WEIGHTS_AT_ONCE = 1 << 19  # of one worker: as floats they stay in its core's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +120,29 @@ def _refuse_unwritable(planned: TensorPlan, plan: Plan, has_importance: bool) ->
 def _pack(
     model: Model, planned: TensorPlan, importance: NDArray[np.float32] | None
 ) -> NDArray[np.uint8]:
-    """Read one tensor and pack it, rows in llama.cpp's order."""
+    """Read one tensor and pack it, rows in llama.cpp's order.
+
+    Each worker reads and packs some rows after the other, whole heads where they change places, so
+    no tensor is in memory as floats.
+    """
     if planned.name == ROPE_FACTORS:
         return factors(model.config).view(np.uint8)
-    weights = in_neighbours(model.weights(planned.name), turned_heads(planned.name, model.config))
-    return FORMATS[planned.type].quantize(weights, importance)
+    fmt, name = FORMATS[planned.type], planned.name
+    if len(planned.shape) == 1:
+        return fmt.quantize(model.weights(name))
+    n_rows, n_cols = planned.shape
+    heads = turned_heads(name, model.config)
+    unit = n_rows // heads if heads else 1
+    at_once = max(1, WEIGHTS_AT_ONCE // (unit * n_cols)) * unit
+    packed = np.empty((n_rows, planned.bytes // n_rows), np.uint8)
+
+    def work(start: int, stop: int) -> None:
+        with threads(1):
+            for first in range(start * unit, stop * unit, at_once):
+                rows = slice(first, min(first + at_once, stop * unit))
+                weights = model.weights(name, rows)
+                weights = in_neighbours(weights, heads and len(weights) // unit)
+                packed[rows] = fmt.quantize(weights, importance)
+
+    over_rows(work, n_rows // unit)
+    return packed
