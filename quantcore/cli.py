@@ -9,6 +9,7 @@ import json
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -302,10 +303,23 @@ def _read_text(path: Path) -> str:
 
 def _followed(steps: Iterable) -> object:
     """Run through an iterator of progress, showing it, and return its last step."""
-    last = None
+    last, start = None, time.monotonic()
     for last in steps:
-        _show(last.share, getattr(last, "stage", ""))
+        stage = getattr(last, "stage", "")
+        _show(last.share, _left(last.share, time.monotonic() - start) + stage)
     return last
+
+
+def _left(share: float, seconds: float) -> str:
+    """Say how long the rest takes, once there is something to go by.
+
+    >>> _left(0.25, 30), _left(0.02, 20), _left(0.5, 1)
+    ('1:30 left  ', '16:20 left  ', '')
+    """
+    if seconds < 2 or not 0.01 < share < 1:
+        return ""
+    minutes, seconds = divmod(round(seconds * (1 / share - 1)), 60)
+    return f"{minutes}:{seconds:02} left  "
 
 
 _shown = -1
