@@ -2,8 +2,9 @@
 
 Both make a Q4_K_M file of the same F16 GGUF, random weights in the shape of a 124 M Llama, with two
 threads each; rounds alternate, and the ratio is the median over rounds, above 1 where quantcore is
-faster. Then quantcore with two threads against quantcore with one. FOLDER holds llama-quantize, as
-built from PyPI's llama-cpp-python source package in about ten minutes:
+faster. Then quantcore with two threads against quantcore with one: in seconds of the core that works
+longest, as other work on the machine may hold the other one. FOLDER holds llama-quantize, as built
+from PyPI's llama-cpp-python source package in about ten minutes:
 
     pip download llama-cpp-python==0.3.36 --no-deps --no-binary :all: && tar xzf llama_cpp_python*
     cmake -S llama_cpp_python*/vendor/llama.cpp -B peer -DGGML_NATIVE=ON -DLLAMA_CURL=OFF
@@ -16,6 +17,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -60,8 +62,10 @@ def main() -> None:
             print("llama-quantize is not here: name the folder that holds it")
         else:
             command = [peer, str(original), str(made), TYPE, "2"]
-            compare("llama-quantize", made, lambda: run(command), lambda: ours(model, made, 2))
-        compare("one thread", made, lambda: ours(model, made, 1), lambda: ours(model, made, 2))
+            peers = lambda: subprocess.run(command, check=True, capture_output=True)  # noqa: E731
+            compare("llama-quantize", made, time.perf_counter, peers, lambda: ours(model, made, 2))
+        one, two = (lambda n=n: ours(model, made, n) for n in (1, 2))
+        compare("one thread", made, time.thread_time, one, two)
 
 
 def write_original(folder: Path) -> Path:
@@ -86,20 +90,15 @@ def ours(model: Model, path: Path, n_threads: int) -> None:
             pass
 
 
-def run(command: list[str]) -> None:
-    """Quantize with the peer."""
-    subprocess.run(command, check=True, capture_output=True)
-
-
-def compare(what: str, made: Path, theirs, mine) -> None:
+def compare(what: str, made: Path, clock: Callable, theirs: Callable, mine: Callable) -> None:
     """Alternate both, and print medians and their ratio."""
     rounds = []
     for i in range(ROUNDS + 1):
         pair = []
         for work in (theirs, mine):
-            start = time.perf_counter()
+            start = clock()
             work()
-            pair.append(time.perf_counter() - start)
+            pair.append(clock() - start)
             made.unlink()
         if i:  # the first round compiles and warms
             rounds.append(pair)

@@ -67,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     run = on_model("perplexity", _perplexity, "Perplexity and divergence from the original.", False)
     run.add_argument("--text", type=Path, metavar="FILE", help="UTF-8 text (default: shipped)")
     run.add_argument("--context", type=int, default=512, metavar="N", help="tokens a chunk (512)")
+    what = "Q8: rounded as llama.cpp does on a CPU, with its F16 cache (default: F32)"
+    run.add_argument("--activations", choices=["F32", "Q8"], default="F32", help=what)
     on_model("error", _error, "Error of each tensor in a format.", True)
     on_model("skills", _skills, "Right answers by skill, of the shipped model.", False)
 
@@ -110,11 +112,13 @@ def _perplexity(options: argparse.Namespace) -> None:
     from quantcore.model.source import open_model
 
     text = None if options.text is None else _read_text(options.text)
-    steps = drift_chunks(open_model(options.model), options.type, text, options.context)
+    model, activations = open_model(options.model), options.activations
+    steps = drift_chunks(model, options.type, text, options.context, activations)
     (drift,) = _followed(steps).drifts.values()
     if options.json:
         found = summary_of(drift)
-        _print_json({key: found[key] for key in PERPLEXITY_KEYS})
+        printed = {key: found[key] for key in PERPLEXITY_KEYS}
+        _print_json(printed | {"activations": activations})
         return
     floor = (
         "unknown for this text"
@@ -129,6 +133,7 @@ def _perplexity(options: argparse.Namespace) -> None:
         ("model", drift.model),
         ("type", f"{drift.type}, {drift.bits_per_weight:.3f} bits per weight"),
         ("weights", f"{drift.weights_bytes:,} bytes"),
+        ("activations", activations),
         ("tokens scored", f"{drift.tokens_scored:,} at context {drift.context}"),
         ("perplexity", f"{scored} (second half of each chunk, as llama-perplexity)"),
         ("  all targets", f"{drift.perplexity_all_targets:.4f}"),
