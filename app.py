@@ -12,6 +12,7 @@ page = st.navigation(
         st.Page("pages/weights.py", title="Weights"),
         st.Page("pages/block.py", title="Block microscope"),
         st.Page("pages/scales.py", title="Scales"),
+        st.Page("pages/imatrix.py", title="Importance"),
         st.Page("pages/layer_error.py", title="Error by layer"),
         st.Page("pages/drift.py", title="Drift"),
         st.Page("pages/memory.py", title="Memory"),

@@ -2,9 +2,9 @@
 
 Both make a Q4_K_M file of the same F16 GGUF, random weights in the shape of a 124 M Llama, with two
 threads each; rounds alternate, and the ratio is the median over rounds, above 1 where quantcore is
-faster. Then quantcore with two threads against quantcore with one: in seconds of the core that works
-longest, as other work on the machine may hold the other one. FOLDER holds llama-quantize, as built
-from PyPI's llama-cpp-python source package in about ten minutes:
+faster. Then quantcore with two threads against quantcore with one: in seconds of the core that
+works longest, as other work on the machine may hold the other one. FOLDER holds llama-quantize, as
+built from PyPI's llama-cpp-python source package in about ten minutes:
 
     pip download llama-cpp-python==0.3.36 --no-deps --no-binary :all: && tar xzf llama_cpp_python*
     cmake -S llama_cpp_python*/vendor/llama.cpp -B peer -DGGML_NATIVE=ON -DLLAMA_CURL=OFF

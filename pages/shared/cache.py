@@ -15,12 +15,13 @@ import streamlit as st
 import quantcore
 import quantcore.evaluate.measured as measured_files
 from quantcore import memory
-from quantcore.evaluate import statistics, weight_error
+from quantcore.evaluate import importance_use, statistics, weight_error
 from quantcore.evaluate.drift import TokenDrift
 from quantcore.evaluate.quantized import llama_of
 from quantcore.evaluate.reading import Continuations, continue_both, read_closely
 from quantcore.format import ScaleFactors, Weights
 from quantcore.formats import get_format
+from quantcore.io.imatrix import Imatrix
 from quantcore.model.llama import Llama
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -35,7 +36,8 @@ def sources() -> dict[str, Path]:
         for config in sorted(folder.glob("*/config.json")):
             found.setdefault(config.parent.name, config.parent)
     for file in sorted(OWN_MODELS.glob("*.gguf")):
-        found.setdefault(file.name, file)
+        if not file.name.endswith(".imatrix.gguf"):
+            found.setdefault(file.name, file)
     return found
 
 
@@ -165,6 +167,35 @@ def continuations(model_name: str, type_name: str, prompt: str, n: int) -> Conti
     """Continue a prompt by the original and by one format."""
     pair = llama(model_name, None), llama(model_name, type_name)
     return continue_both(model(model_name), *pair, prompt, n)
+
+
+@st.cache_resource
+def measured_imatrices() -> dict[str, Imatrix]:
+    """Keep importance matrices that were measured since the server started, by key of the model."""
+    return {}
+
+
+def imatrix(model_name: str) -> Imatrix | None:
+    """Find the importance matrix in a model's folder, beside its GGUF file, or measured here."""
+    place = sources()[model_name]
+    file = place / "imatrix.gguf" if place.is_dir() else place.with_suffix(".imatrix.gguf")
+    if file.exists():
+        return _imatrix_of(str(file))
+    return measured_imatrices().get(model(model_name).key)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _imatrix_of(file: str) -> Imatrix:
+    return quantcore.read_imatrix(Path(file))
+
+
+@st.cache_data(show_spinner="Quantizing twice", max_entries=128)
+def with_and_without(model_name: str, tensor: str, type_name: str) -> importance_use.Pair:
+    """Errors of one tensor quantized with its importance and without."""
+    importance = imatrix(model_name).importance(tensor)
+    return importance_use.with_and_without(
+        get_format(type_name), weights(model_name, tensor), importance
+    )
 
 
 @st.cache_data(show_spinner="Quantizing every matrix", max_entries=64)

@@ -1,0 +1,116 @@
+"""The sentences of the page Importance: numbers in, text out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pages.shared.units import exact, percent, plural, spoken, times
+from quantcore.evaluate.importance_use import BlockPair, Pair, loudest_share
+from quantcore.io.imatrix import Imatrix
+
+HOW_TO_READ_MAP = (
+    "Part of all importance that the loudest hundredth of the columns holds; evenly spread it "
+    "would be 1 %. Matrices with the same input agree. Click a cell to look at its columns."
+)
+HOW_TO_READ_ERRORS = (
+    "Weighted: each column’s errors count by its mean squared input, as they do in the model’s "
+    "output. The matrix trades plain error for weighted error. Choose a block to see how."
+)
+
+
+def none_here(model: str) -> str:
+    """Say that there is nothing to show."""
+    return f"No importance matrix of **{model}** is here yet."
+
+
+def how_to_make(place: Path) -> str:
+    """Say how one is made, and where the page looks for it."""
+    where = place / "imatrix.gguf" if place.is_dir() else place.with_suffix(".imatrix.gguf")
+    return (
+        f"`python -m quantcore imatrix {place} --output {where}` measures one on the calibration "
+        "text; `--text` names another. A file that llama.cpp’s llama-imatrix wrote will do too."
+    )
+
+
+def no_entry(tensor: str) -> str:
+    """Say that a matrix has no importance."""
+    return (
+        f"**{spoken(tensor).capitalize()}** has no importance: it is looked up, not multiplied, "
+        "or was left out. Below is the first matrix that has."
+    )
+
+
+def loudest(tensor: str, importance: NDArray) -> str:
+    """Say which column is the loudest, and how much the loud ones hold."""
+    column, median = int(importance.argmax()), float(np.median(importance))
+    held = loudest_share(importance)
+    if not median:
+        return f"Half the columns of **{spoken(tensor)}** or more never see an input."
+    ratio = float(importance.max()) / median
+    return (
+        f"Column {column} of **{spoken(tensor)}** matters **{times(ratio)} times** as much as the "
+        f"median column; the loudest hundredth holds {percent(held)} of all importance."
+    )
+
+
+def how_to_read_columns(imatrix: Imatrix) -> str:
+    """Say what was measured, on what."""
+    texts = ", ".join(imatrix.datasets) or "a text that the file does not name"
+    chunks = plural(imatrix.chunk_count, "chunk")
+    size = f" of {imatrix.chunk_size} tokens" if imatrix.chunk_size else ""
+    return (
+        f"Mean squared input of each column, over {chunks}{size} of {texts}, on a log scale. The "
+        "line is the median; rings mark the three largest."
+    )
+
+
+def most_uneven(shares: Mapping[str, float]) -> str:
+    """Name the most uneven matrix and the most even one."""
+    high, low = max(shares, key=shares.get), min(shares, key=shares.get)
+    return (
+        f"In **{spoken(high)}** the loudest hundredth of the columns holds "
+        f"**{percent(shares[high])}** of the importance, in {spoken(low)} {percent(shares[low])}."
+    )
+
+
+def changed(tensor: str, type_name: str, whole: Pair) -> str:
+    """Say what the matrix changes in a whole tensor."""
+    (before, after), (plain_before, plain_after) = whole.weighted, whole.plain
+    if not before:
+        return f"**{type_name}** loses nothing of {spoken(tensor)}, with importance or without."
+    moved = 1 - after / before
+    verb = "lowers" if moved >= 0 else "raises"
+    return (
+        f"In {type_name} the matrix {verb} the weighted error of {spoken(tensor)} by "
+        f"**{percent(abs(moved))}**; the plain one goes from {percent(plain_before)} to "
+        f"{percent(plain_after)}."
+    )
+
+
+def does_not_fit(tensor: str, type_name: str) -> str:
+    """Say that rows do not divide into blocks."""
+    return f"The rows of **{spoken(tensor)}** do not divide into blocks of {type_name}."
+
+
+def one_block(row: int, block: int, both: BlockPair) -> str:
+    """Say how many weights of a block come back as others, and explain the picture."""
+    n_moved = int((both.without != both.with_it).sum())
+    loud = float(both.importance.max() / (both.importance.mean() or 1.0))
+    return (
+        f"Row {row}, block {block}: {n_moved} of {plural(both.weights.size, 'weight')} come back "
+        f"with another value. Above: importance of the columns, the largest {exact(loud, 2)} times "
+        "the mean. Below: what rounding moved each weight by, hollow without the matrix, filled "
+        "with it."
+    )
+
+
+def error_rows(both: BlockPair, whole: Pair) -> list[tuple[str, tuple[float, float]]]:
+    """Name the rows of the table of errors."""
+    return [
+        ("this block, weighted", both.errors.weighted),
+        ("this block, plain", both.errors.plain),
+        ("whole tensor, weighted", whole.weighted),
+        ("whole tensor, plain", whole.plain),
+    ]
