@@ -34,9 +34,13 @@ if imatrix is None:
 one, two = st.columns([3, 2], vertical_alignment="bottom")
 with one:
     tensor = controls.tensor()
-if imatrix.importance(tensor) is None:
-    look.finding(words.no_entry(tensor))
-    tensor = next(iter(imatrix.sums))
+shares = {name: loudest_share(imatrix.importance(name)) for name in imatrix.sums}
+shares = {name: shares[name] for name in model.quantizable if name in shares}
+if not shares:
+    raise ValueError(words.of_another(model.name))
+if tensor not in shares:
+    asked, tensor = tensor, max(shares, key=shares.get)
+    look.note(words.no_entry(asked, tensor))
 importance = imatrix.importance(tensor)
 name = two.selectbox(
     "Format", WEIGHTED, index=WEIGHTED.index("Q4_K"), key="weighted",
@@ -63,8 +67,6 @@ look.show(
 # ---- how uneven they are, tensor by tensor ------------------------------------------------------
 
 st.space("medium")
-shares = {name: loudest_share(imatrix.importance(name)) for name in imatrix.sums}
-shares = {name: shares[name] for name in model.quantizable if name in shares}
 look.finding(words.most_uneven(shares), words.HOW_TO_READ_MAP)
 look.show(
     layer_map.layer_map(
@@ -116,8 +118,8 @@ tables.show(
     ],
     [
         tables.Column(key="what", title="error", text=True),
-        tables.Column(key="plain", title="without", show=percent),
-        tables.Column(key="weighted", title="with importance", show=percent),
+        tables.Column(key="plain", title="without", show=words.finely),
+        tables.Column(key="weighted", title="with importance", show=words.finely),
     ],
     "imatrix_errors",
     caption=f"Errors of {tensor} in {name} with and without its importance matrix",

@@ -34,12 +34,26 @@ def how_to_make(place: Path) -> str:
     )
 
 
-def no_entry(tensor: str) -> str:
-    """Say that a matrix has no importance."""
+def no_entry(asked: str, shown: str) -> str:
+    """Say that a matrix has no importance, and which one is shown instead."""
     return (
-        f"**{spoken(tensor).capitalize()}** has no importance: it is looked up, not multiplied, "
-        "or was left out. Below is the first matrix that has."
+        f"{spoken(asked).capitalize()} has no importance: it is looked up, not multiplied, or was "
+        f"left out. Shown is the most uneven matrix, {spoken(shown)}."
     )
+
+
+def of_another(model: str) -> str:
+    """Say that a file does not fit."""
+    return f"The importance matrix beside {model} is of another model: no name fits."
+
+
+def finely(share: float) -> str:
+    r"""Write a share in percent, in three digits: with and without are near each other.
+
+    >>> finely(0.07134)
+    '7.13\u202f%'
+    """
+    return exact(100 * share, 3) + "\u202f%"
 
 
 def loudest(tensor: str, importance: NDArray) -> str:
@@ -84,8 +98,8 @@ def changed(tensor: str, type_name: str, whole: Pair) -> str:
     verb = "lowers" if moved >= 0 else "raises"
     return (
         f"In {type_name} the matrix {verb} the weighted error of {spoken(tensor)} by "
-        f"**{percent(abs(moved))}**; the plain one goes from {percent(plain_before)} to "
-        f"{percent(plain_after)}."
+        f"**{percent(abs(moved))}**; the plain one goes from {finely(plain_before)} to "
+        f"{finely(plain_after)}."
     )
 
 
