@@ -94,11 +94,6 @@ def _open(packed: Packed) -> OpenedBlock:
 def _factors(packed: Packed) -> ScaleFactors:
     return ScaleFactors(
         scales=2 * half_scales(packed[..., 0]),
-        minimums=None,
-        super_scales=None,
-        super_minimums=None,
-        scale_codes=None,
-        minimum_codes=None,
         weights_per_scale=BLOCK_SIZE,
         overhead_bits=8 / BLOCK_SIZE,
     )

@@ -110,11 +110,6 @@ def _factors(packed: Packed) -> ScaleFactors:
     scales = 2 * HALF_VALUES[packed[..., :N_SUB_BLOCKS]]
     return ScaleFactors(
         scales=scales.reshape(len(packed), -1),
-        minimums=None,
-        super_scales=None,
-        super_minimums=None,
-        scale_codes=None,
-        minimum_codes=None,
         weights_per_scale=SIZE,
         overhead_bits=8 / SIZE,
     )
