@@ -21,6 +21,7 @@ from quantcore.evaluate.quantized import llama_of
 from quantcore.evaluate.reading import Continuations, continue_both, read_closely
 from quantcore.format import ScaleFactors, Weights
 from quantcore.formats import get_format
+from quantcore.io.gguf_parts import first_part
 from quantcore.model.llama import Llama
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -35,7 +36,8 @@ def sources() -> dict[str, Path]:
         for config in sorted(folder.glob("*/config.json")):
             found.setdefault(config.parent.name, config.parent)
     for file in sorted(OWN_MODELS.glob("*.gguf")):
-        found.setdefault(file.name, file)
+        if first_part(file) == file:  # of a model in several files, the first stands for all
+            found.setdefault(file.name, file)
     return found
 
 

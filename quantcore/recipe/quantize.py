@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from quantcore.formats import FORMATS
 from quantcore.io import ModelError
-from quantcore.io.gguf import read_gguf
+from quantcore.io.gguf_parts import read_parts
 from quantcore.io.gguf_writer import OutgoingTensor, Value, typed_metadata, write_gguf
 from quantcore.model.gguf_config import QUANTIZATION_VERSION, metadata_of
 from quantcore.model.gguf_source import ROPE_FACTORS, in_neighbours, turned_heads
@@ -52,7 +52,7 @@ def _metadata(model: Model, plan: Plan) -> dict[str, Value]:
     if model.place.is_dir():
         about = metadata_of(model.config, model.name, plan.file_type.number)
         return about | vocabulary_metadata(model.place, model.config.vocabulary_size)
-    found = typed_metadata(read_gguf(model.place))
+    found = typed_metadata(read_parts(model.place))
     kept = {key: value for key, value in found.items() if not key.startswith("split.")}
     return kept | {
         "general.file_type": np.uint32(plan.file_type.number),
