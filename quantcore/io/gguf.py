@@ -135,15 +135,15 @@ def read_header(path: Path, file: BinaryIO, size: int) -> GgufFile:
         )
     _refuse_overlap(path, tensors)
     return GgufFile(
-        path,
-        version,
-        header.order == ">",
-        metadata,
-        kinds,
-        tensors,
-        entry_bytes,
-        header.place,
-        size,
+        path=path,
+        version=version,
+        big_endian=header.order == ">",
+        metadata=metadata,
+        kinds=kinds,
+        tensors=tensors,
+        entry_bytes=entry_bytes,
+        header_bytes=header.place,
+        file_bytes=size,
     )
 
 

@@ -1,7 +1,7 @@
 """A model that lies in several GGUF files, as llama-gguf-split and the converter cut it.
 
-model-00001-of-00003.gguf   all metadata, with split.no 0, split.count 3, split.tensors.count;
-model-00002-of-00003.gguf   the others hold only those three keys and their share of tensors
+The first, ``model-00001-of-00003.gguf``, has all metadata and says so: split.no 0, split.count 3,
+split.tensors.count. The others hold only those three keys and their share of the tensors.
 """
 
 import re

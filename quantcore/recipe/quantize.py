@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,16 @@ from numpy.typing import NDArray
 
 from quantcore.formats import FORMATS
 from quantcore.io import ModelError
+from quantcore.io.gguf import GgufFile, read_header
 from quantcore.io.gguf_parts import read_parts
-from quantcore.io.gguf_writer import OutgoingTensor, Value, typed_metadata, write_gguf
+from quantcore.io.gguf_writer import (
+    OutgoingTensor,
+    Value,
+    data_bytes,
+    header_of,
+    typed_metadata,
+    write_gguf,
+)
 from quantcore.model.gguf_config import QUANTIZATION_VERSION, metadata_of
 from quantcore.model.gguf_source import ROPE_FACTORS, in_neighbours, turned_heads
 from quantcore.model.gguf_vocabulary import vocabulary_metadata
@@ -45,6 +54,20 @@ def quantize(model: Model, plan: Plan, path: Path) -> Iterator[QuantizeProgress]
     for tensor in write_gguf(path, _metadata(model, plan), tensors):
         done += tensor.n_bytes
         yield QuantizeProgress(done / plan.bytes, f"{tensor.name} as {tensor.type}", path)
+
+
+def preview(model: Model, plan: Plan) -> GgufFile:
+    """Read the header of the file that `quantize` would write; no file is written.
+
+    The tensors' places are those in that file, so their weights cannot be read.
+    """
+    tensors = [
+        OutgoingTensor(planned.name, planned.type, planned.shape, partial(_pack, model, planned))
+        for planned in plan.tensors
+    ]
+    header = header_of(_metadata(model, plan), tensors)
+    path = Path(f"{model.place.stem}-{plan.file_type.name}.gguf")
+    return read_header(path, BytesIO(header), len(header) + data_bytes(tensors))
 
 
 def _metadata(model: Model, plan: Plan) -> dict[str, Value]:

@@ -1,0 +1,131 @@
+"""Which file the page File shows: one among the models, or one that `quantize` would write."""
+
+import contextlib
+from dataclasses import dataclass
+
+import streamlit as st
+
+from pages.shared import cache, controls
+from quantcore.evaluate.file_error import RestoredError
+from quantcore.io.gguf import GgufFile
+from quantcore.io.gguf_parts import read_parts
+from quantcore.recipe.file_types import FILE_TYPES, get_file_type
+from quantcore.recipe.promise import Promise
+
+PLANNED, WRITTEN, PURE, NONE = "as ", "written as ", " --pure", "nothing"
+_HELP = (
+    "GGUF files lie in `models/` beside `app.py`, or in the folder that `QUANTLAB_MODELS` names; "
+    "any can be opened here, also those that the lab cannot run. **as Q4_K_M** is the file that "
+    "`quantize` would write of the model on the bench; with `--pure` every matrix gets one type."
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen: a file among the models, or a file type for the model on the bench."""
+
+    label: str
+    file_name: str | None = None
+    file_type: str = ""
+    pure: bool = False
+    written: bool = False
+
+    @property
+    def planned(self) -> bool:
+        """Whether there is no file: only what would be in it is known."""
+        return self.file_name is None and not self.written
+
+    @property
+    def title(self) -> str:
+        """What sentences call it."""
+        return self.file_name or f"{self.file_type}{PURE if self.pure else ''}"
+
+    def header(self) -> GgufFile:
+        """Read or make the header; ValueError in one sentence where it cannot be had."""
+        if self.file_name:
+            return cache.header(self.file_name)
+        bench = controls.model().name
+        if self.written:
+            path = cache.written_file(bench, self.file_type, self.pure).path
+            return read_parts(path)
+        return cache.planned_header(bench, self.file_type, self.pure)
+
+    def promise(self, file: GgufFile) -> Promise:
+        """Hold the file against its type."""
+        return cache.promise(file, self.label, controls.model_name())
+
+    def errors(self, original: str) -> list[RestoredError]:
+        """Compare its matrices with an original's."""
+        if self.file_name:
+            return cache.errors_of_file(self.file_name, original)
+        return cache.errors_of_plan(controls.model_name(), self.file_type, self.pure, original)
+
+
+def choice(label: str) -> Choice:
+    """Take a label apart; ValueError where there is no such file and no such type."""
+    if label in _files():
+        return Choice(label, file_name=label)
+    for start in (WRITTEN, PLANNED):
+        if label.startswith(start):
+            name = label.removeprefix(start).removesuffix(PURE)
+            file_type = get_file_type(name).name
+            return Choice(label, None, file_type, label.endswith(PURE), written=start == WRITTEN)
+    raise ValueError(
+        f"There is no file {label[:60]!r} among the models; write 'as Q4_K_M' for a file that "
+        "quantize would write"
+    )
+
+
+def choose() -> Choice:
+    """Ask for the file: at first the one on the bench, or Q4_K_M of the folder on the bench."""
+    bench, known = controls.model_name(), st.session_state.get("_file_bench")
+    default = bench if bench in _files() else f"{PLANNED}Q4_K_M"
+    if known not in (None, bench):
+        st.session_state["file"] = default
+    st.session_state["_file_bench"] = bench
+    return _ask("File", "file", _options(), default)
+
+
+def choose_beside(one: Choice) -> Choice | None:
+    """Ask for a second file; at first the same type without rules, for a file on the bench none."""
+    default = NONE if one.file_name else f"{PLANNED}{one.file_type}{PURE}"
+    if default == one.label:
+        default = default.removesuffix(PURE)
+    if st.session_state.get("_beside_of") not in (None, one.label):
+        st.session_state["beside_file"] = default
+    st.session_state["_beside_of"] = one.label
+    return _ask("Beside it", "beside_file", [NONE, *_options()], default)
+
+
+def choose_original() -> str:
+    """Ask for the model that errors are measured against: a folder before a file."""
+    names = sorted(cache.sources(), key=lambda name: name in _files())
+    bench = controls.model_name()
+    at = names.index(bench) if bench not in _files() else names.index(cache.shipped())
+    return st.selectbox(
+        "Original", names, at, key="original", width=220, **controls.BOUND,
+        help="Errors are measured against this model’s weights; it needs the same tensors.",
+    )  # fmt: skip
+
+
+def _ask(label: str, key: str, options: list[str], default: str) -> Choice | None:
+    if default not in options:
+        options = [*options, default]
+    chosen = st.selectbox(
+        label, options, options.index(default), key=key, accept_new_options=True, width=320,
+        help=_HELP, **controls.BOUND,
+    )  # fmt: skip
+    return None if chosen == NONE else choice(chosen)
+
+
+def _options() -> list[str]:
+    planned = [f"{PLANNED}{name}" for name in FILE_TYPES]
+    pure = [f"{PLANNED}{name}{PURE}" for name, of in FILE_TYPES.items() if of.is_quantized]
+    with contextlib.suppress(ValueError, OSError):
+        controls.model()
+        return [*_files(), *planned, *pure]
+    return _files()  # nothing can be planned of a model that cannot be opened
+
+
+def _files() -> list[str]:
+    return [name for name, place in cache.sources().items() if place.suffix == ".gguf"]
