@@ -115,10 +115,10 @@ if chosen.planned:
         "for byte the same header. GGUF files in `models/` can be chosen above."
     )
 else:
-    kind = f"version {file.version}, {'big' if file.big_endian else 'little'}-endian"
+    kind = f"GGUF version {file.version}, {'big' if file.big_endian else 'little'}-endian"
     architecture = words.plain(file.metadata.get("general.architecture", "unnamed"))
     look.note(
-        f"{binary(file.file_bytes)}; GGUF {kind}; architecture {architecture}. {words.tokenizer(file)}"
+        f"{binary(file.file_bytes)}; {kind}; {architecture} {architecture}. {words.tokenizer(file)}"
     )
 
 # ---- what fills it ------------------------------------------------------------------------------

@@ -197,7 +197,7 @@ def test_a_file_without_tensors_has_a_header(models):
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ({"model": "broken.gguf"}, "claims"),
+        ({"model": "broken.gguf"}, "GGUF version 4294967295"),
         ({"file": "as Q9_K"}, "no file type 'Q9_K'"),
         ({"file": "../secret.gguf"}, "There is no file '../secret.gguf' among the models"),
     ],
