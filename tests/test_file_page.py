@@ -1,6 +1,7 @@
 """The page File: planned and real files, files that the lab cannot run, two side by side."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -78,10 +79,14 @@ def models(tmp_path, monkeypatch, shipped):
 
 
 def _open(**query):
+    return _open_page("file", **query)
+
+
+def _open_page(page, **query):
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     for key, value in query.items():
         app.query_params[key] = value
-    app.switch_page("pages/file.py")
+    app.switch_page(f"pages/{page}.py")
     app.run()
     assert not app.exception
     return app
@@ -260,3 +265,52 @@ def test_metadata_are_shown_in_a_line(tmp_path):
         "yes,yes or no,yes", "list,2 × text,p · q",
     ]  # fmt: skip
     assert sum(file_words.header_parts(file).values()) == file.header_bytes
+
+
+@pytest.mark.parametrize("tensor", ["blk.1.attn_q.weight", "blk.0.ffn_down.weight"])
+def test_the_microscope_opens_the_bytes_of_the_file(models, tensor):
+    """The bytes on the page are those in the file at the place that the page names."""
+    app = _open_page("block", model="tale-Q4_K_M.gguf", tensor=tensor, row="21", block="0")
+    assert not app.exception and not app.error
+    stored = {"blk.1.attn_q.weight": "Q4_K", "blk.0.ffn_down.weight": "Q6_K"}[tensor]
+    says = re.match(rf"\*\*{stored}\*\*, as stored in tale-Q4_K_M.gguf: (\d+) bytes from byte "
+                    r"\*\*([\d,]+)\*\*", _findings(app)[0])  # fmt: skip
+    size, start = int(says[1]), int(says[2].replace(",", ""))
+    shown = re.findall(r'class="b[^>]*>([0-9a-f]{2})<', " ".join(
+        element.proto.body for element in app.get("html")))  # fmt: skip
+    content = (models / "tale-Q4_K_M.gguf").read_bytes()[start : start + size]
+    assert bytes.fromhex("".join(shown)) == content
+    # They are also those of the row that was asked for, in llama.cpp's order of rows.
+    restored = FORMATS[stored].dequantize(np.frombuffer(content, np.uint8)[None])[0]
+    weights = open_model(models / "tale-Q4_K_M.gguf").weights(tensor)[21, :256]
+    np.testing.assert_array_equal(restored, weights)
+
+
+def test_another_format_leads_back_to_the_stored_one(models):
+    app = _open_page("block", model="tale-Q4_K_M.gguf", type="Q2_K")
+    assert _findings(app)[0].startswith("**Q2_K** keeps")
+    app.button(key="block_stored").click().run()
+    assert not app.exception
+    assert _findings(app)[0].startswith("**Q6_K**, as stored in")
+
+
+def test_scales_are_the_files_own(models):
+    model = open_model(models / "tale-Q4_K_M.gguf")
+    stored = model.as_stored("blk.1.attn_k.weight")
+    cache.packed.clear()
+    cache.model.clear()
+    for name, same in (("Q4_K", True), ("Q4_0", False)):
+        packed = cache.packed("tale-Q4_K_M.gguf", "blk.1.attn_k.weight", name)
+        assert (packed.tobytes() == stored.packed().tobytes()) == same
+    app = _open_page("scales", model="tale-Q4_K_M.gguf", type="Q4_K", tensor="blk.1.attn_k.weight")
+    assert not app.exception and not app.error
+
+
+def test_what_has_its_type_already_is_copied(models, tmp_path_factory):
+    model = open_model(models / "tale-UD-Q4_K_XL.gguf")  # Q4_K throughout
+    path = write(model, tmp_path_factory.mktemp("again") / "again.gguf")
+    one, other = read_gguf(model.place).tensors, read_gguf(path).tensors
+    same = [name for name in one if one[name].type == other[name].type]
+    assert len(same) == len(one) - 9
+    for name in same:
+        np.testing.assert_array_equal(one[name].packed(), other[name].packed(), err_msg=name)

@@ -81,7 +81,13 @@ def weights(model_name: str, tensor: str) -> Weights:
 
 @st.cache_resource(show_spinner="Quantizing", max_entries=32)
 def packed(model_name: str, tensor: str, type_name: str):
-    """One tensor in a format: bytes for block formats, an `IntegerPacked` for INT ones."""
+    """One tensor in a format: bytes for block formats, an `IntegerPacked` for INT ones.
+
+    Where a GGUF file holds it in that format, they are the file's own bytes.
+    """
+    stored = model(model_name).as_stored(tensor)
+    if stored is not None and stored.dtype == type_name:
+        return stored.packed()
     return get_format(type_name).quantize(weights(model_name, tensor))
 
 

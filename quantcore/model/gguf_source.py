@@ -55,6 +55,11 @@ class StoredInFile:
         """Return the bytes as stored, (n_rows, row_bytes), rows in Hugging Face's order."""
         return in_halves(self.tensor.packed(), self.heads)
 
+    def row_start(self, row: int) -> int:
+        """Return where a row of `packed` begins in the file, in bytes from its start."""
+        at = int(in_halves(np.arange(self.shape[0]), self.heads)[row])
+        return self.tensor.start_byte + at * (self.tensor.n_bytes // self.shape[0])
+
 
 def in_halves(rows: NDArray, heads: int) -> NDArray:
     """Put the rows of each head from neighbours into halves; without heads, leave them.

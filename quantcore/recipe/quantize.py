@@ -92,8 +92,11 @@ def _outgoing(model: Model, planned: TensorPlan) -> OutgoingTensor:
 
 
 def _pack(model: Model, planned: TensorPlan) -> NDArray[np.uint8]:
-    """Read one tensor and pack it, rows in llama.cpp's order."""
+    """Read one tensor and pack it, rows in llama.cpp's order; what has its type stays as it is."""
     if planned.name == ROPE_FACTORS:
         return factors(model.config).view(np.uint8)
+    stored = model.as_stored(planned.name)
+    if stored is not None and stored.dtype == planned.type:
+        return stored.tensor.packed()
     weights = in_neighbours(model.weights(planned.name), turned_heads(planned.name, model.config))
     return FORMATS[planned.type].quantize(weights)
