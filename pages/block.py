@@ -170,7 +170,7 @@ with line:
     textbook = example == words.TEXTBOOK and fmt.name == "Q4_0" and not moved
     how = words.HOW_TO_READ_TEXTBOOK if textbook else words.HOW_TO_READ_LINE
     if specimen.file and not moved:
-        how = f"{words.AS_STORED} {how}"
+        how = words.AS_STORED
     look.finding(headline, how)
     landing = charts.Landing(
         values=values,

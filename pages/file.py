@@ -62,31 +62,35 @@ def group_table(rows: list[dict], key: str, title: str) -> None:
 def tensor_row(tensor: HeldTensor) -> dict:
     """Make the row of a tensor in the tables and their CSV."""
     planned = tensor.planned
+    wanted = planned.fallback if planned else None
     return {
         "tensor": tensor.name,
         "shape": " × ".join(map(str, tensor.shape)),
         "type": tensor.type,
         "promised": planned.type if planned else None,
-        "fallback_from": planned.fallback if planned and tensor.fell_back else None,
+        "fallback_from": wanted,
+        "by_name": f"{wanted} → {planned.type}" if wanted else planned.type if planned else None,
         "bytes": tensor.bytes,
         "bits_per_weight": 8 * tensor.bytes / tensor.n_weights,
         "rule": words.rule_of(tensor),
     }
 
 
-def tensor_table(tensors: list[HeldTensor], name: str, caption: str) -> None:
-    """List tensors with their types and the rules behind them."""
+def tensor_table(tensors: list[HeldTensor], name: str, caption: str, brief: bool = False) -> None:
+    """List tensors with their types and the rules behind them, which a brief one leaves out."""
+    why = tables.Column(key="rule", title="why", text=True, wide=True,
+                        help="The rule behind the type that the name promises.")  # fmt: skip
     tables.show(
         [tensor_row(tensor) for tensor in tensors],
         [
             tables.Column(key="tensor", title="tensor", text=True),
             tables.Column(key="shape", title="shape", wide=True),
             tables.Column(key="type", title="type", text=True),
-            tables.Column(key="promised", title="by its name", text=True,
-                          help="What llama-quantize gives this tensor in a file of this type."),
+            tables.Column(key="by_name", title="by its name", text=True,
+                          help="What llama-quantize gives this tensor in a file of this type; an "
+                          "arrow leads to what takes its place where rows do not divide."),
             tables.Column(key="bytes", title="size", show=binary),
-            tables.Column(key="rule", title="why", text=True, wide=True,
-                          help="The rule behind the type that the name promises."),
+            *([] if brief else [why]),
         ],
         name,
         caption=caption,
@@ -118,7 +122,7 @@ else:
     kind = f"GGUF version {file.version}, {'big' if file.big_endian else 'little'}-endian"
     architecture = words.plain(file.metadata.get("general.architecture", "unnamed"))
     look.note(
-        f"{binary(file.file_bytes)}; {kind}; {architecture} {architecture}. {words.tokenizer(file)}"
+        f"{binary(file.file_bytes)}; {kind}; architecture {architecture}. {words.tokenizer(file)}"
     )
 
 # ---- what fills it ------------------------------------------------------------------------------
@@ -160,7 +164,7 @@ if promise.tensors and promise.file_type:
         differ = [tensor for tensor in promise.tensors if tensor.differs or tensor.fell_back]
         if differ:
             shown = differ[:12]
-            tensor_table(shown, "file_differs", "Tensors unlike their name, or fallen back")
+            tensor_table(shown, "file_differs", "Tensors unlike their name, or fallen back", True)
             if len(differ) > len(shown):
                 look.note(f"The first {len(shown)} of {len(differ)}; all are in the table below.")
         else:

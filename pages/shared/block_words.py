@@ -24,7 +24,8 @@ HOW_TO_READ_TEXTBOOK = (
 
 AS_STORED = (
     "These are the file’s very bytes. What the weights were before they were quantized is not in "
-    "it, so every ring sits on its mark."
+    "it, so every ring falls straight down. The marks below are the only values that this block "
+    "can hold; larger dots hold more weights."
 )
 
 

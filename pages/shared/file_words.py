@@ -74,7 +74,7 @@ def causes(promise: Promise, bits: Mapping[str, float]) -> str:
     """Say why the average is not what the name says."""
     named, found = code_bits(promise.file_type.format), promise.bits_per_weight
     others = {_WHY[cause]: value for cause, value in bits.items() if cause in _WHY}
-    most = sorted(others, key=lambda why: -abs(others[why]))[:2]
+    most = sorted(others, key=lambda why: -abs(others[why]))[:3]
     said = [f"{why} {signed_bits(others[why])}" for why in most if abs(others[why]) >= 0.005]
     if not said:
         return f"**{promise.file_type.name}** says {named} bits, and **{found:.2f}** is what it is."
