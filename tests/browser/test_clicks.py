@@ -100,7 +100,7 @@ def test_a_files_tensors_are_saved_as_csv_and_a_group_is_enlarged(visit):
 
     area = "chart => chart.querySelectorAll('.treemaplayer .slice').length"
     before = visitor.chart("file_tree").evaluate(area)
-    visitor.chart("file_tree").locator(".treemaplayer .slice text").first.click(force=True)
+    visitor.chart("file_tree").get_by_text("ffn_down").first.click(force=True)
     visitor.page.wait_for_timeout(1200)
     assert visitor.chart("file_tree").evaluate(area) < before
 
