@@ -108,16 +108,14 @@ with choices:
 file = chosen.header()
 promise = chosen.promise(file)
 label = chosen.title
-if chosen.planned:
+if chosen.planned and not chosen.known:
     with choices:
         small = file.file_bytes <= SMALL_BYTES
         if small and st.button("Write it and open it", key="file_write",
                                help="Into a temporary folder of the server."):  # fmt: skip
-            controls.go(file=chosen.label.replace(files.PLANNED, files.WRITTEN, 1))
-    look.note(
-        f"Not written yet: this is what `quantize` would write of {controls.model_name()}, byte "
-        "for byte the same header. GGUF files in `models/` can be chosen above."
-    )
+            controls.go(file=f"written {chosen.label}")
+if chosen.planned:
+    look.note(words.not_a_file(chosen.known, controls.model_name()))
 else:
     kind = f"GGUF version {file.version}, {'big' if file.big_endian else 'little'}-endian"
     architecture = words.plain(file.metadata.get("general.architecture", "unnamed"))
@@ -261,8 +259,10 @@ look.show(
     alt=f"Bytes by type of {label} and {labels[1]}.",
 )
 large = promise.n_weights > SMALL_WEIGHTS
-errors = []
-if not large or st.toggle("Measure the errors", key="measure", help="Reads every weight of both "
+errors, sizes_only = [], chosen.known or beside.known
+if sizes_only:
+    look.note(f"Of {sizes_only} only the sizes are here, so that errors cannot be measured.")
+elif not large or st.toggle("Measure the errors", key="measure", help="Reads every weight of both "
                           "files and of the original.", **controls.BOUND):  # fmt: skip
     try:
         errors = [each.errors(original) for each in (chosen, beside)]

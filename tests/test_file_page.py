@@ -314,3 +314,18 @@ def test_what_has_its_type_already_is_copied(models, tmp_path_factory):
     assert len(same) == len(one) - 9
     for name in same:
         np.testing.assert_array_equal(one[name].packed(), other[name].packed(), err_msg=name)
+
+
+def test_a_known_model_falls_back():
+    """Of SmolLM2-135M, whose rows of 576 do not divide, llama-quantize reports these figures."""
+    app = _open(file="SmolLM2-135M as Q4_K_M")
+    assert not app.error
+    assert "**6.17 bits** a weight" in _findings(app)[0]
+    assert "**180 tensors** fell back, such as from Q4_K to Q5_0" in _findings(app)[2]
+    assert "576" in _findings(app)[2] and "only the sizes are here" in _said(app)
+
+
+@pytest.mark.parametrize("label", ["Gremlin as Q4_K_M", "written as Q4_K_M --pur", "as", "written"])
+def test_a_label_that_says_nothing_is_one_sentence(label):
+    (error,) = _open(file=label).error
+    assert "\n" not in error.value

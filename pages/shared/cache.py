@@ -25,6 +25,7 @@ from quantcore.formats import get_format
 from quantcore.io.gguf import GgufFile
 from quantcore.io.gguf_parts import first_part, read_parts
 from quantcore.model.llama import Llama
+from quantcore.recipe.contents import contents_of
 from quantcore.recipe.promise import Promise, promise_of
 from quantcore.recipe.quantize import preview, quantize
 
@@ -212,6 +213,13 @@ def planned_header(model_name: str, file_type: str, pure: bool) -> GgufFile:
     """Header of the file that `quantize` would write."""
     opened = model(model_name)
     return preview(opened, quantcore.plan(opened, file_type, pure=pure))
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def known_header(name: str, file_type: str, pure: bool) -> GgufFile:
+    """Header of what `quantize` would write of a known Llama, but for the vocabulary."""
+    config = memory.llama_config(memory.presets()[name])
+    return preview(config, quantcore.plan(contents_of(config, name), file_type, pure=pure))
 
 
 class WrittenFile:

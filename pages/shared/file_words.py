@@ -52,6 +52,19 @@ _WHY = {
 _NUMBER_WORDS = {"u": "unsigned", "i": "integer", "f": "float"}
 
 
+def not_a_file(known: str, bench: str) -> str:
+    """Say what is shown where there is no file."""
+    if known:
+        return (
+            f"Not a file: what `quantize` would write of {known}, from its sizes alone. The "
+            "vocabulary, which this header lacks, comes on top."
+        )
+    return (
+        f"Not written yet: this is what `quantize` would write of {bench}, byte for byte the same "
+        "header. GGUF files in `models/` can be chosen above."
+    )
+
+
 def whole(label: str, promise: Promise, planned: bool) -> str:
     """Say what the file holds."""
     share = Counter()

@@ -1,6 +1,7 @@
 """Which file the page File shows: one among the models, or one that `quantize` would write."""
 
 import contextlib
+import re
 from dataclasses import dataclass
 
 import streamlit as st
@@ -9,6 +10,7 @@ from pages.shared import cache, controls
 from quantcore.evaluate.file_error import RestoredError
 from quantcore.io.gguf import GgufFile
 from quantcore.io.gguf_parts import read_parts
+from quantcore.memory import presets
 from quantcore.recipe.file_types import FILE_TYPES, get_file_type
 from quantcore.recipe.promise import Promise
 
@@ -16,7 +18,8 @@ PLANNED, WRITTEN, PURE, NONE = "as ", "written as ", " --pure", "nothing"
 _HELP = (
     "GGUF files lie in `models/` beside `app.py`, or in the folder that `QUANTLAB_MODELS` names; "
     "any can be opened here, also those that the lab cannot run. **as Q4_K_M** is the file that "
-    "`quantize` would write of the model on the bench; with `--pure` every matrix gets one type."
+    "`quantize` would write of the model on the bench, **Llama-3.1-8B as Q4_K_M** that of a known "
+    "model; with `--pure` every matrix gets one type. Any file type of llama-quantize can be typed."
 )
 
 
@@ -29,6 +32,7 @@ class Choice:
     file_type: str = ""
     pure: bool = False
     written: bool = False
+    known: str = ""  # a known model, of which only the sizes are here
 
     @property
     def planned(self) -> bool:
@@ -38,12 +42,15 @@ class Choice:
     @property
     def title(self) -> str:
         """What sentences call it."""
-        return self.file_name or f"{self.file_type}{PURE if self.pure else ''}"
+        planned = f"{self.known} {self.file_type}{PURE if self.pure else ''}".strip()
+        return self.file_name or planned
 
     def header(self) -> GgufFile:
         """Read or make the header; ValueError in one sentence where it cannot be had."""
         if self.file_name:
             return cache.header(self.file_name)
+        if self.known:
+            return cache.known_header(self.known, self.file_type, self.pure)
         bench = controls.model().name
         if self.written:
             path = cache.written_file(bench, self.file_type, self.pure).path
@@ -55,7 +62,9 @@ class Choice:
         return cache.promise(file, self.label, controls.model_name())
 
     def errors(self, original: str) -> list[RestoredError]:
-        """Compare its matrices with an original's."""
+        """Compare its matrices with an original's; ValueError where they cannot be."""
+        if self.known:
+            raise ValueError(f"of {self.known} only the sizes are here, not the weights")
         if self.file_name:
             return cache.errors_of_file(self.file_name, original)
         return cache.errors_of_plan(controls.model_name(), self.file_type, self.pure, original)
@@ -65,14 +74,20 @@ def choice(label: str) -> Choice:
     """Take a label apart; ValueError where there is no such file and no such type."""
     if label in _files():
         return Choice(label, file_name=label)
-    for start in (WRITTEN, PLANNED):
-        if label.startswith(start):
-            name = label.removeprefix(start).removesuffix(PURE)
-            file_type = get_file_type(name).name
-            return Choice(label, None, file_type, label.endswith(PURE), written=start == WRITTEN)
+    found = re.fullmatch(rf"(written |.+ )?as (\S+)({PURE})?", label)
+    model = (found[1] or "").strip() if found else ""
+    if found and model in ("", "written", *known_models()):
+        written = model == "written"
+        return Choice(
+            label,
+            file_type=get_file_type(found[2]).name,
+            pure=bool(found[3]),
+            written=written,
+            known="" if written else model,
+        )
     raise ValueError(
-        f"There is no file {label[:60]!r} among the models; write 'as Q4_K_M' for a file that "
-        "quantize would write"
+        f"There is no file {label[:60]!r} among the models; write 'as Q4_K_M' or 'Llama-3.1-8B as "
+        "Q4_K_M' for a file that quantize would write"
     )
 
 
@@ -88,9 +103,8 @@ def choose() -> Choice:
 
 def choose_beside(one: Choice) -> Choice | None:
     """Ask for a second file; at first the same type without rules, for a file on the bench none."""
-    default = NONE if one.file_name else f"{PLANNED}{one.file_type}{PURE}"
-    if default == one.label:
-        default = default.removesuffix(PURE)
+    planned = f"{one.known} {PLANNED}{one.file_type}".strip()
+    default = NONE if one.file_name else planned if one.pure else planned + PURE
     if st.session_state.get("_beside_of") not in (None, one.label):
         st.session_state["beside_file"] = default
     st.session_state["_beside_of"] = one.label
@@ -121,10 +135,16 @@ def _ask(label: str, key: str, options: list[str], default: str) -> Choice | Non
 def _options() -> list[str]:
     planned = [f"{PLANNED}{name}" for name in FILE_TYPES]
     pure = [f"{PLANNED}{name}{PURE}" for name, of in FILE_TYPES.items() if of.is_quantized]
+    known = [f"{name} {PLANNED}Q4_K_M" for name in known_models()]
     with contextlib.suppress(ValueError, OSError):
         controls.model()
-        return [*_files(), *planned, *pure]
-    return _files()  # nothing can be planned of a model that cannot be opened
+        return [*_files(), *planned, *known, *pure]
+    return [*_files(), *known]  # nothing can be planned of a model that cannot be opened
+
+
+def known_models() -> list[str]:
+    """Llamas whose sizes are known, small ones first."""
+    return [name for name in presets() if name.startswith(("SmolLM", "TinyLlama", "Llama"))]
 
 
 def _files() -> list[str]:

@@ -21,6 +21,7 @@ from quantcore.io.gguf_writer import (
     typed_metadata,
     write_gguf,
 )
+from quantcore.model.config import LlamaConfig
 from quantcore.model.gguf_config import QUANTIZATION_VERSION, metadata_of
 from quantcore.model.gguf_source import ROPE_FACTORS, in_neighbours, turned_heads
 from quantcore.model.gguf_vocabulary import vocabulary_metadata
@@ -56,18 +57,23 @@ def quantize(model: Model, plan: Plan, path: Path) -> Iterator[QuantizeProgress]
         yield QuantizeProgress(done / plan.bytes, f"{tensor.name} as {tensor.type}", path)
 
 
-def preview(model: Model, plan: Plan) -> GgufFile:
+def preview(source: Model | LlamaConfig, plan: Plan) -> GgufFile:
     """Read the header of the file that `quantize` would write; no file is written.
 
-    The tensors' places are those in that file, so their weights cannot be read.
+    Of a config alone it lacks the vocabulary. Weights cannot be read from what is returned.
     """
-    tensors = [
-        OutgoingTensor(planned.name, planned.type, planned.shape, partial(_pack, model, planned))
-        for planned in plan.tensors
-    ]
-    header = header_of(_metadata(model, plan), tensors)
-    path = Path(f"{model.place.stem}-{plan.file_type.name}.gguf")
+    tensors = [OutgoingTensor(t.name, t.type, t.shape, _refuse) for t in plan.tensors]
+    if isinstance(source, Model):
+        about = _metadata(source, plan)
+    else:
+        about = metadata_of(source, plan.model, plan.file_type.number)
+    header = header_of(about, tensors)
+    path = Path(f"{Path(plan.model).stem}-{plan.file_type.name}.gguf")
     return read_header(path, BytesIO(header), len(header) + data_bytes(tensors))
+
+
+def _refuse() -> NDArray[np.uint8]:
+    raise ModelError("Of a preview only the header is there.")
 
 
 def _metadata(model: Model, plan: Plan) -> dict[str, Value]:
