@@ -14,7 +14,7 @@ from pages.shared import cache, file_words
 from pages.shared.charts import file as charts
 from pages.shared.palette import DARK, LIGHT
 from pages.shared.tables import to_csv
-from quantcore import FORMATS, open_model, plan
+from quantcore import FORMATS, ModelError, open_model, plan
 from quantcore.evaluate.file_error import restored_errors, total_rmse
 from quantcore.io.gguf import read_gguf
 from quantcore.recipe.file_types import FILE_TYPES
@@ -329,3 +329,35 @@ def test_a_known_model_falls_back():
 def test_a_label_that_says_nothing_is_one_sentence(label):
     (error,) = _open(file=label).error
     assert "\n" not in error.value
+
+
+def test_whatever_a_header_says_it_can_be_shown(tmp_path):
+    """Mutated headers are refused by the reader, or all that the page says of them can be said."""
+    metadata = STRANGER | {"mamba.attention.head_count": 4, "mamba.attention.head_count_kv": 2}
+    whole = gguf_bytes(metadata, {"blk.1.attn_v.weight": ([256, 4], 12, bytes(576)),
+                                  "output.weight": ([96, 4], 8, bytes(4 * 102))})  # fmt: skip
+    rng, path, shown = np.random.default_rng(11), tmp_path / "m-Q4_K_M.gguf", 0
+    for _ in range(2000):
+        broken = bytearray(whole)
+        for place in rng.integers(0, len(whole) - 1000, rng.integers(1, 4)):
+            broken[place] = rng.choice([0, 1, 7, 8, 9, 255, rng.integers(256)])
+        path.write_bytes(bytes(broken))
+        try:
+            file = read_gguf(path)
+        except ModelError:
+            continue
+        promise = promise_of(file)
+        said = [file_words.names_disagree(promise), file_words.tokenizer(file)]
+        said += [file_words.header(file, file_words.header_parts(file))]
+        if promise.tensors:
+            said += [file_words.whole("m", promise, False)]
+            charts.treemap(promise.tensors, LIGHT, 400)
+        if promise.tensors and promise.file_type:
+            causes = bits_by_cause(promise)
+            assert sum(causes.values()) == pytest.approx(promise.bits_per_weight)
+            said += [file_words.causes(promise, causes), file_words.kept_its_promise(promise)]
+        for key, value in file.metadata.items():
+            said += [file_words.kind_of(file, key), file_words.shortened(value)]
+        assert not any("\n" in sentence for sentence in said)
+        shown += 1
+    assert shown > 100

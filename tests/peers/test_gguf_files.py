@@ -1,5 +1,8 @@
 """Files that the lab writes, read by others: make peers, with requirements-peers.txt."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -114,3 +117,13 @@ def test_parts_that_gguf_cuts_are_read_as_one(tmp_path):
         assert list(found) == list(arrays)
         for name, array in arrays.items():
             np.testing.assert_array_equal(found[name].read(), array)
+
+
+def test_the_golden_tokens_are_llama_cpps(tmp_path):
+    make_cuts = pytest.importorskip("tests.peers.make_cuts")
+    golden = json.loads((Path(__file__).parents[1] / "golden" / "cuts.json").read_text("utf-8"))
+    assert make_cuts.TEXTS == tuple(golden["texts"])
+    for name, expected in golden["by_name"].items():
+        make_cuts.write(tmp_path / f"{name}.gguf", name, golden["tokens"], golden["merges"])
+        found = make_cuts.tokens_of(tmp_path / f"{name}.gguf")
+        assert found == (expected["adds_bos"], expected["tokens"]), name
