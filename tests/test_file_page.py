@@ -9,6 +9,7 @@ import pytest
 from gguf_bytes import gguf_bytes
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
+from test_gguf_parts import write_parts
 
 from pages.shared import cache, file_words
 from pages.shared.charts import file as charts
@@ -16,6 +17,7 @@ from pages.shared.palette import DARK, LIGHT
 from pages.shared.tables import to_csv
 from quantcore import FORMATS, ModelError, open_model, plan
 from quantcore.evaluate.file_error import restored_errors, total_rmse
+from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.io.gguf import read_gguf
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.promise import bits_by_cause, code_bits, promise_of
@@ -361,3 +363,23 @@ def test_whatever_a_header_says_it_can_be_shown(tmp_path):
         assert not any("\n" in sentence for sentence in said)
         shown += 1
     assert shown > 100
+
+
+def test_a_model_in_parts_is_one_file(models):
+    whole = read_gguf(models / "tale-Q4_K_M.gguf")
+    metadata = {
+        key: value.tolist() if isinstance(value, np.ndarray) else value
+        for key, value in whole.metadata.items()
+    }
+    stored = [
+        (name, (list(reversed(t.shape)), GGML_TYPES[t.type].number, t.packed().tobytes()))
+        for name, t in whole.tensors.items()
+    ]
+    write_parts(models, metadata, [dict(stored[:40]), dict(stored[40:])])
+    assert [name for name in cache.sources() if name.startswith("m-")] == ["m-00001-of-00002.gguf"]
+    app = _open(model="m-00001-of-00002.gguf", beside_file="tale-Q4_K_M.gguf")
+    assert not app.error
+    assert "holds 74 tensors in 3 types" in _findings(app)[0]
+    assert "give the 74 tensors that both have the same types" in _findings(app)[4]
+    block = _open_page("block", model="m-00001-of-00002.gguf", tensor="blk.7.attn_q.weight")
+    assert "as stored in m-00002-of-00002.gguf" in _findings(block)[0]
