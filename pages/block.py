@@ -68,7 +68,8 @@ def from_model(damaged: bool) -> Specimen:
     if stored is None or stored.dtype != fmt.name:
         return Specimen(weights, opened, bits)
     start = stored.row_start(row) + at * opened.packed.size
-    return Specimen(weights, opened, bits, stored.path.name, start)
+    turned = stored.tensor.big_endian
+    return Specimen(weights, opened, bits, stored.path.name, start, turned)
 
 
 def stored_type() -> str | None:
@@ -170,7 +171,7 @@ with line:
     textbook = example == words.TEXTBOOK and fmt.name == "Q4_0" and not moved
     how = words.HOW_TO_READ_TEXTBOOK if textbook else words.HOW_TO_READ_LINE
     if specimen.file and not moved:
-        how = words.AS_STORED
+        how = words.AS_STORED + (words.TURNED if specimen.turned else "")
     look.finding(headline, how)
     landing = charts.Landing(
         values=values,

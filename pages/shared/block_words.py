@@ -28,6 +28,10 @@ AS_STORED = (
     "can hold; larger dots hold more weights."
 )
 
+TURNED = (
+    " The file is big-endian: numbers of several bytes stand the other way round in it than below."
+)
+
 
 def kept(type_name: str, n_weights: int, n_bytes: float, share: float) -> str:
     """Say what the format keeps of the block; `share` is the error by the weights' size."""
