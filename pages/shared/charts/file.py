@@ -170,7 +170,7 @@ def error_pairs(rows: Sequence[Mapping], labels: Sequence[str], look: Look) -> g
         )
     far = max(rows, key=lambda row: abs(np.log(row["error_second"] / row["error_first"])))
     x, y = (np.log10(100 * far[key]) for key in ("error_first", "error_second"))
-    words(figure, spoken(far["tensor"]), look, x=x, y=y, yshift=16)
+    words(figure, spoken(far["tensor"]), look, x=x, y=y, xanchor="left", yshift=-18)
     ticks = powers_of_ten(low, high)
     if len(ticks["tickvals"]) < 2:
         ticks = {"tickvals": [t for t in (0.2, 0.5, 1, 2, 5, 10, 20, 50) if low < t < high]}
