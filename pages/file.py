@@ -13,7 +13,6 @@ from quantcore.recipe.promise import HeldTensor, Promise, bits_by_cause
 
 frame.enter(__file__)
 
-SMALL_BYTES = 200_000_000  # of a file that is written here just to be looked at
 SMALL_WEIGHTS = 50_000_000  # of a model whose errors are measured unasked
 style = look.current()
 
@@ -110,9 +109,9 @@ promise = chosen.promise(file)
 label = chosen.title
 if chosen.planned and not chosen.known:
     with choices:
-        small = file.file_bytes <= SMALL_BYTES
-        if small and st.button("Write it and open it", key="file_write",
-                               help="Into a temporary folder of the server."):  # fmt: skip
+        if files.small(file) and st.button(
+            "Write it and open it", key="file_write", help="Into a temporary folder of the server."
+        ):
             controls.go(file=f"written {chosen.label}")
 if chosen.planned:
     look.note(words.not_a_file(chosen.known, controls.model_name()))

@@ -10,8 +10,9 @@ from gguf_bytes import gguf_bytes
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 from test_gguf_parts import write_parts
+from toy_model import write_folder
 
-from pages.shared import cache, file_words
+from pages.shared import cache, file_words, files
 from pages.shared.charts import file as charts
 from pages.shared.palette import DARK, LIGHT
 from pages.shared.tables import to_csv
@@ -383,3 +384,17 @@ def test_a_model_in_parts_is_one_file(models):
     assert "give the 74 tensors that both have the same types" in _findings(app)[4]
     block = _open_page("block", model="m-00001-of-00002.gguf", tensor="blk.7.attn_q.weight")
     assert "as stored in m-00002-of-00002.gguf" in _findings(block)[0]
+
+
+def test_a_large_file_is_not_written_for_an_address(monkeypatch):
+    monkeypatch.setattr(files, "SMALL_BYTES", 4_000_000)
+    assert not [button for button in _open(file="as Q4_K_M").button if button.key == "file_write"]
+    (error,) = _open(file="written as Q4_K_M").error
+    assert "too large to be written just to be looked at" in error.value
+
+
+def test_another_original_is_one_sentence(models):
+    write_folder(models / "toy")
+    app = _open(model="toy", original="fable-7m")
+    assert not app.error
+    assert "Errors cannot be measured" in _said(app)

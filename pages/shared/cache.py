@@ -259,7 +259,8 @@ def errors_of_plan(
     types = {t.name: t.type for t in quantcore.plan(opened, file_type, pure=pure).tensors}
 
     def restored(name: str) -> Weights:
-        return get_format(types[name]).round_trip(opened.weights(name))
+        weights = opened.weights(name)
+        return get_format(types[name]).round_trip(weights)
 
     return list(file_error.restored_errors(model(original), restored))
 

@@ -14,7 +14,8 @@ from quantcore.memory import presets
 from quantcore.recipe.file_types import FILE_TYPES, get_file_type
 from quantcore.recipe.promise import Promise
 
-PLANNED, WRITTEN, PURE, NONE = "as ", "written as ", " --pure", "nothing"
+PLANNED, PURE, NONE = "as ", " --pure", "nothing"
+SMALL_BYTES = 200_000_000
 _HELP = (
     "GGUF files lie in `models/` beside `app.py`, or in the folder that `QUANTLAB_MODELS` names; "
     "any can be opened here, also those that the lab cannot run. **as Q4_K_M** is the file that "
@@ -52,10 +53,15 @@ class Choice:
         if self.known:
             return cache.known_header(self.known, self.file_type, self.pure)
         bench = controls.model().name
-        if self.written:
-            path = cache.written_file(bench, self.file_type, self.pure).path
-            return read_parts(path)
-        return cache.planned_header(bench, self.file_type, self.pure)
+        planned = cache.planned_header(bench, self.file_type, self.pure)
+        if not self.written:
+            return planned
+        if not small(planned):
+            raise ValueError(
+                f"{self.title} of {bench} is too large to be written just to be looked at; "
+                "`python -m quantcore quantize` writes files of any size"
+            )
+        return read_parts(cache.written_file(bench, self.file_type, self.pure).path)
 
     def promise(self, file: GgufFile) -> Promise:
         """Hold the file against its type."""
@@ -68,6 +74,11 @@ class Choice:
         if self.file_name:
             return cache.errors_of_file(self.file_name, original)
         return cache.errors_of_plan(controls.model_name(), self.file_type, self.pure, original)
+
+
+def small(file: GgufFile) -> bool:
+    """Whether a file may be written on the server just to be looked at."""
+    return file.file_bytes <= SMALL_BYTES
 
 
 def choice(label: str) -> Choice:
@@ -93,11 +104,9 @@ def choice(label: str) -> Choice:
 
 def choose() -> Choice:
     """Ask for the file: at first the one on the bench, or Q4_K_M of the folder on the bench."""
-    bench, known = controls.model_name(), st.session_state.get("_file_bench")
+    bench = controls.model_name()
     default = bench if bench in _files() else f"{PLANNED}Q4_K_M"
-    if known not in (None, bench):
-        st.session_state["file"] = default
-    st.session_state["_file_bench"] = bench
+    _begin_anew("file", default, bench)
     return _ask("File", "file", _options(), default)
 
 
@@ -105,21 +114,26 @@ def choose_beside(one: Choice) -> Choice | None:
     """Ask for a second file; at first the same type without rules, for a file on the bench none."""
     planned = f"{one.known} {PLANNED}{one.file_type}".strip()
     default = NONE if one.file_name else planned if one.pure else planned + PURE
-    if st.session_state.get("_beside_of") not in (None, one.label):
-        st.session_state["beside_file"] = default
-    st.session_state["_beside_of"] = one.label
+    _begin_anew("beside_file", default, one.label)
     return _ask("Beside it", "beside_file", [NONE, *_options()], default)
 
 
 def choose_original() -> str:
     """Ask for the model that errors are measured against: a folder before a file."""
-    names = sorted(cache.sources(), key=lambda name: name in _files())
-    bench = controls.model_name()
-    at = names.index(bench) if bench not in _files() else names.index(cache.shipped())
+    names, bench = sorted(cache.sources(), key=lambda name: name in _files()), controls.model_name()
+    default = cache.shipped() if bench in _files() else bench
+    _begin_anew("original", default, bench)
     return st.selectbox(
-        "Original", names, at, key="original", width=220, **controls.BOUND,
+        "Original", names, names.index(default), key="original", width=220, **controls.BOUND,
         help="Errors are measured against this model’s weights; it needs the same tensors.",
     )  # fmt: skip
+
+
+def _begin_anew(key: str, default: str, of: str) -> None:
+    """Take the default again where it is about something else than in the last run."""
+    if st.session_state.get(f"_{key}_of", of) != of:
+        st.session_state[key] = default
+    st.session_state[f"_{key}_of"] = of
 
 
 def _ask(label: str, key: str, options: list[str], default: str) -> Choice | None:
