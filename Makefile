@@ -26,6 +26,7 @@ bench: $(VENV)/peers.ready
 	$(BIN)/python -m benchmarks.forward
 	$(BIN)/python -m benchmarks.first_use
 	$(BIN)/python -m benchmarks.first_chart
+	$(BIN)/python -m benchmarks.header
 
 peers: $(VENV)/peers.ready
 	$(BIN)/python -m pytest -m peers

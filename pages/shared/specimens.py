@@ -21,6 +21,9 @@ class Specimen:
     weights: Weights
     opened: OpenedBlock
     bits_per_weight: float  # of the tensor it comes from, scales included
+    file: str = ""  # the GGUF file whose very bytes these are
+    start_byte: int = 0  # of the block in that file
+    turned: bool = False  # the file is big-endian: bytes of a number are in the other order there
 
 
 def alone(fmt: BlockFormat | IntegerFormat, weights: Weights) -> Specimen:
