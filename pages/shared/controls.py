@@ -32,11 +32,11 @@ INTEGERS = (
     "INT3_G128",
     "INT2_G32_ASYM",
 )
-_ANY_INTEGER = (
-    "Formats with ggml’s names can lie in a GGUF file; FP8, NF4, `NVFP4_TENSOR` (NVIDIA’s, with a "
-    "scale for the tensor) and `MXFP4_OCP` are those of other tools. INT2 to INT8 can be typed in as well: `INT4_TENSOR`, "
-    "`INT4_ROW` or `INT4_G64` says which weights share a scale (the tensor, each row, each 64 "
-    "weights of a row); `_ASYM` behind it adds a zero point."
+_WHICH = (
+    "Block formats have ggml’s names. FP8, NF4, `NVFP4_TENSOR` (NVIDIA’s, with a scale for the "
+    "tensor) and `MXFP4_OCP` are those of other tools’ files. INT2 to INT8 can be typed in as "
+    "well: `INT4_TENSOR`, `INT4_ROW` or `INT4_G64` says which weights share a scale (the tensor, "
+    "each row, each 64 weights of a row); `_ASYM` behind it adds a zero point."
 )
 
 
@@ -147,7 +147,7 @@ def type_(label: str = "Format", default: str = "Q4_K", **more) -> str:
         index=options.index(default),
         key="type",
         accept_new_options=True,
-        help="How the weights are stored. " + _ANY_INTEGER,
+        help="How the weights are stored. " + _WHICH,
         **BOUND,
         **more,
     )
@@ -160,13 +160,10 @@ def types(label: str = "Formats", default: tuple[str, ...] = tuple(DEFAULTS), **
     The address may name any INT format besides those listed.
     """
     asked = [*st.query_params.get_all("types"), *st.session_state.get("types", [])]
+    known = [*FORMATS, *OUTSIDE_GGUF, *INTEGERS]
     chosen = st.pills(
         label,
-        list(
-            dict.fromkeys(
-                [*FORMATS, *OUTSIDE_GGUF, *INTEGERS, *(n for n in asked if get_format(n))]
-            )
-        ),
+        list(dict.fromkeys([*known, *(name for name in asked if get_format(name))])),
         selection_mode="multi",
         default=default,
         key="types",

@@ -77,6 +77,6 @@ def get_format(name: str) -> Format:
     close = difflib.get_close_matches(wanted, [*FORMATS, *OUTSIDE_GGUF, *DEFAULTS], 1)
     raise ValueError(
         f"no format is called {name!r}{f' (did you mean {close[0]}?)' if close else ''}: "
-        f"there are {', '.join([*FORMATS, *OUTSIDE_GGUF])}, and INT2 to INT8 with _TENSOR, _ROW or _G and a group "
-        "size behind it, as INT4_G128, and _ASYM for a zero point"
+        f"there are {', '.join([*FORMATS, *OUTSIDE_GGUF])}, and INT2 to INT8 with _TENSOR, _ROW or "
+        "_G and a group size behind it, as INT4_G128, and _ASYM for a zero point"
     )

@@ -81,7 +81,7 @@ def _choose(absmax: Weights) -> tuple[StoredScales, Weights]:
 
 def _choose_twice(absmax: Weights) -> tuple[StoredScales, Weights]:
     """Weights are divided by the absmax itself, and restored with what is stored of it."""
-    offset = np.float32(absmax.sum(dtype=np.float64)) / np.float32(absmax.size)
+    offset = np.float32(absmax.mean(dtype=np.float64))
     above = (absmax - offset).reshape(-1)
     padded = np.zeros(-(-above.size // SUPER_BLOCK) * SUPER_BLOCK, np.float32)
     padded[: above.size] = above

@@ -24,7 +24,8 @@ LARGEST_CODE, LARGEST_SCALE = np.float32(6), np.float32(448)
 def _choose(peaks: Weights) -> tuple[StoredScales, Weights]:
     tensor_scale = peaks.max() / (LARGEST_CODE * LARGEST_SCALE)
     ones = np.ones_like(peaks)  # the scale of sixteen zeros, as in NVIDIA's Model Optimizer
-    scales = np.divide(peaks, LARGEST_CODE * tensor_scale, out=ones, where=peaks > 0)
+    some = (peaks > 0) & (tensor_scale > 0)
+    scales = np.divide(peaks, LARGEST_CODE * tensor_scale, out=ones, where=some)
     stored = StoredScales(
         scales=round_to_e4m3(scales), super_scales=np.array([tensor_scale], np.float32)
     )

@@ -101,7 +101,7 @@ class ScaledFormat:
             )
 
     def stored_bytes(self, shape: tuple[int, int]) -> int:
-        """Bytes that weights of this shape take: codes, scales, and what is shared by the tensor."""
+        """Bytes that weights of this shape take, scales and what the tensor shares included."""
         self.check(shape)
         n_scales = math.prod(self._scales_shape(shape))
         codes = shape[0] * shape[1] * self.code_bits // 8
