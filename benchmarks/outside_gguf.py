@@ -1,8 +1,8 @@
 """FP8, NF4 and FP4 beside ml_dtypes, torch and bitsandbytes: ``python -m benchmarks.outside_gguf``.
 
 Prints a Markdown table of speeds in million weights a second on one core, with ratios: above 1,
-quantcore is faster. What peers do not do, finding scales, is added to their casts in numpy or torch,
-as their users do it. Timed as in `benchmarks.formats`; all write to fresh memory.
+quantcore is faster. What peers do not do, finding scales, is added to their casts in numpy or
+torch, as their users do it. Timed as in `benchmarks.formats`; all write to fresh memory.
 """
 
 import bitsandbytes.functional as bnb

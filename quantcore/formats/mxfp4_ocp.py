@@ -13,11 +13,10 @@ from functools import partial
 
 import numpy as np
 
-from quantcore.checks import read_only
 from quantcore.format import Weights
 from quantcore.formats.fp4 import VALUES, encode_e2m1
 from quantcore.formats.scaled import ScaledFormat, StoredScales
-from quantcore.formats.scaled_group import decode_halves
+from quantcore.formats.scaled_group import decode_pairs, pairs_of
 
 LARGEST_EXPONENT, BIAS = 2, 127
 
@@ -47,7 +46,7 @@ MXFP4_OCP = ScaledFormat(
     read=_read,
     says=_says,
     encode=encode_e2m1,
-    decode=partial(decode_halves, read_only(VALUES), False),
+    decode=partial(decode_pairs, pairs_of(VALUES, high_first=False)),
     scale_bytes=1,
     source="OCP Microscaling Formats (MX) Specification 1.0, sections 5.3.3 and 6.3",
 )

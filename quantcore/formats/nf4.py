@@ -21,13 +21,12 @@ from functools import partial
 import numpy as np
 
 from quantcore._jit import kernel
-from quantcore.checks import read_only
 from quantcore.format import Weights
 from quantcore.formats.dynamic_map import BOUNDS as MAP_BOUNDS
 from quantcore.formats.dynamic_map import DYNAMIC_MAP
 from quantcore.formats.fp8 import read_plain, say_plain
 from quantcore.formats.scaled import ScaledFormat, StoredScales
-from quantcore.formats.scaled_group import decode_halves
+from quantcore.formats.scaled_group import decode_pairs, pairs_of
 
 BLOCK_SIZE, SUPER_BLOCK = 64, 256
 SMALLEST = np.float32(1e-38)  # below it, 1 / absmax could be infinite
@@ -115,7 +114,7 @@ _SHARED = {
     "group_size": BLOCK_SIZE,
     "values": VALUES,
     "encode": _encode,
-    "decode": partial(decode_halves, read_only(VALUES), True),
+    "decode": partial(decode_pairs, pairs_of(VALUES, high_first=True)),
     "high_first": True,
     "source": "bitsandbytes/functional.py, quantize_4bit; Dettmers et al., QLoRA, 2023",
 }

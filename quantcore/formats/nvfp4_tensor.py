@@ -11,12 +11,11 @@ from functools import partial
 
 import numpy as np
 
-from quantcore.checks import read_only
 from quantcore.format import Weights
 from quantcore.formats.fp4 import VALUES, encode_e2m1
 from quantcore.formats.fp8 import E4M3, round_to_e4m3
 from quantcore.formats.scaled import ScaledFormat, StoredScales
-from quantcore.formats.scaled_group import decode_halves, safe
+from quantcore.formats.scaled_group import decode_pairs, pairs_of, safe
 
 LARGEST_CODE, LARGEST_SCALE = np.float32(6), np.float32(448)
 
@@ -51,7 +50,7 @@ NVFP4_TENSOR = ScaledFormat(
     read=_read,
     says=_says,
     encode=encode_e2m1,
-    decode=partial(decode_halves, read_only(VALUES), False),
+    decode=partial(decode_pairs, pairs_of(VALUES, high_first=False)),
     scale_bytes=1,
     shared_bytes=lambda n_scales: 4,
     source="NVIDIA TensorRT Model Optimizer, modelopt/torch/quantization/qtensor/nvfp4_tensor.py",

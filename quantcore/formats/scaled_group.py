@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore._jit import kernel
+from quantcore.checks import read_only
 from quantcore.format import Field, OpenedBlock, Packed, Part, Weights, opened
 from quantcore.formats.ternary import largest_magnitude
 
@@ -16,14 +17,25 @@ def find_peaks(groups, peaks):
 
 
 @kernel
-def decode_halves(values, high_first, codes, scales, out):
-    """Fill `out` (n_groups, group_size) from two codes a byte; `values` are those of the codes."""
-    first, second = (4, 0) if high_first else (0, 4)
+def _decode_pairs(pairs, codes, scales, out):
     for g in range(codes.shape[0]):
-        for i in range(codes.shape[1]):
-            byte = codes[g, i]
-            out[g, 2 * i] = values[byte >> first & 15] * scales[g]
-            out[g, 2 * i + 1] = values[byte >> second & 15] * scales[g]
+        bytes_here, here, scale = codes[g], out[g], scales[g]
+        for i in range(bytes_here.size):
+            # Views of two floats: both are loaded, multiplied and stored at once.
+            values, weights = pairs[bytes_here[i]], here[i]
+            weights[0] = values[0] * scale
+            weights[1] = values[1] * scale
+
+
+def decode_pairs(pairs: Weights, codes: Packed, scales: Weights, out: Weights) -> None:
+    """Fill `out` (n_groups, group_size) from two codes a byte; `pairs` as `pairs_of` makes them."""
+    _decode_pairs(pairs, codes, scales, out.reshape(len(out), -1, 2))
+
+
+def pairs_of(values: Weights, high_first: bool) -> Weights:
+    """Tabulate the two values that each byte stands for, (256, 2), given those of 16 codes."""
+    halves = _halves(np.arange(256, dtype=np.uint8), high_first)
+    return read_only(values[halves].reshape(256, 2))
 
 
 def safe(scales: Weights) -> Weights:
