@@ -24,9 +24,10 @@ class Specimen:
 
 
 def alone(fmt: Format, weights: Weights) -> Specimen:
-    """Store a block by itself."""
+    """Store a block by itself; what a format keeps once for a whole tensor is not counted."""
     opened = fmt.open_block(fmt.quantize(weights[None]), 0, 0)
-    return Specimen(weights, opened, 8 * fmt.stored_bytes((1, weights.size)) / weights.size)
+    n_bytes = min(fmt.stored_bytes((1, weights.size)), opened.packed.size)
+    return Specimen(weights, opened, 8 * n_bytes / weights.size)
 
 
 def made_up(fmt: Format, example: str) -> Specimen:
