@@ -23,6 +23,7 @@ lint: $(VENV)/dev.ready
 
 bench: $(VENV)/peers.ready
 	$(BIN)/python -m benchmarks.formats
+	$(BIN)/python -m benchmarks.outside_gguf
 	$(BIN)/python -m benchmarks.forward
 	$(BIN)/python -m benchmarks.first_use
 	$(BIN)/python -m benchmarks.first_chart

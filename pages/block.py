@@ -151,7 +151,7 @@ now, tone = rms(error), bits_colour(bits, style)
 if moved:
     headline = words.by_hand(bits, now / size, fmt.name, rms(restored - values) / size)
 elif example == words.TEXTBOOK:
-    code = int(codes[worst]) + first_code
+    code = landed[worst] / part.scale if is_uneven else int(codes[worst]) + first_code
     headline = words.textbook(values[worst], part.scale, code, landed[worst])
 elif example == words.EQUAL:
     headline = words.equal(values.size, now / size)

@@ -82,6 +82,7 @@ class ScaleFactors:
     minimum_codes: NDArray[np.int16] | None = None
     weights_per_scale: int
     overhead_bits: float  # bits a weight spent on scales and minima
+    widest_step: float = 1.0  # largest gap between neighbours on the grid, in units of the scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,11 @@ class BlockFormat:
     def bits_per_weight(self) -> float:
         """Stored bits per weight, scales included."""
         return 8 * self.block_bytes / self.block_size
+
+    @property
+    def whole_tensor(self) -> bool:
+        """Whether rows depend on each other; blocks never do."""
+        return False
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Raise a `ValueError` if weights of this shape cannot be stored."""

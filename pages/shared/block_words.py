@@ -59,11 +59,11 @@ def kept_float(type_name: str, n_bytes: int, value: float, restored: float) -> s
     )
 
 
-def textbook(weight: float, scale: float, code: int, restored: float) -> str:
-    """Walk through the rounding of one weight."""
+def textbook(weight: float, scale: float, stands_for: float, restored: float) -> str:
+    """Walk through the rounding of one weight; `stands_for` is the value of its code."""
     return (
         f"**{exact(weight)}** divided by the scale {exact(scale)} is about "
-        f"{real_minus(str(code))}, so it comes back as **{exact(restored)}**."
+        f"{exact(stands_for)}, so it comes back as **{exact(restored)}**."
     )
 
 
@@ -172,11 +172,10 @@ def arithmetic(
     """Restore one weight from its code, in numbers; on an uneven grid codes stand for values."""
     code = int(opened.codes[weight]) + opened.first_code
     factor = float(opened.restored[weight]) / part.scale if uneven and part.scale else code
-    factor = round(factor, 1)
-    product = f"{exact(part.scale)} × {f'{factor:g}' if factor >= 0 else f'(−{-factor:g})'}"
+    product = f"{exact(part.scale)} × {exact(factor) if factor >= 0 else f'({exact(factor)})'}"
     if part.minimum:
         product += f" {'−' if part.minimum > 0 else '+'} {exact(abs(part.minimum))}"
-    meaning = f", which stands for {real_minus(f'{factor:g}')}" if uneven else ""
+    meaning = f", which stands for {exact(factor)}" if uneven else ""
     restored = float(opened.restored[weight])
     before = "" if value == restored else f"; it was {exact(value)}"
     return (

@@ -82,7 +82,7 @@ def weights(model_name: str, tensor: str) -> Weights:
 
 @st.cache_resource(show_spinner="Quantizing", max_entries=32)
 def packed(model_name: str, tensor: str, type_name: str):
-    """One tensor in a format: bytes for block formats, an `IntegerPacked` for INT ones.
+    """One tensor in a format: bytes for block formats, codes and scales apart for the others.
 
     Where a GGUF file holds it in that format, they are the file's own bytes.
     """

@@ -11,7 +11,7 @@ import numpy as np
 from quantcore._jit import kernel, pasted
 from quantcore.bits import half_value, halves, unpack_nibbles
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, Part, ScaleFactors, opened
-from quantcore.formats.iq4_search import SIZE, VALUES, find_scale, nearest_index
+from quantcore.formats.iq4_search import SIZE, VALUES, WIDEST_STEP, find_scale, nearest_index
 from quantcore.formats.k_lanes import LANES, SCALE, holds_nan_or_inf, new_board
 from quantcore.formats.k_scales import store_half
 from quantcore.formats.k_symmetric import weigh_by_square
@@ -88,6 +88,7 @@ def _factors(packed: Packed) -> ScaleFactors:
         scales=halves(packed, 0),
         weights_per_scale=SIZE,
         overhead_bits=16 / SIZE,
+        widest_step=WIDEST_STEP,
     )
 
 
