@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,18 @@ from numpy.typing import NDArray
 
 from quantcore.formats import FORMATS
 from quantcore.io import ModelError
-from quantcore.io.gguf import read_gguf
-from quantcore.io.gguf_writer import OutgoingTensor, Value, typed_metadata, write_gguf
+from quantcore.io.gguf import GgufFile, read_header
+from quantcore.io.gguf_parts import read_parts
+from quantcore.io.gguf_writer import (
+    OutgoingTensor,
+    Value,
+    data_bytes,
+    header_of,
+    typed_metadata,
+    write_gguf,
+)
 from quantcore.io.imatrix import Imatrix
+from quantcore.model.config import LlamaConfig
 from quantcore.model.gguf_config import QUANTIZATION_VERSION, metadata_of
 from quantcore.model.gguf_source import ROPE_FACTORS, in_neighbours, turned_heads
 from quantcore.model.gguf_vocabulary import vocabulary_metadata
@@ -61,6 +71,25 @@ def quantize(
         yield QuantizeProgress(done / plan.bytes, f"{tensor.name} as {tensor.type}", path)
 
 
+def preview(source: Model | LlamaConfig, plan: Plan) -> GgufFile:
+    """Read the header of the file that `quantize` would write; no file is written.
+
+    Of a config alone it lacks the vocabulary. Weights cannot be read from what is returned.
+    """
+    tensors = [OutgoingTensor(t.name, t.type, t.shape, _refuse) for t in plan.tensors]
+    if isinstance(source, Model):
+        about = _metadata(source, plan, None)
+    else:
+        about = metadata_of(source, plan.model, plan.file_type.number)
+    header = header_of(about, tensors)
+    path = Path(f"{Path(plan.model).stem}-{plan.file_type.name}.gguf")
+    return read_header(path, BytesIO(header), len(header) + data_bytes(tensors))
+
+
+def _refuse() -> NDArray[np.uint8]:
+    raise ModelError("Of a preview only the header is there.")
+
+
 def _metadata(model: Model, plan: Plan, imatrix: Imatrix | None) -> dict[str, Value]:
     """Metadata of a folder as llama.cpp's converter writes them, of a file as it has them."""
     made_with = {} if imatrix is None else _about(imatrix)
@@ -68,7 +97,7 @@ def _metadata(model: Model, plan: Plan, imatrix: Imatrix | None) -> dict[str, Va
         about = metadata_of(model.config, model.name, plan.file_type.number)
         about |= vocabulary_metadata(model.place, model.config.vocabulary_size)
         return about | made_with
-    found = typed_metadata(read_gguf(model.place))
+    found = typed_metadata(read_parts(model.place))
     kept = {
         key: value
         for key, value in found.items()
@@ -120,13 +149,16 @@ def _refuse_unwritable(planned: TensorPlan, plan: Plan, has_importance: bool) ->
 def _pack(
     model: Model, planned: TensorPlan, importance: NDArray[np.float32] | None
 ) -> NDArray[np.uint8]:
-    """Read one tensor and pack it, rows in llama.cpp's order.
+    """Read one tensor and pack it, rows in llama.cpp's order; what has its type stays as it is.
 
     Each worker reads and packs some rows after the other, whole heads where they change places, so
     no tensor is in memory as floats.
     """
     if planned.name == ROPE_FACTORS:
         return factors(model.config).view(np.uint8)
+    stored = model.as_stored(planned.name)
+    if stored is not None and stored.dtype == planned.type:
+        return stored.tensor.packed()
     fmt, name = FORMATS[planned.type], planned.name
     if len(planned.shape) == 1:
         return fmt.quantize(model.weights(name))
