@@ -28,6 +28,7 @@ bench: $(VENV)/peers.ready
 	$(BIN)/python -m benchmarks.first_use
 	$(BIN)/python -m benchmarks.first_chart
 	$(BIN)/python -m benchmarks.header
+	$(BIN)/python -m benchmarks.whole_file
 
 peers: $(VENV)/peers.ready
 	$(BIN)/python -m pytest -m peers

@@ -34,8 +34,11 @@ if imatrix is None:
 one, two = st.columns([3, 2], vertical_alignment="bottom")
 with one:
     tensor = controls.tensor()
-shares = {name: loudest_share(imatrix.importance(name)) for name in imatrix.sums}
-shares = {name: shares[name] for name in model.quantizable if name in shares}
+shares = {}
+for name in model.quantizable:
+    found = imatrix.importance(name)
+    if found is not None and found.size == model.tensors[name].shape[1]:
+        shares[name] = loudest_share(found)
 if not shares:
     raise ValueError(words.of_another(model.name))
 if tensor not in shares:

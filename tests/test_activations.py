@@ -52,7 +52,7 @@ def file_types():
 
 
 def test_perplexity_comes_nearer_to_llama_cpp():
-    """Roundings that tip over differ between any two programs, so a rest remains."""
+    """What tips over differs between any two programs, so a rest remains: docs/llama_cpp.md."""
     text, without, with_q8 = evaluation_text()[: RECORDED["characters"]], [], []
     for name, types in file_types().items():
         theirs = RECORDED["files"][name]["default"]["perplexity"]

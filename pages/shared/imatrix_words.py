@@ -27,10 +27,12 @@ def none_here(model: str) -> str:
 
 def how_to_make(place: Path) -> str:
     """Say how one is made, and where the page looks for it."""
-    where = place / "imatrix.gguf" if place.is_dir() else place.with_suffix(".imatrix.gguf")
+    name = place.name
+    where = f"{name}/imatrix.gguf" if place.is_dir() else f"{place.stem}.imatrix.gguf"
     return (
-        f"`python -m quantcore imatrix {place} --output {where}` measures one on the calibration "
-        "text; `--text` names another. A file that llama.cpp’s llama-imatrix wrote will do too."
+        "In the folder that holds the model, "
+        f"`python -m quantcore imatrix {name} --output {where}` measures one on the calibration "
+        "text and keeps it where this page finds it; `--text` names another text. A file that llama.cpp’s llama-imatrix wrote will do too."
     )
 
 
@@ -44,7 +46,7 @@ def no_entry(asked: str, shown: str) -> str:
 
 def of_another(model: str) -> str:
     """Say that a file does not fit."""
-    return f"The importance matrix beside {model} is of another model: no name fits."
+    return f"The importance matrix beside {model} is of another model: no entry fits."
 
 
 def finely(share: float) -> str:

@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from pages.shared.charts.base import blank, template, words
+from pages.shared.charts.base import blank, powers_of_ten, template, words
 from pages.shared.palette import Look, colour, marker
 from quantcore.evaluate.importance_use import BlockPair
 
@@ -44,7 +44,8 @@ def columns(importance: NDArray[np.float32], look: Look) -> go.Figure:
         title="mean squared input",
         type="log",
         range=[np.log10(low) - 0.15, np.log10(high) + 0.2],
-        dtick=1 if high > 100 * low else "D2",  # powers of ten, or 2 and 5 between them too
+        # Of a narrow range 2 and 5 between the powers of ten too.
+        **(powers_of_ten(low, high) if high > 100 * low else {"dtick": "D2"}),
     )
     return figure
 
