@@ -30,9 +30,9 @@ def how_to_make(place: Path) -> str:
     name = place.name
     where = f"{name}/imatrix.gguf" if place.is_dir() else f"{place.stem}.imatrix.gguf"
     return (
-        "In the folder that holds the model, "
-        f"`python -m quantcore imatrix {name} --output {where}` measures one on the calibration "
-        "text and keeps it where this page finds it; `--text` names another text. A file that llama.cpp’s llama-imatrix wrote will do too."
+        f"In the folder that holds the model, `python -m quantcore imatrix {name} --output {where}`"
+        " measures one on the calibration text and keeps it where this page finds it; `--text` "
+        "names another text. A file that llama.cpp’s llama-imatrix wrote will do too."
     )
 
 
