@@ -137,7 +137,7 @@ def test_help_says_what_there_is(capsys):
         main(["--help"])
     assert end.value.code == 0
     shown = capsys.readouterr().out
-    for command in ("perplexity", "error", "skills", "measure", "compile", "doctor"):
+    for command in ("perplexity", "error", "skills", "imatrix", "measure", "compile", "doctor"):
         assert command in shown
 
 

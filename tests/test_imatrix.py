@@ -130,6 +130,16 @@ def test_progress_and_leaving_early(toy):
     steps.close()
 
 
+def test_inputs_that_overflow_are_refused(tmp_path):
+    from toy_model import tensors, write_safetensors
+
+    folder, arrays = write_folder(tmp_path / "loud"), tensors()
+    arrays["model.layers.0.self_attn.v_proj.weight"] *= 1e25
+    write_safetensors(folder / "model.safetensors", arrays)
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match=r"inputs that are not finite"):
+        measure_imatrix(open_model(folder), TEXT, 64)
+
+
 def test_an_expert_without_tokens_counts_as_one():
     found = Imatrix(sums={"e": np.float32([[2, 4], [0, 0]])}, counts={"e": np.float32([2, 0])})
     np.testing.assert_array_equal(found.importance("e"), [1, 2, 1, 1])

@@ -110,17 +110,23 @@ class _Sums:
         """Take in rows (n, n_cols) that the named matrices are multiplied by."""
         if not (names[0].startswith("blk.") or (self.with_output and names[0] == "output.weight")):
             return
-        squares = np.square(rows).sum(axis=0, dtype=np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):  # `result` refuses what is not finite
+            squares = np.square(rows).sum(axis=0, dtype=np.float64)
         with self._lock:
             self._sums[names] = self._sums.get(names, 0.0) + squares
             self._counts[names] = self._counts.get(names, 0) + len(rows)
 
     def result(self, n_chunks: int, context: int, dataset: str) -> Imatrix:
         """Give every matrix its entry; those with the same input have equal ones."""
-        sums = {
-            name: s.astype(np.float32)[None] for names, s in self._sums.items() for name in names
-        }
-        counts = {name: np.float32([n]) for names, n in self._counts.items() for name in names}
+        sums, counts = {}, {}
+        for names, found in self._sums.items():
+            if not np.isfinite(found).all():
+                raise ValueError(
+                    f"{names[0]} meets inputs that are not finite; the model is broken."
+                )
+            for name in names:
+                sums[name] = found.astype(np.float32)[None]
+                counts[name] = np.float32([self._counts[names]])
         return Imatrix(
             sums=sums, counts=counts, datasets=(dataset,), chunk_count=n_chunks, chunk_size=context
         )
