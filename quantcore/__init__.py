@@ -17,6 +17,7 @@ _HOMES = {
     "tensor_error": "quantcore.evaluate.weight_error",
     "model_errors": "quantcore.evaluate.weight_error",
     "plan": "quantcore.recipe.plan",
+    "get_type": "quantcore.recipe.types",
     "measure_drift": "quantcore.evaluate.drift",
     "drift_chunks": "quantcore.evaluate.drift",
     "measure_perplexity": "quantcore.evaluate.perplexity",
