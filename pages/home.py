@@ -5,7 +5,7 @@ import streamlit as st
 from pages.shared import cache, controls, drift_words, frame, home_words, look, prose, ranking
 from pages.shared.charts import anatomy
 from pages.shared.charts import home as charts
-from quantcore.evaluate.measured import PROMPT, SENSITIVITY_TYPE
+from quantcore.evaluate.measured import PROMPT, SENSITIVITY_FORMAT
 from quantcore.formats import get_format
 
 frame.enter(__file__)
@@ -71,9 +71,9 @@ st.space("small")
 damage = {one.name: one.mean_kl_divergence for one in measured.sensitivity}
 n_weights = {name: model.tensors[name].n_weights for name in damage}
 look.finding(
-    home_words.anatomy(measured.sensitivity, n_weights, SENSITIVITY_TYPE),
+    home_words.anatomy(measured.sensitivity, n_weights, SENSITIVITY_FORMAT),
     "The whole model, matrix by matrix, as it lies in the file. Width is the number of weights; "
-    f"colour is how far the model drifts when this matrix alone is in {SENSITIVITY_TYPE}. "
+    f"colour is how far the model drifts when this matrix alone is in {SENSITIVITY_FORMAT}. "
     "Click a matrix to see its weights.",
     help=ranking.TERMS["divergence"],
 )

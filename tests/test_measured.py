@@ -78,7 +78,7 @@ def test_one_row_of_skills_comes_out_again(found, model):
 
 def test_sensitivity_of_one_tensor_comes_out_again(found, model):
     name = "blk.0.ffn_down.weight"
-    type = dict.fromkeys(model.quantizable, "F32") | {name: measured.SENSITIVITY_TYPE}
+    type = dict.fromkeys(model.quantizable, "F32") | {name: measured.SENSITIVITY_FORMAT}
     *_, last = compare(model, {name: type}, measured.first_chunks(model))
     (kept,) = (row for row in found.sensitivity if row.name == name)
     assert isinstance(kept, Sensitivity)
