@@ -16,7 +16,7 @@ ORIGINAL = Original(stored_as="BF16", n_bytes=16_000, bits_per_weight=16.0)
 def _table(**divergences):
     rows = [
         {
-            "format": name,
+            "type": name,
             "weights_bytes": 8000 - 500 * i,
             "mean_kl_nats": kl,
             "median_kl_nats": kl / 10,
@@ -28,7 +28,7 @@ def _table(**divergences):
         for i, (name, kl) in enumerate(sorted(divergences.items(), key=lambda pair: pair[1]))
     ]
     return [
-        {"format": "original, BF16", "mark": False, "perplexity": 2.0, "mean_kl_nats": 0.0},
+        {"type": "original, BF16", "mark": False, "perplexity": 2.0, "mean_kl_nats": 0.0},
         *rows,
     ]
 
@@ -83,7 +83,7 @@ def test_the_first_skill_to_break_is_named():
     )
     said = drift_words.first_to_break(table)
     assert "**hard facts**: in Q4_K the right answers fall from 90 to **70 in 100**" in said
-    assert "of easy facts fewer than ten are lost in any format" in said
+    assert "of easy facts fewer than ten are lost in any type" in said
     assert "No skill loses" in drift_words.first_to_break([table[0], table[0]])
     assert "hard chain is the last, in Q2_K" in drift_words.first_to_break(
         [{k: v for k, v in row.items() if k != "facts_easy"} for row in table]

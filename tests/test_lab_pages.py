@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from quantcore import get_type
 from quantcore.formats import FORMATS
 from quantcore.memory import presets
 
@@ -55,7 +56,17 @@ def test_every_format_shows_its_scales(name):
 def test_every_format_has_its_errors(name):
     app = _open("layer_error", type=name, types="Q8_0")
     assert not app.error
-    assert f"**{name}**" in _findings(app)[0]
+    assert f"**{get_type(name, pure=True).name}**" in _findings(app)[0]
+    assert "The same format on every matrix" in " ".join(m.value for m in app.markdown)
+
+
+def test_errors_of_a_mix_name_the_format_of_each_tensor():
+    app = _open("layer_error", type="Q4_K", errors_as="mixes", tensor="blk.0.ffn_down.weight")
+    assert "**Q4_K_M**" in _findings(app)[0]
+    says = " ".join(m.value for m in app.markdown)
+    assert "of 64 matrices 46 in Q4_K, 18 in Q6_K" in says
+    assert "Q4_K_M (Q6_K)" in says
+    assert "<td>Q6_K</td>" in _text(app).replace(' class=""', "")
 
 
 def test_the_textbook_example():

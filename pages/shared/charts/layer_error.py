@@ -25,13 +25,22 @@ def three(value: float) -> str:
     )
 
 
-def worst_tensors(percent: Mapping[str, float], count: int, selected: str, look: Look) -> go.Figure:
-    """Draw the tensors with the largest error as bars, worst first, in the colours of the map."""
+def worst_tensors(
+    percent: Mapping[str, float],
+    count: int,
+    selected: str,
+    look: Look,
+    formats: Mapping[str, str] | None = None,
+) -> go.Figure:
+    """Draw the tensors with the largest error as bars, worst first, in the colours of the map.
+
+    Where they differ, `formats` are written behind the names.
+    """
     share = shares(percent)
     names = sorted(percent, key=percent.get, reverse=True)[:count]
     figure = blank(look, 26 * len(names) + 20, bargap=0.22, clickmode="event+select")
     figure.add_bar(
-        y=[spoken(name) for name in names],
+        y=[spoken(name) + (f", {formats[name]}" if formats else "") for name in names],
         x=[percent[name] for name in names],
         orientation="h",
         marker={
@@ -60,7 +69,7 @@ def worst_tensors(percent: Mapping[str, float], count: int, selected: str, look:
 def small_maps(
     percent: Mapping[str, Mapping[str, float]], look: Look, columns: int = 4
 ) -> go.Figure:
-    """Draw the map of every format on one colour scale, in one figure that keeps its columns."""
+    """Draw the map of every type on one colour scale, in one figure that keeps its columns."""
     names = list(percent)
     rows = -(-len(names) // columns)
     means = {name: float(np.mean(list(percent[name].values()))) for name in names}
@@ -107,7 +116,7 @@ def _table(values: Mapping[str, float]) -> tuple[NDArray, list[int], list[str]]:
 def profile(
     percent: Mapping[str, float], bits: Mapping[str, float], chosen: str, look: Look
 ) -> go.Figure:
-    """Draw one tensor in every format: bits a weight to the right, error upwards on a log scale."""
+    """Draw one tensor in every type: bits a weight to the right, error upwards on a log scale."""
     figure = blank(look, 440)
     bound = _frontier(percent, bits)
     figure.add_scatter(
@@ -161,7 +170,7 @@ def profile(
 
 
 def _frontier(percent: Mapping[str, float], bits: Mapping[str, float]) -> list[str]:
-    """List the formats that no other beats in both size and error, smallest first."""
+    """List the types that no other beats in both size and error, smallest first."""
     best: list[str] = []
     for name in sorted(percent, key=lambda n: (bits[n], percent[n])):
         if not best or percent[name] < percent[best[-1]]:
