@@ -96,21 +96,19 @@ def test_pure_is_one_format_throughout(toy):
 def test_rows_that_do_not_divide_fall_back_in_a_mix_only(tmp_path):
     small = open_model(write_folder(tmp_path / "small"))
     assert set(formats_by_tensor(small, "Q4_K_M").values()) == {"Q5_0", "Q8_0"}
-    with pytest.raises(ValueError, match="token_embd.weight: Q4_K needs rows of a multiple of 256"):
+    with pytest.raises(ValueError, match=r"token_embd\.weight: Q4_K needs rows of a multiple"):
         formats_by_tensor(small, "Q4_K pure")
 
 
 def test_a_mix_that_wants_an_importance_matrix_is_refused(toy):
-    with pytest.raises(ValueError, match="Q2_K_S needs an importance matrix, for Q2_K in blk.0"):
+    with pytest.raises(ValueError, match=r"Q2_K_S needs an importance matrix, for Q2_K in blk\.0"):
         formats_by_tensor(toy, "Q2_K_S")
     assert "Q2_K_S" not in mixes_for(toy)
 
 
 def test_a_mix_with_a_format_that_the_lab_lacks_is_refused(toy, monkeypatch):
     monkeypatch.delitem(FORMATS, "Q6_K")
-    with pytest.raises(
-        ValueError, match="no Q6_K yet, which token_embd.weight would get in Q4_K_M"
-    ):
+    with pytest.raises(ValueError, match=r"no Q6_K yet, which token_embd\.weight would get"):
         formats_by_tensor(toy, "Q4_K_M")
     with pytest.raises(ValueError, match="no Q6_K yet, the format of most tensors of Q6_K"):
         formats_by_tensor(toy, "Q6_K")

@@ -103,7 +103,7 @@ def test_a_model_tensor_by_tensor(tmp_path):
     assert found.sqnr_db == wanted.sqnr_db
     mix = dict.fromkeys(model.quantizable, "F16") | {"token_embd.weight": "INT8_ROW"}
     assert [row.format for row in model_errors(model, mix)][:2] == ["INT8_ROW", "F16"]
-    # Rows of 64 weights hold no super-blocks: the mix falls back, and the error is the tensor's own.
+    # Rows of 64 weights hold no super-blocks, so the mix falls back.
     mixed = {row.name: row for row in model_errors(model, "Q4_K_M")}
     assert {row.format for row in mixed.values()} == {"Q5_0", "Q8_0"}
     assert mixed["token_embd.weight"].format == "Q8_0"

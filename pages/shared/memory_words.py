@@ -44,8 +44,8 @@ def fallbacks(type_name: str, taken: Mapping[str, int]) -> str:
     """Say that some matrices cannot take the format that they should."""
     listed = ", ".join(f"{count:,} {name}" for name, count in taken.items())
     return (
-        f"In {type_name} rows of some matrices do not divide into the blocks of their format; as in "
-        f"llama.cpp they take another one instead: {listed}."
+        f"In {type_name} rows of some matrices do not divide into the blocks of their format; as "
+        f"in llama.cpp they take another one instead: {listed}."
     )
 
 
