@@ -16,6 +16,7 @@ from pages.shared import (
 from pages.shared.charts import anatomy
 from pages.shared.charts import home as charts
 from quantcore.evaluate.measured import PROMPT, SENSITIVITY_FORMAT
+from quantcore.recipe.types import get_type
 
 frame.enter(__file__)
 style, measured = look.current(), cache.measured()
@@ -82,7 +83,9 @@ st.space("small")
 damage = {one.name: one.mean_kl_divergence for one in measured.sensitivity}
 n_weights = {name: model.tensors[name].n_weights for name in damage}
 look.finding(
-    home_words.anatomy(measured.sensitivity, n_weights, SENSITIVITY_FORMAT),
+    home_words.anatomy(
+        measured.sensitivity, n_weights, get_type(SENSITIVITY_FORMAT, pure=True).name
+    ),
     "The whole model, matrix by matrix, as it lies in the file. Width is the number of weights; "
     f"colour is how far the model drifts when this matrix alone is in {SENSITIVITY_FORMAT}. "
     "Click a matrix to see its weights.",

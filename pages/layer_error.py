@@ -42,10 +42,10 @@ def format_of(type_name: str, name: str) -> str:
     return cache.formats(model.name, type_name)[name]
 
 
-def bits_of(type_name: str, name: str) -> float:
-    """Bits a weight that a tensor takes in a type, scales included."""
+def bits_of(format_name: str, name: str) -> float:
+    """Bits a weight that a tensor takes in a format, scales included."""
     shape = model.tensors[name].shape
-    return 8 * get_format(format_of(type_name, name)).stored_bytes(shape) / math.prod(shape)
+    return 8 * get_format(format_name).stored_bytes(shape) / math.prod(shape)
 
 
 def in_words(type_name: str, name: str) -> str:
@@ -115,24 +115,24 @@ with left:
         alt=f"The error map of {plural(len(every), 'type')} on one scale.",
     )
 with right:
-    profile = {name: errors[tensor] for name, errors in every.items() if errors.get(tensor)}
+    profile = {format_of(n, tensor): e[tensor] for n, e in every.items() if e.get(tensor)}
     bits = {name: bits_of(name, tensor) for name in profile}
+    format_name = format_of(type_name, tensor)
     look.finding(
-        words.profile(tensor, type_name, profile, bits),
-        "This tensor in every type: left is smaller, down is closer. The line joins the types "
-        "that no other beats at both.",
+        words.profile(tensor, format_name, profile, bits),
+        "This tensor in every format that these types give it: left is smaller, down is closer. "
+        "The line joins the formats that no other beats at both.",
     )
     if profile:
         look.show(
-            charts.profile(profile, bits, type_name, style),
+            charts.profile(profile, bits, format_name, style),
             key="layer_profile",
-            alt=f"Error against bits a weight of {tensor} in {plural(len(profile), 'type')}.",
+            alt=f"Error against bits a weight of {tensor} in {plural(len(profile), 'format')}.",
         )
 
 # ---- rows ---------------------------------------------------------------------------------------
 
 st.space("medium")
-format_name = format_of(type_name, tensor)
 by_row = 100 * cache.row_errors(model.name, tensor, format_name)
 first = np.arange(0, by_row.size, -(-by_row.size // AT_MOST_ROWS))
 look.finding(
@@ -178,7 +178,7 @@ with st.expander(f"Table of all matrices in {type_name}"):
                 "tensor": name,
                 "shape": " × ".join(map(str, model.tensors[name].shape)),
                 "format": formats[name],
-                "bits_per_weight": bits_of(type_name, name),
+                "bits_per_weight": bits_of(formats[name], name),
                 "relative_rmse": found[name].relative_rmse,
                 "sqnr_db": found[name].sqnr_db,
                 "max_abs_error": found[name].max_abs_error,

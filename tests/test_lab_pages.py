@@ -64,7 +64,7 @@ def test_errors_of_a_mix_name_the_format_of_each_tensor():
     app = _open("layer_error", type="Q4_K", errors_as="mixes", tensor="blk.0.ffn_down.weight")
     assert "**Q4_K_M**" in _findings(app)[0]
     says = " ".join(m.value for m in app.markdown)
-    assert "of 64 matrices 46 in Q4_K, 18 in Q6_K" in says
+    assert "of 57 matrices 48 in Q4_K, 9 in Q6_K" in says
     assert "Q4_K_M (Q6_K)" in says
     assert "<td>Q6_K</td>" in _text(app).replace(' class=""', "")
 

@@ -165,7 +165,7 @@ def test_a_choice_changes_the_chart():
 
 
 def test_drift_shows_mixes_or_one_format_throughout():
-    mixed, pure = _open("drift", type="Q4_K"), _open("drift", way="one format throughout")
+    mixed, pure = _open("drift", type="Q4_K_M"), _open("drift", way="one format throughout")
     assert any("**Q4_K_M** moves perplexity" in finding.value for finding in mixed.subheader)
     assert any("**Q4_K pure** moves perplexity" in finding.value for finding in pure.subheader)
     mixed.segmented_control(key="way").set_value("one format throughout").run()

@@ -24,7 +24,7 @@ def which(table: Sequence[Mapping]) -> str:
     more = "which give matrices that matter more a larger format"
     if not mixes:
         return "Each type is one format on every matrix."
-    example = next((name for name in mixes if name.endswith("_M")), mixes[0])
+    example = "Q4_K_M" if "Q4_K_M" in mixes else mixes[0]
     if not alone:
         return f"Types such as {example} are llama-quantize’s mixes, {more}."
     return (

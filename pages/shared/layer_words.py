@@ -72,15 +72,16 @@ def alike(some: Percents, others: Percents) -> bool:
     return len(names) > 2 and bool(pairs.std(axis=1).all()) and np.corrcoef(pairs)[0, 1] > 0.6
 
 
-def profile(tensor: str, type_name: str, errors: Percents, bits: Mapping[str, float]) -> str:
-    """Compare one tensor's error in the chosen type with the type nearest in size."""
-    rivals = [name for name in errors if name != type_name]
-    if type_name not in errors or not rivals:
-        return f"**{spoken(tensor).capitalize()}** in the types above."
-    rival = min(rivals, key=lambda name: (abs(bits[name] - bits[type_name]), errors[name]))
+def profile(tensor: str, format_name: str, errors: Percents, bits: Mapping[str, float]) -> str:
+    """Compare one tensor's error in the chosen format with the format nearest in size."""
+    rivals = [name for name in errors if name != format_name]
+    if format_name not in errors or not rivals:
+        return f"**{spoken(tensor).capitalize()}** in these formats."
+    rival = min(rivals, key=lambda name: (abs(bits[name] - bits[format_name]), errors[name]))
     return (
-        f"**{spoken(tensor).capitalize()}** loses {three(errors[type_name])} % in {type_name} at "
-        f"{bits[type_name]:.3g} bits, {three(errors[rival])} % in {rival} at {bits[rival]:.3g}."
+        f"**{spoken(tensor).capitalize()}** loses {three(errors[format_name])} % in {format_name} "
+        f"at {bits[format_name]:.3g} bits, {three(errors[rival])} % in {rival} at "
+        f"{bits[rival]:.3g}."
     )
 
 

@@ -116,7 +116,7 @@ def _table(values: Mapping[str, float]) -> tuple[NDArray, list[int], list[str]]:
 def profile(
     percent: Mapping[str, float], bits: Mapping[str, float], chosen: str, look: Look
 ) -> go.Figure:
-    """Draw one tensor in every type: bits a weight to the right, error upwards on a log scale."""
+    """Draw one tensor in every format: bits a weight to the right, error upwards on a log scale."""
     figure = blank(look, 440)
     bound = _frontier(percent, bits)
     figure.add_scatter(
@@ -170,7 +170,7 @@ def profile(
 
 
 def _frontier(percent: Mapping[str, float], bits: Mapping[str, float]) -> list[str]:
-    """List the types that no other beats in both size and error, smallest first."""
+    """List the formats that no other beats in both size and error, smallest first."""
     best: list[str] = []
     for name in sorted(percent, key=lambda n: (bits[n], percent[n])):
         if not best or percent[name] < percent[best[-1]]:
