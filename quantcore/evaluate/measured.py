@@ -25,7 +25,7 @@ from quantcore.evaluate.sensitivity import Sensitivity, sensitivity
 from quantcore.evaluate.skills import SkillScore, skill_steps
 from quantcore.evaluate.text import Chunks, cut, evaluation_text
 from quantcore.evaluate.weight_error import TensorError, model_errors
-from quantcore.formats import DEFAULTS, FORMATS
+from quantcore.formats import DEFAULTS
 from quantcore.io import ModelError
 from quantcore.model.source import Model, open_model, shipped_folder
 from quantcore.recipe.types import get_type
@@ -36,7 +36,8 @@ MIXES = (
 )
 THROUGHOUT = ("NVFP4", "MXFP4", *(get_type(name, pure=True).name for name in DEFAULTS))
 TYPES = MIXES + THROUGHOUT
-ERROR_FORMATS = tuple(dict.fromkeys([*FORMATS, *DEFAULTS]))
+_MORE_FORMATS = "F32 F16 BF16 Q5_1 Q5_0 Q4_1 IQ4_NL IQ4_XS NVFP4 MXFP4 TQ2_0 TQ1_0".split()
+ERROR_FORMATS = (*DEFAULTS, *_MORE_FORMATS)
 CONTEXT = 512
 SENSITIVITY_FORMAT = "Q2_K"
 SENSITIVITY_CHUNKS = 8
