@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from quantcore.formats import DEFAULTS, FORMATS, get_format
+from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF, get_format
 
 N_WEIGHTS = 256  # the largest block
 
@@ -13,7 +13,7 @@ N_WEIGHTS = 256  # the largest block
 def compile_all() -> Iterator[tuple[str, float]]:
     """Run each kernel, and yield what was made ready with the seconds it took."""
     weights = np.linspace(-1, 1, 2 * N_WEIGHTS, dtype=np.float32).reshape(2, N_WEIGHTS)
-    for name in dict.fromkeys([*FORMATS, *DEFAULTS]):
+    for name in dict.fromkeys([*FORMATS, *OUTSIDE_GGUF, *DEFAULTS]):
         yield _timed(name, lambda name=name: _format(name, weights))
     yield _timed("forward pass", _forward)
 

@@ -240,6 +240,7 @@ def test_plan_as_a_table(capsys):
     ("options", "sentence"),
     [
         (["--type", "Q9"], "There is no file type 'Q9'"),
+        (["--type", "nf4"], "A GGUF file cannot hold 'nf4'; try one of F32"),
         (["--type", "Q4_0", "--tensor-type", "ffn"], "'ffn' is no override"),
         (["--type", "Q4_0", "--output-tensor-type", "q9"], "There is no tensor type 'Q9'"),
         (["--type", "Q4_0", "--tensor-type-file", "none.txt"], "none.txt is missing"),

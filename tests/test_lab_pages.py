@@ -7,12 +7,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from quantcore import get_type
-from quantcore.formats import FORMATS
+from quantcore.formats import FORMATS, OUTSIDE_GGUF
 from quantcore.memory import presets
 
 ROOT = Path(__file__).parent.parent
 INTEGERS = ("INT8_TENSOR", "INT4_ROW", "INT4_G32_ASYM", "INT2_G16")
-EVERY = [*FORMATS, *INTEGERS]
+EVERY = [*FORMATS, *OUTSIDE_GGUF, *INTEGERS]
 
 
 def _open(page, **query):

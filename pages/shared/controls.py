@@ -11,7 +11,7 @@ import streamlit as st
 from pages.shared import cache, look
 from pages.shared.ranking import original_of
 from pages.shared.units import megabytes, millions, plural
-from quantcore.formats import FORMATS
+from quantcore.formats import FORMATS, OUTSIDE_GGUF
 from quantcore.recipe.types import get_type
 
 if TYPE_CHECKING:
@@ -33,10 +33,11 @@ INTEGERS = (
     "INT3_G128",
     "INT2_G32_ASYM",
 )
-_ANY_INTEGER = (
-    "Block formats have ggml’s names. INT2 to INT8 can be typed in as well: `INT4_TENSOR`, "
-    "`INT4_ROW` or `INT4_G64` says which weights share a scale (the tensor, each row, each 64 "
-    "weights of a row); `_ASYM` behind it adds a zero point."
+_WHICH = (
+    "Block formats have ggml’s names. FP8, NF4, `NVFP4_TENSOR` (NVIDIA’s, with a scale for the "
+    "tensor) and `MXFP4_OCP` are those of other tools’ files. INT2 to INT8 can be typed in as "
+    "well: `INT4_TENSOR`, `INT4_ROW` or `INT4_G64` says which weights share a scale (the tensor, "
+    "each row, each 64 weights of a row); `_ASYM` behind it adds a zero point."
 )
 
 
@@ -143,7 +144,7 @@ def type_(label: str = "Format", default: str = "Q4_K", **more) -> str:
 
     Of a mix that another page chose, the format of most matrices is taken.
     """
-    options = [*FORMATS, *INTEGERS]
+    options = [*FORMATS, *OUTSIDE_GGUF, *INTEGERS]
     if "type" in st.session_state:
         st.session_state["type"] = get_type(st.session_state["type"], pure=True).format.name
     chosen = st.selectbox(
@@ -152,7 +153,7 @@ def type_(label: str = "Format", default: str = "Q4_K", **more) -> str:
         index=options.index(default),
         key="type",
         accept_new_options=True,
-        help="How the weights are stored. " + _ANY_INTEGER,
+        help="How the weights are stored. " + _WHICH,
         **BOUND,
         **more,
     )

@@ -7,7 +7,7 @@ with `pages.shared.controls`; each page spells what another page chose in its ow
 import streamlit as st
 
 from pages.shared import cache, controls, look
-from quantcore.formats import DEFAULTS, FORMATS
+from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF
 from quantcore.recipe.rules import needs_imatrix
 from quantcore.recipe.types import get_type
 
@@ -15,7 +15,7 @@ MIXES, THROUGHOUT = WAYS = ("mixes", "one format throughout")
 _WHAT_IS_A_MIX = (
     "A mix is what `llama-quantize` makes: Q4_K_M gives most matrices Q4_K, and some that matter "
     "more Q6_K. One format throughout puts Q4_K on every matrix, as `--pure` does; its name is "
-    "then “Q4_K pure”. INT formats, NVFP4 and MXFP4 are no mixes: they are always throughout."
+    "then “Q4_K pure”. Names of no file type, such as INT4_G128 and NVFP4, are always throughout."
 )
 
 
@@ -87,10 +87,10 @@ def _listed(pure: bool) -> list[str]:
     """Types that a page offers: what needs an importance matrix can be asked for by name only."""
     if pure:
         plain = [name for name in FORMATS if not needs_imatrix("", name, "")]
-        return [*plain, *controls.INTEGERS]
+        return [*plain, *OUTSIDE_GGUF, *controls.INTEGERS]
     alone = [name for name in FORMATS if get_type(name, pure=True).name == name]
     mixes = [name for name in cache.mixes() if name != "MXFP4_MOE"]
-    return list(dict.fromkeys([*mixes, *alone, *controls.INTEGERS]))
+    return list(dict.fromkeys([*mixes, *alone, *OUTSIDE_GGUF, *controls.INTEGERS]))
 
 
 def _spelled(name: str, pure: bool) -> str:

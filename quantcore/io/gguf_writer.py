@@ -68,8 +68,8 @@ def write_gguf(
         If there is a file already, no room, or no permission: nothing is left behind.
     """
     _refuse_existing(path)
-    header = _header(metadata, tensors)
-    needed = len(header) + sum(_padded(tensor.n_bytes) for tensor in tensors)
+    header = header_of(metadata, tensors)
+    needed = len(header) + data_bytes(tensors)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with temporary.open("xb") as file:
@@ -123,7 +123,13 @@ def _padded(n_bytes: int) -> int:
     return -(-n_bytes // ALIGNMENT) * ALIGNMENT
 
 
-def _header(metadata: Mapping[str, Value], tensors: Sequence[OutgoingTensor]) -> bytes:
+def data_bytes(tensors: Sequence[OutgoingTensor]) -> int:
+    """Bytes behind the header of a file, padding included."""
+    return sum(_padded(tensor.n_bytes) for tensor in tensors)
+
+
+def header_of(metadata: Mapping[str, Value], tensors: Sequence[OutgoingTensor]) -> bytes:
+    """Everything before the tensors, padding included."""
     parts = [MAGIC, struct.pack("<IQQ", VERSION, len(tensors), len(metadata))]
     for key, value in metadata.items():
         parts += [_string(key), _typed(value)]

@@ -16,7 +16,7 @@ from quantcore.io import ModelError
 from quantcore.io.safetensors import StoredTensor, read_folder
 from quantcore.io.strict_json import read_json_object
 from quantcore.model.config import LlamaConfig, read_config
-from quantcore.model.gguf_source import open_gguf
+from quantcore.model.gguf_source import StoredInFile, open_gguf
 from quantcore.model.names import expected_shapes, layer_and_role, to_gguf, to_hugging_face
 from quantcore.model.tokenizer import Tokenizer, read_tokenizer
 
@@ -76,6 +76,11 @@ class Model:
         if not (np.isfinite(values.min()) and np.isfinite(values.max())):  # NaN reaches both
             _refuse_not_finite(name, values)
         return values
+
+    def as_stored(self, name: str) -> StoredInFile | None:
+        """Return a tensor's place in a GGUF file, where its very bytes lie; None in a folder."""
+        stored = self._stored[name]
+        return stored if isinstance(stored, StoredInFile) else None
 
     @property
     def quantizable(self) -> list[str]:

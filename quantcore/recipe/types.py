@@ -7,9 +7,7 @@ as `--pure` does, and so does the name of a format that is no file type: `INT4_G
 
 from dataclasses import dataclass
 
-from quantcore.format import BlockFormat
-from quantcore.formats import FORMATS, get_format
-from quantcore.formats.integer import IntegerFormat
+from quantcore.formats import FORMATS, Format, get_format
 from quantcore.io import ModelError
 from quantcore.model.source import Model
 from quantcore.recipe.file_types import ALIASES, FILE_TYPES, FileType
@@ -23,7 +21,7 @@ class ModelType:
     """What is done to the matrices of a model."""
 
     name: str  # "Q4_K_M", "Q4_K pure", "INT4_G128": spelled so everywhere, and read back
-    format: BlockFormat | IntegerFormat  # of every matrix, of most where it is a mix
+    format: Format  # of every matrix, of most where it is a mix
     mix: FileType | None  # None where there is one format throughout
 
     @property
