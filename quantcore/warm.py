@@ -16,6 +16,7 @@ def compile_all() -> Iterator[tuple[str, float]]:
     for name in dict.fromkeys([*FORMATS, *OUTSIDE_GGUF, *DEFAULTS]):
         yield _timed(name, lambda name=name: _format(name, weights))
     yield _timed("forward pass", _forward)
+    yield _timed("activations", _activations)
 
 
 def _timed(what, work) -> tuple[str, float]:
@@ -29,6 +30,8 @@ def _format(name: str, weights: np.ndarray) -> None:
 
     fmt = get_format(name)
     tensor_error(weights, fmt)
+    if name in FORMATS and fmt.encode_weighted is not None:
+        fmt.quantize(weights, np.ones(N_WEIGHTS, np.float32))
 
 
 def _forward() -> None:
@@ -36,3 +39,11 @@ def _forward() -> None:
     from quantcore.model.source import open_model
 
     measure_drift(open_model(), "Q8_0", "Once upon a time there was a fox.", context=4)
+
+
+def _activations() -> None:
+    from quantcore.model.activations import rounded
+
+    rows = np.ones((2, N_WEIGHTS), np.float32)
+    for kind in ("F16", "BF16", "Q8_0", "Q8_K"):
+        rounded(rows, kind)

@@ -61,15 +61,15 @@ class GgufTensor:
             found = in_little_endian(self.type, found)
         return found.reshape(math.prod(rows), -1)
 
-    def read(self) -> NDArray[np.float32]:
-        """Decode all values."""
+    def read(self, rows: slice = slice(None)) -> NDArray[np.float32]:
+        """Decode all values, or some rows of a matrix."""
         if self.type not in FORMATS:
             raise ModelError(f"{self.path.name} stores weights as {self.type}, unknown here.")
         try:
-            packed = self.packed()
+            packed = self.packed()[rows]
         except (OSError, ValueError) as problem:
             raise ModelError(f"{self.path.name} cannot be read any more.") from problem
-        return FORMATS[self.type].dequantize(packed).reshape(self.shape)
+        return FORMATS[self.type].dequantize(packed).reshape(-1, *self.shape[1:])
 
 
 @dataclass(frozen=True)

@@ -45,9 +45,10 @@ class StoredInFile:
         """(n_rows, n_cols), or (n,)."""
         return self.tensor.shape
 
-    def read(self) -> NDArray[np.float32]:
-        """All values, read-only; quantized ones are decoded."""
-        values = in_halves(self.tensor.read(), self.heads)
+    def read(self, rows: slice = slice(None)) -> NDArray[np.float32]:
+        """All values, or rows of whole heads, read-only; quantized ones are decoded."""
+        values = self.tensor.read(rows)
+        values = in_halves(values, self.heads * len(values) // self.shape[0])
         values.flags.writeable = False
         return values
 
