@@ -106,6 +106,7 @@ def test_the_original_stays_as_it_is(toy):
 
 def test_types_of_the_original_are_those_of_its_file():
     assert set(stored_types(open_model()).values()) == {"BF16"}
-    assert set(stored_types(open_model(), "q4_k").values()) == {"Q4_K"}
+    assert set(stored_types(open_model(), "q4_k").values()) == {"Q4_K", "Q6_K"}
+    assert set(stored_types(open_model(), "q4_k pure").values()) == {"Q4_K"}
     with pytest.raises(ValueError, match=r"llama.cpp has no INT8_ROW"):
         llama_of(open_model(), "INT8_ROW", activations="Q8")
