@@ -7,6 +7,11 @@ from quantcore.formats.bf16 import BF16
 from quantcore.formats.f16 import F16
 from quantcore.formats.f32 import F32
 from quantcore.formats.integer import IntegerFormat, integer_format
+from quantcore.formats.iq2_s import IQ2_S
+from quantcore.formats.iq2_xs import IQ2_XS
+from quantcore.formats.iq2_xxs import IQ2_XXS
+from quantcore.formats.iq3_s import IQ3_S
+from quantcore.formats.iq3_xxs import IQ3_XXS
 from quantcore.formats.iq4_nl import IQ4_NL
 from quantcore.formats.iq4_xs import IQ4_XS
 from quantcore.formats.mxfp4 import MXFP4
@@ -26,7 +31,8 @@ from quantcore.formats.tq2_0 import TQ2_0
 
 _ALL = (
     *(F32, F16, BF16, Q8_0, Q6_K, Q5_1, Q5_0, Q5_K, Q4_1, Q4_0, Q4_K),
-    *(IQ4_NL, IQ4_XS, NVFP4, MXFP4, Q3_K, Q2_K, TQ2_0, TQ1_0),
+    *(IQ4_NL, IQ4_XS, NVFP4, MXFP4, Q3_K, IQ3_S, IQ3_XXS),
+    *(Q2_K, IQ2_S, IQ2_XS, IQ2_XXS, TQ2_0, TQ1_0),
 )
 
 FORMATS: dict[str, BlockFormat] = {fmt.name: fmt for fmt in _ALL}
