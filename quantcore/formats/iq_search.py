@@ -23,8 +23,10 @@ from quantcore._jit import inlined
 from quantcore.formats.k_lanes import nearest_code
 
 LANES = 32
+HALF_LANES = 16
 ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
 LARGEST = np.float32(3.4028235e38)  # what the first error of a search has to stay below
+LARGEST_BITS = 0x7F7FFFFF
 
 # Rows 0 to 7 hold the patterns of all runs, 8 to 15 their entries.
 PATTERN, FOUND = 0, 8
@@ -66,8 +68,8 @@ def find_patterns(board, weights, lanes, search):
 
 
 @inlined
-def find_entries(board, terms, weights, roots, group, lanes, n_tries, codebook, search):
-    """Fill a row of `FOUND`: for each lane the number of an entry."""
+def make_terms(board, terms, weights, roots, group, lanes, search):
+    """Fill the errors of each weight of a run at each level."""
     first = search.run * group
     for i in range(search.run):
         x, root = weights[first + i], roots[first + i]
@@ -76,6 +78,12 @@ def find_entries(board, terms, weights, roots, group, lanes, n_tries, codebook, 
             for k in range(lanes):
                 miss = board[SCALE, k] * value - x
                 terms[search.n_levels * i + level, k] = root * miss * miss
+
+
+@inlined
+def find_entries(board, terms, weights, roots, group, lanes, n_tries, codebook, search):
+    """Fill a row of `FOUND`: for each lane the number of an entry."""
+    make_terms(board, terms, weights, roots, group, lanes, search)
     start = 0
     while start < n_tries:  # lanes of one pattern at a time
         stop = start + 1
@@ -83,23 +91,26 @@ def find_entries(board, terms, weights, roots, group, lanes, n_tries, codebook, 
             stop += 1
         place = codebook.places[np.int32(board[PATTERN + group, start])]
         if place < 0:
-            _find_nearest(board, terms, -1 - place, lanes, codebook, search)
+            for first in range(start // HALF_LANES * HALF_LANES, stop, HALF_LANES):
+                _find_nearest(board, terms, -1 - place, first, min(lanes, HALF_LANES), codebook, search)
         for k in range(start, stop):
             board[FOUND + group, k] = board[WHICH, k] if place < 0 else np.float32(place)
         start = stop
 
 
 @inlined
-def _find_nearest(board, terms, start, lanes, codebook, search):
+def _find_nearest(board, terms, start, lane, lanes, codebook, search):
     """Look through the entries near a pattern; of equals the first."""
     neighbours = codebook.neighbours
+    lane = np.uint32(lane)
     for k in range(lanes):
-        board[BEST, k] = LARGEST
-        board[WHICH, k] = np.float32(neighbours[start + 1])
+        board[BEST, lane + np.uint32(k)] = LARGEST
+        board[WHICH, lane + np.uint32(k)] = np.float32(neighbours[start + 1])
     for at in range(start + 1, start + 1 + neighbours[start]):
         entry = neighbours[np.uint32(at)]
         rows, number = codebook.rows[entry], np.float32(entry)
-        for k in range(lanes):
+        for i in range(lanes):
+            k = lane + np.uint32(i)
             error = terms[rows[0], k] + terms[rows[1], k] + terms[rows[2], k] + terms[rows[3], k]
             if search.run == 8:
                 error = error + terms[rows[4], k] + terms[rows[5], k]
@@ -107,6 +118,24 @@ def _find_nearest(board, terms, start, lanes, codebook, search):
             best, which = board[BEST, k], board[WHICH, k]
             board[WHICH, k] = number if error < best else which
             board[BEST, k] = error if error < best else best
+
+
+@inlined
+def nearest_entry(terms, start, codebook, search):
+    """Look through the entries near a pattern, for the scale of the first lane.
+
+    Errors are not negative, so they sort like their bits; below them stands the place in the run.
+    """
+    neighbours = codebook.neighbours
+    best = np.uint64(LARGEST_BITS) << np.uint64(32) | np.uint64(start + 1)
+    for at in range(start + 1, start + 1 + neighbours[start]):
+        rows = codebook.rows[neighbours[np.uint32(at)]]
+        error = terms[rows[0], 0]
+        for i in range(1, search.run):
+            error = error + terms[rows[i], 0]
+        key = np.uint64(np.float32(error).view(np.uint32)) << np.uint64(32) | np.uint64(at)
+        best = key if key < best else best
+    return neighbours[np.uint32(best & np.uint64(0xFFFFFFFF))]
 
 
 @inlined

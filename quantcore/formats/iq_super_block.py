@@ -23,6 +23,8 @@ from quantcore.formats.iq_search import (
     best_try,
     find_entries,
     find_patterns,
+    make_terms,
+    nearest_entry,
     sum_up,
 )
 from quantcore.formats.k_lanes import SUPER_BLOCK
@@ -160,8 +162,10 @@ def _improve(weights, importance, roots, scale, space, codebook, search, found):
     find_patterns(board, weights, 1, search)
     for g in range(found.size):
         if search.improve != MISSED_ONLY or board[MISSED, g] != ZERO:
-            find_entries(board, terms, weights, roots, g, 1, 1, codebook, search)
-            found[g] = np.int32(board[FOUND + g, 0])
+            make_terms(board, terms, weights, roots, g, 1, search)
+            place = codebook.places[np.int32(board[PATTERN + g, 0])]
+            near = nearest_entry(terms, -1 - place, codebook, search) if place < 0 else np.uint32(place)
+            found[g] = near
         board[FOUND + g, 0] = np.float32(found[g])
     sum_up(board, weights, importance, 1, codebook, search)
     qx, qq = board[SUM_QX, 0], board[SUM_QQ, 0]
