@@ -74,7 +74,7 @@ def codebook(name: str, n_shells: int) -> Codebook:
     return Codebook(
         places=_frozen(places, np.int32),
         neighbours=_frozen(np.concatenate(runs), np.uint32),
-        rows=_frozen(n_levels * np.arange(n_weights) + levels, np.uint32),
+        rows=_frozen(32 * (n_levels * np.arange(n_weights) + levels).reshape(-1), np.uint32),
         levels=_frozen(_numbers(name), np.int32),
     )
 

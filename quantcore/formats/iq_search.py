@@ -77,7 +77,7 @@ def make_terms(board, terms, weights, roots, group, lanes, search):
             value = np.float32(2 * level + 1)
             for k in range(lanes):
                 miss = board[SCALE, k] * value - x
-                terms[search.n_levels * i + level, k] = root * miss * miss
+                terms[32 * (search.n_levels * i + level) + k] = root * miss * miss
 
 
 @inlined
@@ -108,13 +108,22 @@ def _find_nearest(board, terms, start, lane, lanes, codebook, search):
         board[WHICH, lane + np.uint32(k)] = np.float32(neighbours[start + 1])
     for at in range(start + 1, start + 1 + neighbours[start]):
         entry = neighbours[np.uint32(at)]
-        rows, number = codebook.rows[entry], np.float32(entry)
+        number, rows = np.float32(entry), codebook.rows
+        at_rows = entry * np.uint32(search.run)
+        r0, r1 = rows[at_rows] + lane, rows[at_rows + np.uint32(1)] + lane
+        r2, r3 = rows[at_rows + np.uint32(2)] + lane, rows[at_rows + np.uint32(3)] + lane
+        if search.run == 8:
+            r4, r5 = rows[at_rows + np.uint32(4)] + lane, rows[at_rows + np.uint32(5)] + lane
+            r6, r7 = rows[at_rows + np.uint32(6)] + lane, rows[at_rows + np.uint32(7)] + lane
+        else:
+            r4 = r5 = r6 = r7 = r0
         for i in range(lanes):
             k = lane + np.uint32(i)
-            error = terms[rows[0], k] + terms[rows[1], k] + terms[rows[2], k] + terms[rows[3], k]
+            n = np.uint32(i)
+            error = terms[r0 + n] + terms[r1 + n] + terms[r2 + n] + terms[r3 + n]
             if search.run == 8:
-                error = error + terms[rows[4], k] + terms[rows[5], k]
-                error = error + terms[rows[6], k] + terms[rows[7], k]
+                error = error + terms[r4 + n] + terms[r5 + n]
+                error = error + terms[r6 + n] + terms[r7 + n]
             best, which = board[BEST, k], board[WHICH, k]
             board[WHICH, k] = number if error < best else which
             board[BEST, k] = error if error < best else best
@@ -129,10 +138,10 @@ def nearest_entry(terms, start, codebook, search):
     neighbours = codebook.neighbours
     best = np.uint64(LARGEST_BITS) << np.uint64(32) | np.uint64(start + 1)
     for at in range(start + 1, start + 1 + neighbours[start]):
-        rows = codebook.rows[neighbours[np.uint32(at)]]
-        error = terms[rows[0], 0]
+        rows, first = codebook.rows, neighbours[np.uint32(at)] * np.uint32(search.run)
+        error = terms[rows[first]]
         for i in range(1, search.run):
-            error = error + terms[rows[i], 0]
+            error = error + terms[rows[first + np.uint32(i)]]
         key = np.uint64(np.float32(error).view(np.uint32)) << np.uint64(32) | np.uint64(at)
         best = key if key < best else best
     return neighbours[np.uint32(best & np.uint64(0xFFFFFFFF))]
