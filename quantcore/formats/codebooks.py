@@ -29,6 +29,7 @@ class Codebook(NamedTuple):
     neighbours: NDArray[np.uint32]  # runs: how many, then the entries, the nearest first
     rows: NDArray[np.uint32]  # (n_entries, n_weights), n_levels * i + level of weight i
     levels: NDArray[np.int32]  # (n_entries,), all levels of an entry as in the file
+    near_levels: NDArray[np.uint32]  # those of the neighbours, at the same places
 
 
 @cache
@@ -71,11 +72,13 @@ def codebook(name: str, n_shells: int) -> Codebook:
             places[pattern] = -1 - start
             runs.append(run)
             start += len(run)
+    near, numbers = np.concatenate(runs), _numbers(name)
     return Codebook(
         places=_frozen(places, np.int32),
-        neighbours=_frozen(np.concatenate(runs), np.uint32),
+        neighbours=_frozen(near, np.uint32),
         rows=_frozen(32 * (n_levels * np.arange(n_weights) + levels).reshape(-1), np.uint32),
-        levels=_frozen(_numbers(name), np.int32),
+        levels=_frozen(numbers, np.int32),
+        near_levels=_frozen(numbers[np.minimum(near, len(numbers) - 1)], np.uint32),
     )
 
 

@@ -9,6 +9,7 @@ byte  0         2               34              66               74             
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantcore._jit import inlined, kernel
 from quantcore.bits import half_value, halves
@@ -17,10 +18,14 @@ from quantcore.formats.codebooks import Codebook, codebook, grid, levels_of
 from quantcore.formats.iq_blocks import (
     NO_IMPORTANCE,
     SIGNS,
-    Contents,
+    SUPER_SCALE,
+    Scales,
     in_order,
     open_block,
     scale_factors,
+    scales_of,
+    signed_codes,
+    signed_values,
 )
 from quantcore.formats.iq_search import MISSED_ONLY, ONE, ZERO, Search
 from quantcore.formats.iq_super_block import (
@@ -50,6 +55,7 @@ SEARCH = Search(
     fitted=False,
 )
 FIELDS = (
+    SUPER_SCALE,
     Field(
         name="patterns",
         kind="codes",
@@ -124,35 +130,30 @@ def _decode_all(packed, grid, out):
                     here[i] = scale * grid[entry, i] * signs[i]
 
 
-def _contents(packed: Packed) -> Contents:
-    step = halves(packed, 0)
-    codes = in_order(packed[..., SUB_SCALES:]).astype(np.int16)
-    n = np.arange(32)
-    high = packed[..., HIGH + n // 4] >> (2 * (n % 4)).astype(np.uint8) & 3
-    with np.errstate(invalid="ignore"):  # a scale beyond float16 is stored as infinity
-        scales = step[..., None] * (np.float32(0.5) + codes.astype(np.float32)) * np.float32(0.25)
-    return Contents(
-        super_scales=step,
-        scale_codes=codes,
-        scales=scales,
-        entries=packed[..., 2:SIGN_BITS] | high.astype(np.int64) << 8,
-        signs=packed[..., SIGN_BITS:HIGH],
-    )
+def _scales(packed: Packed) -> Scales:
+    return scales_of(halves(packed, 0), in_order(packed[..., SUB_SCALES:]), 0.5, 0.25)
+
+
+def _codes(packed: Packed) -> NDArray[np.int32]:
+    i = np.arange(32)
+    high = packed[HIGH + i // 4].astype(int) >> 2 * (i % 4) & 3
+    levels = levels_of("iq2_s")[packed[2:SIGN_BITS] | high << 8]
+    return signed_codes(levels, len(MAGNITUDES), packed[SIGN_BITS:HIGH])
 
 
 def _open(packed: Packed) -> OpenedBlock:
     return open_block(
         packed,
-        _contents(packed),
-        levels_of("iq2_s"),
-        MAGNITUDES,
+        _scales(packed),
+        _codes(packed),
+        signed_values(MAGNITUDES),
         FIELDS,
         lambda i: (2 + i // 8, SIGN_BITS + i // 8, HIGH + i // 32),
     )
 
 
 def _factors(packed: Packed) -> ScaleFactors:
-    return scale_factors(_contents(packed), (16 + 16 * 4) / SUPER_BLOCK)
+    return scale_factors(_scales(packed), 16 + 16 * 4)
 
 
 IQ2_S = BlockFormat(

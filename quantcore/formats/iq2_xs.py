@@ -12,6 +12,7 @@ an importance matrix.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantcore._jit import inlined, kernel
 from quantcore.bits import half_value, halves
@@ -20,10 +21,14 @@ from quantcore.formats.codebooks import Codebook, codebook, grid, levels_of
 from quantcore.formats.iq_blocks import (
     EVEN,
     EVEN_SIGNS,
-    Contents,
+    SUPER_SCALE,
+    Scales,
     in_order,
     open_block,
     scale_factors,
+    scales_of,
+    signed_codes,
+    signed_values,
 )
 from quantcore.formats.iq_search import MISSED_ONLY, ONE, ZERO, Search
 from quantcore.formats.iq_super_block import (
@@ -53,6 +58,7 @@ SEARCH = Search(
     fitted=False,
 )
 FIELDS = (
+    SUPER_SCALE,
     Field(
         name="patterns and signs",
         kind="codes",
@@ -119,34 +125,28 @@ def _decode_all(packed, grid, out):
                     here[i] = scale * grid[entry, i] * signs[i]
 
 
-def _contents(packed: Packed) -> Contents:
-    step = halves(packed, 0)
-    words = np.ascontiguousarray(packed[..., 2:SUB_SCALES]).view("<u2")
-    codes = in_order(packed[..., SUB_SCALES:]).astype(np.int16)
-    with np.errstate(invalid="ignore"):  # a scale beyond float16 is stored as infinity
-        scales = step[..., None] * (np.float32(0.5) + codes.astype(np.float32)) * np.float32(0.25)
-    return Contents(
-        super_scales=step,
-        scale_codes=codes,
-        scales=scales,
-        entries=(words & 511).astype(np.int64),
-        signs=EVEN[words >> 9],
-    )
+def _scales(packed: Packed) -> Scales:
+    return scales_of(halves(packed, 0), in_order(packed[..., SUB_SCALES:]), 0.5, 0.25)
+
+
+def _codes(packed: Packed) -> NDArray[np.int32]:
+    words = packed[2:SUB_SCALES].view("<u2")
+    return signed_codes(levels_of("iq2_xs")[words & 511], len(MAGNITUDES), EVEN[words >> 9])
 
 
 def _open(packed: Packed) -> OpenedBlock:
     return open_block(
         packed,
-        _contents(packed),
-        levels_of("iq2_xs"),
-        MAGNITUDES,
+        _scales(packed),
+        _codes(packed),
+        signed_values(MAGNITUDES),
         FIELDS,
         lambda i: (2 + 2 * (i // 8), 3 + 2 * (i // 8)),
     )
 
 
 def _factors(packed: Packed) -> ScaleFactors:
-    return scale_factors(_contents(packed), (16 + 16 * 4) / SUPER_BLOCK)
+    return scale_factors(_scales(packed), 16 + 16 * 4)
 
 
 IQ2_XS = BlockFormat(

@@ -12,6 +12,7 @@ an importance matrix.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantcore._jit import inlined, kernel
 from quantcore.bits import half_value, halves
@@ -20,10 +21,14 @@ from quantcore.formats.codebooks import Codebook, codebook, grid, levels_of
 from quantcore.formats.iq_blocks import (
     EVEN,
     EVEN_SIGNS,
-    Contents,
+    SUPER_SCALE,
+    Scales,
     open_block,
     scale_factors,
+    scales_of,
     sign_bytes,
+    signed_codes,
+    signed_values,
 )
 from quantcore.formats.iq_search import ALWAYS, ONE, ZERO, Search
 from quantcore.formats.iq_super_block import (
@@ -52,6 +57,7 @@ SEARCH = Search(
     fitted=True,
 )
 FIELDS = (
+    SUPER_SCALE,
     Field(
         name="patterns, signs and sub-scales",
         kind="codes",
@@ -121,36 +127,35 @@ def _decode_all(packed, grid, out):
                     here[i] = scale * grid[entry, i] * signs[i]
 
 
-def _contents(packed: Packed) -> Contents:
-    step = halves(packed, 0)
+def _words(packed: Packed) -> NDArray[np.uint32]:
+    """Signs and sub-scales, a word a sub-block."""
     pairs = packed[..., 2:].reshape(*packed.shape[:-1], 8, 8)
-    words = np.ascontiguousarray(pairs[..., 4:]).view("<u4")[..., 0]
-    codes = (words >> 28).astype(np.int16)
-    signs = EVEN[words[..., None] >> np.uint32([0, 7, 14, 21]) & 127]
-    with np.errstate(invalid="ignore"):  # a scale beyond float16 is stored as infinity
-        scales = step[..., None] * (np.float32(0.5) + codes.astype(np.float32)) * np.float32(0.25)
-    return Contents(
-        super_scales=step,
-        scale_codes=codes,
-        scales=scales,
-        entries=pairs[..., :4].reshape(*packed.shape[:-1], 32).astype(np.int64),
-        signs=signs.reshape(*packed.shape[:-1], 32),
-    )
+    return np.ascontiguousarray(pairs[..., 4:]).view("<u4")[..., 0]
+
+
+def _scales(packed: Packed) -> Scales:
+    return scales_of(halves(packed, 0), _words(packed) >> 28, 0.5, 0.25)
+
+
+def _codes(packed: Packed) -> NDArray[np.int32]:
+    signs = EVEN[_words(packed)[:, None] >> np.uint32([0, 7, 14, 21]) & 127]
+    levels = levels_of("iq2_xxs")[packed[2:].reshape(8, 8)[:, :4]]
+    return signed_codes(levels, len(MAGNITUDES), signs)
 
 
 def _open(packed: Packed) -> OpenedBlock:
     return open_block(
         packed,
-        _contents(packed),
-        levels_of("iq2_xxs"),
-        MAGNITUDES,
+        _scales(packed),
+        _codes(packed),
+        signed_values(MAGNITUDES),
         FIELDS,
         lambda i: (2 + 8 * (i // 32) + i // 8 % 4, *sign_bytes(6 + 8 * (i // 32), i % 32)),
     )
 
 
 def _factors(packed: Packed) -> ScaleFactors:
-    return scale_factors(_contents(packed), (16 + 8 * 4) / SUPER_BLOCK)
+    return scale_factors(_scales(packed), 16 + 8 * 4)
 
 
 IQ2_XXS = BlockFormat(

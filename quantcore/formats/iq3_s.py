@@ -9,6 +9,7 @@ byte  0         2                66              74             106             
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantcore._jit import inlined, kernel
 from quantcore.bits import half_value, halves
@@ -17,10 +18,14 @@ from quantcore.formats.codebooks import Codebook, codebook, grid, levels_of
 from quantcore.formats.iq_blocks import (
     NO_IMPORTANCE,
     SIGNS,
-    Contents,
+    SUPER_SCALE,
+    Scales,
     in_order,
     open_block,
     scale_factors,
+    scales_of,
+    signed_codes,
+    signed_values,
 )
 from quantcore.formats.iq_search import MISSED_AND_OTHERS, ONE, ZERO, Search
 from quantcore.formats.iq_super_block import (
@@ -50,6 +55,7 @@ SEARCH = Search(
     fitted=False,
 )
 FIELDS = (
+    SUPER_SCALE,
     Field(
         name="patterns",
         kind="codes",
@@ -139,34 +145,29 @@ def _decode_all(packed, grid, out):
                     here[4 + i] = scale * grid[second, i] * signs[4 + i]
 
 
-def _contents(packed: Packed) -> Contents:
-    step = halves(packed, 0)
-    codes = in_order(packed[..., SUB_SCALES:]).astype(np.int16)
-    high = np.unpackbits(packed[..., HIGH:SIGN_BITS], axis=-1, bitorder="little")
-    with np.errstate(invalid="ignore"):  # a scale beyond float16 is stored as infinity
-        scales = step[..., None] * (2 * codes + 1).astype(np.float32)
-    return Contents(
-        super_scales=step,
-        scale_codes=codes,
-        scales=scales,
-        entries=packed[..., 2:HIGH] | high.astype(np.int64) << 8,
-        signs=packed[..., SIGN_BITS:SUB_SCALES],
-    )
+def _scales(packed: Packed) -> Scales:
+    return scales_of(halves(packed, 0), in_order(packed[..., SUB_SCALES:]), 0.5, 2)
+
+
+def _codes(packed: Packed) -> NDArray[np.int32]:
+    high = np.unpackbits(packed[HIGH:SIGN_BITS], bitorder="little").astype(int)
+    levels = levels_of("iq3_s")[packed[2:HIGH] | high << 8]
+    return signed_codes(levels, len(MAGNITUDES), packed[SIGN_BITS:SUB_SCALES])
 
 
 def _open(packed: Packed) -> OpenedBlock:
     return open_block(
         packed,
-        _contents(packed),
-        levels_of("iq3_s"),
-        MAGNITUDES,
+        _scales(packed),
+        _codes(packed),
+        signed_values(MAGNITUDES),
         FIELDS,
         lambda i: (2 + i // 4, HIGH + i // 32, SIGN_BITS + i // 8),
     )
 
 
 def _factors(packed: Packed) -> ScaleFactors:
-    return scale_factors(_contents(packed), (16 + 8 * 4) / SUPER_BLOCK)
+    return scale_factors(_scales(packed), 16 + 8 * 4)
 
 
 IQ3_S = BlockFormat(

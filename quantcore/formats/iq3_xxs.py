@@ -11,6 +11,7 @@ The eighth sign of eight weights is the one that makes the number of minus signs
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantcore._jit import inlined, kernel
 from quantcore.bits import half_value, halves
@@ -20,10 +21,14 @@ from quantcore.formats.iq_blocks import (
     EVEN,
     EVEN_SIGNS,
     NO_IMPORTANCE,
-    Contents,
+    SUPER_SCALE,
+    Scales,
     open_block,
     scale_factors,
+    scales_of,
     sign_bytes,
+    signed_codes,
+    signed_values,
 )
 from quantcore.formats.iq_search import MISSED_ONLY, ONE, ZERO, Search
 from quantcore.formats.iq_super_block import (
@@ -53,6 +58,7 @@ SEARCH = Search(
     fitted=False,
 )
 FIELDS = (
+    SUPER_SCALE,
     Field(
         name="patterns",
         kind="codes",
@@ -134,35 +140,33 @@ def _decode_all(packed, grid, out):
                     here[4 + i] = scale * grid[second, i] * signs[4 + i]
 
 
-def _contents(packed: Packed) -> Contents:
-    step = halves(packed, 0)
-    words = np.ascontiguousarray(packed[..., WORDS:]).view("<u4")
-    codes = (words >> 28).astype(np.int16)
-    signs = EVEN[words[..., None] >> np.uint32([0, 7, 14, 21]) & 127]
-    with np.errstate(invalid="ignore"):  # a scale beyond float16 is stored as infinity
-        scales = step[..., None] * (np.float32(0.5) + codes.astype(np.float32)) * np.float32(0.5)
-    return Contents(
-        super_scales=step,
-        scale_codes=codes,
-        scales=scales,
-        entries=packed[..., 2:WORDS].astype(np.int64),
-        signs=signs.reshape(*packed.shape[:-1], 32),
-    )
+def _words(packed: Packed) -> NDArray[np.uint32]:
+    """Signs and sub-scales, a word a sub-block."""
+    return np.ascontiguousarray(packed[..., WORDS:]).view("<u4")
+
+
+def _scales(packed: Packed) -> Scales:
+    return scales_of(halves(packed, 0), _words(packed) >> 28, 0.5, 0.5)
+
+
+def _codes(packed: Packed) -> NDArray[np.int32]:
+    signs = EVEN[_words(packed)[:, None] >> np.uint32([0, 7, 14, 21]) & 127]
+    return signed_codes(levels_of("iq3_xxs")[packed[2:WORDS]], len(MAGNITUDES), signs)
 
 
 def _open(packed: Packed) -> OpenedBlock:
     return open_block(
         packed,
-        _contents(packed),
-        levels_of("iq3_xxs"),
-        MAGNITUDES,
+        _scales(packed),
+        _codes(packed),
+        signed_values(MAGNITUDES),
         FIELDS,
         lambda i: (2 + i // 4, *sign_bytes(WORDS + 4 * (i // 32), i % 32)),
     )
 
 
 def _factors(packed: Packed) -> ScaleFactors:
-    return scale_factors(_contents(packed), (16 + 8 * 4) / SUPER_BLOCK)
+    return scale_factors(_scales(packed), 16 + 8 * 4)
 
 
 IQ3_XXS = BlockFormat(

@@ -1,7 +1,7 @@
-"""Blocks of IQ2 and IQ3 seen from outside: signs, scale factors, and one of them opened."""
+"""Blocks of the formats with a codebook seen from outside: scale factors, and one of them opened."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,39 +16,62 @@ NO_IMPORTANCE = read_only(np.empty((1, 0), np.float32))
 SIGNS = np.where(np.arange(256)[:, None] >> np.arange(8) & 1, -1, 1).astype(np.float32)
 EVEN = np.uint8([bits | (bits.bit_count() & 1) << 7 for bits in range(128)])
 EVEN_SIGNS = SIGNS[EVEN]
+SUPER_SCALE = Field(name="scale of scales", kind="scale", where=slice(0, 2), says="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
-    """What blocks ``(..., block_bytes)`` hold."""
+class Scales:
+    """Scales of blocks ``(..., block_bytes)``."""
 
     super_scales: Weights  # (...)
-    scale_codes: NDArray[np.int16]  # (..., n_sub_blocks)
+    codes: NDArray[np.int16]  # (..., n_sub_blocks), as stored
     scales: Weights  # likewise, as decoding uses them
-    entries: NDArray[np.int64]  # (..., n_runs), numbers in the codebook
-    signs: NDArray[np.uint8]  # (..., 32), a byte for eight weights
 
 
-def scale_factors(contents: Contents, overhead_bits: float) -> ScaleFactors:
-    """Scale factors of blocks ``(n_rows, n_blocks, block_bytes)``."""
-    n_rows, _, n_sub_blocks = contents.scales.shape
+def scales_of(super_scales: Weights, codes: Packed, offset: float, times: float) -> Scales:
+    """Work out sub-scales: ``times * (offset + code)`` super-scales."""
+    with np.errstate(invalid="ignore"):  # a scale beyond float16 is stored as infinity
+        scales = super_scales[..., None] * (np.float32(offset) + codes.astype(np.float32))
+        scales = scales * np.float32(times)
+    return Scales(super_scales=super_scales, codes=codes.astype(np.int16), scales=scales)
+
+
+def scale_factors(found: Scales, overhead_bits: int) -> ScaleFactors:
+    """Scale factors of blocks ``(n_rows, n_blocks, ...)`` with so many bits of scales a block."""
+    n_rows, _, n_sub_blocks = found.scales.shape
     return ScaleFactors(
-        scales=contents.scales.reshape(n_rows, -1),
+        scales=found.scales.reshape(n_rows, -1),
         minimums=None,
-        super_scales=contents.super_scales,
+        super_scales=found.super_scales,
         super_minimums=None,
-        scale_codes=contents.scale_codes.reshape(n_rows, -1),
+        scale_codes=found.codes.reshape(n_rows, -1),
         minimum_codes=None,
         weights_per_scale=SUPER_BLOCK // n_sub_blocks,
-        overhead_bits=overhead_bits,
+        overhead_bits=overhead_bits / SUPER_BLOCK,
     )
+
+
+def signed_codes(levels: NDArray[np.uint8], n_levels: int, signs: Packed) -> NDArray[np.int32]:
+    """Count codes of 256 weights from the negative magnitudes up; `signs` are 32 bytes."""
+    level = levels.reshape(-1).astype(np.int32)
+    minus = np.unpackbits(signs.reshape(-1), bitorder="little").astype(bool)
+    return np.where(minus, n_levels - 1 - level, n_levels + level)
+
+
+def signed_values(magnitudes: Sequence[int]) -> tuple[int, ...]:
+    """Say what the codes stand for.
+
+    >>> signed_values((8, 25))
+    (-25, -8, 8, 25)
+    """
+    return (*(-size for size in reversed(magnitudes)), *magnitudes)
 
 
 def open_block(
     packed: Packed,
-    contents: Contents,
-    levels: NDArray[np.uint8],
-    magnitudes: Sequence[int],
+    found: Scales,
+    codes: NDArray[np.int32],
+    values: Sequence[float],
     fields: Sequence[Field],
     code_bytes: Callable[[int], tuple[int, ...]],
 ) -> OpenedBlock:
@@ -58,44 +81,35 @@ def open_block(
     ----------
     packed
         Its bytes.
-    contents
-        What they hold.
-    levels
-        Of each entry of the codebook.
-    magnitudes
-        What each level stands for; a code counts them from the negative ones up.
+    found
+        Its scales.
+    codes
+        Of its 256 weights.
+    values
+        What the codes stand for, in units of the scale.
     fields
-        Runs of bytes, the first of them the scale of scales.
+        Runs of bytes; that of the scale need not say its value yet.
     code_bytes
-        For each weight the bytes that hold bits of its entry and its sign.
+        For each weight the bytes that hold bits of its code.
     """
-    middle = len(magnitudes)
-    level = levels[contents.entries].reshape(-1).astype(np.int32)
-    minus = np.unpackbits(contents.signs, bitorder="little").astype(bool)
-    values = np.float32([-size for size in magnitudes[::-1]] + list(magnitudes))
     with np.errstate(invalid="ignore"):  # a scale beyond float16 is stored as infinity
-        grids = contents.scales[:, None] * values
+        grids = found.scales[:, None] * np.float32(values)
     size = SUPER_BLOCK // len(grids)
-    first = Field(
-        name="scale of scales",
-        kind="scale",
-        where=slice(0, 2),
-        says=f"{contents.super_scales:.6g}",
-    )
+    says = f"{found.super_scales:.6g}"
     return opened(
         packed,
-        fields=(first, *fields),
+        fields=tuple(replace(field, says=field.says or says) for field in fields),
         parts=tuple(
             Part(
                 weights=slice(size * j, size * (j + 1)),
-                scale=float(contents.scales[j]),
+                scale=float(found.scales[j]),
                 minimum=0.0,
                 grid=grid,
-                scale_code=int(contents.scale_codes[j]),
+                scale_code=int(found.codes[j]),
             )
             for j, grid in enumerate(grids)
         ),
-        codes=np.where(minus, middle - 1 - level, middle + level),
+        codes=codes,
         first_code=0,
         code_bytes=tuple(code_bytes(i) for i in range(SUPER_BLOCK)),
     )

@@ -92,7 +92,9 @@ def find_entries(board, terms, weights, roots, group, lanes, n_tries, codebook, 
         place = codebook.places[np.int32(board[PATTERN + group, start])]
         if place < 0:
             for first in range(start // HALF_LANES * HALF_LANES, stop, HALF_LANES):
-                _find_nearest(board, terms, -1 - place, first, min(lanes, HALF_LANES), codebook, search)
+                _find_nearest(
+                    board, terms, -1 - place, first, min(lanes, HALF_LANES), codebook, search
+                )
         for k in range(start, stop):
             board[FOUND + group, k] = board[WHICH, k] if place < 0 else np.float32(place)
         start = stop

@@ -166,7 +166,11 @@ def _improve(weights, importance, roots, scale, space, codebook, search, found):
         if search.improve != MISSED_ONLY or board[MISSED, g] != ZERO:
             make_terms(board, terms, weights, roots, g, 1, search)
             place = codebook.places[np.int32(board[PATTERN + g, 0])]
-            near = nearest_entry(terms, -1 - place, codebook, search) if place < 0 else np.uint32(place)
+            near = (
+                nearest_entry(terms, -1 - place, codebook, search)
+                if place < 0
+                else np.uint32(place)
+            )
             found[g] = near
         board[FOUND + g, 0] = np.float32(found[g])
     sum_up(board, weights, importance, 1, codebook, search)
