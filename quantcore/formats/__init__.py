@@ -7,6 +7,7 @@ from quantcore.formats.bf16 import BF16
 from quantcore.formats.f16 import F16
 from quantcore.formats.f32 import F32
 from quantcore.formats.integer import IntegerFormat, integer_format
+from quantcore.formats.iq1_m import IQ1_M
 from quantcore.formats.iq1_s import IQ1_S
 from quantcore.formats.iq2_s import IQ2_S
 from quantcore.formats.iq2_xs import IQ2_XS
@@ -33,7 +34,7 @@ from quantcore.formats.tq2_0 import TQ2_0
 _ALL = (
     *(F32, F16, BF16, Q8_0, Q6_K, Q5_1, Q5_0, Q5_K, Q4_1, Q4_0, Q4_K),
     *(IQ4_NL, IQ4_XS, NVFP4, MXFP4, Q3_K, IQ3_S, IQ3_XXS),
-    *(Q2_K, IQ2_S, IQ2_XS, IQ2_XXS, TQ2_0, TQ1_0, IQ1_S),
+    *(Q2_K, IQ2_S, IQ2_XS, IQ2_XXS, TQ2_0, TQ1_0, IQ1_M, IQ1_S),
 )
 
 FORMATS: dict[str, BlockFormat] = {fmt.name: fmt for fmt in _ALL}

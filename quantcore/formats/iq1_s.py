@@ -19,14 +19,15 @@ from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFacto
 from quantcore.formats.codebooks import grid, levels_of
 from quantcore.formats.iq1_search import (
     DOWN,
-    FIRST_CUT,
     PEAK,
     SHIFTED_VALUES,
-    SHIFTS,
     UP,
+    WHICH,
     book,
     choose_entry,
+    found_cuts,
     keep_better,
+    number_of,
     rank,
     shifted_codes,
     start_search,
@@ -88,7 +89,9 @@ def _encode_all(blocks, importance, codebook, packed):
         sum_in_order(board, SIZE, SIZE, sums)
         _cut(board, sums)
         for b in range(batch.shape[0]):
-            _store(batch[b], board, N_SUB_BLOCKS * b, codebook, space, scales, packed[start + b])
+            _store(
+                batch[b], board, sums, N_SUB_BLOCKS * b, codebook, space, scales, packed[start + b]
+            )
     return -1
 
 
@@ -98,29 +101,36 @@ def _cut(board, sums):
     start_search(board)
     for i in range(SIZE + 1):
         for j in range(i, SIZE + 1):
-            first, second = np.float32(i), np.float32(j)
+            number = number_of(i, j)
             for k in range(LANES):
-                low_x, low = sums[0, i, k], sums[1, i, k]
-                mid_x, mid = sums[0, j, k] - low_x, sums[1, j, k] - low
-                high_x, high = sums[0, SIZE, k] - sums[0, j, k], sums[1, SIZE, k] - sums[1, j, k]
-                qx = low_x * UP[0] + mid_x * UP[1] + high_x * UP[2]
-                qq = low * UP[0] * UP[0] + mid * UP[1] * UP[1] + high * UP[2] * UP[2]
-                keep_better(board, k, qx, qq, first, second, np.float32(1))
-                qx = low_x * DOWN[0] + mid_x * DOWN[1] + high_x * DOWN[2]
-                qq = low * DOWN[0] * DOWN[0] + mid * DOWN[1] * DOWN[1] + high * DOWN[2] * DOWN[2]
-                keep_better(board, k, qx, qq, first, second, ZERO)
+                qx, qq = _sums_of(sums, i, j, k, UP)
+                keep_better(board, k, qx, qq, number)
+                qx, qq = _sums_of(sums, i, j, k, DOWN)
+                keep_better(board, k, qx, qq, number + ONE)
 
 
 @inlined
-def _store(weights, board, lane, codebook, space, scales, packed):
+def _sums_of(sums, i, j, k, values):
+    """Return the sums of value * weight and value^2 for a pair of cuts."""
+    low_x, low = sums[0, i, k], sums[1, i, k]
+    mid_x, mid = np.float32(sums[0, j, k] - low_x), np.float32(sums[1, j, k] - low)
+    high_x = np.float32(sums[0, SIZE, k] - sums[0, j, k])
+    high = np.float32(sums[1, SIZE, k] - sums[1, j, k])
+    qx = low_x * values[0] + mid_x * values[1] + high_x * values[2]
+    qq = low * values[0] * values[0] + mid * values[1] * values[1] + high * values[2] * values[2]
+    return qx, qq
+
+
+@inlined
+def _store(weights, board, sums, lane, codebook, space, scales, packed):
     """Choose entries, and store the block."""
     packed[:] = 0
     for j in range(N_SUB_BLOCKS):
         scales[j] = ZERO
-        is_zero = board[PEAK, lane + j] < TINY or board[FIRST_CUT, lane + j] < ZERO
+        is_zero = board[PEAK, lane + j] < TINY or board[WHICH, lane + j] < ZERO
         if not is_zero:
             here = weights[SIZE * j : SIZE * (j + 1)]
-            scales[j] = _store_sub_block(here, board, lane + j, codebook, space, j, packed)
+            scales[j] = _store_sub_block(here, board, sums, lane + j, codebook, space, j, packed)
     largest = largest_of(scales)
     if largest == ZERO:
         return
@@ -132,11 +142,14 @@ def _store(weights, board, lane, codebook, space, scales, packed):
 
 
 @inlined
-def _store_sub_block(weights, board, lane, codebook, space, j, packed):
+def _store_sub_block(weights, board, sums, lane, codebook, space, j, packed):
     """Store patterns and shift; return the scale."""
     counts, levels, terms = space
-    scale, turned = take_levels(board, lane, SIZE, levels)
-    down = (board[SHIFTS, lane] == ZERO) != turned
+    first, second, shift = found_cuts(board, lane)
+    qx, qq = _sums_of(sums, first, second, lane, DOWN if shift else UP)
+    scale, turned = np.float32(abs(qx / qq)), qx / qq < ZERO
+    take_levels(board, lane, first, second, turned, levels)
+    down = (shift == 1) != turned
     values = DOWN if down else UP
     word, missed = np.int32(down) << 15, False
     for i in range(SIZE):

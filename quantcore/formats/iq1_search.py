@@ -19,7 +19,7 @@ from quantcore.formats.iq_search import LARGEST, LARGEST_BITS, ZERO
 from quantcore.formats.k_lanes import CODE, FIRST_FREE, IMPORTANCE, LANES
 
 RANK = CODE  # rows: how many weights of the sub-block come before this one
-SCALE, BEST, FIRST_CUT, SECOND_CUT, SHIFTS, PEAK = range(FIRST_FREE, FIRST_FREE + 6)
+BEST, WHICH, PEAK = range(FIRST_FREE, FIRST_FREE + 3)
 UP = np.float32([-0.875, 0.125, 1.125])  # values of the levels, shifted up
 DOWN = np.float32([-1.125, -0.125, 0.875])
 SHIFTED_VALUES = (-1.125, -0.875, -0.125, 0.125, 0.875, 1.125)
@@ -84,37 +84,38 @@ def start_search(board):
     """Forget what earlier batches found."""
     for k in range(LANES):
         board[BEST, k] = -LARGEST
-        board[SCALE, k] = ZERO
-        board[FIRST_CUT, k] = board[SECOND_CUT, k] = board[SHIFTS, k] = np.float32(-1)
+        board[WHICH, k] = np.float32(-1)
 
 
 @inlined
-def keep_better(board, k, qx, qq, first, second, shifts):
-    """Take these cuts and shifts in a lane where they explain more than the best so far."""
-    scale, best = board[SCALE, k], board[BEST, k]
-    old_first, old_second, old_shifts = board[FIRST_CUT, k], board[SECOND_CUT, k], board[SHIFTS, k]
+def keep_better(board, k, qx, qq, number):
+    """Take the cuts and shifts of this number in a lane where they explain more than the best."""
+    best, which = board[BEST, k], board[WHICH, k]
     better = (qq > ZERO) & (qx * qx > best * qq)
-    found = qx / qq
-    board[SCALE, k] = found if better else scale
-    board[BEST, k] = found * qx if better else best
-    board[FIRST_CUT, k] = first if better else old_first
-    board[SECOND_CUT, k] = second if better else old_second
-    board[SHIFTS, k] = shifts if better else old_shifts
+    board[WHICH, k] = number if better else which
+    board[BEST, k] = qx / qq * qx if better else best
 
 
 @inlined
-def take_levels(board, lane, size, levels):
-    """Fill the levels of a sub-block by its cuts; return its scale, and whether it was turned.
+def number_of(first, second):
+    """Number a pair of cuts; the number of the shifts is added to it."""
+    return np.float32(256 * first + 4 * second)
 
-    A negative scale becomes positive, and levels change sides.
-    """
-    first, second, scale = board[FIRST_CUT, lane], board[SECOND_CUT, lane], board[SCALE, lane]
-    turned = scale < ZERO
-    for i in range(size):
-        place = board[RANK + i, lane]
-        level = np.int32(not place < first) + np.int32(not place < second)
+
+@inlined
+def found_cuts(board, lane):
+    """Return both cuts and the number of the shifts."""
+    number = np.int32(board[WHICH, lane])
+    return number >> 8, number >> 2 & 63, number & 3
+
+
+@inlined
+def take_levels(board, lane, first, second, turned, levels):
+    """Fill the levels of a sub-block by its cuts; where the scale was negative, they are turned."""
+    for i in range(levels.size):
+        place = np.int32(board[RANK + i, lane])
+        level = np.int32(place >= first) + np.int32(place >= second)
         levels[i] = np.int32(2) - level if turned else level
-    return (-scale if turned else scale), turned
 
 
 @inlined

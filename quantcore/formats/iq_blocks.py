@@ -1,4 +1,4 @@
-"""Blocks of the formats with a codebook seen from outside: scale factors, and one of them opened."""
+"""Blocks of the formats with a codebook, seen from outside: scale factors, and one opened."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
