@@ -16,15 +16,17 @@ from quantcore.bits import half_bits, half_value
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors, Weights
 from quantcore.formats.codebooks import grid, levels_of
 from quantcore.formats.iq1_search import (
+    BEST,
     DOWN,
     PEAK,
     SHIFTED_VALUES,
     UP,
     WHICH,
+    better_of,
     book,
     choose_entry,
     found_cuts,
-    keep_better,
+    new_sums,
     number_of,
     rank,
     shifted_codes,
@@ -50,6 +52,7 @@ HIGH, SUB_SCALES = 32, 48  # first bytes
 SIZE = 16
 N_SUB_BLOCKS = 16
 BATCH = LANES // N_SUB_BLOCKS
+TWO, THREE = np.float32(2), np.float32(3)
 TINY = np.float32(1e-7)  # a sub-block with no weight from here on counts as zero
 FIELDS = (
     Field(
@@ -74,16 +77,16 @@ FIELDS = (
 
 
 def _encode(blocks: Weights, packed: Packed) -> int:
-    return _encode_all(blocks, NO_IMPORTANCE, book(), packed)
+    return _encode_all(blocks, NO_IMPORTANCE, book(), new_sums(4, SIZE), packed)
 
 
 def _encode_weighted(blocks: Weights, importance: Weights, packed: Packed) -> int:
-    return _encode_all(blocks, importance, book(), packed)
+    return _encode_all(blocks, importance, book(), new_sums(4, SIZE), packed)
 
 
 @kernel
-def _encode_all(blocks, importance, codebook, packed):
-    board, sums = new_board(), np.empty((4, SIZE + 1, LANES), np.float32)
+def _encode_all(blocks, importance, codebook, sums, packed):
+    board = new_board()
     space = np.empty(SIZE, np.float32), np.empty(SIZE, np.int32), np.empty(24, np.float32)
     scales, values = np.empty(N_SUB_BLOCKS, np.float32), np.empty(SUPER_BLOCK, np.float32)
     for start in range(0, blocks.shape[0], BATCH):
@@ -114,10 +117,12 @@ def _cut(board, sums):
             for k in range(LANES):
                 up_x, up, down_x, down = _sums_of(sums, 0, i, j, k)
                 up_x2, up2, down_x2, down2 = _sums_of(sums, 2, i, j, k)
-                keep_better(board, k, up_x + up_x2, up + up2, number)
-                keep_better(board, k, up_x + down_x2, up + down2, number + ONE)
-                keep_better(board, k, down_x + up_x2, down + up2, number + np.float32(2))
-                keep_better(board, k, down_x + down_x2, down + down2, number + np.float32(3))
+                best, which = board[BEST, k], board[WHICH, k]
+                best, which = better_of(best, which, up_x + up_x2, up + up2, number)
+                best, which = better_of(best, which, up_x + down_x2, up + down2, number + ONE)
+                best, which = better_of(best, which, down_x + up_x2, down + up2, number + TWO)
+                best, which = better_of(best, which, down_x + down_x2, down + down2, number + THREE)
+                board[BEST, k], board[WHICH, k] = best, which
 
 
 @inlined

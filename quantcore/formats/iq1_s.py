@@ -18,15 +18,17 @@ from quantcore.bits import half_value, halves
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors, Weights
 from quantcore.formats.codebooks import grid, levels_of
 from quantcore.formats.iq1_search import (
+    BEST,
     DOWN,
     PEAK,
     SHIFTED_VALUES,
     UP,
     WHICH,
+    better_of,
     book,
     choose_entry,
     found_cuts,
-    keep_better,
+    new_sums,
     number_of,
     rank,
     shifted_codes,
@@ -71,12 +73,12 @@ FIELDS = (
 
 
 def _encode_weighted(blocks: Weights, importance: Weights, packed: Packed) -> int:
-    return _encode_all(blocks, importance, book(), packed)
+    return _encode_all(blocks, importance, book(), new_sums(2, SIZE), packed)
 
 
 @kernel
-def _encode_all(blocks, importance, codebook, packed):
-    board, sums = new_board(), np.empty((2, SIZE + 1, LANES), np.float32)
+def _encode_all(blocks, importance, codebook, sums, packed):
+    board = new_board()
     space = np.empty(SIZE, np.float32), np.empty(SIZE, np.int32), np.empty(24, np.float32)
     scales = np.empty(N_SUB_BLOCKS, np.float32)
     for start in range(0, blocks.shape[0], BATCH):
@@ -103,10 +105,12 @@ def _cut(board, sums):
         for j in range(i, SIZE + 1):
             number = number_of(i, j)
             for k in range(LANES):
+                best, which = board[BEST, k], board[WHICH, k]
                 qx, qq = _sums_of(sums, i, j, k, UP)
-                keep_better(board, k, qx, qq, number)
+                best, which = better_of(best, which, qx, qq, number)
                 qx, qq = _sums_of(sums, i, j, k, DOWN)
-                keep_better(board, k, qx, qq, number + ONE)
+                best, which = better_of(best, which, qx, qq, number + ONE)
+                board[BEST, k], board[WHICH, k] = best, which
 
 
 @inlined

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore._jit import inlined
+from quantcore.format import Weights
 from quantcore.formats.codebooks import Codebook, codebook
 from quantcore.formats.iq_search import LARGEST, LARGEST_BITS, ZERO
 from quantcore.formats.k_lanes import CODE, FIRST_FREE, IMPORTANCE, LANES
@@ -34,6 +35,14 @@ def book() -> Codebook:
 def shifted_codes(levels: NDArray[np.uint8], down: NDArray[np.integer]) -> NDArray[np.int32]:
     """Count codes of 256 weights in `SHIFTED_VALUES`; `down` says by runs which are shifted so."""
     return (2 * levels.astype(np.int32) + (1 - down.astype(np.int32))).reshape(-1)
+
+
+def new_sums(n_sums: int, size: int) -> Weights:
+    """Make room for `n_sums` sums up to each of the ranks of `size` weights.
+
+    It comes from outside: then the compiler knows that nothing overlaps with it.
+    """
+    return np.empty((n_sums, size + 1, LANES), np.float32)
 
 
 @inlined
@@ -88,17 +97,16 @@ def start_search(board):
 
 
 @inlined
-def keep_better(board, k, qx, qq, number):
-    """Take the cuts and shifts of this number in a lane where they explain more than the best."""
-    best, which = board[BEST, k], board[WHICH, k]
+def better_of(best, which, qx, qq, number):
+    """Return how much cuts explain and their number, where it is more than the best, or those."""
     better = (qq > ZERO) & (qx * qx > best * qq)
-    board[WHICH, k] = number if better else which
-    board[BEST, k] = qx / qq * qx if better else best
+    found = qx / qq * qx
+    return (found if better else best), (number if better else which)
 
 
 @inlined
 def number_of(first, second):
-    """Number a pair of cuts; the number of the shifts is added to it."""
+    """Return the number of a pair of cuts, to which that of the shifts is added."""
     return np.float32(256 * first + 4 * second)
 
 
