@@ -22,9 +22,9 @@ from quantcore.formats.iq1_search import (
     SHIFTED_VALUES,
     UP,
     WHICH,
-    better_of,
     book,
     choose_entry,
+    explains_more,
     found_cuts,
     new_sums,
     number_of,
@@ -33,6 +33,7 @@ from quantcore.formats.iq1_search import (
     start_search,
     sum_in_order,
     take_levels,
+    value_of,
 )
 from quantcore.formats.iq_blocks import (
     NO_IMPORTANCE,
@@ -52,7 +53,6 @@ HIGH, SUB_SCALES = 32, 48  # first bytes
 SIZE = 16
 N_SUB_BLOCKS = 16
 BATCH = LANES // N_SUB_BLOCKS
-TWO, THREE = np.float32(2), np.float32(3)
 TINY = np.float32(1e-7)  # a sub-block with no weight from here on counts as zero
 FIELDS = (
     Field(
@@ -115,26 +115,40 @@ def _cut(board, sums):
         for j in range(i, SIZE + 1):
             number = number_of(i, j)
             for k in range(LANES):
-                up_x, up, down_x, down = _sums_of(sums, 0, i, j, k)
-                up_x2, up2, down_x2, down2 = _sums_of(sums, 2, i, j, k)
                 best, which = board[BEST, k], board[WHICH, k]
-                best, which = better_of(best, which, up_x + up_x2, up + up2, number)
-                best, which = better_of(best, which, up_x + down_x2, up + down2, number + ONE)
-                best, which = better_of(best, which, down_x + up_x2, down + up2, number + TWO)
-                best, which = better_of(best, which, down_x + down_x2, down + down2, number + THREE)
-                board[BEST, k], board[WHICH, k] = best, which
+                for shifts in range(4):
+                    qx, qq = _sum_qx(sums, i, j, k, shifts), _sum_qq(sums, i, j, k, shifts)
+                    better, explained = explains_more(best, qx, qq), qx / qq * qx
+                    which = number + np.float32(shifts) if better else which
+                    best = explained if better else best
+                board[WHICH, k], board[BEST, k] = which, best
 
 
 @inlined
-def _sums_of(sums, half, i, j, k):
-    """Return the sums of value * weight and value^2 of a half, shifted up, then down."""
-    below_x = sums[half, i, k] + sums[half, j, k]
-    first, second, total = sums[half + 1, i, k], sums[half + 1, j, k], sums[half + 1, SIZE, k]
-    up_x = sums[half, SIZE, k] * UP[2] - below_x
-    down_x = sums[half, SIZE, k] * DOWN[2] - below_x
-    up = total * UP[2] * UP[2] + first * np.float32(0.75) + second * np.float32(-1.25)
-    down = total * DOWN[2] * DOWN[2] + first * np.float32(1.25) + second * np.float32(-0.75)
-    return up_x, up, down_x, down
+def _sum_qx(sums, i, j, k, shifts):
+    """Return the sum of value * weight for a pair of cuts and the shifts of both halves."""
+    first = _half_qx(sums, 0, i, j, k, DOWN if shifts & 2 else UP)
+    return first + _half_qx(sums, 2, i, j, k, DOWN if shifts & 1 else UP)
+
+
+@inlined
+def _sum_qq(sums, i, j, k, shifts):
+    """Return the sum of value^2, importance counted in both."""
+    first = _half_qq(sums, 1, i, j, k, DOWN if shifts & 2 else UP)
+    return first + _half_qq(sums, 3, i, j, k, DOWN if shifts & 1 else UP)
+
+
+@inlined
+def _half_qx(sums, half, i, j, k, shift):
+    return sums[half, SIZE, k] * (shift + ONE) - (sums[half, i, k] + sums[half, j, k])
+
+
+@inlined
+def _half_qq(sums, half, i, j, k, shift):
+    below, above = shift - ONE, shift + ONE
+    first = sums[half, i, k] * (below * below - shift * shift)
+    second = sums[half, j, k] * (shift * shift - above * above)
+    return sums[half, SIZE, k] * above * above + first + second
 
 
 @inlined
@@ -145,7 +159,7 @@ def _store(weights, board, sums, lane, codebook, space, scales, values, packed):
         scales[j] = ZERO
         is_zero = board[PEAK, lane + j] < TINY or board[WHICH, lane + j] < ZERO
         if is_zero:
-            values[SIZE * j : SIZE * (j + 1)] = UP[0]  # what the first entry of all stands for
+            values[SIZE * j : SIZE * (j + 1)] = UP - ONE  # what the first entry of all stands for
         else:
             run = slice(SIZE * j, SIZE * (j + 1))
             here, out = weights[run], values[run]
@@ -180,11 +194,8 @@ def _store_sub_block(weights, board, sums, lane, codebook, space, j, out, packed
     """Store patterns and shifts, and fill the values they stand for; return the scale."""
     counts, levels, terms = space
     first, second, shifts = found_cuts(board, lane)
-    up_x, up, down_x, down = _sums_of(sums, 0, first, second, lane)
-    up_x2, up2, down_x2, down2 = _sums_of(sums, 2, first, second, lane)
-    qx = np.float32((down_x if shifts & 2 else up_x) + (down_x2 if shifts & 1 else up_x2))
-    qq = np.float32((down if shifts & 2 else up) + (down2 if shifts & 1 else up2))
-    scale, turned = np.float32(abs(qx / qq)), qx / qq < ZERO
+    scale = _sum_qx(sums, first, second, lane, shifts) / _sum_qq(sums, first, second, lane, shifts)
+    scale, turned = np.float32(abs(scale)), scale < ZERO
     take_levels(board, lane, first, second, turned, levels)
     shifts = np.int32(3) - shifts if turned else shifts
     missed = False
@@ -192,16 +203,16 @@ def _store_sub_block(weights, board, sums, lane, codebook, space, j, out, packed
         counts[i] = board[IMPORTANCE + i, lane]
     for g in range(2):
         run = slice(8 * g, 8 * g + 8)
-        is_down = shifts >> (1 - g) & 1
-        values = DOWN if is_down else UP
+        down = shifts >> (1 - g) & 1
+        shift = DOWN if down else UP
         entry, exact = choose_entry(
-            weights[run], counts[run], levels[run], scale, values, codebook, terms
+            weights[run], counts[run], levels[run], scale, shift, codebook, terms
         )
         packed[2 * j + g] = entry & 255
-        packed[HIGH + j] |= (entry >> 8 | is_down << 3) << 4 * g
+        packed[HIGH + j] |= (entry >> 8 | down << 3) << 4 * g
         missed |= not exact
         for i in range(8 * g, 8 * g + 8):
-            out[i] = values[levels[i]]
+            out[i] = value_of(levels[i], shift)
     if missed:
         qx = qq = ZERO
         for i in range(SIZE):

@@ -24,9 +24,9 @@ from quantcore.formats.iq1_search import (
     SHIFTED_VALUES,
     UP,
     WHICH,
-    better_of,
     book,
     choose_entry,
+    explains_more,
     found_cuts,
     new_sums,
     number_of,
@@ -35,6 +35,7 @@ from quantcore.formats.iq1_search import (
     start_search,
     sum_in_order,
     take_levels,
+    value_of,
 )
 from quantcore.formats.iq_blocks import (
     SUPER_SCALE,
@@ -106,23 +107,33 @@ def _cut(board, sums):
             number = number_of(i, j)
             for k in range(LANES):
                 best, which = board[BEST, k], board[WHICH, k]
-                qx, qq = _sums_of(sums, i, j, k, UP)
-                best, which = better_of(best, which, qx, qq, number)
-                qx, qq = _sums_of(sums, i, j, k, DOWN)
-                best, which = better_of(best, which, qx, qq, number + ONE)
-                board[BEST, k], board[WHICH, k] = best, which
+                qx, qq = _sum_qx(sums, i, j, k, UP), _sum_qq(sums, i, j, k, UP)
+                better, explained = explains_more(best, qx, qq), qx / qq * qx
+                which = number if better else which
+                best = explained if better else best
+                qx, qq = _sum_qx(sums, i, j, k, DOWN), _sum_qq(sums, i, j, k, DOWN)
+                better, explained = explains_more(best, qx, qq), qx / qq * qx
+                board[WHICH, k] = number + ONE if better else which
+                board[BEST, k] = explained if better else best
 
 
 @inlined
-def _sums_of(sums, i, j, k, values):
-    """Return the sums of value * weight and value^2 for a pair of cuts."""
-    low_x, low = sums[0, i, k], sums[1, i, k]
-    mid_x, mid = np.float32(sums[0, j, k] - low_x), np.float32(sums[1, j, k] - low)
-    high_x = np.float32(sums[0, SIZE, k] - sums[0, j, k])
+def _sum_qx(sums, i, j, k, shift):
+    """Return the sum of value * weight for a pair of cuts."""
+    low = sums[0, i, k]
+    middle = np.float32(sums[0, j, k] - low)
+    high = np.float32(sums[0, SIZE, k] - sums[0, j, k])
+    return low * (shift - ONE) + middle * shift + high * (shift + ONE)
+
+
+@inlined
+def _sum_qq(sums, i, j, k, shift):
+    """Return the sum of value^2, importance counted in both, for a pair of cuts."""
+    low = sums[1, i, k]
+    middle = np.float32(sums[1, j, k] - low)
     high = np.float32(sums[1, SIZE, k] - sums[1, j, k])
-    qx = low_x * values[0] + mid_x * values[1] + high_x * values[2]
-    qq = low * values[0] * values[0] + mid * values[1] * values[1] + high * values[2] * values[2]
-    return qx, qq
+    below, above = shift - ONE, shift + ONE
+    return low * below * below + middle * shift * shift + high * above * above
 
 
 @inlined
@@ -149,19 +160,20 @@ def _store(weights, board, sums, lane, codebook, space, scales, packed):
 def _store_sub_block(weights, board, sums, lane, codebook, space, j, packed):
     """Store patterns and shift; return the scale."""
     counts, levels, terms = space
-    first, second, shift = found_cuts(board, lane)
-    qx, qq = _sums_of(sums, first, second, lane, DOWN if shift else UP)
-    scale, turned = np.float32(abs(qx / qq)), qx / qq < ZERO
+    first, second, shifts = found_cuts(board, lane)
+    shift = DOWN if shifts else UP
+    scale = _sum_qx(sums, first, second, lane, shift) / _sum_qq(sums, first, second, lane, shift)
+    scale, turned = np.float32(abs(scale)), scale < ZERO
     take_levels(board, lane, first, second, turned, levels)
-    down = (shift == 1) != turned
-    values = DOWN if down else UP
+    down = (shifts == 1) != turned
+    shift = DOWN if down else UP
     word, missed = np.int32(down) << 15, False
     for i in range(SIZE):
         counts[i] = board[IMPORTANCE + i, lane]
     for g in range(4):
         run = slice(8 * g, 8 * g + 8)
         entry, exact = choose_entry(
-            weights[run], counts[run], levels[run], scale, values, codebook, terms
+            weights[run], counts[run], levels[run], scale, shift, codebook, terms
         )
         packed[2 + 4 * j + g] = entry & 255
         word |= entry >> 8 << 3 * g
@@ -171,7 +183,7 @@ def _store_sub_block(weights, board, sums, lane, codebook, space, j, packed):
     if missed:
         qx = qq = ZERO
         for i in range(SIZE):
-            value = values[levels[i]]
+            value = value_of(levels[i], shift)
             weighted = np.float32(counts[i] * value)
             qx = np.float32(qx + np.float32(weighted * weights[i]))
             qq = np.float32(qq + np.float32(weighted * value))

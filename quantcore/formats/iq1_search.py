@@ -21,8 +21,7 @@ from quantcore.formats.k_lanes import CODE, FIRST_FREE, IMPORTANCE, LANES
 
 RANK = CODE  # rows: how many weights of the sub-block come before this one
 BEST, WHICH, PEAK = range(FIRST_FREE, FIRST_FREE + 3)
-UP = np.float32([-0.875, 0.125, 1.125])  # values of the levels, shifted up
-DOWN = np.float32([-1.125, -0.125, 0.875])
+UP, DOWN = np.float32(0.125), np.float32(-0.125)  # shifts
 SHIFTED_VALUES = (-1.125, -0.875, -0.125, 0.125, 0.875, 1.125)
 ONE = np.float32(1)
 
@@ -96,12 +95,11 @@ def start_search(board):
         board[WHICH, k] = np.float32(-1)
 
 
+# These return one number each: loops over lanes with pairs in them do not become vectors.
 @inlined
-def better_of(best, which, qx, qq, number):
-    """Return how much cuts explain and their number, where it is more than the best, or those."""
-    better = (qq > ZERO) & (qx * qx > best * qq)
-    found = qx / qq * qx
-    return (found if better else best), (number if better else which)
+def explains_more(best, qx, qq):
+    """Whether cuts with these sums explain more than the best so far."""
+    return (qq > ZERO) & (qx * qx > best * qq)
 
 
 @inlined
@@ -127,7 +125,13 @@ def take_levels(board, lane, first, second, turned, levels):
 
 
 @inlined
-def choose_entry(weights, importance, levels, scale, values, codebook, terms):
+def value_of(level, shift):
+    """Return what a level stands for, in units of the scale."""
+    return np.float32(np.float32(level - 1) + shift)
+
+
+@inlined
+def choose_entry(weights, importance, levels, scale, shift, codebook, terms):
     """Return the entry of a run of eight weights, and whether its levels were one.
 
     Where they were not, `levels` become those of the entry.
@@ -140,7 +144,7 @@ def choose_entry(weights, importance, levels, scale, values, codebook, terms):
         return place, True
     for i in range(8):
         for level in range(3):
-            miss = np.float32(np.float32(scale * values[level]) - weights[i])
+            miss = np.float32(np.float32(scale * value_of(level, shift)) - weights[i])
             terms[3 * i + level] = np.float32(np.float32(importance[i] * miss) * miss)
     at = _nearest(terms, -1 - place, codebook)
     for i in range(8):
