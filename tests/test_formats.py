@@ -13,6 +13,7 @@ import pytest
 from edge_cases import edge_rows
 
 from quantcore import FORMATS, pool
+from quantcore.formats import UNAIDED
 
 GOLDEN = Path(__file__).parent / "golden" / "ggml.npz"
 GGML = [name for name in FORMATS if name != "F32"]
@@ -33,6 +34,9 @@ def weights_like(shape, seed=0, spread=0.02):
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", GGML)
 def test_golden_bytes(name, case):
+    if f"{name}/{case}" not in ARRAYS:
+        assert case == "edges" or name not in UNAIDED  # ggml aborts there
+        return
     packed = FORMATS[name].quantize(ARRAYS[f"x/{case}"][ROWS])
     wrong = (packed != ARRAYS[f"{name}/{case}"][ROWS]).any(axis=1)
     assert not wrong.any(), f"rows {np.flatnonzero(wrong)}"
@@ -46,6 +50,16 @@ def test_golden_bytes_with_an_importance_matrix(name, case):
     assert not wrong.any(), f"rows {np.flatnonzero(wrong)}"
 
 
+def quantized(name, weights):
+    """Without an importance matrix where that is possible, else with one that says nothing."""
+    fmt = FORMATS[name]
+    return fmt.quantize(weights, np.ones(weights.shape[-1]) if fmt.needs_importance else None)
+
+
+def round_trip(name, weights):
+    return FORMATS[name].dequantize(quantized(name, weights))
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_threads_change_nothing_with_an_importance_matrix_either(name):
     fmt = FORMATS[name]
@@ -57,7 +71,7 @@ def test_threads_change_nothing_with_an_importance_matrix_either(name):
         np.testing.assert_array_equal(fmt.quantize(weights, importance), alone)
 
 
-@pytest.mark.parametrize("name", [n for n in FORMATS if FORMATS[n].encode_weighted is not None])
+@pytest.mark.parametrize("name", [n for n in UNAIDED if FORMATS[n].encode_weighted is not None])
 def test_columns_that_count_more_are_kept_better(name):
     weights = weights_like((64, 512), seed=5)
     importance = np.where(np.arange(512) % 4 == 0, 100, 0.01).astype(np.float32)
@@ -86,7 +100,8 @@ def test_an_importance_that_makes_no_sense_is_refused(importance, sentence):
 def test_decoding_equals_gguf(name):
     restored = hashlib.sha256()
     for case in ORDINARY:
-        restored.update(FORMATS[name].dequantize(ARRAYS[f"{name}/{case}"]).tobytes())
+        key = f"{name}/{case}" if name in UNAIDED else f"{name}/{case}/imatrix"
+        restored.update(FORMATS[name].dequantize(ARRAYS[key]).tobytes())
     assert restored.hexdigest() == str(ARRAYS[f"restored/{name}"])
 
 
@@ -132,16 +147,16 @@ def test_the_kernels_are_right_without_the_compiler_too():
 def test_a_block_never_sees_its_neighbours(name):
     fmt = FORMATS[name]
     weights = weights_like((3, 4 * fmt.block_size))
-    whole = fmt.quantize(weights)
-    alone = fmt.quantize(weights[:, fmt.block_size : 2 * fmt.block_size])
+    whole = quantized(name, weights)
+    alone = quantized(name, weights[:, fmt.block_size : 2 * fmt.block_size])
     np.testing.assert_array_equal(whole[:, fmt.block_bytes : 2 * fmt.block_bytes], alone)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_twice_the_weights_twice_the_result(name):
     weights = weights_like((8, 512), seed=3, spread=1)
-    once = FORMATS[name].round_trip(weights)
-    np.testing.assert_array_equal(FORMATS[name].round_trip(2 * weights), 2 * once)
+    once = round_trip(name, weights)
+    np.testing.assert_array_equal(round_trip(name, 2 * weights), 2 * once)
 
 
 @pytest.mark.parametrize("name", [n for n, fmt in FORMATS.items() if fmt.family == "plain"])
@@ -153,7 +168,7 @@ def test_a_mirror_image_stays_one(name):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_zeros_stay_zeros(name):
-    assert not FORMATS[name].round_trip(np.zeros((2, 512), np.float32)).any()
+    assert not round_trip(name, np.zeros((2, 512), np.float32)).any()
 
 
 @pytest.mark.parametrize("name", ["Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0"])
@@ -169,14 +184,16 @@ def test_the_error_stays_within_the_step(name):
 
 def test_more_bits_less_error():
     weights = weights_like((64, 512), seed=6)
-    error = {name: _squared_error(fmt, weights) for name, fmt in FORMATS.items()}
+    error = {name: _squared_error(name, weights) for name in FORMATS}
     best_first = ["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q3_K", "Q2_K"]
     assert sorted(best_first, key=error.get) == best_first
+    by_codebook = ["IQ3_S", "IQ3_XXS", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_S"]
+    assert sorted(by_codebook, key=error.get) == by_codebook
     assert error["Q5_1"] < error["Q5_0"] < error["Q4_1"] < error["Q4_0"]
 
 
-def _squared_error(fmt, weights):
-    return float(((fmt.round_trip(weights) - weights) ** 2).sum())
+def _squared_error(name, weights):
+    return float(((round_trip(name, weights) - weights) ** 2).sum())
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -184,17 +201,17 @@ def test_threads_change_nothing(name):
     fmt = FORMATS[name]
     weights = np.resize(weights_like((7, 512), seed=7), (1025, 512))
     with pool.threads(3):
-        shared = fmt.quantize(weights)
+        shared = quantized(name, weights)
         restored = fmt.dequantize(shared)
     with pool.threads(1):
-        np.testing.assert_array_equal(fmt.quantize(weights), shared)
+        np.testing.assert_array_equal(quantized(name, weights), shared)
         np.testing.assert_array_equal(fmt.dequantize(shared), restored)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_sizes(name):
     fmt = FORMATS[name]
-    packed = fmt.quantize(weights_like((2, 512)))
+    packed = quantized(name, weights_like((2, 512)))
     assert packed.shape == (2, 512 // fmt.block_size * fmt.block_bytes)
     assert packed.nbytes == fmt.stored_bytes((2, 512)) == 2 * 512 * fmt.bits_per_weight / 8
 
@@ -202,8 +219,8 @@ def test_sizes(name):
 @pytest.mark.parametrize("name", FORMATS)
 def test_out_is_filled_and_returned(name):
     fmt = FORMATS[name]
-    packed = fmt.quantize(weights_like((2, 512)))
+    packed = quantized(name, weights_like((2, 512)))
     out = np.full((2, 512), np.nan, np.float32)
     assert fmt.dequantize(packed, out=out) is out
     np.testing.assert_array_equal(out, fmt.dequantize(packed))
-    np.testing.assert_array_equal(fmt.round_trip(weights_like((2, 512))), out)
+    np.testing.assert_array_equal(round_trip(name, weights_like((2, 512))), out)

@@ -41,6 +41,9 @@ FORMATS: dict[str, BlockFormat] = {fmt.name: fmt for fmt in _ALL}
 if len(FORMATS) != len(_ALL):
     raise RuntimeError("two formats share a name")
 
+# Those that also work without an importance matrix; ggml demands one for the others.
+UNAIDED = tuple(name for name, fmt in FORMATS.items() if not fmt.needs_importance)
+
 # What pages show before anything is chosen: few enough to read, each kind of scale among them.
 DEFAULTS = (
     *("Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q4_0", "Q3_K", "Q2_K"),
