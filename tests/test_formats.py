@@ -11,6 +11,7 @@ import naive_uneven
 import numpy as np
 import pytest
 from edge_cases import edge_rows
+from with_matrix import quantized, round_trip
 
 from quantcore import FORMATS, pool
 from quantcore.formats import UNAIDED
@@ -48,16 +49,6 @@ def test_golden_bytes_with_an_importance_matrix(name, case):
     packed = FORMATS[name].quantize(ARRAYS[f"x/{case}"][ROWS], ARRAYS["imatrix"])
     wrong = (packed != ARRAYS[f"{name}/{case}/imatrix"][ROWS]).any(axis=1)
     assert not wrong.any(), f"rows {np.flatnonzero(wrong)}"
-
-
-def quantized(name, weights):
-    """Without an importance matrix where that is possible, else with one that says nothing."""
-    fmt = FORMATS[name]
-    return fmt.quantize(weights, np.ones(weights.shape[-1]) if fmt.needs_importance else None)
-
-
-def round_trip(name, weights):
-    return FORMATS[name].dequantize(quantized(name, weights))
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -147,16 +138,16 @@ def test_the_kernels_are_right_without_the_compiler_too():
 def test_a_block_never_sees_its_neighbours(name):
     fmt = FORMATS[name]
     weights = weights_like((3, 4 * fmt.block_size))
-    whole = quantized(name, weights)
-    alone = quantized(name, weights[:, fmt.block_size : 2 * fmt.block_size])
+    whole = quantized(FORMATS[name], weights)
+    alone = quantized(FORMATS[name], weights[:, fmt.block_size : 2 * fmt.block_size])
     np.testing.assert_array_equal(whole[:, fmt.block_bytes : 2 * fmt.block_bytes], alone)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_twice_the_weights_twice_the_result(name):
     weights = weights_like((8, 512), seed=3, spread=1)
-    once = round_trip(name, weights)
-    np.testing.assert_array_equal(round_trip(name, 2 * weights), 2 * once)
+    once = round_trip(FORMATS[name], weights)
+    np.testing.assert_array_equal(round_trip(FORMATS[name], 2 * weights), 2 * once)
 
 
 @pytest.mark.parametrize("name", [n for n, fmt in FORMATS.items() if fmt.family == "plain"])
@@ -168,7 +159,7 @@ def test_a_mirror_image_stays_one(name):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_zeros_stay_zeros(name):
-    assert not round_trip(name, np.zeros((2, 512), np.float32)).any()
+    assert not round_trip(FORMATS[name], np.zeros((2, 512), np.float32)).any()
 
 
 @pytest.mark.parametrize("name", ["Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0"])
@@ -193,7 +184,7 @@ def test_more_bits_less_error():
 
 
 def _squared_error(name, weights):
-    return float(((round_trip(name, weights) - weights) ** 2).sum())
+    return float(((round_trip(FORMATS[name], weights) - weights) ** 2).sum())
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -201,17 +192,17 @@ def test_threads_change_nothing(name):
     fmt = FORMATS[name]
     weights = np.resize(weights_like((7, 512), seed=7), (1025, 512))
     with pool.threads(3):
-        shared = quantized(name, weights)
+        shared = quantized(FORMATS[name], weights)
         restored = fmt.dequantize(shared)
     with pool.threads(1):
-        np.testing.assert_array_equal(quantized(name, weights), shared)
+        np.testing.assert_array_equal(quantized(FORMATS[name], weights), shared)
         np.testing.assert_array_equal(fmt.dequantize(shared), restored)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_sizes(name):
     fmt = FORMATS[name]
-    packed = quantized(name, weights_like((2, 512)))
+    packed = quantized(FORMATS[name], weights_like((2, 512)))
     assert packed.shape == (2, 512 // fmt.block_size * fmt.block_bytes)
     assert packed.nbytes == fmt.stored_bytes((2, 512)) == 2 * 512 * fmt.bits_per_weight / 8
 
@@ -219,8 +210,8 @@ def test_sizes(name):
 @pytest.mark.parametrize("name", FORMATS)
 def test_out_is_filled_and_returned(name):
     fmt = FORMATS[name]
-    packed = quantized(name, weights_like((2, 512)))
+    packed = quantized(FORMATS[name], weights_like((2, 512)))
     out = np.full((2, 512), np.nan, np.float32)
     assert fmt.dequantize(packed, out=out) is out
     np.testing.assert_array_equal(out, fmt.dequantize(packed))
-    np.testing.assert_array_equal(round_trip(name, weights_like((2, 512))), out)
+    np.testing.assert_array_equal(round_trip(FORMATS[name], weights_like((2, 512))), out)
