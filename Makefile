@@ -23,9 +23,11 @@ lint: $(VENV)/dev.ready
 
 bench: $(VENV)/peers.ready
 	$(BIN)/python -m benchmarks.formats
+	$(BIN)/python -m benchmarks.outside_gguf
 	$(BIN)/python -m benchmarks.forward
 	$(BIN)/python -m benchmarks.first_use
 	$(BIN)/python -m benchmarks.first_chart
+	$(BIN)/python -m benchmarks.header
 
 peers: $(VENV)/peers.ready
 	$(BIN)/python -m pytest -m peers

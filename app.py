@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from pages.shared import controls, frame, look
+from pages.shared import controls, frame, look, serving
 
 # A local icon: for a Material icon the browser would fetch a font from the internet.
 st.set_page_config(page_title="Quantlab", page_icon="assets/icon.png", layout="wide")
+serving.send_at_once()
 page = st.navigation(
     [
         st.Page("pages/home.py", title="Home", default=True),
@@ -14,6 +15,7 @@ page = st.navigation(
         st.Page("pages/scales.py", title="Scales"),
         st.Page("pages/layer_error.py", title="Error by layer"),
         st.Page("pages/drift.py", title="Drift"),
+        st.Page("pages/file.py", title="File"),
         st.Page("pages/memory.py", title="Memory"),
     ],
     position="top",

@@ -12,7 +12,7 @@ from pages.shared.palette import bits_colour, colour
 from pages.shared.specimens import TEXTBOOK_WEIGHT, Specimen, made_up, rms, spoilt
 from pages.shared.units import exact, number, real_minus
 from quantcore.evaluate.by_hand import best_turn, grid_of
-from quantcore.formats import get_format
+from quantcore.formats import FORMATS, get_format
 from quantcore.formats.layout import block_length
 
 frame.enter(__file__)
@@ -36,6 +36,12 @@ def example_chosen() -> None:
         st.session_state.update(type="Q4_0", dial_bits=4)
 
 
+def take(type_name: str) -> None:
+    """Choose a format."""
+    st.session_state["type"] = type_name
+    reset_dials()
+
+
 def pick_part() -> None:
     """Choose the sub-block that was clicked."""
     if place := controls.clicked("block_super"):
@@ -57,7 +63,24 @@ def from_model(damaged: bool) -> Specimen:
     if damaged:
         return spoilt(fmt, weights)
     opened = fmt.open_block(cache.packed(name, tensor, fmt.name), row, at)
-    return Specimen(weights, opened, 8 * fmt.stored_bytes(shape) / (shape[0] * shape[1]))
+    bits = 8 * fmt.stored_bytes(shape) / (shape[0] * shape[1])
+    stored = controls.model().as_stored(tensor)
+    if stored is None or stored.dtype != fmt.name:
+        return Specimen(weights, opened, bits)
+    start = stored.row_start(row) + at * opened.packed.size
+    turned = stored.tensor.big_endian
+    return Specimen(weights, opened, bits, stored.path.name, start, turned)
+
+
+def stored_type() -> str | None:
+    """Type in which a GGUF file holds the chosen tensor; None where it is not quantized there."""
+    model = controls.model()
+    # Not drawn yet; before its first drawing only the address knows it.
+    asked = st.query_params.get("tensor", model.quantizable[0])
+    tensor = st.session_state.get("tensor", asked)
+    stored = model.as_stored(tensor) if tensor in model.tensors else None
+    fmt = FORMATS.get(stored.dtype) if stored else None
+    return fmt.name if fmt and fmt.family != "float" else None
 
 
 # ---- what lies under the microscope -------------------------------------------------------------
@@ -68,8 +91,9 @@ example = st.segmented_control(
     on_change=example_chosen, **controls.BOUND,
 )  # fmt: skip
 choices = st.container(horizontal=True, vertical_alignment="bottom")
+own = stored_type() if example in (words.MODEL, words.OUTLIER) else None
 with choices:
-    fmt = get_format(controls.type_(default="Q4_0", on_change=reset_dials, width=210))
+    fmt = get_format(controls.type_(default=own or "Q4_0", on_change=reset_dials, width=210))
 if example in (words.MODEL, words.OUTLIER):
     specimen = from_model(damaged=example == words.OUTLIER)
 else:
@@ -78,6 +102,9 @@ weights, opened, chosen = specimen.weights, specimen.opened, 0
 if len(opened.parts) > 1:
     with choices:
         chosen = controls.part(len(opened.parts), on_change=reset_dials, width=140)
+if own and own != fmt.name:
+    with choices:
+        st.button(f"As stored in the file: {own}", on_click=take, args=[own], key="block_stored")
 part = opened.parts[chosen]
 first = part.weights.start
 values, restored = weights[part.weights], opened.restored[part.weights]
@@ -124,12 +151,16 @@ now, tone = rms(error), bits_colour(bits, style)
 if moved:
     headline = words.by_hand(bits, now / size, fmt.name, rms(restored - values) / size)
 elif example == words.TEXTBOOK:
-    code = int(codes[worst]) + first_code
+    code = landed[worst] / part.scale if is_uneven else int(codes[worst]) + first_code
     headline = words.textbook(values[worst], part.scale, code, landed[worst])
 elif example == words.EQUAL:
     headline = words.equal(values.size, now / size)
 elif example == words.OUTLIER and np.abs(weights).max() in np.abs(values):
     headline = words.outlier(codes, int(np.abs(values).argmax()), grid.size)
+elif specimen.file:
+    headline = words.as_stored(
+        fmt.name, weights.size, opened.packed.size, specimen.file, specimen.start_byte
+    )
 elif is_float:
     headline = words.kept_float(fmt.name, opened.packed.size, float(values[0]), float(landed[0]))
 else:
@@ -139,6 +170,8 @@ with line:
     st.space("small")
     textbook = example == words.TEXTBOOK and fmt.name == "Q4_0" and not moved
     how = words.HOW_TO_READ_TEXTBOOK if textbook else words.HOW_TO_READ_LINE
+    if specimen.file and not moved:
+        how = words.AS_STORED + (words.TURNED if specimen.turned else "")
     look.finding(headline, how)
     landing = charts.Landing(
         values=values,

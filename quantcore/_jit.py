@@ -58,6 +58,10 @@ kernel = numba.njit(**_FLAGS, cache=True, nogil=True)
 # would only make the first use of a kernel slower.
 inlined = numba.njit(**_FLAGS, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
+# A thin layer around such pieces: its lines are put in the caller's place before anything is
+# compiled, for LLVM works on each piece once by itself and once more inside each of its callers.
+pasted = numba.njit(**_FLAGS, inline="always")
+
 
 def cache_folder() -> Path:
     """Where compiled kernels are kept between starts."""

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -66,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     run = on_model("perplexity", _perplexity, "Perplexity and divergence from the original.", False)
     run.add_argument("--text", type=Path, metavar="FILE", help="UTF-8 text (default: shipped)")
     run.add_argument("--context", type=int, default=512, metavar="N", help="tokens a chunk (512)")
+    what = "Q8: rounded as llama.cpp does on a CPU, with its F16 cache (default: F32)"
+    run.add_argument("--activations", choices=["F32", "Q8"], default="F32", help=what)
     on_model("error", _error, "Error of each tensor in a format.", True)
     on_model("skills", _skills, "Right answers by skill, of the shipped model.", False)
 
@@ -88,6 +91,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--json", action="store_true", help="print one JSON object")
     run = with_mix("quantize", _quantize, "Write a GGUF file for llama.cpp.", "a folder")
     run.add_argument("--output", type=Path, required=True, metavar="FILE.gguf")
+    what = "importance matrix: GGUF, or the older .dat"
+    run.add_argument("--imatrix", type=Path, metavar="FILE", help=what)
+    run = command("imatrix", _imatrix, "Measure the importance matrix: mean squared inputs.")
+    run.add_argument("model", nargs="?", metavar="MODEL", help="a folder (default: shipped)")
+    run.add_argument("--text", type=Path, metavar="FILE", help="UTF-8 text (default: shipped)")
+    run.add_argument("--context", type=int, default=512, metavar="N", help="tokens a chunk (512)")
+    run.add_argument("--process-output", action="store_true", help="the output matrix too")
+    run.add_argument("--output", type=Path, required=True, metavar="FILE.gguf")
+    run.add_argument("--json", action="store_true", help="print one JSON object")
     command("measure", _measure, "Measure again what the pages show of the shipped model.")
     command("compile", _compile, "Compile the kernels ahead.")
     doctor = command("doctor", _doctor, "What this machine has and lacks for the lab.")
@@ -100,11 +112,13 @@ def _perplexity(options: argparse.Namespace) -> None:
     from quantcore.model.source import open_model
 
     text = None if options.text is None else _read_text(options.text)
-    steps = drift_chunks(open_model(options.model), options.type, text, options.context)
+    model, activations = open_model(options.model), options.activations
+    steps = drift_chunks(model, options.type, text, options.context, activations)
     (drift,) = _followed(steps).drifts.values()
     if options.json:
         found = summary_of(drift)
-        _print_json({key: found[key] for key in PERPLEXITY_KEYS})
+        printed = {key: found[key] for key in PERPLEXITY_KEYS}
+        _print_json(printed | {"activations": activations})
         return
     floor = (
         "unknown for this text"
@@ -119,6 +133,7 @@ def _perplexity(options: argparse.Namespace) -> None:
         ("model", drift.model),
         ("type", f"{drift.type}, {drift.bits_per_weight:.3f} bits per weight"),
         ("weights", f"{drift.weights_bytes:,} bytes"),
+        ("activations", activations),
         ("tokens scored", f"{drift.tokens_scored:,} at context {drift.context}"),
         ("perplexity", f"{scored} (second half of each chunk, as llama-perplexity)"),
         ("  all targets", f"{drift.perplexity_all_targets:.4f}"),
@@ -194,15 +209,49 @@ def _planned(contents: object, options: argparse.Namespace, imatrix: bool) -> ob
 
 
 def _quantize(options: argparse.Namespace) -> None:
+    from quantcore.io.imatrix import read_imatrix
     from quantcore.model.source import open_model
     from quantcore.recipe.quantize import quantize
 
     model = open_model(options.model)
-    planned = _planned(model, options, imatrix=False)
-    _followed(quantize(model, planned, options.output))
+    imatrix = None if options.imatrix is None else read_imatrix(options.imatrix)
+    planned = _planned(model, options, imatrix=imatrix is not None)
+    _followed(quantize(model, planned, options.output, imatrix))
     print(
         f"{options.output}: {planned.file_type.name}, {options.output.stat().st_size:,} bytes, "
         f"{planned.bits_per_weight:.4f} bits per weight"
+    )
+
+
+def _imatrix(options: argparse.Namespace) -> None:
+    from quantcore.evaluate.importance import imatrix_steps
+    from quantcore.io.gguf_writer import refuse_existing
+    from quantcore.io.imatrix import write_imatrix
+    from quantcore.model.source import open_model
+
+    refuse_existing(options.output)  # before minutes of work
+    text = None if options.text is None else _read_text(options.text)
+    name = "calibration.txt" if options.text is None else options.text.name
+    model = open_model(options.model)
+    steps = imatrix_steps(
+        model, text, options.context, dataset=name, process_output=options.process_output
+    )
+    imatrix = _followed(steps).imatrix
+    write_imatrix(options.output, imatrix)
+    found = {
+        "model": model.name,
+        "text": name,
+        "context": imatrix.chunk_size,
+        "chunks": imatrix.chunk_count,
+        "entries": len(imatrix.sums),
+        "output": str(options.output),
+        "bytes": options.output.stat().st_size,
+    }
+    if options.json:
+        _print_json(found)
+        return
+    _print_pairs(
+        *((key, f"{value:,}" if isinstance(value, int) else value) for key, value in found.items())
     )
 
 
@@ -259,10 +308,23 @@ def _read_text(path: Path) -> str:
 
 def _followed(steps: Iterable) -> object:
     """Run through an iterator of progress, showing it, and return its last step."""
-    last = None
+    last, start = None, time.monotonic()
     for last in steps:
-        _show(last.share, getattr(last, "stage", ""))
+        stage = getattr(last, "stage", "")
+        _show(last.share, _left(last.share, time.monotonic() - start) + stage)
     return last
+
+
+def _left(share: float, seconds: float) -> str:
+    """Say how long the rest takes, once there is something to go by.
+
+    >>> _left(0.25, 30), _left(0.02, 20), _left(0.5, 1)
+    ('1:30 left  ', '16:20 left  ', '')
+    """
+    if seconds < 2 or not 0.01 < share < 1:
+        return ""
+    minutes, seconds = divmod(round(seconds * (1 / share - 1)), 60)
+    return f"{minutes}:{seconds:02} left  "
 
 
 _shown = -1

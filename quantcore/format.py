@@ -75,13 +75,14 @@ class ScaleFactors:
     """
 
     scales: Weights  # (n_rows, n_sub_blocks), as decoding uses them
-    minimums: Weights | None  # likewise, None where the format has none
-    super_scales: Weights | None  # (n_rows, n_blocks), the float16 that sub-scales multiply
-    super_minimums: Weights | None
-    scale_codes: NDArray[np.int16] | None  # (n_rows, n_sub_blocks), the sub-scales as stored
-    minimum_codes: NDArray[np.int16] | None
+    minimums: Weights | None = None  # likewise; None, here and below, where the format has none
+    super_scales: Weights | None = None  # (n_rows, n_blocks), the float16 that sub-scales multiply
+    super_minimums: Weights | None = None
+    scale_codes: NDArray[np.int16] | None = None  # (n_rows, n_sub_blocks), sub-scales as stored
+    minimum_codes: NDArray[np.int16] | None = None
     weights_per_scale: int
     overhead_bits: float  # bits a weight spent on scales and minima
+    widest_step: float = 1.0  # largest gap between neighbours on the grid, in units of the scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +127,11 @@ class BlockFormat:
     def needs_importance(self) -> bool:
         """Whether `quantize` refuses to work without an importance matrix."""
         return self.encode is None
+
+    @property
+    def whole_tensor(self) -> bool:
+        """Whether rows depend on each other; blocks never do."""
+        return False
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Raise a `ValueError` if weights of this shape cannot be stored."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from quantcore.formats import DEFAULTS, FORMATS, get_format
+from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF, get_format
 
 N_WEIGHTS = 256  # the largest block
 
@@ -13,9 +13,10 @@ N_WEIGHTS = 256  # the largest block
 def compile_all() -> Iterator[tuple[str, float]]:
     """Run each kernel, and yield what was made ready with the seconds it took."""
     weights = np.linspace(-1, 1, 2 * N_WEIGHTS, dtype=np.float32).reshape(2, N_WEIGHTS)
-    for name in dict.fromkeys([*FORMATS, *DEFAULTS]):
+    for name in dict.fromkeys([*FORMATS, *OUTSIDE_GGUF, *DEFAULTS]):
         yield _timed(name, lambda name=name: _format(name, weights))
     yield _timed("forward pass", _forward)
+    yield _timed("activations", _activations)
 
 
 def _timed(what, work) -> tuple[str, float]:
@@ -28,7 +29,10 @@ def _format(name: str, weights: np.ndarray) -> None:
     from quantcore.evaluate.weight_error import tensor_error
 
     fmt = get_format(name)
-    tensor_error(weights, fmt)
+    if name in FORMATS and fmt.encode_weighted is not None:
+        fmt.dequantize(fmt.quantize(weights, np.ones(N_WEIGHTS, np.float32)))
+    if name not in FORMATS or not fmt.needs_importance:
+        tensor_error(weights, fmt)
 
 
 def _forward() -> None:
@@ -36,3 +40,11 @@ def _forward() -> None:
     from quantcore.model.source import open_model
 
     measure_drift(open_model(), "Q8_0", "Once upon a time there was a fox.", context=4)
+
+
+def _activations() -> None:
+    from quantcore.model.activations import rounded
+
+    rows = np.ones((2, N_WEIGHTS), np.float32)
+    for kind in ("F16", "BF16", "Q8_0", "Q8_K"):
+        rounded(rows, kind)

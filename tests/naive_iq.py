@@ -1,4 +1,4 @@
-"""Slow twins of the formats with a codebook, one block at a time, written from ggml's definition."""
+"""Slow twins of the formats with a codebook, a block at a time, written from ggml's definition."""
 
 from functools import cache
 
@@ -33,14 +33,17 @@ def candidates(book, pattern):
 
 
 def choose(book, pattern, values, weights, counts, scale):
-    """Number of the entry with the least error; of equals the first."""
+    """Return the number of the entry with the least error; of equals the first."""
     near = candidates(book, tuple(pattern))
     if len(near) == 1:
         return near[0]
     best, found = LARGEST, near[0]
     for entry in near:
-        misses = [F32(scale * values[level]) - x for level, x in zip(levels_of(book)[entry], weights)]
-        error = in_order(F32(F32(w * m) * m) for w, m in zip(counts, misses))
+        misses = [
+            F32(scale * values[level]) - x
+            for level, x in zip(levels_of(book)[entry], weights, strict=True)
+        ]
+        error = in_order(F32(F32(w * m) * m) for w, m in zip(counts, misses, strict=True))
         if error < best:
             best, found = error, entry
     return found
@@ -51,9 +54,9 @@ def on_grid(book, pattern):
 
 
 def fit(values, weights, counts):
-    """Sums of importance * value * weight, and importance * value^2."""
-    qx = in_order(F32(F32(w * x) * q) for q, x, w in zip(values, weights, counts))
-    return qx, in_order(F32(F32(w * q) * q) for q, w in zip(values, counts))
+    """Return the sums of importance * value * weight, and importance * value^2."""
+    qx = in_order(F32(F32(w * x) * q) for q, x, w in zip(values, weights, counts, strict=True))
+    return qx, in_order(F32(F32(w * q) * q) for q, w in zip(values, counts, strict=True))
 
 
 def signs_and_magnitudes(weights, counts, even):
@@ -80,8 +83,8 @@ def positive_scale(values, counts, most):
 
     def error_of(inverse, codes):
         scale = F32(F32(1) / inverse)
-        misses = [F32(x - F32(scale * F32(c))) for x, c in zip(values, codes)]
-        return in_order(F32(F32(w * m) * m) for w, m in zip(counts, misses))
+        misses = [F32(x - F32(scale * F32(c))) for x, c in zip(values, codes, strict=True)]
+        return in_order(F32(F32(w * m) * m) for w, m in zip(counts, misses, strict=True))
 
     best_inverse = F32(F32(most) / peak)
     best = error_of(best_inverse, [nearest_int(F32(best_inverse * x)) & 255 for x in values])
@@ -91,13 +94,13 @@ def positive_scale(values, counts, most):
         if error < best:
             best, best_inverse = error, inverse
     codes = codes_of(best_inverse)
-    products = [F32(w * x) for w, x in zip(counts, values)]
-    lx = in_order(F32(p * F32(c)) for p, c in zip(products, codes))
-    ll = in_order(F32(F32(w * F32(c)) * F32(c)) for w, c in zip(counts, codes))
+    products = [F32(w * x) for w, x in zip(counts, values, strict=True)]
+    lx = in_order(F32(p * F32(c)) for p, c in zip(products, codes, strict=True))
+    ll = in_order(F32(F32(w * F32(c)) * F32(c)) for w, c in zip(counts, codes, strict=True))
     codes = [code & 255 for code in codes]
     for _ in range(5):
         changed = False
-        for i, (x, w, p) in enumerate(zip(values, counts, products)):
+        for i, (x, w, p) in enumerate(zip(values, counts, products, strict=True)):
             other_lx = F32(lx - F32(p * F32(codes[i])))
             other_ll = F32(ll - F32(F32(w * F32(codes[i])) * F32(codes[i])))
             if not (other_lx > 0 and other_ll > 0):
@@ -142,14 +145,14 @@ def sub_block(book, weights, counts, tries, step, tiny, again):
     for n in range(-(tries // 2), tries // 2 + 1):
         inverse = F32(F32(top + F32(F32(n) * F32(step))) / peak)
         asked = patterns(inverse)
-        tried = [entry(p, r, F32(F32(1) / inverse)) for p, r in zip(asked, runs)]
+        tried = [entry(p, r, F32(F32(1) / inverse)) for p, r in zip(asked, runs, strict=True)]
         qx, qq = sums(tried)
         if qq > 0 and F32(qx * qx) > F32(best * qq):
             scale = F32(qx / qq)
             best, found = F32(scale * qx), tried
             missed = [not on_grid(book, p) for p in asked]
     if scale > 0 and (any(missed) or again == "all"):
-        for i, (p, r) in enumerate(zip(patterns(F32(F32(1) / scale)), runs)):
+        for i, (p, r) in enumerate(zip(patterns(F32(F32(1) / scale)), runs, strict=True)):
             if missed[i] or again != "missed":
                 found[i] = entry(p, r, scale)
         qx, qq = sums(found)
@@ -161,7 +164,9 @@ def weigh(block, importance, times, alone):
     mean = F32(F32(F32(times) * in_order(F32(x * x) for x in block)) / F32(256))
     if importance is None:
         return [F32(F32(F32(alone) * mean) + F32(x * x)) for x in block]
-    return [F32(q * np.sqrt(F32(mean + F32(x * x)))) for q, x in zip(importance, block)]
+    return [
+        F32(q * np.sqrt(F32(mean + F32(x * x)))) for q, x in zip(importance, block, strict=True)
+    ]
 
 
 def code_of(scale, inverse, most):
@@ -170,7 +175,7 @@ def code_of(scale, inverse, most):
 
 
 def super_block(block, importance, book, size, tries, step, tiny, even, times, alone, again):
-    """Lists by sub-block: entries, bytes of signs, scale; None where it counts as zero."""
+    """List by sub-block its entries, bytes of signs, scale; None where it counts as zero."""
     counts = weigh(block, importance, times, alone)
     parts = []
     for at in range(0, 256, size):
@@ -199,7 +204,7 @@ def word(signs, code):
 
 
 def nibbles(codes):
-    return bytes(a | b << 4 for a, b in zip(codes[::2], codes[1::2]))
+    return bytes(a | b << 4 for a, b in zip(codes[::2], codes[1::2], strict=True))
 
 
 def encode_iq3_xxs(block, importance=None):
@@ -207,7 +212,7 @@ def encode_iq3_xxs(block, importance=None):
     if not (found := scale_codes(parts, 1.0125)):
         return bytes(98)
     parts = [part or ([0] * 8, [0] * 4) for part in parts]
-    words = [word(part[1], code) for part, code in zip(parts, found[1])]
+    words = [word(part[1], code) for part, code in zip(parts, found[1], strict=True)]
     return found[0] + b"".join(bytes(part[0]) for part in parts) + b"".join(words)
 
 
@@ -226,14 +231,18 @@ def encode_iq2_xxs(block, importance):
     if not (found := scale_codes(parts)):
         return bytes(66)
     parts = [part or ([0] * 4, [0] * 4) for part in parts]
-    return found[0] + b"".join(bytes(p[0]) + word(p[1], c) for p, c in zip(parts, found[1]))
+    return found[0] + b"".join(
+        bytes(p[0]) + word(p[1], c) for p, c in zip(parts, found[1], strict=True)
+    )
 
 
 def encode_iq2_xs(block, importance):
     parts = super_block(block, importance, "iq2_xs", 16, 19, 0.1, 1e-15, True, 1, 0, "missed")
     if not (found := scale_codes(parts)):
         return bytes(74)
-    pairs = [pair for p in parts for pair in zip(*(p[:2] if p else ([0] * 2, [0] * 2)))]
+    pairs = [
+        pair for p in parts for pair in zip(*(p[:2] if p else ([0] * 2, [0] * 2)), strict=True)
+    ]
     words = [entry | (signs & 127) << 9 for entry, signs in pairs]
     return found[0] + np.array(words, "<u2").tobytes() + nibbles(found[1])
 
@@ -272,7 +281,7 @@ def cuts(weights, counts, halves, sums):
 
 
 def up_to(order, values, chosen):
-    """Sums in order, of what is chosen, before each rank and after the last."""
+    """Add up in order, of what is chosen, before each rank and after the last."""
     sums = [F32(0)]
     for i in order:
         sums.append(F32(sums[-1] + values[i]) if i in chosen else sums[-1])
@@ -280,7 +289,7 @@ def up_to(order, values, chosen):
 
 
 def one_shift(weights, counts):
-    products = [F32(w * x) for w, x in zip(counts, weights)]
+    products = [F32(w * x) for w, x in zip(counts, weights, strict=True)]
     everything = range(len(weights))
 
     @cache
@@ -291,11 +300,11 @@ def one_shift(weights, counts):
     def sums(_, first, second, down):
         below, middle, above = DOWN if down else UP
         out = []
-        for prefixes, power in zip(prefix(), (1, 2)):
+        for prefixes, power in zip(prefix(), (1, 2), strict=True):
             parts = prefixes[first], prefixes[second] - prefixes[first]
             parts = (*parts, prefixes[-1] - prefixes[second])
             total = None
-            for part, value in zip(parts, (below, middle, above)):
+            for part, value in zip(parts, (below, middle, above), strict=True):
                 product = F32(part * value) if power == 1 else F32(F32(part * value) * value)
                 total = product if total is None else F32(total + product)
             out.append(total)
@@ -305,7 +314,7 @@ def one_shift(weights, counts):
 
 
 def two_shifts(weights, counts):
-    products = [F32(w * x) for w, x in zip(counts, weights)]
+    products = [F32(w * x) for w, x in zip(counts, weights, strict=True)]
     order = sorted(range(16), key=lambda i: weights[i])
     halves = [
         (up_to(order, products, range(h, h + 8)), up_to(order, counts, range(h, h + 8)))
@@ -314,7 +323,7 @@ def two_shifts(weights, counts):
 
     def sums(_, first, second, shifts):
         qx, qq = [], []
-        for (px, pw), down in zip(halves, (shifts >> 1, shifts & 1)):
+        for (px, pw), down in zip(halves, (shifts >> 1, shifts & 1), strict=True):
             below, middle, above = DOWN if down else UP
             qx.append(F32(F32(px[-1] * above) - F32(px[first] + px[second])))
             total = F32(F32(pw[-1] * above) * above)
@@ -343,8 +352,8 @@ def three_levels(weights, counts, halves, tiny):
         entries.append(entry)
         values += [shifted[level] for level in levels_of("iq1")[entry]]
     if not all(on_grid("iq1", levels[at : at + 8]) for at in range(0, len(weights), 8)):
-        qx = in_order(F32(F32(w * q) * x) for w, q, x in zip(counts, values, weights))
-        qq = in_order(F32(F32(w * q) * q) for w, q in zip(counts, values))
+        qx = in_order(F32(F32(w * q) * x) for w, q, x in zip(counts, values, weights, strict=True))
+        qq = in_order(F32(F32(w * q) * q) for w, q in zip(counts, values, strict=True))
         scale = F32(qx / qq) if qx > 0 and qq > 0 else scale
     return entries, values, shifts, scale
 
@@ -377,10 +386,10 @@ def encode_iq1_m(block, importance=None):
         return low + bytes(high) + bytes(8)
     step = F32(largest / F32(15))
     codes = [code_of(part[3], F32(F32(1) / step), 7) for part in parts]
-    high = [h | (p[2] >> 1) << 3 | (p[2] & 1) << 7 for h, p in zip(high, parts)]
-    values = [F32(q * F32(2 * c + 1)) for p, c in zip(parts, codes) for q in p[1]]
-    qx = in_order(F32(F32(w * q) * x) for w, q, x in zip(counts, values, block))
-    qq = in_order(F32(F32(w * q) * q) for w, q in zip(counts, values))
+    high = [h | (p[2] >> 1) << 3 | (p[2] & 1) << 7 for h, p in zip(high, parts, strict=True)]
+    values = [F32(q * F32(2 * c + 1)) for p, c in zip(parts, codes, strict=True) for q in p[1]]
+    qx = in_order(F32(F32(w * q) * x) for w, q, x in zip(counts, values, block, strict=True))
+    qq = in_order(F32(F32(w * q) * q) for w, q in zip(counts, values, strict=True))
     step = F32(qx / qq) if qq > 0 else step
     stored = int.from_bytes(half(F32(step * F32(1.1125)))[0], "little")
     words = [sum(code << 3 * i for i, code in enumerate(codes[j : j + 4])) for j in (0, 4, 8, 12)]

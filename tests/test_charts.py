@@ -127,6 +127,16 @@ def test_the_number_line_labels_every_code_of_four_bits(name, codes):
     assert {str(code).replace("-", "−") for code in codes} <= set(texts)
 
 
+@pytest.mark.parametrize("name", ["FP8_E4M3_ROW", "FP8_E5M2_TENSOR"])
+def test_the_number_line_of_a_float_names_codes_that_have_room(name):
+    """Codes crowd around zero; each name stands under its own mark, none over another."""
+    figure = _line(name, _normal((256,)))
+    named = {float(note.x): note.text for note in figure.layout.annotations if note.yshift == -22}
+    places, grid = np.sort(list(named)), _opened(name, _normal((256,))).parts[0].grid
+    assert set(places) <= set(grid.tolist()) and named[0.0] == "0"
+    assert len(places) > 15 and np.diff(places).min() >= 0.03 * np.ptp(grid)
+
+
 def test_the_number_line_draws_every_weight_and_the_whole_grid():
     figure = _line("Q8_0", _normal((32,)))
     assert sorted(len(trace.x) for trace in figure.data)[-2:] == [96, 256]

@@ -17,7 +17,7 @@ TEXT = "Once upon a time the river ran uphill, and nobody minded. " * 8
 PERPLEXITY = [
     *("model", "type", "context", "tokens_scored", "perplexity", "perplexity_error"),
     *("base_perplexity", "floor_perplexity", "mean_kl_divergence", "same_top_token"),
-    *("bits_per_weight", "weights_bytes"),
+    *("bits_per_weight", "weights_bytes", "activations"),
 ]
 TENSOR = [
     *("name", "shape", "format", "relative_rmse", "sqnr_db", "max_abs_error", "bits_per_weight"),
@@ -50,7 +50,7 @@ def test_perplexity(toy, text, capsys):
     assert printed["model"] == "toy"
     assert printed["type"] == "Q4_0"
     assert printed["floor_perplexity"] is None
-    for key in PERPLEXITY[3:7] + PERPLEXITY[8:]:
+    for key in PERPLEXITY[3:7] + PERPLEXITY[8:12]:
         assert printed[key] == pytest.approx(getattr(drift, key), rel=1e-5)
     original = found(capsys, *options)
     assert (original["type"], original["mean_kl_divergence"]) == ("F32", 0)
@@ -209,6 +209,7 @@ def test_plan_as_a_table(capsys):
     ("options", "sentence"),
     [
         (["--type", "Q9"], "There is no file type 'Q9'"),
+        (["--type", "nf4"], "A GGUF file cannot hold 'nf4'; try one of F32"),
         (["--type", "Q4_0", "--tensor-type", "ffn"], "'ffn' is no override"),
         (["--type", "Q4_0", "--output-tensor-type", "q9"], "There is no tensor type 'Q9'"),
         (["--type", "Q4_0", "--tensor-type-file", "none.txt"], "none.txt is missing"),

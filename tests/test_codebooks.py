@@ -55,7 +55,9 @@ def test_a_batch_that_is_not_full_changes_nothing(name):
     fmt, blocks = FORMATS[name], blocks_of_all_kinds()
     whole = fmt.quantize(blocks, IMPORTANCE)
     for n_blocks in (1, 3, 8):
-        np.testing.assert_array_equal(fmt.quantize(blocks[-n_blocks:], IMPORTANCE), whole[-n_blocks:])
+        np.testing.assert_array_equal(
+            fmt.quantize(blocks[-n_blocks:], IMPORTANCE), whole[-n_blocks:]
+        )
 
 
 @pytest.mark.parametrize("name", BOOKS)

@@ -8,10 +8,13 @@ import pytest
 from with_matrix import quantized, round_trip
 
 from quantcore import FORMATS, get_format
+from quantcore.formats import OUTSIDE_GGUF
 
 BLOCKS = [fmt for fmt in FORMATS.values() if fmt.block_size > 1]
 INTEGERS = [get_format(name) for name in ("INT8_TENSOR", "INT4_ROW", "INT4_G32_ASYM")]
-ALL = pytest.mark.parametrize("fmt", [*FORMATS.values(), *INTEGERS], ids=lambda fmt: fmt.name)
+GROUPS = [fmt for fmt in (*INTEGERS, *OUTSIDE_GGUF.values()) if fmt.group_size]
+EVERY = [*FORMATS.values(), *OUTSIDE_GGUF.values(), *INTEGERS]
+ALL = pytest.mark.parametrize("fmt", EVERY, ids=lambda fmt: fmt.name)
 WEIGHTS = np.linspace(-1, 1, 3 * 512, dtype=np.float32).reshape(3, 512)
 
 
@@ -49,7 +52,7 @@ def test_anything_but_floats(fmt, dtype):
         quantized(fmt, np.ones((2, 512), dtype))
 
 
-@pytest.mark.parametrize("fmt", [*BLOCKS, INTEGERS[2]], ids=lambda fmt: fmt.name)
+@pytest.mark.parametrize("fmt", [*BLOCKS, *GROUPS], ids=lambda fmt: fmt.name)
 def test_a_ragged_row(fmt):
     size = getattr(fmt, "block_size", None) or fmt.group_size
     for n_cols in (1, size + 1, 2 * size - 1):
@@ -119,6 +122,12 @@ def test_a_block_that_is_not_there(fmt):
             fmt.open_block(packed, row, block)
 
 
+@pytest.mark.parametrize("fmt", [*OUTSIDE_GGUF.values(), *INTEGERS], ids=lambda fmt: fmt.name)
+def test_a_tensor_has_rows(fmt):
+    with pytest.raises(ValueError, match=rf"{fmt.name} needs weights \(n_rows, n_cols\)"):
+        fmt.quantize(np.ones(512, np.float32))
+
+
 @pytest.mark.parametrize("name", ["q4_0", " Q4_0 ", "q4_0".title()])
 def test_names_in_any_case(name):
     assert get_format(name) is FORMATS["Q4_0"]
@@ -126,7 +135,14 @@ def test_names_in_any_case(name):
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("Q8_O", "Q8_0"), ("FP16", "F16"), ("INT4", "INT4_ROW"), ("INT8_COLUMN", "INT8_")],
+    [
+        ("Q8_O", "Q8_0"),
+        ("FP16", "F16"),
+        ("INT4", "INT4_ROW"),
+        ("INT8_COLUMN", "INT8_"),
+        ("FP8_E4M3", "FP8_E4M3_ROW"),
+        ("NF4DQ", "NF4_DQ"),
+    ],
 )
 def test_a_name_that_is_nearly_right(name, hint):
     with pytest.raises(ValueError, match=f"no format is called '{name}' .did you mean {hint}"):

@@ -125,8 +125,9 @@ def test_naive_twin_of_uneven_formats(name):
 @pytest.mark.skipif(JIT_IS_OFF, reason="already off")
 def test_the_kernels_are_right_without_the_compiler_too():
     """Only then does Python see every line of them, and check every index."""
-    files = [__file__, str(Path(__file__).with_name("test_integer.py"))]
-    chosen = ["-k", "golden_bytes or decoding or naive_twin"]
+    others = ("test_integer.py", "test_scaled.py")
+    files = [__file__, *(str(Path(__file__).with_name(name)) for name in others)]
+    chosen = ["-k", "golden_bytes or decoding or naive_twin or rounding or every_code"]
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     command += ["-W", "ignore::RuntimeWarning", *files, *chosen]  # numpy's scalars warn of overflow
     environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}

@@ -126,8 +126,3 @@ def test_what_shares_a_scale(name):
 def test_zeros_stay_zeros():
     for name in NAMES:
         assert not get_format(name).round_trip(np.zeros((2, 96), np.float32)).any()
-
-
-def test_a_tensor_has_rows():
-    with pytest.raises(ValueError, match=r"INT8_ROW needs weights \(n_rows, n_cols\)"):
-        get_format("INT8_ROW").quantize(np.ones(32, np.float32))

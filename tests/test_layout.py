@@ -44,7 +44,16 @@ def test_other_formats_have_no_sub_scales():
 
 
 @pytest.mark.parametrize(
-    "name, length", [("Q4_0", 32), ("Q4_K", 256), ("INT4_G64", 64), ("INT4_ROW", 768), ("F16", 1)]
+    "name, length",
+    [
+        ("Q4_0", 32),
+        ("Q4_K", 256),
+        ("INT4_G64", 64),
+        ("INT4_ROW", 768),
+        ("F16", 1),
+        ("NVFP4_TENSOR", 16),
+        ("FP8_E4M3_ROW", 768),
+    ],
 )
 def test_what_is_opened_together(name, length):
     assert block_length(get_format(name), 768) == length

@@ -5,6 +5,7 @@ import pytest
 from with_matrix import quantized
 
 from quantcore import FORMATS, get_format
+from quantcore.formats import OUTSIDE_GGUF
 
 INTEGERS = [
     get_format(name)
@@ -13,16 +14,18 @@ INTEGERS = [
         *("INT3_G32_ASYM", "INT2_ROW_ASYM", "INT7_TENSOR_ASYM"),
     )
 ]
-BLOCKS = list(FORMATS.values())
+BLOCKS, SCALED = list(FORMATS.values()), list(OUTSIDE_GGUF.values())
+EVERY = [*BLOCKS, *SCALED, *INTEGERS]
 
 
 def _each(formats):
     return pytest.mark.parametrize("fmt", formats, ids=lambda fmt: fmt.name)
 
 
-BLOCK, FORMAT = _each(BLOCKS), _each([*BLOCKS, *INTEGERS])
-SCALED = _each([fmt for fmt in (*BLOCKS, *INTEGERS) if fmt.family != "float"])
-EVEN = _each([fmt for fmt in (*BLOCKS, *INTEGERS) if fmt.family not in ("float", "uneven")])
+BLOCK, FORMAT = _each(BLOCKS), _each(EVERY)
+WITH_SCALES = _each([fmt for fmt in EVERY if fmt.family != "float"])
+EVEN = _each([fmt for fmt in EVERY if fmt.family not in ("float", "uneven")])
+UNEVEN = _each([fmt for fmt in EVERY if fmt.family == "uneven"])
 # Where a code is not a whole number of bits: five digits a byte, and 16 by four; patterns, signs,
 # and shifts.
 CODE_BITS = {"TQ1_0": 1.625, "IQ3_S": 9 / 4 + 1, "IQ3_XXS": 8 / 4 + 7 / 8, "IQ2_S": 10 / 8 + 1,
@@ -74,7 +77,7 @@ def test_scale_and_minimum_explain_the_grid(fmt):
             np.testing.assert_allclose(explained, restored[part.weights], rtol=0, atol=allowed)
 
 
-@SCALED
+@WITH_SCALES
 def test_scale_factors_are_those_of_the_parts(fmt):
     factors = fmt.scale_factors(quantized(fmt, WEIGHTS))
     row = 0 if len(factors.scales) == 1 else 1
@@ -97,6 +100,26 @@ def test_overhead_is_what_is_not_code(fmt):
     assert factors.overhead_bits == pytest.approx(bits - code_bits, abs=2 * rounded_up)
     if factors.weights_per_scale:
         assert factors.weights_per_scale * factors.scales.size == WEIGHTS.size
+
+
+@UNEVEN
+def test_the_widest_step_is_that_of_the_grid(fmt):
+    widest = fmt.scale_factors(fmt.quantize(WEIGHTS)).widest_step
+    for part in opened(fmt)[0][0].parts:
+        steps = np.diff(np.sort(part.grid)).max() / abs(part.scale)
+        assert steps == pytest.approx(widest, rel=1e-5)
+
+
+@_each(SCALED)
+def test_each_weight_of_small_floats_knows_its_byte(fmt):
+    """The bytes that a weight names, and no others, change with its code."""
+    weights = np.tile(WEIGHTS[1], (2, 1))
+    weights[0, 5] = 0.9 * np.abs(weights[0, :16]).max()
+    weights[1, 5] = -weights[0, 5]
+    packed = fmt.quantize(weights)
+    one, other = (fmt.open_block(packed, row, 0) for row in (0, 1))
+    assert np.flatnonzero(one.codes != other.codes).tolist() == [5]
+    assert tuple(np.flatnonzero(one.packed != other.packed)) == one.code_bytes[5]
 
 
 @BLOCK

@@ -189,7 +189,7 @@ def test_what_is_no_override_is_refused_in_one_sentence(text):
 def test_names_of_file_types():
     assert [get_file_type(name).name for name in ALIASES] == list(ALIASES.values())
     assert get_file_type("q4_k_m") is FILE_TYPES["Q4_K_M"]
-    for wrong in ("", "Q4_K_XL", "INT4_ROW", "NF4"):
+    for wrong in ("", "Q4_K_XL", "INT4_ROW"):
         with pytest.raises(ValueError, match="There is no file type"):
             get_file_type(wrong)
     assert len({file_type.number for file_type in FILE_TYPES.values()}) == len(FILE_TYPES)

@@ -9,6 +9,7 @@ from quantcore.evaluate import weight_error
 from quantcore.evaluate.weight_error import WeightError, block_errors, row_errors
 
 TYPES = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q5_1", "INT4_TENSOR", "INT4_ROW", "INT3_G64_ASYM"]
+TYPES += ["FP8_E4M3_TENSOR", "FP8_E5M2_ROW", "NF4_DQ", "NVFP4_TENSOR"]
 
 
 @pytest.fixture
@@ -49,6 +50,16 @@ def test_a_weight_without_a_mirror_is_clipped():
     assert tensor_error(weights, "Q4_0").clipped_share == 1 / 32
     assert tensor_error(weights, "Q4_0").max_abs_error == 1
     assert tensor_error(weights, "INT4_ROW").clipped_share == 0
+
+
+def test_between_two_values_of_an_uneven_grid_nothing_is_clipped():
+    """MXFP4 with scale 1 holds 4 and 6, and ends there: 5 lies between them, 7.9 beyond."""
+    weights = np.zeros((1, 32), np.float32)
+    weights[0, :3] = 5, 4, 7.9
+    for type in ("MXFP4", "MXFP4_OCP"):
+        found = tensor_error(weights, type)
+        assert found.clipped_share == 1 / 32
+        assert found.max_abs_error == pytest.approx(1.9)
 
 
 def test_lossless_is_infinitely_good(weights):

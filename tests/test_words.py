@@ -84,6 +84,17 @@ def test_the_arithmetic_of_a_weight_is_right(name):
     assert result == pytest.approx(float(opened.restored[5]), rel=1e-3)
 
 
+@pytest.mark.parametrize("name", ["MXFP4", "IQ4_NL", "NF4", "FP8_E4M3_ROW"])
+def test_on_an_uneven_grid_a_code_stands_for_a_value(name):
+    values, fmt = np.linspace(-1, 1, 256, dtype=np.float32), get_format(name)
+    opened = fmt.open_block(fmt.quantize(values[None]), 0, 0)
+    part = opened.parts[0]
+    says = block_words.arithmetic(opened, part, 5, float(values[5]), uneven=True)
+    meaning = float(says.split("stands for ")[1].split(",")[0].replace("−", "-"))
+    assert meaning == pytest.approx(float(opened.restored[5]) / part.scale, rel=1e-3)
+    assert f" × ({block_words.exact(meaning)}) = " in says
+
+
 def test_sub_blocks_that_are_alike_are_said_to_be():
     fmt = get_format("Q4_K")
     rng = np.random.default_rng(3)

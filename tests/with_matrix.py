@@ -4,11 +4,12 @@ import numpy as np
 
 
 def quantized(fmt, weights):
-    """Bytes without an importance matrix where that is possible, else with one that says nothing."""
+    """Quantize without an importance matrix where that is possible, else with one of ones."""
     if getattr(fmt, "needs_importance", False):
         return fmt.quantize(weights, np.ones(np.shape(weights)[-1:], np.float32))
     return fmt.quantize(weights)
 
 
 def round_trip(fmt, weights):
+    """Quantize so, then dequantize."""
     return fmt.dequantize(quantized(fmt, weights))

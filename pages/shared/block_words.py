@@ -22,12 +22,30 @@ HOW_TO_READ_TEXTBOOK = (
     "Each ring is a weight, each mark below a value that the block can hold; the bold line is 33."
 )
 
+AS_STORED = (
+    "These are the file’s very bytes. What the weights were before they were quantized is not in "
+    "it, so every ring falls straight down. The marks below are the only values that this block "
+    "can hold; larger dots hold more weights."
+)
+
+TURNED = (
+    " The file is big-endian: numbers of several bytes stand the other way round in it than below."
+)
+
 
 def kept(type_name: str, n_weights: int, n_bytes: float, share: float) -> str:
     """Say what the format keeps of the block; `share` is the error by the weights' size."""
     return (
         f"**{type_name}** keeps these {plural(n_weights, 'weight')} in {exact(n_bytes, 3)} bytes "
         f"instead of {4 * n_weights:,}; a typical one moves by **{percent(share)}** of its size."
+    )
+
+
+def as_stored(type_name: str, n_weights: int, n_bytes: int, file: str, at: int) -> str:
+    """Say that these are the bytes of a file, and where they lie."""
+    return (
+        f"**{type_name}**, as stored in {file}: {plural(n_bytes, 'byte')} from byte **{at:,}** on "
+        f"spell {plural(n_weights, 'weight')}."
     )
 
 
@@ -41,11 +59,11 @@ def kept_float(type_name: str, n_bytes: int, value: float, restored: float) -> s
     )
 
 
-def textbook(weight: float, scale: float, code: int, restored: float) -> str:
-    """Walk through the rounding of one weight."""
+def textbook(weight: float, scale: float, stands_for: float, restored: float) -> str:
+    """Walk through the rounding of one weight; `stands_for` is the value of its code."""
     return (
         f"**{exact(weight)}** divided by the scale {exact(scale)} is about "
-        f"{real_minus(str(code))}, so it comes back as **{exact(restored)}**."
+        f"{exact(stands_for)}, so it comes back as **{exact(restored)}**."
     )
 
 
@@ -154,14 +172,14 @@ def arithmetic(
     """Restore one weight from its code, in numbers; on an uneven grid codes stand for values."""
     code = int(opened.codes[weight]) + opened.first_code
     factor = float(opened.restored[weight]) / part.scale if uneven and part.scale else code
-    factor = round(factor, 1)
-    product = f"{exact(part.scale)} × {f'{factor:g}' if factor >= 0 else f'(−{-factor:g})'}"
+    product = f"{exact(part.scale)} × {exact(factor) if factor >= 0 else f'({exact(factor)})'}"
     if part.minimum:
         product += f" {'−' if part.minimum > 0 else '+'} {exact(abs(part.minimum))}"
-    meaning = f", which stands for {real_minus(f'{factor:g}')}" if uneven else ""
+    meaning = f", which stands for {exact(factor)}" if uneven else ""
+    restored = float(opened.restored[weight])
+    before = "" if value == restored else f"; it was {exact(value)}"
     return (
         f"Every byte as it lies in the file. Outlined: weight {weight}, code "
-        f"{real_minus(str(code))}{meaning}, so {product} = "
-        f"**{exact(float(opened.restored[weight]))}**; it was {exact(value)}. "
+        f"{real_minus(str(code))}{meaning}, so {product} = **{exact(restored)}**{before}. "
         "Hover, focus or tap a byte to read it."
     )

@@ -7,6 +7,7 @@ them. `cache_resource` hands out the same object, `cache_data` would copy it by 
 
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,18 @@ import streamlit as st
 import quantcore
 import quantcore.evaluate.measured as measured_files
 from quantcore import memory
-from quantcore.evaluate import statistics, weight_error
+from quantcore.evaluate import file_error, statistics, weight_error
 from quantcore.evaluate.drift import TokenDrift
 from quantcore.evaluate.quantized import llama_of
 from quantcore.evaluate.reading import Continuations, continue_both, read_closely
 from quantcore.format import ScaleFactors, Weights
 from quantcore.formats import get_format
+from quantcore.io.gguf import GgufFile
+from quantcore.io.gguf_parts import first_part, read_parts
 from quantcore.model.llama import Llama
+from quantcore.recipe.contents import contents_of
+from quantcore.recipe.promise import Promise, promise_of
+from quantcore.recipe.quantize import preview, quantize
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Only folders in here can be opened, never a path from the address bar.
@@ -35,7 +41,8 @@ def sources() -> dict[str, Path]:
         for config in sorted(folder.glob("*/config.json")):
             found.setdefault(config.parent.name, config.parent)
     for file in sorted(OWN_MODELS.glob("*.gguf")):
-        found.setdefault(file.name, file)
+        if first_part(file) == file:  # of a model in several files, the first stands for all
+            found.setdefault(file.name, file)
     return found
 
 
@@ -75,7 +82,13 @@ def weights(model_name: str, tensor: str) -> Weights:
 
 @st.cache_resource(show_spinner="Quantizing", max_entries=32)
 def packed(model_name: str, tensor: str, type_name: str):
-    """One tensor in a format: bytes for block formats, an `IntegerPacked` for INT ones."""
+    """One tensor in a format: bytes for block formats, codes and scales apart for the others.
+
+    Where a GGUF file holds it in that format, they are the file's own bytes.
+    """
+    stored = model(model_name).as_stored(tensor)
+    if stored is not None and stored.dtype == type_name:
+        return stored.packed()
     return get_format(type_name).quantize(weights(model_name, tensor))
 
 
@@ -184,6 +197,72 @@ def model_errors(model_name: str, type_name: str) -> dict[str, weight_error.Weig
             continue
         found[name] = weight_error.tensor_error(opened.weights(name), fmt)
     return found
+
+
+# GGUF files and what would be in them, for the page File.
+
+
+@st.cache_resource(show_spinner="Reading the header", max_entries=8)
+def header(file_name: str) -> GgufFile:
+    """Header of a GGUF file among the models, also of one that the lab cannot run."""
+    return read_parts(sources()[file_name])
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def planned_header(model_name: str, file_type: str, pure: bool) -> GgufFile:
+    """Header of the file that `quantize` would write."""
+    opened = model(model_name)
+    return preview(opened, quantcore.plan(opened, file_type, pure=pure))
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def known_header(name: str, file_type: str, pure: bool) -> GgufFile:
+    """Header of what `quantize` would write of a known Llama, but for the vocabulary."""
+    config = memory.llama_config(memory.presets()[name])
+    return preview(config, quantcore.plan(contents_of(config, name), file_type, pure=pure))
+
+
+class WrittenFile:
+    """A file in a folder of its own, which goes when nobody needs it any more."""
+
+    def __init__(self, opened: "quantcore.Model", file_type: str, pure: bool) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="quantlab-", ignore_cleanup_errors=True)
+        self.path = Path(self._folder.name) / f"{opened.place.stem}-{file_type}.gguf"
+        for _ in quantize(opened, quantcore.plan(opened, file_type, pure=pure), self.path):
+            pass
+
+
+@st.cache_resource(show_spinner="Writing the file", max_entries=4)
+def written_file(model_name: str, file_type: str, pure: bool) -> WrittenFile:
+    """Write a small model as a GGUF file to be looked at."""
+    return WrittenFile(model(model_name), file_type, pure)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def promise(_file: GgufFile, label: str, model_name: str) -> Promise:
+    """Hold a header against its file type; `label` and `model_name` say which it is."""
+    return promise_of(_file)
+
+
+@st.cache_data(show_spinner="Comparing the weights", max_entries=64)
+def errors_of_file(file_name: str, original: str) -> list[file_error.RestoredError]:
+    """Error of a GGUF file's matrices against those of an original."""
+    return list(file_error.restored_errors(model(original), model(file_name).weights))
+
+
+@st.cache_data(show_spinner="Comparing the weights", max_entries=64)
+def errors_of_plan(
+    model_name: str, file_type: str, pure: bool, original: str
+) -> list[file_error.RestoredError]:
+    """Error of what `quantize` would make of a model, against an original."""
+    opened = model(model_name)
+    types = {t.name: t.type for t in quantcore.plan(opened, file_type, pure=pure).tensors}
+
+    def restored(name: str) -> Weights:
+        weights = opened.weights(name)
+        return get_format(types[name]).round_trip(weights)
+
+    return list(file_error.restored_errors(model(original), restored))
 
 
 @st.cache_resource(show_spinner=False)

@@ -11,7 +11,7 @@ import streamlit as st
 from pages.shared import cache, look
 from pages.shared.ranking import original_of
 from pages.shared.units import megabytes, millions, plural
-from quantcore.formats import DEFAULTS, FORMATS, get_format
+from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF, UNAIDED, get_format
 
 if TYPE_CHECKING:
     import quantcore
@@ -32,10 +32,11 @@ INTEGERS = (
     "INT3_G128",
     "INT2_G32_ASYM",
 )
-_ANY_INTEGER = (
-    "Block formats have ggml’s names. INT2 to INT8 can be typed in as well: `INT4_TENSOR`, "
-    "`INT4_ROW` or `INT4_G64` says which weights share a scale (the tensor, each row, each 64 "
-    "weights of a row); `_ASYM` behind it adds a zero point."
+_WHICH = (
+    "Block formats have ggml’s names. FP8, NF4, `NVFP4_TENSOR` (NVIDIA’s, with a scale for the "
+    "tensor) and `MXFP4_OCP` are those of other tools’ files. INT2 to INT8 can be typed in as "
+    "well: `INT4_TENSOR`, `INT4_ROW` or `INT4_G64` says which weights share a scale (the tensor, "
+    "each row, each 64 weights of a row); `_ASYM` behind it adds a zero point."
 )
 
 
@@ -138,19 +139,30 @@ def part(n_parts: int, start: int = 0, **more) -> int:
 
 
 def type_(label: str = "Format", default: str = "Q4_K", **more) -> str:
-    """Ask for one format. Any INT format can be typed in; ValueError where the name is unknown."""
-    options = [*FORMATS, *INTEGERS]
+    """Ask for one format. Any INT format can be typed in.
+
+    ValueError where the name is unknown, or the format needs an importance matrix: pages quantize
+    without one. The default is allowed, since a file may hold it.
+    """
+    options = list(dict.fromkeys([*UNAIDED, *OUTSIDE_GGUF, *INTEGERS, default]))
     chosen = st.selectbox(
         label,
         options,
         index=options.index(default),
         key="type",
         accept_new_options=True,
-        help="How the weights are stored. " + _ANY_INTEGER,
+        help="How the weights are stored. " + _WHICH,
         **BOUND,
         **more,
     )
-    return get_format(chosen).name
+    return _allowed(chosen, default)
+
+
+def _allowed(name: str, stored: str = "") -> str:
+    found = get_format(name).name
+    if found in FORMATS and found not in (*UNAIDED, stored):
+        raise ValueError(f"{found} needs an importance matrix, and this page quantizes without one")
+    return found
 
 
 def types(label: str = "Formats", default: tuple[str, ...] = tuple(DEFAULTS), **more) -> list[str]:
@@ -159,22 +171,23 @@ def types(label: str = "Formats", default: tuple[str, ...] = tuple(DEFAULTS), **
     The address may name any INT format besides those listed.
     """
     asked = [*st.query_params.get_all("types"), *st.session_state.get("types", [])]
+    known = [*UNAIDED, *OUTSIDE_GGUF, *INTEGERS]
     chosen = st.pills(
         label,
-        list(dict.fromkeys([*FORMATS, *INTEGERS, *(n for n in asked if get_format(n))])),
+        list(dict.fromkeys([*known, *(name for name in asked if _allowed(name))])),
         selection_mode="multi",
         default=default,
         key="types",
         wrap=True,
-        help="How the weights are stored: block formats by ggml’s names, and integers with one "
-        "scale a tensor, a row or a group.",
+        help="How the weights are stored: block formats by ggml’s names, formats that no GGUF file "
+        "holds, and integers with one scale a tensor, a row or a group.",
         **BOUND,
         **more,
     )
     if not chosen:
         look.note("Choose at least one format.")
         st.stop()
-    return list(dict.fromkeys(get_format(name).name for name in chosen))
+    return list(dict.fromkeys(_allowed(name) for name in chosen))
 
 
 def clicked(chart: str) -> list | None:

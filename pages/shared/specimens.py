@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pages.shared import block_words as words
-from quantcore.format import BlockFormat, OpenedBlock, Weights
-from quantcore.formats.integer import IntegerFormat
+from quantcore.format import OpenedBlock, Weights
+from quantcore.formats import Format
 from quantcore.formats.layout import block_length
 
 TEXTBOOK_WEIGHT = 20  # the one that is 33
@@ -21,15 +21,19 @@ class Specimen:
     weights: Weights
     opened: OpenedBlock
     bits_per_weight: float  # of the tensor it comes from, scales included
+    file: str = ""  # the GGUF file whose very bytes these are
+    start_byte: int = 0  # of the block in that file
+    turned: bool = False  # the file is big-endian: bytes of a number are in the other order there
 
 
-def alone(fmt: BlockFormat | IntegerFormat, weights: Weights) -> Specimen:
-    """Store a block by itself."""
+def alone(fmt: Format, weights: Weights) -> Specimen:
+    """Store a block by itself; what a format keeps once for a whole tensor is not counted."""
     opened = fmt.open_block(fmt.quantize(weights[None]), 0, 0)
-    return Specimen(weights, opened, 8 * fmt.stored_bytes((1, weights.size)) / weights.size)
+    n_bytes = min(fmt.stored_bytes((1, weights.size)), opened.packed.size)
+    return Specimen(weights, opened, 8 * n_bytes / weights.size)
 
 
-def made_up(fmt: BlockFormat | IntegerFormat, example: str) -> Specimen:
+def made_up(fmt: Format, example: str) -> Specimen:
     """Make the block of an example that no model has, as long as the format's blocks."""
     length = block_length(fmt, MADE_UP_COLUMNS)
     if example == words.EQUAL:
@@ -39,7 +43,7 @@ def made_up(fmt: BlockFormat | IntegerFormat, example: str) -> Specimen:
     return alone(fmt, np.resize(ramp, max(length, 32))[:length].astype(np.float32))
 
 
-def spoilt(fmt: BlockFormat | IntegerFormat, weights: Weights) -> Specimen:
+def spoilt(fmt: Format, weights: Weights) -> Specimen:
     """Make one weight of a block eight times the largest, and store the block by itself."""
     weights = weights.copy()
     weights[len(weights) // 4 + 1 if len(weights) > 1 else 0] = 8 * np.abs(weights).max()

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from quantcore.evaluate.divergence import score_against
 from quantcore.evaluate.drift_result import SURE, Drift, TokenDrift, summarize, summary_of
 from quantcore.evaluate.perplexity import Scores, score
-from quantcore.evaluate.quantized import Type, formats_by_tensor, restored_tensors, type_name
+from quantcore.evaluate.quantized import (
+    Activations,
+    Type,
+    formats_by_tensor,
+    restored_tensors,
+    stored_types,
+    type_name,
+)
 from quantcore.evaluate.text import Chunks, cut, evaluation_text, floor_by_target
 from quantcore.model.llama import Llama
 from quantcore.model.source import Model
@@ -49,6 +56,7 @@ def measure_drift(
     text: str | None = None,
     context: int = 512,
     on_chunk: Callable[[DriftProgress], None] | None = None,
+    activations: Activations = "F32",
 ) -> Drift:
     """Compare a quantized model with the original.
 
@@ -62,13 +70,17 @@ def measure_drift(
         Tokens a chunk.
     on_chunk
         Called at each step; an exception that it raises ends the work.
+    activations
+        "Q8" rounds the input of every product of the quantized model as llama.cpp does on a CPU,
+        and its keys and values to float16: see `quantcore.model.activations`. The original, which
+        it is compared with, stays as it is.
 
     Raises
     ------
     ValueError
         If the type, the context or the text does not suit the model.
     """
-    for progress in drift_chunks(model, [type], text, context):
+    for progress in drift_chunks(model, [type], text, context, activations):
         if on_chunk is not None:
             on_chunk(progress)
     return next(iter(progress.drifts.values()))
@@ -79,6 +91,7 @@ def drift_chunks(
     types: Type | Sequence[Type],
     text: str | None = None,
     context: int = 512,
+    activations: Activations = "F32",
 ) -> Iterator[DriftProgress]:
     """`measure_drift` for several types in small steps, each at most a layer of one batch.
 
@@ -88,9 +101,11 @@ def drift_chunks(
     by_name = {type_name(t): t for t in ([types] if isinstance(types, str | Mapping) else types)}
     for type in by_name.values():
         formats_by_tensor(model, type)  # refuses what cannot be stored before any work
+        if activations == "Q8":
+            stored_types(model, type)
     text = evaluation_text() if text is None else text
     chunks = cut(model, text, context)
-    return compare(model, by_name, chunks, floor_by_target(text, chunks))
+    return compare(model, by_name, chunks, floor_by_target(text, chunks), activations)
 
 
 def compare(
@@ -98,14 +113,19 @@ def compare(
     types: dict[str, Type],
     chunks: Chunks,
     floor: NDArray[np.float64] | None = None,
+    activations: Activations = "F32",
 ) -> Iterator[DriftProgress]:
     """`drift_chunks` for types that have names of their own, on chunks that were cut already."""
-    n_models = len(types.keys() | {"F32"})
+    same = activations == "F32"  # then F32 is the original itself
+    n_models = len(types.keys() | {"F32"}) if same else len(types) + 1
     passes = _Passes(n_models, len(chunks.tokens), len(model.tensors))
     base = yield from _load(model, None, passes)
     llamas: dict[str, Llama] = {}
     for name, type in types.items():
-        llamas[name] = base if name == "F32" else (yield from _load(model, type, passes))
+        if name == "F32" and same:
+            llamas[name] = base
+        else:
+            llamas[name] = yield from _load(model, type, passes, activations)
     base_parts, parts = [], {name: [] for name in llamas}
     n_logits = chunks.tokens.shape[1] * model.config.vocabulary_size
     at_once = 2 if 2 * n_logits <= LOGITS_AT_ONCE else 1  # two share out better over two cores
@@ -146,13 +166,15 @@ class _Passes:
         return DriftProgress(share, self._stage, kl_so_far=kl_so_far, chunks_done=chunks_done)
 
 
-def _load(model: Model, type: Type | None, passes: _Passes) -> Iterator[DriftProgress]:
+def _load(
+    model: Model, type: Type | None, passes: _Passes, activations: Activations = "F32"
+) -> Iterator[DriftProgress]:
     weights = {}
     stage = "reading the model" if type is None else f"{type_name(type)}: quantizing"
     for name, restored in restored_tensors(model, type):
         weights[name] = restored
         yield passes.step(1 / passes.n_tensors, stage)
-    return Llama(model.config, weights)
+    return Llama(model.config, weights, stored_types(model, type) if activations == "Q8" else None)
 
 
 def _forward(

@@ -25,11 +25,13 @@ from quantcore.evaluate.sensitivity import Sensitivity, sensitivity
 from quantcore.evaluate.skills import SkillScore, skill_steps
 from quantcore.evaluate.text import Chunks, cut, evaluation_text
 from quantcore.evaluate.weight_error import TensorError, model_errors
-from quantcore.formats import DEFAULTS, FORMATS
+from quantcore.formats import DEFAULTS, UNAIDED
 from quantcore.io import ModelError
 from quantcore.model.source import Model, open_model, shipped_folder
 
-TYPES = tuple(dict.fromkeys([*FORMATS, *DEFAULTS]))
+# Formats with a codebook are made for an importance matrix: without it they are not at their best.
+BY_CODEBOOK = ("IQ3_S", "IQ3_XXS", "IQ2_S", "IQ1_M")
+TYPES = tuple(dict.fromkeys(n for n in (*UNAIDED, *DEFAULTS) if n not in BY_CODEBOOK))
 CONTEXT = 512
 SENSITIVITY_TYPE = "Q2_K"
 SENSITIVITY_CHUNKS = 8

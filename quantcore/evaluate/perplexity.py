@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore._jit import kernel
-from quantcore.evaluate.quantized import Type, llama_of, type_name
+from quantcore.evaluate.quantized import Activations, Type, llama_of, type_name
 from quantcore.evaluate.text import cut, evaluation_text
 from quantcore.model.blas import one_thread
 from quantcore.model.llama import Floats, Llama
@@ -114,9 +114,15 @@ def _score(logits, powers, targets, nll, log_sum, top_token, top_probability):
 
 
 def measure_perplexity(
-    model: Model, type: Type | None = None, text: str | None = None, context: int = 512
+    model: Model,
+    type: Type | None = None,
+    text: str | None = None,
+    context: int = 512,
+    activations: Activations = "F32",
 ) -> Perplexity:
     """Perplexity alone, as llama-perplexity prints it; `measure_drift` compares with the original.
+
+    With activations in "Q8" also as it is on a CPU; see `quantcore.model.activations`.
 
     Raises
     ------
@@ -124,7 +130,7 @@ def measure_perplexity(
         If the format, the context or the text does not suit the model.
     """
     chunks = cut(model, evaluation_text() if text is None else text, context)
-    llama = llama_of(model, type)
+    llama = llama_of(model, type, activations)
     scored = chunks.scored[0]
     nll = []
     for inputs, tokens in zip(chunks.inputs, chunks.tokens, strict=True):

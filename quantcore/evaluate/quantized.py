@@ -1,14 +1,17 @@
 """A model with its matrices put through a format: it runs as a file of that type would."""
 
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.formats import get_format
+from quantcore.model.activations import input_type
 from quantcore.model.llama import Llama
 from quantcore.model.source import Model
 
+Activations = Literal["F32", "Q8"]  # Q8: inputs rounded as llama.cpp's CPU kernels do
 Type = str | Mapping[str, str]  # one format for all matrices, or the format of each by name
 
 
@@ -41,9 +44,28 @@ def restored_tensors(
         yield name, get_format(formats[name]).round_trip(weights) if name in formats else weights
 
 
-def llama_of(model: Model, type: Type | None = None) -> Llama:
+def stored_types(model: Model, type: Type | None = None) -> dict[str, str]:
+    """Name what each matrix is stored as: the format, or for the original what its file says.
+
+    Raises
+    ------
+    ValueError
+        If llama.cpp does not know one of the formats, so that nothing says how it would round
+        activations.
+    """
+    if type is None or type == "F32":
+        found = {name: model.tensors[name].dtype for name in model.quantizable}
+    else:
+        found = formats_by_tensor(model, type)
+    for name in set(found.values()):
+        input_type(name)
+    return found
+
+
+def llama_of(model: Model, type: Type | None = None, activations: Activations = "F32") -> Llama:
     """Make the model ready to run, quantized unless `type` is None; all weights in memory."""
-    return Llama(model.config, dict(restored_tensors(model, type)))
+    types = stored_types(model, type) if activations == "Q8" else None
+    return Llama(model.config, dict(restored_tensors(model, type)), types)
 
 
 def type_name(type: Type | None) -> str:

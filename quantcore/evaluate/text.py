@@ -68,6 +68,11 @@ def evaluation_text() -> str:
     return (shipped_folder() / "evaluation.txt").read_text(encoding="utf-8")
 
 
+def calibration_text() -> str:
+    """Read other stories of the same kind, for what is fitted or chosen."""
+    return (shipped_folder() / "calibration.txt").read_text(encoding="utf-8")
+
+
 def floor_by_target(text: str, chunks: Chunks) -> NDArray[np.float64] | None:
     """Find what the generator of a text itself loses on each target, in nats, (n_targets,).
 

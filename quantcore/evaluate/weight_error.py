@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from quantcore._jit import kernel
 from quantcore.checks import read_only
-from quantcore.format import BlockFormat, Weights
-from quantcore.formats import get_format
-from quantcore.formats.integer import IntegerFormat
+from quantcore.format import Weights
+from quantcore.formats import Format, get_format
+from quantcore.formats.layout import block_length
 from quantcore.model.source import Model
 from quantcore.pool import over_rows
 
@@ -50,7 +50,7 @@ class TensorError(WeightError):
     bits_per_weight: float
 
 
-def tensor_error(weights: Weights, type: str | BlockFormat | IntegerFormat) -> WeightError:
+def tensor_error(weights: Weights, type: str | Format) -> WeightError:
     """Error that a format makes in one tensor (n_rows, n_cols).
 
     Raises
@@ -72,18 +72,18 @@ def tensor_error(weights: Weights, type: str | BlockFormat | IntegerFormat) -> W
     return _as_error(totals[0], weights.size)
 
 
-def row_errors(weights: Weights, type: str | BlockFormat | IntegerFormat) -> WeightError:
+def row_errors(weights: Weights, type: str | Format) -> WeightError:
     """Error of each row: fields are arrays (n_rows,)."""
     fmt = get_format(type) if isinstance(type, str) else type
     sums = np.concatenate(list(_sums_by_chunk(weights, fmt, weights.shape[1])))
     return _as_error(sums[:, 0], weights.shape[1])
 
 
-def block_errors(weights: Weights, type: str | BlockFormat | IntegerFormat) -> WeightError:
+def block_errors(weights: Weights, type: str | Format) -> WeightError:
     """Error of each block: fields are arrays (n_rows, n_blocks).
 
-    A block is what the format says, a group of an INT format, the row where one scale covers it;
-    for formats without scales, 32 weights.
+    A block is what the format says, a group of columns that share a scale, the row where one scale
+    covers it; for formats without scales, 32 weights.
     """
     fmt = get_format(type) if isinstance(type, str) else type
     size = _block_size(fmt, weights.shape[1])
@@ -110,20 +110,15 @@ def model_errors(model: Model, type: str | Mapping[str, str]) -> Iterator[Tensor
         )
 
 
-def _block_size(fmt: BlockFormat | IntegerFormat, n_cols: int) -> int:
-    if isinstance(fmt, IntegerFormat):
-        return fmt.group_size or n_cols
-    if fmt.block_size > 1:
-        return fmt.block_size
+def _block_size(fmt: Format, n_cols: int) -> int:
+    if (length := block_length(fmt, n_cols)) > 1:
+        return length
     return 32 if n_cols % 32 == 0 else n_cols
 
 
-def _sums_by_chunk(
-    weights: Weights, fmt: BlockFormat | IntegerFormat, block_size: int
-) -> Iterator[NDArray[np.float64]]:
+def _sums_by_chunk(weights: Weights, fmt: Format, block_size: int) -> Iterator[NDArray[np.float64]]:
     """Yield sums (n_rows, n_blocks, N_SUMS) of consecutive rows."""
-    whole = isinstance(fmt, IntegerFormat) and fmt.span == "tensor"
-    step = len(weights) if whole else max(1, CHUNK_WEIGHTS // weights.shape[1])
+    step = len(weights) if fmt.whole_tensor else max(1, CHUNK_WEIGHTS // weights.shape[1])
     for start in range(0, len(weights), step):
         # One kind of array for the kernel, whoever asks: it is compiled once.
         rows = read_only(np.ascontiguousarray(weights[start : start + step], np.float32))
@@ -132,7 +127,8 @@ def _sums_by_chunk(
         factors = fmt.scale_factors(packed)
         sums = np.zeros((len(rows), weights.shape[1] // block_size, N_SUMS))
         per_scale = factors.weights_per_scale
-        half_steps = np.abs(factors.scales) / 2 if per_scale else np.full((1, 1), np.inf)
+        half_steps = np.abs(factors.scales) * (factors.widest_step / 2)
+        half_steps = half_steps if per_scale else np.full((1, 1), np.inf)
         half_steps = np.broadcast_to(half_steps, (len(rows), half_steps.shape[1]))
         _add_up(rows, restored, half_steps.astype(np.float32), per_scale or weights.shape[1], sums)
         yield sums

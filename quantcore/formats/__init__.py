@@ -1,4 +1,7 @@
-"""Every format that the lab knows, in the order in which pages list them."""
+"""Every format that the lab knows, in the order in which pages list them.
+
+`FORMATS` are ggml's, which a GGUF file can hold; `OUTSIDE_GGUF` those of other tools' files.
+"""
 
 import difflib
 
@@ -6,6 +9,7 @@ from quantcore.format import BlockFormat
 from quantcore.formats.bf16 import BF16
 from quantcore.formats.f16 import F16
 from quantcore.formats.f32 import F32
+from quantcore.formats.fp8 import FP8_E4M3_ROW, FP8_E4M3_TENSOR, FP8_E5M2_ROW, FP8_E5M2_TENSOR
 from quantcore.formats.integer import IntegerFormat, integer_format
 from quantcore.formats.iq1_m import IQ1_M
 from quantcore.formats.iq1_s import IQ1_S
@@ -17,7 +21,10 @@ from quantcore.formats.iq3_xxs import IQ3_XXS
 from quantcore.formats.iq4_nl import IQ4_NL
 from quantcore.formats.iq4_xs import IQ4_XS
 from quantcore.formats.mxfp4 import MXFP4
+from quantcore.formats.mxfp4_ocp import MXFP4_OCP
+from quantcore.formats.nf4 import NF4, NF4_DQ
 from quantcore.formats.nvfp4 import NVFP4
+from quantcore.formats.nvfp4_tensor import NVFP4_TENSOR
 from quantcore.formats.q2_k import Q2_K
 from quantcore.formats.q3_k import Q3_K
 from quantcore.formats.q4_0 import Q4_0
@@ -28,6 +35,7 @@ from quantcore.formats.q5_1 import Q5_1
 from quantcore.formats.q5_k import Q5_K
 from quantcore.formats.q6_k import Q6_K
 from quantcore.formats.q8_0 import Q8_0
+from quantcore.formats.scaled import ScaledFormat
 from quantcore.formats.tq1_0 import TQ1_0
 from quantcore.formats.tq2_0 import TQ2_0
 
@@ -37,8 +45,15 @@ _ALL = (
     *(Q2_K, IQ2_S, IQ2_XS, IQ2_XXS, TQ2_0, TQ1_0, IQ1_M, IQ1_S),
 )
 
+_OUTSIDE_GGUF = (
+    *(FP8_E4M3_ROW, FP8_E4M3_TENSOR, FP8_E5M2_ROW, FP8_E5M2_TENSOR),
+    *(NVFP4_TENSOR, NF4, MXFP4_OCP, NF4_DQ),
+)
+
+Format = BlockFormat | IntegerFormat | ScaledFormat
 FORMATS: dict[str, BlockFormat] = {fmt.name: fmt for fmt in _ALL}
-if len(FORMATS) != len(_ALL):
+OUTSIDE_GGUF: dict[str, ScaledFormat] = {fmt.name: fmt for fmt in _OUTSIDE_GGUF}
+if len(FORMATS | OUTSIDE_GGUF) != len(_ALL) + len(_OUTSIDE_GGUF):
     raise RuntimeError("two formats share a name")
 
 # Those that also work without an importance matrix; ggml demands one for the others.
@@ -51,7 +66,7 @@ DEFAULTS = (
 )
 
 
-def get_format(name: str) -> BlockFormat | IntegerFormat:
+def get_format(name: str) -> Format:
     """Find a format by its name, upper or lower case.
 
     Raises
@@ -67,12 +82,12 @@ def get_format(name: str) -> BlockFormat | IntegerFormat:
     128
     """
     wanted = str(name).strip().upper()
-    found = FORMATS.get(wanted) or integer_format(wanted)
+    found = FORMATS.get(wanted) or OUTSIDE_GGUF.get(wanted) or integer_format(wanted)
     if found:
         return found
-    close = difflib.get_close_matches(wanted, [*FORMATS, *DEFAULTS], 1)
+    close = difflib.get_close_matches(wanted, [*FORMATS, *OUTSIDE_GGUF, *DEFAULTS], 1)
     raise ValueError(
         f"no format is called {name!r}{f' (did you mean {close[0]}?)' if close else ''}: "
-        f"there are {', '.join(FORMATS)}, and INT2 to INT8 with _TENSOR, _ROW or _G and a group "
-        "size behind it, as INT4_G128, and _ASYM for a zero point"
+        f"there are {', '.join([*FORMATS, *OUTSIDE_GGUF])}, and INT2 to INT8 with _TENSOR, _ROW or "
+        "_G and a group size behind it, as INT4_G128, and _ASYM for a zero point"
     )

@@ -55,11 +55,6 @@ def no_scale_factors(packed: Packed) -> ScaleFactors:
     """Floats carry no scale factors: an array without columns."""
     return ScaleFactors(
         scales=np.empty((len(packed), 0), np.float32),
-        minimums=None,
-        super_scales=None,
-        super_minimums=None,
-        scale_codes=None,
-        minimum_codes=None,
         weights_per_scale=0,
         overhead_bits=0.0,
     )

@@ -79,6 +79,11 @@ class IntegerFormat:
     family: Family = "int"
     source: str = "Xiao et al., SmoothQuant, 2023 (symmetric); Jacob et al., 2018 (zero point)"
 
+    @property
+    def whole_tensor(self) -> bool:
+        """Whether rows depend on each other: one scale covers them."""
+        return self.span == "tensor"
+
     def check(self, shape: tuple[int, ...]) -> None:
         """Raise a `ValueError` if weights of this shape cannot be stored."""
         check_not_empty(self.name, shape)

@@ -240,7 +240,7 @@ def _open(packed: Packed) -> OpenedBlock:
 
 
 def _factors(packed: Packed) -> ScaleFactors:
-    return scale_factors(_scales(packed), 16 + 8 * 3)
+    return scale_factors(_scales(packed), SHIFTED_VALUES, 16 + 8 * 3)
 
 
 IQ1_S = BlockFormat(

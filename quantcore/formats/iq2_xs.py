@@ -146,7 +146,7 @@ def _open(packed: Packed) -> OpenedBlock:
 
 
 def _factors(packed: Packed) -> ScaleFactors:
-    return scale_factors(_scales(packed), 16 + 16 * 4)
+    return scale_factors(_scales(packed), signed_values(MAGNITUDES), 16 + 16 * 4)
 
 
 IQ2_XS = BlockFormat(

@@ -167,7 +167,7 @@ def _open(packed: Packed) -> OpenedBlock:
 
 
 def _factors(packed: Packed) -> ScaleFactors:
-    return scale_factors(_scales(packed), 16 + 8 * 4)
+    return scale_factors(_scales(packed), signed_values(MAGNITUDES), 16 + 8 * 4)
 
 
 IQ3_S = BlockFormat(

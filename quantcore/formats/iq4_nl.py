@@ -8,10 +8,10 @@ byte  0       2                                          18
 
 import numpy as np
 
-from quantcore._jit import kernel
+from quantcore._jit import kernel, pasted
 from quantcore.bits import half_value, halves, unpack_nibbles
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, Part, ScaleFactors, opened
-from quantcore.formats.iq4_search import SIZE, VALUES, find_scale, nearest_index
+from quantcore.formats.iq4_search import SIZE, VALUES, WIDEST_STEP, find_scale, nearest_index
 from quantcore.formats.k_lanes import LANES, SCALE, holds_nan_or_inf, new_board
 from quantcore.formats.k_scales import store_half
 from quantcore.formats.k_symmetric import weigh_by_square
@@ -22,29 +22,16 @@ BLOCK_SIZE, BLOCK_BYTES = SIZE, 18
 
 @kernel
 def _encode(blocks, packed):
-    board = new_board()
-    for start in range(0, blocks.shape[0], LANES):
-        batch = blocks[start : start + LANES]
-        for b in range(batch.shape[0]):
-            if holds_nan_or_inf(batch[b]):
-                return start + b
-            for i in range(SIZE):
-                board[i, b] = batch[b, i]
-        weigh_by_square(board, SIZE)
-        find_scale(board)
-        for b in range(batch.shape[0]):
-            scale = board[SCALE, b]
-            store_half(scale, packed[start + b])
-            inv_scale = np.float32(1) / scale if scale != np.float32(0) else np.float32(0)
-            for i in range(16):
-                low = nearest_index(np.float32(inv_scale * batch[b, i]))
-                high = nearest_index(np.float32(inv_scale * batch[b, 16 + i]))
-                packed[start + b, 2 + i] = low | high << 4
-    return -1
+    return _encode_either(blocks, None, packed)
 
 
 @kernel
 def _encode_weighted(blocks, importance, packed):
+    return _encode_either(blocks, importance, packed)
+
+
+@pasted
+def _encode_either(blocks, importance, packed):
     board = new_board()
     for start in range(0, blocks.shape[0], LANES):
         batch = blocks[start : start + LANES]
@@ -53,7 +40,10 @@ def _encode_weighted(blocks, importance, packed):
                 return start + b
             for i in range(SIZE):
                 board[i, b] = batch[b, i]
-        weigh_blocks(board, importance, start, np.float32(2))
+        if importance is None:
+            weigh_by_square(board, SIZE)
+        else:
+            weigh_blocks(board, importance, start, np.float32(2))
         find_scale(board)
         for b in range(batch.shape[0]):
             scale = board[SCALE, b]
@@ -96,13 +86,9 @@ def _open(packed: Packed) -> OpenedBlock:
 def _factors(packed: Packed) -> ScaleFactors:
     return ScaleFactors(
         scales=halves(packed, 0),
-        minimums=None,
-        super_scales=None,
-        super_minimums=None,
-        scale_codes=None,
-        minimum_codes=None,
         weights_per_scale=SIZE,
         overhead_bits=16 / SIZE,
+        widest_step=WIDEST_STEP,
     )
 
 

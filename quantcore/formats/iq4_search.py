@@ -18,6 +18,7 @@ VALUES = np.array(
     [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.float32
 )
 MIDDLES = (VALUES[:-1] + VALUES[1:]) / np.float32(2)  # from here on the upper of two is nearer
+WIDEST_STEP = 24.0  # from 89 to 113
 SIZE = 32  # weights of a sub-block
 N_TRIES = 7  # on either side
 ZERO = np.float32(0)

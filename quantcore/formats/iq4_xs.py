@@ -11,12 +11,14 @@ Sub-scales are stored 32 too high: that of sub-block j in nibble j of bytes 4 to
 and 2 * j + 1 of bytes 2 and 3.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
-from quantcore._jit import inlined, kernel
+from quantcore._jit import inlined, kernel, pasted
 from quantcore.bits import half_value, halves, unpack_nibbles
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, Part, ScaleFactors, opened
-from quantcore.formats.iq4_search import SIZE, VALUES, find_scale, nearest_index
+from quantcore.formats.iq4_search import SIZE, VALUES, WIDEST_STEP, find_scale, nearest_index
 from quantcore.formats.k_blocks import SubScales, scale_factors
 from quantcore.formats.k_lanes import LANES, SCALE, SUPER_BLOCK, load, new_board
 from quantcore.formats.k_scales import signed_largest, store_half
@@ -32,29 +34,26 @@ N = 32  # sub-scales from -N to N - 1
 
 @kernel
 def _encode(blocks, packed):
-    board = new_board()
-    for start in range(0, blocks.shape[0], BATCH):
-        batch = blocks[start : start + BATCH]
-        bad = load(batch, SIZE, board)
-        if bad >= 0:
-            return start + bad
-        weigh_by_square(board, SIZE)
-        find_scale(board)
-        for b in range(batch.shape[0]):
-            lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
-            _store(board[SCALE, lanes], batch[b], packed[start + b])
-    return -1
+    return _encode_either(blocks, None, packed)
 
 
 @kernel
 def _encode_weighted(blocks, importance, packed):
+    return _encode_either(blocks, importance, packed)
+
+
+@pasted
+def _encode_either(blocks, importance, packed):
     board = new_board()
     for start in range(0, blocks.shape[0], BATCH):
         batch = blocks[start : start + BATCH]
         bad = load(batch, SIZE, board)
         if bad >= 0:
             return start + bad
-        weigh_super_blocks(batch, importance, start, SIZE, np.float32(2), board)
+        if importance is None:
+            weigh_by_square(board, SIZE)
+        else:
+            weigh_super_blocks(batch, importance, start, SIZE, np.float32(2), board)
         find_scale(board)
         for b in range(batch.shape[0]):
             lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
@@ -142,7 +141,8 @@ def _open(packed: Packed) -> OpenedBlock:
 
 
 def _factors(packed: Packed) -> ScaleFactors:
-    return scale_factors(_sub_scales(packed), IQ4_XS.bits_per_weight, IQ4_XS.code_bits)
+    found = scale_factors(_sub_scales(packed), IQ4_XS.bits_per_weight, IQ4_XS.code_bits)
+    return replace(found, widest_step=WIDEST_STEP)
 
 
 IQ4_XS = BlockFormat(

@@ -36,18 +36,16 @@ def scales_of(super_scales: Weights, codes: Packed, offset: float, times: float)
     return Scales(super_scales=super_scales, codes=codes.astype(np.int16), scales=scales)
 
 
-def scale_factors(found: Scales, overhead_bits: int) -> ScaleFactors:
+def scale_factors(found: Scales, values: Sequence[float], overhead_bits: int) -> ScaleFactors:
     """Scale factors of blocks ``(n_rows, n_blocks, ...)`` with so many bits of scales a block."""
     n_rows, _, n_sub_blocks = found.scales.shape
     return ScaleFactors(
         scales=found.scales.reshape(n_rows, -1),
-        minimums=None,
         super_scales=found.super_scales,
-        super_minimums=None,
         scale_codes=found.codes.reshape(n_rows, -1),
-        minimum_codes=None,
         weights_per_scale=SUPER_BLOCK // n_sub_blocks,
         overhead_bits=overhead_bits / SUPER_BLOCK,
+        widest_step=float(np.diff(values).max()),
     )
 
 

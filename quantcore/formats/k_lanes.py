@@ -26,8 +26,9 @@ LANES = 64  # fewer leave vector units idle, more do not fit into the first-leve
 # Rows 0 to 31 hold the weights of a sub-block, 32 to 63 their importance, 64 to 95 their codes.
 IMPORTANCE, CODE = 32, 64
 SCALE, MINIMUM = 96, 97
-FIRST_FREE = 98  # rows from here on belong to the search
-N_ROWS = 112
+TOTAL = 98  # of the importance, where a matrix gives it
+FIRST_FREE = 99  # rows from here on belong to the search
+N_ROWS = 113
 
 
 @inlined

@@ -8,11 +8,12 @@ byte 0        2         4                    8                    12            
 
 import numpy as np
 
-from quantcore._jit import inlined
+from quantcore._jit import inlined, pasted
 from quantcore.bits import half_value, halves
 from quantcore.format import Field, Packed
 from quantcore.formats.k_blocks import SubScales
 from quantcore.formats.k_codes import to_float
+from quantcore.formats.k_lanes import MINIMUM, SCALE, TOTAL
 from quantcore.formats.k_scales import divide, store_half
 from quantcore.formats.weighted import divide_weighted
 
@@ -32,21 +33,18 @@ FIELDS = (
 )
 
 
-@inlined
-def store_scales(scales, minimums, codes, packed):
+@pasted
+def store_scales(board, lane, importance, codes, packed):
     """Write the 16 bytes, and put what they decode to in place of the 8 scales and minimums."""
+    lanes = slice(lane, lane + N_SUB_BLOCKS)
+    scales, minimums = board[SCALE, lanes], board[MINIMUM, lanes]
     scale_codes, minimum_codes = codes[:8], codes[8:16]
-    scale = divide(scales, HIGHEST, scale_codes)
-    minimum = divide(minimums, HIGHEST, minimum_codes)
-    _lay(scale, minimum, scale_codes, minimum_codes, scales, minimums, packed)
-
-
-@inlined
-def store_scales_weighted(scales, minimums, importance, codes, packed):
-    """Do the same with the search that an importance matrix brings."""
-    scale_codes, minimum_codes = codes[:8], codes[8:16]
-    scale = divide_weighted(scales, importance, HIGHEST, scale_codes)
-    minimum = divide_weighted(minimums, importance, HIGHEST, minimum_codes)
+    if importance is None:
+        scale = divide(scales, HIGHEST, scale_codes)
+        minimum = divide(minimums, HIGHEST, minimum_codes)
+    else:
+        scale = divide_weighted(scales, board[TOTAL, lanes], HIGHEST, scale_codes)
+        minimum = divide_weighted(minimums, board[TOTAL, lanes], HIGHEST, minimum_codes)
     _lay(scale, minimum, scale_codes, minimum_codes, scales, minimums, packed)
 
 

@@ -7,7 +7,7 @@ picture that explains it. A test puts the bits together again and compares with 
 from dataclasses import dataclass
 
 from quantcore.format import BlockFormat
-from quantcore.formats.integer import IntegerFormat
+from quantcore.formats import Format
 
 Bit = tuple[int, int]  # byte of the block, bit of the byte (0 is the least)
 
@@ -22,11 +22,9 @@ class SubScaleBits:
     offset: int  # subtracted from the stored scale: 32 for Q3_K; Q6_K's are signed bytes
 
 
-def block_length(fmt: BlockFormat | IntegerFormat, n_cols: int) -> int:
+def block_length(fmt: Format, n_cols: int) -> int:
     """Count the weights that `open_block` takes apart at once: a block, a group or a whole row."""
-    if isinstance(fmt, IntegerFormat):
-        return fmt.group_size or n_cols
-    return fmt.block_size
+    return fmt.block_size if isinstance(fmt, BlockFormat) else fmt.group_size or n_cols
 
 
 def sub_scale_bits(format_name: str) -> SubScaleBits | None:

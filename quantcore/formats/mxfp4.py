@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from quantcore._jit import inlined, kernel
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, Part, ScaleFactors, opened
-from quantcore.formats.fp4 import DOUBLED, choose_codes, codes_of, grid_of
+from quantcore.formats.fp4 import DOUBLED, WIDEST_STEP, choose_codes, codes_of, grid_of
 from quantcore.formats.ternary import largest_magnitude
 
 BLOCK_SIZE, BLOCK_BYTES = 32, 17
@@ -94,13 +94,9 @@ def _open(packed: Packed) -> OpenedBlock:
 def _factors(packed: Packed) -> ScaleFactors:
     return ScaleFactors(
         scales=2 * half_scales(packed[..., 0]),
-        minimums=None,
-        super_scales=None,
-        super_minimums=None,
-        scale_codes=None,
-        minimum_codes=None,
         weights_per_scale=BLOCK_SIZE,
         overhead_bits=8 / BLOCK_SIZE,
+        widest_step=WIDEST_STEP,
     )
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from quantcore._jit import inlined, kernel
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, Part, ScaleFactors, opened
-from quantcore.formats.fp4 import DOUBLED, choose_codes, codes_of, grid_of
+from quantcore.formats.fp4 import DOUBLED, WIDEST_STEP, choose_codes, codes_of, grid_of
 from quantcore.formats.ternary import largest_magnitude
 
 BLOCK_SIZE, BLOCK_BYTES = 64, 36
@@ -110,13 +110,9 @@ def _factors(packed: Packed) -> ScaleFactors:
     scales = 2 * HALF_VALUES[packed[..., :N_SUB_BLOCKS]]
     return ScaleFactors(
         scales=scales.reshape(len(packed), -1),
-        minimums=None,
-        super_scales=None,
-        super_minimums=None,
-        scale_codes=None,
-        minimum_codes=None,
         weights_per_scale=SIZE,
         overhead_bits=8 / SIZE,
+        widest_step=WIDEST_STEP,
     )
 
 

@@ -13,23 +13,15 @@ of codes from 128 on.
 
 import numpy as np
 
-from quantcore._jit import inlined, kernel
+from quantcore._jit import inlined, kernel, pasted
 from quantcore.bits import half_value, halves
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors
 from quantcore.formats import weighted
 from quantcore.formats.k_affine import find_scale_and_offset, weigh_by_size
 from quantcore.formats.k_blocks import Plane, SubScales, open_block, scale_factors
 from quantcore.formats.k_codes import pack_crumbs, to_float
-from quantcore.formats.k_lanes import (
-    LANES,
-    MINIMUM,
-    SCALE,
-    SUPER_BLOCK,
-    load,
-    new_board,
-    requantize,
-    unload,
-)
+from quantcore.formats.k_encode import encode
+from quantcore.formats.k_lanes import MINIMUM, SCALE, SUPER_BLOCK, TOTAL
 from quantcore.formats.k_scales import divide, store_half
 from quantcore.formats.weighted import divide_weighted, sum_importance, weigh_super_blocks
 
@@ -39,7 +31,6 @@ HIGHEST_SCALE = 15
 SIZE = 16  # weights of a sub-block
 N_SUB_BLOCKS = 16
 FIRST, STEP, N_STEPS = np.float32(-0.5), np.float32(0.1), 15  # candidates of the search
-BATCH = LANES // N_SUB_BLOCKS
 FIELDS = (
     Field(
         name="sub-scales",
@@ -55,63 +46,38 @@ FIELDS = (
 
 @kernel
 def _encode(blocks, packed):
-    board = new_board()
-    codes = np.empty(SUPER_BLOCK, np.int32)
-    for start in range(0, blocks.shape[0], BATCH):
-        batch = blocks[start : start + BATCH]
-        bad = load(batch, SIZE, board)
-        if bad >= 0:
-            return start + bad
-        weigh_by_size(board, SIZE)
-        find_scale_and_offset(board, SIZE, HIGHEST, FIRST, STEP, N_STEPS, True)
-        for b in range(batch.shape[0]):
-            lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
-            _store_scales(board[SCALE, lanes], board[MINIMUM, lanes], codes, packed[start + b])
-        requantize(board, SIZE, 0, HIGHEST)
-        for b in range(batch.shape[0]):
-            unload(board, N_SUB_BLOCKS * b, SIZE, 0, codes)
-            pack_crumbs(codes, 0, packed[start + b, 16:])
-    return -1
+    return encode(blocks, None, packed, SIZE, 0, HIGHEST, _search, _store_scales, _pack)
 
 
 @kernel
 def _encode_weighted(blocks, importance, packed):
-    board, sums = new_board(), np.empty(LANES, np.float32)
-    codes = np.empty(SUPER_BLOCK, np.int32)
-    for start in range(0, blocks.shape[0], BATCH):
-        batch = blocks[start : start + BATCH]
-        bad = load(batch, SIZE, board)
-        if bad >= 0:
-            return start + bad
-        weigh_super_blocks(batch, importance, start, SIZE, np.float32(1), board)
-        sum_importance(board, SIZE, sums)
+    return encode(blocks, importance, packed, SIZE, 0, HIGHEST, _search, _store_scales, _pack)
+
+
+@pasted
+def _search(batch, importance, first, board):
+    if importance is None:
+        weigh_by_size(board, SIZE)
+        find_scale_and_offset(board, SIZE, HIGHEST, FIRST, STEP, N_STEPS, True)
+    else:
+        weigh_super_blocks(batch, importance, first, SIZE, np.float32(1), board)
+        sum_importance(board, SIZE)
         find_scale_and_offset(
             board, SIZE, HIGHEST, weighted.FIRST, weighted.STEP, weighted.N_STEPS, False
         )
-        for b in range(batch.shape[0]):
-            lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
-            scales, minimums = board[SCALE, lanes], board[MINIMUM, lanes]
-            _store_scales_weighted(scales, minimums, sums[lanes], codes, packed[start + b])
-        requantize(board, SIZE, 0, HIGHEST)
-        for b in range(batch.shape[0]):
-            unload(board, N_SUB_BLOCKS * b, SIZE, 0, codes)
-            pack_crumbs(codes, 0, packed[start + b, 16:])
-    return -1
 
 
-@inlined
-def _store_scales(scales, minimums, codes, packed):
+@pasted
+def _store_scales(board, lane, importance, codes, packed):
+    lanes = slice(lane, lane + N_SUB_BLOCKS)
+    scales, minimums = board[SCALE, lanes], board[MINIMUM, lanes]
     scale_codes, minimum_codes = codes[:16], codes[16:32]
-    scale = divide(scales, HIGHEST_SCALE, scale_codes)
-    minimum = divide(minimums, HIGHEST_SCALE, minimum_codes)
-    _lay(scale, minimum, scale_codes, minimum_codes, scales, minimums, packed)
-
-
-@inlined
-def _store_scales_weighted(scales, minimums, importance, codes, packed):
-    scale_codes, minimum_codes = codes[:16], codes[16:32]
-    scale = divide_weighted(scales, importance, HIGHEST_SCALE, scale_codes)
-    minimum = divide_weighted(minimums, importance, HIGHEST_SCALE, minimum_codes)
+    if importance is None:
+        scale = divide(scales, HIGHEST_SCALE, scale_codes)
+        minimum = divide(minimums, HIGHEST_SCALE, minimum_codes)
+    else:
+        scale = divide_weighted(scales, board[TOTAL, lanes], HIGHEST_SCALE, scale_codes)
+        minimum = divide_weighted(minimums, board[TOTAL, lanes], HIGHEST_SCALE, minimum_codes)
     _lay(scale, minimum, scale_codes, minimum_codes, scales, minimums, packed)
 
 
@@ -123,6 +89,11 @@ def _lay(scale, minimum, scale_codes, minimum_codes, scales, minimums, packed):
         packed[j] = pair
         scales[j] = scale * np.float32(pair & 15)
         minimums[j] = minimum * np.float32(pair >> 4)
+
+
+@pasted
+def _pack(codes, packed):
+    pack_crumbs(codes, 0, packed[16:])
 
 
 @kernel

@@ -14,20 +14,13 @@ up, the high two bits of scales j, 4 + j, 8 + j and 12 + j.
 
 import numpy as np
 
-from quantcore._jit import inlined, kernel
+from quantcore._jit import inlined, kernel, pasted
 from quantcore.bits import half_value, halves
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors
 from quantcore.formats.k_blocks import Plane, SubScales, open_block, scale_factors
 from quantcore.formats.k_codes import pack_bits, pack_crumbs, to_float
-from quantcore.formats.k_lanes import (
-    LANES,
-    SCALE,
-    SUPER_BLOCK,
-    load,
-    new_board,
-    requantize,
-    unload,
-)
+from quantcore.formats.k_encode import encode
+from quantcore.formats.k_lanes import SCALE, SUPER_BLOCK, TOTAL
 from quantcore.formats.k_scales import divide_signed, signed_largest, store_half
 from quantcore.formats.k_symmetric import find_scale, improve_codes, weigh_by_square
 from quantcore.formats.weighted import (
@@ -41,7 +34,6 @@ N = 4  # codes from -N to N - 1
 N_SCALE = 32
 SIZE = 16  # weights of a sub-block
 N_SUB_BLOCKS = 16
-BATCH = LANES // N_SUB_BLOCKS
 FIELDS = (
     Field(name="high bits", kind="codes", where=slice(0, 32), says="a third bit each"),
     Field(name="codes", kind="codes", where=slice(32, 96), says="low 2 bits each"),
@@ -52,59 +44,39 @@ FIELDS = (
 
 @kernel
 def _encode(blocks, packed):
-    board = new_board()
-    codes = np.empty(SUPER_BLOCK, np.int32)
-    for start in range(0, blocks.shape[0], BATCH):
-        batch = blocks[start : start + BATCH]
-        bad = load(batch, SIZE, board)
-        if bad >= 0:
-            return start + bad
-        weigh_by_square(board, SIZE)
-        improve_codes(board, SIZE, N)
-        for b in range(batch.shape[0]):
-            lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
-            _store_scales(board[SCALE, lanes], codes, packed[start + b])
-        requantize(board, SIZE, -N, N - 1)
-        for b in range(batch.shape[0]):
-            unload(board, N_SUB_BLOCKS * b, SIZE, -N, codes)
-            pack_bits(codes, 2, packed[start + b])
-            pack_crumbs(codes, 0, packed[start + b, 32:])
-    return -1
+    return encode(blocks, None, packed, SIZE, -N, N - 1, _search, _store_scales, _pack)
 
 
 @kernel
 def _encode_weighted(blocks, importance, packed):
-    board, sums = new_board(), np.empty(LANES, np.float32)
-    codes = np.empty(SUPER_BLOCK, np.int32)
-    for start in range(0, blocks.shape[0], BATCH):
-        batch = blocks[start : start + BATCH]
-        bad = load(batch, SIZE, board)
-        if bad >= 0:
-            return start + bad
-        weigh_super_blocks(batch, importance, start, SIZE, np.float32(2), board)
-        sum_importance(board, SIZE, sums)
+    return encode(blocks, importance, packed, SIZE, -N, N - 1, _search, _store_scales, _pack)
+
+
+@pasted
+def _search(batch, importance, first, board):
+    if importance is None:
+        weigh_by_square(board, SIZE)
+        improve_codes(board, SIZE, N)
+    else:
+        weigh_super_blocks(batch, importance, first, SIZE, np.float32(2), board)
+        sum_importance(board, SIZE)
         find_scale(board, SIZE, N)
-        for b in range(batch.shape[0]):
-            lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
-            scales = board[SCALE, lanes]
-            found = divide_signed_weighted(scales, sums[lanes], N_SCALE, codes)
-            _lay(found, codes, scales, packed[start + b])
-        requantize(board, SIZE, -N, N - 1)
-        for b in range(batch.shape[0]):
-            unload(board, N_SUB_BLOCKS * b, SIZE, -N, codes)
-            pack_bits(codes, 2, packed[start + b])
-            pack_crumbs(codes, 0, packed[start + b, 32:])
-    return -1
 
 
-@inlined
-def _store_scales(scales, codes, packed):
-    largest = signed_largest(scales)
-    if largest == np.float32(0):  # all zero, or no number after an overflow in the search
-        packed[96:110] = 0
-        scales[:] = 0
-        return
-    _lay(divide_signed(scales, largest, N_SCALE, codes), codes, scales, packed)
+@pasted
+def _store_scales(board, lane, importance, codes, packed):
+    lanes = slice(lane, lane + N_SUB_BLOCKS)
+    scales = board[SCALE, lanes]
+    if importance is None:
+        largest = signed_largest(scales)
+        if largest == np.float32(0):  # all zero, or no number after an overflow in the search
+            packed[96:110] = 0
+            scales[:] = 0
+            return
+        scale = divide_signed(scales, largest, N_SCALE, codes)
+    else:
+        scale = divide_signed_weighted(scales, board[TOTAL, lanes], N_SCALE, codes)
+    _lay(scale, codes, scales, packed)
 
 
 @inlined
@@ -116,6 +88,12 @@ def _lay(scale, codes, scales, packed):
         code = codes[j] + N_SCALE
         packed[96 + j % 8] |= (code & 15) << 4 * (j // 8)
         packed[104 + j % 4] |= code >> 4 << 2 * (j // 4)
+
+
+@pasted
+def _pack(codes, packed):
+    pack_bits(codes, 2, packed)
+    pack_crumbs(codes, 0, packed[32:])
 
 
 @kernel

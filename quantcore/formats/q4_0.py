@@ -14,10 +14,8 @@ import numpy as np
 from quantcore._jit import kernel
 from quantcore.bits import load_half, store_half
 from quantcore.format import BlockFormat, OpenedBlock, Packed, ScaleFactors
-from quantcore.formats.k_lanes import CODE, LANES, SCALE, new_board
-from quantcore.formats.k_symmetric import find_scale
 from quantcore.formats.simple import BLOCK_SIZE, open_block, scale_factors, signed_peak
-from quantcore.formats.weighted import load_weighted_blocks
+from quantcore.formats.simple_weighted import encode_symmetric, store_nibbles
 
 BLOCK_BYTES = 18
 N = 8  # codes from -N to N - 1
@@ -48,21 +46,7 @@ def _encode(blocks, packed):
 
 @kernel
 def _encode_weighted(blocks, importance, packed):
-    board, means = new_board(), np.zeros(LANES, np.float32)
-    codes = np.empty(32, np.int32)
-    for start in range(0, blocks.shape[0], LANES):
-        stop = min(start + LANES, blocks.shape[0])
-        bad = load_weighted_blocks(blocks, start, stop, importance, means, board)
-        if bad >= 0:
-            return bad
-        find_scale(board, BLOCK_SIZE, N)
-        for k in range(stop - start):
-            store_half(board[SCALE, k], packed, start + k, 0)
-            for i in range(32):
-                codes[i] = np.int32(board[CODE + i, k]) + np.int32(N)
-            for i in range(16):
-                packed[start + k, 2 + i] = codes[i] | codes[16 + i] << 4
-    return -1
+    return encode_symmetric(blocks, importance, packed, N, store_nibbles)
 
 
 @kernel

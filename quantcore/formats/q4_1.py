@@ -11,11 +11,8 @@ import numpy as np
 from quantcore._jit import kernel
 from quantcore.bits import load_half, store_half
 from quantcore.format import BlockFormat, OpenedBlock, Packed, ScaleFactors
-from quantcore.formats import weighted
-from quantcore.formats.k_affine import find_scale_and_offset
-from quantcore.formats.k_lanes import CODE, LANES, MINIMUM, SCALE, new_board
 from quantcore.formats.simple import BLOCK_SIZE, lowest_and_highest, open_block, scale_factors
-from quantcore.formats.weighted import load_weighted_blocks
+from quantcore.formats.simple_weighted import encode_affine, store_nibbles
 
 BLOCK_BYTES = 20
 HIGHEST = 15
@@ -50,24 +47,7 @@ def _encode(blocks, packed):
 
 @kernel
 def _encode_weighted(blocks, importance, packed):
-    board, means = new_board(), np.zeros(LANES, np.float32)
-    codes = np.empty(32, np.int32)
-    for start in range(0, blocks.shape[0], LANES):
-        stop = min(start + LANES, blocks.shape[0])
-        bad = load_weighted_blocks(blocks, start, stop, importance, means, board)
-        if bad >= 0:
-            return bad
-        find_scale_and_offset(
-            board, BLOCK_SIZE, HIGHEST, weighted.FIRST, weighted.STEP, weighted.N_STEPS, False
-        )
-        for k in range(stop - start):
-            store_half(board[SCALE, k], packed, start + k, 0)
-            store_half(-board[MINIMUM, k], packed, start + k, 2)
-            for i in range(32):
-                codes[i] = np.int32(board[CODE + i, k])
-            for i in range(16):
-                packed[start + k, 4 + i] = codes[i] | codes[16 + i] << 4
-    return -1
+    return encode_affine(blocks, importance, packed, HIGHEST, store_nibbles)
 
 
 @kernel

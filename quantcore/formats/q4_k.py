@@ -11,29 +11,20 @@ Codes 0 to 31 are low nibbles of bytes 16 to 47, codes 32 to 63 their high nibbl
 
 import numpy as np
 
-from quantcore._jit import kernel
+from quantcore._jit import kernel, pasted
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors
 from quantcore.formats import weighted
 from quantcore.formats.k_affine import find_scale_and_offset, weigh_by_size_and_spread
 from quantcore.formats.k_blocks import Plane, open_block, scale_factors
 from quantcore.formats.k_codes import pack_nibbles, to_float
-from quantcore.formats.k_lanes import (
-    LANES,
-    MINIMUM,
-    SCALE,
-    SUPER_BLOCK,
-    load,
-    new_board,
-    requantize,
-    unload,
-)
+from quantcore.formats.k_encode import encode
+from quantcore.formats.k_lanes import SUPER_BLOCK
 from quantcore.formats.k_six_bits import (
     FIELDS,
     N_SUB_BLOCKS,
     SIZE,
     read_scales,
     store_scales,
-    store_scales_weighted,
     sub_scales,
 )
 from quantcore.formats.weighted import sum_importance, weigh_super_blocks
@@ -41,53 +32,34 @@ from quantcore.formats.weighted import sum_importance, weigh_super_blocks
 BLOCK_BYTES = 144
 HIGHEST = 15
 FIRST, STEP, N_STEPS = np.float32(-1), np.float32(0.1), 20  # candidates of the search
-BATCH = LANES // N_SUB_BLOCKS
 
 
 @kernel
 def _encode(blocks, packed):
-    board = new_board()
-    codes = np.empty(SUPER_BLOCK, np.int32)
-    for start in range(0, blocks.shape[0], BATCH):
-        batch = blocks[start : start + BATCH]
-        bad = load(batch, SIZE, board)
-        if bad >= 0:
-            return start + bad
-        weigh_by_size_and_spread(board, SIZE)
-        find_scale_and_offset(board, SIZE, HIGHEST, FIRST, STEP, N_STEPS, False)
-        for b in range(batch.shape[0]):
-            lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
-            store_scales(board[SCALE, lanes], board[MINIMUM, lanes], codes, packed[start + b])
-        requantize(board, SIZE, 0, HIGHEST)
-        for b in range(batch.shape[0]):
-            unload(board, N_SUB_BLOCKS * b, SIZE, 0, codes)
-            pack_nibbles(codes, 32, packed[start + b, 16:])
-    return -1
+    return encode(blocks, None, packed, SIZE, 0, HIGHEST, _search, store_scales, _pack)
 
 
 @kernel
 def _encode_weighted(blocks, importance, packed):
-    board, sums = new_board(), np.empty(LANES, np.float32)
-    codes = np.empty(SUPER_BLOCK, np.int32)
-    for start in range(0, blocks.shape[0], BATCH):
-        batch = blocks[start : start + BATCH]
-        bad = load(batch, SIZE, board)
-        if bad >= 0:
-            return start + bad
-        weigh_super_blocks(batch, importance, start, SIZE, np.float32(2), board)
-        sum_importance(board, SIZE, sums)
+    return encode(blocks, importance, packed, SIZE, 0, HIGHEST, _search, store_scales, _pack)
+
+
+@pasted
+def _search(batch, importance, first, board):
+    if importance is None:
+        weigh_by_size_and_spread(board, SIZE)
+        find_scale_and_offset(board, SIZE, HIGHEST, FIRST, STEP, N_STEPS, False)
+    else:
+        weigh_super_blocks(batch, importance, first, SIZE, np.float32(2), board)
+        sum_importance(board, SIZE)
         find_scale_and_offset(
             board, SIZE, HIGHEST, weighted.FIRST, weighted.STEP, weighted.N_STEPS, False
         )
-        for b in range(batch.shape[0]):
-            lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
-            scales, minimums = board[SCALE, lanes], board[MINIMUM, lanes]
-            store_scales_weighted(scales, minimums, sums[lanes], codes, packed[start + b])
-        requantize(board, SIZE, 0, HIGHEST)
-        for b in range(batch.shape[0]):
-            unload(board, N_SUB_BLOCKS * b, SIZE, 0, codes)
-            pack_nibbles(codes, 32, packed[start + b, 16:])
-    return -1
+
+
+@pasted
+def _pack(codes, packed):
+    pack_nibbles(codes, 32, packed[16:])
 
 
 @kernel

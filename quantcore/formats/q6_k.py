@@ -13,21 +13,13 @@ on lie likewise in bytes 64 to 127. High bits lie as the codes of Q2_K.
 
 import numpy as np
 
-from quantcore._jit import inlined, kernel
+from quantcore._jit import kernel, pasted
 from quantcore.bits import half_value, halves
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors
 from quantcore.formats.k_blocks import Plane, SubScales, open_block, scale_factors
 from quantcore.formats.k_codes import pack_crumbs, pack_nibbles, to_float
-from quantcore.formats.k_lanes import (
-    CODE,
-    LANES,
-    SCALE,
-    SUPER_BLOCK,
-    load,
-    new_board,
-    requantize,
-    unload,
-)
+from quantcore.formats.k_encode import encode
+from quantcore.formats.k_lanes import CODE, SCALE, SUPER_BLOCK
 from quantcore.formats.k_scales import divide_signed, signed_largest, store_half
 from quantcore.formats.k_symmetric import TINY, find_scale, weigh_by_square
 from quantcore.formats.weighted import take_importance
@@ -37,7 +29,6 @@ N = 32  # codes from -N to N - 1
 N_SCALE = 128
 SIZE = 16  # weights of a sub-block
 N_SUB_BLOCKS = 16
-BATCH = LANES // N_SUB_BLOCKS
 FIELDS = (
     Field(name="codes", kind="codes", where=slice(0, 128), says="low 4 bits each"),
     Field(name="high bits", kind="codes", where=slice(128, 192), says="2 high bits each"),
@@ -48,60 +39,43 @@ FIELDS = (
 
 @kernel
 def _encode(blocks, packed):
-    board = new_board()
-    codes = np.empty(SUPER_BLOCK, np.int32)
-    for start in range(0, blocks.shape[0], BATCH):
-        batch = blocks[start : start + BATCH]
-        bad = load(batch, SIZE, board)
-        if bad >= 0:
-            return start + bad
-        weigh_by_square(board, SIZE)
-        find_scale(board, SIZE, N)
-        for b in range(batch.shape[0]):
-            lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
-            _store_scales(board[SCALE, lanes], board[CODE:, lanes], codes, packed[start + b])
-        requantize(board, SIZE, -N, N - 1)
-        for b in range(batch.shape[0]):
-            unload(board, N_SUB_BLOCKS * b, SIZE, -N, codes)
-            pack_nibbles(codes, 64, packed[start + b])
-            pack_crumbs(codes, 4, packed[start + b, 128:])
-    return -1
+    return encode(blocks, None, packed, SIZE, -N, N - 1, _search, _store_scales, _pack)
 
 
 @kernel
 def _encode_weighted(blocks, importance, packed):
-    board = new_board()
-    codes = np.empty(SUPER_BLOCK, np.int32)
-    for start in range(0, blocks.shape[0], BATCH):
-        batch = blocks[start : start + BATCH]
-        bad = load(batch, SIZE, board)
-        if bad >= 0:
-            return start + bad
-        take_importance(batch, importance, start, SIZE, board)
-        find_scale(board, SIZE, N)
-        for b in range(batch.shape[0]):
-            lanes = slice(N_SUB_BLOCKS * b, N_SUB_BLOCKS * (b + 1))
-            _store_scales(board[SCALE, lanes], board[CODE:, lanes], codes, packed[start + b])
-        requantize(board, SIZE, -N, N - 1)
-        for b in range(batch.shape[0]):
-            unload(board, N_SUB_BLOCKS * b, SIZE, -N, codes)
-            pack_nibbles(codes, 64, packed[start + b])
-            pack_crumbs(codes, 4, packed[start + b, 128:])
-    return -1
+    return encode(blocks, importance, packed, SIZE, -N, N - 1, _search, _store_scales, _pack)
 
 
-@inlined
-def _store_scales(scales, weight_codes, codes, packed):
+@pasted
+def _search(batch, importance, first, board):
+    if importance is None:
+        weigh_by_square(board, SIZE)
+    else:
+        take_importance(batch, importance, first, SIZE, board)
+    find_scale(board, SIZE, N)
+
+
+@pasted
+def _store_scales(board, lane, importance, codes, packed):
+    lanes = slice(lane, lane + N_SUB_BLOCKS)
+    scales = board[SCALE, lanes]
     largest = signed_largest(scales)
     if abs(largest) < TINY:  # ggml stores 210 zero bytes
         packed[192:210] = 0
         scales[:] = 0
-        weight_codes[:SIZE] = -N
+        board[CODE : CODE + SIZE, lanes] = -N
         return
     scale = store_half(divide_signed(scales, largest, N_SCALE, codes), packed[208:210])
     for j in range(N_SUB_BLOCKS):
         scales[j] = scale * np.float32(codes[j])
         packed[192 + j] = codes[j] & 255
+
+
+@pasted
+def _pack(codes, packed):
+    pack_nibbles(codes, 64, packed)
+    pack_crumbs(codes, 4, packed[128:])
 
 
 @kernel

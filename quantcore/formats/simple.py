@@ -89,10 +89,6 @@ def scale_factors(packed: Packed, has_minimum: bool) -> ScaleFactors:
     return ScaleFactors(
         scales=halves(packed, 0),
         minimums=0 - halves(packed, 2) if has_minimum else None,
-        super_scales=None,
-        super_minimums=None,
-        scale_codes=None,
-        minimum_codes=None,
         weights_per_scale=BLOCK_SIZE,
         overhead_bits=(32 if has_minimum else 16) / BLOCK_SIZE,
     )

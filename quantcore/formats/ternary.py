@@ -66,11 +66,6 @@ def scale_factors(packed: Packed, scale_byte: int) -> ScaleFactors:
     """Scales of blocks ``(n_rows, n_blocks, block_bytes)``."""
     return ScaleFactors(
         scales=halves(packed, scale_byte),
-        minimums=None,
-        super_scales=None,
-        super_minimums=None,
-        scale_codes=None,
-        minimum_codes=None,
         weights_per_scale=SUPER_BLOCK,
         overhead_bits=16 / SUPER_BLOCK,
     )

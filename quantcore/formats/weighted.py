@@ -10,7 +10,7 @@ Source: ggml/src/ggml-quants.c, quantize_row_*_impl and make_qp_quants.
 import numpy as np
 
 from quantcore._jit import inlined
-from quantcore.formats.k_lanes import IMPORTANCE, LANES, SUPER_BLOCK, holds_nan_or_inf
+from quantcore.formats.k_lanes import IMPORTANCE, LANES, SUPER_BLOCK, TOTAL, holds_nan_or_inf
 from quantcore.rounding import nearest_int
 
 FIRST, STEP, N_STEPS = np.float32(-0.9), np.float32(0.05), 36  # candidates of the affine search
@@ -105,8 +105,9 @@ def take_importance(batch, importance, first, size, board):
 
 
 @inlined
-def sum_importance(board, size, sums):
-    """Add up the importance of each lane, from its first weight on."""
+def sum_importance(board, size):
+    """Fill the row `TOTAL`: the importance of each lane, added up from its first weight on."""
+    sums = board[TOTAL]
     for k in range(LANES):
         sums[k] = ZERO
     for i in range(size):

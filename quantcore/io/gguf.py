@@ -13,6 +13,7 @@ package of that name, which believes what a file says.
 """
 
 import math
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -60,15 +61,15 @@ class GgufTensor:
             found = in_little_endian(self.type, found)
         return found.reshape(math.prod(rows), -1)
 
-    def read(self) -> NDArray[np.float32]:
-        """Decode all values."""
+    def read(self, rows: slice = slice(None)) -> NDArray[np.float32]:
+        """Decode all values, or some rows of a matrix."""
         if self.type not in FORMATS:
             raise ModelError(f"{self.path.name} stores weights as {self.type}, unknown here.")
         try:
-            packed = self.packed()
+            packed = self.packed()[rows]
         except (OSError, ValueError) as problem:
             raise ModelError(f"{self.path.name} cannot be read any more.") from problem
-        return FORMATS[self.type].dequantize(packed).reshape(self.shape)
+        return FORMATS[self.type].dequantize(packed).reshape(-1, *self.shape[1:])
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,20 @@ class GgufFile:
     metadata: dict[str, Any] = field(repr=False)
     kinds: dict[str, int] = field(repr=False)  # number of each value's kind; of an array's entries
     tensors: dict[str, GgufTensor] = field(repr=False)
+    entry_bytes: dict[str, int] = field(repr=False)  # of each metadata entry, its key included
+    header_bytes: int  # before padding; of all parts, like the next
+    file_bytes: int
+
+    @property
+    def tensor_bytes(self) -> int:
+        """Bytes of all tensors; what is neither they nor the header is padding."""
+        return sum(tensor.n_bytes for tensor in self.tensors.values())
 
 
 def read_gguf(path: Path) -> GgufFile:
-    """Read the header of a GGUF file; every count and offset is checked against its size.
+    """Read the header of one GGUF file; every count and offset is checked against its size.
+
+    A model cut into several files is read by `gguf_parts.read_parts`.
 
     Raises
     ------
@@ -93,20 +104,24 @@ def read_gguf(path: Path) -> GgufFile:
     """
     size = file_size(path)
     with path.open("rb") as file:
-        header = _Header(path, file, size)
-        return _read(header)
+        return read_header(path, file, size)
 
 
-def _read(header: "_Header") -> GgufFile:
-    path, size, version = header.path, header.file_bytes, header.open()
+def read_header(path: Path, file: BinaryIO, size: int) -> GgufFile:
+    """Read a header from an open file of `size` bytes, of which only the header need be there."""
+    header = _Header(path, file, size)
+    version = header.open()
     n_tensors, n_entries = header.count("tensors", 24), header.count("metadata entries", 13)
     metadata: dict[str, Any] = {}
     kinds: dict[str, int] = {}
+    entry_bytes: dict[str, int] = {}
     for _ in range(n_entries):
+        began = header.place
         key = header.name("a metadata key")
         if key in metadata:
             raise ModelError(f"{path.name} has the metadata key {key[:80]!r} twice.")
         metadata[key], kinds[key] = header.value(header.number("u4"), key)
+        entry_bytes[key] = header.place - began
     described = [header.description() for _ in range(n_tensors)]
     start = _data_start(path, metadata, header.place)
     tensors: dict[str, GgufTensor] = {}
@@ -119,7 +134,17 @@ def _read(header: "_Header") -> GgufFile:
             path, type_name, shape, start + offset, n_bytes, header.order == ">"
         )
     _refuse_overlap(path, tensors)
-    return GgufFile(path, version, header.order == ">", metadata, kinds, tensors)
+    return GgufFile(
+        path=path,
+        version=version,
+        big_endian=header.order == ">",
+        metadata=metadata,
+        kinds=kinds,
+        tensors=tensors,
+        entry_bytes=entry_bytes,
+        header_bytes=header.place,
+        file_bytes=size,
+    )
 
 
 class _Header:
@@ -202,7 +227,18 @@ class _Header:
         self._strings_left -= count
         if self._strings_left < 0:
             raise ModelError(f"{self.path.name} holds more than {MAX_STRINGS:,} strings.")
-        return [self._string(key) for _ in range(count)]
+        # A loop of its own: a vocabulary and its merges are 400,000 strings.
+        read, unpack, place, found = self._file.read, struct.Struct(self.order + "Q").unpack, 0, []
+        end = min(self.file_bytes, MAX_HEADER_BYTES) - self.place
+        for _ in range(count):
+            length = read(8)
+            n_bytes = unpack(length)[0] if len(length) == 8 else 0
+            place += 8 + n_bytes
+            if place > end:
+                raise ModelError(f"{self.path.name} has entries of {key[:80]!r} beyond its header.")
+            found.append(read(n_bytes).decode("utf-8", "surrogateescape"))
+        self.place += place
+        return found
 
     def _string(self, what: str) -> str:
         text = self._take(self.count(f"bytes of {what[:80]}", 1), what)

@@ -67,9 +67,9 @@ def write_gguf(
     ModelError
         If there is a file already, no room, or no permission: nothing is left behind.
     """
-    _refuse_existing(path)
-    header = _header(metadata, tensors)
-    needed = len(header) + sum(_padded(tensor.n_bytes) for tensor in tensors)
+    refuse_existing(path)
+    header = header_of(metadata, tensors)
+    needed = len(header) + data_bytes(tensors)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with temporary.open("xb") as file:
@@ -78,7 +78,7 @@ def write_gguf(
             for tensor in tensors:
                 _write_tensor(file, tensor)
                 yield tensor
-        _refuse_existing(path)  # somebody else may have written one meanwhile
+        refuse_existing(path)  # somebody else may have written one meanwhile
         temporary.rename(path)
     except OSError as problem:
         raise ModelError(_sentence(path, problem, needed)) from problem
@@ -86,7 +86,8 @@ def write_gguf(
         temporary.unlink(missing_ok=True)
 
 
-def _refuse_existing(path: Path) -> None:
+def refuse_existing(path: Path) -> None:
+    """Raise a `ModelError` if there is a file of that name."""
     if path.exists():
         raise ModelError(f"{path} exists already; choose another name or remove it.")
 
@@ -123,7 +124,13 @@ def _padded(n_bytes: int) -> int:
     return -(-n_bytes // ALIGNMENT) * ALIGNMENT
 
 
-def _header(metadata: Mapping[str, Value], tensors: Sequence[OutgoingTensor]) -> bytes:
+def data_bytes(tensors: Sequence[OutgoingTensor]) -> int:
+    """Bytes behind the header of a file, padding included."""
+    return sum(_padded(tensor.n_bytes) for tensor in tensors)
+
+
+def header_of(metadata: Mapping[str, Value], tensors: Sequence[OutgoingTensor]) -> bytes:
+    """Everything before the tensors, padding included."""
     parts = [MAGIC, struct.pack("<IQQ", VERSION, len(tensors), len(metadata))]
     for key, value in metadata.items():
         parts += [_string(key), _typed(value)]

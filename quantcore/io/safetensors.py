@@ -35,24 +35,26 @@ class StoredTensor:
     shape: tuple[int, ...]
     start_byte: int  # from the beginning of the file
 
-    def read(self) -> NDArray[np.float32]:
-        """All values, read-only. Other dtypes than F32, F16 and BF16 are refused."""
+    def read(self, rows: slice = slice(None)) -> NDArray[np.float32]:
+        """All values, or some rows, read-only. Other dtypes than F32, F16, BF16 are refused."""
         if self.dtype not in DTYPES:
             raise ModelError(
                 f"{self.path.name} stores weights as {self.dtype[:20]}; "
                 "the lab reads F32, F16 and BF16."
             )
-        count = math.prod(self.shape)
-        dtype = np.dtype(DTYPES[self.dtype])
+        first, last, _ = rows.indices(self.shape[0])
+        row_size = math.prod(self.shape[1:])
+        count, dtype = (last - first) * row_size, np.dtype(DTYPES[self.dtype])
+        start_byte = self.start_byte + first * row_size * dtype.itemsize
         try:
-            stored = np.fromfile(self.path, dtype, count, offset=self.start_byte)
+            stored = np.fromfile(self.path, dtype, count, offset=start_byte)
         except OSError as problem:
             raise ModelError(f"{self.path.name} cannot be read any more.") from problem
         if stored.size < count:
             raise ModelError(f"{self.path.name} became shorter while it was in use.")
         values = _from_bfloat16(stored) if self.dtype == "BF16" else stored.astype(np.float32)
         values.flags.writeable = False
-        return values.reshape(self.shape)
+        return values.reshape(-1, *self.shape[1:])
 
 
 def _from_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:

@@ -9,7 +9,13 @@ from quantcore.memory.kv_cache import (
     tokens_that_fill,
 )
 from quantcore.memory.presets import presets
-from quantcore.memory.shape import Experts, LatentAttention, ModelShape, shape_from_config
+from quantcore.memory.shape import (
+    Experts,
+    LatentAttention,
+    ModelShape,
+    llama_config,
+    shape_from_config,
+)
 from quantcore.memory.weights import StoredWeights, stored_weights, weight_groups
 
 __all__ = [
@@ -22,6 +28,7 @@ __all__ = [
     "cache_bytes",
     "cache_terms",
     "compute_buffer_bytes",
+    "llama_config",
     "presets",
     "shape_from_config",
     "stored_weights",

@@ -88,6 +88,14 @@ def shape_from_config(config: LlamaConfig, name: str) -> ModelShape:
     return ModelShape(name=name, head_norm=config.qk_norm, **sizes)
 
 
+def llama_config(shape: ModelShape) -> LlamaConfig:
+    """Take the sizes of a known Llama for a config; only sizes are right in it."""
+    shared = ("n_layers", "hidden_size", "feed_forward_size", "n_heads", "n_kv_heads", "head_size")
+    more = ("vocabulary_size", "tied_embedding", "context_length")
+    sizes = {key: getattr(shape, key) for key in shared + more}
+    return LlamaConfig(architecture="llama", norm_epsilon=1e-5, **sizes)
+
+
 def shape_from_preset(entry: Mapping) -> ModelShape:
     """Read one object of assets/presets.json."""
     sizes = dict(entry)

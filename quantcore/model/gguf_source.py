@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.io import ModelError
-from quantcore.io.gguf import GgufFile, GgufTensor, read_gguf
+from quantcore.io.gguf import GgufFile, GgufTensor
+from quantcore.io.gguf_parts import read_parts
 from quantcore.model.config import LlamaConfig
 from quantcore.model.gguf_config import config_of
 from quantcore.model.gguf_vocabulary import tokenizer_json
@@ -44,15 +45,21 @@ class StoredInFile:
         """(n_rows, n_cols), or (n,)."""
         return self.tensor.shape
 
-    def read(self) -> NDArray[np.float32]:
-        """All values, read-only; quantized ones are decoded."""
-        values = in_halves(self.tensor.read(), self.heads)
+    def read(self, rows: slice = slice(None)) -> NDArray[np.float32]:
+        """All values, or rows of whole heads, read-only; quantized ones are decoded."""
+        values = self.tensor.read(rows)
+        values = in_halves(values, self.heads * len(values) // self.shape[0])
         values.flags.writeable = False
         return values
 
     def packed(self) -> NDArray[np.uint8]:
         """Return the bytes as stored, (n_rows, row_bytes), rows in Hugging Face's order."""
         return in_halves(self.tensor.packed(), self.heads)
+
+    def row_start(self, row: int) -> int:
+        """Return where a row of `packed` begins in the file, in bytes from its start."""
+        at = int(in_halves(np.arange(self.shape[0]), self.heads)[row])
+        return self.tensor.start_byte + at * (self.tensor.n_bytes // self.shape[0])
 
 
 def in_halves(rows: NDArray, heads: int) -> NDArray:
@@ -98,7 +105,7 @@ def open_gguf(path: Path) -> tuple[LlamaConfig, Tokenizer, dict[str, StoredInFil
     ModelError
         One sentence that says what is wrong with the file.
     """
-    file = read_gguf(path)
+    file = read_parts(path)
     shapes = {name: tensor.shape for name, tensor in file.tensors.items()}
     factors = file.tensors[ROPE_FACTORS].read() if ROPE_FACTORS in file.tensors else None
     config = config_of(file.metadata, shapes, factors)

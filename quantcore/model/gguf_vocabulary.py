@@ -1,6 +1,6 @@
 """A tokenizer as GGUF's metadata, both ways: byte-level BPE ("gpt2") and SentencePiece ("llama").
 
-Source: docs/gguf.md of ggml; src/llama-vocab.cpp for how each pre-tokenizer cuts text.
+Source: docs/gguf.md of ggml. How text is cut before merging: `pre_tokenizers.py`.
 """
 
 import json
@@ -13,6 +13,7 @@ import numpy as np
 from quantcore.io import ModelError
 from quantcore.io.gguf_writer import Value
 from quantcore.io.strict_json import read_json_object
+from quantcore.model.pre_tokenizers import FAMILY, PRE_TOKENIZERS, TAKES_WHOLE_WORDS
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 MAX_BYTES = 64 * 2**20
@@ -20,30 +21,6 @@ MAX_TOKEN = 256  # characters; longer tokens of a hostile file are not taken apa
 SPACE = "\u2581"  # what SentencePiece writes for a space
 
 _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
-_CUT = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-
-
-def _split(pattern: str) -> dict[str, Any]:
-    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
-
-
-def _words(numbers: str) -> str:
-    """Contractions, words, numbers, marks and spaces: the pattern of Llama 3 and its relatives."""
-    return (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|" + numbers + r"| ?[^\s\p{L}\p{N}]+"
-        r"[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    )
-
-
-# Name in tokenizer.ggml.pre: the steps of a tokenizer.json's pre_tokenizer.
-PRE_TOKENIZERS: dict[str, list[dict[str, Any]]] = {
-    "gpt-2": [_CUT],
-    "smollm": [{"type": "Digits", "individual_digits": True}, _CUT],
-    "llama-bpe": [_split(_words(r"\p{N}{1,3}")), _BYTE_LEVEL | {"use_regex": False}],
-    "qwen2": [_split(_words(r"\p{N}")), _BYTE_LEVEL | {"use_regex": False}],
-}
-_SAME = {"llama3": "llama-bpe", "llama-v3": "llama-bpe", "default": "gpt-2", "gpt2": "gpt-2",
-         "deepseek-r1-qwen": "qwen2", "granite": "gpt-2"}  # fmt: skip
 
 
 def vocabulary_metadata(folder: Path, vocabulary_size: int) -> dict[str, Value]:
@@ -197,23 +174,22 @@ def tokenizer_json(metadata: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _byte_level(metadata: Mapping[str, Any], tokens: list[str]) -> dict[str, Any]:
-    name = metadata.get("tokenizer.ggml.pre", "default")
-    name = _SAME.get(name, name)
-    if name not in PRE_TOKENIZERS:
+    name = str(metadata.get("tokenizer.ggml.pre", "default"))
+    if name not in FAMILY:
         raise ModelError(f"The file's tokenizer cuts text as {str(name)[:40]!r}, unknown here.")
     merges = metadata.get("tokenizer.ggml.merges")
     if not isinstance(merges, list) or any(merge.count(" ") != 1 for merge in merges):
         raise ModelError("The file's tokenizer has no merges that make sense.")
     return {
-        "normalizer": {"type": "NFC"} if name == "qwen2" else None,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": PRE_TOKENIZERS[name]},
+        "normalizer": {"type": "NFC"} if FAMILY[name] == "qwen2" else None,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": PRE_TOKENIZERS[FAMILY[name]]},
         "post_processor": None,
         "decoder": _BYTE_LEVEL | {"use_regex": True},
         "model": {
             "type": "BPE",
             "vocab": {token: i for i, token in enumerate(tokens)},
-            "merges": [merge.split(" ") for merge in merges],
-            "ignore_merges": name == "llama-bpe",
+            "merges": merges,
+            "ignore_merges": name in TAKES_WHOLE_WORDS,
         },
     }
 
@@ -265,6 +241,8 @@ def _settings(metadata: Mapping[str, Any], tokens: list[str]) -> dict[str, Any]:
         if type(number) is int and 0 <= number < len(tokens):
             found[f"{kind}_token"] = tokens[number]
     adds = metadata.get("tokenizer.ggml.add_bos_token")
-    # llama.cpp opens a text of a SentencePiece model where the file does not say otherwise.
-    found["add_bos_token"] = metadata["tokenizer.ggml.model"] == "llama" if adds is None else adds
+    # llama.cpp opens a text of these kinds where the file does not say otherwise.
+    opens = metadata["tokenizer.ggml.model"] == "llama"
+    opens = opens or str(metadata.get("tokenizer.ggml.pre")) in TAKES_WHOLE_WORDS
+    found["add_bos_token"] = opens if adds is None else adds
     return found

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from quantcore.model import kernels
 from quantcore.model.blas import one_thread
 from quantcore.model.config import LlamaConfig
+from quantcore.model.matrix import Matrix, Watch, stacked
 from quantcore.model.rope import angles
 from quantcore.pool import over_rows
 
@@ -34,17 +35,13 @@ class _Layer:
     """Weights of one layer; what is multiplied by the same input is stacked into one matrix."""
 
     attn_norm: Floats
-    qkv: Floats  # ((n_heads + 2 n_kv_heads) * head_size, hidden)
-    qkv_bias: Floats | None
+    qkv: Matrix  # ((n_heads + 2 n_kv_heads) * head_size, hidden)
     q_norm: Floats | None
     k_norm: Floats | None
-    attn_output: Floats
-    attn_output_bias: Floats | None
+    attn_output: Matrix
     ffn_norm: Floats
-    gate_up: Floats  # (2 * feed_forward, hidden)
-    gate_up_bias: Floats | None
-    ffn_down: Floats
-    ffn_down_bias: Floats | None
+    gate_up: Matrix  # (2 * feed_forward, hidden)
+    ffn_down: Matrix
 
 
 class Llama:
@@ -56,6 +53,12 @@ class Llama:
     weights : Mapping
         float32 arrays by GGUF name, as `quantcore.model.names.expected_shapes` lists them. Matrices
         are ``(n_rows, n_cols)`` = (outputs, inputs). Some are kept, not copied: don't change them.
+    types : Mapping, optional
+        ggml type of each matrix. With them every input is rounded as llama.cpp's CPU kernels do
+        beside weights of that type, and queries, keys and values to float16, as its cache is; see
+        `quantcore.model.activations`. By default all is float32.
+    watch : callable, optional
+        Sees the input of every matrix product; see `quantcore.model.matrix.Watch`.
 
     Examples
     --------
@@ -63,13 +66,20 @@ class Llama:
     model as it is; see `quantcore.evaluate.quantized.llama_of` for a quantized one.
     """
 
-    def __init__(self, config: LlamaConfig, weights: Mapping[str, Floats]) -> None:
+    def __init__(
+        self,
+        config: LlamaConfig,
+        weights: Mapping[str, Floats],
+        types: Mapping[str, str] | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self.config = config
+        self._half_cache = types is not None
         self._embedding = np.asarray(weights["token_embd.weight"], np.float32)
-        self._layers = [_gather(weights, f"blk.{i}.") for i in range(config.n_layers)]
+        self._layers = [_gather(weights, f"blk.{i}.", types, watch) for i in range(config.n_layers)]
         self._output_norm = np.array(weights["output_norm.weight"], np.float32)
-        tied = config.tied_embedding
-        self._output = self._embedding if tied else np.asarray(weights["output.weight"], np.float32)
+        output = "token_embd.weight" if config.tied_embedding else "output.weight"
+        self._output = stacked(weights, (output,), types, watch)
         self._cosines, self._sines = angles(config, 0)
 
     def logits(self, tokens: ArrayLike) -> Floats:
@@ -89,10 +99,10 @@ class Llama:
 
     def output(self, states: Floats) -> Floats:
         """Logits of states from `hidden`: (n_rows, hidden_size) -> (n_rows, vocabulary_size)."""
-        logits = np.empty((len(states), len(self._output)), np.float32)
+        logits = np.empty((len(states), self.config.vocabulary_size), np.float32)
 
         def work(start: int, stop: int) -> None:
-            np.matmul(states[start:stop], self._output.T, out=logits[start:stop])
+            self._output.times(states[start:stop], out=logits[start:stop])
 
         with one_thread():
             over_rows(work, len(states), min_rows=32)
@@ -153,9 +163,7 @@ class Llama:
         def work(start: int, stop: int) -> None:
             normed = np.empty((stop - start, config.hidden_size), np.float32)
             self._norm(states[start:stop], layer.attn_norm, normed)
-            np.matmul(normed, layer.qkv.T, out=flat[start:stop])
-            if layer.qkv_bias is not None:
-                flat[start:stop] += layer.qkv_bias
+            layer.qkv.times(normed, out=flat[start:stop])
             if layer.q_norm is not None:
                 self._norm_heads(layer, heads[start:stop])
             kernels.rotate(
@@ -165,6 +173,8 @@ class Llama:
                 positions[start:stop],
                 config.rope_interleaved,
             )
+            if self._half_cache:
+                heads[start:stop] = heads[start:stop].astype(np.float16)
 
         over_rows(work, len(states), min_rows=32)
         return heads
@@ -224,49 +234,41 @@ class Llama:
         over_rows(work, len(states), min_rows=32)
 
     def _feed_rows(self, layer: _Layer, states: Floats, mixed: Floats) -> None:
-        states += mixed @ layer.attn_output.T
-        if layer.attn_output_bias is not None:
-            states += layer.attn_output_bias
+        states += layer.attn_output.times(mixed)
         normed = np.empty_like(states)
         self._norm(states, layer.ffn_norm, normed)
-        both = normed @ layer.gate_up.T
-        if layer.gate_up_bias is not None:
-            both += layer.gate_up_bias
+        both = layer.gate_up.times(normed)
         inner = np.empty((len(states), self.config.feed_forward_size), np.float32)
         np.negative(both[:, : inner.shape[1]], out=inner)
         with np.errstate(over="ignore"):  # exp of a large number is inf, and the gate is shut
             np.exp(inner, out=inner)
         kernels.gate(inner, both)
-        states += inner @ layer.ffn_down.T
-        if layer.ffn_down_bias is not None:
-            states += layer.ffn_down_bias
+        states += layer.ffn_down.times(inner)
 
 
-def _gather(weights: Mapping[str, Floats], prefix: str) -> _Layer:
-    def one(name: str) -> Floats | None:
-        found = weights.get(f"{prefix}{name}")
-        if found is None:
-            return None
+def _gather(
+    weights: Mapping[str, Floats],
+    prefix: str,
+    types: Mapping[str, str] | None,
+    watch: Watch | None,
+) -> _Layer:
+    def vector(role: str) -> Floats | None:
+        found = weights.get(f"{prefix}{role}.weight")
         # Kernels are compiled for writable vectors, and a read-only one would compile them again.
-        return np.array(found, np.float32) if found.ndim == 1 else np.asarray(found, np.float32)
+        return None if found is None else np.array(found, np.float32)
 
-    def stacked(kind: str, *roles: str) -> Floats | None:
-        parts = [weights.get(f"{prefix}{role}.{kind}") for role in roles]
-        return None if parts[0] is None else np.concatenate(parts).astype(np.float32, copy=False)
+    def matrix(*roles: str) -> Matrix:
+        return stacked(weights, tuple(f"{prefix}{role}.weight" for role in roles), types, watch)
 
     return _Layer(
-        attn_norm=one("attn_norm.weight"),
-        qkv=stacked("weight", "attn_q", "attn_k", "attn_v"),
-        qkv_bias=stacked("bias", "attn_q", "attn_k", "attn_v"),
-        q_norm=one("attn_q_norm.weight"),
-        k_norm=one("attn_k_norm.weight"),
-        attn_output=one("attn_output.weight"),
-        attn_output_bias=one("attn_output.bias"),
-        ffn_norm=one("ffn_norm.weight"),
-        gate_up=stacked("weight", "ffn_gate", "ffn_up"),
-        gate_up_bias=stacked("bias", "ffn_gate", "ffn_up"),
-        ffn_down=one("ffn_down.weight"),
-        ffn_down_bias=one("ffn_down.bias"),
+        attn_norm=vector("attn_norm"),
+        qkv=matrix("attn_q", "attn_k", "attn_v"),
+        q_norm=vector("attn_q_norm"),
+        k_norm=vector("attn_k_norm"),
+        attn_output=matrix("attn_output"),
+        ffn_norm=vector("ffn_norm"),
+        gate_up=matrix("ffn_gate", "ffn_up"),
+        ffn_down=matrix("ffn_down"),
     )
 
 

@@ -16,7 +16,7 @@ from quantcore.io import ModelError
 from quantcore.io.safetensors import StoredTensor, read_folder
 from quantcore.io.strict_json import read_json_object
 from quantcore.model.config import LlamaConfig, read_config
-from quantcore.model.gguf_source import open_gguf
+from quantcore.model.gguf_source import StoredInFile, open_gguf
 from quantcore.model.names import expected_shapes, layer_and_role, to_gguf, to_hugging_face
 from quantcore.model.tokenizer import Tokenizer, read_tokenizer
 
@@ -47,8 +47,8 @@ class Stored(Protocol):
     dtype: str
     shape: tuple[int, ...]
 
-    def read(self) -> NDArray[np.float32]:
-        """All values, read-only; quantized ones are decoded."""
+    def read(self, rows: slice = slice(None)) -> NDArray[np.float32]:
+        """All values, or some rows, read-only; quantized ones are decoded."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,10 @@ class Model:
     tensors: dict[str, TensorInfo] = field(repr=False)
     _stored: Mapping[str, Stored] = field(repr=False)
 
-    def weights(self, name: str) -> NDArray[np.float32]:
-        """One tensor, read-only, of the shape that ``tensors[name]`` gives.
+    def weights(self, name: str, rows: slice = slice(None)) -> NDArray[np.float32]:
+        """One tensor, read-only, of the shape that ``tensors[name]`` gives; or some of its rows.
+
+        Of queries and keys, whose rows a file may hold in another order, only whole heads.
 
         Raises
         ------
@@ -72,10 +74,15 @@ class Model:
         """
         if name not in self._stored:
             raise ModelError(f"{self.name} has no tensor {name[:80]!r}.")
-        values = self._stored[name].read()
+        values = self._stored[name].read(rows)
         if not (np.isfinite(values.min()) and np.isfinite(values.max())):  # NaN reaches both
-            _refuse_not_finite(name, values)
+            _refuse_not_finite(name, values, rows.start or 0)
         return values
+
+    def as_stored(self, name: str) -> StoredInFile | None:
+        """Return a tensor's place in a GGUF file, where its very bytes lie; None in a folder."""
+        stored = self._stored[name]
+        return stored if isinstance(stored, StoredInFile) else None
 
     @property
     def quantizable(self) -> list[str]:
@@ -191,7 +198,7 @@ def _info(name: str, stored: Stored) -> TensorInfo:
     return TensorInfo(name, stored.shape, stored.dtype, layer, role, len(stored.shape) == 2)
 
 
-def _refuse_not_finite(name: str, values: NDArray[np.float32]) -> None:
+def _refuse_not_finite(name: str, values: NDArray[np.float32], first_row: int) -> None:
     place = np.argwhere(~np.isfinite(values))[0]
-    where = ", ".join(str(i) for i in place)
+    where = ", ".join(str(i) for i in (place[0] + first_row, *place[1:]))
     raise ModelError(f"{name} has {values[tuple(place)]} at [{where}].")

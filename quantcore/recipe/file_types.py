@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from quantcore.formats import OUTSIDE_GGUF
+
 # Name, number in general.file_type, type of most tensors. Source: llama.h, tools/quantize.
 _ROWS = """
 F32 0 F32          F16 1 F16          BF16 32 BF16       Q8_0 7 Q8_0        Q6_K 18 Q6_K
@@ -49,6 +51,7 @@ def get_file_type(name: str) -> FileType:
     wanted = name.upper()
     wanted = ALIASES.get(wanted, wanted)
     if wanted not in FILE_TYPES:
+        nowhere = "A GGUF file cannot hold" if wanted in OUTSIDE_GGUF else "There is no file type"
         some = ", ".join(list(FILE_TYPES)[:6])
-        raise ValueError(f"There is no file type {name[:40]!r}; try one of {some}, ...")
+        raise ValueError(f"{nowhere} {name[:40]!r}; try one of {some}, ...")
     return FILE_TYPES[wanted]

@@ -1,8 +1,9 @@
-"""Writing a model as a GGUF file in the types of a plan, one tensor in memory at a time."""
+"""Writing a model as a GGUF file in the types of a plan, one packed tensor in memory at a time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,28 @@ from numpy.typing import NDArray
 
 from quantcore.formats import FORMATS
 from quantcore.io import ModelError
-from quantcore.io.gguf import read_gguf
-from quantcore.io.gguf_writer import OutgoingTensor, Value, typed_metadata, write_gguf
+from quantcore.io.gguf import GgufFile, read_header
+from quantcore.io.gguf_parts import read_parts
+from quantcore.io.gguf_writer import (
+    OutgoingTensor,
+    Value,
+    data_bytes,
+    header_of,
+    typed_metadata,
+    write_gguf,
+)
+from quantcore.io.imatrix import Imatrix
+from quantcore.model.config import LlamaConfig
 from quantcore.model.gguf_config import QUANTIZATION_VERSION, metadata_of
 from quantcore.model.gguf_source import ROPE_FACTORS, in_neighbours, turned_heads
 from quantcore.model.gguf_vocabulary import vocabulary_metadata
 from quantcore.model.rope import factors
 from quantcore.model.source import Model
+from quantcore.pool import over_rows, threads
 from quantcore.recipe.plan import Plan, TensorPlan
+from quantcore.recipe.rules import needs_imatrix, role_of
+
+WEIGHTS_AT_ONCE = 1 << 19  # of one worker: as floats they stay in its core's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,48 +44,138 @@ class QuantizeProgress:
     path: Path
 
 
-def quantize(model: Model, plan: Plan, path: Path) -> Iterator[QuantizeProgress]:
+def quantize(
+    model: Model, plan: Plan, path: Path, imatrix: Imatrix | None = None
+) -> Iterator[QuantizeProgress]:
     """Write `model` to `path` with each tensor in the type that `plan` gives it.
 
-    Closing the iterator before its end leaves no file.
+    With an importance matrix each tensor is quantized by its own entry, as llama-quantize does: a
+    tensor without one goes without, unless its type demands one. Closing the iterator before its
+    end leaves no file.
 
     Raises
     ------
     ModelError
-        Before anything is written, if a type cannot be written; later if the disk is full, or
-        weights are not finite. No file is left then.
+        Before anything is written, if a type cannot be written or the matrix does not fit the
+        model; later if the disk is full, or weights are not finite. No file is left then.
     """
-    tensors = [_outgoing(model, planned) for planned in plan.tensors]
+    tensors = []
+    for planned in plan.tensors:
+        importance = None if imatrix is None else _importance(imatrix, planned)
+        _refuse_unwritable(planned, plan, has_importance=importance is not None)
+        make = partial(_pack, model, planned, importance)
+        tensors.append(OutgoingTensor(planned.name, planned.type, planned.shape, make))
     done = 0
-    for tensor in write_gguf(path, _metadata(model, plan), tensors):
+    for tensor in write_gguf(path, _metadata(model, plan, imatrix), tensors):
         done += tensor.n_bytes
         yield QuantizeProgress(done / plan.bytes, f"{tensor.name} as {tensor.type}", path)
 
 
-def _metadata(model: Model, plan: Plan) -> dict[str, Value]:
+def preview(source: Model | LlamaConfig, plan: Plan) -> GgufFile:
+    """Read the header of the file that `quantize` would write; no file is written.
+
+    Of a config alone it lacks the vocabulary. Weights cannot be read from what is returned.
+    """
+    tensors = [OutgoingTensor(t.name, t.type, t.shape, _refuse) for t in plan.tensors]
+    if isinstance(source, Model):
+        about = _metadata(source, plan, None)
+    else:
+        about = metadata_of(source, plan.model, plan.file_type.number)
+    header = header_of(about, tensors)
+    path = Path(f"{Path(plan.model).stem}-{plan.file_type.name}.gguf")
+    return read_header(path, BytesIO(header), len(header) + data_bytes(tensors))
+
+
+def _refuse() -> NDArray[np.uint8]:
+    raise ModelError("Of a preview only the header is there.")
+
+
+def _metadata(model: Model, plan: Plan, imatrix: Imatrix | None) -> dict[str, Value]:
     """Metadata of a folder as llama.cpp's converter writes them, of a file as it has them."""
+    made_with = {} if imatrix is None else _about(imatrix)
     if model.place.is_dir():
         about = metadata_of(model.config, model.name, plan.file_type.number)
-        return about | vocabulary_metadata(model.place, model.config.vocabulary_size)
-    found = typed_metadata(read_gguf(model.place))
-    kept = {key: value for key, value in found.items() if not key.startswith("split.")}
+        about |= vocabulary_metadata(model.place, model.config.vocabulary_size)
+        return about | made_with
+    found = typed_metadata(read_parts(model.place))
+    kept = {
+        key: value
+        for key, value in found.items()
+        if not key.startswith(("split.", "quantize.imatrix."))
+    }
     return kept | {
         "general.file_type": np.uint32(plan.file_type.number),
         "general.quantization_version": np.uint32(QUANTIZATION_VERSION),
+        **made_with,
     }
 
 
-def _outgoing(model: Model, planned: TensorPlan) -> OutgoingTensor:
+def _about(imatrix: Imatrix) -> dict[str, Value]:
+    """Say in the file what it was made with, as llama-quantize does."""
+    found: dict[str, Value] = {"quantize.imatrix.file": imatrix.source}
+    if imatrix.datasets:
+        found["quantize.imatrix.dataset"] = imatrix.datasets[0]
+    found["quantize.imatrix.entries_count"] = np.uint32(len(imatrix.sums))
+    if imatrix.chunk_count > 0:
+        found["quantize.imatrix.chunks_count"] = np.uint32(imatrix.chunk_count)
+    return found
+
+
+def _importance(imatrix: Imatrix, planned: TensorPlan) -> NDArray[np.float32] | None:
+    """Entry of one tensor, (n_cols,); the embedding goes without where one does not fit."""
+    found = imatrix.importance(planned.name)
+    if found is None or found.size == planned.shape[-1]:
+        return found
+    if role_of(planned.name) == "token_embd":
+        return None
+    raise ModelError(
+        f"The importance matrix is of another model: {planned.name} has rows of "
+        f"{planned.shape[-1]:,} weights, its entry {found.size:,} numbers."
+    )
+
+
+def _refuse_unwritable(planned: TensorPlan, plan: Plan, has_importance: bool) -> None:
     if planned.type not in FORMATS:
         raise ModelError(
             f"The lab cannot write {planned.type} yet, which {planned.name} would get."
         )
-    return OutgoingTensor(planned.name, planned.type, planned.shape, partial(_pack, model, planned))
+    demanded = needs_imatrix(planned.name, planned.type, plan.file_type.name)
+    if not has_importance and (demanded or FORMATS[planned.type].needs_importance):
+        raise ModelError(
+            f"{planned.name} would get {planned.type}, which makes garbage without its importance "
+            "matrix; give one with --imatrix."
+        )
 
 
-def _pack(model: Model, planned: TensorPlan) -> NDArray[np.uint8]:
-    """Read one tensor and pack it, rows in llama.cpp's order."""
+def _pack(
+    model: Model, planned: TensorPlan, importance: NDArray[np.float32] | None
+) -> NDArray[np.uint8]:
+    """Read one tensor and pack it, rows in llama.cpp's order; what has its type stays as it is.
+
+    Each worker reads and packs some rows after the other, whole heads where they change places, so
+    no tensor is in memory as floats.
+    """
     if planned.name == ROPE_FACTORS:
         return factors(model.config).view(np.uint8)
-    weights = in_neighbours(model.weights(planned.name), turned_heads(planned.name, model.config))
-    return FORMATS[planned.type].quantize(weights)
+    stored = model.as_stored(planned.name)
+    if stored is not None and stored.dtype == planned.type:
+        return stored.tensor.packed()
+    fmt, name = FORMATS[planned.type], planned.name
+    if len(planned.shape) == 1:
+        return fmt.quantize(model.weights(name))
+    n_rows, n_cols = planned.shape
+    heads = turned_heads(name, model.config)
+    unit = n_rows // heads if heads else 1
+    at_once = max(1, WEIGHTS_AT_ONCE // (unit * n_cols)) * unit
+    packed = np.empty((n_rows, planned.bytes // n_rows), np.uint8)
+
+    def work(start: int, stop: int) -> None:
+        with threads(1):
+            for first in range(start * unit, stop * unit, at_once):
+                rows = slice(first, min(first + at_once, stop * unit))
+                weights = model.weights(name, rows)
+                weights = in_neighbours(weights, heads and len(weights) // unit)
+                packed[rows] = fmt.quantize(weights, importance)
+
+    over_rows(work, n_rows // unit)
+    return packed

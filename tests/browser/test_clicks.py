@@ -87,3 +87,32 @@ def test_the_models_memory_is_saved_as_csv(visit):
     rows = {row["model"]: row for row in csv.DictReader(io.StringIO(text))}
     assert int(rows["Llama-3.1-8B"]["cache_bytes"]) == 16 * 2**30
     assert int(rows["Gemma-3-27B"]["cache_bytes"]) == 10.40625 * 2**30
+
+
+def test_a_files_tensors_are_saved_as_csv_and_a_group_is_enlarged(visit):
+    visitor = visit("file?file=as+Q4_K_M")
+    visitor.page.get_by_text(re.compile(r"Table of all \d+ tensors")).click()
+    button = visitor.page.locator(".st-key-file_tensors_csv button")
+    rows = list(csv.DictReader(io.StringIO(visitor.download(button))))
+    types = {row["tensor"]: row["type"] for row in rows}
+    assert len(rows) == 74 and types["token_embd.weight"] == "Q6_K"
+    assert all(row["rule"] for row in rows)
+
+    area = "chart => chart.querySelectorAll('.treemaplayer .slice').length"
+    before = visitor.chart("file_tree").evaluate(area)
+    visitor.chart("file_tree").get_by_text("ffn_down").first.click(force=True)
+    visitor.page.wait_for_timeout(1200)
+    assert visitor.chart("file_tree").evaluate(area) < before
+
+
+def test_another_file_type_changes_the_page_and_its_address(visit):
+    visitor = visit("file")
+    box = visitor.page.get_by_role("combobox", name="File", exact=True)
+    box.fill("as Q2_K")
+    box.press("Enter")
+    expect(visitor.page.get_by_role("heading", name="Q2_K would hold")).to_be_visible()
+    visitor.settled()
+    assert "file=as+Q2_K" in visitor.page.url.replace("%20", "+")
+    visitor.page.get_by_role("button", name="Write it and open it").click()
+    expect(visitor.page.get_by_role("heading", name="Q2_K holds")).to_be_visible()
+    assert visitor.settled().problems == []

@@ -1,4 +1,4 @@
-"""Record llama.cpp's perplexity of the shipped model for tests/test_perplexity.py.
+"""Record llama.cpp's perplexity of the shipped model, and of the files that the lab makes of it.
 
 By hand, with requirements-peers.txt: python -m tests.peers.make_perplexity
 """
@@ -10,13 +10,15 @@ from pathlib import Path
 
 import xllamacpp
 
-from quantcore import open_model
+from quantcore import open_model, plan
 from quantcore.evaluate.text import cut, evaluation_text
+from quantcore.recipe.quantize import quantize
 from tests.peers import gguf_file, llama_cpp
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "perplexity_shipped.json"
 CONTEXT = 512
 N_CHARACTERS = 30_000
+FILE_TYPES = "F32 F16 BF16 Q8_0 Q6_K Q5_K_M Q5_1 Q4_K_M Q4_0 IQ4_XS Q3_K_M Q2_K".split()
 
 
 def main():
@@ -35,12 +37,23 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "f32.gguf"
         gguf_file.write(path, model.config, {name: model.weights(name) for name in model.tensors})
-        for name, exact in (("f32_cache", True), ("default", False)):
-            with llama_cpp.opened(path, model.config.vocabulary_size, CONTEXT, exact=exact) as run:
-                found[name] = dict(
-                    zip(("perplexity", "error"), run.perplexity(chunks), strict=True)
-                )
+        found |= by_cache(path, model.config.vocabulary_size, chunks)
+        found["files"] = {}
+        for file_type in FILE_TYPES:
+            path = Path(folder) / f"{file_type}.gguf"
+            for _ in quantize(model, plan(model, file_type), path):
+                pass
+            found["files"][file_type] = by_cache(path, model.config.vocabulary_size, chunks)
     GOLDEN.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def by_cache(path, n_vocabulary, chunks):
+    """Perplexity of a file with keys and values in F32, and with llama.cpp's defaults."""
+    found = {}
+    for name, exact in (("f32_cache", True), ("default", False)):
+        with llama_cpp.opened(path, n_vocabulary, CONTEXT, exact=exact) as run:
+            found[name] = dict(zip(("perplexity", "error"), run.perplexity(chunks), strict=True))
+    return found
 
 
 if __name__ == "__main__":

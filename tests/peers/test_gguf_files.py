@@ -1,5 +1,8 @@
 """Files that the lab writes, read by others: make peers, with requirements-peers.txt."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -91,3 +94,36 @@ def test_transformers_reads_the_file(written):
     with torch.no_grad():
         wanted = peer(torch.from_numpy(tokens.astype(np.int64))[None]).logits[0].numpy()
     np.testing.assert_allclose(llama_of(model).logits(tokens), wanted, rtol=0, atol=2e-4)
+
+
+def test_parts_that_gguf_cuts_are_read_as_one(tmp_path):
+    import gguf
+
+    from quantcore.io.gguf_parts import read_parts
+
+    rng = np.random.default_rng(0)
+    arrays = {f"t{i}": rng.normal(size=(i + 1, 32)).astype(np.float32) for i in range(10)}
+    writer = gguf.GGUFWriter(None, "llama", split_max_tensors=4)
+    for name, array in arrays.items():
+        writer.add_tensor(name, array)
+    writer.write_header_to_file(tmp_path / "m.gguf")
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    parts = sorted(tmp_path.iterdir())
+    assert [part.name for part in parts] == [f"m-{i:05d}-of-00003.gguf" for i in (1, 2, 3)]
+    for part in parts:
+        found = read_parts(part).tensors
+        assert list(found) == list(arrays)
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(found[name].read(), array)
+
+
+def test_the_golden_tokens_are_llama_cpps(tmp_path):
+    make_cuts = pytest.importorskip("tests.peers.make_cuts")
+    golden = json.loads((Path(__file__).parents[1] / "golden" / "cuts.json").read_text("utf-8"))
+    assert make_cuts.TEXTS == tuple(golden["texts"])
+    for name, expected in golden["by_name"].items():
+        make_cuts.write(tmp_path / f"{name}.gguf", name, golden["tokens"], golden["merges"])
+        found = make_cuts.tokens_of(tmp_path / f"{name}.gguf")
+        assert found == (expected["adds_bos"], expected["tokens"]), name

@@ -154,11 +154,29 @@ def _code_names(figure, landing: Landing, look: Look) -> None:
     every = 1 if grid.size <= 16 else 4 if grid.size <= 32 else 8 if grid.size <= 64 else 32
     landed, notes = set(landing.codes.tolist()), []
     _, firsts = np.unique(grid, return_index=True)  # a value that two codes have is named once
-    for place in sorted(set(range(0, grid.size, every)) & set(firsts.tolist())):
+    named = sorted(set(range(0, grid.size, every)) & set(firsts.tolist()))
+    for place in _zero_and_spaced(grid) if _is_float(grid) else named:
         font = {"size": 12, "color": look.ink if place in landed else look.quiet}
         text, x = real_minus(str(place + landing.first_code)), float(grid[place])
         notes.append(wording(text, look, x=x, y=0, yshift=-22, font=font))
     extend(figure, notes)
+
+
+def _is_float(grid: Floats) -> bool:
+    """Return whether a long grid is finest around zero, as that of an eight-bit float."""
+    return grid.size > 64 and bool(np.ptp(np.diff(grid)) > 0.5 * np.ptp(grid) / grid.size)
+
+
+def _zero_and_spaced(grid: Floats) -> list[int]:
+    """Choose places on such a grid, from the middle outwards, that leave room for their names."""
+    middle, room = grid.size // 2, 0.035 * float(np.ptp(grid))
+    places = [middle]
+    for side in (range(middle + 1, grid.size), range(middle - 1, -1, -1)):
+        last = middle
+        for place in side:
+            if abs(grid[place] - grid[last]) >= room:
+                places.append(last := place)
+    return places
 
 
 def weight_errors(

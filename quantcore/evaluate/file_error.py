@@ -1,0 +1,63 @@
+"""How far the weights of one file lie from those of the model that it was made of."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from quantcore.format import Weights
+from quantcore.model.source import Model
+
+CHUNK_WEIGHTS = 1 << 21  # compared at a time, so that float64 copies stay small
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoredError:
+    """Squared error of one tensor as a file gives it back, and its squared size."""
+
+    name: str
+    noise: float  # sum of (restored - original)^2
+    signal: float  # sum of original^2
+
+    @property
+    def relative_rmse(self) -> float:
+        """Root of noise over signal: 0 is lossless."""
+        return total_rmse([self])
+
+
+def total_rmse(errors: Sequence[RestoredError]) -> float:
+    """Relative root mean square error over all of them.
+
+    >>> one = RestoredError(name="a", noise=1.0, signal=60.0)
+    >>> total_rmse([one, RestoredError(name="b", noise=0.0, signal=40.0)])
+    0.1
+    """
+    noise, signal = sum(e.noise for e in errors), sum(e.signal for e in errors)
+    return math.sqrt(noise / signal) if signal else 0.0 if not noise else math.inf
+
+
+def restored_errors(original: Model, restored: Callable[[str], Weights]) -> Iterator[RestoredError]:
+    """Compare every matrix of `original` with what `restored` gives for its name.
+
+    One tensor is in memory at a time.
+
+    Raises
+    ------
+    ValueError
+        If a tensor has another shape than the original's.
+    """
+    for name in original.quantizable:
+        before, after = original.weights(name), restored(name)
+        if after.shape != before.shape:
+            raise ValueError(
+                f"{name} has shape {list(after.shape)}, but {list(before.shape)} in {original.name}"
+            )
+        noise = signal = 0.0
+        step = max(1, CHUNK_WEIGHTS // before.shape[1])
+        for start in range(0, len(before), step):
+            here = before[start : start + step].astype(np.float64)
+            signal += float(np.vdot(here, here))
+            here -= after[start : start + step]
+            noise += float(np.vdot(here, here))
+        yield RestoredError(name=name, noise=noise, signal=signal)

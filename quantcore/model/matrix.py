@@ -1,0 +1,71 @@
+"""A matrix of the forward pass: where its input can be watched, or rounded as llama.cpp does."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantcore.model.activations import input_type, rounded
+
+Floats = NDArray[np.float32]
+Watch = Callable[[tuple[str, ...], Floats], None]
+"""Called with names of weights and the rows (n, n_cols) that they are multiplied by, before each
+product, from several threads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Weights that have the same input, one below the other, and their bias."""
+
+    names: tuple[str, ...]
+    weights: Floats  # (n_rows, n_cols)
+    bias: Floats | None  # (n_rows,)
+    inputs: tuple[tuple[slice, str], ...]  # rows of `weights`, and what their input is rounded to
+    watch: Watch | None
+
+    def times(self, rows: Floats, out: Floats | None = None) -> Floats:
+        """Return ``rows @ weights.T + bias``: (n, n_cols) -> (n, n_rows)."""
+        if self.watch is not None:
+            self.watch(self.names, rows)
+        if out is None:
+            out = np.empty((len(rows), len(self.weights)), np.float32)
+        for part, kind in self.inputs:
+            np.matmul(rounded(rows, kind), self.weights[part].T, out=out[:, part])
+        if self.bias is not None:
+            out += self.bias
+        return out
+
+
+def stacked(
+    weights: Mapping[str, Floats],
+    names: tuple[str, ...],
+    types: Mapping[str, str] | None,
+    watch: Watch | None,
+) -> Matrix:
+    """Make one matrix of several; `types` names their ggml types where inputs are rounded."""
+    parts = [np.asarray(weights[name], np.float32) for name in names]
+    biases = [weights.get(name.removesuffix("weight") + "bias") for name in names]
+    return Matrix(
+        names=names,
+        weights=parts[0] if len(parts) == 1 else np.concatenate(parts),
+        bias=None if biases[0] is None else np.concatenate(biases).astype(np.float32, copy=False),
+        inputs=_inputs([(len(part), name) for part, name in zip(parts, names, strict=True)], types),
+        watch=watch,
+    )
+
+
+def _inputs(
+    parts: list[tuple[int, str]], types: Mapping[str, str] | None
+) -> tuple[tuple[slice, str], ...]:
+    """Join neighbours whose input is the same: one product for them is faster than several."""
+    found: list[tuple[slice, str]] = []
+    start = 0
+    for n_rows, name in parts:
+        kind = "F32" if types is None else input_type(types[name])
+        if found and found[-1][1] == kind:
+            found[-1] = (slice(found[-1][0].start, start + n_rows), kind)
+        else:
+            found.append((slice(start, start + n_rows), kind))
+        start += n_rows
+    return tuple(found)
