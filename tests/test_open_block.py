@@ -104,7 +104,7 @@ def test_overhead_is_what_is_not_code(fmt):
 
 @UNEVEN
 def test_the_widest_step_is_that_of_the_grid(fmt):
-    widest = fmt.scale_factors(fmt.quantize(WEIGHTS)).widest_step
+    widest = fmt.scale_factors(quantized(fmt, WEIGHTS)).widest_step
     for part in opened(fmt)[0][0].parts:
         steps = np.diff(np.sort(part.grid)).max() / abs(part.scale)
         assert steps == pytest.approx(widest, rel=1e-5)
