@@ -7,12 +7,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from quantcore import get_type
-from quantcore.formats import FORMATS, OUTSIDE_GGUF
+from quantcore.formats import OUTSIDE_GGUF, UNAIDED
 from quantcore.memory import presets
 
 ROOT = Path(__file__).parent.parent
 INTEGERS = ("INT8_TENSOR", "INT4_ROW", "INT4_G32_ASYM", "INT2_G16")
-EVERY = [*FORMATS, *OUTSIDE_GGUF, *INTEGERS]
+EVERY = [*UNAIDED, *OUTSIDE_GGUF, *INTEGERS]
 
 
 def _open(page, **query):
@@ -176,3 +176,9 @@ def test_an_unknown_format_is_one_sentence(page):
     app = _open(page, type="Q9_K")
     (error,) = app.error
     assert "Q9_K" in error.value
+
+
+@pytest.mark.parametrize("page", ["block", "scales", "layer_error"])
+def test_a_format_that_needs_a_matrix_gets_a_sentence(page):
+    (error,) = _open(page, type="IQ2_XXS").error
+    assert error.value == "IQ2_XXS needs an importance matrix, and this page quantizes without one."

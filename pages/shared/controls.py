@@ -11,7 +11,7 @@ import streamlit as st
 from pages.shared import cache, look
 from pages.shared.ranking import original_of
 from pages.shared.units import megabytes, millions, plural
-from quantcore.formats import FORMATS, OUTSIDE_GGUF
+from quantcore.formats import FORMATS, OUTSIDE_GGUF, UNAIDED
 from quantcore.recipe.types import get_type
 
 if TYPE_CHECKING:
@@ -140,11 +140,13 @@ def part(n_parts: int, start: int = 0, **more) -> int:
 
 
 def type_(label: str = "Format", default: str = "Q4_K", **more) -> str:
-    """Ask for one format. Any INT format can be typed in; ValueError where the name is unknown.
+    """Ask for one format. Any INT format can be typed in.
 
-    Of a mix that another page chose, the format of most matrices is taken.
+    Of a mix that another page chose, the format of most matrices is taken. ValueError where the
+    name is unknown, or the format needs an importance matrix: pages quantize without one. The
+    default is allowed, since a file may hold it.
     """
-    options = [*FORMATS, *OUTSIDE_GGUF, *INTEGERS]
+    options = list(dict.fromkeys([*UNAIDED, *OUTSIDE_GGUF, *INTEGERS, default]))
     if "type" in st.session_state:
         st.session_state["type"] = get_type(st.session_state["type"], pure=True).format.name
     chosen = st.selectbox(
@@ -157,7 +159,14 @@ def type_(label: str = "Format", default: str = "Q4_K", **more) -> str:
         **BOUND,
         **more,
     )
-    return get_type(chosen, pure=True).format.name
+    return allowed(get_type(chosen, pure=True).format.name, default)
+
+
+def allowed(found: str, stored: str = "") -> str:
+    """Refuse a format that needs an importance matrix, but for the one that is stored already."""
+    if found in FORMATS and found not in (*UNAIDED, stored):
+        raise ValueError(f"{found} needs an importance matrix, and this page quantizes without one")
+    return found
 
 
 def clicked(chart: str) -> list | None:

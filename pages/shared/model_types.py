@@ -7,8 +7,7 @@ with `pages.shared.controls`; each page spells what another page chose in its ow
 import streamlit as st
 
 from pages.shared import cache, controls, look
-from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF
-from quantcore.recipe.rules import needs_imatrix
+from quantcore.formats import DEFAULTS, OUTSIDE_GGUF, UNAIDED
 from quantcore.recipe.types import get_type
 
 MIXES, THROUGHOUT = WAYS = ("mixes", "one format throughout")
@@ -31,7 +30,7 @@ def type_(label: str = "Type", *, pure: bool = False, default: str = "Q4_K_M", *
     """Ask for one type; ValueError where the name is unknown."""
     if "type" in st.session_state:
         st.session_state["type"] = _spelled(st.session_state["type"], pure)
-    always = () if pure else (get_type(name, pure=True).name for name in FORMATS)
+    always = () if pure else (get_type(name, pure=True).name for name in UNAIDED)
     listed = list(dict.fromkeys([*_listed(pure), *always]))
     chosen = st.selectbox(
         label,
@@ -43,7 +42,7 @@ def type_(label: str = "Type", *, pure: bool = False, default: str = "Q4_K_M", *
         **controls.BOUND,
         **more,
     )
-    return get_type(chosen, pure).name
+    return _possible(chosen, pure)
 
 
 def types(
@@ -70,7 +69,7 @@ def types(
     if not chosen:
         look.note("Choose at least one type.")
         st.stop()
-    return list(dict.fromkeys(get_type(name, pure).name for name in chosen))
+    return list(dict.fromkeys(_possible(name, pure) for name in chosen))
 
 
 def of_way(names, pure: bool) -> list[str]:
@@ -83,12 +82,18 @@ def of_way(names, pure: bool) -> list[str]:
     return [m.name for m in meant if m.name == (m.pure if pure else m.mixed).name]
 
 
+def _possible(name: str, pure: bool) -> str:
+    meant = get_type(name, pure)
+    if not meant.mix:  # of a mix only some matrices may need one: the engine tells which
+        controls.allowed(meant.format.name)
+    return meant.name
+
+
 def _listed(pure: bool) -> list[str]:
     """Types that a page offers: what needs an importance matrix can be asked for by name only."""
     if pure:
-        plain = [name for name in FORMATS if not needs_imatrix("", name, "")]
-        return [*plain, *OUTSIDE_GGUF, *controls.INTEGERS]
-    alone = [name for name in FORMATS if get_type(name, pure=True).name == name]
+        return [*UNAIDED, *OUTSIDE_GGUF, *controls.INTEGERS]
+    alone = [name for name in UNAIDED if get_type(name, pure=True).name == name]
     mixes = [name for name in cache.mixes() if name != "MXFP4_MOE"]
     return list(dict.fromkeys([*mixes, *alone, *OUTSIDE_GGUF, *controls.INTEGERS]))
 
