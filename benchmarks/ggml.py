@@ -13,6 +13,7 @@ from quantcore.formats.ggml_types import GGML_TYPES
 TYPES = (
     *("F16", "BF16", "Q8_0", "Q6_K", "Q5_1", "Q5_0", "Q5_K", "Q4_1", "Q4_0", "Q4_K", "Q3_K"),
     *("Q2_K", "IQ4_NL", "IQ4_XS", "MXFP4", "NVFP4", "TQ2_0", "TQ1_0"),
+    *("IQ3_S", "IQ3_XXS", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S"),
 )
 
 

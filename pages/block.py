@@ -14,6 +14,7 @@ from pages.shared.units import exact, number, real_minus
 from quantcore.evaluate.by_hand import best_turn, grid_of
 from quantcore.formats import FORMATS, get_format
 from quantcore.formats.layout import block_length
+from quantcore.recipe.types import get_type
 
 frame.enter(__file__)
 
@@ -25,7 +26,7 @@ def reset_dials() -> None:
     """Put the dials back to what the format itself does."""
     st.session_state.update(dial_scale=100, dial_zero=0.0)
     with contextlib.suppress(ValueError):  # a name typed wrong: the page says so
-        bits = get_format(st.session_state["type"]).code_bits
+        bits = get_type(st.session_state["type"], pure=True).format.code_bits
         st.session_state["dial_bits"] = min(bits, 8)
 
 

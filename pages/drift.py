@@ -10,6 +10,7 @@ from pages.shared import (
     home_words,
     look,
     measuring,
+    model_types,
     prose,
     ranking,
     reading_words,
@@ -33,11 +34,12 @@ st.markdown(
 
 # ---- what to compare, and the run ---------------------------------------------------------------
 
-one, many = st.columns([1, 4])
+one, many = st.columns([2, 5])
 with one:
-    chosen = controls.type_("Look closely at")
+    pure = model_types.choose_way()
+    chosen = model_types.type_("Look closely at", pure=pure)
 with many:
-    types = list(dict.fromkeys([*controls.types("Compare"), chosen]))
+    types = list(dict.fromkeys([*model_types.types("Compare", pure=pure), chosen]))
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     text = texts.choose_text(model)
     measuring.run_button(model, types, text)
@@ -49,14 +51,15 @@ if known.stale:
 if missing:
     look.note(drift_words.missing(missing, text.says))
 
-# ---- what each format costs ---------------------------------------------------------------------
+# ---- what each type costs -----------------------------------------------------------------------
 
 table = ranking.rows(known.drifts, types, original)
 if table:
     st.space("small")
     look.finding(
         drift_words.granularity(table) or drift_words.span(table),
-        f"Left is smaller, down is closer to the original. {drift_words.marks(table)}. "
+        f"Left is smaller, down is closer to the original. {drift_words.which(table)} "
+        f"{drift_words.marks(table)}. "
         "Click a mark to look at it closely.",
         help=ranking.TERMS["divergence"],
     )
@@ -72,7 +75,7 @@ if table:
             narrow=look.narrow(),
         ),
         key="drift_size",
-        alt=f"Bits a weight against divergence of {len(table) - 1} formats; {chosen} is stressed.",
+        alt=f"Bits a weight against divergence of {len(table) - 1} types; {chosen} is stressed.",
         on_select="rerun",
     )
     controls.choose_from(picked)
@@ -80,13 +83,13 @@ if table:
         look.note(drift_words.small_and_large(table, published))
 
     st.space("small")
-    first = known.drifts[table[1]["format"]]
+    first = known.drifts[table[1]["type"]]
     look.finding(drift_words.cost(table, chosen), drift_words.how_ranked(first, text.says))
     tables.show(
         table,
         ranking.columns(table, style),
         "drift",
-        caption="Formats ranked by divergence from the original",
+        caption="Types ranked by divergence from the original",
         chosen=chosen,
         formats=True,
         csv_keys=ranking.CSV_KEYS,
@@ -99,18 +102,16 @@ if table:
         "Upright bar: the mean.",
         help=ranking.TERMS["divergence"],
     )
-    means = {row["format"]: row["mean_kl_nats"] for row in table[1:]}
+    means = {row["type"]: row["mean_kl_nats"] for row in table[1:]}
     look.show(
         charts.damage_by_token(drift_words.quantiles(table), means, chosen, style),
         key="drift_tail",
-        alt="Divergence of the median token and of the tail, a row a format, with the mean.",
+        alt="Divergence of the median token and of the tail, a row a type, with the mean.",
     )
 
 # ---- which skill breaks first -------------------------------------------------------------------
 
-answers = skill_table.rows(
-    known.skills, [measuring.ORIGINAL, *[row["format"] for row in table[1:]]]
-)
+answers = skill_table.rows(known.skills, [measuring.ORIGINAL, *[row["type"] for row in table[1:]]])
 if len(answers) > 1:
     st.space("medium")
     look.finding(drift_words.first_to_break(answers), skill_table.HOW_TO_READ)
@@ -118,7 +119,7 @@ if len(answers) > 1:
         answers,
         skill_table.columns(answers, style),
         "skills",
-        caption="Right answers in 100, by skill and level, a row a format",
+        caption="Right answers in 100, by skill and level, a row a type",
         chosen=chosen,
         formats=True,
     )
@@ -133,7 +134,7 @@ pieces = prose.pieces(passage, read.start)
 with headline:
     look.finding(
         reading_words.unevenness(read, pieces, chosen),
-        "Background: divergence at each token, on one scale for all formats. Underlined: the "
+        "Background: divergence at each token, on one scale for all types. Underlined: the "
         "original was sure of a token and the other model chose another. Hover, focus or tap.",
         help=ranking.TERMS["divergence"],
     )

@@ -2,19 +2,26 @@
 
 import streamlit as st
 
-from pages.shared import cache, controls, drift_words, frame, home_words, look, prose, ranking
+from pages.shared import (
+    cache,
+    controls,
+    drift_words,
+    frame,
+    home_words,
+    look,
+    model_types,
+    prose,
+    ranking,
+)
 from pages.shared.charts import anatomy
 from pages.shared.charts import home as charts
-from quantcore.evaluate.measured import PROMPT, SENSITIVITY_TYPE
-from quantcore.formats import get_format
+from quantcore.evaluate.measured import PROMPT, SENSITIVITY_FORMAT
+from quantcore.recipe.types import get_type
 
 frame.enter(__file__)
 style, measured = look.current(), cache.measured()
 model = cache.model(cache.shipped())
 original = ranking.original_of(model)
-# Ternary formats are made for models that were trained with three values.
-shown = [name for name in measured.drifts if get_format(name).family != "ternary"]
-table = ranking.rows(measured.drifts, shown, original)
 
 st.title("How many bits does a thought need?", anchor=False)
 st.markdown(
@@ -38,13 +45,18 @@ if controls.model_name() != model.name or measured.stale:
 # ---- size against divergence --------------------------------------------------------------------
 
 st.space("small")
-look.finding(
-    home_words.at_a_glance(table, original),
-    "Each mark is the same model stored in another format. Left is smaller, down is closer to the "
-    f"original. {drift_words.marks(table)}.",
-    help=ranking.TERMS["sure"],
-)
-published = controls.published()
+headline = st.container()
+with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    pure = model_types.choose_way()
+    published = controls.published()
+table = ranking.rows(measured.drifts, model_types.of_way(measured.drifts, pure), original)
+with headline:
+    look.finding(
+        home_words.at_a_glance(table, original),
+        "Each mark is the same model stored another way. Left is smaller, down is closer to the "
+        f"original. {drift_words.which(table)} {drift_words.marks(table)}.",
+        help=ranking.TERMS["sure"],
+    )
 stressed = home_words.gentle_and_harsh(table)
 picked = look.show(
     charts.size_against_divergence(
@@ -57,7 +69,7 @@ picked = look.show(
         narrow=look.narrow(),
     ),
     key="home_size",
-    alt=f"Bits a weight against divergence of {len(table) - 1} formats; {stressed[0]} and "
+    alt=f"Bits a weight against divergence of {len(table) - 1} types; {stressed[0]} and "
     f"{stressed[1]} are stressed.",
     on_select="rerun",
 )
@@ -71,9 +83,11 @@ st.space("small")
 damage = {one.name: one.mean_kl_divergence for one in measured.sensitivity}
 n_weights = {name: model.tensors[name].n_weights for name in damage}
 look.finding(
-    home_words.anatomy(measured.sensitivity, n_weights, SENSITIVITY_TYPE),
+    home_words.anatomy(
+        measured.sensitivity, n_weights, get_type(SENSITIVITY_FORMAT, pure=True).name
+    ),
     "The whole model, matrix by matrix, as it lies in the file. Width is the number of weights; "
-    f"colour is how far the model drifts when this matrix alone is in {SENSITIVITY_TYPE}. "
+    f"colour is how far the model drifts when this matrix alone is in {SENSITIVITY_FORMAT}. "
     "Click a matrix to see its weights.",
     help=ranking.TERMS["divergence"],
 )

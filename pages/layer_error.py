@@ -1,17 +1,18 @@
-"""Page: which matrices lose most when the model is stored in a format."""
+"""Page: which matrices lose most when the model is stored in a format, or in a mix."""
 
 import math
 
 import numpy as np
 import streamlit as st
 
-from pages.shared import cache, controls, frame, look, tables
+from pages.shared import cache, controls, frame, look, model_types, tables
 from pages.shared import layer_words as words
 from pages.shared.charts import layer_error as charts
 from pages.shared.charts import layer_map
 from pages.shared.palette import colour
 from pages.shared.units import exact, percent, plural
 from quantcore.formats import get_format
+from quantcore.recipe.types import get_type
 
 frame.enter(__file__)
 
@@ -36,21 +37,34 @@ def percents(type_name: str) -> dict[str, float]:
     return {name: 100 * error.relative_rmse for name, error in errors.items()}
 
 
-def bits_of(type_name: str, name: str) -> float:
+def format_of(type_name: str, name: str) -> str:
+    """Format of a tensor in a type: in a mix they differ."""
+    return cache.formats(model.name, type_name)[name]
+
+
+def bits_of(format_name: str, name: str) -> float:
     """Bits a weight that a tensor takes in a format, scales included."""
     shape = model.tensors[name].shape
-    return 8 * get_format(type_name).stored_bytes(shape) / math.prod(shape)
+    return 8 * get_format(format_name).stored_bytes(shape) / math.prod(shape)
+
+
+def in_words(type_name: str, name: str) -> str:
+    """Name the format of a tensor where the type's name does not: "Q4_K_M (Q6_K)"."""
+    return f"{type_name} ({format_of(type_name, name)})" if get_type(type_name).mix else type_name
 
 
 st.title("Error by layer", anchor=False)
-one, two, _ = st.columns([1, 2, 2], vertical_alignment="bottom")
+one, two, three = st.columns([2, 2, 2], vertical_alignment="bottom")
 with one:
-    type_name = controls.type_(default="Q4_K")
+    pure = model_types.choose_way("errors_as", model_types.THROUGHOUT)
 with two:
+    type_name = model_types.type_(pure=pure)
+with three:
     tensor = controls.tensor("Follow the tensor")
 here = percents(type_name)
+mix, few = get_type(type_name).mix, model.config.n_layers <= 15  # so that cells hold two lines
 if not here:
-    get_format(type_name).check(model.tensors[tensor].shape)  # says in a sentence why not
+    get_type(type_name).format.check(model.tensors[tensor].shape)  # says in a sentence why not
 if tensor not in here:
     look.note(f"{tensor} does not divide into the blocks of {type_name}; another is followed.")
     tensor = max(here, key=here.get)
@@ -58,13 +72,14 @@ if tensor not in here:
 # ---- the map ------------------------------------------------------------------------------------
 
 st.space("small")
-look.finding(words.extremes(type_name, here), words.HOW_TO_READ_MAP)
+formats = cache.formats(model.name, type_name)
+look.finding(
+    words.extremes(type_name, here), f"{words.which(type_name, formats)} {words.HOW_TO_READ_MAP}"
+)
 left, right = st.columns([3, 2], gap="large")
 with left:
     look.show(
-        layer_map.layer_map(
-            here, {name: charts.three(value) for name, value in here.items()}, tensor, style
-        ),
+        layer_map.layer_map(here, words.cells(here, formats if mix and few else {}), tensor, style),
         key="layer_map",
         alt=f"Error by layer and role in {type_name}; worst is {max(here, key=here.get)}.",
         on_select=lambda: clicked("layer_map", "tensor"),
@@ -72,18 +87,18 @@ with left:
     )
 with right:
     look.show(
-        charts.worst_tensors(here, 16, tensor, style),
+        charts.worst_tensors(here, 16, tensor, style, formats if mix else {}),
         key="layer_worst",
         alt=f"The worst matrices in {type_name}, sorted.",
         on_select=lambda: clicked("layer_worst", "tensor"),
         selection_mode="points",
     )
 
-# ---- formats side by side -----------------------------------------------------------------------
+# ---- types side by side -------------------------------------------------------------------------
 
 st.space("medium")
 at_first = COMPARED if cache.is_shipped(model.name) else AT_FIRST
-compared = controls.types("Formats to compare", default=at_first)
+compared = model_types.types("Types to compare", pure=pure, default=at_first)
 every = {name: percents(name) for name in dict.fromkeys([*compared, type_name])}
 every = {name: errors for name, errors in every.items() if errors}
 every = dict(sorted(every.items(), key=lambda item: float(np.mean(list(item[1].values())))))
@@ -91,25 +106,26 @@ left, right = st.columns([3, 2], gap="large")
 with left:
     look.finding(
         words.side_by_side(every),
-        "The map of every format on one colour scale, so that colours compare across them; layers "
+        "The map of every type on one colour scale, so that colours compare across them; layers "
         "down and roles along, as above. The number is the mean over all matrices.",
     )
     look.show(
         charts.small_maps(every, style, columns=2 if look.narrow() else 4),
         key="layer_small",
-        alt=f"The error map of {plural(len(every), 'format')} on one scale.",
+        alt=f"The error map of {plural(len(every), 'type')} on one scale.",
     )
 with right:
-    profile = {name: errors[tensor] for name, errors in every.items() if errors.get(tensor)}
+    profile = {format_of(n, tensor): e[tensor] for n, e in every.items() if e.get(tensor)}
     bits = {name: bits_of(name, tensor) for name in profile}
+    format_name = format_of(type_name, tensor)
     look.finding(
-        words.profile(tensor, type_name, profile, bits),
-        "This tensor in every format: left is smaller, down is closer. The line joins the formats "
-        "that no other beats at both.",
+        words.profile(tensor, format_name, profile, bits),
+        "This tensor in every format that these types give it: left is smaller, down is closer. "
+        "The line joins the formats that no other beats at both.",
     )
     if profile:
         look.show(
-            charts.profile(profile, bits, type_name, style),
+            charts.profile(profile, bits, format_name, style),
             key="layer_profile",
             alt=f"Error against bits a weight of {tensor} in {plural(len(profile), 'format')}.",
         )
@@ -117,11 +133,12 @@ with right:
 # ---- rows ---------------------------------------------------------------------------------------
 
 st.space("medium")
-by_row = 100 * cache.row_errors(model.name, tensor, type_name)
+by_row = 100 * cache.row_errors(model.name, tensor, format_name)
 first = np.arange(0, by_row.size, -(-by_row.size // AT_MOST_ROWS))
 look.finding(
     words.rows(tensor, by_row),
-    f"Error of each row in {type_name}, in percent of that row’s own size. Click one to choose it.",
+    f"Error of each row in {in_words(type_name, tensor)}, in percent of that row’s own size. Click "
+    "one to choose it.",
 )
 places = st.container(horizontal=True, gap="medium", vertical_alignment="bottom")
 with places:
@@ -132,7 +149,7 @@ look.show(
         np.maximum.reduceat(by_row, first),
         row,
         here[tensor],
-        colour(type_name, style),
+        colour(format_name, style),
         style,
     ),
     key="layer_rows",
@@ -149,7 +166,7 @@ with places:
     ):
         arrow = {"icon": ":material/arrow_forward:", "icon_position": "right", "type": "tertiary"}
         if st.button(label, key=f"layer_to_{page}", **arrow):
-            controls.go(page, tensor=tensor, type=type_name, row=row)
+            controls.go(page, tensor=tensor, type=format_name, row=row)
 
 # ---- the table ----------------------------------------------------------------------------------
 
@@ -160,7 +177,8 @@ with st.expander(f"Table of all matrices in {type_name}"):
             {
                 "tensor": name,
                 "shape": " × ".join(map(str, model.tensors[name].shape)),
-                "bits_per_weight": bits_of(type_name, name),
+                "format": formats[name],
+                "bits_per_weight": bits_of(formats[name], name),
                 "relative_rmse": found[name].relative_rmse,
                 "sqnr_db": found[name].sqnr_db,
                 "max_abs_error": found[name].max_abs_error,
@@ -173,6 +191,7 @@ with st.expander(f"Table of all matrices in {type_name}"):
         [
             tables.Column(key="tensor", title="tensor", text=True),
             tables.Column(key="shape", title="shape", wide=True),
+            tables.Column(key="format", title="format", text=True, wide=not mix),
             tables.Column(key="bits_per_weight", title="bits", show="{:.4g}".format, wide=True),
             tables.Column(key="relative_rmse", title="error", show=percent,
                           help="Root mean square error over the weights’ own root mean square."),

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.shared import cache, controls, factors, frame, look, model_sizes, tables
+from pages.shared import cache, controls, factors, frame, look, model_sizes, model_types, tables
 from pages.shared import memory_words as words
 from pages.shared.charts import memory as charts
 from pages.shared.units import binary, millions
@@ -14,9 +14,9 @@ from quantcore.memory import (
     cache_terms,
     compute_buffer_bytes,
     presets,
-    stored_weights,
     tokens_that_fill,
 )
+from quantcore.recipe.types import get_type
 
 frame.enter(__file__)
 
@@ -27,9 +27,10 @@ style = look.current()
 
 st.title("Memory", anchor=False)
 shape = model_sizes.choose_shape()
+pure = model_types.choose_way()
 one, two, three, four = st.columns(4)
 with one:
-    type_name = controls.type_("Weights in", default="Q4_K")
+    type_name = model_types.type_("Weights in", pure=pure)
 context = two.select_slider(
     "Context, tokens", CONTEXTS, 32_768, key="context",
     help="Prompt and answer together. The cache keeps something of every token.",
@@ -52,22 +53,23 @@ def kept(of: ModelShape, tokens: int = context, name: str = cache_type) -> int:
 
 # ---- all of it ----------------------------------------------------------------------------------
 
-stored, compute = stored_weights(shape, type_name), compute_buffer_bytes(shape, context)
+stored, compute = cache.stored_size(shape, type_name), compute_buffer_bytes(shape, context)
 st.space("small")
 look.finding(
     words.total(shape, type_name, context, stored.total_bytes, kept(shape), compute),
-    words.how_to_read_total(stored, kept(shape), compute),
+    words.how_to_read_total(type_name, stored, kept(shape), compute),
     help="KV cache: the keys and values of all tokens read so far. Compute buffer: results in "
     "the making, for 512 tokens at a time, as llama.cpp has them.",
 )
-bars = {name: stored_weights(shape, name).total_bytes for name in dict.fromkeys([*BARS, type_name])}
+beside = dict.fromkeys([*(get_type(name, pure).name for name in BARS), type_name])
+bars = {name: cache.stored_size(shape, name).total_bytes for name in beside}
 bars = dict(sorted(bars.items(), key=lambda item: -item[1]))
 look.show(
     charts.by_format(
         list(bars), list(bars.values()), (cache_type, kept(shape)), compute, type_name, style
     ),
     key="memory_formats",
-    alt=f"Weights, KV cache and compute buffer of {shape.name} by format; {type_name} takes "
+    alt=f"Weights, KV cache and compute buffer of {shape.name} by type; {type_name} takes "
     f"{binary(stored.total_bytes + kept(shape) + compute)} in all.",
 )
 if stored.fallbacks:
@@ -79,7 +81,7 @@ look.finding(
     f"The {binary(stored.total_bytes)} of the weights in {type_name}, part by part.",
 )
 look.show(
-    charts.parts_of(stored.bytes_by_part, get_format(type_name).code_bits, style),
+    charts.parts_of(stored.bytes_by_part, get_type(type_name).format.code_bits, style),
     key="memory_parts",
     alt="One bar of the weights by part of the model.",
 )

@@ -9,7 +9,7 @@ from pages.shared.charts import scales as charts
 from pages.shared.charts import sub_scales
 from pages.shared.palette import colour
 from pages.shared.units import percent
-from quantcore.formats import FORMATS, OUTSIDE_GGUF, get_format
+from quantcore.formats import OUTSIDE_GGUF, UNAIDED, get_format
 from quantcore.formats.layout import block_length, sub_scale_bits
 
 frame.enter(__file__)
@@ -68,9 +68,9 @@ if factors.minimums is not None:
 
 # ---- what scales cost, and what they save -------------------------------------------------------
 
-bits = min(fmt.code_bits, 8)
+bits = max(2, min(fmt.code_bits, 8))
 rivals = [f"INT{bits}_{span}" for span in SPANS if span != f"G{shape[1]}"]
-rivals += [name for name, other in (FORMATS | OUTSIDE_GGUF).items() if other.code_bits == bits]
+rivals += [name for name in (*UNAIDED, *OUTSIDE_GGUF) if get_format(name).code_bits == bits]
 rivals += [fmt.name] if fmt.code_bits <= 8 else []
 paid, lost = {}, {}
 for name in filter(fits, dict.fromkeys(rivals)):

@@ -17,6 +17,7 @@ _HOMES = {
     "tensor_error": "quantcore.evaluate.weight_error",
     "model_errors": "quantcore.evaluate.weight_error",
     "plan": "quantcore.recipe.plan",
+    "get_type": "quantcore.recipe.types",
     "measure_imatrix": "quantcore.evaluate.importance",
     "imatrix_steps": "quantcore.evaluate.importance",
     "read_imatrix": "quantcore.io.imatrix",

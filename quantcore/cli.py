@@ -58,9 +58,11 @@ def _parser() -> argparse.ArgumentParser:
     ) -> argparse.ArgumentParser:
         found = command(name, run, says)
         found.add_argument("model", nargs="?", metavar="MODEL", help="a folder (default: shipped)")
-        what = "Q4_K, INT4_G128, ..." + ("" if type_required else " (default: F32, the original)")
+        what = "Q4_K_M, Q4_0, ... as llama-quantize mixes them; INT4_G128, ... throughout"
+        what += "" if type_required else " (default: F32, the original)"
         default = None if type_required else "F32"
         found.add_argument("--type", required=type_required, default=default, help=what)
+        found.add_argument("--pure", action="store_true", help="one format on every matrix")
         found.add_argument("--json", action="store_true", help="print one JSON object")
         return found
 
@@ -69,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--context", type=int, default=512, metavar="N", help="tokens a chunk (512)")
     what = "Q8: rounded as llama.cpp does on a CPU, with its F16 cache (default: F32)"
     run.add_argument("--activations", choices=["F32", "Q8"], default="F32", help=what)
-    on_model("error", _error, "Error of each tensor in a format.", True)
+    on_model("error", _error, "Error of each tensor in a mix or a format.", True)
     on_model("skills", _skills, "Right answers by skill, of the shipped model.", False)
 
     def with_mix(name: str, run: Callable, says: str, where: str) -> argparse.ArgumentParser:
@@ -110,10 +112,11 @@ def _parser() -> argparse.ArgumentParser:
 def _perplexity(options: argparse.Namespace) -> None:
     from quantcore.evaluate.drift import drift_chunks, summary_of
     from quantcore.model.source import open_model
+    from quantcore.recipe.types import get_type
 
     text = None if options.text is None else _read_text(options.text)
-    model, activations = open_model(options.model), options.activations
-    steps = drift_chunks(model, options.type, text, options.context, activations)
+    type, activations = get_type(options.type, options.pure).name, options.activations
+    steps = drift_chunks(open_model(options.model), type, text, options.context, activations)
     (drift,) = _followed(steps).drifts.values()
     if options.json:
         found = summary_of(drift)
@@ -132,7 +135,7 @@ def _perplexity(options: argparse.Namespace) -> None:
     _print_pairs(
         ("model", drift.model),
         ("type", f"{drift.type}, {drift.bits_per_weight:.3f} bits per weight"),
-        ("weights", f"{drift.weights_bytes:,} bytes"),
+        ("weights", f"{drift.weights_bytes:,} bytes, norms in F32 included"),
         ("activations", activations),
         ("tokens scored", f"{drift.tokens_scored:,} at context {drift.context}"),
         ("perplexity", f"{scored} (second half of each chunk, as llama-perplexity)"),
@@ -149,19 +152,18 @@ def _perplexity(options: argparse.Namespace) -> None:
 
 
 def _error(options: argparse.Namespace) -> None:
-    from quantcore.evaluate.quantized import formats_by_tensor, type_name
     from quantcore.evaluate.weight_error import model_errors
     from quantcore.model.source import open_model
+    from quantcore.recipe.types import get_type
 
-    model = open_model(options.model)
-    formats = formats_by_tensor(model, options.type)
+    model, type = open_model(options.model), get_type(options.type, options.pure).name
     rows = []
-    for row in model_errors(model, formats):
-        _show(len(rows) / len(formats), row.name)
+    for row in model_errors(model, type):
+        _show(len(rows) / len(model.quantizable), row.name)
         rows.append({key: getattr(row, key) for key in ERROR_KEYS})
     _show(1.0, "done")
     if options.json:
-        _print_json({"model": model.name, "type": type_name(options.type), "tensors": rows})
+        _print_json({"model": model.name, "type": type, "tensors": rows})
         return
     columns = f"{'rel. RMSE':>10}{'SQNR':>10}{'max':>11}{'bits':>8}"
     print(f"{'tensor':<28}{'shape':>14}  {'format':<12}{columns}")
@@ -174,15 +176,16 @@ def _error(options: argparse.Namespace) -> None:
 
 
 def _skills(options: argparse.Namespace) -> None:
-    from quantcore.evaluate.quantized import llama_of, type_name
+    from quantcore.evaluate.quantized import llama_of
     from quantcore.evaluate.skills import skill_steps
     from quantcore.model.source import open_model
+    from quantcore.recipe.types import get_type
 
-    model = open_model(options.model)
-    scores = _followed(skill_steps(model, llama_of(model, options.type))).scores
+    model, type = open_model(options.model), get_type(options.type, options.pure).name
+    scores = _followed(skill_steps(model, llama_of(model, type))).scores
     if options.json:
         rows = [asdict(score) for score in scores]
-        _print_json({"model": model.name, "type": type_name(options.type), "skills": rows})
+        _print_json({"model": model.name, "type": type, "skills": rows})
         return
     print(f"{'skill':<14}{'level':<8}{'right':>6}{'of':>6}")
     for score in scores:

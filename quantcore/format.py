@@ -105,9 +105,10 @@ class BlockFormat:
     family: Family  # marker follows it
     block_size: int  # weights per block
     block_bytes: int  # stored bytes per block, scales included
-    encode: Callable[[Weights, Packed], int]
+    encode: Callable[[Weights, Packed], int] | None
     """``(blocks (n, block_size), packed (n, block_bytes)) -> int``: fills `packed`. Returns -1, or
-    the index of the first block with a NaN or an infinity. `blocks` is read-only."""
+    the index of the first block with a NaN or an infinity. `blocks` is read-only. None where ggml
+    demands an importance matrix."""
     encode_weighted: Callable[[Weights, Weights, Packed], int] | None = None
     """The same with an importance matrix between, ``(blocks a row, block_size)``; `blocks` are
     whole rows then. None where ggml takes no notice of the matrix."""
@@ -121,6 +122,11 @@ class BlockFormat:
     def bits_per_weight(self) -> float:
         """Stored bits per weight, scales included."""
         return 8 * self.block_bytes / self.block_size
+
+    @property
+    def needs_importance(self) -> bool:
+        """Whether `quantize` refuses to work without an importance matrix."""
+        return self.encode is None
 
     @property
     def whole_tensor(self) -> bool:
@@ -161,10 +167,16 @@ class BlockFormat:
         ------
         ValueError
             If there is nothing to store, rows do not divide into blocks, the array is not of
-            floats, or it holds a NaN or an infinity; likewise for the importance.
+            floats, or it holds a NaN or an infinity; likewise for the importance, and if there is
+            none where the format needs it.
         """
         weights = as_float32(self.name, weights)
         self.check(weights.shape)
+        if importance is None and self.needs_importance:
+            raise ValueError(
+                f"{self.name} needs an importance matrix: the mean squared input of each column, "
+                "as importance="
+            )
         blocks = read_only(weights.reshape(-1, self.block_size))
         packed = np.empty((len(blocks), self.block_bytes), np.uint8)
         if importance is None or self.encode_weighted is None:
@@ -212,9 +224,11 @@ class BlockFormat:
         over_rows(work, len(blocks), self._blocks_per_thread)
         return out
 
-    def round_trip(self, weights: Weights, out: Weights | None = None) -> Weights:
+    def round_trip(
+        self, weights: Weights, out: Weights | None = None, importance: Weights | None = None
+    ) -> Weights:
         """Quantize, then dequantize: the weights as a model would use them."""
-        return self.dequantize(self.quantize(weights), out)
+        return self.dequantize(self.quantize(weights, importance), out)
 
     def scale_factors(self, packed: Packed) -> ScaleFactors:
         """Scales and minima of a packed tensor ``(n_rows, row_bytes)``."""

@@ -29,9 +29,10 @@ def _format(name: str, weights: np.ndarray) -> None:
     from quantcore.evaluate.weight_error import tensor_error
 
     fmt = get_format(name)
-    tensor_error(weights, fmt)
     if name in FORMATS and fmt.encode_weighted is not None:
-        fmt.quantize(weights, np.ones(N_WEIGHTS, np.float32))
+        fmt.dequantize(fmt.quantize(weights, np.ones(N_WEIGHTS, np.float32)))
+    if name not in FORMATS or not fmt.needs_importance:
+        tensor_error(weights, fmt)
 
 
 def _forward() -> None:

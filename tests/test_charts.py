@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pages.shared.charts import block, layer_error, layer_map, memory, scales, sub_scales, weights
-from pages.shared.palette import DARK, LIGHT
+from pages.shared.palette import DARK, LIGHT, colour, marker
 from quantcore.evaluate import statistics as st
 from quantcore.formats import get_format
 from quantcore.formats.layout import sub_scale_bits
@@ -233,6 +233,23 @@ def test_small_maps_share_one_scale():
     figure = layer_error.small_maps(every, LIGHT)
     assert {trace.zmax for trace in figure.data} == {100.0}
     assert _texts(figure)[0] == "<b>Q8_0</b>  5.50\u202f%"
+
+
+def test_the_worst_of_a_mix_name_their_formats():
+    percent, formats = {"output.weight": 2.0, "blk.0.attn_q.weight": 5.0}, {}
+    figure = layer_error.worst_tensors(percent, 2, "output.weight", LIGHT, formats)
+    assert list(figure.data[0].y) == ["layer 0 attn_q", "output"]
+    formats = {"output.weight": "Q6_K", "blk.0.attn_q.weight": "Q4_K"}
+    figure = layer_error.worst_tensors(percent, 2, "output.weight", LIGHT, formats)
+    assert list(figure.data[0].y) == ["layer 0 attn_q, Q4_K", "output, Q6_K"]
+
+
+@pytest.mark.parametrize("look", [LIGHT, DARK])
+def test_a_mix_looks_like_the_format_of_most(look):
+    for mix, format_name in (("Q4_K_M", "Q4_K"), ("Q3_K_L", "Q3_K"), ("Q4_K pure", "Q4_K")):
+        assert colour(mix, look) == colour(format_name, look) == look.bits[int(format_name[1])]
+        assert marker(mix) == marker(format_name) == "square"
+    assert (marker("IQ4_XS"), marker("Q5_1")) == ("triangle-up", "diamond")
 
 
 def test_the_profile_joins_what_nothing_beats():

@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from toy_model import write_folder
+from toy_model import CONFIG, write_folder
 
 from quantcore import measure_drift, open_model
 from quantcore.cli import main
@@ -65,6 +65,34 @@ def test_perplexity_of_the_shipped_model_on_the_shipped_text(capsys):
     assert 1 < printed["floor_perplexity"] < printed["perplexity"]
 
 
+def test_a_type_is_a_mix_unless_pure_is_asked_for(capsys, tmp_path):
+    wide = str(write_folder(tmp_path / "wide", CONFIG | {"hidden_size": 256}))
+    for arguments, name, formats in (
+        (["Q4_K"], "Q4_K_M", {"Q4_K", "Q5_0", "Q6_K", "Q8_0"}),
+        (["q4_k_m", "--pure"], "Q4_K pure", None),
+        (["Q4_0", "--pure"], "Q4_0 pure", {"Q4_0"}),
+        (["int4_row", "--pure"], "INT4_ROW", {"INT4_ROW"}),
+    ):
+        if formats is None:  # rows of ffn_down have 128 weights, which a mix gives another format
+            assert main(["error", wide, "--type", *arguments]) == 2
+            assert "ffn_down.weight: Q4_K needs rows" in capsys.readouterr().err
+            continue
+        printed = found(capsys, "error", wide, "--type", *arguments)
+        assert printed["type"] == name
+        assert {row["format"] for row in printed["tensors"]} == formats
+
+
+def test_perplexity_of_a_mix_and_of_its_format_throughout(toy, text, capsys):
+    options = ["perplexity", toy, "--text", text, "--context", "64", "--type", "Q4_0"]
+    mixed, pure = found(capsys, *options), found(capsys, *options, "--pure")
+    assert (mixed["type"], pure["type"]) == ("Q4_0", "Q4_0 pure")
+    planned = found(capsys, "plan", toy, "--type", "Q4_0")
+    assert mixed["weights_bytes"] == planned["bytes"]
+    assert mixed["bits_per_weight"] == pytest.approx(planned["bits_per_weight"])
+    assert mixed["weights_bytes"] > pure["weights_bytes"]
+    assert mixed["perplexity"] != pure["perplexity"]
+
+
 def test_error(toy, capsys):
     printed = found(capsys, "error", toy, "--type", "int4_g32_asym")
     assert list(printed) == ["model", "type", "tensors"]
@@ -105,6 +133,9 @@ def test_tables_for_people(toy, text, capsys):
         (["perplexity", "TOY", "--context", "128", "--text", "TEXT"], "it takes 256"),
         (["error", "TOY"], "--type"),
         (["error", "TOY", "--type", ""], "no format"),
+        (["error", "TOY", "--type", "Q4_K", "--pure"], "multiple of 256"),
+        (["error", "TOY", "--type", "IQ2_XXS"], "IQ2_XXS"),
+        (["error", "--type", "Q2_K_S"], "needs an importance matrix"),
         (["skills", "TOY", "--type", "Q4"], "Q4"),
     ],
 )

@@ -9,8 +9,13 @@ from pages.shared.palette import DARK, LIGHT, colour, marker
 
 ORIGINAL = home.Original(stored_as="BF16", n_bytes=13_600_000, bits_per_weight=16.0)
 POINTS = [
-    home.Point(format=name, n_bytes=int(850_000 * bits), bits_per_weight=bits, divergence=kl)
-    for name, bits, kl in (("Q8_0", 8.5, 1e-4), ("Q4_K", 4.5, 1e-2), ("Q2_K", 2.6, 0.4))
+    home.Point(type=name, n_bytes=int(850_000 * bits), bits_per_weight=bits, divergence=kl)
+    for name, bits, kl in (
+        ("Q8_0", 8.5, 1e-4),
+        ("Q4_K_M", 4.9, 5e-3),
+        ("Q4_K pure", 4.5, 1e-2),
+        ("Q2_K", 2.6, 0.4),
+    )
 ]
 
 
@@ -22,15 +27,15 @@ def _named(figure):
 def test_each_format_stands_at_its_size_and_divergence(look):
     marks = _named(home.size_against_divergence(POINTS, ORIGINAL, look))
     for point in POINTS:
-        mark = marks[point.format]
+        mark = marks[point.type]
         assert (mark.x, mark.y) == ((point.bits_per_weight,), (point.divergence,))
-        assert mark.marker.color == colour(point.format, look)
-        assert mark.marker.symbol == marker(point.format)
-        assert point.format in mark.text[0]
+        assert mark.marker.color == colour(point.type, look)
+        assert mark.marker.symbol == marker(point.type)
+        assert point.type in mark.text[0]
 
 
 def test_a_format_without_divergence_has_no_place_on_a_log_axis():
-    still = home.Point(format="F16", n_bytes=13_600_000, bits_per_weight=16.0, divergence=0.0)
+    still = home.Point(type="F16", n_bytes=13_600_000, bits_per_weight=16.0, divergence=0.0)
     assert "F16" not in _named(home.size_against_divergence([*POINTS, still], ORIGINAL, LIGHT))
 
 

@@ -16,7 +16,7 @@ ORIGINAL = Original(stored_as="BF16", n_bytes=16_000, bits_per_weight=16.0)
 def _table(**divergences):
     rows = [
         {
-            "format": name,
+            "type": name,
             "weights_bytes": 8000 - 500 * i,
             "mean_kl_nats": kl,
             "median_kl_nats": kl / 10,
@@ -28,7 +28,7 @@ def _table(**divergences):
         for i, (name, kl) in enumerate(sorted(divergences.items(), key=lambda pair: pair[1]))
     ]
     return [
-        {"format": "original, BF16", "mark": False, "perplexity": 2.0, "mean_kl_nats": 0.0},
+        {"type": "original, BF16", "mark": False, "perplexity": 2.0, "mean_kl_nats": 0.0},
         *rows,
     ]
 
@@ -61,6 +61,29 @@ def test_cost_has_a_sentence_for_each_case(table, chosen, part):
     assert part in drift_words.cost(table, chosen)
 
 
+def test_which_types_are_mixes_is_said():
+    which = lambda *names: drift_words.which(_table(**dict.fromkeys(names, 0.1)))  # noqa: E731
+    assert which("Q4_K pure", "INT4_ROW") == "Each type is one format on every matrix."
+    assert which("Q2_K", "Q4_K_M").startswith("Types such as Q4_K_M are llama-quantize’s mixes")
+    assert "one format" not in which("Q2_K", "Q4_K_M")
+    both = which("Q4_K_M", "Q4_K pure")
+    assert "such as Q4_K_M are" in both
+    assert both.endswith("types such as Q4_K pure are one format on every matrix.")
+
+
+def test_mixes_are_laid_beside_mixes():
+    published = {
+        "model": "Large",
+        "text": "text",
+        "source": "source",
+        "floor_kl_nats": 1e-4,
+        "formats": [{"format": "Q4_K_M", "kl_nats": 0.04}],
+    }
+    said = drift_words.small_and_large(_table(**{"Q4_K_M": 0.01}), published)
+    assert "In Q4_K_M the large model drifts 4.0 times further" in said
+    assert "In Q4_K_M" not in drift_words.small_and_large(_table(**{"Q4_K pure": 0.01}), published)
+
+
 def test_tail_tells_whether_the_mean_hides_one():
     assert "the mean hides a tail" in drift_words.tail(_table(Q2_K=0.4), "Q2_K")
     assert "moves no token" in drift_words.tail(_table(F16=0.0), "F16")
@@ -83,7 +106,7 @@ def test_the_first_skill_to_break_is_named():
     )
     said = drift_words.first_to_break(table)
     assert "**hard facts**: in Q4_K the right answers fall from 90 to **70 in 100**" in said
-    assert "of easy facts fewer than ten are lost in any format" in said
+    assert "of easy facts fewer than ten are lost in any type" in said
     assert "No skill loses" in drift_words.first_to_break([table[0], table[0]])
     assert "hard chain is the last, in Q2_K" in drift_words.first_to_break(
         [{k: v for k, v in row.items() if k != "facts_easy"} for row in table]

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from with_matrix import quantized, round_trip
 
 from quantcore import FORMATS, get_format
 from quantcore.formats import OUTSIDE_GGUF
@@ -24,7 +25,7 @@ def test_a_weight_that_is_no_number(fmt, bad, place):
     weights = WEIGHTS.copy()
     weights[place] = bad
     with pytest.raises(ValueError, match=rf"{bad} \(row {place[0]}, column {place[1]}\)"):
-        fmt.quantize(weights)
+        quantized(fmt, weights)
 
 
 @ALL
@@ -32,14 +33,14 @@ def test_the_first_bad_weight_is_named(fmt):
     weights = np.resize(WEIGHTS, (600, 512))  # enough for several threads
     weights[[100, 599], [7, 0]] = np.nan
     with pytest.raises(ValueError, match="row 100, column 7"):
-        fmt.quantize(weights)
+        quantized(fmt, weights)
 
 
 @ALL
 @pytest.mark.parametrize("shape", [(0, 512), (3, 0), ()])
 def test_nothing_to_store(fmt, shape):
     with pytest.raises(ValueError, match="at least one row"):
-        fmt.quantize(np.zeros(shape, np.float32))
+        quantized(fmt, np.zeros(shape, np.float32))
     with pytest.raises(ValueError, match="at least one row"):
         fmt.stored_bytes(shape)
 
@@ -48,7 +49,7 @@ def test_nothing_to_store(fmt, shape):
 @pytest.mark.parametrize("dtype", [np.int8, np.int64, bool, complex])
 def test_anything_but_floats(fmt, dtype):
     with pytest.raises(ValueError, match=f"floats, got an array of {np.dtype(dtype)}"):
-        fmt.quantize(np.ones((2, 512), dtype))
+        quantized(fmt, np.ones((2, 512), dtype))
 
 
 @pytest.mark.parametrize("fmt", [*BLOCKS, *GROUPS], ids=lambda fmt: fmt.name)
@@ -56,7 +57,7 @@ def test_a_ragged_row(fmt):
     size = getattr(fmt, "block_size", None) or fmt.group_size
     for n_cols in (1, size + 1, 2 * size - 1):
         with pytest.raises(ValueError, match=f"{fmt.name} .* multiple of {size} .* {n_cols}"):
-            fmt.quantize(np.ones((2, n_cols), np.float32))
+            quantized(fmt, np.ones((2, n_cols), np.float32))
         with pytest.raises(ValueError, match=f"multiple of {size}"):
             fmt.stored_bytes((2, n_cols))
 
@@ -64,16 +65,16 @@ def test_a_ragged_row(fmt):
 @ALL
 def test_other_floats_are_taken_as_float32(fmt):
     for other in (WEIGHTS.astype(np.float64), np.asfortranarray(WEIGHTS), WEIGHTS.astype(">f4")):
-        np.testing.assert_array_equal(fmt.round_trip(other), fmt.round_trip(WEIGHTS))
+        np.testing.assert_array_equal(round_trip(fmt, other), round_trip(fmt, WEIGHTS))
     with pytest.raises(ValueError, match="inf"):
-        fmt.quantize(WEIGHTS.astype(np.float64) * 1e300)
+        quantized(fmt, WEIGHTS.astype(np.float64) * 1e300)
 
 
 @ALL
 def test_weights_that_must_not_be_written(fmt):
     locked = WEIGHTS.copy()
     locked.flags.writeable = False
-    np.testing.assert_array_equal(fmt.round_trip(locked), fmt.round_trip(WEIGHTS))
+    np.testing.assert_array_equal(round_trip(fmt, locked), round_trip(fmt, WEIGHTS))
 
 
 @pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
@@ -90,7 +91,7 @@ def test_bytes_that_are_no_blocks(fmt):
 
 @pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
 def test_blocks_that_are_no_rows(fmt):
-    packed = fmt.quantize(WEIGHTS[0])
+    packed = quantized(fmt, WEIGHTS[0])
     assert fmt.dequantize(packed).shape == (512,)
     for look in (fmt.scale_factors, lambda bytes: fmt.open_block(bytes, 0, 0)):
         with pytest.raises(ValueError, match="rows of bytes"):
@@ -99,7 +100,7 @@ def test_blocks_that_are_no_rows(fmt):
 
 @ALL
 def test_an_out_that_does_not_fit(fmt):
-    packed = fmt.quantize(WEIGHTS)
+    packed = quantized(fmt, WEIGHTS)
     locked = np.empty((3, 512), np.float32)
     locked.flags.writeable = False
     for out in (
@@ -115,7 +116,7 @@ def test_an_out_that_does_not_fit(fmt):
 
 @ALL
 def test_a_block_that_is_not_there(fmt):
-    packed = fmt.quantize(WEIGHTS)
+    packed = quantized(fmt, WEIGHTS)
     for row, block in ((3, 0), (-1, 0), (0, 512), (0, -1)):
         with pytest.raises(ValueError, match=f"no block {block} in row {row}"):
             fmt.open_block(packed, row, block)

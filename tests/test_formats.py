@@ -11,8 +11,10 @@ import naive_uneven
 import numpy as np
 import pytest
 from edge_cases import edge_rows
+from with_matrix import quantized, round_trip
 
 from quantcore import FORMATS, pool
+from quantcore.formats import UNAIDED
 
 GOLDEN = Path(__file__).parent / "golden" / "ggml.npz"
 GGML = [name for name in FORMATS if name != "F32"]
@@ -22,6 +24,7 @@ ROWS = slice(1) if JIT_IS_OFF else slice(None)  # a row takes seconds then
 with np.load(GOLDEN) as _golden:
     ARRAYS = dict(_golden)
 CASES = [name.removeprefix("x/") for name in ARRAYS if name.startswith("x/")]
+FEW = ("gaussian", "zero_blocks", "integers")
 ORDINARY = [case for case in CASES if case != "edges"]
 
 
@@ -30,9 +33,19 @@ def weights_like(shape, seed=0, spread=0.02):
     return (np.random.default_rng(seed).standard_t(4, shape) * spread).astype(np.float32)
 
 
+def skip_if_slow(name, case):
+    """Without the compiler a row of the formats with a codebook takes a second: three cases do."""
+    if JIT_IS_OFF and name[:3] in ("IQ1", "IQ2", "IQ3") and case not in FEW:
+        pytest.skip("slow without the compiler")
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", GGML)
 def test_golden_bytes(name, case):
+    skip_if_slow(name, case)
+    if f"{name}/{case}" not in ARRAYS:
+        assert case == "edges" or name not in UNAIDED  # ggml aborts there
+        return
     packed = FORMATS[name].quantize(ARRAYS[f"x/{case}"][ROWS])
     wrong = (packed != ARRAYS[f"{name}/{case}"][ROWS]).any(axis=1)
     assert not wrong.any(), f"rows {np.flatnonzero(wrong)}"
@@ -41,6 +54,7 @@ def test_golden_bytes(name, case):
 @pytest.mark.parametrize("case", ORDINARY)
 @pytest.mark.parametrize("name", [n for n in FORMATS if FORMATS[n].encode_weighted is not None])
 def test_golden_bytes_with_an_importance_matrix(name, case):
+    skip_if_slow(name, case)
     packed = FORMATS[name].quantize(ARRAYS[f"x/{case}"][ROWS], ARRAYS["imatrix"])
     wrong = (packed != ARRAYS[f"{name}/{case}/imatrix"][ROWS]).any(axis=1)
     assert not wrong.any(), f"rows {np.flatnonzero(wrong)}"
@@ -57,7 +71,7 @@ def test_threads_change_nothing_with_an_importance_matrix_either(name):
         np.testing.assert_array_equal(fmt.quantize(weights, importance), alone)
 
 
-@pytest.mark.parametrize("name", [n for n in FORMATS if FORMATS[n].encode_weighted is not None])
+@pytest.mark.parametrize("name", [n for n in UNAIDED if FORMATS[n].encode_weighted is not None])
 def test_columns_that_count_more_are_kept_better(name):
     weights = weights_like((64, 512), seed=5)
     importance = np.where(np.arange(512) % 4 == 0, 100, 0.01).astype(np.float32)
@@ -86,7 +100,8 @@ def test_an_importance_that_makes_no_sense_is_refused(importance, sentence):
 def test_decoding_equals_gguf(name):
     restored = hashlib.sha256()
     for case in ORDINARY:
-        restored.update(FORMATS[name].dequantize(ARRAYS[f"{name}/{case}"]).tobytes())
+        key = f"{name}/{case}" if name in UNAIDED else f"{name}/{case}/imatrix"
+        restored.update(FORMATS[name].dequantize(ARRAYS[key]).tobytes())
     assert restored.hexdigest() == str(ARRAYS[f"restored/{name}"])
 
 
@@ -133,16 +148,16 @@ def test_the_kernels_are_right_without_the_compiler_too():
 def test_a_block_never_sees_its_neighbours(name):
     fmt = FORMATS[name]
     weights = weights_like((3, 4 * fmt.block_size))
-    whole = fmt.quantize(weights)
-    alone = fmt.quantize(weights[:, fmt.block_size : 2 * fmt.block_size])
+    whole = quantized(FORMATS[name], weights)
+    alone = quantized(FORMATS[name], weights[:, fmt.block_size : 2 * fmt.block_size])
     np.testing.assert_array_equal(whole[:, fmt.block_bytes : 2 * fmt.block_bytes], alone)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_twice_the_weights_twice_the_result(name):
     weights = weights_like((8, 512), seed=3, spread=1)
-    once = FORMATS[name].round_trip(weights)
-    np.testing.assert_array_equal(FORMATS[name].round_trip(2 * weights), 2 * once)
+    once = round_trip(FORMATS[name], weights)
+    np.testing.assert_array_equal(round_trip(FORMATS[name], 2 * weights), 2 * once)
 
 
 @pytest.mark.parametrize("name", [n for n, fmt in FORMATS.items() if fmt.family == "plain"])
@@ -154,7 +169,7 @@ def test_a_mirror_image_stays_one(name):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_zeros_stay_zeros(name):
-    assert not FORMATS[name].round_trip(np.zeros((2, 512), np.float32)).any()
+    assert not round_trip(FORMATS[name], np.zeros((2, 512), np.float32)).any()
 
 
 @pytest.mark.parametrize("name", ["Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0"])
@@ -170,14 +185,16 @@ def test_the_error_stays_within_the_step(name):
 
 def test_more_bits_less_error():
     weights = weights_like((64, 512), seed=6)
-    error = {name: _squared_error(fmt, weights) for name, fmt in FORMATS.items()}
+    error = {name: _squared_error(name, weights) for name in FORMATS}
     best_first = ["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q3_K", "Q2_K"]
     assert sorted(best_first, key=error.get) == best_first
+    by_codebook = ["IQ3_S", "IQ3_XXS", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_S"]
+    assert sorted(by_codebook, key=error.get) == by_codebook
     assert error["Q5_1"] < error["Q5_0"] < error["Q4_1"] < error["Q4_0"]
 
 
-def _squared_error(fmt, weights):
-    return float(((fmt.round_trip(weights) - weights) ** 2).sum())
+def _squared_error(name, weights):
+    return float(((round_trip(FORMATS[name], weights) - weights) ** 2).sum())
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -185,17 +202,17 @@ def test_threads_change_nothing(name):
     fmt = FORMATS[name]
     weights = np.resize(weights_like((7, 512), seed=7), (1025, 512))
     with pool.threads(3):
-        shared = fmt.quantize(weights)
+        shared = quantized(FORMATS[name], weights)
         restored = fmt.dequantize(shared)
     with pool.threads(1):
-        np.testing.assert_array_equal(fmt.quantize(weights), shared)
+        np.testing.assert_array_equal(quantized(FORMATS[name], weights), shared)
         np.testing.assert_array_equal(fmt.dequantize(shared), restored)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_sizes(name):
     fmt = FORMATS[name]
-    packed = fmt.quantize(weights_like((2, 512)))
+    packed = quantized(FORMATS[name], weights_like((2, 512)))
     assert packed.shape == (2, 512 // fmt.block_size * fmt.block_bytes)
     assert packed.nbytes == fmt.stored_bytes((2, 512)) == 2 * 512 * fmt.bits_per_weight / 8
 
@@ -203,8 +220,8 @@ def test_sizes(name):
 @pytest.mark.parametrize("name", FORMATS)
 def test_out_is_filled_and_returned(name):
     fmt = FORMATS[name]
-    packed = fmt.quantize(weights_like((2, 512)))
+    packed = quantized(FORMATS[name], weights_like((2, 512)))
     out = np.full((2, 512), np.nan, np.float32)
     assert fmt.dequantize(packed, out=out) is out
     np.testing.assert_array_equal(out, fmt.dequantize(packed))
-    np.testing.assert_array_equal(fmt.round_trip(weights_like((2, 512))), out)
+    np.testing.assert_array_equal(round_trip(FORMATS[name], weights_like((2, 512))), out)

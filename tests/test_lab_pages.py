@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from quantcore.formats import FORMATS, OUTSIDE_GGUF
+from quantcore import get_type
+from quantcore.formats import OUTSIDE_GGUF, UNAIDED
 from quantcore.memory import presets
 
 ROOT = Path(__file__).parent.parent
 INTEGERS = ("INT8_TENSOR", "INT4_ROW", "INT4_G32_ASYM", "INT2_G16")
-EVERY = [*FORMATS, *OUTSIDE_GGUF, *INTEGERS]
+EVERY = [*UNAIDED, *OUTSIDE_GGUF, *INTEGERS]
 
 
 def _open(page, **query):
@@ -55,7 +56,17 @@ def test_every_format_shows_its_scales(name):
 def test_every_format_has_its_errors(name):
     app = _open("layer_error", type=name, types="Q8_0")
     assert not app.error
-    assert f"**{name}**" in _findings(app)[0]
+    assert f"**{get_type(name, pure=True).name}**" in _findings(app)[0]
+    assert "The same format on every matrix" in " ".join(m.value for m in app.markdown)
+
+
+def test_errors_of_a_mix_name_the_format_of_each_tensor():
+    app = _open("layer_error", type="Q4_K", errors_as="mixes", tensor="blk.0.ffn_down.weight")
+    assert "**Q4_K_M**" in _findings(app)[0]
+    says = " ".join(m.value for m in app.markdown)
+    assert "of 57 matrices 48 in Q4_K, 9 in Q6_K" in says
+    assert "Q4_K_M (Q6_K)" in says
+    assert "<td>Q6_K</td>" in _text(app).replace(' class=""', "")
 
 
 def test_the_textbook_example():
@@ -165,3 +176,9 @@ def test_an_unknown_format_is_one_sentence(page):
     app = _open(page, type="Q9_K")
     (error,) = app.error
     assert "Q9_K" in error.value
+
+
+@pytest.mark.parametrize("page", ["block", "scales", "layer_error"])
+def test_a_format_that_needs_a_matrix_gets_a_sentence(page):
+    (error,) = _open(page, type="IQ2_XXS").error
+    assert error.value == "IQ2_XXS needs an importance matrix, and this page quantizes without one."

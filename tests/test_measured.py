@@ -1,15 +1,19 @@
 """What lies beside the shipped model was measured: some of it is measured again."""
 
+import json
+
 import numpy as np
 import pytest
 
-from quantcore import open_model, tensor_error
+from quantcore import get_type, open_model, plan, tensor_error
 from quantcore.evaluate import measured
 from quantcore.evaluate.drift import compare
 from quantcore.evaluate.quantized import llama_of
 from quantcore.evaluate.sensitivity import Sensitivity
 from quantcore.evaluate.skills import shipped_questions, skill_steps
 from quantcore.evaluate.text import Chunks, cut, evaluation_text
+from quantcore.formats import DEFAULTS
+from quantcore.model.source import ASSETS
 
 N_CHUNKS = 3
 
@@ -26,10 +30,35 @@ def model():
 
 def test_it_is_of_the_model_and_text_that_ship(found):
     assert not found.stale, "run python -m quantcore measure"
-    assert tuple(found.drifts) == tuple(found.skills) == tuple(found.errors) == measured.TYPES
+    assert tuple(found.drifts) == tuple(found.skills) == measured.TYPES
+    assert tuple(found.continuations) == measured.TYPES
+    assert set(found.errors) == set(measured.ERROR_FORMATS)
+    assert all(drift.type == name == get_type(name).name for name, drift in found.drifts.items())
 
 
-@pytest.mark.parametrize("type", ["Q2_K", "INT4_TENSOR"])
+def test_what_the_pages_show_at_first_was_measured():
+    """Mixes and single formats, and everything that is published of a large model."""
+    for pure in (False, True):
+        assert {get_type(name, pure).name for name in DEFAULTS} <= set(measured.TYPES)
+    published = json.loads((ASSETS / "published.json").read_text(encoding="utf-8"))
+    assert {row["format"] for row in published["formats"]} <= set(measured.TYPES)
+
+
+def test_sizes_are_those_of_the_plan(found, model):
+    for name in measured.MIXES:
+        assert found.drifts[name].weights_bytes == plan(model, name).bytes
+    for name in map(get_type, DEFAULTS):
+        pure = found.drifts[name.pure.name]
+        assert pure.weights_bytes == model.stored_bytes(name.format.name)
+
+
+def test_a_mix_stays_closer_than_its_format_throughout(found):
+    for mix, pure in (("Q4_K_M", "Q4_K pure"), ("Q2_K", "Q2_K pure"), ("Q4_K_M", "Q4_K_S")):
+        assert found.drifts[mix].mean_kl_divergence < found.drifts[pure].mean_kl_divergence
+        assert found.drifts[mix].weights_bytes > found.drifts[pure].weights_bytes
+
+
+@pytest.mark.parametrize("type", ["Q2_K", "Q2_K pure", "INT4_TENSOR"])
 def test_drift_by_token_comes_out_again(found, model, type):
     few = slice(N_CHUNKS)
     chunks = cut(model, evaluation_text(), measured.CONTEXT)
@@ -58,10 +87,10 @@ def test_figures_are_those_of_the_tokens(found):
 
 
 def test_errors_of_tensors_come_out_again(found, model):
-    for type in ("Q4_0", "INT8_G128"):
-        row = found.errors[type][5]
-        again = tensor_error(model.weights(row.name), type)
-        assert row.name == model.quantizable[5]
+    for name in ("Q4_0", "INT8_G128"):
+        row = found.errors[name][5]
+        again = tensor_error(model.weights(row.name), name)
+        assert (row.name, row.format) == (model.quantizable[5], name)
         assert row.relative_rmse == pytest.approx(again.relative_rmse, rel=1e-5)
         assert row.max_abs_error == pytest.approx(again.max_abs_error, rel=1e-5)
     assert found.errors["F32"][0].sqnr_db == np.inf
@@ -78,7 +107,7 @@ def test_one_row_of_skills_comes_out_again(found, model):
 
 def test_sensitivity_of_one_tensor_comes_out_again(found, model):
     name = "blk.0.ffn_down.weight"
-    type = dict.fromkeys(model.quantizable, "F32") | {name: measured.SENSITIVITY_TYPE}
+    type = dict.fromkeys(model.quantizable, "F32") | {name: measured.SENSITIVITY_FORMAT}
     *_, last = compare(model, {name: type}, measured.first_chunks(model))
     (kept,) = (row for row in found.sensitivity if row.name == name)
     assert isinstance(kept, Sensitivity)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from quantcore import open_model
+from quantcore import get_type, open_model, plan
 from quantcore.memory import (
     Experts,
     cache_bytes,
@@ -132,19 +132,26 @@ def test_weights_in_f16_equal_llama_cpps(model_id):
 
 
 @pytest.mark.parametrize(
-    "format_name, bits, gib",
-    [("F16", 16.0005, 14.96), ("Q8_0", 8.5008, 7.95), ("Q6_K", 6.5633, 6.14)],
-)
-def test_bits_per_weight_of_llama_3_1_8b_as_published(format_name, bits, gib):
-    stored = stored_weights(presets()["Llama-3.1-8B"], format_name)
+    "type_name, bits, gib",
+    [
+        ("F16", 16.0005, 14.96), ("Q8_0", 8.5008, 7.95), ("Q6_K", 6.5633, 6.14),
+        ("Q5_K_M", 5.7036, 5.33), ("Q4_K_M", 4.8944, 4.58), ("Q4_K_S", 4.6672, 4.36),
+        ("IQ4_XS", 4.4597, 4.17), ("Q3_K_L", 4.2979, 4.02), ("Q2_K", 3.1593, 2.95),
+    ],
+)  # fmt: skip
+def test_bits_per_weight_of_llama_3_1_8b_as_published(type_name, bits, gib):
+    stored = stored_weights(presets()["Llama-3.1-8B"], type_name)
     assert round(stored.bits_per_weight, 4) == bits
     assert round(stored.total_bytes / GIB, 2) == gib
 
 
 def test_rows_that_do_not_divide_fall_back():
-    stored = stored_weights(presets()["SmolLM2-135M"], "Q4_K")
+    stored = stored_weights(presets()["SmolLM2-135M"], "Q4_K pure")
     assert stored.fallbacks == {"Q5_0": 1 + 30 * 6}  # rows of 576; only ffn_down has 1,536
     assert stored.bits_per_weight > 5
+    mixed = stored_weights(presets()["SmolLM2-135M"], "Q4_K_M")
+    assert sum(mixed.fallbacks.values()) == 180  # as llama-quantize counts, which keeps Q8_0 apart
+    assert round(mixed.bits_per_weight, 2) == 6.17
     assert stored_weights(presets()["SmolLM2-135M"], "Q8_0").fallbacks == {}
 
 
@@ -185,6 +192,27 @@ def test_experts_count_once_each():
 def test_the_opened_models_bytes_are_the_engines(format_name):
     model = open_model()
     shape = shape_from_config(model.config, model.name)
-    stored = stored_weights(shape, format_name)
+    stored = stored_weights(shape, get_type(format_name, pure=True).name)
     assert stored.n_weights == model.n_weights
     assert stored.total_bytes == model.stored_bytes(format_name)
+
+
+@pytest.mark.parametrize("mix", ["Q5_K_S", "Q4_K_M", "Q4_0", "Q2_K"])
+def test_the_opened_models_bytes_are_the_plans(mix):
+    model = open_model()
+    stored = stored_weights(shape_from_config(model.config, model.name), mix)
+    assert stored.total_bytes == plan(model, mix).bytes
+    assert stored.bits_per_weight == pytest.approx(plan(model, mix).bits_per_weight)
+
+
+@pytest.mark.parametrize("name", ["Q4_K_M", "Q3_K_M", "Q2_K", "Q8_0"])
+def test_a_mixture_of_experts_is_the_plans(name):
+    """Of config.json alone, which the plan reads for Mixtral."""
+    raw = {
+        "model_type": "mixtral", "num_local_experts": 8, "hidden_size": 4096, "vocab_size": 32_000,
+        "intermediate_size": 14_336, "num_hidden_layers": 32, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "tie_word_embeddings": False,
+    }  # fmt: skip
+    routers = 32 * 8 * 4096
+    stored, planned = stored_weights(presets()["Mixtral-8x7B"], name), plan(raw, name)
+    assert stored.total_bytes == planned.bytes + 2 * routers  # F32 here, F16 in the plan

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from with_matrix import quantized
 
 from quantcore import FORMATS, get_format
 from quantcore.formats import OUTSIDE_GGUF
@@ -25,12 +26,17 @@ BLOCK, FORMAT = _each(BLOCKS), _each(EVERY)
 WITH_SCALES = _each([fmt for fmt in EVERY if fmt.family != "float"])
 EVEN = _each([fmt for fmt in EVERY if fmt.family not in ("float", "uneven")])
 UNEVEN = _each([fmt for fmt in EVERY if fmt.family == "uneven"])
+# Where a code is not a whole number of bits: five digits a byte, and 16 by four; patterns, signs,
+# and shifts.
+CODE_BITS = {"TQ1_0": 1.625, "IQ3_S": 9 / 4 + 1, "IQ3_XXS": 8 / 4 + 7 / 8, "IQ2_S": 10 / 8 + 1,
+             "IQ2_XS": 9 / 8 + 7 / 8, "IQ2_XXS": 8 / 8 + 7 / 8, "IQ1_M": 11 / 8 + 1 / 8,
+             "IQ1_S": 11 / 8 + 1 / 32}  # fmt: skip
 WEIGHTS = (np.random.default_rng(8).standard_t(4, (3, 512)) * 0.02 + 0.01).astype(np.float32)
 
 
 def opened(fmt, row=1):
     """All blocks of a row, each with the weights that decoding restores."""
-    packed = fmt.quantize(WEIGHTS)
+    packed = quantized(fmt, WEIGHTS)
     size = getattr(fmt, "block_size", None) or fmt.group_size or WEIGHTS.shape[1]
     restored = fmt.dequantize(packed)[row].reshape(-1, size)
     return [(fmt.open_block(packed, row, i), weights) for i, weights in enumerate(restored)]
@@ -73,7 +79,7 @@ def test_scale_and_minimum_explain_the_grid(fmt):
 
 @WITH_SCALES
 def test_scale_factors_are_those_of_the_parts(fmt):
-    factors = fmt.scale_factors(fmt.quantize(WEIGHTS))
+    factors = fmt.scale_factors(quantized(fmt, WEIGHTS))
     row = 0 if len(factors.scales) == 1 else 1
     parts = [part for block, _ in opened(fmt) for part in block.parts]
     assert [part.scale for part in parts] == factors.scales[row].tolist()
@@ -87,12 +93,10 @@ def test_scale_factors_are_those_of_the_parts(fmt):
 
 @FORMAT
 def test_overhead_is_what_is_not_code(fmt):
-    factors = fmt.scale_factors(fmt.quantize(WEIGHTS))
+    factors = fmt.scale_factors(quantized(fmt, WEIGHTS))
     bits = 8 * fmt.stored_bytes((3, 512)) / WEIGHTS.size
     rounded_up = 8 / WEIGHTS.size if fmt.family == "int" else 0
-    code_bits = (
-        1.625 if fmt.name == "TQ1_0" else fmt.code_bits
-    )  # five digits a byte, and 16 by four
+    code_bits = CODE_BITS.get(fmt.name, fmt.code_bits)
     assert factors.overhead_bits == pytest.approx(bits - code_bits, abs=2 * rounded_up)
     if factors.weights_per_scale:
         assert factors.weights_per_scale * factors.scales.size == WEIGHTS.size
@@ -100,7 +104,7 @@ def test_overhead_is_what_is_not_code(fmt):
 
 @UNEVEN
 def test_the_widest_step_is_that_of_the_grid(fmt):
-    widest = fmt.scale_factors(fmt.quantize(WEIGHTS)).widest_step
+    widest = fmt.scale_factors(quantized(fmt, WEIGHTS)).widest_step
     for part in opened(fmt)[0][0].parts:
         steps = np.diff(np.sort(part.grid)).max() / abs(part.scale)
         assert steps == pytest.approx(widest, rel=1e-5)
@@ -121,7 +125,7 @@ def test_each_weight_of_small_floats_knows_its_byte(fmt):
 @BLOCK
 def test_each_weight_knows_its_bytes(fmt):
     """Flip the bits of one byte of codes: just the weights that name it change their code."""
-    packed = fmt.quantize(WEIGHTS)
+    packed = quantized(fmt, WEIGHTS)
     before = fmt.open_block(packed, 1, 0)
     naming = np.zeros((fmt.block_bytes, fmt.block_size), bool)
     for i, places in enumerate(before.code_bytes):
@@ -133,7 +137,7 @@ def test_each_weight_knows_its_bytes(fmt):
             after = fmt.open_block(other, 1, 0)
             stored_before, stored_after = (b.codes + b.first_code for b in (before, after))
             changed = stored_before != stored_after
-            if fmt.name == "TQ1_0" and field.kind == "codes":  # some digits may stay the same
+            if fmt.name in CODE_BITS and field.kind == "codes":  # some digits may stay the same
                 assert not (changed & ~naming[place]).any()
             elif field.kind == "codes":
                 np.testing.assert_array_equal(changed, naming[place])

@@ -9,7 +9,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 from toy_model import CONFIG, write_folder
 
-from pages.shared import cache
+from pages.shared import cache, model_types
 from quantcore import open_model, plan
 from quantcore.recipe.quantize import quantize
 
@@ -111,7 +111,7 @@ def test_a_broken_model_is_one_sentence(page, own_models):
 
 
 def test_a_format_that_does_not_fit_is_one_sentence(own_models):
-    app = _open("drift", model="small-toy", type="Q4_K")
+    app = _open("drift", model="small-toy", type="Q4_K pure")
     assert not app.exception
     (sentence,) = _sentences(app)
     assert "256" in sentence
@@ -131,13 +131,15 @@ def test_a_deep_link_on_a_fresh_server_goes_through_the_frame(monkeypatch):
     assert app.selectbox(key="type").value == "Q5_K"
 
 
-def test_every_format_measured_has_its_mark_on_home():
-    drawn = {
-        name for trace in _charts(_open("home"))[0]["data"] for name in trace.get("customdata", [])
-    }
+def test_every_type_measured_has_its_mark_on_home():
+    drawn = set()
+    for way in ("mixes", "one format throughout"):
+        traces = _charts(_open("home", way=way))[0]["data"]
+        names = {name for trace in traces for name in trace.get("customdata", [])}
+        assert names == set(model_types.of_way(names, pure=way != "mixes"))
+        drawn |= names
     wanted = {name for name, drift in cache.measured().drifts.items() if drift.mean_kl_divergence}
-    ternary = {"TQ1_0", "TQ2_0"}  # made for models that were trained with three values
-    assert wanted - drawn <= {"F16", "BF16"} | ternary  # the floor
+    assert wanted - drawn <= {"F16", "BF16"}  # the floor
 
 
 def test_the_published_curve_can_be_laid_beside():
@@ -148,7 +150,7 @@ def test_the_published_curve_can_be_laid_beside():
 
 
 def test_the_address_chooses_what_is_looked_at():
-    for name in ("Q2_K", "INT4_G64"):
+    for name in ("Q2_K", "Q4_K pure", "INT4_G64"):
         app = _open("drift", type=name)
         assert not app.exception
         assert any(f"**{name}**" in finding.value for finding in app.subheader)
@@ -157,9 +159,28 @@ def test_the_address_chooses_what_is_looked_at():
 def test_a_choice_changes_the_chart():
     app = _open("drift", type="Q2_K")
     before = _charts(app)
-    app.selectbox(key="type").set_value("Q5_K").run()
+    app.selectbox(key="type").set_value("Q5_K_M").run()
     assert not app.exception
     assert _charts(app) != before
+
+
+def test_drift_shows_mixes_or_one_format_throughout():
+    mixed, pure = _open("drift", type="Q4_K_M"), _open("drift", way="one format throughout")
+    assert any("**Q4_K_M** moves perplexity" in finding.value for finding in mixed.subheader)
+    assert any("**Q4_K pure** moves perplexity" in finding.value for finding in pure.subheader)
+    mixed.segmented_control(key="way").set_value("one format throughout").run()
+    assert not mixed.exception
+    assert mixed.session_state["type"] == "Q4_K"
+    assert any("**Q4_K pure** moves perplexity" in finding.value for finding in mixed.subheader)
+    shown = " ".join(element.proto.body for element in mixed.get("html"))
+    names = re.findall(r"(\w+) pure</th>", shown)
+    assert set(names) >= {"Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q3_K", "Q2_K", "Q4_0"}
+
+
+def test_a_page_for_one_tensor_takes_the_format_of_most():
+    for name in ("Q4_K_M", "Q4_K pure", "Q4_K"):
+        app = _open("block", type=name)
+        assert any("**Q4_K** keeps" in finding.value for finding in app.subheader)
 
 
 def test_ones_own_text_and_prompt_are_read():

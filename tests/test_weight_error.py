@@ -114,6 +114,11 @@ def test_a_model_tensor_by_tensor(tmp_path):
     assert found.sqnr_db == wanted.sqnr_db
     mix = dict.fromkeys(model.quantizable, "F16") | {"token_embd.weight": "INT8_ROW"}
     assert [row.format for row in model_errors(model, mix)][:2] == ["INT8_ROW", "F16"]
+    # Rows of 64 weights hold no super-blocks, so the mix falls back.
+    mixed = {row.name: row for row in model_errors(model, "Q4_K_M")}
+    assert {row.format for row in mixed.values()} == {"Q5_0", "Q8_0"}
+    assert mixed["token_embd.weight"].format == "Q8_0"
+    assert mixed["token_embd.weight"].sqnr_db == rows[0].sqnr_db
 
 
 def test_a_shape_that_does_not_fit_is_refused():

@@ -135,6 +135,23 @@ def test_extremes_of_a_format():
     assert "comes back as it was" in say("F32", dict.fromkeys(errors, 0.0))
 
 
+def test_a_mix_says_what_it_holds():
+    formats = {"a": "Q4_K", "b": "Q4_K", "c": "Q6_K"}
+    assert layer_words.which("Q4_K_M", formats).endswith("of 3 matrices 2 in Q4_K, 1 in Q6_K.")
+    assert layer_words.which("Q4_K pure", formats) == "The same format on every matrix."
+    assert layer_words.cells({"a": 7.0, "c": 1.5}, formats) == {
+        "a": "7.00<br>Q4_K",
+        "c": "1.50<br>Q6_K",
+    }
+    assert layer_words.cells({"a": 7.0}, {}) == {"a": "7.00"}
+
+
+def test_memory_says_whether_a_type_is_a_mix():
+    for name, says in (("Q4_K_M", "a mix of llama-quantize"), ("Q4_K pure", "the same format")):
+        stored = stored_weights(LLAMA, name)
+        assert memory_words.how_to_read_total(name, stored, 0, 0).startswith(f"{name} is {says}")
+
+
 def test_formats_side_by_side():
     some = {f"blk.{i}.attn_q.weight": 1.0 + i for i in range(5)}
     more = {name: 10 * value for name, value in some.items()}

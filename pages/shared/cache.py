@@ -5,6 +5,7 @@ two tensors could share one entry. Arrays that come out are shared by all sessio
 them. `cache_resource` hands out the same object, `cache_data` would copy it by pickle.
 """
 
+import contextlib
 import json
 import os
 import tempfile
@@ -29,6 +30,7 @@ from quantcore.model.llama import Llama
 from quantcore.recipe.contents import contents_of
 from quantcore.recipe.promise import Promise, promise_of
 from quantcore.recipe.quantize import preview, quantize
+from quantcore.recipe.types import get_type, mixed_formats, mixes_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Only folders in here can be opened, never a path from the address bar.
@@ -164,20 +166,20 @@ def row_errors(model_name: str, tensor: str, type_name: str) -> np.ndarray:
 
 @st.cache_resource(show_spinner="Quantizing the whole model", max_entries=6)
 def llama(model_name: str, type_name: str | None) -> Llama:
-    """Make a model ready to run, in one format, or None: as it is."""
+    """Make a model ready to run, in a mix or one format, or None: as it is."""
     return llama_of(model(model_name), type_name)
 
 
 @st.cache_resource(show_spinner="Reading", max_entries=64)
 def reading(model_name: str, type_name: str, text: str) -> TokenDrift:
-    """Score every token of a short text by the original and by one format."""
+    """Score every token of a short text by the original and in one type."""
     pair = llama(model_name, None), llama(model_name, type_name)
     return read_closely(model(model_name), *pair, text)
 
 
 @st.cache_resource(show_spinner="Writing", max_entries=64)
 def continuations(model_name: str, type_name: str, prompt: str, n: int) -> Continuations:
-    """Continue a prompt by the original and by one format."""
+    """Continue a prompt by the original and in one type."""
     pair = llama(model_name, None), llama(model_name, type_name)
     return continue_both(model(model_name), *pair, prompt, n)
 
@@ -211,23 +213,41 @@ def with_and_without(model_name: str, tensor: str, type_name: str) -> importance
     )
 
 
+@st.cache_data(show_spinner=False)
+def mixes() -> list[str]:
+    """List the mixes that can be made, of the shipped model, without an importance matrix."""
+    return mixes_for(model(shipped()))
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def formats(model_name: str, type_name: str) -> dict[str, str]:
+    """Format of every matrix in a type; matrices whose rows do not divide are left out."""
+    opened, meant = model(model_name), get_type(type_name)
+    if meant.mix:
+        return mixed_formats(opened, meant.mix)
+    found = {}
+    for name in opened.quantizable:
+        with contextlib.suppress(ValueError):
+            meant.format.check(opened.tensors[name].shape)
+            found[name] = meant.format.name
+    return found
+
+
 @st.cache_data(show_spinner="Quantizing every matrix", max_entries=64)
 def model_errors(model_name: str, type_name: str) -> dict[str, weight_error.WeightError]:
-    """Error of every matrix in a format, by name; those whose rows do not divide are left out.
+    """Error of every matrix in a type, by name; those whose rows do not divide are left out.
 
     Of the shipped model they were measured before, in the usual formats.
     """
-    if is_shipped(model_name) and not measured().stale and type_name in measured().errors:
-        return {error.name: error for error in measured().errors[type_name]}
-    opened, fmt = model(model_name), get_format(type_name)
-    found = {}
-    for name in opened.quantizable:
-        try:
-            fmt.check(opened.tensors[name].shape)
-        except ValueError:
-            continue
-        found[name] = weight_error.tensor_error(opened.weights(name), fmt)
-    return found
+    known = {}
+    if is_shipped(model_name) and not measured().stale:
+        rows = measured().errors.items()
+        known = {(error.name, fmt): error for fmt, errors in rows for error in errors}
+    opened = model(model_name)
+    return {
+        name: known.get((name, fmt)) or weight_error.tensor_error(opened.weights(name), fmt)
+        for name, fmt in formats(model_name, type_name).items()
+    }
 
 
 # GGUF files and what would be in them, for the page File.

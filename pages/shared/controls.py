@@ -1,7 +1,7 @@
 """Inputs that pages share. Each is bound to the address, so that a view can be linked.
 
-The same key on every page (`model`, `tensor`, `row`, `block`, `type`, `types`): what was chosen on
-one page is still chosen on the next.
+The same key on every page (`model`, `tensor`, `row`, `block`, `type`): what was chosen on one page
+is still chosen on the next.
 """
 
 from typing import TYPE_CHECKING
@@ -11,13 +11,14 @@ import streamlit as st
 from pages.shared import cache, look
 from pages.shared.ranking import original_of
 from pages.shared.units import megabytes, millions, plural
-from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF, get_format
+from quantcore.formats import FORMATS, OUTSIDE_GGUF, UNAIDED
+from quantcore.recipe.types import get_type
 
 if TYPE_CHECKING:
     import quantcore
 
 BOUND = {"bind": "query-params"}
-SHARED = ("tensor", "row", "block", "part", "type", "types")
+SHARED = ("tensor", "row", "block", "part", "type", "types", "way")
 _CHOICE = "_choice"  # what a click asked for, until the next run
 _PAGE = "_page"  # the page of the last run
 _UNWRITTEN = "_unwritten"  # values were set that the address does not show yet
@@ -139,8 +140,15 @@ def part(n_parts: int, start: int = 0, **more) -> int:
 
 
 def type_(label: str = "Format", default: str = "Q4_K", **more) -> str:
-    """Ask for one format. Any INT format can be typed in; ValueError where the name is unknown."""
-    options = [*FORMATS, *OUTSIDE_GGUF, *INTEGERS]
+    """Ask for one format. Any INT format can be typed in.
+
+    Of a mix that another page chose, the format of most matrices is taken. ValueError where the
+    name is unknown, or the format needs an importance matrix: pages quantize without one. The
+    default is allowed, since a file may hold it.
+    """
+    options = list(dict.fromkeys([*UNAIDED, *OUTSIDE_GGUF, *INTEGERS, default]))
+    if "type" in st.session_state:
+        st.session_state["type"] = get_type(st.session_state["type"], pure=True).format.name
     chosen = st.selectbox(
         label,
         options,
@@ -151,32 +159,14 @@ def type_(label: str = "Format", default: str = "Q4_K", **more) -> str:
         **BOUND,
         **more,
     )
-    return get_format(chosen).name
+    return allowed(get_type(chosen, pure=True).format.name, default)
 
 
-def types(label: str = "Formats", default: tuple[str, ...] = tuple(DEFAULTS), **more) -> list[str]:
-    """Ask for one or more formats; stop the page until there is one.
-
-    The address may name any INT format besides those listed.
-    """
-    asked = [*st.query_params.get_all("types"), *st.session_state.get("types", [])]
-    known = [*FORMATS, *OUTSIDE_GGUF, *INTEGERS]
-    chosen = st.pills(
-        label,
-        list(dict.fromkeys([*known, *(name for name in asked if get_format(name))])),
-        selection_mode="multi",
-        default=default,
-        key="types",
-        wrap=True,
-        help="How the weights are stored: block formats by ggml’s names, formats that no GGUF file "
-        "holds, and integers with one scale a tensor, a row or a group.",
-        **BOUND,
-        **more,
-    )
-    if not chosen:
-        look.note("Choose at least one format.")
-        st.stop()
-    return list(dict.fromkeys(get_format(name).name for name in chosen))
+def allowed(found: str, stored: str = "") -> str:
+    """Refuse a format that needs an importance matrix, but for the one that is stored already."""
+    if found in FORMATS and found not in (*UNAIDED, stored):
+        raise ValueError(f"{found} needs an importance matrix, and this page quantizes without one")
+    return found
 
 
 def clicked(chart: str) -> list | None:

@@ -3,30 +3,47 @@
 from collections.abc import Mapping, Sequence
 
 from pages.shared import skills
-from pages.shared.palette import FAMILY_WORDS, SIGNS
+from pages.shared.palette import FAMILY_WORDS, SIGNS, family
 from pages.shared.units import number, signed, times
 from quantcore.evaluate.drift import Drift
-from quantcore.formats import get_format
+from quantcore.recipe.types import get_type
 
 
 def marks(table: Sequence[Mapping]) -> str:
     """Say what colour and shape mean; the original's row comes first."""
-    shown = {get_format(row["format"]).family for row in table[1:]} - {"float"}
-    signs = [f"{SIGNS[family]} {FAMILY_WORDS[family]}" for family in SIGNS if family in shown]
+    shown = {family(row["type"]) for row in table[1:]} - {"float"}
+    signs = [f"{SIGNS[each]} {FAMILY_WORDS[each]}" for each in SIGNS if each in shown]
     return f"Colour is bits a code, shape the family: {', '.join(signs)}"
+
+
+def which(table: Sequence[Mapping]) -> str:
+    """Say which types are mixes, and which put one format on every matrix."""
+    names = [row["type"] for row in table[1:]]
+    mixes = [name for name in names if get_type(name).mix]
+    alone = [name for name in names if name not in mixes]
+    more = "which give matrices that matter more a larger format"
+    if not mixes:
+        return "Each type is one format on every matrix."
+    example = "Q4_K_M" if "Q4_K_M" in mixes else mixes[0]
+    if not alone:
+        return f"Types such as {example} are llama-quantize’s mixes, {more}."
+    return (
+        f"Types such as {example} are llama-quantize’s mixes, {more}; types such as {alone[-1]} "
+        "are one format on every matrix."
+    )
 
 
 def missing(names: Sequence[str], text: str) -> str:
     """Say what was not measured yet, and how to."""
     if len(names) > 3:
-        return f"{len(names)} of these formats are not measured on {text} yet: press Measure."
+        return f"{len(names)} of these types are not measured on {text} yet: press Measure."
     verb = "is" if len(names) == 1 else "are"
     return f"{_list(names)} {verb} not measured on {text} yet: press Measure."
 
 
 def granularity(table: Sequence[Mapping]) -> str | None:
     """Compare INT4 by tensor, by row and by group, where all three were measured."""
-    kl = {row["format"]: row["mean_kl_nats"] for row in table}
+    kl = {row["type"]: row["mean_kl_nats"] for row in table}
     groups = sorted(name for name in kl if name.startswith("INT4_G") and "ASYM" not in name)
     if not groups or "INT4_TENSOR" not in kl or "INT4_ROW" not in kl:
         return None
@@ -49,23 +66,23 @@ def _between(row: float, group: float, tensor: float) -> str:
 
 
 def span(table: Sequence[Mapping]) -> str:
-    """Compare the gentlest format with the harshest."""
+    """Compare the gentlest type with the harshest."""
     first, last = table[1], table[-1]
     if len(table) == 2:
-        return f"**{first['format']}** diverges **{number(first['mean_kl_nats'])}** nats a token."
+        return f"**{first['type']}** diverges **{number(first['mean_kl_nats'])}** nats a token."
     if first["mean_kl_nats"] <= 0:
-        return f"**{first['format']}** moves nothing; **{last['format']}** moves most."
+        return f"**{first['type']}** moves nothing; **{last['type']}** moves most."
     ratio = last["mean_kl_nats"] / first["mean_kl_nats"]
     return (
-        f"From **{first['format']}** to **{last['format']}** the divergence grows "
+        f"From **{first['type']}** to **{last['type']}** the divergence grows "
         f"**{times(ratio)} times** while the file shrinks "
         f"{times(first['weights_bytes'] / last['weights_bytes'])} times."
     )
 
 
 def cost(table: Sequence[Mapping], chosen: str) -> str:
-    """Say what the chosen format does to perplexity and divergence, beside the best."""
-    rows = {row["format"]: row for row in table[1:]}
+    """Say what the chosen type does to perplexity and divergence, beside the best."""
+    rows = {row["type"]: row for row in table[1:]}
     if chosen not in rows:
         return f"{chosen} is not measured here yet; {span(table)[0].lower()}{span(table)[1:]}"
     row, best = rows[chosen], table[1]
@@ -82,8 +99,8 @@ def cost(table: Sequence[Mapping], chosen: str) -> str:
     if least <= 0:
         return text + "."
     if kl < 1.1 * least:
-        return text + f", hardly more than {best['format']}."
-    return text + f", {times(kl / least)} times as much as {best['format']}."
+        return text + f", hardly more than {best['type']}."
+    return text + f", {times(kl / least)} times as much as {best['type']}."
 
 
 def how_ranked(drift: Drift, text: str) -> str:
@@ -98,8 +115,8 @@ def how_ranked(drift: Drift, text: str) -> str:
 
 def tail(table: Sequence[Mapping], chosen: str) -> str:
     """Say how unevenly the damage falls on tokens."""
-    rows = {row["format"]: row for row in table[1:]}
-    name = chosen if chosen in rows else table[-1]["format"]
+    rows = {row["type"]: row for row in table[1:]}
+    name = chosen if chosen in rows else table[-1]["type"]
     median, high = rows[name]["median_kl_nats"], rows[name]["kl_99_9_nats"]
     mean = rows[name]["mean_kl_nats"]
     if high <= 0:
@@ -110,7 +127,7 @@ def tail(table: Sequence[Mapping], chosen: str) -> str:
 
 
 def quantiles(table: Sequence[Mapping]) -> dict[str, dict[float, float]]:
-    """Divergence by percentage and format."""
+    """Divergence by percentage and type."""
     keys = {
         50: "median_kl_nats",
         90: "kl_90_nats",
@@ -118,14 +135,14 @@ def quantiles(table: Sequence[Mapping]) -> dict[str, dict[float, float]]:
         99: "kl_99_nats",
         99.9: "kl_99_9_nats",
     }
-    return {row["format"]: {p: row[key] for p, key in keys.items()} for row in table[1:]}
+    return {row["type"]: {p: row[key] for p, key in keys.items()} for row in table[1:]}
 
 
 def first_to_break(table: Sequence[Mapping]) -> str:
     """Say which skill breaks first as bits go down; the original's row comes first."""
     broken = skills.breaks(table)
     if not broken:
-        return f"No skill loses ten answers in a hundred, not even in {table[-1]['format']}."
+        return f"No skill loses ten answers in a hundred, not even in {table[-1]['type']}."
     first, last = broken[0], broken[-1]
     text = (
         f"The first skill to break is **{first.words}**: in {first.type} the right answers fall "
@@ -136,7 +153,7 @@ def first_to_break(table: Sequence[Mapping]) -> str:
     if kept:
         names = _list([f"{level} {skill}" for skill, level in kept[:2]])
         more = "" if len(kept) <= 2 else f", with {len(kept) - 2} more,"
-        return f"{text}; of {names}{more} fewer than ten are lost in any format."
+        return f"{text}; of {names}{more} fewer than ten are lost in any type."
     return f"{text}; {last.words} is the last, in {last.type}."
 
 
@@ -146,20 +163,20 @@ def _known(original: Mapping, pair: tuple[str, str]) -> bool:
 
 
 def small_and_large(table: Sequence[Mapping], published: Mapping) -> str:
-    """Say how a model this small differs from a large one; Q4_K and Q4_K_M are put side by side."""
+    """Say how a model this small differs from a large one, where Q4_K_M was measured of both."""
     theirs = {row["format"]: row for row in published["formats"]}
-    ours = {row["format"]: row["mean_kl_nats"] for row in table}
+    ours = {row["type"]: row["mean_kl_nats"] for row in table}
     text = (
-        f"Dotted: {published['model']} on {published['text']} ({published['source']}). "
+        f"Dotted: {published['model']} in mixes, on {published['text']} ({published['source']}). "
         f"Its floor, {number(published['floor_kl_nats'])}, comes from logits kept in 16 bits. "
     )
-    if ours.get("Q4_K"):
-        large, small = theirs["Q4_K_M"]["kl_nats"], ours["Q4_K"]
+    if ours.get("Q4_K_M"):
+        large, small = theirs["Q4_K_M"]["kl_nats"], ours["Q4_K_M"]
         how = "further" if large > 1.1 * small else "less far" if large < small / 1.1 else "as far"
         ratio = max(large / small, small / large)
         often = "" if how == "as far" else f"{times(ratio)} times "
         text += (
-            f"Around four bits the large model drifts {often}{how} "
+            f"In Q4_K_M the large model drifts {often}{how} "
             f"({number(large)} against {number(small)} nats). "
         )
     return text + (

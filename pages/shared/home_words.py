@@ -16,26 +16,26 @@ def gentle_and_harsh(table: Sequence[Mapping]) -> tuple[str, str]:
 
     Where none is gentle, the closest to the original takes its place.
     """
-    formats = [row for row in table[1:] if row["mean_kl_nats"] > 0]
-    if not formats:
-        return table[1]["format"], table[-1]["format"]
-    few = [row for row in formats if row["sure_tokens_changed"] <= GENTLE]
+    types = [row for row in table[1:] if row["mean_kl_nats"] > 0]
+    if not types:
+        return table[1]["type"], table[-1]["type"]
+    few = [row for row in types if row["sure_tokens_changed"] <= GENTLE]
     size = [row for row in few if row["weights_bytes"] == min(r["weights_bytes"] for r in few)]
-    gentle = min(size or formats, key=lambda row: row["mean_kl_nats"])
-    harsh = min(formats, key=lambda row: (row["weights_bytes"], row["mean_kl_nats"]))
-    return gentle["format"], harsh["format"]
+    gentle = min(size or types, key=lambda row: row["mean_kl_nats"])
+    harsh = min(types, key=lambda row: (row["weights_bytes"], row["mean_kl_nats"]))
+    return gentle["type"], harsh["type"]
 
 
 def at_a_glance(table: Sequence[Mapping], original: Original) -> str:
-    """Say what the gentle and the harsh format save and cost."""
-    rows = {row["format"]: row for row in table}
+    """Say what the gentle and the harsh type save and cost."""
+    rows = {row["type"]: row for row in table}
     first, second = (rows[name] for name in gentle_and_harsh(table))
     if first is second:
-        return f"**{first['format']}** {_saves(first, original)} and {_costs(first)}."
+        return f"**{first['type']}** {_saves(first, original)} and {_costs(first)}."
     smaller = times(original.n_bytes / second["weights_bytes"])
     return (
-        f"**{first['format']}** {_saves(first, original)} and {_costs(first)}; "
-        f"**{second['format']}**, {smaller} times smaller, {_costs(second)}."
+        f"**{first['type']}** {_saves(first, original)} and {_costs(first)}; "
+        f"**{second['type']}**, {smaller} times smaller, {_costs(second)}."
     )
 
 

@@ -1,5 +1,6 @@
 """The sentences of the page Error by layer: numbers in, text out. Errors are in percent."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -7,17 +8,35 @@ from numpy.typing import NDArray
 
 from pages.shared.charts.layer_error import three
 from pages.shared.units import spoken, times
+from quantcore.recipe.types import get_type
 
 Percents = Mapping[str, float]
 
 HOW_TO_READ_MAP = (
     "Root mean square error of each matrix, in percent of the matrix’s own root mean square. "
-    "Stronger colour is worse within this format. Click a cell or a bar to follow a tensor."
+    "Stronger colour is worse within this type. Click a cell or a bar to follow a tensor."
 )
 
 
+def which(type_name: str, formats: Mapping[str, str]) -> str:
+    """Say whether one format is on every matrix, or how many matrices a mix gives each."""
+    if not get_type(type_name).mix:
+        return "The same format on every matrix."
+    counts = Counter(formats.values()).most_common()
+    listed = ", ".join(f"{count} in {name}" for name, count in counts)
+    return f"A mix of llama-quantize: of {len(formats)} matrices {listed}."
+
+
+def cells(errors: Percents, formats: Mapping[str, str]) -> dict[str, str]:
+    """Word the cells of the map: the error, and where they differ the format."""
+    return {
+        name: three(value) + (f"<br>{formats[name]}" if formats else "")
+        for name, value in errors.items()
+    }
+
+
 def extremes(type_name: str, errors: Percents) -> str:
-    """Name the worst and the best matrix of a format."""
+    """Name the worst and the best matrix of a type."""
     worst, best = max(errors, key=errors.get), min(errors, key=errors.get)
     if not errors[worst]:
         return f"In **{type_name}** no matrix loses anything: every weight comes back as it was."
@@ -34,7 +53,7 @@ def extremes(type_name: str, errors: Percents) -> str:
 
 
 def side_by_side(every: Mapping[str, Percents]) -> str:
-    """Compare the gentlest with the harshest format; `every` is sorted that way."""
+    """Compare the gentlest with the harshest type; `every` is sorted that way."""
     least, most = next(iter(every)), list(every)[-1]
     low, high = (float(np.mean(list(every[name].values()))) for name in (least, most))
     if least == most or not low:
@@ -47,21 +66,22 @@ def side_by_side(every: Mapping[str, Percents]) -> str:
 
 
 def alike(some: Percents, others: Percents) -> bool:
-    """Return whether two formats find the same matrices weak, by their correlation."""
+    """Return whether two types find the same matrices weak, by their correlation."""
     names = [name for name in some if name in others]
     pairs = np.array([[some[name], others[name]] for name in names]).T
     return len(names) > 2 and bool(pairs.std(axis=1).all()) and np.corrcoef(pairs)[0, 1] > 0.6
 
 
-def profile(tensor: str, type_name: str, errors: Percents, bits: Mapping[str, float]) -> str:
+def profile(tensor: str, format_name: str, errors: Percents, bits: Mapping[str, float]) -> str:
     """Compare one tensor's error in the chosen format with the format nearest in size."""
-    rivals = [name for name in errors if name != type_name]
-    if type_name not in errors or not rivals:
-        return f"**{spoken(tensor).capitalize()}** in the formats above."
-    rival = min(rivals, key=lambda name: (abs(bits[name] - bits[type_name]), errors[name]))
+    rivals = [name for name in errors if name != format_name]
+    if format_name not in errors or not rivals:
+        return f"**{spoken(tensor).capitalize()}** in these formats."
+    rival = min(rivals, key=lambda name: (abs(bits[name] - bits[format_name]), errors[name]))
     return (
-        f"**{spoken(tensor).capitalize()}** loses {three(errors[type_name])} % in {type_name} at "
-        f"{bits[type_name]:.3g} bits, {three(errors[rival])} % in {rival} at {bits[rival]:.3g}."
+        f"**{spoken(tensor).capitalize()}** loses {three(errors[format_name])} % in {format_name} "
+        f"at {bits[format_name]:.3g} bits, {three(errors[rival])} % in {rival} at "
+        f"{bits[rival]:.3g}."
     )
 
 

@@ -121,16 +121,16 @@ def _skill_steps(
 
 
 def run_button(model: "quantcore.Model", types: Sequence[str], text: Text) -> None:
-    """Draw the button that measures the chosen formats, here and now."""
+    """Draw the button that measures the chosen types, here and now."""
     job = jobs.current()
     busy = job is not None and job.active
     with_skills = False
     if cache.is_shipped(model.name) and text.key == "evaluation":
-        also = "Let each format also answer the thousand questions on recall, arithmetic, facts, "
+        also = "Let each type also answer the thousand questions on recall, arithmetic, facts, "
         also += "agreement and chains. Takes longer."
         with_skills = bool(st.pills("Also", ["skills"], key="also", disabled=busy, help=also))
     says = (
-        "Quantizes the whole model into each of the formats to compare and lets all of them read "
+        "Quantizes the whole model into each of the types to compare and lets all of them read "
         "the text, on this machine. You can go on using the lab meanwhile, or cancel."
     )
     if st.button("Measure", key="measure", disabled=busy, help=says):
@@ -181,7 +181,7 @@ def _watch() -> None:
             figure = charts.so_far(
                 step.course.running, step.course.chunks, step.course.n_chunks, look.current()
             )
-            look.show_running(figure, "Mean divergence of each format so far, by chunks scored.")
+            look.show_running(figure, "Mean divergence of each type so far, by chunks scored.")
         st.button("Cancel", key="cancel_run", on_click=job.cancel)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from pages.shared.units import binary, millions, percent, times
 from quantcore.memory import ModelShape, StoredWeights
+from quantcore.recipe.types import get_type
 
 HOW_TO_READ_FACTORS = (
     "The formula with this model’s numbers. What counts are the **KV** heads, not all heads; the "
@@ -26,9 +27,12 @@ def total(
     return f"{what} takes **{binary(size)}**, {share}."
 
 
-def how_to_read_total(stored: StoredWeights, cache: int, compute: int) -> str:
-    """Give the parts of the total."""
+def how_to_read_total(type_name: str, stored: StoredWeights, cache: int, compute: int) -> str:
+    """Give the parts of the total, and say whether the type is a mix."""
+    mixed = get_type(type_name).mix
+    what = "a mix of llama-quantize" if mixed else "the same format for every matrix"
     return (
+        f"{type_name} is {what}. "
         f"Weights {binary(stored.total_bytes)} ({millions(stored.n_weights)} of them at "
         f"{stored.bits_per_weight:.2f} bits, norms in F32), KV cache {binary(cache)}, compute "
         f"buffer about {binary(compute)}. Dashed: sizes that machines come in. The program itself "
@@ -37,11 +41,11 @@ def how_to_read_total(stored: StoredWeights, cache: int, compute: int) -> str:
 
 
 def fallbacks(type_name: str, taken: Mapping[str, int]) -> str:
-    """Say which matrices cannot take the format."""
+    """Say that some matrices cannot take the format that they should."""
     listed = ", ".join(f"{count:,} {name}" for name, count in taken.items())
     return (
-        f"Rows of some matrices do not divide into the blocks of {type_name}; as in llama.cpp they "
-        f"take another format instead: {listed}."
+        f"In {type_name} rows of some matrices do not divide into the blocks of their format; as "
+        f"in llama.cpp they take another one instead: {listed}."
     )
 
 

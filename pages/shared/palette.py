@@ -6,7 +6,7 @@ only cue. No Streamlit here, so charts can be drawn and tested without it.
 
 from dataclasses import dataclass
 
-from quantcore.formats import get_format
+from quantcore.recipe.types import get_type
 
 # Single quotes: these land inside style="..." too.
 SANS = "'Source Sans', 'Source Sans 3', 'Segoe UI', system-ui, sans-serif"
@@ -103,14 +103,19 @@ def bits_colour(bits: float, look: Look) -> str:
     return next((tone for known, tone in sorted(look.bits.items()) if known >= bits), look.quiet)
 
 
-def colour(format_name: str, look: Look) -> str:
-    """Pick the colour of a format: it follows the bits of one code."""
-    return bits_colour(get_format(format_name).code_bits, look)
+def colour(type_name: str, look: Look) -> str:
+    """Pick the colour of a format, or of most of a mix: it follows the bits of one code."""
+    return bits_colour(get_type(type_name, pure=True).format.code_bits, look)
 
 
-def marker(format_name: str) -> str:
-    """Name the plotly symbol of a format: it follows the family."""
-    return MARKERS[get_format(format_name).family]
+def family(type_name: str) -> str:
+    """Name the family of a format, or of most of a mix."""
+    return get_type(type_name, pure=True).format.family
+
+
+def marker(type_name: str) -> str:
+    """Name the plotly symbol of a format, or of most of a mix: it follows the family."""
+    return MARKERS[family(type_name)]
 
 
 def mix(colour_hex: str, page_hex: str, share: float) -> str:

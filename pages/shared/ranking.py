@@ -1,14 +1,13 @@
-"""Formats ranked by how far they drift: rows and columns of one table."""
+"""Types ranked by how far they drift: rows and columns of one table."""
 
 import math
 from collections.abc import Mapping, Sequence
 
 from pages.shared.charts.home import Original, Point
-from pages.shared.palette import Look, colour
+from pages.shared.palette import Look, colour, family
 from pages.shared.tables import Column
 from pages.shared.units import megabytes, number, one_in, percent, signed
 from quantcore.evaluate.drift import Drift
-from quantcore.formats import get_format
 
 TERMS = {
     "perplexity": "How many tokens the model wavers between, on average: exp of the mean of "
@@ -24,13 +23,13 @@ TERMS = {
 
 
 def rows(drifts: Mapping[str, Drift], types: Sequence[str], original: Original) -> list[dict]:
-    """Make the original's row, then one a format that was measured, by divergence."""
+    """Make the original's row, then one a type that was measured, by divergence."""
     known = sorted((t for t in types if t in drifts), key=lambda t: drifts[t].mean_kl_divergence)
-    found = [{"format": name} | _figures(drifts[name]) for name in known]
+    found = [{"type": name} | _figures(drifts[name]) for name in known]
     if not found:
         return []
     first = {
-        "format": f"original, {original.stored_as}",
+        "type": f"original, {original.stored_as}",
         "mark": False,
         "weights_bytes": original.n_bytes,
         "bits_per_weight": original.bits_per_weight,
@@ -49,10 +48,10 @@ def columns(table: Sequence[Mapping], look: Look) -> list[Column]:
         value = row["mean_kl_nats"]
         if value <= 0 or high <= low:
             return 0.0, look.page
-        return (math.log(value) - low) / (high - low), colour(row["format"], look)
+        return (math.log(value) - low) / (high - low), colour(row["type"], look)
 
     return [
-        Column(key="format", title="format", text=True),
+        Column(key="type", title="type", text=True),
         Column(key="weights_bytes", title="size", show=megabytes, help=TERMS["size"]),
         Column(
             key="bits_per_weight",
@@ -92,7 +91,7 @@ def columns(table: Sequence[Mapping], look: Look) -> list[Column]:
 
 
 CSV_KEYS = (
-    *("format", "weights_bytes", "bits_per_weight", "perplexity", "perplexity_error"),
+    *("type", "weights_bytes", "bits_per_weight", "perplexity", "perplexity_error"),
     *("perplexity_change_percent", "mean_kl_nats", "mean_kl_error_nats", "median_kl_nats"),
     *("kl_90_nats", "kl_95_nats", "kl_99_nats", "kl_99_9_nats", "max_kl_nats"),
     *("same_top_token", "sure_tokens_changed", "tokens_scored"),
@@ -103,14 +102,14 @@ def points(table: Sequence[Mapping]) -> list[Point]:
     """Give the same rows to the chart of size against divergence; floats are its floor."""
     return [
         Point(
-            format=row["format"],
+            type=row["type"],
             n_bytes=row["weights_bytes"],
             bits_per_weight=row["bits_per_weight"],
             divergence=row["mean_kl_nats"],
             says=f"sure tokens changed: {one_in(row['sure_tokens_changed'])}",
         )
         for row in table
-        if row.get("mark", True) and get_format(row["format"]).family != "float"
+        if row.get("mark", True) and family(row["type"]) != "float"
     ]
 
 

@@ -60,7 +60,7 @@ def chances(read: TokenDrift, i: int, pieces: Sequence[str], decode) -> str:
 
 
 def tokens(read: TokenDrift, words: Sequence[str], decode) -> list[Token]:
-    """Colour each token by its divergence, on one scale for all formats and models."""
+    """Colour each token by its divergence, on one scale for all types and models."""
     sure = (read.base_top_probability > SURE) & (read.top_token != read.base_top_token)
     shares = np.sqrt(np.minimum(read.kl / FULL_NATS, 1.0))
     return [

@@ -1,4 +1,4 @@
-"""What the skills of a model become in each format: rows for a table, and which breaks first."""
+"""What the skills of a model become in each type: rows for a table, and which breaks first."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ BROKEN = 0.1  # a loss of ten answers in a hundred: three standard errors of a h
 
 @dataclass(frozen=True)
 class Break:
-    """The first format, from the gentlest to the harshest, in which a skill loses too much."""
+    """The first type, from the gentlest to the harshest, in which a skill loses too much."""
 
     skill: str
     level: str
@@ -27,9 +27,9 @@ class Break:
 
 
 def rows(skills: Mapping[str, Sequence[SkillScore]], order: Sequence[str]) -> list[dict]:
-    """Make one row a format: share of right answers by ``skill_level``; the original is first."""
+    """Make one row a type: share of right answers by ``skill_level``; the original is first."""
     return [
-        {"format": "original" if name == order[0] else name, "mark": name != order[0]}
+        {"type": "original" if name == order[0] else name, "mark": name != order[0]}
         | {_key(s): s.correct / s.total for s in skills[name]}
         for name in order
         if name in skills
@@ -45,8 +45,8 @@ def keys(table: Sequence[Mapping]) -> list[tuple[str, str]]:
 def breaks(table: Sequence[Mapping]) -> list[Break]:
     """Where each skill breaks, the one that breaks first at the front; the original comes first.
 
-    >>> [b.words for b in breaks([{"format": "F16", "facts_hard": 0.9, "facts_easy": 1.0},
-    ...                           {"format": "Q2_K", "facts_hard": 0.4, "facts_easy": 0.95}])]
+    >>> [b.words for b in breaks([{"type": "F16", "facts_hard": 0.9, "facts_easy": 1.0},
+    ...                           {"type": "Q2_K", "facts_hard": 0.4, "facts_easy": 0.95}])]
     ['hard facts']
     """
     original, *others = table
@@ -56,7 +56,7 @@ def breaks(table: Sequence[Mapping]) -> list[Break]:
             key = f"{skill}_{level}"
             known = any((b.skill, b.level) == (skill, level) for _, b in found)
             if not known and original[key] - row[key] >= BROKEN:
-                found.append((at, Break(skill, level, row["format"], original[key], row[key])))
+                found.append((at, Break(skill, level, row["type"], original[key], row[key])))
     return [b for _, b in sorted(found, key=lambda pair: (pair[0], pair[1].after - pair[1].before))]
 
 
@@ -69,7 +69,7 @@ def _first(found: Sequence[tuple[str, str]], skill: str) -> int:
 
 
 HOW_TO_READ = (
-    "Right answers in 100, a row a format. Stronger colour: more lost against the original. Each "
+    "Right answers in 100, a row a type. Stronger colour: more lost against the original. Each "
     "skill has an easy and a hard level; seldom-told facts are the hard ones."
 )
 TERMS = {
@@ -89,7 +89,7 @@ def columns(table: Sequence[Mapping], look: Look) -> list[Column]:
     def fill(key: str):
         return lambda row: harm_colour(max(original[key] - row[key], 0.0), look)
 
-    return [Column(key="format", title="format", text=True)] + [
+    return [Column(key="type", title="type", text=True)] + [
         Column(
             key=f"{skill}_{level}",
             title=f"{skill}, {level}",

@@ -9,8 +9,7 @@ from html import escape
 import streamlit as st
 
 from pages.shared import look
-from pages.shared.palette import FAMILY_WORDS, SANS, Look, colour, ink_on
-from quantcore.formats import get_format
+from pages.shared.palette import FAMILY_WORDS, SANS, Look, colour, family, ink_on
 
 Row = Mapping[str, object]
 
@@ -54,8 +53,8 @@ def show(
     chosen
         The row whose first column has this value is set in bold.
     formats
-        The first column names formats: put colour and marker before the name, unless the row says
-        ``"mark": False``.
+        The first column names formats or mixes: put colour and marker before the name, unless the
+        row says ``"mark": False``.
     csv_keys
         What the CSV holds, where it is more than the page has room for.
     """
@@ -91,12 +90,12 @@ def to_csv(rows: Sequence[Row], keys: Sequence[str]) -> str:
     return text.getvalue()
 
 
-def swatch(format_name: str, style: Look) -> str:
-    """Draw the mark of a format as HTML: colour says bits, shape says family."""
-    family = get_format(format_name).family
+def swatch(type_name: str, style: Look) -> str:
+    """Draw the mark of a format, or of most of a mix, as HTML: colour says bits, shape family."""
+    shape = family(type_name)
     return (
-        f'<i class="swatch" title="{FAMILY_WORDS[family]}" '
-        f'style="{_SWATCH};background:{colour(format_name, style)};{_SHAPES[family]}"></i>'
+        f'<i class="swatch" title="{FAMILY_WORDS[shape]}" '
+        f'style="{_SWATCH};background:{colour(type_name, style)};{_SHAPES[shape]}"></i>'
     )
 
 

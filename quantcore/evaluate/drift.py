@@ -44,7 +44,7 @@ class DriftProgress:
     """One step of long work."""
 
     share: float  # done so far, 0 to 1
-    stage: str  # "Q4_K: quantizing", "Q4_K: chunk 3 of 40"
+    stage: str  # "Q4_K_M: quantizing", "Q4_K_M: chunk 3 of 40"
     drifts: dict[str, Drift] | None = None  # at the last step, by type
     kl_so_far: dict[str, float] | None = None  # mean after each batch of chunks, nats, by type
     chunks_done: int = 0  # that `kl_so_far` covers
@@ -63,7 +63,8 @@ def measure_drift(
     Parameters
     ----------
     type
-        One format for all quantizable tensors, or the format of each tensor by name.
+        A mix ("Q4_K_M"), one format on every matrix ("Q4_K pure", "INT4_G128"), or the format of
+        each quantizable tensor by name.
     text
         By default the evaluation text that ships with the lab.
     context

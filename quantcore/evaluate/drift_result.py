@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from quantcore.evaluate.divergence import Spread, percentiles_of, share_and_error, spread_of
 from quantcore.evaluate.perplexity import mean_and_error, perplexity_of
-from quantcore.evaluate.quantized import Type, type_name
+from quantcore.evaluate.quantized import Type, formats_by_tensor, type_name
 from quantcore.model.source import Model
 
 SURE = 0.5  # where the original gives its first choice more than this, a change is no flipped tie
@@ -69,8 +69,8 @@ class Drift:
     same_top_token_error: float
     sure_tokens: int  # places where the original gave one token more than half
     sure_tokens_changed: float  # share of those where the quantized model would say another
-    bits_per_weight: float  # norms included, as in a file
-    weights_bytes: int
+    bits_per_weight: float  # of all tensors, norms in F32 included, as llama-quantize counts
+    weights_bytes: int  # likewise; a file has a header besides
     per_token: TokenDrift
 
 
@@ -92,7 +92,7 @@ def summarize(
     top_is_same = tokens.top_token[scored] == tokens.base_top_token[scored]
     same, same_error = share_and_error(top_is_same)
     sure = tokens.base_top_probability[scored] > SURE
-    n_bytes = model.stored_bytes(type)
+    n_bytes = model.stored_bytes(formats_by_tensor(model, type))
     return Drift(
         model=model.name,
         type=type_name(type),

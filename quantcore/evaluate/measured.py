@@ -1,7 +1,7 @@
 """What was measured of the shipped model, kept beside it: a page shows it at once.
 
-    assets/<model>/measured/measured.json   figures by format and tensor
-    assets/<model>/measured/tokens.npz      the same text, token by token, by format
+    assets/<model>/measured/measured.json   figures by type and tensor, errors by format
+    assets/<model>/measured/tokens.npz      the same text, token by token, by type
 
 `python -m quantcore measure` writes both. They carry digests of the model and of the text, so that
 figures of another model are noticed.
@@ -25,13 +25,21 @@ from quantcore.evaluate.sensitivity import Sensitivity, sensitivity
 from quantcore.evaluate.skills import SkillScore, skill_steps
 from quantcore.evaluate.text import Chunks, cut, evaluation_text
 from quantcore.evaluate.weight_error import TensorError, model_errors
-from quantcore.formats import DEFAULTS, FORMATS
+from quantcore.formats import DEFAULTS
 from quantcore.io import ModelError
 from quantcore.model.source import Model, open_model, shipped_folder
+from quantcore.recipe.types import get_type
 
-TYPES = tuple(dict.fromkeys([*FORMATS, *DEFAULTS]))
+MIXES = (
+    *("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_1", "Q5_0", "Q4_K_M", "Q4_K_S"),
+    *("Q4_1", "Q4_0", "IQ4_NL", "IQ4_XS", "Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K"),
+)
+THROUGHOUT = ("NVFP4", "MXFP4", *(get_type(name, pure=True).name for name in DEFAULTS))
+TYPES = MIXES + THROUGHOUT
+_MORE_FORMATS = "F32 F16 BF16 Q5_1 Q5_0 Q4_1 IQ4_NL IQ4_XS NVFP4 MXFP4 TQ2_0 TQ1_0".split()
+ERROR_FORMATS = (*DEFAULTS, *_MORE_FORMATS)
 CONTEXT = 512
-SENSITIVITY_TYPE = "Q2_K"
+SENSITIVITY_FORMAT = "Q2_K"
 SENSITIVITY_CHUNKS = 8
 PROMPT = (
     "Last winter Nora the friendly tailor returned to Goldfield with her tame dog."
@@ -45,14 +53,14 @@ PLACES = {"position": np.int32, "start": np.int32, "token": np.uint16, "scored":
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """Everything that `measure` found. Types are in the order of `TYPES`."""
+    """Everything that `measure` found; `drifts`, `skills` and `continuations` of all `TYPES`."""
 
     folder: Path
     stale: bool  # measured on another model or text than lies there now
     drifts: dict[str, Drift]  # arrays by token are rounded to float16
     skills: dict[str, list[SkillScore]]
-    errors: dict[str, list[TensorError]]
-    sensitivity: list[Sensitivity]  # of each tensor alone in `SENSITIVITY_TYPE`
+    errors: dict[str, list[TensorError]]  # by format: a tensor's error is the same in any mix
+    sensitivity: list[Sensitivity]  # of each tensor alone in `SENSITIVITY_FORMAT`
     continuations: dict[str, Continuations]  # of `PROMPT`
 
 
@@ -107,7 +115,7 @@ def load() -> Measured:
 
 
 def measure() -> Iterator[MeasureProgress]:
-    """Measure the shipped model in every format and write the files at the end."""
+    """Measure the shipped model in all `TYPES` and write the files at the end."""
     model = open_model()
     folder = shipped_folder() / "measured"
     before = key()
@@ -115,22 +123,24 @@ def measure() -> Iterator[MeasureProgress]:
     for step in drift_chunks(model, TYPES, None, CONTEXT):
         yield report(0.25 * step.share, step.stage)
     drifts = step.drifts
-    skills, errors, continuations = {}, {}, {}
+    skills, continuations = {}, {}
     original = llama_of(model)
     for i, type in enumerate(TYPES):
         llama = llama_of(model, type)
         for done in skill_steps(model, llama):
             yield report(0.25 + 0.6 * (i + done.share) / len(TYPES), f"{type}: skills")
         skills[type] = done.scores
-        errors[type] = list(model_errors(model, type))
         continuations[type] = continue_both(model, original, llama, PROMPT, CONTINUATION_TOKENS)
-    for done in sensitivity(model, SENSITIVITY_TYPE, first_chunks(model)):
+    errors = {
+        name: list(model_errors(model, get_type(name, pure=True).name)) for name in ERROR_FORMATS
+    }
+    for done in sensitivity(model, SENSITIVITY_FORMAT, first_chunks(model)):
         yield report(0.85 + 0.15 * done.share, f"sensitivity: {done.stage}")
     found = {
         "key": before,
         "drifts": {type: summary_of(drift) for type, drift in drifts.items()},
         "skills": {type: [asdict(row) for row in rows] for type, rows in skills.items()},
-        "errors": {type: [_rounded(asdict(row)) for row in rows] for type, rows in errors.items()},
+        "errors": {name: [_rounded(asdict(row)) for row in rows] for name, rows in errors.items()},
         "sensitivity": [asdict(row) for row in done.found],
         "continuations": {type: asdict(row) for type, row in continuations.items()},
     }

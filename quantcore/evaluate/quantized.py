@@ -1,4 +1,4 @@
-"""A model with its matrices put through a format: it runs as a file of that type would."""
+"""A model with its matrices put through formats: it runs as a file of that type would."""
 
 from collections.abc import Iterator, Mapping
 from typing import Literal
@@ -10,9 +10,12 @@ from quantcore.formats import get_format
 from quantcore.model.activations import input_type
 from quantcore.model.llama import Llama
 from quantcore.model.source import Model
+from quantcore.recipe.types import get_type, mixed_formats
 
 Activations = Literal["F32", "Q8"]  # Q8: inputs rounded as llama.cpp's CPU kernels do
-Type = str | Mapping[str, str]  # one format for all matrices, or the format of each by name
+# A name as `quantcore.recipe.types` reads it: "Q4_K_M" a mix, "Q4_K pure" one format throughout;
+# or the format of each matrix by its name.
+Type = str | Mapping[str, str]
 
 
 def formats_by_tensor(model: Model, type: Type) -> dict[str, str]:
@@ -21,11 +24,17 @@ def formats_by_tensor(model: Model, type: Type) -> dict[str, str]:
     Raises
     ------
     ValueError
-        If a format is unknown or cannot store a tensor of that shape, before any work is done.
+        If a type is unknown, wants an importance matrix, or cannot store a tensor of that shape;
+        before any work is done.
     """
+    if isinstance(type, str):
+        meant = get_type(type)
+        if meant.mix:
+            return mixed_formats(model, meant.mix)
+        type = dict.fromkeys(model.quantizable, meant.format.name)
     chosen = {}
     for name in model.quantizable:
-        fmt = get_format(type if isinstance(type, str) else type[name])
+        fmt = get_format(type[name])
         try:
             fmt.check(model.tensors[name].shape)
         except ValueError as problem:
@@ -69,8 +78,10 @@ def llama_of(model: Model, type: Type | None = None, activations: Activations = 
 
 
 def type_name(type: Type | None) -> str:
-    """Name a type: the format, or "mix" where tensors differ; the original counts as F32."""
+    """Name a type: "Q4_K_M", "Q4_K pure", or "mix" for a choice by hand; the original is "F32"."""
     if type is None:
         return "F32"
     names = {type} if isinstance(type, str) else set(type.values())
-    return get_format(names.pop()).name if len(names) == 1 else "mix"
+    if len(names) > 1:
+        return "mix"
+    return get_type(names.pop(), pure=not isinstance(type, str)).name

@@ -30,14 +30,14 @@ class SensitivityProgress:
     found: list[Sensitivity] | None = None
 
 
-def sensitivity(model: Model, type: str, chunks: Chunks) -> Iterator[SensitivityProgress]:
+def sensitivity(model: Model, format_name: str, chunks: Chunks) -> Iterator[SensitivityProgress]:
     """Divergence that each quantizable tensor causes alone in a format, in the model's order."""
     names = model.quantizable
     kept = dict.fromkeys(names, "F32")
     found: list[Sensitivity] = []
     for first in range(0, len(names), MODELS_AT_ONCE):
         batch = names[first : first + MODELS_AT_ONCE]
-        for step in compare(model, {name: kept | {name: type} for name in batch}, chunks):
+        for step in compare(model, {name: kept | {name: format_name} for name in batch}, chunks):
             yield SensitivityProgress((first + step.share * len(batch)) / len(names), step.stage)
         for name, drift in step.drifts.items():
             tensor = model.tensors[name]

@@ -3,7 +3,7 @@
 Seven sums a block say everything; rows and tensors add up the sums of their blocks.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from quantcore._jit import kernel
 from quantcore.checks import read_only
+from quantcore.evaluate.quantized import Type, formats_by_tensor
 from quantcore.format import Weights
 from quantcore.formats import Format, get_format
 from quantcore.formats.layout import block_length
@@ -90,14 +91,14 @@ def block_errors(weights: Weights, type: str | Format) -> WeightError:
     return _as_error(np.concatenate(list(_sums_by_chunk(weights, fmt, size))), size)
 
 
-def model_errors(model: Model, type: str | Mapping[str, str]) -> Iterator[TensorError]:
+def model_errors(model: Model, type: Type) -> Iterator[TensorError]:
     """Error of every quantizable tensor, in the model's order; one tensor in memory at a time.
 
-    `type` is one format for all, or the format of each tensor by name.
+    `type` is a mix ("Q4_K_M"), one format on every matrix ("Q4_K pure"), or the format of each
+    tensor by name.
     """
-    for name in model.quantizable:
-        tensor = model.tensors[name]
-        fmt = get_format(type if isinstance(type, str) else type[name])
+    for name, format_name in formats_by_tensor(model, type).items():
+        tensor, fmt = model.tensors[name], get_format(format_name)
         error = tensor_error(model.weights(name), fmt)
         yield TensorError(
             name=name,

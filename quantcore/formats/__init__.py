@@ -11,6 +11,13 @@ from quantcore.formats.f16 import F16
 from quantcore.formats.f32 import F32
 from quantcore.formats.fp8 import FP8_E4M3_ROW, FP8_E4M3_TENSOR, FP8_E5M2_ROW, FP8_E5M2_TENSOR
 from quantcore.formats.integer import IntegerFormat, integer_format
+from quantcore.formats.iq1_m import IQ1_M
+from quantcore.formats.iq1_s import IQ1_S
+from quantcore.formats.iq2_s import IQ2_S
+from quantcore.formats.iq2_xs import IQ2_XS
+from quantcore.formats.iq2_xxs import IQ2_XXS
+from quantcore.formats.iq3_s import IQ3_S
+from quantcore.formats.iq3_xxs import IQ3_XXS
 from quantcore.formats.iq4_nl import IQ4_NL
 from quantcore.formats.iq4_xs import IQ4_XS
 from quantcore.formats.mxfp4 import MXFP4
@@ -34,7 +41,8 @@ from quantcore.formats.tq2_0 import TQ2_0
 
 _ALL = (
     *(F32, F16, BF16, Q8_0, Q6_K, Q5_1, Q5_0, Q5_K, Q4_1, Q4_0, Q4_K),
-    *(IQ4_NL, IQ4_XS, NVFP4, MXFP4, Q3_K, Q2_K, TQ2_0, TQ1_0),
+    *(IQ4_NL, IQ4_XS, NVFP4, MXFP4, Q3_K, IQ3_S, IQ3_XXS),
+    *(Q2_K, IQ2_S, IQ2_XS, IQ2_XXS, TQ2_0, TQ1_0, IQ1_M, IQ1_S),
 )
 
 _OUTSIDE_GGUF = (
@@ -47,6 +55,9 @@ FORMATS: dict[str, BlockFormat] = {fmt.name: fmt for fmt in _ALL}
 OUTSIDE_GGUF: dict[str, ScaledFormat] = {fmt.name: fmt for fmt in _OUTSIDE_GGUF}
 if len(FORMATS | OUTSIDE_GGUF) != len(_ALL) + len(_OUTSIDE_GGUF):
     raise RuntimeError("two formats share a name")
+
+# Those that also work without an importance matrix; ggml demands one for the others.
+UNAIDED = tuple(name for name, fmt in FORMATS.items() if not fmt.needs_importance)
 
 # What pages show before anything is chosen: few enough to read, each kind of scale among them.
 DEFAULTS = (

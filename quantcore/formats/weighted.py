@@ -117,10 +117,11 @@ def sum_importance(board, size):
 
 @inlined
 def divide_weighted(values, importance, highest, codes):
-    """Fill codes from 0 to `highest` for values that are not negative; return that of code 1.
+    """Fill codes from 0 to `highest` for values that are hardly negative; return that of code 1.
 
-    Nine scales are tried, then each code in turn is moved to where the best scale for all others
-    would put it, until a sweep changes nothing.
+    Codes are bytes, as in ggml: -1 counts as 255 once it is stored. Nine scales are tried, then
+    each code in turn is moved to where the best scale for all others would put it, until a sweep
+    changes nothing.
     """
     largest = ZERO
     for value in values:
@@ -132,7 +133,7 @@ def divide_weighted(values, importance, highest, codes):
     wlx = wll = ZERO
     for j in range(values.size):
         code = min(np.int32(highest), nearest_int(np.float32(inv_scale * values[j])))
-        codes[j] = code
+        codes[j] = code & 255
         weighted = np.float32(importance[j] * values[j])
         wlx = np.float32(wlx + np.float32(weighted * np.float32(code)))
         wll = np.float32(wll + _squared(importance[j], code))
@@ -152,7 +153,7 @@ def divide_weighted(values, importance, highest, codes):
             new_wll = np.float32(others_wll + _squared(importance[j], code))
             explains = np.float32(np.float32(new_wlx * new_wlx) * wll)
             if explains > np.float32(np.float32(wlx * wlx) * new_wll):
-                codes[j] = code
+                codes[j] = code & 255
                 wlx, wll = new_wlx, new_wll
                 changed = True
         if not changed:
@@ -184,8 +185,8 @@ def _best_of_nine(values, importance, highest, largest, codes):
         error = ZERO
         for j in range(values.size):
             code = nearest_int(np.float32(inv_scale * values[j]))
-            code = code if plain else min(np.int32(highest), code)
-            miss = np.float32(values[j] - np.float32(scale * np.float32(code & 255)))
+            code = code & 255 if plain else min(np.int32(highest), code)
+            miss = np.float32(values[j] - np.float32(scale * np.float32(code)))
             error = np.float32(error + np.float32(np.float32(importance[j] * miss) * miss))
         if plain or error < best:
             best = error

@@ -94,9 +94,10 @@ class Model:
         """Number of weights, norms and biases included; a tied output counts once."""
         return sum(tensor.n_weights for tensor in self.tensors.values())
 
-    def stored_bytes(self, type: str | Mapping[str, str]) -> int:
+    def stored_bytes(self, formats: str | Mapping[str, str]) -> int:
         """Bytes of all weights with matrices in one format, or each in its own, the rest in F32."""
-        formats = {name: type for name in self.quantizable} if isinstance(type, str) else type
+        if isinstance(formats, str):
+            formats = dict.fromkeys(self.quantizable, formats)
         return sum(
             get_format(formats[name]).stored_bytes(tensor.shape)
             if tensor.quantizable

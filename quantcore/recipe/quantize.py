@@ -139,7 +139,8 @@ def _refuse_unwritable(planned: TensorPlan, plan: Plan, has_importance: bool) ->
         raise ModelError(
             f"The lab cannot write {planned.type} yet, which {planned.name} would get."
         )
-    if not has_importance and needs_imatrix(planned.name, planned.type, plan.file_type.name):
+    demanded = needs_imatrix(planned.name, planned.type, plan.file_type.name)
+    if not has_importance and (demanded or FORMATS[planned.type].needs_importance):
         raise ModelError(
             f"{planned.name} would get {planned.type}, which makes garbage without its importance "
             "matrix; give one with --imatrix."

@@ -63,6 +63,29 @@ def test_another_format_changes_chart_finding_and_address(visit):
     assert "type=Q2_K" in visitor.page.url
 
 
+def test_one_format_throughout_is_chosen_and_goes_along(visit):
+    visitor = visit("drift?type=Q4_K")
+    expect(visitor.page.get_by_role("heading", name="Q4_K_M moves perplexity")).to_be_visible()
+    visitor.page.get_by_role("radio", name="one format throughout").click()
+    expect(visitor.page.get_by_role("heading", name="Q4_K pure moves perplexity")).to_be_visible()
+    visitor.settled()
+    assert "way=one+format+throughout" in visitor.page.url
+    text = visitor.download(visitor.page.get_by_role("button", name="Save CSV").first)
+    named = {row["type"] for row in csv.DictReader(io.StringIO(text))}
+    assert {"Q8_0 pure", "Q4_K pure", "INT4_G128"} <= named and "Q4_K_M" not in named
+    visitor.page.get_by_role("link", name="Memory").click()
+    visitor.page.get_by_role("heading", name="Memory", level=1).wait_for()
+    assert "Q4_K pure" in visitor.settled().findings[0]
+
+
+def test_a_name_with_pure_in_the_address_is_one_format(visit):
+    visitor = visit("drift?type=Q4_K+pure")
+    expect(visitor.page.get_by_role("heading", name="Q4_K pure moves perplexity")).to_be_visible()
+    visitor.page.get_by_role("link", name="Block microscope").click()
+    expect(visitor.page.get_by_role("heading", name="Q4_K keeps these")).to_be_visible()
+    assert visitor.settled().problems == []
+
+
 def test_a_choice_goes_along_to_the_next_page(visit):
     visitor = visit("drift?type=INT4_G64")
     visitor.page.get_by_role("link", name="Block microscope").click()
@@ -117,10 +140,10 @@ def test_a_table_is_saved_as_csv_that_parses(visit):
     visitor = visit("drift?type=Q2_K")
     text = visitor.download(visitor.page.get_by_role("button", name="Save CSV").first)
     rows = list(csv.DictReader(io.StringIO(text)))
-    kl = {row["format"]: float(row["mean_kl_nats"]) for row in rows}
-    assert 0 < kl["Q8_0"] < kl["Q4_K"] < kl["Q2_K"]
+    kl = {row["type"]: float(row["mean_kl_nats"]) for row in rows}
+    assert 0 < kl["Q8_0"] < kl["Q4_K_M"] < kl["Q2_K"]
     shown = visitor.page.locator("table.lab-table").first.locator("tbody th").all_inner_texts()
-    assert shown == [row["format"] for row in rows]
+    assert shown == [row["type"] for row in rows]
 
 
 def test_a_chart_is_saved_as_svg(visit):

@@ -47,8 +47,29 @@ def any_bits(rng):
 DRAWS = (gaussian, heavy_tails, bfloat16, sparse, few_values, any_magnitude, any_bits)
 
 
+# ggml aborts on weights whose squares overflow in the formats with a codebook, and the library in
+# the wheel is older than a change of IQ1_M.
+BY_CODEBOOK = ("IQ3_S", "IQ3_XXS", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_S")
+OTHERS = [name for name in FORMATS if name in ggml.TYPES and name not in (*BY_CODEBOOK, "IQ1_M")]
+
+
+@pytest.mark.parametrize("draw", DRAWS[:5], ids=lambda draw: draw.__name__)
+@pytest.mark.parametrize("name", BY_CODEBOOK)
+def test_equal_to_ggml_by_codebook(name, draw):
+    fmt = FORMATS[name]
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        weights = np.asarray(draw(rng), np.float32)
+        importance = rng.uniform(0.01, 2, SHAPE[1]).astype(np.float32)
+        for matrix in (importance,) if fmt.needs_importance else (None, importance):
+            packed, expected = fmt.quantize(weights, matrix), ggml.quantize(name, weights, matrix)
+            different = (packed != expected).reshape(-1, fmt.block_bytes).any(1)
+            assert not different.any(), f"{different.sum()} blocks, seed {seed}"
+            np.testing.assert_array_equal(fmt.dequantize(packed), ggml.dequantize(name, packed))
+
+
 @pytest.mark.parametrize("draw", DRAWS, ids=lambda draw: draw.__name__)
-@pytest.mark.parametrize("name", [name for name in FORMATS if name in ggml.TYPES])
+@pytest.mark.parametrize("name", OTHERS)
 def test_equal_to_ggml(name, draw):
     fmt = FORMATS[name]
     for seed in range(3):

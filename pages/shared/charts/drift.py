@@ -18,14 +18,14 @@ def damage_by_token(
     chosen: str,
     look: Look,
 ) -> go.Figure:
-    """Draw a row a format: the divergence of the median token, and how far the tail goes.
+    """Draw a row a type: the divergence of the median token, and how far the tail goes.
 
     Parameters
     ----------
     quantiles
-        By format: divergence in nats by percentage, 50 to 99.9.
+        By type: divergence in nats by percentage, 50 to 99.9.
     means
-        By format: mean divergence in nats, drawn as a hollow mark.
+        By type: mean divergence in nats, drawn as a hollow mark.
     """
     names = sorted(means, key=means.get)
     figure = blank(look, 27 * len(names) + 84)
@@ -89,7 +89,7 @@ def _row(figure, name: str, quantiles: Mapping, mean: float, look: Look, strong:
 def so_far(
     running: Mapping[str, Sequence[float]], chunks: Sequence[int], n_chunks: int, look: Look
 ) -> go.Figure:
-    """Draw the mean divergence of each format after so many chunks."""
+    """Draw the mean divergence of each type after so many chunks."""
     figure = blank(look, 260)
     finals = {name: values[-1] for name, values in running.items() if len(values)}
     for name, values in running.items():

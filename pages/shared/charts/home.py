@@ -1,4 +1,4 @@
-"""Charts of the first page: what each format costs and saves."""
+"""Charts of the first page: what each type costs and saves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ HEIGHT = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One format of one model."""
+    """One model in one type, a mix or a format throughout."""
 
-    format: str
+    type: str
     n_bytes: int
     bits_per_weight: float  # of all weights, those that stay in F32 included
     divergence: float  # mean KL divergence, nats a token
@@ -44,17 +44,17 @@ def size_against_divergence(
     published: Mapping | None = None,
     narrow: bool = False,
 ) -> go.Figure:
-    """Bits a weight to the right, divergence upwards, both on log scales; one mark a format.
+    """Bits a weight to the right, divergence upwards, both on log scales; one mark a type.
 
     Parameters
     ----------
     points
         Those with a divergence above zero are drawn.
     chosen
-        Formats to stress, the most important first.
+        Types to stress, the most important first.
     floor
         The divergence of the least change, above zero, and what it is; without it, zero. One far
-        below all formats is named at the lower edge, so that the formats keep the room.
+        below all types is named at the lower edge, so that the types keep the room.
     published
         Another model's published points, as in ``assets/published.json``.
     narrow
@@ -106,18 +106,18 @@ class _Frame:
 
 def _marks(figure, points, chosen, look, frame: _Frame, avoid) -> None:
     rank = {name: i for i, name in enumerate(chosen)}
-    ordered = sorted(points, key=lambda p: (rank.get(p.format, 99), len(p.format)))
+    ordered = sorted(points, key=lambda p: (rank.get(p.type, 99), len(p.type)))
     places = sides(
         [frame.x(p.bits_per_weight) for p in ordered],
         [frame.y(p.divergence) for p in ordered],
-        [p.format for p in ordered],
+        [p.type for p in ordered],
         frame.size,
         avoid,
     )
     # The stressed ones are drawn last, on top.
     for point, side in reversed(list(zip(ordered, places, strict=True))):
-        strong = point.format in rank
-        name = point.format if side or strong else ""
+        strong = point.type in rank
+        name = point.type if side or strong else ""
         figure.add_scatter(
             x=[point.bits_per_weight],
             y=[point.divergence],
@@ -126,14 +126,14 @@ def _marks(figure, points, chosen, look, frame: _Frame, avoid) -> None:
             textposition=side or "top center",
             textfont={"size": 13 if strong else 12, "color": look.ink if strong else look.quiet},
             marker={
-                "color": colour(point.format, look),
-                "symbol": marker(point.format),
+                "color": colour(point.type, look),
+                "symbol": marker(point.type),
                 "size": 15 if strong else 11,
                 "line": {"color": look.ink if strong else look.page, "width": 2 if strong else 1.5},
             },
             selected={"marker": {"opacity": 1}},
             unselected={"marker": {"opacity": 1}},
-            customdata=[point.format],
+            customdata=[point.type],
             cliponaxis=False,
             hovertemplate=f"{_tooltip(point)}<extra></extra>",
         )
@@ -141,7 +141,7 @@ def _marks(figure, points, chosen, look, frame: _Frame, avoid) -> None:
 
 def _tooltip(point: Point) -> str:
     lines = [
-        f"<b>{point.format}</b>  {point.bits_per_weight:.2f} bits a weight",
+        f"<b>{point.type}</b>  {point.bits_per_weight:.2f} bits a weight",
         megabytes(point.n_bytes),
         f"divergence {number(point.divergence)} nats a token",
     ]

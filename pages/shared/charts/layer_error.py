@@ -25,13 +25,22 @@ def three(value: float) -> str:
     )
 
 
-def worst_tensors(percent: Mapping[str, float], count: int, selected: str, look: Look) -> go.Figure:
-    """Draw the tensors with the largest error as bars, worst first, in the colours of the map."""
+def worst_tensors(
+    percent: Mapping[str, float],
+    count: int,
+    selected: str,
+    look: Look,
+    formats: Mapping[str, str] | None = None,
+) -> go.Figure:
+    """Draw the tensors with the largest error as bars, worst first, in the colours of the map.
+
+    Where they differ, `formats` are written behind the names.
+    """
     share = shares(percent)
     names = sorted(percent, key=percent.get, reverse=True)[:count]
     figure = blank(look, 26 * len(names) + 20, bargap=0.22, clickmode="event+select")
     figure.add_bar(
-        y=[spoken(name) for name in names],
+        y=[spoken(name) + (f", {formats[name]}" if formats else "") for name in names],
         x=[percent[name] for name in names],
         orientation="h",
         marker={
@@ -60,7 +69,7 @@ def worst_tensors(percent: Mapping[str, float], count: int, selected: str, look:
 def small_maps(
     percent: Mapping[str, Mapping[str, float]], look: Look, columns: int = 4
 ) -> go.Figure:
-    """Draw the map of every format on one colour scale, in one figure that keeps its columns."""
+    """Draw the map of every type on one colour scale, in one figure that keeps its columns."""
     names = list(percent)
     rows = -(-len(names) // columns)
     means = {name: float(np.mean(list(percent[name].values()))) for name in names}

@@ -1,0 +1,107 @@
+"""Inputs for what becomes of a whole model: mixes as llama-quantize makes them, or one format.
+
+What the command line says with `--type` and `--pure`. The types share the keys `type` and `types`
+with `pages.shared.controls`; each page spells what another page chose in its own way.
+"""
+
+import streamlit as st
+
+from pages.shared import cache, controls, look
+from quantcore.formats import DEFAULTS, OUTSIDE_GGUF, UNAIDED
+from quantcore.recipe.types import get_type
+
+MIXES, THROUGHOUT = WAYS = ("mixes", "one format throughout")
+_WHAT_IS_A_MIX = (
+    "A mix is what `llama-quantize` makes: Q4_K_M gives most matrices Q4_K, and some that matter "
+    "more Q6_K. One format throughout puts Q4_K on every matrix, as `--pure` does; its name is "
+    "then “Q4_K pure”. Names of no file type, such as INT4_G128 and NVFP4, are always throughout."
+)
+
+
+def choose_way(key: str = "way", default: str = MIXES) -> bool:
+    """Ask whether types are mixes; True where one format is wanted throughout."""
+    return THROUGHOUT == st.segmented_control(
+        "Types as", WAYS, default=default, required=True, key=key, help=_WHAT_IS_A_MIX,
+        **controls.BOUND,
+    )  # fmt: skip
+
+
+def type_(label: str = "Type", *, pure: bool = False, default: str = "Q4_K_M", **more) -> str:
+    """Ask for one type; ValueError where the name is unknown."""
+    if "type" in st.session_state:
+        st.session_state["type"] = _spelled(st.session_state["type"], pure)
+    always = () if pure else (get_type(name, pure=True).name for name in UNAIDED)
+    listed = list(dict.fromkeys([*_listed(pure), *always]))
+    chosen = st.selectbox(
+        label,
+        listed,
+        index=listed.index(_spelled(default, pure)),
+        key="type",
+        accept_new_options=True,
+        help="A mix or a format. " + _WHAT_IS_A_MIX,
+        **controls.BOUND,
+        **more,
+    )
+    return _possible(chosen, pure)
+
+
+def types(
+    label: str = "Types", *, pure: bool = False, default: tuple[str, ...] = DEFAULTS, **more
+) -> list[str]:
+    """Ask for one or more types; stop the page until there is one.
+
+    The address may name any type besides those listed.
+    """
+    if "types" in st.session_state:
+        st.session_state["types"] = _all_spelled(st.session_state["types"], pure)
+    asked = [*st.query_params.get_all("types"), *st.session_state.get("types", [])]
+    chosen = st.pills(
+        label,
+        list(dict.fromkeys([*_listed(pure), *(name for name in asked if get_type(name))])),
+        selection_mode="multi",
+        default=_all_spelled(default, pure),
+        key="types",
+        wrap=True,
+        help=_WHAT_IS_A_MIX,
+        **controls.BOUND,
+        **more,
+    )
+    if not chosen:
+        look.note("Choose at least one type.")
+        st.stop()
+    return list(dict.fromkeys(_possible(name, pure) for name in chosen))
+
+
+def of_way(names, pure: bool) -> list[str]:
+    """Keep the types that are shown this way: those that are no mixes belong to both.
+
+    >>> of_way(["Q4_K_M", "Q4_K pure", "INT4_ROW", "F16"], pure=False)
+    ['Q4_K_M', 'INT4_ROW', 'F16']
+    """
+    meant = map(get_type, names)
+    return [m.name for m in meant if m.name == (m.pure if pure else m.mixed).name]
+
+
+def _possible(name: str, pure: bool) -> str:
+    meant = get_type(name, pure)
+    if not meant.mix:  # of a mix only some matrices may need one: the engine tells which
+        controls.allowed(meant.format.name)
+    return meant.name
+
+
+def _listed(pure: bool) -> list[str]:
+    """Types that a page offers: what needs an importance matrix can be asked for by name only."""
+    if pure:
+        return [*UNAIDED, *OUTSIDE_GGUF, *controls.INTEGERS]
+    alone = [name for name in UNAIDED if get_type(name, pure=True).name == name]
+    mixes = [name for name in cache.mixes() if name != "MXFP4_MOE"]
+    return list(dict.fromkeys([*mixes, *alone, *OUTSIDE_GGUF, *controls.INTEGERS]))
+
+
+def _spelled(name: str, pure: bool) -> str:
+    """Spell a type as the control lists it: by its format where that is wanted throughout."""
+    return get_type(name, pure=True).format.name if pure else get_type(name).name
+
+
+def _all_spelled(names, pure: bool) -> list[str]:
+    return list(dict.fromkeys(_spelled(name, pure) for name in names))

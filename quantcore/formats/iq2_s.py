@@ -1,0 +1,171 @@
+"""IQ2_S: 256 weights, by eights one of 1,024 patterns of magnitudes (2.5625 bits per weight).
+
+restored = scale of scales * (sub-scale + 1/2) / 4 * magnitude * sign      magnitude 8, 25 or 43
+
+byte  0         2               34              66               74                      82
+      | scale   | 32 bytes: low | 32 bytes of   | 8 bytes: two   | 16 scales of 4 bits,  |
+      | of      | bits of the   | signs, bit i  | more bits of   | one of a sub-block of |
+      | scales  | patterns      | of weight i   | four patterns  | 16 weights            |
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantcore._jit import inlined, kernel
+from quantcore.bits import half_value, halves
+from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors, Weights
+from quantcore.formats.codebooks import Codebook, codebook, grid, levels_of
+from quantcore.formats.iq_blocks import (
+    NO_IMPORTANCE,
+    SIGNS,
+    SUPER_SCALE,
+    Scales,
+    in_order,
+    open_block,
+    scale_factors,
+    scales_of,
+    signed_codes,
+    signed_values,
+)
+from quantcore.formats.iq_search import MISSED_ONLY, ONE, ZERO, Search
+from quantcore.formats.iq_super_block import (
+    encode_super_block,
+    largest_of,
+    new_result,
+    new_space,
+    scale_code,
+)
+from quantcore.formats.k_lanes import SUPER_BLOCK, holds_nan_or_inf
+from quantcore.formats.k_scales import store_half
+
+BLOCK_BYTES = 82
+SIGN_BITS, HIGH, SUB_SCALES = 34, 66, 74  # first bytes
+MAGNITUDES = (8, 25, 43)
+SEARCH = Search(
+    size=16,
+    run=8,
+    n_levels=3,
+    n_tries=19,
+    step=np.float32(0.1),
+    tiny=np.float32(1e-8),
+    even_signs=False,
+    improve=MISSED_ONLY,
+    times=np.float32(2),
+    alone=np.float32(0.25),
+    fitted=False,
+)
+FIELDS = (
+    SUPER_SCALE,
+    Field(
+        name="patterns",
+        kind="codes",
+        where=slice(2, 34),
+        says="32 entries of a codebook of 1,024, eight magnitudes each",
+    ),
+    Field(name="signs", kind="codes", where=slice(34, 66), says="a bit a weight"),
+    Field(name="high bits", kind="codes", where=slice(66, 74), says="two more bits each"),
+    Field(name="sub-scales", kind="extra", where=slice(74, 82), says="16 scales, 4 bits each"),
+)
+
+
+def _codebook() -> Codebook:
+    return codebook("iq2_s", 1)
+
+
+def _encode(blocks: Weights, packed: Packed) -> int:
+    return _encode_all(blocks, NO_IMPORTANCE, _codebook(), packed)
+
+
+def _encode_weighted(blocks: Weights, importance: Weights, packed: Packed) -> int:
+    return _encode_all(blocks, importance, _codebook(), packed)
+
+
+@kernel
+def _encode_all(blocks, importance, codebook, packed):
+    space, result = new_space(), new_result(SEARCH)
+    for b in range(blocks.shape[0]):
+        if holds_nan_or_inf(blocks[b]):
+            return b
+        row = importance[b % importance.shape[0]]
+        encode_super_block(blocks[b], row, space, codebook, SEARCH, result)
+        _store(*result, packed[b])
+    return -1
+
+
+@inlined
+def _store(entries, signs, scales, packed):
+    packed[:] = 0
+    for i in range(32):
+        packed[2 + i] = entries[i] & 255
+        packed[SIGN_BITS + i] = signs[i]
+        packed[HIGH + i // 4] |= entries[i] >> 8 << 2 * (i % 4)
+    largest = largest_of(scales)
+    if largest == ZERO:
+        return
+    step = np.float32(largest / np.float32(31))
+    store_half(np.float32(step * np.float32(0.9875)), packed)
+    inv_step = ONE / step
+    for j in range(16):
+        packed[SUB_SCALES + j // 2] |= scale_code(scales[j], inv_step, 15) << 4 * (j % 2)
+
+
+def _decode(packed: Packed, out: Weights) -> None:
+    _decode_all(packed, grid("iq2_s", MAGNITUDES), out)
+
+
+@kernel
+def _decode_all(packed, grid, out):
+    half, quarter = np.float32(0.5), np.float32(0.25)
+    for b in range(packed.shape[0]):
+        step = half_value(packed[b, 0], packed[b, 1])
+        for j in range(16):
+            code = packed[b, SUB_SCALES + j // 2] >> 4 * (j % 2) & 15
+            scale = step * (half + np.float32(code)) * quarter
+            for g in range(2):
+                n = 2 * j + g
+                entry = packed[b, 2 + n] | (packed[b, HIGH + n // 4] >> 2 * (n % 4) & 3) << 8
+                signs = SIGNS[packed[b, SIGN_BITS + n]]
+                here = out[b, 8 * n : 8 * n + 8]
+                for i in range(8):
+                    here[i] = scale * grid[entry, i] * signs[i]
+
+
+def _scales(packed: Packed) -> Scales:
+    return scales_of(halves(packed, 0), in_order(packed[..., SUB_SCALES:]), 0.5, 0.25)
+
+
+def _codes(packed: Packed) -> NDArray[np.int32]:
+    i = np.arange(32)
+    high = packed[HIGH + i // 4].astype(int) >> 2 * (i % 4) & 3
+    levels = levels_of("iq2_s")[packed[2:SIGN_BITS] | high << 8]
+    return signed_codes(levels, len(MAGNITUDES), packed[SIGN_BITS:HIGH])
+
+
+def _open(packed: Packed) -> OpenedBlock:
+    return open_block(
+        packed,
+        _scales(packed),
+        _codes(packed),
+        signed_values(MAGNITUDES),
+        FIELDS,
+        lambda i: (2 + i // 8, SIGN_BITS + i // 8, HIGH + i // 32),
+    )
+
+
+def _factors(packed: Packed) -> ScaleFactors:
+    return scale_factors(_scales(packed), signed_values(MAGNITUDES), 16 + 16 * 4)
+
+
+IQ2_S = BlockFormat(
+    name="IQ2_S",
+    code_bits=2,
+    family="uneven",
+    block_size=SUPER_BLOCK,
+    block_bytes=BLOCK_BYTES,
+    encode=_encode,
+    encode_weighted=_encode_weighted,
+    decode=_decode,
+    open=_open,
+    factors=_factors,
+    source="ggml/src/ggml-quants.c, quantize_iq2_s",
+)

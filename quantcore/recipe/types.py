@@ -1,0 +1,121 @@
+"""What the name of a type means for a whole model: a mix, or one format on every matrix.
+
+The one place that decides. `Q4_K_M`, and `Q4_K`, its alias, name a file type of llama-quantize,
+whose rules give each tensor a format of its own. `Q4_K pure` puts the format Q4_K on every matrix,
+as `--pure` does, and so does the name of a format that is no file type: `INT4_G128`, `NVFP4`.
+"""
+
+from dataclasses import dataclass
+
+from quantcore.formats import FORMATS, Format, get_format
+from quantcore.io import ModelError
+from quantcore.model.source import Model
+from quantcore.recipe.file_types import ALIASES, FILE_TYPES, FileType
+from quantcore.recipe.plan import plan
+
+_PURE = " pure"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelType:
+    """What is done to the matrices of a model."""
+
+    name: str  # "Q4_K_M", "Q4_K pure", "INT4_G128": spelled so everywhere, and read back
+    format: Format  # of every matrix, of most where it is a mix
+    mix: FileType | None  # None where there is one format throughout
+
+    @property
+    def pure(self) -> "ModelType":
+        """The type that puts its format on every matrix."""
+        return get_type(_pure_name(self.format.name))
+
+    @property
+    def mixed(self) -> "ModelType":
+        """The mix that the format's name means, or the type itself where there is none."""
+        return self if self.mix else get_type(self.format.name)
+
+
+def get_type(name: str, pure: bool = False) -> ModelType:
+    """Find out what a name means, upper or lower case.
+
+    Parameters
+    ----------
+    pure
+        Whether one format is meant throughout even where the name is that of a mix.
+
+    Raises
+    ------
+    ValueError
+        If nothing has this name, or the lab lacks the format of most tensors.
+
+    Examples
+    --------
+    >>> get_type("q4_k").name, get_type("Q4_K pure").name, get_type("Q4_K_M", pure=True).name
+    ('Q4_K_M', 'Q4_K pure', 'Q4_K pure')
+    >>> get_type("int4_g128").mix is None
+    True
+    """
+    wanted = " ".join(str(name).upper().split())
+    pure = pure or wanted.endswith(_PURE.upper())
+    wanted = wanted.removesuffix(_PURE.upper())
+    mix = FILE_TYPES.get(ALIASES.get(wanted, wanted))
+    if mix is None or (pure and wanted in FORMATS):  # most of a file of type IQ2_S is IQ2_XS
+        return _of_format(wanted)
+    if mix.format not in FORMATS:
+        raise ValueError(
+            f"The lab has no {mix.format} yet, the format of most tensors of {mix.name}: choose "
+            "another type."
+        )
+    if pure or not mix.is_quantized:
+        return _of_format(mix.format)
+    return ModelType(mix.name, FORMATS[mix.format], mix)
+
+
+def mixed_formats(model: Model, mix: FileType) -> dict[str, str]:
+    """Name the format of each quantizable tensor in a mix, as llama-quantize chooses them.
+
+    Raises
+    ------
+    ValueError
+        If a tensor would need an importance matrix, or a format that the lab lacks.
+    """
+    planned = {tensor.name: tensor for tensor in plan(model, mix.name).tensors}
+    chosen = [planned[name] for name in model.quantizable]
+    for tensor in chosen:
+        if tensor.needs_imatrix:
+            raise ModelError(
+                f"{mix.name} needs an importance matrix, for {tensor.type} in {tensor.name}, and "
+                "here there is none: choose another type, such as Q2_K."
+            )
+        if tensor.type not in FORMATS:
+            raise ModelError(
+                f"The lab has no {tensor.type} yet, which {tensor.name} would get in {mix.name}."
+            )
+    return {tensor.name: tensor.type for tensor in chosen}
+
+
+def mixes_for(model: Model) -> list[str]:
+    """List the mixes that the lab can make of a model without an importance matrix."""
+    found = []
+    for name, mix in FILE_TYPES.items():
+        try:
+            mixed_formats(model, mix)
+        except ModelError:
+            continue
+        found.append(name)
+    return found
+
+
+def _of_format(name: str) -> ModelType:
+    try:
+        fmt = get_format(name)
+    except ValueError as problem:
+        also = "; or one of llama-quantize's mixes, as Q4_K_M and IQ4_XS"
+        raise ValueError(f"{problem}{also}") from problem
+    return ModelType(_pure_name(fmt.name), fmt, None)
+
+
+def _pure_name(format_name: str) -> str:
+    """Add "pure" where the name alone would mean a mix; an F16 file is the same either way."""
+    mix = FILE_TYPES.get(ALIASES.get(format_name, format_name))
+    return format_name + _PURE if mix is not None and mix.is_quantized else format_name

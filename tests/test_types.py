@@ -1,0 +1,121 @@
+"""What a type's name means: a mix of llama-quantize, or one format on every matrix."""
+
+import numpy as np
+import pytest
+from toy_model import CONFIG, write_folder
+
+from quantcore import get_type, measure_drift, model_errors, open_model, plan
+from quantcore.evaluate.quantized import formats_by_tensor, restored_tensors, type_name
+from quantcore.formats import FORMATS
+from quantcore.recipe.file_types import ALIASES, FILE_TYPES
+from quantcore.recipe.quantize import quantize
+from quantcore.recipe.types import mixes_for
+
+TEXT = "Once upon a time the river ran uphill, and nobody minded. " * 8
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """Make a model whose rows hold super-blocks, with an output of its own."""
+    wide = CONFIG | {"hidden_size": 256, "intermediate_size": 512}
+    return open_model(write_folder(tmp_path_factory.mktemp("models") / "toy", wide))
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "format_name", "is_mix"),
+    [
+        ("Q4_K_M", "Q4_K_M", "Q4_K", True),
+        ("q4_k", "Q4_K_M", "Q4_K", True),
+        ("Q2_K", "Q2_K", "Q2_K", True),
+        ("Q8_0", "Q8_0", "Q8_0", True),
+        ("Q4_K pure", "Q4_K pure", "Q4_K", False),
+        (" q4_k_s  Pure ", "Q4_K pure", "Q4_K", False),
+        ("Q8_0 pure", "Q8_0 pure", "Q8_0", False),
+        ("INT4_G128", "INT4_G128", "INT4_G128", False),
+        ("int4_g128 pure", "INT4_G128", "INT4_G128", False),
+        ("MXFP4", "MXFP4", "MXFP4", False),
+        ("NVFP4 pure", "NVFP4", "NVFP4", False),
+        ("F16", "F16", "F16", False),
+        ("bf16 pure", "BF16", "BF16", False),
+    ],
+)
+def test_a_name_means_a_mix_or_a_format(asked, name, format_name, is_mix):
+    found = get_type(asked)
+    assert (found.name, found.format.name, bool(found.mix)) == (name, format_name, is_mix)
+    assert get_type(found.name) == found
+    assert get_type(asked, pure=True).mix is None
+    assert get_type(asked, pure=True) == found.pure
+
+
+def test_every_file_type_and_alias_is_a_mix_or_a_float():
+    for name in (*FILE_TYPES, *ALIASES):
+        mix = FILE_TYPES[ALIASES.get(name, name)]
+        if mix.format in FORMATS:
+            assert get_type(name).name == mix.name
+            assert get_type(name).mix is (mix if mix.is_quantized else None)
+
+
+def test_ways_there_and_back():
+    assert get_type("Q4_K_S").mixed.name == "Q4_K_S"
+    assert get_type("Q4_K pure").mixed.name == "Q4_K_M"
+    assert get_type("INT4_ROW").mixed == get_type("INT4_ROW").pure == get_type("INT4_ROW")
+
+
+@pytest.mark.parametrize("name", ["Q9_K", "Q4_K_XL", "Q9_K pure", "", "pure"])
+def test_an_unknown_name_is_refused(name):
+    with pytest.raises(ValueError, match=f"no format is called {name.split(' ')[0].upper()!r}"):
+        get_type(name)
+
+
+def test_a_mix_is_what_its_file_holds(toy, tmp_path):
+    path = tmp_path / "toy.gguf"
+    for _ in quantize(toy, plan(toy, "Q4_K_M"), path):
+        pass
+    file = open_model(path)
+    stored = {name: file.tensors[name].dtype for name in file.quantizable}
+    assert stored == formats_by_tensor(toy, "Q4_K")
+    assert set(stored.values()) == {"Q4_K", "Q6_K"}
+    for name, restored in restored_tensors(toy, "Q4_K_M"):
+        np.testing.assert_array_equal(restored, file.weights(name), err_msg=name)
+
+
+def test_its_size_is_the_plans(toy):
+    for type in ("Q4_K_M", "Q2_K", "Q4_0"):
+        drift, planned = measure_drift(toy, type, TEXT, 64), plan(toy, type)
+        assert (drift.type, drift.weights_bytes) == (type, planned.bytes)
+        assert drift.bits_per_weight == pytest.approx(planned.bits_per_weight)
+    drift, planned = measure_drift(toy, "Q4_K pure", TEXT, 64), plan(toy, "Q4_K", pure=True)
+    assert (drift.type, drift.weights_bytes) == ("Q4_K pure", planned.bytes)
+
+
+def test_pure_is_one_format_throughout(toy):
+    assert {row.format for row in model_errors(toy, "Q4_K pure")} == {"Q4_K"}
+    assert {row.format for row in model_errors(toy, "Q4_K")} == {"Q4_K", "Q6_K"}
+
+
+def test_rows_that_do_not_divide_fall_back_in_a_mix_only(tmp_path):
+    small = open_model(write_folder(tmp_path / "small"))
+    assert set(formats_by_tensor(small, "Q4_K_M").values()) == {"Q5_0", "Q8_0"}
+    with pytest.raises(ValueError, match=r"token_embd\.weight: Q4_K needs rows of a multiple"):
+        formats_by_tensor(small, "Q4_K pure")
+
+
+def test_a_mix_that_wants_an_importance_matrix_is_refused(toy):
+    with pytest.raises(ValueError, match=r"Q2_K_S needs an importance matrix, for Q2_K in blk\.0"):
+        formats_by_tensor(toy, "Q2_K_S")
+    assert "Q2_K_S" not in mixes_for(toy)
+
+
+def test_a_mix_with_a_format_that_the_lab_lacks_is_refused(toy, monkeypatch):
+    monkeypatch.delitem(FORMATS, "Q6_K")
+    with pytest.raises(ValueError, match=r"no Q6_K yet, which token_embd\.weight would get"):
+        formats_by_tensor(toy, "Q4_K_M")
+    with pytest.raises(ValueError, match="no Q6_K yet, the format of most tensors of Q6_K"):
+        formats_by_tensor(toy, "Q6_K")
+
+
+def test_a_choice_by_hand_has_a_name():
+    names = open_model().quantizable
+    assert type_name(dict.fromkeys(names, "Q4_K")) == "Q4_K pure"
+    assert type_name(dict.fromkeys(names, "Q4_K") | {names[0]: "Q6_K"}) == "mix"
+    assert type_name(None) == "F32"
