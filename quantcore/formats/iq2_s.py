@@ -123,7 +123,8 @@ def _decode_all(packed, grid, out):
             scale = step * (half + np.float32(code)) * quarter
             for g in range(2):
                 n = 2 * j + g
-                entry = packed[b, 2 + n] | (packed[b, HIGH + n // 4] >> 2 * (n % 4) & 3) << 8
+                high = np.uint32(packed[b, HIGH + n // 4]) >> np.uint32(2 * (n % 4))
+                entry = packed[b, 2 + n] | (high & np.uint32(3)) << np.uint32(8)
                 signs = SIGNS[packed[b, SIGN_BITS + n]]
                 here = out[b, 8 * n : 8 * n + 8]
                 for i in range(8):

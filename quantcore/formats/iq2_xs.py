@@ -118,8 +118,9 @@ def _decode_all(packed, grid, out):
             code = packed[b, SUB_SCALES + j // 2] >> 4 * (j % 2) & 15
             scale = step * (half + np.float32(code)) * quarter
             for g in range(2):
-                low, high = packed[b, 2 + 4 * j + 2 * g], packed[b, 3 + 4 * j + 2 * g]
-                entry, signs = low | (high & 1) << 8, EVEN_SIGNS[high >> 1]
+                low, high = packed[b, 2 + 4 * j + 2 * g], np.uint32(packed[b, 3 + 4 * j + 2 * g])
+                entry = low | (high & np.uint32(1)) << np.uint32(8)
+                signs = EVEN_SIGNS[high >> np.uint32(1)]
                 here = out[b, 16 * j + 8 * g : 16 * j + 8 * g + 8]
                 for i in range(8):
                     here[i] = scale * grid[entry, i] * signs[i]

@@ -133,12 +133,15 @@ def _decode_all(packed, grid, out):
     for b in range(packed.shape[0]):
         step = half_value(packed[b, 0], packed[b, 1])
         for j in range(8):
-            code = packed[b, SUB_SCALES + j // 2] >> 4 * (j % 2) & 15
-            scale = step * np.float32(2 * code + 1)
+            code = np.int32(packed[b, SUB_SCALES + j // 2] >> 4 * (j % 2) & 15)
+            scale = step * np.float32(np.int32(2) * code + np.int32(1))
             for g in range(4):
-                signs, high = SIGNS[packed[b, SIGN_BITS + 4 * j + g]], packed[b, HIGH + j] >> 2 * g
-                first = packed[b, 2 + 8 * j + 2 * g] | (high & 1) << 8
-                second = packed[b, 3 + 8 * j + 2 * g] | (high & 2) << 7
+                signs, high = (
+                    SIGNS[packed[b, SIGN_BITS + 4 * j + g]],
+                    np.uint32(packed[b, HIGH + j]) >> np.uint32(2 * g),
+                )
+                first = packed[b, 2 + 8 * j + 2 * g] | (high & np.uint32(1)) << np.uint32(8)
+                second = packed[b, 3 + 8 * j + 2 * g] | (high & np.uint32(2)) << np.uint32(7)
                 here = out[b, 32 * j + 8 * g : 32 * j + 8 * g + 8]
                 for i in range(4):
                     here[i] = scale * grid[first, i] * signs[i]
