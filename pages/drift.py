@@ -15,6 +15,7 @@ from pages.shared import (
     reading_words,
     tables,
     texts,
+    writing,
 )
 from pages.shared import skills as skill_table
 from pages.shared.charts import drift as charts
@@ -153,3 +154,10 @@ ours, theirs = reading_words.sides(both, model.tokenizer.decode)
 titles = f"original, {original.stored_as}", tables.swatch(chosen, style) + chosen
 columns = prose.Side(titles[0], *ours), prose.Side(titles[1], *theirs)
 st.html(prose.side_by_side(columns, style))
+
+# ---- take it along ------------------------------------------------------------------------------
+
+if planned := writing.plan_throughout(model, chosen):
+    st.space("medium")
+    look.note(f"Every matrix in {chosen}, as a file for llama.cpp; Mix writes llama-quantize’s.")
+    writing.offer(model, planned, f"{model.key} {chosen}")

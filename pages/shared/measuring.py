@@ -17,6 +17,7 @@ from quantcore.model.llama import Llama
 
 CONTEXTS = (512, 256, 128, 64)
 FEWEST_CHUNKS = 4
+TITLE = "drift"
 ORIGINAL = "F32"  # as the engine calls the model as it is
 _FOUND = "_found"  # what this session measured, by model and text
 
@@ -140,14 +141,14 @@ def run_button(model: "quantcore.Model", types: Sequence[str], text: Text) -> No
 def start(run: Run) -> None:
     """Begin a run in the pool, or let it wait there."""
     model = cache.model(run.model_name)  # here, for the pool's thread belongs to no session
-    jobs.start("drift", lambda: steps(model, run))
+    jobs.start(TITLE, lambda: steps(model, run))
     st.session_state["_run"] = run
 
 
 def panel() -> None:
     """Draw the run of this session while there is one; take its results in when it is done."""
     job = jobs.current()
-    if job is None:
+    if job is None or job.title != TITLE:
         return
     if job.active:
         _watch()
