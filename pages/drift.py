@@ -16,6 +16,7 @@ from pages.shared import (
     reading_words,
     tables,
     texts,
+    writing,
 )
 from pages.shared import skills as skill_table
 from pages.shared.charts import drift as charts
@@ -154,3 +155,10 @@ ours, theirs = reading_words.sides(both, model.tokenizer.decode)
 titles = f"original, {original.stored_as}", tables.swatch(chosen, style) + chosen
 columns = prose.Side(titles[0], *ours), prose.Side(titles[1], *theirs)
 st.html(prose.side_by_side(columns, style))
+
+# ---- take it along ------------------------------------------------------------------------------
+
+if planned := writing.plan_of(model, chosen):
+    st.space("medium")
+    look.note(f"{chosen} as a file for llama.cpp. Mix says which tensor gets which type, and why.")
+    writing.offer(model, planned, f"{model.key} {chosen}")

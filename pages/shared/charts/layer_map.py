@@ -1,6 +1,6 @@
 """The model as a table of its matrices, layers by roles, the number in the cell."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -30,11 +30,18 @@ def shares(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def layer_map(
-    values: Mapping[str, float], texts: Mapping[str, str], selected: str, look: Look
+    values: Mapping[str, float],
+    texts: Mapping[str, str],
+    selected: str,
+    look: Look,
+    *,
+    tones: Sequence[str] = (),
+    dashed: Collection[str] = (),
 ) -> go.Figure:
     """Draw a cell a matrix, stronger colour for a larger value; embedding and output lie across.
 
     `texts` are written into the cells. A click on a cell carries the tensor's name as customdata.
+    With `tones` the values are places in that list of colours; `dashed` cells get an outline.
     """
     rows, roles = _layout(values)
     height = min(46, max(20, 520 // len(rows)))
@@ -44,10 +51,13 @@ def layer_map(
         for row, names in enumerate(rows.values())
         for column, name in enumerate(names)
     }
-    share = shares(values)
+    share = (
+        {n: at / max(1, len(tones) - 1) for n, at in values.items()} if tones else shares(values)
+    )
+    scale = _steps(tones) if tones else harm_scale(look)
     figure.add_heatmap(
         z=[[share.get(name, np.nan) for name in names] for names in rows.values()],
-        colorscale=harm_scale(look),
+        colorscale=scale,
         zmin=0,
         zmax=1,
         showscale=False,
@@ -57,7 +67,11 @@ def layer_map(
     )
     notes, shapes = [], []
     for name in values:
-        note, under = _label(name, place[name], texts[name], share[name], selected, roles, look)
+        fill = tones[int(values[name])] if tones else harm_colour(share[name], look)
+        line = {"width": 2.5} if name == selected else {"width": 2, "dash": "dot"}
+        framed = {"line": {"color": look.ink, **line}} if name in (selected, *dashed) else None
+        text = f"<b>{texts[name]}</b>" if name == selected else texts[name]
+        note, under = _label(name, place[name], text, fill, framed, roles, look)
         notes.append(note)
         shapes += under
     extend(figure, notes, shapes)
@@ -85,17 +99,22 @@ def _layout(values: Mapping[str, float]) -> tuple[dict[str, list[str]], list[str
     return {**first, **rows, **{k: v for k, v in wide.items() if k != "embedding"}}, roles
 
 
-def _label(name, place, text, share, selected, roles, look) -> tuple[dict, list[dict]]:
+def _steps(tones: Sequence[str]) -> list[list]:
+    """Colour scale that has each tone at its place in the list."""
+    last = max(1, len(tones) - 1)
+    return [[at / last, tone] for at, tone in enumerate([*tones, tones[-1]][: last + 1])]
+
+
+def _label(name, place, text, fill, framed, roles, look) -> tuple[dict, list[dict]]:
     """Describe the words of a cell, and the shapes under them."""
-    (row, column), fill = place, harm_colour(share, look)
+    row, column = place
     edges = {"x0": column - 0.48, "x1": column + 0.48}
     shapes = []
     if name in WHOLE_ROWS:
         edges, column = {"x0": -0.48, "x1": len(roles) - 0.52}, (len(roles) - 1) / 2
         shapes.append({"fillcolor": fill, "line_width": 0})
-    if name == selected:
-        text = f"<b>{text}</b>"
-        shapes.append({"line": {"color": look.ink, "width": 2.5}})
+    if framed:
+        shapes.append(framed)
     edges |= {"type": "rect", "y0": row - 0.46, "y1": row + 0.46}
     font = {"size": 12, "color": ink_on(fill)}
     return wording(text, look, x=column, y=row, font=font), [edges | shape for shape in shapes]

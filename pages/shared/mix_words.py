@@ -1,0 +1,100 @@
+"""The sentences of the page Mix: numbers in, text out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pages.shared.units import megabytes, percent, plural, spoken
+
+HOW_TO_READ_MAP = (
+    "Colour and name say the type of each matrix. A dotted outline was changed by hand, ▾ is a "
+    "fallback. Click a cell to ask why it has its type, and to change it."
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A mix and what it costs."""
+
+    name: str
+    n_bytes: int
+    bits_per_weight: float
+    error: float | None  # of all weights together, relative; None: not measured
+
+
+def headline(hand: Recipe, base: Recipe, n_changed: int) -> str:
+    """Say size, bits and error, beside the mix without changes where there are some."""
+    says = f"{megabytes(hand.n_bytes)}, {hand.bits_per_weight:.4g} bits a weight"
+    if not n_changed:
+        return f"**{base.name}** takes **{says}**{_moves(hand.error)}."
+    by = hand.n_bytes - base.n_bytes
+    size = megabytes(abs(by)) if abs(by) >= 1e6 else f"{abs(by) / 1e3:,.1f} kB"
+    change = f"{size} {'more' if by > 0 else 'less'}" if by else "as much"
+    beside = "" if base.error is None else f", where {base.name} moves them by {_fine(base.error)}"
+    tensors = plural(n_changed, "tensor")
+    return (
+        f"With {tensors} changed by hand **{base.name}** takes **{says}**, {change} than before"
+        f"{_moves(hand.error)}{beside}."
+    ).replace("as much than before", "as much as before")
+
+
+def _moves(error: float | None) -> str:
+    return "" if error is None else f" and moves the weights by {_fine(error)} of their size"
+
+
+def _fine(error: float) -> str:
+    """Word an error in four digits, for small changes show only there."""
+    return f"{100 * error:.4g} %" if error else "0 %"
+
+
+def fallbacks(tensors: Sequence) -> str:
+    """Warn of rows that do not divide, before a file is written."""
+    first = tensors[0]
+    return (
+        f"**Before you write it:** in {plural(len(tensors), 'tensor')} rows do not divide into "
+        "the blocks of the type that was wanted, so another takes its place and the file differs "
+        "from its name: "
+        f"{spoken(first.name)} has rows of {first.shape[-1]:,}, wanted {first.fallback} and gets "
+        f"{first.type}."
+    )
+
+
+def shifted(names: Sequence[str]) -> str:
+    """Say which other tensors a change moves, since the rules count only those they decide."""
+    some = ", ".join(spoken(name) for name in names[:4]) + (", ..." if len(names) > 4 else "")
+    return (
+        f"llama-quantize’s rules count only the tensors that they decide about. Taking some away "
+        f"from them moves {plural(len(names), 'other tensor')} too: {some}."
+    )
+
+
+def tensor(name: str, type: str, n_bytes: int, share: float, error: float | None) -> str:
+    """Say what one tensor costs."""
+    moved = "" if error is None else f" and moves by {_fine(error)} of its size"
+    return (
+        f"**{spoken(name).capitalize()}** is **{type}**: {megabytes(n_bytes)}, {percent(share)} of "
+        f"the file{moved}."
+    )
+
+
+def where_bytes_go(sizes: Mapping[str, Mapping[str, int]]) -> str:
+    """Name the role with the most bytes."""
+    totals = {role: sum(by_type.values()) for role, by_type in sizes.items()}
+    most = max(totals, key=totals.get)
+    return f"**{most}** takes most: **{percent(totals[most] / sum(totals.values()))}** of the file."
+
+
+def standing(hand: Recipe, stock: Sequence[Recipe], changed: bool) -> str:
+    """Say whether the recipe beats the stock mixes that are no larger; only measured ones count."""
+    rivals = [one for one in stock if one.n_bytes <= hand.n_bytes and one.name != hand.name]
+    if hand.error is None:
+        return "The weight error of this recipe is not measured, so it cannot be compared."
+    if not rivals:
+        return f"No mix of llama-quantize is smaller than this recipe with {_fine(hand.error)}."
+    best = min(rivals, key=lambda one: one.error)
+    mine = "The recipe made by hand" if changed else f"**{hand.name}**"
+    verdict = "beats" if hand.error < best.error else "does not beat"
+    return (
+        f"{mine} {verdict} the best mix that is no larger: **{_fine(hand.error)}** against "
+        f"{_fine(best.error)} of {best.name}, at {megabytes(hand.n_bytes)} against "
+        f"{megabytes(best.n_bytes)}."
+    )

@@ -1,0 +1,56 @@
+"""A mix changed by clicks, its recipe taken home, its file written, in a real browser."""
+
+import re
+
+import pytest
+from browser.test_clicks import _click
+from playwright.sync_api import expect
+
+from quantcore import open_model, plan
+from quantcore.recipe.overrides import read_overrides
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_tensor_is_changed_and_the_recipe_and_the_file_say_so(visit, tmp_path):
+    visitor = visit("mix")
+    page, before = visitor.page, visitor.findings[0]
+    _click(visitor, "mix_map", 0.5 / 7, 1.5 / 9)
+    page.wait_for_url(re.compile(r"tensor=blk\.0\.attn_q\.weight"))
+    box = visitor.settled().page.get_by_role("combobox", name="Store it as")
+    box.fill("Q8_0")
+    box.press("Enter")
+    page.wait_for_url(re.compile(r"set=blk\.0\.attn_q(=|%3D)Q8_0"))
+    assert visitor.settled().findings[0] != before and "more than before" in visitor.findings[0]
+
+    recipe = tmp_path / "types.txt"
+    recipe.write_text(visitor.download(page.get_by_role("button", name="Save the recipe")))
+    planned = plan(open_model(), "Q4_K_M", overrides=read_overrides(recipe))
+    types = {tensor.name: tensor.type for tensor in planned.tensors}
+    assert types["blk.0.attn_q.weight"] == "Q8_0" and types["blk.1.attn_q.weight"] == "Q4_K"
+
+    page.get_by_role("button", name="Write the GGUF file").click()
+    button = page.get_by_role("button", name=re.compile("Download fable"))
+    expect(button).to_be_visible()
+    visitor.settled()
+    with page.expect_download() as saved:
+        button.click()
+    file = tmp_path / "mine.gguf"
+    saved.value.save_as(file)
+    found = {name: tensor.dtype for name, tensor in open_model(file).tensors.items()}
+    assert found == types
+    assert visitor.problems == []
+
+
+def test_a_recipe_is_loaded_and_a_bad_one_is_one_sentence(visit, tmp_path):
+    visitor = visit("mix")
+    good, bad = tmp_path / "good.txt", tmp_path / "bad.txt"
+    good.write_text("blk.[01].attn_k=q8_0\n")
+    bad.write_text("attn_k=q9_k\n")
+    upload = visitor.page.locator("input[type=file]")
+    upload.set_input_files(good)
+    visitor.page.wait_for_url(re.compile(r"set=blk\.0\.attn_k(=|%3D)Q8_0&set=blk\.1\.attn_k"))
+    assert "2 tensors changed by hand" in visitor.settled().findings[0]
+    upload.set_input_files(bad)
+    expect(visitor.page.get_by_text("There is no tensor type 'q9_k'")).to_be_visible()
+    assert "2 tensors changed by hand" in visitor.settled().findings[0]

@@ -1,0 +1,185 @@
+"""The page Mix: types, sizes and errors follow what is changed by hand; the recipe is read back."""
+
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+from test_pages import visited_before  # noqa: F401
+from toy_model import write_folder
+
+from pages.shared import cache, mix_words, mixing, writing
+from pages.shared.charts import mix as charts
+from pages.shared.palette import DARK, LIGHT
+from quantcore import open_model, plan
+from quantcore.formats import get_format
+from quantcore.io.gguf import read_gguf
+from quantcore.recipe.overrides import overrides_as_text, read_overrides
+
+ROOT = Path(__file__).parent.parent
+DOWN = "blk.3.ffn_down=Q8_0"
+
+
+def _open(**query):
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.switch_page("pages/mix.py")
+    app.run()
+    assert not app.exception
+    return app
+
+
+def _recipe(name, n_bytes, error):
+    return mix_words.Recipe(name, n_bytes, 4.5, error)
+
+
+def test_a_change_in_the_address_is_shown_and_can_be_undone():
+    plain, changed = _open(), _open(set=[DOWN], tensor="blk.3.ffn_down.weight")
+    assert plain.subheader[0].value.startswith("**Q4_K_M** takes")
+    assert changed.subheader[0].value.startswith("With 1 tensor changed by hand")
+    assert any("was asked for by" in m.value for m in changed.markdown)
+    changed.button(key="undo").click().run()
+    assert changed.subheader[0].value == plain.subheader[0].value
+
+
+def test_choosing_another_type_changes_the_file():
+    app = _open(tensor="blk.3.attn_q.weight")
+    app.selectbox(key="as_blk.3.attn_q.weight_Q4_K").set_value("Q6_K").run()
+    assert not app.exception
+    assert app.session_state["set"] == ["blk.3.attn_q=Q6_K"]
+    assert "kB more than before" in app.subheader[0].value
+
+
+@pytest.mark.parametrize("entry", ["blk.3.ffn_down", "blk.3.ffn_down=Q9_K", "no.such=Q4_K"])
+def test_a_change_that_is_none_is_one_sentence(entry):
+    (error,) = _open(set=[entry]).error
+    assert error.value.endswith(".") and "\n" not in error.value
+
+
+def test_rows_that_do_not_divide_are_said_before_the_run(tmp_path, monkeypatch):
+    write_folder(tmp_path / "small-toy")
+    monkeypatch.setattr(cache, "OWN_MODELS", tmp_path)
+    app = _open(model="small-toy")
+    assert not app.error
+    assert any("rows do not divide" in m.value for m in app.markdown)
+
+
+def test_the_error_of_a_mix_is_that_of_all_weights_laid_end_to_end():
+    model = open_model()
+    types = {tensor.name: tensor.type for tensor in plan(model, "Q4_K_S").tensors}
+    mixing.at_once(model, mixing.lacking(model, types.items()))
+    noise = signal = 0.0
+    for name in model.quantizable:
+        weights = model.weights(name).astype(np.float64)
+        noise += ((get_format(types[name]).round_trip(model.weights(name)) - weights) ** 2).sum()
+        signal += (weights**2).sum()
+    assert mixing.whole(model, types) == pytest.approx(math.sqrt(noise / signal), rel=1e-4)
+
+
+def test_a_run_measures_what_a_page_would_not_wait_for(monkeypatch, tmp_path):
+    model = open_model(write_folder(tmp_path / "toy"))
+    monkeypatch.setattr(cache, "OWN_MODELS", tmp_path)
+    monkeypatch.setattr(mixing, "AT_ONCE", 1)
+    types = dict.fromkeys(model.quantizable, "Q4_0")
+    pairs = mixing.lacking(model, types.items())
+    assert not mixing.at_once(model, pairs) and mixing.whole(model, types) is None
+    shares = [step.share for step in mixing.steps(model, mixing.known(model), pairs)]
+    assert shares == sorted(shares) and shares[-1] == 1.0
+    assert mixing.whole(model, types) > 0 and not mixing.lacking(model, types.items())
+
+
+def test_a_file_is_written_with_progress_and_goes_with_its_folder():
+    model = open_model()
+    folder, planned = writing.Folder(), plan(model, "Q4_K_M")
+    path = folder.path / writing.file_name(model, planned)
+    *_, last = writing.steps(model, planned, path)
+    assert last.share == pytest.approx(1.0) and last.left_s == pytest.approx(0.0)
+    found = read_gguf(path)
+    assert {name: t.type for name, t in found.tensors.items()} == {
+        tensor.name: tensor.type for tensor in planned.tensors
+    }
+    place = folder.path
+    del folder
+    assert not place.exists()
+
+
+def test_the_button_writes_and_offers_the_file():
+    app = _open(set=[DOWN])
+    app.button(key="write").click().run()
+    end = time.monotonic() + 60
+    while "_job" in app.session_state and time.monotonic() < end:  # forgotten once it is done
+        time.sleep(0.05)
+        app.run()
+    assert not app.exception and not app.error
+    kept = app.session_state["_written"]
+    types = {name: t.type for name, t in read_gguf(kept.path).tensors.items()}
+    assert types["blk.3.ffn_down.weight"] == "Q8_0"
+    app.button(key="undo_all").click().run()
+    assert not any("ollama" in code.value for code in app.code), "offers the file of another recipe"
+
+
+def test_what_the_lab_cannot_write_is_said_and_not_started():
+    app = _open(mix="IQ1_S")
+    assert app.button(key="write").disabled
+    assert not app.error
+
+
+def test_a_saved_recipe_gives_the_same_types(tmp_path):
+    model = open_model()
+    types = [("blk.0.ffn_down.weight", "Q8_0"), ("token_embd.weight", "Q4_0")]
+    file = tmp_path / "types.txt"
+    file.write_text(overrides_as_text(types))
+    found = {t.name: t.type for t in plan(model, "Q4_K_M", overrides=read_overrides(file)).tensors}
+    assert dict(types).items() <= found.items()
+
+
+@pytest.mark.parametrize("look", [LIGHT, DARK], ids=["light", "dark"])
+def test_the_map_colours_by_type_and_outlines_what_was_changed(look):
+    types = {
+        "token_embd.weight": "Q6_K",
+        "blk.0.attn_q.weight": "Q4_K",
+        "blk.0.attn_v.weight": "Q8_0",
+    }
+    figure = charts.type_map(types, ["blk.0.attn_v.weight"], ["blk.0.attn_q.weight"], "x", look)
+    texts = {note.text for note in figure.layout.annotations}
+    assert {"Q6_K", "Q4_K", "Q8_0 ▾"} <= texts
+    assert [shape.line.dash for shape in figure.layout.shapes if shape.line.color] == ["dot"]
+    tones = [tone for _, tone in figure.data[0].colorscale]
+    assert tones == [look.bits[6], look.bits[4], look.bits[8]]
+
+
+def test_bytes_add_up_to_the_file():
+    sizes = {"attn_q": {"Q4_K": 4_000_000}, "ffn_down": {"Q6_K": 5_000_000, "Q4_K": 1_000_000}}
+    figure = charts.bytes_by_role(sizes, LIGHT)
+    assert sum(sum(trace.x) for trace in figure.data) == pytest.approx(10)
+
+
+def test_the_recipe_is_a_star_among_the_stock_mixes():
+    stock = [_recipe("Q4_K_M", 100, 0.03), _recipe("Q8_0", 200, 0.004)]
+    fills = {"Q4_K_M": LIGHT.bits[4], "Q8_0": LIGHT.bits[8]}
+    hand = _recipe("by hand", 150, 0.02)
+    figure = charts.size_against_error(stock, hand, fills, LIGHT, False)
+    assert [t.marker.symbol for t in figure.data].count("star") == 1
+    assert len(figure.data) == 3
+
+
+def test_the_verdict_is_measured():
+    stock = [_recipe("Q4_K_S", 90, 0.04), _recipe("Q4_K_M", 100, 0.03), _recipe("Q8_0", 200, 0.004)]
+    say = mix_words.standing
+    assert "by hand beats" in say(_recipe("by hand", 150, 0.02), stock, True)
+    assert "does not beat" in say(_recipe("by hand", 150, 0.035), stock, True)
+    assert "not measured" in say(_recipe("by hand", 150, None), stock, True)
+    assert say(_recipe("by hand", 50, 0.1), stock, True).startswith("No mix")
+
+
+def test_the_headline_says_more_less_or_as_much():
+    base = _recipe("Q4_K_M", 4_000_000, 0.03)
+    for n_bytes, says in (
+        (5_000_000, "1.0 MB more"),
+        (3_000_000, "1.0 MB less"),
+        (4_000_000, "as much as"),
+    ):
+        assert says in mix_words.headline(_recipe("by hand", n_bytes, 0.02), base, 1)
