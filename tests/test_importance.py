@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_pages import _charts, _open, _sentences, own_models, visited_before  # noqa: F401
 
-from pages.shared import cache, imatrix_run
+from pages.shared import imatrix_run
 from pages.shared import imatrix_words as words
 from pages.shared.charts import imatrix as charts
 from pages.shared.palette import DARK, LIGHT
@@ -103,7 +103,7 @@ def test_a_model_without_a_matrix_can_be_measured(own_models):  # noqa: F811
     app = _open("imatrix", model="small-toy")
     assert "No importance matrix of **small-toy** is here yet." in app.subheader[0].value
     assert app.button(key="measure_imatrix")
-    model = cache.model("small-toy")
+    model = open_model(own_models / "small-toy")
     found = {}
     *_, last = imatrix_run.steps(model, found)
     assert found == {model.key: last.imatrix}
