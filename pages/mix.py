@@ -10,7 +10,7 @@ from pages.shared import controls, frame, jobs, look, mixing, tables, writing
 from pages.shared import mix_words as words
 from pages.shared.charts import mix as charts
 from pages.shared.units import megabytes, percent, real_minus
-from quantcore.formats import FORMATS
+from quantcore.formats import UNAIDED
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.overrides import Override, overrides_as_text, parse_override
@@ -19,7 +19,7 @@ from quantcore.recipe.rules import role_of
 
 frame.enter(__file__)
 
-CHOICES = sorted(FORMATS, key=lambda name: -GGML_TYPES[name].bits_per_weight)
+CHOICES = sorted(UNAIDED, key=lambda name: -GGML_TYPES[name].bits_per_weight)
 STOCK = ("Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S", "IQ4_NL", "Q4_0",
          "Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K")  # fmt: skip
 style, model = look.current(), controls.model()

@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages.shared import cache, jobs
 from quantcore.evaluate.weight_error import tensor_error
-from quantcore.formats import FORMATS
+from quantcore.formats import FORMATS, UNAIDED
 from quantcore.model.source import Model
 
 TITLE = "mix"
@@ -48,13 +48,13 @@ def known(model: Model) -> Known:
 
 
 def lacking(model: Model, pairs: Iterable[Pair]) -> list[Pair]:
-    """Keep the pairs that can be measured and were not yet."""
+    """Keep the pairs that can be measured, without an importance matrix, and were not yet."""
     found, matrices = known(model), set(model.quantizable)
     return [
         pair
         for pair in dict.fromkeys(pairs)
         if pair[0] in matrices
-        and pair[1] in FORMATS
+        and pair[1] in UNAIDED
         and model.tensors[pair[0]].shape[-1] % FORMATS[pair[1]].block_size == 0
         and (pair not in found.errors or pair[0] not in found.squares)
     ]
