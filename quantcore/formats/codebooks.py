@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FILE = Path(__file__).with_name("codebooks.npz")
+LANES = 32  # scales that a search tries at once
 ROWS_AT_A_TIME = 512  # patterns whose distances to all entries are held at once
 
 
@@ -27,7 +28,7 @@ class Codebook(NamedTuple):
     # Unsigned where a kernel uses them as an index: it need not ask then whether they are negative.
     places: NDArray[np.int32]  # by pattern: the number of an entry, or -1 - start of its neighbours
     neighbours: NDArray[np.uint32]  # runs: how many, then the entries, the nearest first
-    rows: NDArray[np.uint32]  # (n_entries, n_weights), n_levels * i + level of weight i
+    rows: NDArray[np.uint32]  # by entry and weight: where the search keeps the errors of its level
     levels: NDArray[np.int32]  # (n_entries,), all levels of an entry as in the file
     near_levels: NDArray[np.uint32]  # those of the neighbours, at the same places
 
@@ -76,7 +77,7 @@ def codebook(name: str, n_shells: int) -> Codebook:
     return Codebook(
         places=_frozen(places, np.int32),
         neighbours=_frozen(near, np.uint32),
-        rows=_frozen(32 * (n_levels * np.arange(n_weights) + levels).reshape(-1), np.uint32),
+        rows=_frozen(LANES * (n_levels * np.arange(n_weights) + levels).reshape(-1), np.uint32),
         levels=_frozen(numbers, np.int32),
         near_levels=_frozen(numbers[np.minimum(near, len(numbers) - 1)], np.uint32),
     )

@@ -34,10 +34,13 @@ from quantcore.rounding import nearest_int
 
 @inlined
 def new_space():
-    """Return what a search works in: the board, the terms, rows of weights, and codes."""
+    """Return what a search works in: the board, the terms, rows of weights, and codes.
+
+    Terms begin with a line of the cache: a row that lies in two costs twice as much to read.
+    """
     board, terms = np.zeros((N_ROWS, LANES), np.float32), np.zeros(N_TERMS * LANES + 16, np.float32)
-    off = (64 - terms.ctypes.data % 64) % 64 // 4
-    terms = terms[off : off + N_TERMS * LANES]
+    start = -terms.ctypes.data % 64 // 4
+    terms = terms[start : start + N_TERMS * LANES]
     return board, terms, np.zeros((3, 32), np.float32), np.zeros(32, np.int32)
 
 
