@@ -158,7 +158,8 @@ st.html(prose.side_by_side(columns, style))
 
 # ---- take it along ------------------------------------------------------------------------------
 
-if planned := writing.plan_of(model, chosen):
+planned, imatrix = writing.plan_of(model, chosen)
+if planned:
     st.space("medium")
     look.note(f"{chosen} as a file for llama.cpp. Mix says which tensor gets which type, and why.")
-    writing.offer(model, planned, f"{model.key} {chosen}")
+    writing.offer(model, planned, f"{model.key} {chosen}", imatrix)

@@ -101,8 +101,9 @@ mix = one.selectbox(
     help="What `llama-quantize` calls a type: a recipe for the whole file.", **controls.BOUND,
 )  # fmt: skip
 with_imatrix = two.toggle(
-    "Rules with imatrix", key="with_imatrix",
-    help="Some rules ask whether there is an importance matrix. The errors here are without one.",
+    "With imatrix", key="with_imatrix",
+    help="Some rules ask whether there is an importance matrix, and the file is written with that "
+    "which lies with the model. The errors here are without one.",
     **controls.BOUND,
 )  # fmt: skip
 pure = three.toggle(
@@ -285,7 +286,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         disabled=not text, on_click="ignore",
     )  # fmt: skip
     what = str((model.key, mix, with_imatrix, pure, tuple(hand_types.items())))
-    writing.offer(model, hand, what)
+    writing.offer(model, hand, what, model.imatrix if with_imatrix else None)
 st.file_uploader(
     "Load a recipe", key="recipe_file", on_change=load,
     help="A file as `--tensor-type-file` reads it: PATTERN=TYPE between spaces or line ends.",

@@ -134,8 +134,8 @@ def test_tables_for_people(toy, text, capsys):
         (["error", "TOY"], "--type"),
         (["error", "TOY", "--type", ""], "no format"),
         (["error", "TOY", "--type", "Q4_K", "--pure"], "multiple of 256"),
-        (["error", "TOY", "--type", "IQ2_XXS"], "IQ2_XXS"),
-        (["error", "--type", "Q2_K_S"], "needs an importance matrix"),
+        (["error", "TOY", "--type", "IQ9_XXS"], "IQ9_XXS"),
+        (["error", "--type", "IQ2_XXS", "--pure"], "says nothing of token_embd.weight"),
         (["skills", "TOY", "--type", "Q4"], "Q4"),
     ],
 )

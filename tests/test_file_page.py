@@ -301,7 +301,6 @@ def test_scales_are_the_files_own(models):
     model = open_model(models / "tale-Q4_K_M.gguf")
     stored = model.as_stored("blk.1.attn_k.weight")
     cache.packed.clear()
-    cache.model.clear()
     for name, same in (("Q4_K", True), ("Q4_0", False)):
         packed = cache.packed("tale-Q4_K_M.gguf", "blk.1.attn_k.weight", name)
         assert (packed.tobytes() == stored.packed().tobytes()) == same

@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from quantcore import get_type
-from quantcore.formats import OUTSIDE_GGUF, UNAIDED
+from quantcore.formats import FORMATS, OUTSIDE_GGUF, UNAIDED
 from quantcore.memory import presets
 
 ROOT = Path(__file__).parent.parent
@@ -179,6 +179,14 @@ def test_an_unknown_format_is_one_sentence(page):
 
 
 @pytest.mark.parametrize("page", ["block", "scales", "layer_error"])
-def test_a_format_that_needs_a_matrix_gets_a_sentence(page):
-    (error,) = _open(page, type="IQ2_XXS").error
-    assert error.value == "IQ2_XXS needs an importance matrix, and this page quantizes without one."
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - set(UNAIDED)))
+def test_a_format_that_needs_a_matrix_takes_the_models_own(page, name):
+    app = _open(page, type=name, tensor="blk.0.ffn_down.weight")
+    assert not app.error
+    assert f"**{name}" in " ".join(_findings(app))
+
+
+@pytest.mark.parametrize("page", ["block", "scales"])
+def test_a_tensor_that_the_matrix_says_nothing_of_is_one_sentence(page):
+    (error,) = _open(page, type="IQ2_XXS", tensor="token_embd.weight").error
+    assert "says nothing of token_embd.weight" in error.value

@@ -79,6 +79,19 @@ def test_a_mix_is_what_its_file_holds(toy, tmp_path):
         np.testing.assert_array_equal(restored, file.weights(name), err_msg=name)
 
 
+def test_a_mix_that_needs_the_models_importance_matrix_is_what_its_file_holds(tmp_path):
+    shipped, path = open_model(), tmp_path / "small.gguf"
+    planned = plan(shipped, "IQ2_XXS", imatrix=True)
+    for _ in quantize(shipped, planned, path, shipped.imatrix):
+        pass
+    file = open_model(path)
+    stored = {name: file.tensors[name].dtype for name in file.quantizable}
+    assert stored == formats_by_tensor(shipped, "IQ2_XXS")
+    assert {"IQ2_XXS", "Q2_K"} <= set(stored.values())
+    for name, restored in restored_tensors(shipped, "IQ2_XXS"):
+        np.testing.assert_array_equal(restored, file.weights(name), err_msg=name)
+
+
 def test_its_size_is_the_plans(toy):
     for type in ("Q4_K_M", "Q2_K", "Q4_0"):
         drift, planned = measure_drift(toy, type, TEXT, 64), plan(toy, type)

@@ -19,7 +19,7 @@ import quantcore.evaluate.measured as measured_files
 from quantcore import memory
 from quantcore.evaluate import file_error, importance_use, statistics, weight_error
 from quantcore.evaluate.drift import TokenDrift
-from quantcore.evaluate.quantized import llama_of
+from quantcore.evaluate.quantized import importances, llama_of, needed_importance
 from quantcore.evaluate.reading import Continuations, continue_both, read_closely
 from quantcore.format import ScaleFactors, Weights
 from quantcore.formats import get_format
@@ -50,10 +50,14 @@ def sources() -> dict[str, Path]:
     return found
 
 
-@st.cache_resource(show_spinner="Opening the model", max_entries=4)
 def model(name: str) -> "quantcore.Model":
     """Open a model: its config, tokenizer and tensor names; weights are read when asked for."""
-    return quantcore.open_model(sources()[name])
+    return _opened(sources()[name])
+
+
+@st.cache_resource(show_spinner="Opening the model", max_entries=4)
+def _opened(place: Path) -> "quantcore.Model":
+    return quantcore.open_model(place)
 
 
 def shipped() -> str:
@@ -93,7 +97,9 @@ def packed(model_name: str, tensor: str, type_name: str):
     stored = model(model_name).as_stored(tensor)
     if stored is not None and stored.dtype == type_name:
         return stored.packed()
-    return get_format(type_name).quantize(weights(model_name, tensor))
+    fmt, values = get_format(type_name), weights(model_name, tensor)
+    importance = needed_importance(model(model_name), tensor, type_name)
+    return fmt.quantize(values) if importance is None else fmt.quantize(values, importance)
 
 
 @st.cache_resource(show_spinner="Quantizing", max_entries=16)
@@ -152,13 +158,16 @@ def ranges(model_name: str, tensor: str, axis: int) -> statistics.Ranges:
 @st.cache_data(show_spinner=False, max_entries=4096)
 def tensor_error(model_name: str, tensor: str, type_name: str) -> weight_error.WeightError:
     """Error that a format makes in one tensor."""
-    return weight_error.tensor_error(weights(model_name, tensor), type_name)
+    importance = needed_importance(model(model_name), tensor, type_name)
+    return weight_error.tensor_error(weights(model_name, tensor), type_name, importance)
 
 
 @st.cache_data(show_spinner=False, max_entries=128)
 def row_errors(model_name: str, tensor: str, type_name: str) -> np.ndarray:
     """Relative RMSE of every row of one tensor in a format."""
-    return weight_error.row_errors(weights(model_name, tensor), type_name).relative_rmse
+    importance = needed_importance(model(model_name), tensor, type_name)
+    found = weight_error.row_errors(weights(model_name, tensor), type_name, importance)
+    return found.relative_rmse
 
 
 # Whole models ready to run, and what they say, for the page on drift.
@@ -192,16 +201,8 @@ def measured_imatrices() -> dict[str, Imatrix]:
 
 def imatrix(model_name: str) -> Imatrix | None:
     """Find the importance matrix in a model's folder, beside its GGUF file, or measured here."""
-    place = sources()[model_name]
-    file = place / "imatrix.gguf" if place.is_dir() else place.with_suffix(".imatrix.gguf")
-    if file.exists():
-        return _imatrix_of(str(file))
-    return measured_imatrices().get(model(model_name).key)
-
-
-@st.cache_resource(show_spinner=False, max_entries=4)
-def _imatrix_of(file: str) -> Imatrix:
-    return quantcore.read_imatrix(Path(file))
+    opened = model(model_name)
+    return opened.imatrix or measured_imatrices().get(opened.key)
 
 
 @st.cache_data(show_spinner="Quantizing twice", max_entries=128)
@@ -215,7 +216,7 @@ def with_and_without(model_name: str, tensor: str, type_name: str) -> importance
 
 @st.cache_data(show_spinner=False)
 def mixes() -> list[str]:
-    """List the mixes that can be made, of the shipped model, without an importance matrix."""
+    """List the mixes that can be made of the shipped model."""
     return mixes_for(model(shipped()))
 
 
@@ -229,6 +230,7 @@ def formats(model_name: str, type_name: str) -> dict[str, str]:
     for name in opened.quantizable:
         with contextlib.suppress(ValueError):
             meant.format.check(opened.tensors[name].shape)
+            needed_importance(opened, name, meant.format.name)
             found[name] = meant.format.name
     return found
 
@@ -239,15 +241,24 @@ def model_errors(model_name: str, type_name: str) -> dict[str, weight_error.Weig
 
     Of the shipped model they were measured before, in the usual formats.
     """
-    known = {}
-    if is_shipped(model_name) and not measured().stale:
+    opened, formats_of = model(model_name), formats(model_name, type_name)
+    importance, known = _importances(opened, type_name, formats_of), {}
+    if is_shipped(model_name) and not measured().stale and not importance:
         rows = measured().errors.items()
         known = {(error.name, fmt): error for fmt, errors in rows for error in errors}
-    opened = model(model_name)
     return {
-        name: known.get((name, fmt)) or weight_error.tensor_error(opened.weights(name), fmt)
-        for name, fmt in formats(model_name, type_name).items()
+        name: known.get((name, fmt))
+        or weight_error.tensor_error(opened.weights(name), fmt, importance.get(name))
+        for name, fmt in formats_of.items()
     }
+
+
+def _importances(opened, type_name: str, formats_of: dict[str, str]) -> dict[str, Weights]:
+    """Return what a type that needs one takes from the model's importance matrix, by tensor."""
+    if get_type(type_name).mix:
+        return importances(opened, type_name)
+    found = {name: needed_importance(opened, name, fmt) for name, fmt in formats_of.items()}
+    return {name: values for name, values in found.items() if values is not None}
 
 
 # GGUF files and what would be in them, for the page File.

@@ -142,11 +142,11 @@ def part(n_parts: int, start: int = 0, **more) -> int:
 def type_(label: str = "Format", default: str = "Q4_K", **more) -> str:
     """Ask for one format. Any INT format can be typed in.
 
-    Of a mix that another page chose, the format of most matrices is taken. ValueError where the
-    name is unknown, or the format needs an importance matrix: pages quantize without one. The
-    default is allowed, since a file may hold it.
+    Of a mix that another page chose, the format of most matrices is taken. Formats that need an
+    importance matrix are listed where one lies with the model; the default always is, since a file
+    may hold it. ValueError where the name is unknown.
     """
-    options = list(dict.fromkeys([*UNAIDED, *OUTSIDE_GGUF, *INTEGERS, default]))
+    options = list(dict.fromkeys([*ggml_formats(), *OUTSIDE_GGUF, *INTEGERS, default]))
     if "type" in st.session_state:
         st.session_state["type"] = get_type(st.session_state["type"], pure=True).format.name
     chosen = st.selectbox(
@@ -159,14 +159,12 @@ def type_(label: str = "Format", default: str = "Q4_K", **more) -> str:
         **BOUND,
         **more,
     )
-    return allowed(get_type(chosen, pure=True).format.name, default)
+    return get_type(chosen, pure=True).format.name
 
 
-def allowed(found: str, stored: str = "") -> str:
-    """Refuse a format that needs an importance matrix, but for the one that is stored already."""
-    if found in FORMATS and found not in (*UNAIDED, stored):
-        raise ValueError(f"{found} needs an importance matrix, and this page quantizes without one")
-    return found
+def ggml_formats() -> tuple[str, ...]:
+    """List ggml's formats that the model can be stored in, by its importance matrix or without."""
+    return UNAIDED if model().imatrix is None else tuple(FORMATS)
 
 
 def clicked(chart: str) -> list | None:

@@ -42,7 +42,7 @@ def type_(label: str = "Type", *, pure: bool = False, default: str = "Q4_K_M", *
         **controls.BOUND,
         **more,
     )
-    return _possible(chosen, pure)
+    return get_type(chosen, pure).name
 
 
 def types(
@@ -69,7 +69,7 @@ def types(
     if not chosen:
         look.note("Choose at least one type.")
         st.stop()
-    return list(dict.fromkeys(_possible(name, pure) for name in chosen))
+    return list(dict.fromkeys(get_type(name, pure).name for name in chosen))
 
 
 def of_way(names, pure: bool) -> list[str]:
@@ -82,15 +82,8 @@ def of_way(names, pure: bool) -> list[str]:
     return [m.name for m in meant if m.name == (m.pure if pure else m.mixed).name]
 
 
-def _possible(name: str, pure: bool) -> str:
-    meant = get_type(name, pure)
-    if not meant.mix:  # of a mix only some matrices may need one: the engine tells which
-        controls.allowed(meant.format.name)
-    return meant.name
-
-
 def _listed(pure: bool) -> list[str]:
-    """Types that a page offers: what needs an importance matrix can be asked for by name only."""
+    """Types that a page offers: one format for all matrices needs an importance of each."""
     if pure:
         return [*UNAIDED, *OUTSIDE_GGUF, *controls.INTEGERS]
     alone = [name for name in UNAIDED if get_type(name, pure=True).name == name]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pages.shared import block_words as words
-from quantcore.format import OpenedBlock, Weights
+from quantcore.format import BlockFormat, OpenedBlock, Weights
 from quantcore.formats import Format
 from quantcore.formats.layout import block_length
 
@@ -28,7 +28,12 @@ class Specimen:
 
 def alone(fmt: Format, weights: Weights) -> Specimen:
     """Store a block by itself; what a format keeps once for a whole tensor is not counted."""
-    opened = fmt.open_block(fmt.quantize(weights[None]), 0, 0)
+    rows = weights[None]
+    if isinstance(fmt, BlockFormat):  # no column matters more than another, where a format asks
+        packed = fmt.quantize(rows, np.ones_like(weights) if fmt.needs_importance else None)
+    else:
+        packed = fmt.quantize(rows)
+    opened = fmt.open_block(packed, 0, 0)
     n_bytes = min(fmt.stored_bytes((1, weights.size)), opened.packed.size)
     return Specimen(weights, opened, 8 * n_bytes / weights.size)
 

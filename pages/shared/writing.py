@@ -18,12 +18,13 @@ import streamlit as st
 from pages.shared import cache, jobs, look
 from pages.shared.units import megabytes, plural
 from quantcore.formats import FORMATS
+from quantcore.io.imatrix import Imatrix
 from quantcore.model.source import Model
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.plan import Plan
 from quantcore.recipe.plan import plan as plan_file
 from quantcore.recipe.quantize import quantize
-from quantcore.recipe.types import get_type
+from quantcore.recipe.types import get_type, needs_imatrix
 
 TITLE = "write"
 LARGEST_BYTES = 2_000_000_000  # the server holds a download in memory while it is sent
@@ -60,10 +61,10 @@ class Step:
     left_s: float
 
 
-def steps(model: Model, plan: Plan, path: Path) -> Iterator[Step]:
+def steps(model: Model, plan: Plan, path: Path, imatrix: Imatrix | None = None) -> Iterator[Step]:
     """Write a file, and estimate how long the rest takes from what the bytes so far took."""
     begun = time.monotonic()
-    for step in quantize(model, plan, path):
+    for step in quantize(model, plan, path, imatrix):
         spent = time.monotonic() - begun
         yield Step(step.share, step.stage, spent * (1 / step.share - 1))
 
@@ -74,17 +75,21 @@ def file_name(model: Model, plan: Plan) -> str:
     return f"{model.place.stem}-{plan.file_type.name}{pure}.gguf"
 
 
-def plan_of(model: Model, type_name: str) -> Plan | None:
-    """Plan the file of a mix, or of one format throughout; None where no GGUF file holds that."""
+def plan_of(model: Model, type_name: str) -> tuple[Plan | None, Imatrix | None]:
+    """Plan the file of a mix or of one format throughout, with the importance matrix it needs.
+
+    No plan where no GGUF file holds that.
+    """
     meant = get_type(type_name)
     if meant.mix:
-        return plan_file(model, meant.mix.name)
+        imatrix = model.imatrix if needs_imatrix(model, meant.mix) else None
+        return plan_file(model, meant.mix.name, imatrix=imatrix is not None), imatrix
     fitting = (each.name for each in FILE_TYPES.values() if each.format == meant.format.name)
     file_type = next(fitting, None)
-    return plan_file(model, file_type, pure=True) if file_type else None
+    return (plan_file(model, file_type, pure=True) if file_type else None), None
 
 
-def offer(model: Model, plan: Plan, what: str) -> None:
+def offer(model: Model, plan: Plan, what: str, imatrix: Imatrix | None = None) -> None:
     """Draw the button that writes a plan, the run, and the download when it is done.
 
     `what` tells recipes apart: a file of another one is not offered.
@@ -101,7 +106,7 @@ def offer(model: Model, plan: Plan, what: str) -> None:
         "downloaded. It is removed when you leave."
     )
     if st.button("Write the GGUF file", key="write", disabled=busy or bool(unable), help=says):
-        _start(model, plan, what)
+        _start(model, plan, what, imatrix)
         st.rerun()
     if unable:
         look.note(unable)
@@ -122,12 +127,12 @@ def _why_not(plan: Plan) -> str:
     return ""
 
 
-def _start(model: Model, plan: Plan, what: str) -> None:
+def _start(model: Model, plan: Plan, what: str, imatrix: Imatrix | None) -> None:
     if former := st.session_state.pop(_KEPT, None):
         former.folder.remove()
     folder = Folder()
     path = folder.path / file_name(model, plan)
-    jobs.start(TITLE, lambda: steps(model, plan, path))
+    jobs.start(TITLE, lambda: steps(model, plan, path, imatrix))
     st.session_state[_KEPT] = Written(folder, path, what)
 
 

@@ -6,11 +6,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.formats import get_format
+from quantcore.formats import FORMATS, get_format
+from quantcore.io import ModelError
 from quantcore.model.activations import input_type
 from quantcore.model.llama import Llama
 from quantcore.model.source import Model
-from quantcore.recipe.types import get_type, mixed_formats
+from quantcore.recipe.types import get_type, mixed_formats, needs_imatrix
 
 Activations = Literal["F32", "Q8"]  # Q8: inputs rounded as llama.cpp's CPU kernels do
 # A name as `quantcore.recipe.types` reads it: "Q4_K_M" a mix, "Q4_K pure" one format throughout;
@@ -39,8 +40,51 @@ def formats_by_tensor(model: Model, type: Type) -> dict[str, str]:
             fmt.check(model.tensors[name].shape)
         except ValueError as problem:
             raise ValueError(f"{name}: {problem}.") from problem
+        needed_importance(model, name, fmt.name)
         chosen[name] = fmt.name
     return chosen
+
+
+def needed_importance(model: Model, name: str, format_name: str) -> NDArray[np.float32] | None:
+    """Return what the model's importance matrix says of a tensor, if a format needs one.
+
+    Returns
+    -------
+    (n_cols,), or None for all other formats.
+
+    Raises
+    ------
+    ModelError
+        If there is no matrix with the model, or it says nothing of this tensor.
+    """
+    if format_name not in FORMATS or not FORMATS[format_name].needs_importance:
+        return None
+    if model.imatrix is None:
+        raise ModelError(
+            f"{format_name} needs an importance matrix, and none lies with {model.name}: measure "
+            "one by python -m quantcore imatrix, or choose another type."
+        )
+    found = model.imatrix.importance(name)
+    if found is None:
+        raise ModelError(
+            f"{format_name} needs an importance matrix, and that of {model.name} says nothing of "
+            f"{name}, which is looked up rather than multiplied: choose another type or tensor."
+        )
+    return found
+
+
+def importances(model: Model, type: Type) -> dict[str, NDArray[np.float32]]:
+    """Return what the model's importance matrix says, (n_cols,) by tensor, if the type needs one.
+
+    It then serves all tensors that it knows, as in llama-quantize; else there is nothing.
+    """
+    formats = formats_by_tensor(model, type)
+    mix = get_type(type).mix if isinstance(type, str) else None
+    needed = any(name in FORMATS and FORMATS[name].needs_importance for name in formats.values())
+    if not needed and not (mix and needs_imatrix(model, mix)):
+        return {}
+    found = {name: model.imatrix.importance(name) for name in formats if formats[name] in FORMATS}
+    return {name: values for name, values in found.items() if values is not None}
 
 
 def restored_tensors(
@@ -48,9 +92,14 @@ def restored_tensors(
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Every tensor by name; matrices quantized and restored, unless `type` is None."""
     formats = {} if type is None else formats_by_tensor(model, type)
+    importance = {} if type is None else importances(model, type)
     for name in model.tensors:
         weights = model.weights(name)
-        yield name, get_format(formats[name]).round_trip(weights) if name in formats else weights
+        if name in importance:
+            weights = FORMATS[formats[name]].round_trip(weights, importance=importance[name])
+        elif name in formats:
+            weights = get_format(formats[name]).round_trip(weights)
+        yield name, weights
 
 
 def stored_types(model: Model, type: Type | None = None) -> dict[str, str]:

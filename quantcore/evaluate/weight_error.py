@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from quantcore._jit import kernel
 from quantcore.checks import read_only
-from quantcore.evaluate.quantized import Type, formats_by_tensor
+from quantcore.evaluate.quantized import Type, formats_by_tensor, importances
 from quantcore.format import Weights
 from quantcore.formats import Format, get_format
 from quantcore.formats.layout import block_length
@@ -51,8 +51,10 @@ class TensorError(WeightError):
     bits_per_weight: float
 
 
-def tensor_error(weights: Weights, type: str | Format) -> WeightError:
-    """Error that a format makes in one tensor (n_rows, n_cols).
+def tensor_error(
+    weights: Weights, type: str | Format, importance: Weights | None = None
+) -> WeightError:
+    """Error that a format makes in one tensor (n_rows, n_cols), with an importance matrix or not.
 
     Raises
     ------
@@ -68,15 +70,17 @@ def tensor_error(weights: Weights, type: str | Format) -> WeightError:
     """
     fmt = get_format(type) if isinstance(type, str) else type
     totals = np.zeros((1, N_SUMS))
-    for sums in _sums_by_chunk(weights, fmt, weights.shape[1]):
+    for sums in _sums_by_chunk(weights, fmt, weights.shape[1], importance):
         totals = _added(np.concatenate([totals, sums.reshape(-1, N_SUMS)]), axis=0)[None]
     return _as_error(totals[0], weights.size)
 
 
-def row_errors(weights: Weights, type: str | Format) -> WeightError:
+def row_errors(
+    weights: Weights, type: str | Format, importance: Weights | None = None
+) -> WeightError:
     """Error of each row: fields are arrays (n_rows,)."""
     fmt = get_format(type) if isinstance(type, str) else type
-    sums = np.concatenate(list(_sums_by_chunk(weights, fmt, weights.shape[1])))
+    sums = np.concatenate(list(_sums_by_chunk(weights, fmt, weights.shape[1], importance)))
     return _as_error(sums[:, 0], weights.shape[1])
 
 
@@ -97,9 +101,10 @@ def model_errors(model: Model, type: Type) -> Iterator[TensorError]:
     `type` is a mix ("Q4_K_M"), one format on every matrix ("Q4_K pure"), or the format of each
     tensor by name.
     """
+    importance = importances(model, type)
     for name, format_name in formats_by_tensor(model, type).items():
         tensor, fmt = model.tensors[name], get_format(format_name)
-        error = tensor_error(model.weights(name), fmt)
+        error = tensor_error(model.weights(name), fmt, importance.get(name))
         yield TensorError(
             name=name,
             shape=tensor.shape,
@@ -117,13 +122,15 @@ def _block_size(fmt: Format, n_cols: int) -> int:
     return 32 if n_cols % 32 == 0 else n_cols
 
 
-def _sums_by_chunk(weights: Weights, fmt: Format, block_size: int) -> Iterator[NDArray[np.float64]]:
+def _sums_by_chunk(
+    weights: Weights, fmt: Format, block_size: int, importance: Weights | None = None
+) -> Iterator[NDArray[np.float64]]:
     """Yield sums (n_rows, n_blocks, N_SUMS) of consecutive rows."""
     step = len(weights) if fmt.whole_tensor else max(1, CHUNK_WEIGHTS // weights.shape[1])
     for start in range(0, len(weights), step):
         # One kind of array for the kernel, whoever asks: it is compiled once.
         rows = read_only(np.ascontiguousarray(weights[start : start + step], np.float32))
-        packed = fmt.quantize(rows)
+        packed = fmt.quantize(rows) if importance is None else fmt.quantize(rows, importance)
         restored = fmt.dequantize(packed)
         factors = fmt.scale_factors(packed)
         sums = np.zeros((len(rows), weights.shape[1] // block_size, N_SUMS))

@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from quantcore.formats import get_format
 from quantcore.io import ModelError
+from quantcore.io.imatrix import Imatrix, read_imatrix
 from quantcore.io.safetensors import StoredTensor, read_folder
 from quantcore.io.strict_json import read_json_object
 from quantcore.model.config import LlamaConfig, read_config
@@ -85,6 +86,21 @@ class Model:
         return stored if isinstance(stored, StoredInFile) else None
 
     @property
+    def imatrix(self) -> Imatrix | None:
+        """Importance matrix that lies with the model, None where there is none.
+
+        It is imatrix.gguf in a folder, and NAME.imatrix.gguf beside a file NAME.gguf.
+
+        Raises
+        ------
+        ModelError
+            If the file is broken.
+        """
+        beside = self.place.with_suffix(".imatrix.gguf")
+        file = self.place / "imatrix.gguf" if self.place.is_dir() else beside
+        return _imatrix_of(file, file.stat().st_mtime_ns) if file.is_file() else None
+
+    @property
     def quantizable(self) -> list[str]:
         """Names of the tensors that a format may store: all matrices, in the model's order."""
         return [name for name, tensor in self.tensors.items() if tensor.quantizable]
@@ -113,6 +129,11 @@ class Model:
             status = path.stat()
             digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns};".encode())
         return f"{self.name}-{digest.hexdigest()[:12]}"
+
+
+@lru_cache(maxsize=4)
+def _imatrix_of(file: Path, _changed: int) -> Imatrix:
+    return read_imatrix(file)
 
 
 def open_model(source: str | Path | None = None) -> Model:

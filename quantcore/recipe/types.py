@@ -71,21 +71,29 @@ def get_type(name: str, pure: bool = False) -> ModelType:
     return ModelType(mix.name, FORMATS[mix.format], mix)
 
 
+def needs_imatrix(model: Model, mix: FileType) -> bool:
+    """Whether llama-quantize would refuse the mix without an importance matrix."""
+    return any(tensor.needs_imatrix for tensor in plan(model, mix.name).tensors)
+
+
 def mixed_formats(model: Model, mix: FileType) -> dict[str, str]:
     """Name the format of each quantizable tensor in a mix, as llama-quantize chooses them.
+
+    A mix that cannot do without an importance matrix is that with the model's own.
 
     Raises
     ------
     ValueError
-        If a tensor would need an importance matrix, or a format that the lab lacks.
+        If there is none with the model then, or the lab lacks a format.
     """
-    planned = {tensor.name: tensor for tensor in plan(model, mix.name).tensors}
+    aided = model.imatrix is not None and needs_imatrix(model, mix)
+    planned = {tensor.name: tensor for tensor in plan(model, mix.name, imatrix=aided).tensors}
     chosen = [planned[name] for name in model.quantizable]
     for tensor in chosen:
         if tensor.needs_imatrix:
             raise ModelError(
                 f"{mix.name} needs an importance matrix, for {tensor.type} in {tensor.name}, and "
-                "here there is none: choose another type, such as Q2_K."
+                f"none lies with {model.name}: choose another type, such as Q2_K."
             )
         if tensor.type not in FORMATS:
             raise ModelError(
@@ -95,7 +103,7 @@ def mixed_formats(model: Model, mix: FileType) -> dict[str, str]:
 
 
 def mixes_for(model: Model) -> list[str]:
-    """List the mixes that the lab can make of a model without an importance matrix."""
+    """List the mixes that the lab can make of a model, with the importance matrix that it has."""
     found = []
     for name, mix in FILE_TYPES.items():
         try:
