@@ -1,15 +1,15 @@
 """The codebooks and any bytes, against gguf's tables and decoders."""
 
-import gguf
 import numpy as np
 import pytest
-from gguf import quants
 
 from quantcore import FORMATS
 from quantcore.formats.codebooks import levels_of
 from quantcore.formats.iq_blocks import EVEN
 
 pytestmark = pytest.mark.peers
+gguf = pytest.importorskip("gguf")
+quants = gguf.quants
 NAMES = ("IQ3_S", "IQ3_XXS", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S")
 BOOKS = {"iq1": "IQ1_S", "iq2_xxs": "IQ2_XXS", "iq2_xs": "IQ2_XS", "iq2_s": "IQ2_S",
          "iq3_xxs": "IQ3_XXS", "iq3_s": "IQ3_S"}  # fmt: skip
