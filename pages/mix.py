@@ -16,6 +16,7 @@ from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.overrides import Override, overrides_as_text, parse_override
 from quantcore.recipe.plan import Plan
 from quantcore.recipe.rules import role_of
+from quantcore.recipe.types import needs_imatrix
 
 frame.enter(__file__)
 
@@ -120,6 +121,7 @@ mixed = FILE_TYPES[mix].is_quantized
 hand_types = changes()
 if hand_types and not mixed:
     look.note(f"In a file of type {mix} llama-quantize ignores types that are asked for by name.")
+n_changed = len(hand_types) if mixed else 0
 base, hand = plan_with({}), plan_with(hand_types)
 by_name = {tensor.name: tensor for tensor in hand.tensors}
 stock = {name: quantcore.plan(model, name) for name in STOCK}
@@ -133,14 +135,15 @@ for pairs in (needed, further):
     mixing.at_once(model, mixing.lacking(model, pairs))
 unknown = mixing.lacking(model, [*needed, *further])
 
-base_recipe = recipe(mix, base)
-mine = recipe("by hand" if hand_types else mix, hand)
+called = f"{FILE_TYPES[mix].format} pure" if pure and mixed else mix
+base_recipe = recipe(called, base)
+mine = recipe("by hand" if n_changed else called, hand)
 
 # ---- the map ------------------------------------------------------------------------------------
 
 st.space("small")
 look.finding(
-    words.headline(mine, base_recipe, len(hand_types)),
+    words.headline(mine, base_recipe, n_changed),
     words.HOW_TO_READ_MAP,
     help="Weight error: root of the squared errors’ sum over the squared weights’ sum, all tensors "
     "together. Bits a weight as llama-quantize counts them, norms included.",
@@ -259,7 +262,7 @@ with right:
     others = [recipe(name, plan) for name, plan in stock.items()]
     others = [each for each in others if each.error is not None and each.name != mine.name]
     look.finding(
-        words.standing(mine, others, bool(hand_types)),
+        words.standing(mine, others, bool(n_changed)),
         "Left is smaller, down is closer to the original weights; the star is this recipe. Weight "
         "error is not the model’s error: Drift shows that.",
     )
@@ -270,6 +273,7 @@ with right:
             key="mix_size",
             alt="Bits a weight against the error of all weights, stock mixes and this recipe.",
         )
+    look.note(words.left_out([n for n, each in FILE_TYPES.items() if needs_imatrix(model, each)]))
 
 # ---- take it along ------------------------------------------------------------------------------
 
@@ -286,14 +290,20 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         disabled=not text, on_click="ignore",
     )  # fmt: skip
     what = str((model.key, mix, with_imatrix, pure, tuple(hand_types.items())))
-    writing.offer(model, hand, what, model.imatrix if with_imatrix else None)
+    imatrix = model.imatrix if with_imatrix else None
+    if with_imatrix and imatrix is None:
+        look.note(words.NO_MATRIX)
+    else:
+        writing.offer(model, hand, what, imatrix)
 st.file_uploader(
     "Load a recipe", key="recipe_file", on_change=load,
     help="A file as `--tensor-type-file` reads it: PATTERN=TYPE between spaces or line ends.",
 )  # fmt: skip
 if problem := st.session_state.pop("_recipe", ""):
     st.error(problem)
-options = " --pure" * pure + " --tensor-type-file tensor-types.txt" * bool(text)
+demanded = with_imatrix or any(each.needs_imatrix for each in hand.tensors)
+matrix = " --imatrix imatrix.gguf" * demanded
+options = matrix + " --pure" * pure + " --tensor-type-file tensor-types.txt" * bool(text)
 stem = Path(model.name).stem
 st.code(
     f"llama-quantize{options} {stem}-F16.gguf {stem}-{mix}.gguf {mix}\n"

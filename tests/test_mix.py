@@ -121,6 +121,41 @@ def test_the_button_writes_and_offers_the_file():
     assert not any("ollama" in code.value for code in app.code), "offers the file of another recipe"
 
 
+def test_rules_with_a_matrix_are_reproduced_by_a_command_with_one():
+    without, given = _open(mix="Q4_0"), _open(mix="Q4_0", with_imatrix="true")
+    assert "--imatrix" not in without.code[0].value
+    assert all("--imatrix imatrix.gguf" in line for line in given.code[0].value.splitlines())
+    assert "--imatrix" in _open(mix="IQ2_XS").code[0].value
+
+
+def test_a_model_without_a_matrix_is_not_written_by_rules_with_one(tmp_path, monkeypatch):
+    write_folder(tmp_path / "no-matrix")
+    monkeypatch.setattr(cache, "OWN_MODELS", tmp_path)
+    without, given = _open(model="no-matrix"), _open(model="no-matrix", with_imatrix="true")
+    assert "write" in {button.key for button in without.button}
+    assert "write" not in {button.key for button in given.button}
+    assert any(m.value for m in given.markdown if "No importance matrix lies" in m.value)
+    assert "write" in {button.key for button in _open(with_imatrix="true").button}
+
+
+def test_pure_is_not_called_the_mix_and_is_compared_with_it():
+    findings = [finding.value for finding in _open(mix="Q4_K_M", pure="true").subheader]
+    assert findings[0].startswith("**Q4_K pure** takes")
+    assert any("**Q4_K pure** does not beat" in finding for finding in findings)
+
+
+def test_changes_that_llama_quantize_ignores_do_not_count():
+    app = _open(mix="F16", set=[DOWN])
+    assert app.subheader[0].value.startswith("**F16** takes")
+    assert not any("by hand" in finding.value for finding in app.subheader)
+    assert "× 10" in app.subheader[0].value and "e-" not in app.subheader[0].value
+
+
+def test_file_types_that_need_a_matrix_are_named():
+    (note,) = [m.value for m in _open().markdown if "not drawn" in m.value]
+    assert "IQ2_XS" in note and "Q2_K_S" in note and "Q4_K_M" not in note
+
+
 def test_what_the_lab_cannot_write_is_said_and_not_started():
     app = _open(mix="IQ1_S")
     assert app.button(key="write").disabled

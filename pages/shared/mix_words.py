@@ -3,11 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pages.shared.units import megabytes, percent, plural, spoken
+from pages.shared.units import exact, megabytes, percent, plural, spoken
 
 HOW_TO_READ_MAP = (
     "Colour and name say the type of each matrix. A dotted outline was changed by hand, ▾ is a "
     "fallback. Click a cell to ask why it has its type, and to change it."
+)
+NO_MATRIX = (
+    "No importance matrix lies with this model, so this page cannot write the file: "
+    "`python -m quantcore imatrix` makes one, and the command below writes it."
 )
 
 
@@ -43,7 +47,7 @@ def _moves(error: float | None) -> str:
 
 def _fine(error: float) -> str:
     """Word an error in four digits, for small changes show only there."""
-    return f"{100 * error:.4g} %" if error else "0 %"
+    return f"{exact(100 * error)}\u202f%"
 
 
 def fallbacks(tensors: Sequence) -> str:
@@ -97,4 +101,12 @@ def standing(hand: Recipe, stock: Sequence[Recipe], changed: bool) -> str:
         f"{mine} {verdict} the best mix that is no larger: **{_fine(hand.error)}** against "
         f"{_fine(best.error)} of {best.name}, at {megabytes(hand.n_bytes)} against "
         f"{megabytes(best.n_bytes)}."
+    )
+
+
+def left_out(names: Sequence[str]) -> str:
+    """Say which file types are planned but have no place in the chart."""
+    return (
+        f"Planned but not drawn, since llama-quantize refuses them without an importance matrix: "
+        f"{', '.join(names)}."
     )
