@@ -10,7 +10,7 @@ from pages.shared import controls, frame, jobs, look, mixing, tables, writing
 from pages.shared import mix_words as words
 from pages.shared.charts import mix as charts
 from pages.shared.units import megabytes, percent, real_minus
-from quantcore.formats import UNAIDED
+from quantcore.formats import FORMATS, UNAIDED
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.overrides import Override, overrides_as_text, parse_override
@@ -53,6 +53,18 @@ def plan_with(types: dict[str, str]) -> Plan:
 def types_of(plan: Plan) -> dict[str, str]:
     """Type of each tensor by name."""
     return {tensor.name: tensor.type for tensor in plan.tensors}
+
+
+def steps_around(tensor: str, type: str) -> list[str]:
+    """List the types a few steps up and down from that of a tensor, or all that fit its rows."""
+    n_cols = model.tensors[tensor].shape[-1]
+    fitting = [name for name in CHOICES if n_cols % FORMATS[name].block_size == 0]
+    if st.session_state.get("every"):
+        return fitting
+    bits = GGML_TYPES[type].bits_per_weight
+    larger = (GGML_TYPES[name].bits_per_weight > bits for name in fitting)
+    at = fitting.index(type) if type in fitting else sum(larger)
+    return fitting[max(0, at - 3) : at + 4]
 
 
 def recipe(name: str, plan: Plan) -> words.Recipe:
@@ -130,7 +142,7 @@ tensor = tensor if tensor in model.quantizable else model.quantizable[0]
 
 needed = [pair for plan in (hand, base) for pair in types_of(plan).items()]
 further = [pair for plan in stock.values() for pair in types_of(plan).items()]
-further += [(tensor, type) for type in CHOICES]
+further += [(tensor, type) for type in steps_around(tensor, types_of(hand)[tensor])]
 for pairs in (needed, further):
     mixing.at_once(model, mixing.lacking(model, pairs))
 unknown = mixing.lacking(model, [*needed, *further])
@@ -190,7 +202,7 @@ with right:
         if hand_types:
             st.button("Undo all", key="undo_all", on_click=remember, args=({},))
     rows = []
-    for type in CHOICES if mixed else ():
+    for type in steps_around(tensor, this.type) if mixed else ():
         other = plan_with(hand_types | {tensor: type})
         got = types_of(other)
         if got[tensor] != type:
@@ -206,10 +218,9 @@ with right:
                 "change_error": whole - mine.error if known else None,
             }
         )
-    near = next((i for i, row in enumerate(rows) if row["type"] == this.type), 0)
-    shown = rows if st.toggle("Every type", key="every") else rows[max(0, near - 3) : near + 4]
+    st.toggle("Every type", key="every")
     tables.show(
-        shown,
+        rows,
         [
             tables.Column(key="type", title="stored as"),
             tables.Column(key="bits_per_weight", title="bits", show="{:.4g}".format),
