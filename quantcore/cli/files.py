@@ -15,15 +15,14 @@ def plan(options: argparse.Namespace) -> None:
     if options.json:
         rows = [{key: getattr(row, key) for key in PLAN_KEYS} for row in planned.tensors]
         size = {"bits_per_weight": planned.bits_per_weight, "bytes": planned.bytes}
-        print_json({"model": planned.model, "type": planned.file_type.name, "tensors": rows} | size)
+        print_json({"model": planned.model, "type": planned.type, "tensors": rows} | size)
         return
     print(f"{'tensor':<28}{'shape':>16}  {'type':<8}{'bytes':>14}  rule")
     for row in planned.tensors:
         shape = " x ".join(str(n) for n in row.shape)
         print(f"{row.name:<28}{shape:>16}  {row.type:<8}{row.bytes:>14,}  {row.rule}")
-    mixed = "pure" if planned.pure else "mixed"
     print(
-        f"\n{planned.file_type.name}, {mixed}: {planned.bytes:,} bytes, "
+        f"\n{planned.type}: {planned.bytes:,} bytes, "
         f"{planned.bits_per_weight:.4f} bits per weight, {planned.n_fallbacks} fallbacks"
     )
     if any(row.needs_imatrix for row in planned.tensors):
@@ -41,7 +40,7 @@ def quantize(options: argparse.Namespace) -> None:
     planned = _planned(model, options, imatrix=imatrix is not None)
     followed(write(model, planned, options.output, imatrix))
     print(
-        f"{options.output}: {planned.file_type.name}, {options.output.stat().st_size:,} bytes, "
+        f"{options.output}: {planned.type}, {options.output.stat().st_size:,} bytes, "
         f"{planned.bits_per_weight:.4f} bits per weight"
     )
 

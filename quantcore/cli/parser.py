@@ -86,7 +86,7 @@ def _add_model_and_type(run: argparse.ArgumentParser, *, required: bool = False)
 
 def _add_mix(run: argparse.ArgumentParser, where: str) -> None:
     _add_model(run, where)
-    run.add_argument("--type", required=True, help="Q4_K_M, Q5_K_S, IQ4_XS, ...")
+    run.add_argument("--type", required=True, help="Q4_K_M, IQ4_XS, 'Q4_K pure', ...")
     run.add_argument("--pure", action="store_true", help="one type for every matrix")
     run.add_argument("--output-tensor-type", metavar="T", help="type of the output")
     run.add_argument("--token-embedding-type", metavar="T", help="type of the embedding")
