@@ -33,10 +33,10 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *words):
         """Say nothing."""
 
-    def do_HEAD(self):  # noqa: N802
+    def do_HEAD(self):
         self.do_GET()
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         hub, wanted = self.hub, self.headers.get("range")
         hub.requests.append((self.path, wanted))
         hub.headers.append({key.lower(): value for key, value in self.headers.items()})
