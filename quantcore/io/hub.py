@@ -7,9 +7,13 @@ written. What a model's files say is read by `quantcore.io.hub_model`.
 """
 
 import re
+import socket
+import threading
 import time
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
 
 import httpx2
 from huggingface_hub import constants, hf_hub_url
@@ -57,6 +61,8 @@ _REFUSALS = (  # classes before those that they belong to
 def list_files(model_id: str, n_bytes: int) -> bytes:
     """Return the Hub's JSON about a model, its files among it, at most so many bytes."""
     url = f"{constants.ENDPOINT}/api/models/{model_id}?blobs=true"
+    if not constants.HF_HUB_OFFLINE and not urllib.request.getproxies():
+        _refuse_slow_names(model_id)
     return _get(model_id, url, n_bytes)[0]
 
 
@@ -97,6 +103,23 @@ class RangeFile:
 def senseless(model_id: str, why: str) -> ModelError:
     """Make the error for an answer that no Hub should give."""
     return ModelError(f"The Hub’s answer about {model_id} makes no sense: {why}.")
+
+
+def _refuse_slow_names(model_id: str) -> None:
+    """Give up early where looking up the Hub's address takes long: no client has a limit for it.
+
+    Without a network that is half a minute on some machines. Behind a proxy it is the proxy's work.
+    """
+
+    def look_up() -> None:
+        with suppress(OSError):  # said when it is asked
+            socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)
+
+    thread = threading.Thread(target=look_up, daemon=True)
+    thread.start()
+    thread.join(TIMEOUT_S)
+    if thread.is_alive():
+        raise ModelError(f"The Hub cannot be reached for {model_id}; {_INSTEAD}.")
 
 
 def _address(model_id: str, revision: str, name: str) -> str:

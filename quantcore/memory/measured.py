@@ -99,7 +99,7 @@ def _cache(tensors: Shapes, layer: int, guess: ModelShape | None) -> LayerCache:
     if latent := _rows(tensors, layer, "attn_kv_a_mqa"):
         return LayerCache(kind="latent", key_values=latent)
     keys, values = _rows(tensors, layer, "attn_k"), _rows(tensors, layer, "attn_v")
-    if not keys and (fused := _rows(tensors, layer, "attn_qkv")):
+    if not keys and (fused := max(tensors.get(f"blk.{layer}.attn_qkv.weight", (0,)))):
         output = tensors.get(f"blk.{layer}.attn_output.weight", (0, 0))
         keys = values = max(fused - output[-1], 0) // 2
     if not keys:

@@ -62,17 +62,14 @@ def find_shape(place: str | Path) -> FoundModel:
         return _in_folder(shipped_folder())
     if text in {name for known in preset_ids() for name in (known, known.split("/")[1])}:
         return FoundModel(shape=preset(text))
-    model_id, _, which = text.partition(":")
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", model_id, re.ASCII) or Path(text).suffix == ".json":
-        raise ModelError(f"There is no file, no folder, and no known model {text[:200]!r}.")
-    return _on_hub(model_id, which)
+    return _on_hub(text)
 
 
 def _on_disk(text: str) -> Path | None:
-    path = Path(text).expanduser()
     try:
-        return path.resolve() if path.exists() else None
-    except (OSError, ValueError):  # a name too long, a null character
+        path = Path(text).expanduser()
+        return path.resolve() if text and path.exists() else None
+    except (OSError, ValueError, RuntimeError):  # too long, a null character, no such user
         return None
 
 
@@ -87,6 +84,8 @@ def _in_file(path: Path) -> FoundModel:
     ending = path.suffix.lower()
     if ending == ".gguf":
         return find_in_gguf(read_parts(path), path.stem, f"the header of {path.name}")
+    if re.search(r"-\d+-of-\d+\.safetensors$", path.name):
+        return _in_folder(path.parent)
     if ending == ".safetensors":
         config = path.with_name("config.json")
         raw = read_json_object(config) if config.is_file() else None
@@ -109,10 +108,15 @@ def _in_folder(folder: Path) -> FoundModel:
     return find_in_tensors(raw, read_folder(folder), folder.name, source)
 
 
-def _on_hub(model_id: str, which: str) -> FoundModel:
+def _on_hub(text: str) -> FoundModel:
+    model_id, _, which = text.partition(":")
+    if "/" not in text or model_id.lower().endswith((".json", ".gguf", ".safetensors")):
+        raise _unknown(text)
     # Loading the client takes a quarter of a second, which only those who ask the Hub should wait.
     from quantcore.io import hub_model as hub
 
+    if not hub.is_model_id(model_id):
+        raise _unknown(text)
     model = hub.open_on_hub(model_id)
     name = model_id.split("/")[1]
     tensors_there = any(file.endswith(".safetensors") for file in model.files)
@@ -122,6 +126,10 @@ def _on_hub(model_id: str, which: str) -> FoundModel:
         return find_in_gguf(file, name, f"the header of {file_name} of {model_id} on the Hub")
     raw, tensors = hub.read_hub_config(model), hub.read_hub_tensors(model)
     return find_in_tensors(raw, tensors, name, f"the headers of {model_id} on the Hub")
+
+
+def _unknown(text: str) -> ModelError:
+    return ModelError(f"There is no file, no folder, and no known model {text[:200]!r}.")
 
 
 def choose_gguf(files: dict[str, int], which: str, model_id: str) -> str:

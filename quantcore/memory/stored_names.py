@@ -38,7 +38,8 @@ _ROLES = {
 }
 _ROLE_OF = {module: role for role, modules in _ROLES.items() for module in modules.split()}
 _OUTER = {
-    "token_embd": "embed_tokens wte word_embeddings tok_embeddings embed_in embedding",
+    "token_embd": "embed_tokens wte word_embeddings tok_embeddings tokens_embed embed_in embedding "
+    "embeddings",
     "position_embd": "wpe position_embeddings",
     "output_norm": "norm ln_f final_layernorm norm_f embedding_norm",
     "output": "lm_head embed_out output",

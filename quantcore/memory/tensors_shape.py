@@ -16,7 +16,6 @@ from quantcore.memory.shape import ModelShape, is_weight
 from quantcore.memory.stored_names import FoundTensor, Packing, sort_out, tensors_of
 from quantcore.recipe.contents import layer_of
 
-Totals = Counter[int]  # layer, -1 outside -> weights
 _ASIDE = {
     "duplicate": "The files repeat the tied output",
     "vision": "The files also hold parts for images or sound",
@@ -49,7 +48,7 @@ def find_in_tensors(
         shape, difference = _held_against(expected, language, packing)
         notes += difference
     else:
-        why = expected.estimated if expected else problem
+        why = expected.estimated.partition(":")[0] if expected else problem
         shape = measured_shape(expected, language, name, source, why)
     kinds = ("language", "scale")
     stored_bytes = sum(one.n_bytes for one in found if one.kind in kinds)
@@ -72,6 +71,11 @@ def _held_against(
     expected: ModelShape, language: list[FoundTensor], packing: Packing | None
 ) -> tuple[ModelShape, tuple[str, ...]]:
     """Compare weights layer by layer; fused, split and turned matrices make no difference."""
+    notes: tuple[str, ...] = ()
+    if not expected.tied_embedding and not any(one.name == "output.weight" for one in language):
+        kept = {name: s for name, s in expected.tensors.items() if name != "output.weight"}
+        expected = replace(expected, tied_embedding=True, tensors=kept)
+        notes = ("The files hold no output matrix, so the embedding is used for it.",)
     there, asked = Counter(), Counter()
     for one in language:
         there[one.layer] += one.n_weights
@@ -80,21 +84,18 @@ def _held_against(
             asked[layer_of(name)] += math.prod(size)
     odd = [layer for layer in sorted(there | asked) if there[layer] != asked[layer]]
     if not odd:
-        return expected, ()
+        return expected, notes
     where = "Outside the layers" if odd[0] < 0 else f"In layer {odd[0]}"
     more = f" (and in {len(odd) - 1} more places)" if len(odd) > 1 else ""
+    believed = "packed files may hold more, so config.json is" if packing else "the files are"
     said = (
         f"{where} the files hold {there[odd[0]]:,} weights where config.json asks for "
-        f"{asked[odd[0]]:,}{more}; "
+        f"{asked[odd[0]]:,}{more}; {believed} believed."
     )
     if packing:
-        return expected, (said + "packed files may hold more, so config.json is believed.",)
-    shape = replace(
-        expected,
-        tensors=tensors_of(language),
-        estimated="the files do not hold what config.json asks for",
-    )
-    return shape, (said + "the files are believed.",)
+        return expected, (*notes, said)
+    why = "the files do not hold what config.json asks for"
+    return replace(expected, tensors=tensors_of(language), estimated=why), (*notes, said)
 
 
 def _aside(found: list[FoundTensor]) -> list[str]:
