@@ -52,9 +52,8 @@ def _heads(layer: Layer, cur: Node, given: CacheInputs) -> Heads:
             continue
         flat = new(name, cur, dims=((n_heads * widths[name], "values"), layer.tokens))
         parts[name] = view(flat, dims=split)
-    if layer.has_rope:
-        for name in ("queries", "keys"):
-            parts[name] = over(name, parts[name], given.positions)
+    for name in layer.rotated:
+        parts[name] = over(name, parts[name], given.positions)
     return Heads(**parts)
 
 

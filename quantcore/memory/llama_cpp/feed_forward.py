@@ -1,11 +1,14 @@
 """The feed-forward part of a layer in llama.cpp's graph: build_ffn and build_moe_ffn."""
 
+from dataclasses import replace
+
 from quantcore.memory.llama_cpp.graph import Graph, Node, new, over, view
 from quantcore.memory.llama_cpp.layer import Layer
 
 
 def feed_forward(graph: Graph, layer: Layer, cur: Node) -> Node:
     """Read the normed hidden state, return what is added to it."""
+    layer = replace(layer, n_tokens=cur.dims[-1][0])  # in the last layer the chosen ones
     if "ffn_gate_inp" not in layer:
         return _dense(layer, cur, "")
     routed = _experts(graph, layer, cur)

@@ -13,8 +13,9 @@ WINDOWED = frozenset(
 )
 # Architectures with LayerNorm instead of RMS norm, where no bias tells it.
 _LAYER_NORM = ("command-r", "cohere2", "dbrx", "mpt", "olmo")
-# Architectures that do not rotate queries and keys by position.
-_NO_ROPE = ("gpt2", "mpt", "bloom")
+# Architectures that do not rotate queries and keys by position; Llama 4 scales queries instead.
+_UNROTATED = ("bloom", "gpt2", "jamba", "mpt")
+_UNROTATED_WITHOUT_WINDOW = {"llama4": ("queries",), "cohere2": ()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +72,12 @@ class Layer:
         return window_of(self.shape, self.cache)
 
     @property
-    def has_rope(self) -> bool:
-        """Whether queries and keys are rotated by position."""
-        return self.shape.architecture not in _NO_ROPE
+    def rotated(self) -> tuple[str, ...]:
+        """Which of queries and keys are made anew by rotation by position, or a scale in place."""
+        name = self.shape.architecture
+        if name in _UNROTATED_WITHOUT_WINDOW and not self.cache.window:
+            return _UNROTATED_WITHOUT_WINDOW[name]
+        return () if name in _UNROTATED else ("queries", "keys")
 
 
 def normed(shape: ModelShape, cur: Node) -> Node:
