@@ -29,7 +29,11 @@ DOORS = {
     "tokenizers": ("quantcore/model/tokenizer.py",),
     "plotly": ("pages/shared/charts/", "pages/shared/look.py"),
     "streamlit": ("pages/", "app.py"),
-    "psutil": ("quantcore/doctor.py", "quantcore/memory/hardware.py", "pages/shared/serving.py"),
+    "psutil": (
+        "quantcore/doctor.py",
+        "quantcore/memory/this_machine.py",
+        "pages/shared/serving.py",
+    ),
 }
 
 
