@@ -25,7 +25,7 @@ from quantcore.io.hub_model import (
     read_hub_tensors,
 )
 from quantcore.io.safetensors import read_header
-from quantcore.memory.sources import find_shape
+from quantcore.memory import find_shape
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 
@@ -80,12 +80,12 @@ def use(monkeypatch, url):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
-def refused(work, pattern, seconds=1.0):
-    """Read the one sentence, which comes soon."""
+def refused(work, pattern):
+    """Read the one sentence, which comes soon, even on a busy machine."""
     start = time.perf_counter()
     with pytest.raises(ModelError, match=pattern) as caught:
         work()
-    assert time.perf_counter() - start < seconds
+    assert time.perf_counter() - start < 10
     sentence = str(caught.value)
     assert len(sentence) < 300 and "\n" not in sentence and "http:" not in sentence
     return sentence
@@ -238,7 +238,7 @@ def test_a_file_that_is_shorter_than_listed(mock, models):
 
 def test_a_hub_that_hangs(mock, monkeypatch):
     monkeypatch.setattr(hub, "TIMEOUT_S", 0.2)
-    mock.delay_s = 1
+    mock.delay_s = 20
     refused(lambda: open_on_hub("me/whole"), "did not answer within 0.2 seconds for me/whole")
 
 
@@ -254,7 +254,7 @@ def test_no_hub_at_all(mock, monkeypatch):
 
 def test_names_that_are_looked_up_for_ages(mock, monkeypatch):
     monkeypatch.setattr(hub, "TIMEOUT_S", 0.2)
-    monkeypatch.setattr("socket.getaddrinfo", lambda *_: time.sleep(2))
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_: time.sleep(20))
     monkeypatch.setattr("urllib.request.getproxies", dict)
     refused(lambda: open_on_hub("me/whole"), "cannot be reached")
     assert mock.requests == []
@@ -287,7 +287,15 @@ def test_a_gguf_file_on_the_hub_is_chosen_by_its_tag(mock, models):
                 assert found.stored_bytes == 10 * row_bytes
                 assert found.stored_types == {"token_embd.weight": type_name}
                 assert f"tiny-{type_name}.gguf of me/gguf on the Hub" in found.shape.source
-    refused(lambda: find_shape("me/gguf:Q2_K"), "no GGUF file 'Q2_K'; there are: big.gguf, small")
+    del models["me/gguf"]["big.gguf"], models["me/gguf"]["small-Q8_0.gguf"]
+    (note,) = find_shape("me/gguf").notes
+    assert note.startswith(
+        "me/gguf has 2 GGUF files, of which this is tiny-Q8_0.gguf; name another"
+    )
+    refused(
+        lambda: find_shape("me/gguf:Q2_K"),
+        "no GGUF file 'Q2_K'; there are: tiny-Q4_0.gguf, tiny-Q8",
+    )
     refused(lambda: find_shape("me/whole:Q2_K"), "there are: none")
 
 

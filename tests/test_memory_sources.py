@@ -12,9 +12,17 @@ from toy_model import CONFIG, tensors, write_folder, write_safetensors
 from quantcore import ModelError
 from quantcore.io.gguf import GgufFile, GgufTensor
 from quantcore.io.safetensors import StoredTensor
-from quantcore.memory import LayerCache, preset, preset_config, preset_ids, shape_from_json
+from quantcore.memory import (
+    LayerCache,
+    find_shape,
+    preset,
+    preset_config,
+    preset_ids,
+    shape_from_json,
+    shape_of,
+)
 from quantcore.memory.gguf_shape import find_in_gguf
-from quantcore.memory.sources import choose_gguf, find_shape, shape_of
+from quantcore.memory.on_hub import choose_gguf
 from quantcore.memory.tensors_shape import find_in_tensors
 
 LAYER = LayerCache(kind="full", key_values=32, value_values=32)
@@ -67,7 +75,10 @@ def looked_up(architecture, own, shapes=None):
 # --- names and pasted text
 
 
-@pytest.mark.parametrize("name", ["meta-llama/Llama-3.1-8B", "Llama-3.1-8B"])
+@pytest.mark.parametrize(
+    "name",
+    ["meta-llama/Llama-3.1-8B", "llama-3.1-8B", "https://huggingface.co/meta-llama/Llama-3.1-8B"],
+)
 def test_a_known_model_by_its_name(name):
     found = find_shape(name)
     assert found.shape == preset("meta-llama/Llama-3.1-8B")

@@ -2,6 +2,7 @@
 
 from quantcore.memory.configs import shape_from_json
 from quantcore.memory.estimate import RUNTIMES, Estimate, Setup, Term, estimate
+from quantcore.memory.found import FoundModel
 from quantcore.memory.kv_cache import (
     CACHE_FORMATS,
     CacheTerm,
@@ -17,6 +18,7 @@ from quantcore.memory.shape import (
     ModelShape,
     shape_from_config,
 )
+from quantcore.memory.sources import find_shape, shape_of
 from quantcore.memory.weights import StoredTensor, StoredWeights, stored_weights
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "CacheTerm",
     "Estimate",
     "Experts",
+    "FoundModel",
     "LatentAttention",
     "LayerCache",
     "ModelShape",
@@ -35,11 +38,13 @@ __all__ = [
     "cache_bytes",
     "cache_terms",
     "estimate",
+    "find_shape",
     "preset",
     "preset_config",
     "preset_ids",
     "shape_from_config",
     "shape_from_json",
+    "shape_of",
     "stored_weights",
     "tokens_that_fill",
 ]

@@ -20,7 +20,6 @@ from quantcore.memory.tensors_shape import find_in_tensors
 from quantcore.model.source import shipped_folder
 
 MAX_PASTED_BYTES = 2**20
-_USUAL_TAGS = ("Q4_K_M", "Q8_0")  # llama.cpp's choice where no tag is given
 
 
 def shape_of(place: str | Path) -> ModelShape:
@@ -56,13 +55,35 @@ def find_shape(place: str | Path) -> FoundModel:
     text = str(place).strip()
     if text.startswith("{"):
         return _pasted(text)
+    text = _without_address(text)
     if (path := _on_disk(text)) is not None:
         return _in_folder(path) if path.is_dir() else _in_file(path)
     if text == shipped_folder().name:
         return _in_folder(shipped_folder())
-    if text in {name for known in preset_ids() for name in (known, known.split("/")[1])}:
-        return FoundModel(shape=preset(text))
+    if known := _known(text):
+        return FoundModel(shape=preset(known))
     return _on_hub(text)
+
+
+def _without_address(text: str) -> str:
+    """Take owner/name, and the file if there is one, out of the address of a model's page.
+
+    >>> _without_address("https://huggingface.co/a/m-GGUF/blob/main/q4/m.gguf")
+    'a/m-GGUF:q4/m.gguf'
+    >>> _without_address("hf.co/a/m-GGUF:Q4_K_M"), _without_address("a/m")
+    ('a/m-GGUF:Q4_K_M', 'a/m')
+    """
+    found = re.fullmatch(r"(?:https?://)?(?:huggingface\.co|hf\.co)/([^/]+/[^/?#]+)(.*)", text)
+    if not found:
+        return text
+    file = re.fullmatch(r"/(?:blob|resolve)/[^/]+/(.+\.gguf)(?:\?.*)?", found[2])
+    return f"{found[1]}:{file[1]}" if file else found[1]
+
+
+def _known(text: str) -> str | None:
+    """Id of a known model, by its id or its name, however they are written."""
+    wanted = text.lower()
+    return next((i for i in preset_ids() if wanted in (i.lower(), i.split("/")[1].lower())), None)
 
 
 def _on_disk(text: str) -> Path | None:
@@ -113,38 +134,12 @@ def _on_hub(text: str) -> FoundModel:
     if "/" not in text or model_id.lower().endswith((".json", ".gguf", ".safetensors")):
         raise _unknown(text)
     # Loading the client takes a quarter of a second, which only those who ask the Hub should wait.
-    from quantcore.io import hub_model as hub
+    from quantcore.memory.on_hub import find_on_hub, is_model_id
 
-    if not hub.is_model_id(model_id):
+    if not is_model_id(model_id):
         raise _unknown(text)
-    model = hub.open_on_hub(model_id)
-    name = model_id.split("/")[1]
-    tensors_there = any(file.endswith(".safetensors") for file in model.files)
-    if which or (model.gguf_files and not tensors_there):
-        file_name = choose_gguf(model.gguf_files, which, model_id)
-        file = hub.read_hub_gguf(model, file_name)
-        return find_in_gguf(file, name, f"the header of {file_name} of {model_id} on the Hub")
-    raw, tensors = hub.read_hub_config(model), hub.read_hub_tensors(model)
-    return find_in_tensors(raw, tensors, name, f"the headers of {model_id} on the Hub")
+    return find_on_hub(model_id, which)
 
 
 def _unknown(text: str) -> ModelError:
     return ModelError(f"There is no file, no folder, and no known model {text[:200]!r}.")
-
-
-def choose_gguf(files: dict[str, int], which: str, model_id: str) -> str:
-    """Choose a file by its name or its type, as llama.cpp's ``-hf`` does.
-
-    >>> choose_gguf({"m-Q4_K_M.gguf": 1, "m-Q8_0.gguf": 2}, "q8_0", "a/m")
-    'm-Q8_0.gguf'
-    """
-    if which in files:
-        return which
-    for tag in (which,) if which else _USUAL_TAGS:
-        ending = re.compile(rf"(?:^|[-._/]){re.escape(tag)}(?:-\d+-of-\d+)?\.gguf", re.IGNORECASE)
-        if found := [name for name in files if ending.search(name)]:
-            return min(found, key=len)
-    if not which and files:
-        return min(files)
-    there = ", ".join(sorted(files)[:6]) or "none"
-    raise ModelError(f"{model_id} has no GGUF file {which[:80]!r}; there are: {there}.")

@@ -116,5 +116,15 @@ def _packing(raw: Mapping[str, Any] | None) -> Packing | None:
     if not isinstance(config, Mapping):
         return None
     method = short(config.get("quant_method", "in a way not said")).strip("'")
-    bits = config.get("bits", 4)
+    bits = config.get("bits", _bits_of_groups(config))
     return Packing(method, bits if type(bits) is int and bits in (2, 3, 4, 8) else 4)
+
+
+def _bits_of_groups(config: Mapping[str, Any]) -> object:
+    """Bits of compressed-tensors, which says them by groups of modules; otherwise 4."""
+    groups = config.get("config_groups")
+    for group in groups.values() if isinstance(groups, Mapping) else ():
+        weights = group.get("weights") if isinstance(group, Mapping) else None
+        if isinstance(weights, Mapping) and "num_bits" in weights:
+            return weights["num_bits"]
+    return 4
