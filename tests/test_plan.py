@@ -221,11 +221,11 @@ def test_unknown_types_and_configs_are_refused():
         plan(llama_8b(), "Q4_0", output_type="Q9")
     with pytest.raises(ValueError, match="no tensor type 'Q4_K_M'"):
         plan(llama_8b(), "Q4_0", overrides=[Override("ffn", "Q4_K_M")])
-    mixtral = config_json(MIXES["mixtral_8x7b"]["config"])
+    llama, mixtral = (config_json(MIXES[n]["config"]) for n in ("llama2_7b", "mixtral_8x7b"))
     with pytest.raises(ModelError, match="num_local_experts 'many'"):
         plan(mixtral | {"num_local_experts": "many"}, "Q4_0")
     with pytest.raises(ModelError, match="the lab does not know the architecture 'gpt9'"):
-        plan(mixtral | {"model_type": "gpt9"}, "Q4_0")
+        plan(llama | {"model_type": "gpt9"}, "Q4_0")
 
 
 def test_small_and_delicate_tensors_stay():
