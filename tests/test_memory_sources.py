@@ -12,18 +12,11 @@ from toy_model import CONFIG, tensors, write_folder, write_safetensors
 from quantcore import ModelError
 from quantcore.io.gguf import GgufFile, GgufTensor
 from quantcore.io.safetensors import StoredTensor
-from quantcore.memory import (
-    LayerCache,
-    find_shape,
-    preset,
-    preset_config,
-    preset_ids,
-    shape_from_json,
-    shape_of,
-)
-from quantcore.memory.gguf_shape import find_in_gguf
-from quantcore.memory.on_hub import choose_gguf
-from quantcore.memory.tensors_shape import find_in_tensors
+from quantcore.memory import find_shape, shape_of
+from quantcore.memory.lookup.gguf_shape import find_in_gguf
+from quantcore.memory.lookup.on_hub import choose_gguf
+from quantcore.memory.lookup.tensors_shape import find_in_tensors
+from quantcore.shape import LayerCache, preset, preset_config, preset_ids, shape_from_json
 
 LAYER = LayerCache(kind="full", key_values=32, value_values=32)
 

@@ -1,8 +1,6 @@
 """Bytes that a model needs: weights by type, KV cache by context, buffers by runtime."""
 
-from quantcore.memory.configs import shape_from_json
 from quantcore.memory.estimate import RUNTIMES, Estimate, Setup, Term, estimate
-from quantcore.memory.found import FoundModel
 from quantcore.memory.kv_cache import (
     CACHE_FORMATS,
     CacheTerm,
@@ -10,15 +8,7 @@ from quantcore.memory.kv_cache import (
     cache_terms,
     tokens_that_fill,
 )
-from quantcore.memory.presets import preset, preset_config, preset_ids
-from quantcore.memory.shape import (
-    Experts,
-    LatentAttention,
-    LayerCache,
-    ModelShape,
-    shape_from_config,
-)
-from quantcore.memory.sources import find_shape, shape_of
+from quantcore.memory.lookup import FoundModel, find_shape, shape_of
 from quantcore.memory.weights import StoredTensor, StoredWeights, stored_weights
 
 __all__ = [
@@ -26,11 +16,7 @@ __all__ = [
     "RUNTIMES",
     "CacheTerm",
     "Estimate",
-    "Experts",
     "FoundModel",
-    "LatentAttention",
-    "LayerCache",
-    "ModelShape",
     "Setup",
     "StoredTensor",
     "StoredWeights",
@@ -39,11 +25,6 @@ __all__ = [
     "cache_terms",
     "estimate",
     "find_shape",
-    "preset",
-    "preset_config",
-    "preset_ids",
-    "shape_from_config",
-    "shape_from_json",
     "shape_of",
     "stored_weights",
     "tokens_that_fill",

@@ -14,9 +14,9 @@ from quantcore.io.hub_model import (
     read_hub_gguf,
     read_hub_tensors,
 )
-from quantcore.memory.found import FoundModel
-from quantcore.memory.gguf_shape import find_in_gguf
-from quantcore.memory.tensors_shape import find_in_tensors
+from quantcore.memory.lookup.found import FoundModel
+from quantcore.memory.lookup.gguf_shape import find_in_gguf
+from quantcore.memory.lookup.tensors_shape import find_in_tensors
 
 __all__ = ["choose_gguf", "find_on_hub", "is_model_id"]
 

@@ -11,13 +11,13 @@ from quantcore.io import ModelError
 from quantcore.io.gguf_parts import read_parts
 from quantcore.io.safetensors import read_folder, read_header
 from quantcore.io.strict_json import parse_json_object, read_json_object
-from quantcore.memory.configs import shape_from_json
-from quantcore.memory.found import FoundModel
-from quantcore.memory.gguf_shape import find_in_gguf
-from quantcore.memory.presets import preset, preset_ids
-from quantcore.memory.shape import ModelShape
-from quantcore.memory.tensors_shape import find_in_tensors
+from quantcore.memory.lookup.found import FoundModel
+from quantcore.memory.lookup.gguf_shape import find_in_gguf
+from quantcore.memory.lookup.tensors_shape import find_in_tensors
 from quantcore.model.source import shipped_folder
+from quantcore.shape.configs import shape_from_json
+from quantcore.shape.model_shape import ModelShape
+from quantcore.shape.presets import preset, preset_ids
 
 MAX_PASTED_BYTES = 2**20
 
@@ -134,7 +134,7 @@ def _on_hub(text: str) -> FoundModel:
     if "/" not in text or model_id.lower().endswith((".json", ".gguf", ".safetensors")):
         raise _unknown(text)
     # Loading the client takes a quarter of a second, which only those who ask the Hub should wait.
-    from quantcore.memory.on_hub import find_on_hub, is_model_id
+    from quantcore.memory.lookup.on_hub import find_on_hub, is_model_id
 
     if not is_model_id(model_id):
         raise _unknown(text)
