@@ -12,7 +12,7 @@ from toy_model import CONFIG, tensors, write_folder, write_safetensors
 from quantcore import ModelError
 from quantcore.io.gguf import GgufFile, GgufTensor
 from quantcore.io.safetensors import StoredTensor
-from quantcore.memory import find_shape, shape_of
+from quantcore.memory import cache_bytes, find_shape, shape_of
 from quantcore.memory.lookup.gguf_shape import find_in_gguf
 from quantcore.memory.lookup.on_hub import choose_gguf
 from quantcore.memory.lookup.tensors_shape import find_in_tensors
@@ -224,6 +224,12 @@ def test_an_unknown_architecture_keeps_what_is_certain():
     assert (shape.n_kv_heads, shape.caches) == (2, (LAYER, LAYER))
 
 
+def test_modules_that_look_alike_all_count():
+    more = {f"model.layers.0.{name}.weight": (64,) for name in ("ffn_norm", "ln_2")}
+    shape = held(CONFIG | {"model_type": "odd"}, stored(**more)).shape
+    assert shape.n_weights == held(CONFIG, stored()).shape.n_weights + 128
+
+
 def test_layers_without_keys_are_said():
     odd = stored(**{f"model.layers.0.self_attn.{p}_proj.weight": None for p in "kv"})
     shape = held(CONFIG | {"model_type": "odd"}, odd).shape
@@ -320,18 +326,71 @@ def test_each_layer_keeps_what_llama_cpp_keeps(architecture, own, kinds):
     assert [cache.kind for cache in looked_up(architecture, own).caches] == kinds
 
 
-def test_states_have_the_size_that_llama_cpp_gives_them():
-    ssm = {"ssm.conv_kernel": 4, "ssm.inner_size": 128, "ssm.state_size": 16}
-    mamba = looked_up("mamba", ssm).caches[0]
-    assert mamba.state_values == 3 * 128 + 16 * 128
-    second = looked_up("mamba2", ssm | {"ssm.group_count": 2}).caches[0]
-    assert second.state_values == 3 * (128 + 2 * 2 * 16) + 16 * 128
+SSM = ("ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.group_count")
+ONE_OF_EIGHT = [8 if layer == 4 else 0 for layer in range(8)]
+SIX_OF_SIXTEEN = [8 if layer in (2, 5, 8, 10, 12, 14) else 0 for layer in range(16)]
+
+
+@pytest.mark.parametrize(
+    "architecture, own, mib",
+    [
+        ("mamba", dict(zip(SSM, (4, 1536, 16), strict=False)) | {"block_count": 32}, 3.5625),
+        ("mamba2", dict(zip(SSM, (4, 8192, 128, 8), strict=True)) | {"block_count": 8}, 32.9375),
+        (
+            "jamba",
+            dict(zip(SSM, (4, 8192, 16), strict=False))
+            | {"block_count": 8, "attention.head_count_kv": ONE_OF_EIGHT,
+               "attention.key_length": 128},
+            8 + 4.15625,
+        ),
+        (
+            "qwen3next",
+            dict(zip(SSM, (4, 4096, 128, 16), strict=True))
+            | {"block_count": 8, "attention.head_count_kv": 2, "attention.key_length": 256},
+            8 + 12.5625,
+        ),
+        (
+            "lfm2",
+            {"shortconv.l_cache": 3, "block_count": 16, "embedding_length": 1024,
+             "attention.head_count_kv": SIX_OF_SIXTEEN, "attention.key_length": 64},
+            24 + 0.078125,
+        ),
+    ],
+)  # fmt: skip
+def test_the_cache_is_what_llama_cpp_reports(architecture, own, mib):
+    """Its log for such headers: "kv_cache: size" and "memory_recurrent: size" at 2,048 tokens."""
+    if key := own.get("attention.key_length"):
+        own = own | {"attention.value_length": key}
+    assert cache_bytes(looked_up(architecture, own), 2048) == mib * 2**20
+
+
+@pytest.mark.parametrize(
+    "architecture, n_layers, more, n_full",
+    [
+        ("cohere2", 8, {}, 2),
+        ("exaone4", 8, {}, 8),
+        ("exaone4", 64, {}, 16),
+        ("olmo2", 8, {}, 2),
+        ("gemma3", 8, {}, 1),
+        ("gemma3", 8, {"attention.sliding_window_pattern": [True, False] * 4}, 4),
+        ("mistral3", 8, {}, 8),
+        ("llama", 8, {}, 8),
+        ("qwen3", 8, {}, 8),
+    ],
+)
+def test_as_many_layers_have_a_window_as_in_llama_cpp(architecture, n_layers, more, n_full):
+    """Its log for such headers says how many layers each of the two caches has."""
+    own = {"block_count": n_layers, "attention.sliding_window": 512} | more
+    shape = looked_up(architecture, own)
+    assert (shape.n_full_layers, shape.n_layers) == (n_full, n_layers)
+
+
+def test_states_beside_keys_and_without():
     rwkv = looked_up("rwkv7", {"wkv.head_size": 32, "token_shift_count": 2}).caches[0]
     assert rwkv.state_values == 2 * 64 + 64 * 32
-    lfm = looked_up("lfm2", {"shortconv.l_cache": 3, "attention.head_count_kv": [0] * 4}).caches[0]
-    assert lfm.state_values == 2 * 64
-    both = looked_up("falcon-h1", ssm | {"attention.head_count_kv": 2}).caches[0]
-    assert (both.kind, both.key_values, both.state_values) == ("full", 32, mamba.state_values)
+    ssm = dict(zip(SSM, (4, 128, 16), strict=False)) | {"attention.head_count_kv": 2}
+    both = looked_up("falcon-h1", ssm).caches[0]
+    assert (both.kind, both.key_values, both.state_values) == ("full", 32, 3 * 128 + 16 * 128)
 
 
 def test_an_unknown_architecture_in_a_gguf_file_is_counted_and_said():
