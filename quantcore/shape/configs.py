@@ -41,7 +41,7 @@ def shape_from_json(
     >>> shape = shape_from_json({"model_type": "llama", "num_hidden_layers": 2, "hidden_size": 64,
     ...     "intermediate_size": 96, "num_attention_heads": 4, "vocab_size": 100})
     >>> shape.head_size, shape.n_weights
-    (16, 82496)
+    (16, 82752)
     """
     config = _text_part(raw)
     kind = config.get("model_type")
