@@ -9,11 +9,11 @@ from typing import Literal
 from quantcore.formats import get_format
 from quantcore.memory.kv_cache import CacheTerm, cache_terms
 from quantcore.memory.shape import ModelShape
+from quantcore.memory.term import Term, TermKind
 from quantcore.memory.weights import PARTS, StoredTensor, StoredWeights, stored_weights
 
 RUNTIMES = ("none", "llama.cpp", "vllm")
 Runtime = Literal["none", "llama.cpp", "vllm"]
-TermKind = Literal["weights", "cache", "compute", "overhead"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,17 +38,6 @@ class Setup:
         for name in ("context", "sequences", "batch", "ubatch"):
             if not 1 <= getattr(self, name) <= 2**40:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Term:
-    """One part of the memory, and how its size comes about."""
-
-    kind: TermKind
-    name: str
-    bytes: int
-    formula: str  # with this model's numbers put in
-    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
