@@ -134,7 +134,7 @@ def test_mistakes_are_told():
         _reserve("Llama-3.1-8B", n_gpus=3)
     with pytest.raises(ValueError, match="vLLM has no cache of type Q8_0; there are F32"):
         _reserve("Llama-3.1-8B", key_type="Q8_0", value_type="Q8_0")
-    with pytest.raises(ValueError, match="keys and values in one type: F16 and FP8 differ"):
+    with pytest.raises(ValueError, match="keys and values in one type, not in F16 and FP8"):
         _reserve("Llama-3.1-8B", value_type="FP8")
     found = estimate(preset("Llama-3.1-8B"), Setup())
     for share in (0, 1.5, -1, float("nan")):

@@ -112,6 +112,8 @@ def _weights(stored: StoredWeights) -> Iterator[Term]:
 
 def _each(format_name: str) -> str:
     """Bytes of a weight as a fraction: "144 B / 256"."""
+    if format_name == "FP8":  # vLLM's cache
+        return "1 B"
     fmt = get_format(format_name)
     size = getattr(fmt, "block_size", None)
     if size is None:  # the scale covers a row or a tensor

@@ -100,9 +100,8 @@ def reserve(
     if n_gpus < 1 or shape.n_heads % n_gpus:
         raise ValueError(f"{n_gpus} GPUs cannot share {shape.n_heads} heads evenly")
     if setup.key_type.upper() != setup.value_type.upper():
-        raise ValueError(
-            f"vLLM keeps keys and values in one type: {setup.key_type} and {setup.value_type} differ"
-        )
+        types = f"{setup.key_type} and {setup.value_type}"
+        raise ValueError(f"vLLM keeps keys and values in one type, not in {types}")
     large = gpu_bytes >= LARGE_GPU_BYTES
     batched = batched_tokens or (LARGE_BATCHED_TOKENS if large else BATCHED_TOKENS)
     sequences = max_sequences or (LARGE_SEQUENCES if large else SEQUENCES)
