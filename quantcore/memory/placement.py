@@ -178,7 +178,12 @@ def _told(
     left = system.n_layers or split.without_experts or (system.weights_bytes and not margin)
     unknown = left and system.capacity_bytes is None
     if unknown:
-        reasons.append("how much system memory there is was not said")
+        alone = system.weights_bytes if not (system.n_layers or split.without_experts) else 0
+        reasons.append(
+            f"the embedding, {gib(alone)}, has no room beside them"
+            if alone
+            else "how much system memory there is was not said"
+        )
     return Placement(
         loads=(*loads, system),
         n_layers=len(parts.all),
