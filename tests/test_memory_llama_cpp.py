@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from quantcore.memory import preset
 from quantcore.memory.llama_cpp import (
     LlamaCppSetup,
     cache_bytes,
@@ -13,6 +12,7 @@ from quantcore.memory.llama_cpp import (
     compute_bytes,
     compute_terms,
 )
+from quantcore.shape import preset
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "llama_cpp_memory.json").read_text())
 MIB = 2**20

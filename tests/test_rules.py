@@ -18,6 +18,7 @@ LAYERS = (
     {"_jit", "bits", "rounding", "pool", "checks", "format"},
     {"formats"},
     {"io", "model", "corpus"},
+    {"shape"},
     {"evaluate", "memory", "recipe"},
     {"doctor", "warm"},
     {"cli", "__main__", "__init__"},

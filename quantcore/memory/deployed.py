@@ -3,8 +3,8 @@
 import math
 
 from quantcore.memory.deployed_formats import DEPLOYED, DeployedFormat
-from quantcore.memory.shape import ModelShape, is_expert, is_weight
 from quantcore.memory.weights import StoredTensor, StoredWeights
+from quantcore.shape.model_shape import ModelShape, is_expert, is_weight
 
 KEPT = "BF16"  # or F16, as the model came; both take two bytes
 

@@ -11,8 +11,8 @@ from quantcore.io import ModelError
 from quantcore.io.gguf import GgufFile
 from quantcore.memory.found import FoundModel
 from quantcore.memory.gguf_keys import Keys
-from quantcore.memory.shape import Experts, LatentAttention, LayerCache, ModelShape
 from quantcore.memory.weights import StoredTensor, StoredWeights
+from quantcore.shape.model_shape import Experts, LatentAttention, LayerCache, ModelShape
 
 # Each so many layers one sees everything: the last of them, or where True stands the first.
 _PATTERNS = {

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from quantcore.memory.estimate import Estimate
 from quantcore.memory.kv_cache import cache_bytes
-from quantcore.memory.shape import ModelShape, is_expert
+from quantcore.shape.model_shape import ModelShape, is_expert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

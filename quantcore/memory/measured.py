@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from quantcore.io import ModelError
-from quantcore.memory.shape import LayerCache, ModelShape
 from quantcore.memory.stored_names import FoundTensor, tensors_of
+from quantcore.shape.model_shape import LayerCache, ModelShape
 
 MAX_LAYERS = 1000
 _USUAL_HEAD = 128

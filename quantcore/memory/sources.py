@@ -11,13 +11,13 @@ from quantcore.io import ModelError
 from quantcore.io.gguf_parts import read_parts
 from quantcore.io.safetensors import read_folder, read_header
 from quantcore.io.strict_json import parse_json_object, read_json_object
-from quantcore.memory.configs import shape_from_json
 from quantcore.memory.found import FoundModel
 from quantcore.memory.gguf_shape import find_in_gguf
-from quantcore.memory.presets import preset, preset_ids
-from quantcore.memory.shape import ModelShape
 from quantcore.memory.tensors_shape import find_in_tensors
 from quantcore.model.source import shipped_folder
+from quantcore.shape.configs import shape_from_json
+from quantcore.shape.model_shape import ModelShape
+from quantcore.shape.presets import preset, preset_ids
 
 MAX_PASTED_BYTES = 2**20
 _USUAL_TAGS = ("Q4_K_M", "Q8_0")  # llama.cpp's choice where no tag is given

@@ -9,12 +9,12 @@ from typing import Any
 from quantcore.io import ModelError
 from quantcore.io.json_fields import short
 from quantcore.io.safetensors import StoredTensor
-from quantcore.memory.configs import shape_from_json
 from quantcore.memory.found import FoundModel
 from quantcore.memory.measured import measured_shape
-from quantcore.memory.shape import ModelShape, is_weight
 from quantcore.memory.stored_names import FoundTensor, Packing, sort_out, tensors_of
 from quantcore.recipe.contents import layer_of
+from quantcore.shape.configs import shape_from_json
+from quantcore.shape.model_shape import ModelShape, is_weight
 
 Totals = Counter[int]  # layer, -1 outside -> weights
 _ASIDE = {

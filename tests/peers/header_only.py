@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from quantcore.io.gguf_writer import OutgoingTensor, data_bytes, header_of
-from quantcore.memory import ModelShape, stored_weights
+from quantcore.memory import stored_weights
+from quantcore.shape import ModelShape
 
 FORMS = {"F32": "F32", "F16": "F16", "BF16": "BF16"}
 
