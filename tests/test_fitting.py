@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from quantcore.memory import Setup, estimate, preset
+from quantcore.memory import Setup, estimate
 from quantcore.memory.fitting import (
     best_type,
     largest_context,
@@ -17,6 +17,7 @@ from quantcore.memory.hardware import Device, gpus, machine, macs, systems
 from quantcore.memory.layers import layer_caches, pieces
 from quantcore.memory.placement import MARGIN_BYTES, place_layers
 from quantcore.memory.splitting import Split, split_layers
+from quantcore.shape import preset
 
 GIB = 2**30
 G, S = gpus(), systems()

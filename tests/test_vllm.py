@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from quantcore.memory import LayerCache, Setup, estimate, preset
+from quantcore.memory import Setup, estimate
 from quantcore.memory.vllm import reserve, share_of
 from quantcore.memory.vllm_blocks import blocks_of_shape
+from quantcore.shape import LayerCache, preset
 
 GIB = 2**30
 STATE = LayerCache(kind="state", state_values=1_000_000)

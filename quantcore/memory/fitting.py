@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from quantcore.memory.estimate import Setup, estimate, weights_in
 from quantcore.memory.hardware import Machine
 from quantcore.memory.placement import Placement, place_layers
-from quantcore.memory.shape import ModelShape
 from quantcore.memory.sizes import gib
 from quantcore.memory.tensor_parallel import place_tensor_parallel
 from quantcore.recipe.file_types import FILE_TYPES
+from quantcore.shape.model_shape import ModelShape
 
 STEP = 256  # tokens: llama.cpp pads contexts to it
 TYPES = tuple(name for name in FILE_TYPES if not name.startswith(("IQ", "TQ", "MXFP4", "F32")))

@@ -10,10 +10,10 @@ import math
 from dataclasses import dataclass
 
 from quantcore.memory.estimate import Estimate, Term
-from quantcore.memory.shape import ModelShape
 from quantcore.memory.sizes import gib
 from quantcore.memory.vllm_blocks import Blocks, blocks_of_shape
 from quantcore.memory.weights import StoredTensor
+from quantcore.shape.model_shape import ModelShape
 
 UTILIZATION = 0.9  # 0.92 in releases of 2026
 BATCHED_TOKENS, SEQUENCES = 2048, 256  # of `vllm serve` on GPUs with less than 70 GiB, and A100s

@@ -8,7 +8,7 @@ of all layers of one group. Design: docs.vllm.ai, design/hybrid_kv_cache_manager
 from collections import Counter
 from dataclasses import dataclass
 
-from quantcore.memory.shape import LayerCache, ModelShape
+from quantcore.shape.model_shape import LayerCache, ModelShape
 
 BLOCK_TOKENS = 16
 CACHE_BYTES = {"F32": 4, "F16": 2, "BF16": 2, "FP8": 1}
