@@ -10,8 +10,6 @@ import numpy as np
 from quantcore.io.gguf_writer import OutgoingTensor, data_bytes, header_of
 from quantcore.memory import ModelShape, stored_weights
 
-FORMS = {"F32": "F32", "F16": "F16", "BF16": "BF16"}
-
 
 def write(path: Path, shape: ModelShape, type_name: str = "F16") -> None:
     """Write `shape` as a file of that type; the vocabulary is made of nameless stand-ins."""

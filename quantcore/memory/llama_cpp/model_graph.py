@@ -103,6 +103,9 @@ def _caches(shape: ModelShape, setup: LlamaCppSetup, where: Node) -> Caches:
     """Make the inputs of the cache for the whole context, and of the one for windows if any."""
     windows = {window_of(shape, cache) for cache in shape.caches}
     attending = [cache for cache in shape.caches if cache.key_values]
+    scales = None
+    if shape.architecture == "llama4":  # layers that see everything scale queries, not rotate them
+        scales = given("inputs", (setup.n_tokens, "tokens"))
     sizes = {
         "key_size": shape.head_size,
         "value_size": shape.head_size,
@@ -112,7 +115,7 @@ def _caches(shape: ModelShape, setup: LlamaCppSetup, where: Node) -> Caches:
         window: cache_inputs(
             setup,
             setup.window_cells(window) if window else setup.cells,
-            positions=where,
+            positions=scales if window is None and scales else where,
             has_windows=len(windows) > 1,
             **sizes,
         )
