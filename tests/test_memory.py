@@ -11,18 +11,20 @@ import pytest
 from quantcore import get_type, open_model, plan
 from quantcore.io import ModelError
 from quantcore.memory import (
-    LayerCache,
     Setup,
     cache_bytes,
     cache_terms,
     estimate,
+    stored_weights,
+    tokens_that_fill,
+)
+from quantcore.shape import (
+    LayerCache,
     preset,
     preset_config,
     preset_ids,
     shape_from_config,
     shape_from_json,
-    stored_weights,
-    tokens_that_fill,
 )
 
 GIB, MIB = 2**30, 2**20

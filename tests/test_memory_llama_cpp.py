@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from quantcore.memory import preset, shape_from_json, stored_weights
+from quantcore.memory import stored_weights
 from quantcore.memory.llama_cpp import (
     LlamaCppSetup,
     cache_bytes,
@@ -16,6 +16,7 @@ from quantcore.memory.llama_cpp import (
     output_terms,
     refuse,
 )
+from quantcore.shape import preset, shape_from_json
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "llama_cpp_memory.json").read_text())
 MIB = 2**20
@@ -72,7 +73,7 @@ def test_other_shapes_take_what_llama_cpp_reports(known):
 @pytest.mark.parametrize("known", REFUSED, ids=name_of)
 def test_what_llama_cpp_refuses_is_refused(known):
     config, _, case = known
-    with pytest.raises(ValueError, match="cache|flash attention"):
+    with pytest.raises(ValueError, match=r"cache|flash attention"):
         refuse(shape_from_json(config), setup_of(case))
 
 

@@ -8,9 +8,9 @@ from typing import Literal
 
 from quantcore.formats import get_format
 from quantcore.memory.kv_cache import CacheTerm, cache_terms
-from quantcore.memory.shape import ModelShape
 from quantcore.memory.term import Term, TermKind
 from quantcore.memory.weights import PARTS, StoredTensor, StoredWeights, stored_weights
+from quantcore.shape.model_shape import ModelShape
 
 RUNTIMES = ("none", "llama.cpp", "vllm")
 Runtime = Literal["none", "llama.cpp", "vllm"]

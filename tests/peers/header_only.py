@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from quantcore.io.gguf_writer import OutgoingTensor, data_bytes, header_of
-from quantcore.memory import ModelShape, stored_weights
+from quantcore.memory import stored_weights
+from quantcore.shape import ModelShape
 
 
 def write(path: Path, shape: ModelShape, type_name: str = "F16") -> None:

@@ -18,8 +18,8 @@ from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
 
-from quantcore.memory import ModelShape, shape_from_json
 from quantcore.memory.llama_cpp import LlamaCppSetup, cache_bytes, compute_bytes, refuse
+from quantcore.shape import ModelShape, shape_from_json
 from tests.peers.header_only import write
 from tests.peers.random_shapes import KINDS, random_config, random_setup
 
@@ -131,11 +131,12 @@ def compare(tool: Path, n_pairs: int, seed: int = 1) -> None:
 def as_lines(presets: list[dict], shapes: list[dict]) -> str:
     """Write one case a line."""
     blocks = [
-        '{"config": %s, "type": %s, "cases": [\n%s\n]}'
-        % (json.dumps(s["config"]), json.dumps(s["type"]), _rows(s["cases"]))
-        for s in shapes
+        f'{{"config": {json.dumps(shape["config"])}, "type": "{shape["type"]}", '
+        f'"cases": [\n{_rows(shape["cases"])}\n]}}'
+        for shape in shapes
     ]
-    return '{"presets": [\n%s\n],\n"shapes": [\n%s\n]}\n' % (_rows(presets), ",\n".join(blocks))
+    every = ",\n".join(blocks)
+    return f'{{"presets": [\n{_rows(presets)}\n],\n"shapes": [\n{every}\n]}}\n'
 
 
 def _rows(cases: list[dict]) -> str:

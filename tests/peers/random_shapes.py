@@ -42,7 +42,7 @@ def random_config(kind: str, chance: random.Random) -> dict:
 
 
 def _particulars(kind: str, config: dict, one_of) -> dict:
-    """What only some kinds have, mostly experts."""
+    """Make up what only some kinds have, mostly experts."""
     n_experts, used = one_of(8, 16, 32, 64, 128), one_of(1, 2, 3, 4, 6, 8)
     width = one_of(384, 512, 768, 1408, 2048, 3584)
     local = {"num_local_experts": n_experts, "num_experts_per_tok": used}

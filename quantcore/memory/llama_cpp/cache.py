@@ -10,8 +10,8 @@ from quantcore.formats import get_format
 from quantcore.memory.llama_cpp.layer import window_of
 from quantcore.memory.llama_cpp.refusals import refuse
 from quantcore.memory.llama_cpp.setup import LlamaCppSetup
-from quantcore.memory.shape import LayerCache, ModelShape
 from quantcore.memory.term import Term
+from quantcore.shape.model_shape import LayerCache, ModelShape
 
 
 def cache_terms(shape: ModelShape, setup: LlamaCppSetup) -> tuple[Term, ...]:

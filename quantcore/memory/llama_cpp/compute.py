@@ -6,8 +6,8 @@ from quantcore.memory.llama_cpp.allocator import peak
 from quantcore.memory.llama_cpp.model_graph import build
 from quantcore.memory.llama_cpp.refusals import refuse
 from quantcore.memory.llama_cpp.setup import LlamaCppSetup
-from quantcore.memory.shape import ModelShape
 from quantcore.memory.term import Term
+from quantcore.shape.model_shape import ModelShape
 
 WHY = {
     "logits": "a score for every word of the vocabulary, for each token of the micro-batch",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from quantcore.memory.llama_cpp.graph import Dims, Node, new, over
-from quantcore.memory.shape import LatentAttention, LayerCache, ModelShape
+from quantcore.shape.model_shape import LatentAttention, LayerCache, ModelShape
 
 # Architectures whose windows llama.cpp knows of; others get a cache for the whole context.
 WINDOWED = frozenset(

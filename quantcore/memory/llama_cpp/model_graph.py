@@ -14,7 +14,7 @@ from quantcore.memory.llama_cpp.graph import I32, Graph, Node, given, new, over
 from quantcore.memory.llama_cpp.inputs import CacheInputs, cache_inputs
 from quantcore.memory.llama_cpp.layer import Layer, normed, window_of
 from quantcore.memory.llama_cpp.setup import LlamaCppSetup
-from quantcore.memory.shape import ModelShape
+from quantcore.shape.model_shape import ModelShape
 
 Caches = dict[int | None, CacheInputs]  # by the window of the layers
 _LAYER = re.compile(r"blk\.(\d+)\.([^.]+)")

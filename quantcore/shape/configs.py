@@ -5,10 +5,10 @@ from typing import Any
 
 from quantcore.io import ModelError
 from quantcore.io.json_fields import flag, short, size
-from quantcore.memory.families import FAMILIES, Family
-from quantcore.memory.hybrid import mixers, state_cache
-from quantcore.memory.shape import Experts, LatentAttention, LayerCache, ModelShape
-from quantcore.memory.tensors import expected_tensors
+from quantcore.shape.families import FAMILIES, Family
+from quantcore.shape.hybrid import mixers, state_cache
+from quantcore.shape.model_shape import Experts, LatentAttention, LayerCache, ModelShape
+from quantcore.shape.tensors import expected_tensors
 
 # What some architectures call the sizes that most call by the first name.
 _OTHER_NAMES = {

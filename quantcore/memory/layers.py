@@ -1,0 +1,102 @@
+"""An estimate cut into the pieces that can lie on different devices."""
+
+from dataclasses import dataclass, replace
+
+from quantcore.memory.estimate import Estimate
+from quantcore.memory.kv_cache import cache_bytes
+from quantcore.shape.model_shape import ModelShape, is_expert
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """One layer, or what follows the last: its weights and cache always go together.
+
+    Experts can be kept in system memory on their own, as llama.cpp's `--n-cpu-moe` does.
+    """
+
+    dense_bytes: int
+    expert_bytes: int = 0
+    cache_bytes: int = 0
+
+    @property
+    def weights_bytes(self) -> int:
+        """Bytes of all weights."""
+        return self.dense_bytes + self.expert_bytes
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of weights and cache."""
+        return self.weights_bytes + self.cache_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pieces:
+    """What llama.cpp places: the input, the layers, the output."""
+
+    input_bytes: int  # embedding: always in system memory
+    layers: tuple[Piece, ...]
+    output: Piece  # with `copied_bytes`
+    copied_bytes: int  # llama.cpp copies a tied embedding to the GPU that computes the output
+    compute_bytes: int  # of a device that computes layers
+    handed_over_bytes: int  # on the CPU where it only looks up the embedding
+
+    @property
+    def all(self) -> tuple[Piece, ...]:
+        """Layers and output, in the order of `-ngl`, which counts from the end."""
+        return (*self.layers, self.output)
+
+
+def pieces(found: Estimate) -> Pieces:
+    """Cut an estimate into layers; their caches add up to the estimate's, to the byte."""
+    stored, shape = found.stored, found.shape
+    dense, experts = [0] * shape.n_layers, [0] * shape.n_layers
+    inputs = outputs = copied = 0
+    for tensor in stored.tensors:
+        if tensor.layer >= 0:
+            (experts if is_expert(tensor.name) else dense)[tensor.layer] += tensor.bytes
+        elif tensor.name.startswith("output"):
+            outputs += tensor.bytes
+        else:
+            inputs += tensor.bytes
+            if shape.tied_embedding and tensor.name == "token_embd.weight":
+                copied = tensor.bytes if found.setup.runtime == "llama.cpp" else 0
+    caches = layer_caches(found)
+    return Pieces(
+        input_bytes=inputs,
+        layers=tuple(
+            Piece(dense_bytes=d, expert_bytes=e, cache_bytes=c)
+            for d, e, c in zip(dense, experts, caches, strict=True)
+        ),
+        output=Piece(dense_bytes=outputs + copied),
+        copied_bytes=copied,
+        compute_bytes=found.compute_bytes,
+        handed_over_bytes=4 * min(found.setup.ubatch, found.setup.context) * shape.hidden_size,
+    )
+
+
+def layer_caches(found: Estimate) -> tuple[int, ...]:
+    """Bytes of each layer's cache.
+
+    Layers of one kind are equal. How a runtime's padding falls on the kinds the estimate does not
+    say: every layer gets the share that it has of the cache without padding.
+    """
+    shape, setup = found.shape, found.setup
+    plain = {cache: _alone(shape, setup, cache) for cache in set(shape.caches)}
+    total = sum(plain[cache] for cache in shape.caches)
+    ends, so_far = [], 0
+    for cache in shape.caches:
+        so_far += plain[cache]
+        ends.append(found.kv_cache_bytes * so_far // total if total else 0)
+    return tuple(end - start for start, end in zip([0, *ends], ends, strict=False))
+
+
+def _alone(shape: ModelShape, setup, cache) -> int:
+    """Bytes of one layer of this kind."""
+    return cache_bytes(
+        replace(shape, caches=(cache,)),
+        setup.context,
+        setup.sequences,
+        setup.key_type,
+        setup.value_type,
+        shared_prefix=setup.shared_prefix,
+    )
