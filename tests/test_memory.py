@@ -28,7 +28,9 @@ from quantcore.shape import (
 )
 
 GIB, MIB = 2**30, 2**20
-RECORDED = json.loads((Path(__file__).parent / "golden" / "llama_cpp_memory.json").read_text())
+RECORDED = json.loads((Path(__file__).parent / "golden" / "llama_cpp_memory.json").read_text())[
+    "presets"
+]
 COUNTS = json.loads((Path(__file__).parent / "golden" / "model_counts.json").read_text())
 KINDS = {
     "full": "full_attention", "latent": "full_attention", "window": "sliding_attention",

@@ -7,6 +7,8 @@ from itertools import groupby
 from typing import Literal
 
 from quantcore.formats import get_format
+from quantcore.memory.deployed import deployed_weights
+from quantcore.memory.deployed_formats import DEPLOYED
 from quantcore.memory.kv_cache import CacheTerm, cache_terms
 from quantcore.memory.term import Term, TermKind
 from quantcore.memory.weights import PARTS, StoredTensor, StoredWeights, stored_weights
@@ -88,9 +90,22 @@ def estimate(shape: ModelShape, setup: Setup) -> Estimate:
     ValueError
         For an unknown type or runtime, or a cache that the heads do not divide into.
     """
-    stored = stored_weights(shape, setup.type_name)
+    stored = weights_in(shape, setup.type_name)
     terms = [*_weights(stored), *_cache(shape, setup)]
     return Estimate(shape=shape, setup=setup, stored=stored, terms=tuple(terms))
+
+
+def weights_in(shape: ModelShape, type_name: str) -> StoredWeights:
+    """Bytes of every tensor in a type: of a checkpoint for GPUs, as GPTQ, or of a GGUF file.
+
+    Raises
+    ------
+    ValueError
+        If the type is unknown, or cannot be put on this model.
+    """
+    if type_name.upper() in DEPLOYED:
+        return deployed_weights(shape, type_name)
+    return stored_weights(shape, type_name)
 
 
 def _weights(stored: StoredWeights) -> Iterator[Term]:
@@ -112,6 +127,10 @@ def _weights(stored: StoredWeights) -> Iterator[Term]:
 
 def _each(format_name: str) -> str:
     """Bytes of a weight as a fraction: "144 B / 256"."""
+    if format_name == "FP8":  # vLLM's cache
+        return "1 B"
+    if format_name in DEPLOYED:
+        return DEPLOYED[format_name].each
     fmt = get_format(format_name)
     size = getattr(fmt, "block_size", None)
     if size is None:  # the scale covers a row or a tensor

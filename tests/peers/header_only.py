@@ -11,8 +11,6 @@ from quantcore.io.gguf_writer import OutgoingTensor, data_bytes, header_of
 from quantcore.memory import stored_weights
 from quantcore.shape import ModelShape
 
-FORMS = {"F32": "F32", "F16": "F16", "BF16": "BF16"}
-
 
 def write(path: Path, shape: ModelShape, type_name: str = "F16") -> None:
     """Write `shape` as a file of that type; the vocabulary is made of nameless stand-ins."""
@@ -42,6 +40,8 @@ def metadata(shape: ModelShape) -> dict:
     if shape.window:
         sizes["attention.sliding_window"] = shape.window
     numbers = {key: np.uint32(n) for key, n in sizes.items()}
+    if any(cache.kind == "state" for cache in shape.caches):
+        numbers |= _recurrent(shape)
     for key in ("layer_norm_rms_epsilon", "layer_norm_epsilon"):
         numbers[f"attention.{key}"] = np.float32(1e-6)
     if shape.architecture in ("gemma2",):
@@ -80,6 +80,37 @@ def _latent(shape: ModelShape) -> dict[str, int]:
     if latent.query_size:
         sizes["attention.q_lora_rank"] = latent.query_size
     return sizes
+
+
+def _recurrent(shape: ModelShape) -> dict:
+    """Read a state space's sizes off its tensors; layers without heads are the recurrent ones."""
+    layer = next(i for i, cache in enumerate(shape.caches) if cache.kind == "state")
+    tensors = {
+        name.split(".")[2]: size
+        for name, size in shape.tensors.items()
+        if name.startswith(f"blk.{layer}.")
+    }
+    heads = [cache.key_values // shape.head_size for cache in shape.caches]
+    found = {}
+    if shape.architecture in ("jamba", "lfm2", "granitehybrid"):
+        found["attention.head_count_kv"] = np.array(heads, np.uint32)
+    if "shortconv" in tensors:
+        return found | {"shortconv.l_cache": np.uint32(tensors["shortconv"][1])}
+    (channels, kernel), inner = tensors["ssm_conv1d"], tensors["ssm_out"][1]
+    states = (channels - inner) // 2
+    rank, n_state = tensors["ssm_a"][0], tensors["ssm_a"][-1]
+    groups = 0
+    if "ssm_x" in tensors:
+        rank = tensors["ssm_dt"][-1]
+    elif "ssm_ba" in tensors:
+        n_state = tensors["ssm_norm"][0]
+        groups = states // n_state
+    else:
+        groups = tensors["ssm_norm"][0]
+        n_state = states // groups
+    sizes = {"conv_kernel": kernel, "inner_size": inner, "state_size": n_state}
+    sizes |= {"time_step_rank": rank, "group_count": groups}
+    return found | {f"ssm.{key}": np.uint32(n) for key, n in sizes.items()}
 
 
 def _experts(shape: ModelShape) -> dict[str, int]:

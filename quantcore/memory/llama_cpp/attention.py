@@ -1,11 +1,13 @@
 """The attention part of a layer in llama.cpp's graph: build_qkv, build_attn and build_attn_mha."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quantcore.formats import get_format
 from quantcore.memory.llama_cpp.graph import F16, Dims, Graph, Node, new, over, stored, view
 from quantcore.memory.llama_cpp.inputs import CacheInputs
 from quantcore.memory.llama_cpp.layer import Layer
+
+_TURNED = ("queries", "keys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,7 @@ class Heads:
     queries: Node
     keys: Node
     values: Node
+    gate: Node | None = None  # Qwen3-Next's, beside the queries
 
 
 def attention(graph: Graph, layer: Layer, cur: Node, given: CacheInputs) -> Node:
@@ -34,6 +37,8 @@ def attention(graph: Graph, layer: Layer, cur: Node, given: CacheInputs) -> Node
     cur = graph.expand(_flash(layer, heads, given) if given.flash else _scores(layer, heads, given))
     if given.value_rotation and not layer.latent:
         cur = _rotate(cur, given.value_rotation)
+    if heads.gate:
+        cur = over("attention result", cur, new("gate", heads.gate, dims=cur.dims))
     return new("hidden state", cur, dims=layer.hidden)
 
 
@@ -50,8 +55,11 @@ def _heads(layer: Layer, cur: Node, given: CacheInputs) -> Heads:
         if "attn_qkv" in layer:
             parts[name] = view(fused, dims=split, contiguous=False)
             continue
-        flat = new(name, cur, dims=((n_heads * widths[name], "values"), layer.tokens))
-        parts[name] = view(flat, dims=split)
+        n_rows = layer.tensors[f"attn_{name[0]}"][0]
+        flat = new(name, cur, dims=((n_rows, "values"), layer.tokens))
+        if gated := n_rows == 2 * n_heads * widths[name]:
+            parts["gate"] = view(flat, dims=split, contiguous=False)
+        parts[name] = view(flat, dims=split, contiguous=not gated)
     for name in layer.rotated:
         parts[name] = over(name, parts[name], given.positions)
     return Heads(**parts)
@@ -87,12 +95,12 @@ def _latent_heads(layer: Layer, cur: Node, given: CacheInputs) -> Heads:
 
 def _rotated(heads: Heads, given: CacheInputs) -> Heads:
     """Turn heads by a Hadamard matrix, as llama.cpp does before it quantizes them."""
-    queries, keys, values = heads.queries, heads.keys, heads.values
     if given.key_rotation:
-        queries, keys = (_rotate(x, given.key_rotation) for x in (queries, keys))
+        turned = {name: _rotate(getattr(heads, name), given.key_rotation) for name in _TURNED}
+        heads = replace(heads, **turned)
     if given.value_rotation:
-        values = _rotate(values, given.value_rotation)
-    return Heads(queries, keys, values)
+        heads = replace(heads, values=_rotate(heads.values, given.value_rotation))
+    return heads
 
 
 def _rotate(x: Node, by: Node) -> Node:

@@ -5,6 +5,9 @@ from dataclasses import replace
 from quantcore.memory.llama_cpp.graph import Graph, Node, new, over, view
 from quantcore.memory.llama_cpp.layer import Layer
 
+# Architectures that do not make the weights of the chosen experts add up to one.
+_AS_THEY_ARE = ("deepseek2", "llama4", "qwen2moe")
+
 
 def feed_forward(graph: Graph, layer: Layer, cur: Node) -> Node:
     """Read the normed hidden state, return what is added to it."""
@@ -63,10 +66,15 @@ def _router(layer: Layer, cur: Node) -> tuple[Node, Node]:
     logits = new("router", cur, dims=(all_of_them, tokens))
     scores = over("router", logits)
     biased = over("router", scores) if "exp_probs_b" in layer else scores
+    if layer.shape.architecture == "llama4":  # ranks what it has not yet squashed
+        biased = logits
     ranked = new("router", biased, dims=(all_of_them, tokens))
     chosen = view(ranked, dims=(used, tokens), contiguous=False)
     each = view(scores, dims=((1, ""), all_of_them, tokens))
-    return new("router", each, chosen, dims=((1, ""), used, tokens)), chosen
+    weights = new("router", each, chosen, dims=((1, ""), used, tokens))
+    if layer.shape.architecture not in _AS_THEY_ARE:
+        weights = over("router", view(weights))
+    return weights, chosen
 
 
 def _added(graph: Graph, layer: Layer, said: Node) -> Node:

@@ -25,6 +25,7 @@ class Layer:
     shape: ModelShape
     cache: LayerCache
     n_tokens: int
+    is_last: bool
     tensors: Mapping[str, tuple[int, ...]]
 
     def __contains__(self, role: str) -> bool:
