@@ -253,6 +253,13 @@ def test_modules_that_look_alike_all_count():
     assert shape.n_weights == held(CONFIG, stored()).shape.n_weights + 128
 
 
+def test_windows_that_config_json_gives_by_layer_are_kept():
+    layers = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 16}
+    first, second = held(CONFIG | layers | {"model_type": "odd"}, stored()).shape.caches
+    assert first == LayerCache(kind="window", key_values=32, value_values=32, window=16)
+    assert second == LAYER
+
+
 def test_layers_without_keys_are_said():
     odd = stored(**{f"model.layers.0.self_attn.{p}_proj.weight": None for p in "kv"})
     shape = held(CONFIG | {"model_type": "odd"}, odd).shape
