@@ -224,10 +224,40 @@ def test_an_unknown_architecture_keeps_what_is_certain():
     assert (shape.n_kv_heads, shape.caches) == (2, (LAYER, LAYER))
 
 
+def test_names_and_shapes_from_strangers_do_no_harm():
+    odd = {
+        "x" * 10**6: (1,),
+        ".weight" * 10**5: (1,),
+        "model.layers." * 10**4 + "9.q_proj.weight": (3, 3),
+        "layers.99999999.x.weight": (2,),
+        "model.layers.1.self_attn.q_proj": (2**40, 2**40),
+        "": (1,),
+    }
+    packing = {"quantization_config": {"bits": [1], "config_groups": [], "quant_method": {"a": 1}}}
+    for raw in (CONFIG, CONFIG | {"model_type": "odd"}, CONFIG | packing, None):
+        start = time.process_time()
+        found = held(
+            raw,
+            stored()
+            | {name: StoredTensor(Path("m"), "F16", shape, 0, 2) for name, shape in odd.items()},
+        )
+        assert time.process_time() - start < 1
+        assert all(len(note) < 300 for note in (*found.notes, found.shape.estimated))
+    far = {"model.layers.5000.mlp.up_proj.weight": (2, 2)}
+    refused(None, "no tensors that look like", lambda raw: held(raw, stored(**far)))
+
+
 def test_modules_that_look_alike_all_count():
     more = {f"model.layers.0.{name}.weight": (64,) for name in ("ffn_norm", "ln_2")}
     shape = held(CONFIG | {"model_type": "odd"}, stored(**more)).shape
     assert shape.n_weights == held(CONFIG, stored()).shape.n_weights + 128
+
+
+def test_windows_that_config_json_gives_by_layer_are_kept():
+    layers = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 16}
+    first, second = held(CONFIG | layers | {"model_type": "odd"}, stored()).shape.caches
+    assert first == LayerCache(kind="window", key_values=32, value_values=32, window=16)
+    assert second == LAYER
 
 
 def test_layers_without_keys_are_said():
@@ -257,6 +287,17 @@ def test_a_gguf_file_is_exact_as_stored(tmp_path):
     assert found.stored_types == {"token_embd.weight": "Q8_0", "output_norm.weight": "F32"}
     assert found.shape.tensors == {"token_embd.weight": (10, 64), "output_norm.weight": (64,)}
     assert found.shape.name == "tiny-Q8_0"
+
+
+def test_a_folder_with_one_gguf_file_is_that_model(tmp_path):
+    own = {"llama.block_count": 1, "llama.embedding_length": 64, "llama.attention.head_count": 4}
+    stored = {"token_embd.weight": ([64, 10], 8, bytes(680))}
+    whole = gguf_bytes({"general.architecture": "llama"} | own, stored)
+    (tmp_path / "one.gguf").write_bytes(whole)
+    (tmp_path / "mmproj-one.gguf").write_bytes(b"")
+    assert find_shape(tmp_path) == find_shape(tmp_path / "one.gguf")
+    (tmp_path / "two.gguf").write_bytes(whole)
+    refused(tmp_path, r"holds 2 GGUF files, name one: one\.gguf, two\.gguf\.")
 
 
 GGUF_KEYS = {  # as the converter writes them for these models
@@ -514,6 +555,7 @@ def test_files_that_hold_no_model(tmp_path):
     ]:
         (tmp_path / name).write_bytes(content)
         refused(tmp_path / name, pattern)
+    (tmp_path / "a.gguf").unlink()
     refused(tmp_path, "config.json is missing")
     write_safetensors(tmp_path / "b.safetensors", {"x": np.ones((2, 2), np.float32)})
     refused(tmp_path / "b.safetensors", "no tensors that look like a language model’s")

@@ -35,6 +35,7 @@ constants.HF_HUB_DISABLE_TELEMETRY = True
 TIMEOUT_S = 5.0  # without a byte from the server
 LONGEST_S = 60.0  # for one answer
 FIRST_BYTES = 2**16  # fetched of a file at first, twice as many each time after
+_ERROR_HEADERS = ("X-Error-Code", "X-Error-Message")
 _INSTEAD = "a preset, a folder, a GGUF file or a pasted config.json needs no network"
 _REFUSALS = (  # classes before those that they belong to
     (OfflineModeIsEnabled, f"HF_HUB_OFFLINE is set, so the Hub is not asked for {{}}; {_INSTEAD}."),
@@ -137,9 +138,17 @@ def _get(model_id: str, url: str, n_bytes: int, start: int | None = None) -> tup
     with _said_clearly(model_id):
         headers = build_hf_headers(library_name="quantlab", headers=headers)
         with get_session().stream("GET", url, headers=headers, timeout=TIMEOUT_S) as response:
-            hf_raise_for_status(response)
+            _refuse_errors(response)
             size = 0 if start is None else _whole_size(model_id, response, start)
             return _body(model_id, response, n_bytes), size
+
+
+def _refuse_errors(response: httpx2.Response) -> None:
+    """Raise huggingface_hub's error, from headers alone: a body may be endless, or anything."""
+    said = {key: response.headers[key] for key in _ERROR_HEADERS if key in response.headers}
+    hf_raise_for_status(
+        httpx2.Response(response.status_code, headers=said, request=response.request)
+    )
 
 
 def _whole_size(model_id: str, response: httpx2.Response, start: int) -> int:

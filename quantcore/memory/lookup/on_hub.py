@@ -7,6 +7,7 @@ from pathlib import Path
 
 from quantcore.io import ModelError
 from quantcore.io.hub_model import (
+    CONFIG,
     HubModel,
     is_model_id,
     open_on_hub,
@@ -37,7 +38,8 @@ def find_on_hub(model_id: str, which: str = "") -> FoundModel:
     if which or (model.gguf_files and not any(".safetensors" in name for name in model.files)):
         return _in_gguf(model, which)
     source = f"the headers of {model_id} on the Hub"
-    raw, tensors = read_hub_config(model), read_hub_tensors(model)
+    tensors = read_hub_tensors(model)
+    raw = read_hub_config(model) if CONFIG in model.files else None
     return find_in_tensors(raw, tensors, model_id.split("/")[1], source)
 
 

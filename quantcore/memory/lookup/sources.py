@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from quantcore.io import ModelError
-from quantcore.io.gguf_parts import read_parts
+from quantcore.io.gguf_parts import first_part, read_parts
 from quantcore.io.safetensors import read_folder, read_header
 from quantcore.io.strict_json import parse_json_object, read_json_object
 from quantcore.memory.lookup.found import FoundModel
@@ -121,6 +121,13 @@ def _in_file(path: Path) -> FoundModel:
 
 
 def _in_folder(folder: Path) -> FoundModel:
+    ggufs = sorted({first_part(path).name for path in folder.glob("*.gguf")})
+    models = [name for name in ggufs if not re.search("mmproj|imatrix", name)]
+    if models and not (folder / "config.json").exists():
+        if len(models) == 1:
+            return _in_file(folder / models[0])
+        listed = ", ".join(models[:6])
+        raise ModelError(f"{folder.name} holds {len(models)} GGUF files, name one: {listed}.")
     raw = read_json_object(folder / "config.json")
     if not any(folder.glob("*.safetensors")):
         shape = shape_from_json(raw, folder.name, "config.json")
