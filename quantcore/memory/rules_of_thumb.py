@@ -80,8 +80,8 @@ def _cache_why(found: Estimate) -> str:
     filling = " till windows are full" if found.shape.window else ""
     many = f" of {setup.sequences} sequences" if setup.sequences > 1 else ""
     return (
-        f"at {setup.context:,} tokens{many} the cache is {_percent(share)} of the weights; it grows "
-        f"by {per_token} every 1,024 tokens{filling}, whatever the bits of the weights"
+        f"at {setup.context:,} tokens{many} the cache is {_percent(share)} of the weights; it "
+        f"grows by {per_token} every 1,024 tokens{filling}, whatever the bits of the weights"
     )
 
 

@@ -77,6 +77,15 @@ def blocks_of_shape(shape: ModelShape, cache_type: str = "F16", n_gpus: int = 1)
     )
 
 
+def one_type(key_type: str, value_type: str) -> str:
+    """Return the type of keys and values, which vLLM does not tell apart."""
+    if key_type.upper() != value_type.upper():
+        raise ValueError(
+            f"vLLM keeps keys and values in one type, not in {key_type} and {value_type}"
+        )
+    return key_type
+
+
 def _grouped(kinds: Counter[LayerCache]) -> tuple[int, tuple[LayerCache, ...]]:
     """Layers of a group, and the kind of each group; the last of a kind may have fewer layers."""
     if not kinds:
