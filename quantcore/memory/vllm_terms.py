@@ -36,7 +36,8 @@ def cache_terms_in_blocks(
             kind="cache",
             name="cache in blocks of 16 tokens",
             bytes=count * blocks.block_bytes,
-            formula=f"{count:,} blocks × {blocks.layers_per_group} layers × {blocks.page_bytes:,} B",
+            formula=f"{count:,} blocks × {blocks.layers_per_group} layers × "
+            f"{blocks.page_bytes:,} B",
             why=f"vLLM puts layers into {len(blocks.groups)} groups of equal size"
             if len(blocks.groups) > 1
             else "",
