@@ -7,6 +7,7 @@ import pytest
 from quantcore.memory import Setup, estimate
 from quantcore.memory.vllm import reserve, share_of
 from quantcore.memory.vllm_blocks import blocks_of_shape
+from quantcore.memory.vllm_terms import cache_terms_in_blocks
 from quantcore.shape import LayerCache, preset
 
 GIB = 2**30
@@ -128,6 +129,16 @@ def test_small_tensors_are_on_every_gpu():
     assert share_of(stored["blk.0.attn_k.weight"], found.shape, 16) * 8 == (
         stored["blk.0.attn_k.weight"].bytes
     )
+
+
+def test_terms_are_whole_blocks_of_full_sequences():
+    """Two sequences of 100 tokens: 7 blocks of 32 layers, 16 tokens x 2,048 numbers x 2 B each."""
+    (term,) = cache_terms_in_blocks(preset("Llama-3.1-8B"), 100, 2, "F16", "F16")
+    assert term.bytes == 14 * 32 * 16 * 2048 * 2
+    assert term.formula == "14 blocks × 32 layers × 65,536 B"
+    hybrid = replace(preset("Llama-3.1-8B"), caches=(STATE, *preset("Llama-3.1-8B").caches[:31]))
+    _, states = cache_terms_in_blocks(hybrid, 100, 2, "F16", "F16")
+    assert states.bytes == 2 * 4_000_000
 
 
 def test_mistakes_are_told():

@@ -11,7 +11,6 @@ from quantcore.memory.deployed import deployed_weights
 from quantcore.memory.deployed_formats import DEPLOYED
 from quantcore.memory.kv_cache import CacheTerm, cache_terms
 from quantcore.memory.term import Term, TermKind
-from quantcore.memory.vllm_terms import cache_terms_in_blocks, overhead_terms
 from quantcore.memory.weights import PARTS, StoredTensor, StoredWeights, stored_weights
 from quantcore.shape.model_shape import ModelShape
 
@@ -92,13 +91,7 @@ def estimate(shape: ModelShape, setup: Setup) -> Estimate:
         For an unknown type or runtime, or a cache that the heads do not divide into.
     """
     stored = weights_in(shape, setup.type_name)
-    if setup.runtime == "vllm":
-        kinds = setup.key_type, setup.value_type
-        cache = cache_terms_in_blocks(shape, setup.context, setup.sequences, *kinds)
-        rest = overhead_terms(shape)
-    else:
-        cache, rest = _cache(shape, setup), ()
-    terms = [*_weights(stored), *cache, *rest]
+    terms = [*_weights(stored), *_cache(shape, setup)]
     return Estimate(shape=shape, setup=setup, stored=stored, terms=tuple(terms))
 
 

@@ -41,6 +41,7 @@ class Pieces:
     copied_bytes: int  # llama.cpp copies a tied embedding to the GPU that computes the output
     compute_bytes: int  # of a device that computes layers
     handed_over_bytes: int  # on the CPU where it only looks up the embedding
+    host_bytes: int  # on the CPU in any case: llama.cpp's room for logits
 
     @property
     def all(self) -> tuple[Piece, ...]:
@@ -71,7 +72,8 @@ def pieces(found: Estimate) -> Pieces:
         ),
         output=Piece(dense_bytes=outputs + copied),
         copied_bytes=copied,
-        compute_bytes=found.compute_bytes,
+        compute_bytes=found.bytes_of("compute"),
+        host_bytes=found.bytes_of("overhead"),
         handed_over_bytes=4 * min(found.setup.ubatch, found.setup.context) * shape.hidden_size,
     )
 
@@ -106,8 +108,8 @@ def llama_cpp_setup(setup: Setup) -> llama_cpp.LlamaCppSetup:
     return llama_cpp.LlamaCppSetup(
         context=setup.context,
         sequences=setup.sequences,
-        key_type=setup.key_type,
-        value_type=setup.value_type,
+        key_type=setup.key_type.upper(),
+        value_type=setup.value_type.upper(),
         batch=setup.batch,
         ubatch=setup.ubatch,
         flash_attention=setup.flash_attention,
