@@ -33,7 +33,10 @@ class Blocks:
         return max(n_bytes, 0) // self.block_bytes if self.block_bytes else 0
 
     def tokens(self, n_bytes: int) -> int:
-        """Tokens as vLLM logs them: "GPU KV cache size"; layers with a window need fewer blocks."""
+        """Tokens as vLLM logs them, "GPU KV cache size", as if every group kept all of them.
+
+        Releases of 2026 log `sequences` times the context instead.
+        """
         return self.count(n_bytes) // max(len(self.groups), 1) * BLOCK_TOKENS
 
     def blocks_of(self, context: int, batched_tokens: int) -> int:
