@@ -32,7 +32,7 @@ def test_blocks_are_those_of_a_log():
 
 
 def test_blocks_of_an_older_log_are_within_its_digits():
-    """Llama-3.1-8B, vllm-project/vllm issue 10517: 3.81 GiB are 1952 blocks, 1.56 x 20,000 tokens."""
+    """Llama-3.1-8B, vllm-project/vllm issue 10517: 3.81 GiB, 1952 blocks, 1.56 x 20,000 tokens."""
     blocks = blocks_of_shape(preset("Llama-3.1-8B"))
     assert blocks.count(int(3.805 * GIB)) <= 1952 <= blocks.count(int(3.815 * GIB))
     assert round(blocks.sequences(1952 * blocks.block_bytes, 20_000, 2048), 2) == 1.56
