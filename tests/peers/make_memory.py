@@ -88,7 +88,7 @@ def ask(tool: Path, shape: ModelShape, type_name: str, setup: LlamaCppSetup) -> 
             raise SystemExit(next(line for line in log.splitlines() if "error loading" in line))
         return None
     _, model, context, _ = done.stdout.splitlines()[-1].split()
-    (line,) = (line for line in log.splitlines() if BUFFER in line)
+    line = next(line for line in log.splitlines() if BUFFER in line)
     return {
         "model_mib": int(model),
         "context_mib": int(context),
