@@ -7,6 +7,7 @@ import pytest
 from quantcore.memory import Setup, estimate
 from quantcore.memory.vllm import reserve, share_of
 from quantcore.memory.vllm_blocks import blocks_of_shape
+from quantcore.memory.vllm_terms import cache_terms_in_blocks
 from quantcore.shape import LayerCache, preset
 
 GIB = 2**30
@@ -28,6 +29,13 @@ def test_blocks_are_those_of_a_log():
     assert blocks.block_bytes == 2 * 2**20
     assert blocks.tokens(59_212_694_937) == 451_744
     assert round(blocks.sequences(59_212_694_937, 4096, 2048), 2) == 110.29
+
+
+def test_blocks_of_an_older_log_are_within_its_digits():
+    """Llama-3.1-8B, vllm-project/vllm issue 10517: 3.81 GiB, 1952 blocks, 1.56 x 20,000 tokens."""
+    blocks = blocks_of_shape(preset("Llama-3.1-8B"))
+    assert blocks.count(int(3.805 * GIB)) <= 1952 <= blocks.count(int(3.815 * GIB))
+    assert round(blocks.sequences(1952 * blocks.block_bytes, 20_000, 2048), 2) == 1.56
 
 
 def test_layers_with_windows_come_in_groups_of_equal_size():
@@ -128,6 +136,16 @@ def test_small_tensors_are_on_every_gpu():
     assert share_of(stored["blk.0.attn_k.weight"], found.shape, 16) * 8 == (
         stored["blk.0.attn_k.weight"].bytes
     )
+
+
+def test_terms_are_whole_blocks_of_full_sequences():
+    """Two sequences of 100 tokens: 7 blocks of 32 layers, 16 tokens x 2,048 numbers x 2 B each."""
+    (term,) = cache_terms_in_blocks(preset("Llama-3.1-8B"), 100, 2, "F16", "F16")
+    assert term.bytes == 14 * 32 * 16 * 2048 * 2
+    assert term.formula == "14 blocks × 32 layers × 65,536 B"
+    hybrid = replace(preset("Llama-3.1-8B"), caches=(STATE, *preset("Llama-3.1-8B").caches[:31]))
+    _, states = cache_terms_in_blocks(hybrid, 100, 2, "F16", "F16")
+    assert states.bytes == 2 * 4_000_000
 
 
 def test_mistakes_are_told():

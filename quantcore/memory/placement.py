@@ -151,13 +151,14 @@ def _on_cpu(parts: Pieces, machine: Machine, split: Split, margin: int) -> Devic
     weights = parts.input_bytes + sum(piece.weights_bytes for piece in held)
     if not sum(split.counts):
         weights -= parts.copied_bytes
+    compute = parts.compute_bytes if n else parts.handed_over_bytes * bool(margin)
     return DeviceLoad(
         name="system memory",
         capacity_bytes=machine.system_memory_bytes,
         n_layers=n,
         weights_bytes=weights + sum(piece.expert_bytes for piece in rest),
         cache_bytes=sum(piece.cache_bytes for piece in held),
-        compute_bytes=parts.compute_bytes if n else parts.handed_over_bytes if margin else 0,
+        compute_bytes=compute + parts.host_bytes,
         overhead_bytes=margin,
     )
 

@@ -11,22 +11,19 @@ from dataclasses import dataclass
 
 from quantcore.memory.estimate import Estimate, Term
 from quantcore.memory.sizes import gib
-from quantcore.memory.vllm_blocks import Blocks, blocks_of_shape
+from quantcore.memory.vllm_blocks import Blocks, blocks_of_shape, one_type
+from quantcore.memory.vllm_terms import (
+    BATCHED_TOKENS,
+    LARGE_BATCHED_TOKENS,
+    LARGE_GPU_BYTES,
+    LARGE_SEQUENCES,
+    SEQUENCES,
+    overhead_terms,
+)
 from quantcore.memory.weights import StoredTensor
 from quantcore.shape.model_shape import ModelShape
 
 UTILIZATION = 0.9  # 0.92 in releases of 2026
-BATCHED_TOKENS, SEQUENCES = 2048, 256  # of `vllm serve` on GPUs with less than 70 GiB, and A100s
-LARGE_GPU_BYTES = 70 << 30
-LARGE_BATCHED_TOKENS, LARGE_SEQUENCES = 8192, 1024  # vllm/engine/arg_utils.py, get_batch_defaults
-
-# Logs ("Actual usage is ... GiB for peak activation, ... non-torch memory, ... CUDAGraph memory"):
-# Qwen2.5-0.5B, 2,048 tokens and 256 sequences: 1.06, 0.07 and 0.40 GiB; Llama-3.1-8B, 8,192 tokens:
-# 1.20 and 0.12 GiB; an 8B on a B200: 1.51, 0.23 and 0.52 GiB; a 7B on an H100: 1.97, 0.07 and 0.67.
-GRAPHS_BYTES = 1 << 29
-OUTSIDE_TORCH_BYTES = 150 << 20
-NCCL_BYTES = 342 << 20  # with several GPUs: ai-dynamo/aiconfigurator, systems/rtx_5090.yaml
-LOGIT_COPIES = 7  # float32 logits that sampling holds at once: 1.06 GiB of the first log
 _WHOLE = ("attn_q_a.", "attn_kv_a_mqa.", "ffn_gate_inp", "position_embd")  # on every GPU
 
 
@@ -99,30 +96,16 @@ def reserve(
         raise ValueError(f"gpu_memory_utilization must be more than 0 and at most 1: {utilization}")
     if n_gpus < 1 or shape.n_heads % n_gpus:
         raise ValueError(f"{n_gpus} GPUs cannot share {shape.n_heads} heads evenly")
-    if setup.key_type.upper() != setup.value_type.upper():
-        types = f"{setup.key_type} and {setup.value_type}"
-        raise ValueError(f"vLLM keeps keys and values in one type, not in {types}")
     large = gpu_bytes >= LARGE_GPU_BYTES
     batched = batched_tokens or (LARGE_BATCHED_TOKENS if large else BATCHED_TOKENS)
     sequences = max_sequences or (LARGE_SEQUENCES if large else SEQUENCES)
-    terms = (
-        _weights(found, n_gpus),
-        _step(shape, n_gpus, batched, sequences),
-        Term(
-            kind="overhead",
-            name="CUDA graphs",
-            bytes=GRAPHS_BYTES,
-            formula="0.5 GiB",
-            why="estimate: logs say 0.4 to 0.9 GiB",
-        ),
-        _outside(n_gpus),
-    )
+    terms = (_weights(found, n_gpus), *overhead_terms(shape, n_gpus, batched, sequences))
     return Reservation(
         gpu_bytes=gpu_bytes,
         utilization=utilization,
         n_gpus=n_gpus,
         terms=terms,
-        blocks=blocks_of_shape(shape, setup.key_type, n_gpus),
+        blocks=blocks_of_shape(shape, one_type(setup.key_type, setup.value_type), n_gpus),
         context=setup.context,
         batched_tokens=batched,
     )
@@ -148,34 +131,4 @@ def _weights(found: Estimate, n_gpus: int) -> Term:
         name="weights",
         bytes=total,
         formula=f"{whole} / {n_gpus} GPUs, norms and routers on each" if n_gpus > 1 else whole,
-    )
-
-
-def _step(shape: ModelShape, n_gpus: int, batched_tokens: int, max_sequences: int) -> Term:
-    """Hidden states and a feed-forward part in 16 bits, then logits while tokens are drawn."""
-    used, width = 1, shape.feed_forward_size
-    if shape.experts:
-        used = shape.experts.used + shape.experts.shared
-        width = shape.experts.size
-    layer = 2 * batched_tokens * (2 * shape.hidden_size + 3 * used * width // n_gpus)
-    logits = 4 * LOGIT_COPIES * max_sequences * shape.vocabulary_size
-    return Term(
-        kind="compute",
-        name="largest step",
-        bytes=layer + logits,
-        formula=f"{batched_tokens:,} tokens × (2 × {shape.hidden_size:,} + 3 × "
-        f"{used * width // n_gpus:,}) × 2 B + {max_sequences:,} sequences × "
-        f"{shape.vocabulary_size:,} logits × {LOGIT_COPIES} × 4 B",
-        why="estimate: vLLM measures it when it starts",
-    )
-
-
-def _outside(n_gpus: int) -> Term:
-    several = n_gpus > 1
-    return Term(
-        kind="overhead",
-        name="outside PyTorch",
-        bytes=OUTSIDE_TORCH_BYTES + several * NCCL_BYTES,
-        formula="150 MiB + 342 MiB for NCCL" if several else "150 MiB",
-        why="estimate: logs say 0.02 to 0.23 GiB for one GPU",
     )

@@ -33,7 +33,10 @@ class Blocks:
         return max(n_bytes, 0) // self.block_bytes if self.block_bytes else 0
 
     def tokens(self, n_bytes: int) -> int:
-        """Tokens as vLLM logs them: "GPU KV cache size"; layers with a window need fewer blocks."""
+        """Tokens as vLLM logs them, "GPU KV cache size", as if every group kept all of them.
+
+        Releases of 2026 log `sequences` times the context instead.
+        """
         return self.count(n_bytes) // max(len(self.groups), 1) * BLOCK_TOKENS
 
     def blocks_of(self, context: int, batched_tokens: int) -> int:
@@ -75,6 +78,15 @@ def blocks_of_shape(shape: ModelShape, cache_type: str = "F16", n_gpus: int = 1)
         groups=groups,
         state_bytes=sum(4 * cache.state_values for cache in shape.caches) // n_gpus,
     )
+
+
+def one_type(key_type: str, value_type: str) -> str:
+    """Return the type of keys and values, which vLLM does not tell apart."""
+    if key_type.upper() != value_type.upper():
+        raise ValueError(
+            f"vLLM keeps keys and values in one type, not in {key_type} and {value_type}"
+        )
+    return key_type
 
 
 def _grouped(kinds: Counter[LayerCache]) -> tuple[int, tuple[LayerCache, ...]]:

@@ -15,13 +15,20 @@ from quantcore.shape import ModelShape
 def write(path: Path, shape: ModelShape, type_name: str = "F16") -> None:
     """Write `shape` as a file of that type; the vocabulary is made of nameless stand-ins."""
     tensors = [
-        OutgoingTensor(name=t.name, type=t.format, shape=t.shape, make=lambda: None)
+        OutgoingTensor(name=_named(t.name, shape), type=t.format, shape=t.shape, make=lambda: None)
         for t in stored_weights(shape, type_name).tensors
     ]
     header = header_of(metadata(shape), tensors)
     with path.open("wb") as file:
         file.write(header)
         file.truncate(len(header) + data_bytes(tensors))
+
+
+def _named(name: str, shape: ModelShape) -> str:
+    """LFM2 has its last norm under another name."""
+    if shape.architecture == "lfm2":
+        return name.replace("output_norm", "token_embd_norm")
+    return name
 
 
 def metadata(shape: ModelShape) -> dict:
@@ -87,7 +94,7 @@ def _recurrent(shape: ModelShape) -> dict:
     layer = next(i for i, cache in enumerate(shape.caches) if cache.kind == "state")
     tensors = {
         name.split(".")[2]: size
-        for name, size in shape.tensors.items()
+        for name, size in reversed(shape.tensors.items())  # of a matrix and its bias the matrix
         if name.startswith(f"blk.{layer}.")
     }
     heads = [cache.key_values // shape.head_size for cache in shape.caches]
@@ -95,7 +102,8 @@ def _recurrent(shape: ModelShape) -> dict:
     if shape.architecture in ("jamba", "lfm2", "granitehybrid"):
         found["attention.head_count_kv"] = np.array(heads, np.uint32)
     if "shortconv" in tensors:
-        return found | {"shortconv.l_cache": np.uint32(tensors["shortconv"][1])}
+        n_kept = shape.caches[layer].state_values // shape.hidden_size + 1
+        return found | {"shortconv.l_cache": np.uint32(n_kept)}
     (channels, kernel), inner = tensors["ssm_conv1d"], tensors["ssm_out"][1]
     states = (channels - inner) // 2
     rank, n_state = tensors["ssm_a"][0], tensors["ssm_a"][-1]

@@ -6,10 +6,11 @@ from quantcore.memory.llama_cpp import LlamaCppSetup
 
 KINDS = tuple(
     "llama mixtral qwen2 qwen2_moe qwen3 qwen3_moe gemma gemma2 gemma3_text phi3 deepseek_v2 "
-    "deepseek_v3 gpt_oss granite granitemoe olmo2 glm4_moe gpt2 falcon stablelm llama4_text".split()
+    "deepseek_v3 gpt_oss granite granitemoe olmo2 glm4_moe gpt2 falcon stablelm llama4_text "
+    "mamba mamba2 jamba lfm2 granitemoehybrid qwen3_next".split()
 )
 # Their heads together are as wide as the hidden state.
-_NARROW = ("gpt2", "falcon", "phi3", "stablelm", "qwen2", "qwen2_moe", "olmo2")
+_NARROW = ("gpt2", "falcon", "phi3", "stablelm", "qwen2", "qwen2_moe", "olmo2", "jamba", "lfm2")
 _UNTIED = ("qwen2_moe", "gpt_oss", "olmo2", "stablelm", "glm4_moe", "phi3", "llama4_text")
 _TIED = ("gemma", "gemma2", "gemma3_text", "falcon", "gpt2")
 
@@ -76,9 +77,34 @@ def _particulars(kind: str, config: dict, one_of) -> dict:
             "interleave_moe_layer_step": one_of(1, 2),
             "attention_chunk_size": 8192,
         },
+        **_recurrent(config, experts, one_of),
         "falcon": {"multi_query": one_of(True, False)},
         "gpt2": {"n_positions": 131_072},
     }.get(kind, {})
+
+
+def _recurrent(config: dict, experts: dict, one_of) -> dict[str, dict]:
+    """Make up what the kinds with states have."""
+    hidden, layers = config["hidden_size"], range(config["num_hidden_layers"])
+    state, heads = one_of(16, 64, 128), {"mamba_n_heads": hidden // 32, "mamba_d_head": 64}
+    mamba = {"state_size": state, "conv_kernel": 4, "expand": 2, "intermediate_size": 2 * hidden}
+    return {
+        "mamba": mamba,
+        "mamba2": mamba | {"n_groups": one_of(1, 8)} | {"head_dim": 64, "num_heads": hidden // 32},
+        "jamba": {"num_experts": 8, "num_experts_per_tok": 2, "mamba_dt_rank": 160}
+        | {"expert_layer_period": 2, "expert_layer_offset": 1}
+        | {"attn_layer_period": 4, "attn_layer_offset": 2},
+        "lfm2": {"full_attn_idxs": [i for i in layers if i % 3 == 2], "conv_L_cache": 3}
+        | {"block_auto_adjust_ff_dim": False},
+        "granitemoehybrid": heads
+        | {"layer_types": ["mamba" if i % 5 < 4 else "attention" for i in layers]}
+        | {"mamba_d_state": state, "mamba_expand": 2, "mamba_n_groups": 1, "mamba_d_conv": 4}
+        | {"num_local_experts": 0, "shared_intermediate_size": 0},
+        "qwen3_next": experts
+        | {"shared_expert_intermediate_size": experts["moe_intermediate_size"]}
+        | {"linear_num_key_heads": 16, "linear_num_value_heads": one_of(16, 32)}
+        | {"linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_conv_kernel_dim": 4},
+    }
 
 
 def random_setup(chance: random.Random) -> LlamaCppSetup:

@@ -6,7 +6,7 @@ from quantcore.memory.llama_cpp.graph import Graph, Node, new, over, view
 from quantcore.memory.llama_cpp.layer import Layer
 
 # Architectures that do not make the weights of the chosen experts add up to one.
-_AS_THEY_ARE = ("deepseek2", "llama4", "qwen2moe")
+_AS_THEY_ARE = ("deepseek2", "jamba", "llama4", "qwen2moe")
 
 
 def feed_forward(graph: Graph, layer: Layer, cur: Node) -> Node:

@@ -12,14 +12,13 @@ from quantcore.memory.llama_cpp.layer import Layer
 def mixer(graph: Graph, layer: Layer, cur: Node, states: States) -> Node:
     """Read the normed hidden state, return what is added to it."""
     if "ssm_x" in layer:
-        mixed = _mamba(graph, layer, cur, states)
+        mix = _mamba
     elif "shortconv" in layer:
-        mixed = _short_convolution(graph, layer, cur, states)
-    elif "ssm_ba" in layer:
-        mixed = _delta(graph, layer, cur, states)
+        mix = _short_convolution
     else:
-        mixed = _mamba2(graph, layer, cur, states)
-    return new("hidden state", mixed, dims=layer.hidden)
+        mix = _delta if "ssm_ba" in layer else _mamba2
+    mixed = new("hidden state", mix(graph, layer, cur, states), dims=layer.hidden)
+    return mixed if mix is _mamba2 else view(mixed)  # by sequences and back
 
 
 def _flat(n_values: int, layer: Layer):
