@@ -22,7 +22,7 @@ def memory(options: argparse.Namespace) -> None:
     found = find_shape(options.model or shipped_folder().name)
     as_stored = found.stored if options.type is None else None
     setup = Setup(
-        type_name=options.type or (AS_STORED if as_stored else Setup.type_name),
+        type_name=options.type or (AS_STORED if as_stored else "Q4_K_M"),
         context=options.context,
         sequences=options.sequences,
         key_type=(options.cache_type_k or options.cache_type).upper(),
