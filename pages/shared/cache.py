@@ -16,7 +16,7 @@ import streamlit as st
 
 import quantcore
 import quantcore.evaluate.measured as measured_files
-from quantcore import memory, shape
+from quantcore import shape
 from quantcore.evaluate import file_error, importance_use, statistics, weight_error
 from quantcore.evaluate.drift import TokenDrift
 from quantcore.evaluate.quantized import importances, llama_of, needed_importance
@@ -332,13 +332,3 @@ def errors_of_plan(
 def measured() -> measured_files.Measured:
     """Read what was measured of the shipped model and lies beside it; ModelError where nothing."""
     return measured_files.load()
-
-
-def _sizes_of(of: shape.ModelShape) -> tuple:
-    return of.name, of.architecture, tuple(of.tensors.items())
-
-
-@st.cache_data(show_spinner=False, max_entries=512, hash_funcs={shape.ModelShape: _sizes_of})
-def stored_size(of: shape.ModelShape, type_name: str) -> memory.StoredWeights:
-    """Bytes of a model's weights in a format, from its sizes alone."""
-    return memory.stored_weights(of, type_name)

@@ -1,8 +1,9 @@
 """All that a model takes under a set-up, term by term, each with its formula."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
@@ -82,6 +83,14 @@ class Estimate:
         return sum(term.bytes for term in self.terms)
 
     @property
+    def main_format(self) -> str:
+        """Format that most bytes of the weights are in."""
+        sizes: Counter[str] = Counter()
+        for tensor in self.stored.tensors:
+            sizes[tensor.format] += tensor.bytes
+        return sizes.most_common(1)[0][0]
+
+    @property
     def kv_bytes_per_token(self) -> float:
         """Bytes that one more token of one sequence adds while no window is full."""
         one = cache_terms(self.shape, 1, 1, self.setup.key_type, self.setup.value_type)
@@ -102,6 +111,17 @@ def estimate(shape: ModelShape, setup: Setup, stored: StoredWeights | None = Non
     beside = _under_llama_cpp if setup.runtime == "llama.cpp" else _cache
     terms = [*_weights(stored), *beside(shape, setup)]
     return Estimate(shape=shape, setup=setup, stored=stored, terms=tuple(terms))
+
+
+def in_type(found: Estimate, type_name: str, stored: StoredWeights | None = None) -> Estimate:
+    """Return the same set-up with weights in another type; cache and buffers do not depend on it.
+
+    `stored` are the weights in that type, where they are known already.
+    """
+    stored = stored or weights_in(found.shape, type_name)
+    terms = (*_weights(stored), *(term for term in found.terms if term.kind != "weights"))
+    setup = replace(found.setup, type_name=type_name)
+    return Estimate(shape=found.shape, setup=setup, stored=stored, terms=terms)
 
 
 def weights_in(shape: ModelShape, type_name: str) -> StoredWeights:
