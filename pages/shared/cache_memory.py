@@ -22,8 +22,9 @@ from quantcore.memory.this_machine import this_machine
 from quantcore.shape import ModelShape, preset, preset_ids
 
 
-def _told_apart(shape: ModelShape) -> tuple:
-    return shape.name, shape.architecture, shape.caches, tuple(shape.tensors.items())
+def _told_apart(shape: ModelShape) -> int:
+    """Python's own hash: Streamlit's takes milliseconds for hundreds of tensors."""
+    return hash((shape.name, shape.architecture, shape.caches, *shape.tensors.items()))
 
 
 _HASHED = {"show_spinner": False, "hash_funcs": {ModelShape: _told_apart}}

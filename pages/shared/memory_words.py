@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from pages.shared.units import binary, millions, percent, plural, times
+from pages.shared.units import binary, millions, percent, times
 from quantcore.memory import Estimate, FoundModel, Setup
 from quantcore.memory.hardware import Machine
 from quantcore.memory.placement import Placement
@@ -36,7 +36,7 @@ def verdict(found: Estimate, machine: Machine, says: str) -> str:
 
 def how_to_read_devices(found: Estimate) -> str:
     """Explain the bars, and give the parts of the total."""
-    parts = [f"weights {binary(found.weights_bytes)}", f"KV cache {binary(found.kv_cache_bytes)}"]
+    parts = [f"Weights {binary(found.weights_bytes)}", f"KV cache {binary(found.kv_cache_bytes)}"]
     if found.compute_bytes + found.overhead_bytes:
         parts.append(f"buffers {binary(found.compute_bytes + found.overhead_bytes)}")
     return (
@@ -170,7 +170,10 @@ def users(sequences: Sequence[int], totals: Sequence[int], limit: int | None) ->
         return "Not even one sequence of this length fits on the GPUs."
     if len(fitting) == len(sequences):
         return f"All **{sequences[-1]} sequences** of this length fit on the GPUs at once."
-    return f"**{plural(fitting[-1], 'sequence')}** of this length {'fits' if fitting[-1] == 1 else 'fit'}, {2 * fitting[-1]} do not."
+    most = fitting[-1]
+    if most == 1:
+        return "**1 sequence** of this length fits on the GPUs, 2 do not."
+    return f"**{most} sequences** of this length fit on the GPUs, {2 * most} do not."
 
 
 def types(names: Sequence[str], sizes: Mapping[str, int], limit: int | None) -> str:
