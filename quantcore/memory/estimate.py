@@ -146,12 +146,9 @@ def _each(format_name: str) -> str:
     return f"{fmt.block_bytes} B" if size == 1 else f"{fmt.block_bytes} B / {size}"
 
 
-def _under_llama_cpp(shape: ModelShape, setup: Setup) -> Iterator[Term]:
-    if setup.shared_prefix:
-        raise ValueError(
-            "llama.cpp keeps no prefix once for several sequences: leave the shared prefix at 0"
-        )
-    own = llama_cpp.LlamaCppSetup(
+def llama_cpp_setup(setup: Setup) -> llama_cpp.LlamaCppSetup:
+    """Take what llama.cpp knows of a set-up."""
+    return llama_cpp.LlamaCppSetup(
         context=setup.context,
         sequences=setup.sequences,
         key_type=setup.key_type.upper(),
@@ -160,6 +157,14 @@ def _under_llama_cpp(shape: ModelShape, setup: Setup) -> Iterator[Term]:
         ubatch=setup.ubatch,
         flash_attention=setup.flash_attention,
     )
+
+
+def _under_llama_cpp(shape: ModelShape, setup: Setup) -> Iterator[Term]:
+    if setup.shared_prefix:
+        raise ValueError(
+            "llama.cpp keeps no prefix once for several sequences: leave the shared prefix at 0"
+        )
+    own = llama_cpp_setup(setup)
     yield from llama_cpp.cache_terms(shape, own)
     yield from llama_cpp.compute_terms(shape, own)
     yield from llama_cpp.output_terms(shape, own)
