@@ -20,6 +20,7 @@ class Buffers:
 
     output_bytes: int = 0  # of a device that computes layers and the output
     layers_bytes: int = 0  # of one that computes layers only
+    middle_bytes: int = 0  # of a GPU that computes layers only, and neither first nor last
     hidden_bytes: int = 0  # hidden states that are worked on at a time
     mask_bytes: int = 0  # of attention, a mask for each size of cache
     logits_bytes: int = 0  # of the last tokens, always in system memory
@@ -28,8 +29,7 @@ class Buffers:
         """Bytes on a GPU that holds layers."""
         if has_output:
             return self.output_bytes + piped * (8 * self.hidden_bytes + 4 * self.mask_bytes)
-        apart = self.layers_bytes - 2 * self.hidden_bytes  # it neither looks up nor hands back
-        return max(apart, 0) + piped * (5 * self.hidden_bytes + 3 * self.mask_bytes)
+        return self.middle_bytes + piped * (5 * self.hidden_bytes + 3 * self.mask_bytes)
 
     def of_host(self, has_output: bool, has_layers: bool, piped: bool) -> int:
         """Bytes in system memory, where at least the embedding is looked up."""
@@ -49,10 +49,12 @@ def buffers_of(found: Estimate) -> Buffers:
         return Buffers()
     own = llama_cpp_setup(setup)
     short = replace(shape, vocabulary_size=1)  # as if there were no logits
+    layers, hidden = llama_cpp.compute_bytes(short, own), 4 * own.n_ubatch * shape.hidden_size
     return Buffers(
         output_bytes=found.compute_bytes,
-        layers_bytes=llama_cpp.compute_bytes(short, own),
-        hidden_bytes=4 * own.n_ubatch * shape.hidden_size,
+        layers_bytes=layers,
+        middle_bytes=layers if shape.experts else max(layers - 2 * hidden, hidden),
+        hidden_bytes=hidden,
         mask_bytes=_masks(shape, own),
         logits_bytes=found.overhead_bytes,
     )
