@@ -88,15 +88,17 @@ class Estimate:
         return sum(term.key_bytes + term.value_bytes for term in one)
 
 
-def estimate(shape: ModelShape, setup: Setup) -> Estimate:
+def estimate(shape: ModelShape, setup: Setup, stored: StoredWeights | None = None) -> Estimate:
     """Add up weights, cache and buffers.
+
+    `stored` are weights as they lie in a file, which count instead of the set-up's type.
 
     Raises
     ------
     ValueError
         For an unknown type or runtime, or a cache that the heads do not divide into.
     """
-    stored = weights_in(shape, setup.type_name)
+    stored = stored or weights_in(shape, setup.type_name)
     beside = _under_llama_cpp if setup.runtime == "llama.cpp" else _cache
     terms = [*_weights(stored), *beside(shape, setup)]
     return Estimate(shape=shape, setup=setup, stored=stored, terms=tuple(terms))

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from quantcore.memory.estimate import Setup, estimate, weights_in
+from quantcore.memory.estimate import Estimate, Setup, estimate, weights_in
 from quantcore.memory.hardware import Machine
 from quantcore.memory.placement import Placement, place_layers
 from quantcore.memory.sizes import gib
@@ -34,8 +34,12 @@ def place(shape: ModelShape, setup: Setup, machine: Machine) -> Placement:
     ValueError
         For a set-up that cannot be, or a machine that the runtime cannot use.
     """
-    found = estimate(shape, setup)
-    if setup.runtime == "vllm":
+    return lay_out(estimate(shape, setup), machine)
+
+
+def lay_out(found: Estimate, machine: Machine) -> Placement:
+    """Lay an estimate out on a machine, as its runtime would; errors as `place`."""
+    if found.setup.runtime == "vllm":
         return place_tensor_parallel(found, machine)
     return place_layers(found, machine)
 

@@ -25,6 +25,7 @@ class Node:
     is_input: bool = False
     is_output: bool = False
     is_stored: bool = False  # memory outside the buffer
+    on_host: bool = False  # computed by the CPU even where a GPU holds all layers
 
     @property
     def layout(self) -> tuple:
