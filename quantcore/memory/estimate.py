@@ -12,6 +12,7 @@ from quantcore.memory.deployed import deployed_weights
 from quantcore.memory.deployed_formats import DEPLOYED
 from quantcore.memory.kv_cache import CacheTerm, cache_terms
 from quantcore.memory.term import Term, TermKind
+from quantcore.memory.vllm_terms import cache_terms_in_blocks, overhead_terms
 from quantcore.memory.weights import PARTS, StoredTensor, StoredWeights, stored_weights
 from quantcore.shape.model_shape import ModelShape
 
@@ -99,7 +100,7 @@ def estimate(shape: ModelShape, setup: Setup, stored: StoredWeights | None = Non
         For an unknown type or runtime, or a cache that the heads do not divide into.
     """
     stored = stored or weights_in(shape, setup.type_name)
-    beside = _under_llama_cpp if setup.runtime == "llama.cpp" else _cache
+    beside = {"none": _cache, "llama.cpp": _under_llama_cpp, "vllm": _under_vllm}[setup.runtime]
     terms = [*_weights(stored), *beside(shape, setup)]
     return Estimate(shape=shape, setup=setup, stored=stored, terms=tuple(terms))
 
@@ -170,6 +171,14 @@ def _under_llama_cpp(shape: ModelShape, setup: Setup) -> Iterator[Term]:
     yield from llama_cpp.cache_terms(shape, own)
     yield from llama_cpp.compute_terms(shape, own)
     yield from llama_cpp.output_terms(shape, own)
+
+
+def _under_vllm(shape: ModelShape, setup: Setup) -> Iterator[Term]:
+    if setup.shared_prefix:
+        raise ValueError("the lab counts whole blocks under vLLM: leave the shared prefix at 0")
+    kinds = setup.key_type, setup.value_type
+    yield from cache_terms_in_blocks(shape, setup.context, setup.sequences, *kinds)
+    yield from overhead_terms(shape)
 
 
 _NAMES = {
