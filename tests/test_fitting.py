@@ -11,8 +11,8 @@ from quantcore.memory.fitting import (
     place,
     settled,
     verdict,
-    what_to_give_up,
 )
+from quantcore.memory.giving_up import what_to_give_up
 from quantcore.memory.hardware import Device, gpus, machine, macs, systems
 from quantcore.memory.layers import layer_caches, pieces
 from quantcore.memory.loads import MARGIN_BYTES
@@ -217,3 +217,22 @@ def test_what_hurts_least_is_given_up_first():
     assert what_to_give_up(shape, LLAMA, machine([_card(24)])) == ()
     no_flash = what_to_give_up(shape, replace(setup, flash_attention=False), on)
     assert no_flash[0].setup.value_type == "F16" and "keys of the cache" in no_flash[0].what
+
+
+def test_weights_as_they_are_stored_can_be_fitted():
+    """A file of mixed types has no name; its bytes count, and its type can be given up."""
+    shape, on = preset("Llama-3.1-8B"), machine([_card(6)], RAM)
+    setup = replace(LLAMA, type_name="as in the file")
+    stored = estimate(shape, replace(LLAMA, type_name="Q8_0")).stored
+    named = replace(LLAMA, type_name="Q8_0")
+    assert place(shape, setup, on, stored) == place(shape, named, on)
+    assert largest_context(shape, setup, on, stored) == largest_context(shape, named, on)
+    assert verdict(shape, setup, on, stored) == verdict(shape, named, on)
+    ours, theirs = what_to_give_up(shape, setup, on, stored), what_to_give_up(shape, named, on)
+    assert [one.saved_bytes for one in ours] == [one.saved_bytes for one in theirs]
+
+
+def test_vllm_is_offered_its_own_types():
+    shape = preset("Llama-3.1-8B")
+    setup = Setup(type_name="BF16", runtime="vllm", context=8192)
+    assert best_type(shape, setup, machine([G["RTX 3060 12 GB"]])) == "AWQ"

@@ -174,10 +174,9 @@ def _under_llama_cpp(shape: ModelShape, setup: Setup) -> Iterator[Term]:
 
 
 def _under_vllm(shape: ModelShape, setup: Setup) -> Iterator[Term]:
-    if setup.shared_prefix:
-        raise ValueError("the lab counts whole blocks under vLLM: leave the shared prefix at 0")
     kinds = setup.key_type, setup.value_type
-    yield from cache_terms_in_blocks(shape, setup.context, setup.sequences, *kinds)
+    sizes = setup.context, setup.sequences, *kinds, setup.shared_prefix
+    yield from cache_terms_in_blocks(shape, *sizes)
     yield from overhead_terms(shape)
 
 
