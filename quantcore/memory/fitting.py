@@ -57,6 +57,7 @@ def largest_context(
 
     Under llama.cpp it is that of all sequences together, as in the set-up.
     """
+    stored = stored or weights_in(shape, setup.type_name)  # once for all contexts
     together = setup.sequences if setup.runtime == "llama.cpp" else 1
     most = max(shape.context_length * together // STEP, 1)
 
@@ -91,6 +92,7 @@ def verdict(
     shape: ModelShape, setup: Setup, machine: Machine, stored: StoredWeights | None = None
 ) -> str:
     """Say in a sentence whether it fits, and how far."""
+    stored = stored or weights_in(shape, setup.type_name)
     placement = place(shape, setup, machine, stored)
     if not placement.fits:
         return f"does not fit: {'; '.join(placement.reasons[1:]) or placement.reasons[0]}"
@@ -106,7 +108,7 @@ def verdict(
 
 
 def _first_too_long(
-    shape: ModelShape, setup: Setup, machine: Machine, stored: StoredWeights | None
+    shape: ModelShape, setup: Setup, machine: Machine, stored: StoredWeights
 ) -> int | None:
     """Smallest doubling of the context that no longer fits, within what the model was made for."""
     context = setup.context
