@@ -26,6 +26,8 @@ LAYERS = (
 DOORS = {
     "numba": ("quantcore/_jit.py",),
     "llvmlite": (),
+    "huggingface_hub": ("quantcore/io/hub.py",),
+    "httpx2": ("quantcore/io/hub.py",),  # huggingface_hub's own client
     "safetensors": ("quantcore/io/safetensors.py",),
     "tokenizers": ("quantcore/model/tokenizer.py",),
     "plotly": ("pages/shared/charts/", "pages/shared/look.py"),

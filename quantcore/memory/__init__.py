@@ -8,6 +8,7 @@ from quantcore.memory.kv_cache import (
     cache_terms,
     tokens_that_fill,
 )
+from quantcore.memory.lookup import FoundModel, find_shape, shape_of
 from quantcore.memory.weights import StoredTensor, StoredWeights, stored_weights
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "RUNTIMES",
     "CacheTerm",
     "Estimate",
+    "FoundModel",
     "Setup",
     "StoredTensor",
     "StoredWeights",
@@ -22,6 +24,8 @@ __all__ = [
     "cache_bytes",
     "cache_terms",
     "estimate",
+    "find_shape",
+    "shape_of",
     "stored_weights",
     "tokens_that_fill",
 ]

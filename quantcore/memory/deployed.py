@@ -24,7 +24,10 @@ def deployed_weights(shape: ModelShape, name: str) -> StoredWeights:
         deployed_tensor(shape, tensor, fmt) for tensor in shape.tensors if is_weight(tensor)
     )
     if all(tensor.format == KEPT for tensor in tensors):
-        raise ValueError(f"{fmt.title}: {shape.name} has no experts to store so; choose NVFP4")
+        raise ValueError(
+            f"{fmt.title}: {shape.name} has no experts to store so; choose NVFP4, or "
+            "MXFP4 pure for every matrix of a GGUF file"
+        )
     return StoredWeights(tensors=tensors, estimated=shape.estimated)
 
 

@@ -151,13 +151,14 @@ def _on_cpu(parts: Pieces, machine: Machine, split: Split, margin: int) -> Devic
     weights = parts.input_bytes + sum(piece.weights_bytes for piece in held)
     if not sum(split.counts):
         weights -= parts.copied_bytes
+    compute = parts.compute_bytes if n else parts.handed_over_bytes * bool(margin)
     return DeviceLoad(
         name="system memory",
         capacity_bytes=machine.system_memory_bytes,
         n_layers=n,
         weights_bytes=weights + sum(piece.expert_bytes for piece in rest),
         cache_bytes=sum(piece.cache_bytes for piece in held),
-        compute_bytes=parts.compute_bytes if n else parts.handed_over_bytes if margin else 0,
+        compute_bytes=compute + parts.host_bytes,
         overhead_bytes=margin,
     )
 
@@ -167,17 +168,23 @@ def _told(
 ) -> Placement:
     """Judge the placement, with a sentence for each reason."""
     system = _on_cpu(parts, machine, split, margin)
+    if machine.unified:  # of the same chips, what the GPU's part leaves
+        taken = sum(load.used_bytes - load.overhead_bytes for load in loads)
+        capacity = max(machine.system_memory_bytes - taken, 0)
+        system = replace(system, name="memory that the GPU leaves", capacity_bytes=capacity)
     reasons = [_where(len(parts.all), split, system)]
     lacking = [load for load in [*loads, system] if (load.free_bytes or 0) < 0]
     reasons += [f"{load.name} lacks {gib(-load.free_bytes)}" for load in lacking]
-    if machine.unified and not lacking:
-        together = system.used_bytes + sum(load.used_bytes for load in loads) - margin
-        if (short := together - system.capacity_bytes) > 0:
-            reasons.append(f"memory, which GPU and CPU share, lacks {gib(short)}")
-            lacking = [system]
-    unknown = system.capacity_bytes is None and (system.n_layers or split.without_experts)
+    # A computer has room for an embedding; where nothing is said of a runtime, it must fit too.
+    left = system.n_layers or split.without_experts or (system.weights_bytes and not margin)
+    unknown = left and system.capacity_bytes is None
     if unknown:
-        reasons.append("how much system memory there is was not said")
+        alone = system.weights_bytes if not (system.n_layers or split.without_experts) else 0
+        reasons.append(
+            f"the embedding, {gib(alone)}, has no room beside them"
+            if alone
+            else "how much system memory there is was not said"
+        )
     return Placement(
         loads=(*loads, system),
         n_layers=len(parts.all),

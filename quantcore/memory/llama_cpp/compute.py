@@ -22,7 +22,7 @@ WHY = {
     "attention scores": "without flash attention every token's score with every cell is held",
     "attention mask": "which cells each token may see",
     "room for images": "kept for embeddings that come in place of text, even where none do",
-    "a matrix in system memory": "of a prompt the GPU computes all layers, and copies what is there",
+    "a matrix in system memory": "of a prompt the GPU computes all layers, so it copies it",
     "gaps": "room that earlier tensors have left and no tensor of this moment fits into",
 }
 
