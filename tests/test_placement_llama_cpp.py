@@ -28,7 +28,10 @@ def _gpus(*sizes_mib):
 
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_every_device_holds_what_llama_cpp_puts_there(case):
-    """Weights and cache to the MiB that it prints; buffers are rather too large than too small."""
+    """Weights and cache to the MiB that it prints; buffers are rather too large than too small.
+
+    A GPU also borrows matrices that lie in system memory, which these stand-ins do not.
+    """
     found = _found(case)
     for given in case["given"]:
         on = _gpus(*[10**6] * (len(given["devices"]) - 1))
@@ -36,7 +39,7 @@ def test_every_device_holds_what_llama_cpp_puts_there(case):
         for load, (weights, cache, compute) in zip(placed.loads, given["devices"], strict=True):
             assert weights <= load.weights_bytes / MIB < weights + 1.01
             assert cache <= load.cache_bytes / MIB < cache + 1.01
-            assert 0.9 * compute - 1 < load.compute_bytes / MIB < 1.12 * compute + 37
+            assert 0.9 * compute - 1 < load.compute_bytes / MIB < 1.15 * compute + 48
 
 
 @pytest.mark.parametrize("case", CASES, ids=IDS)

@@ -1,16 +1,17 @@
 """Compute buffers of several devices that work on one model under llama.cpp.
 
 What a device needs depends on whether it holds the output, whose logits often fill a buffer most,
-and on whether the GPUs work on several parts of a prompt at once: with the whole model on more than
-one of them, llama.cpp keeps copies of what is handed from one to the next. How many, was read off
-its own answers (tests/golden/llama_cpp_placement.json), and what comes out is at most 10 % below
-them, and 12 % and 37 MiB above.
+on what it must borrow from system memory, and on whether GPUs work on several parts of a prompt at
+once: with the whole model on more than one of them, llama.cpp keeps copies of what is handed from
+one to the next. How many, was read off its own answers (tests/golden/llama_cpp_placement.json), and
+what comes out is at most 10 % below them, and 15 % and 48 MiB above.
 """
 
 from dataclasses import dataclass, replace
 
 from quantcore.memory import llama_cpp
 from quantcore.memory.estimate import Estimate, llama_cpp_setup
+from quantcore.memory.term import Term
 from quantcore.shape.model_shape import ModelShape
 
 
@@ -18,28 +19,32 @@ from quantcore.shape.model_shape import ModelShape
 class Buffers:
     """Bytes of buffers, by what a device does."""
 
-    output_bytes: int = 0  # of a device that computes layers and the output
-    layers_bytes: int = 0  # of one that computes layers only
-    middle_bytes: int = 0  # of a GPU that computes layers only, and neither first nor last
+    cpu_bytes: int = 0  # of a CPU that computes all
+    cpu_layers_bytes: int = 0  # of a CPU that computes layers, not the output
+    gpu_whole_bytes: int = 0  # of a GPU that holds all layers and the output
+    gpu_part_bytes: int = 0  # of one that holds the last layers and the output, at most
+    gpu_middle_bytes: int = 0  # of one that holds layers only
+    beside_bytes: int = 0  # in system memory, beside a GPU that holds all
     hidden_bytes: int = 0  # hidden states that are worked on at a time
     mask_bytes: int = 0  # of attention, a mask for each size of cache
     logits_bytes: int = 0  # of the last tokens, always in system memory
 
-    def of_gpu(self, has_output: bool, piped: bool) -> int:
-        """Bytes on a GPU that holds layers."""
-        if has_output:
-            return self.output_bytes + piped * (8 * self.hidden_bytes + 4 * self.mask_bytes)
-        return self.middle_bytes + piped * (5 * self.hidden_bytes + 3 * self.mask_bytes)
+    def of_gpu(self, has_output: bool, whole: bool, several: bool) -> int:
+        """Bytes on a GPU that holds layers; `whole`: nothing but the embedding is elsewhere."""
+        hidden, masks = (8, 4) if has_output else (5, 3)
+        piped = hidden * self.hidden_bytes + masks * self.mask_bytes if whole and several else 0
+        if not has_output:
+            return self.gpu_middle_bytes + piped
+        return (self.gpu_whole_bytes if whole else self.gpu_part_bytes) + piped
 
-    def of_host(self, has_output: bool, has_layers: bool, piped: bool) -> int:
+    def of_host(self, has_output: bool, whole: bool, several: bool) -> int:
         """Bytes in system memory, where at least the embedding is looked up."""
         if has_output:
-            return self.output_bytes + self.logits_bytes
-        if has_layers:
-            return self.layers_bytes + self.logits_bytes
-        copies = (5, 4) if piped else (2, 1)
-        handed = copies[0] * self.hidden_bytes + copies[1] * self.mask_bytes
-        return handed + self.logits_bytes
+            return self.cpu_bytes + self.logits_bytes
+        if not whole:
+            return self.cpu_layers_bytes + self.logits_bytes
+        piped = 5 * self.hidden_bytes + 4 * self.mask_bytes
+        return (piped if several else self.beside_bytes) + self.logits_bytes
 
 
 def buffers_of(found: Estimate) -> Buffers:
@@ -50,14 +55,27 @@ def buffers_of(found: Estimate) -> Buffers:
     own = llama_cpp_setup(setup)
     short = replace(shape, vocabulary_size=1)  # as if there were no logits
     layers, hidden = llama_cpp.compute_bytes(short, own), 4 * own.n_ubatch * shape.hidden_size
+    n = shape.n_layers + 1
+    parts = {_of_gpu(found, own, layers) for layers in (n - 1, 2)}
     return Buffers(
-        output_bytes=found.compute_bytes,
-        layers_bytes=layers,
-        middle_bytes=layers if shape.experts else max(layers - 2 * hidden, hidden),
+        cpu_bytes=found.compute_bytes,
+        cpu_layers_bytes=layers,
+        gpu_whole_bytes=_of_gpu(found, own, None),
+        gpu_part_bytes=max(parts),
+        gpu_middle_bytes=layers if shape.experts else max(layers - 2 * hidden, hidden),
+        beside_bytes=_sum(llama_cpp.host_compute_terms(shape, own)),
         hidden_bytes=hidden,
         mask_bytes=_masks(shape, own),
         logits_bytes=found.overhead_bytes,
     )
+
+
+def _of_gpu(found: Estimate, own: llama_cpp.LlamaCppSetup, layers: int | None) -> int:
+    return _sum(llama_cpp.gpu_compute_terms(found.shape, own, found.stored, layers))
+
+
+def _sum(terms: tuple[Term, ...]) -> int:
+    return sum(term.bytes for term in terms)
 
 
 def _masks(shape: ModelShape, own: llama_cpp.LlamaCppSetup) -> int:

@@ -44,12 +44,13 @@ class Job:
     parts: Pieces
     buffers: Buffers
     bare: bool  # no runtime: no margin
+    several: bool  # GPUs
 
     @classmethod
-    def of(cls, found: Estimate) -> "Job":
+    def of(cls, found: Estimate, several: bool) -> "Job":
         """Cut an estimate."""
         bare = found.setup.runtime == "none"
-        return cls(parts=pieces(found), buffers=buffers_of(found), bare=bare)
+        return cls(parts=pieces(found), buffers=buffers_of(found), bare=bare, several=several)
 
     @property
     def margin_bytes(self) -> int:
@@ -62,14 +63,15 @@ class Job:
         whole = replace(output, dense_bytes=output.dense_bytes + self.parts.input_bytes)
         return replace(self, parts=replace(self.parts, input_bytes=0, output=whole))
 
-    def reserve(self, has_output: bool, piped: bool) -> int:
+    def reserve(self, has_output: bool, whole: bool) -> int:
         """Bytes of a GPU that are for no layer."""
-        return self.margin_bytes + self.buffers.of_gpu(has_output, piped)
+        return self.margin_bytes + self.buffers.of_gpu(has_output, whole, self.several)
 
-    def piped(self, split: Split) -> bool:
-        """Whether llama.cpp lets GPUs work on several parts of a prompt at once."""
-        whole = sum(split.counts) == len(self.parts.all) and not split.without_experts
-        return whole and len(split.counts) > 1
+    def whole(self, split: Split) -> bool:
+        """Whether GPUs hold all but the embedding; experts that are not there do not count."""
+        apart = self.parts.layers[: split.without_experts]
+        everything = sum(split.counts) == len(self.parts.all)
+        return everything and not any(piece.expert_bytes for piece in apart)
 
     def gpu_load(self, name: str, capacity: int, gpu: int, split: Split) -> DeviceLoad:
         """Add up one GPU; one that holds nothing is not touched."""
@@ -85,7 +87,7 @@ class Job:
             n_layers=len(held),
             weights_bytes=sum(piece.weights_bytes for piece in held) - experts,
             cache_bytes=sum(piece.cache_bytes for piece in held),
-            compute_bytes=self.buffers.of_gpu(has_output, self.piped(split)),
+            compute_bytes=self.buffers.of_gpu(has_output, self.whole(split), self.several),
             overhead_bytes=self.margin_bytes,
         )
 
@@ -96,13 +98,12 @@ class Job:
         held, apart = parts.all[:n], parts.all[n : split.without_experts]
         weights = parts.input_bytes + sum(piece.weights_bytes for piece in held)
         weights += sum(piece.expert_bytes for piece in apart)
-        has_layers = bool(n or any(piece.expert_bytes for piece in apart))
         return DeviceLoad(
             name="system memory",
             capacity_bytes=capacity,
             n_layers=n,
             weights_bytes=weights if n_gpu else weights - parts.copied_bytes,
             cache_bytes=sum(piece.cache_bytes for piece in held),
-            compute_bytes=self.buffers.of_host(not n_gpu, has_layers, self.piped(split)),
+            compute_bytes=self.buffers.of_host(not n_gpu, self.whole(split), self.several),
             overhead_bytes=self.margin_bytes,
         )

@@ -61,7 +61,7 @@ def place_layers(
     ValueError
         If `layers_on_gpu` is not between 0 and the number of layers plus 1.
     """
-    job = Job.of(found)
+    job = Job.of(found, several=len(machine.gpus) > 1)
     n = len(job.parts.all)
     if layers_on_gpu is not None and not 0 <= layers_on_gpu <= n:
         raise ValueError(

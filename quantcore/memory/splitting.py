@@ -34,7 +34,7 @@ def split_layers(
         Bytes of each GPU.
     reserve
         Bytes of a GPU that are for no layer, by whether it holds the output, and whether the whole
-        model lies on several GPUs.
+        model lies on GPUs.
     fixed, kept
         -ngl and --n-cpu-moe, where they are given: nothing is moved then.
     """
@@ -45,7 +45,7 @@ def split_layers(
         return Split(_by_free_memory(fixed, free), kept)
     even = Split(_by_free_memory(n, free))
     last = max(i for i, count in enumerate(even.counts) if count)
-    rooms = [size - reserve(i == last, several) for i, size in enumerate(free)]
+    rooms = [size - reserve(i == last, True) for i, size in enumerate(free)]
     if all(size <= room for size, room in zip(_sizes(parts, even), rooms, strict=True)):
         return even
     split = Split(_filled(parts, free, reserve, several, 0))
@@ -77,7 +77,7 @@ def _by_free_memory(n: int, free: list[int]) -> tuple[int, ...]:
 
 
 def _filled(
-    parts: Pieces, free: list[int], reserve: Reserve, piped: bool, without_experts: int
+    parts: Pieces, free: list[int], reserve: Reserve, whole: bool, without_experts: int
 ) -> tuple[int, ...]:
     """Fill the last GPU with the last layers, then the one before it, while whole layers fit."""
     sizes = [
@@ -86,7 +86,7 @@ def _filled(
     ]
     counts, left = [], len(sizes)
     for size in reversed(free):
-        room, count = size - reserve(left == len(sizes), piped), 0
+        room, count = size - reserve(left == len(sizes), whole), 0
         while left and sizes[left - 1] <= room:
             room -= sizes[left - 1]
             left, count = left - 1, count + 1
