@@ -13,6 +13,7 @@ from quantcore.memory.deployed import deployed_weights
 from quantcore.memory.deployed_formats import DEPLOYED
 from quantcore.memory.kv_cache import CacheTerm, cache_terms
 from quantcore.memory.term import Term, TermKind
+from quantcore.memory.vllm_terms import cache_terms_in_blocks, overhead_terms
 from quantcore.memory.weights import PARTS, StoredTensor, StoredWeights, stored_weights
 from quantcore.shape.model_shape import ModelShape
 
@@ -108,7 +109,7 @@ def estimate(shape: ModelShape, setup: Setup, stored: StoredWeights | None = Non
         For an unknown type or runtime, or a cache that the heads do not divide into.
     """
     stored = stored or weights_in(shape, setup.type_name)
-    beside = _under_llama_cpp if setup.runtime == "llama.cpp" else _cache
+    beside = {"none": _cache, "llama.cpp": _under_llama_cpp, "vllm": _under_vllm}[setup.runtime]
     terms = [*_weights(stored), *beside(shape, setup)]
     return Estimate(shape=shape, setup=setup, stored=stored, terms=tuple(terms))
 
@@ -168,12 +169,9 @@ def _each(format_name: str) -> str:
     return f"{fmt.block_bytes} B" if size == 1 else f"{fmt.block_bytes} B / {size}"
 
 
-def _under_llama_cpp(shape: ModelShape, setup: Setup) -> Iterator[Term]:
-    if setup.shared_prefix:
-        raise ValueError(
-            "llama.cpp keeps no prefix once for several sequences: leave the shared prefix at 0"
-        )
-    own = llama_cpp.LlamaCppSetup(
+def llama_cpp_setup(setup: Setup) -> llama_cpp.LlamaCppSetup:
+    """Take what llama.cpp knows of a set-up."""
+    return llama_cpp.LlamaCppSetup(
         context=setup.context,
         sequences=setup.sequences,
         key_type=setup.key_type.upper(),
@@ -182,9 +180,24 @@ def _under_llama_cpp(shape: ModelShape, setup: Setup) -> Iterator[Term]:
         ubatch=setup.ubatch,
         flash_attention=setup.flash_attention,
     )
+
+
+def _under_llama_cpp(shape: ModelShape, setup: Setup) -> Iterator[Term]:
+    if setup.shared_prefix:
+        raise ValueError(
+            "llama.cpp keeps no prefix once for several sequences: leave the shared prefix at 0"
+        )
+    own = llama_cpp_setup(setup)
     yield from llama_cpp.cache_terms(shape, own)
     yield from llama_cpp.compute_terms(shape, own)
     yield from llama_cpp.output_terms(shape, own)
+
+
+def _under_vllm(shape: ModelShape, setup: Setup) -> Iterator[Term]:
+    kinds = setup.key_type, setup.value_type
+    sizes = setup.context, setup.sequences, *kinds, setup.shared_prefix
+    yield from cache_terms_in_blocks(shape, *sizes)
+    yield from overhead_terms(shape)
 
 
 _NAMES = {

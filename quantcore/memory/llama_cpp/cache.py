@@ -29,13 +29,19 @@ def cache_terms(shape: ModelShape, setup: LlamaCppSetup) -> tuple[Term, ...]:
         if layer.kind == "state"
         else _kept(shape, layer, n_layers, setup, widest)
         for layer, n_layers in Counter(shape.caches).items()
-        if layer.kind != "none"
     )
 
 
 def cache_bytes(shape: ModelShape, setup: LlamaCppSetup) -> int:
     """Bytes of the whole cache."""
     return sum(term.bytes for term in cache_terms(shape, setup))
+
+
+def layer_cache_bytes(shape: ModelShape, setup: LlamaCppSetup) -> tuple[int, ...]:
+    """Bytes of each layer's part of the cache, which lies where the layer lies."""
+    each = dict(zip(Counter(shape.caches), cache_terms(shape, setup), strict=True))
+    counts = Counter(shape.caches)
+    return tuple(each[layer].bytes // counts[layer] for layer in shape.caches)
 
 
 def _kept(
