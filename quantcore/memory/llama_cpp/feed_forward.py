@@ -28,9 +28,9 @@ def _dense(layer: Layer, cur: Node, suffix: str) -> Node:
     up = layer.product(f"ffn_up{suffix}", "feed-forward, up", cur, dims=wide)
     if f"ffn_gate{suffix}" in layer:
         gate = layer.product(f"ffn_gate{suffix}", "feed-forward, gate", cur, dims=width)
-        inner = new("feed-forward, gate x up", gate, up, dims=width)
+        inner = new("feed-forward, gate × up", gate, up, dims=width)
     elif wide != width:
-        inner = new("feed-forward, gate x up", up, dims=width)
+        inner = new("feed-forward, gate × up", up, dims=width)
     else:
         inner = over("feed-forward, up", up)
     return layer.product(f"ffn_down{suffix}", "hidden state", inner, dims=layer.hidden)
@@ -55,7 +55,7 @@ def _experts(graph: Graph, layer: Layer, cur: Node) -> Node:
     else:
         up = layer.product("ffn_up_exps", "experts, up", cur, chosen, dims=width)
         sources = (layer.product("ffn_gate_exps", "experts, gate", cur, chosen, dims=width), up)
-    inner = new("experts, gate x up", *sources, dims=width)
+    inner = new("experts, gate × up", *sources, dims=width)
     said = layer.product(
         "ffn_down_exps", "experts, down", inner, chosen, dims=(layer.hidden[0], used, tokens)
     )
