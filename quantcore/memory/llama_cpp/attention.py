@@ -60,7 +60,7 @@ def _heads(layer: Layer, cur: Node, given: CacheInputs) -> Heads:
         if "attn_qkv" in layer:
             parts[name] = view(fused, dims=split, contiguous=False)
             continue
-        n_rows = layer.tensors[f"attn_{name[0]}"][0]
+        n_rows = layer.tensors.get(f"attn_{name[0]}", (n_heads * widths[name],))[0]
         flat = layer.product(f"attn_{name[0]}", name, cur, dims=((n_rows, "values"), layer.tokens))
         if gated := n_rows == 2 * n_heads * widths[name]:
             parts["gate"] = view(flat, dims=split, contiguous=False)

@@ -13,7 +13,7 @@ _AS_THEY_ARE = ("deepseek2", "jamba", "llama4", "qwen2moe")
 def feed_forward(graph: Graph, layer: Layer, cur: Node) -> Node:
     """Read the normed hidden state, return what is added to it."""
     layer = replace(layer, n_tokens=cur.dims[-1][0])  # in the last layer the chosen ones
-    if "ffn_gate_inp" not in layer:
+    if not layer.shape.experts or "ffn_gate_inp" not in layer:
         return _dense(layer, cur, "")
     routed = _experts(graph, layer, cur)
     if "ffn_down_shexp" in layer:
@@ -24,13 +24,13 @@ def feed_forward(graph: Graph, layer: Layer, cur: Node) -> Node:
 def _dense(layer: Layer, cur: Node, suffix: str) -> Node:
     """Gate and up side by side, or one of twice the width, or up alone; then down."""
     width = (layer.tensors[f"ffn_down{suffix}"][-1], "values"), layer.tokens
-    wide = (layer.tensors[f"ffn_up{suffix}"][-2], "values"), layer.tokens
+    wide = (layer.tensors.get(f"ffn_up{suffix}", (width[0][0], 0))[-2], "values"), layer.tokens
     up = layer.product(f"ffn_up{suffix}", "feed-forward, up", cur, dims=wide)
     if f"ffn_gate{suffix}" in layer:
         gate = layer.product(f"ffn_gate{suffix}", "feed-forward, gate", cur, dims=width)
-        inner = new("feed-forward, gate x up", gate, up, dims=width)
+        inner = new("feed-forward, gate × up", gate, up, dims=width)
     elif wide != width:
-        inner = new("feed-forward, gate x up", up, dims=width)
+        inner = new("feed-forward, gate × up", up, dims=width)
     else:
         inner = over("feed-forward, up", up)
     return layer.product(f"ffn_down{suffix}", "hidden state", inner, dims=layer.hidden)
@@ -55,7 +55,7 @@ def _experts(graph: Graph, layer: Layer, cur: Node) -> Node:
     else:
         up = layer.product("ffn_up_exps", "experts, up", cur, chosen, dims=width)
         sources = (layer.product("ffn_gate_exps", "experts, gate", cur, chosen, dims=width), up)
-    inner = new("experts, gate x up", *sources, dims=width)
+    inner = new("experts, gate × up", *sources, dims=width)
     said = layer.product(
         "ffn_down_exps", "experts, down", inner, chosen, dims=(layer.hidden[0], used, tokens)
     )

@@ -15,8 +15,10 @@ def mixer(graph: Graph, layer: Layer, cur: Node, states: States) -> Node:
         mix = _mamba
     elif "shortconv" in layer:
         mix = _short_convolution
-    else:
+    elif "ssm_conv1d" in layer:
         mix = _delta if "ssm_ba" in layer else _mamba2
+    else:
+        return cur  # of a kind that the lab does not know
     role = "shortconv.out_proj" if mix is _short_convolution else "ssm_out"
     mixed = layer.product(role, "hidden state", mix(graph, layer, cur, states), dims=layer.hidden)
     return mixed if mix is _mamba2 else view(mixed)  # by sequences and back
