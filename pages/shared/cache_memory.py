@@ -17,6 +17,7 @@ from quantcore.memory import (
     weights_in,
 )
 from quantcore.memory.fitting import lay_out, settled
+from quantcore.memory.giving_up import Sacrifice, what_to_give_up
 from quantcore.memory.hardware import Machine
 from quantcore.memory.this_machine import this_machine
 from quantcore.shape import ModelShape, preset, preset_ids
@@ -44,7 +45,7 @@ class Advice:
 
     best_type: str | None
     largest_context: int
-    give_up: tuple[fitting.Sacrifice, ...]
+    give_up: tuple[Sacrifice, ...]
 
 
 @st.cache_resource(max_entries=512, **_HASHED)
@@ -76,7 +77,7 @@ def advice(shape: ModelShape, setup: Setup, machine: Machine) -> Advice:
     return Advice(
         fitting.best_type(shape, setup, machine),
         fitting.largest_context(shape, setup, machine),
-        fitting.what_to_give_up(shape, setup, machine),
+        what_to_give_up(shape, setup, machine),
     )
 
 

@@ -14,8 +14,8 @@ from pages.shared.palette import Look, mix
 from pages.shared.units import binary
 from quantcore.memory import Estimate, FoundModel, Setup, tokens_that_fill
 from quantcore.memory.examples import EXAMPLES
-from quantcore.memory.fitting import Sacrifice
 from quantcore.memory.flags import llama_server, ollama, vllm_serve
+from quantcore.memory.giving_up import Sacrifice
 from quantcore.memory.hardware import Machine
 from quantcore.memory.placement import Placement
 from quantcore.memory.rules_of_thumb import Rule, rules_of_thumb
