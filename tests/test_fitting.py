@@ -188,7 +188,12 @@ def test_the_best_type_is_the_largest_that_fits():
     assert settled(place(shape, replace(LLAMA, type_name=found), on), on)
     assert found.startswith("Q5") or found.startswith("Q6")
     assert best_type(shape, LLAMA, machine([_card(2)], RAM)) is None
-    assert best_type(shape, LLAMA, on, ["Q8_0", "AWQ", "Q2_K"]) == "AWQ"
+    assert (
+        best_type(
+            shape, replace(LLAMA, runtime="none"), machine([_card(6)]), ["Q8_0", "AWQ", "Q2_K"]
+        )
+        == "AWQ"
+    )
 
 
 def test_the_verdict_says_how_far():
@@ -236,3 +241,12 @@ def test_vllm_is_offered_its_own_types():
     shape = preset("Llama-3.1-8B")
     setup = Setup(type_name="BF16", runtime="vllm", context=8192)
     assert best_type(shape, setup, machine([G["RTX 3060 12 GB"]])) == "AWQ"
+
+
+def test_llama_cpp_reads_gguf_types_only():
+    shape = preset("gpt-oss-20b")
+    with pytest.raises(ValueError, match=r"llama.cpp reads GGUF files, and gptq is no type"):
+        estimate(shape, replace(LLAMA, type_name="gptq"))
+    gguf = estimate(shape, replace(LLAMA, type_name="MXFP4")).weights_bytes
+    assert gguf != estimate(shape, Setup(type_name="MXFP4")).weights_bytes
+    assert gguf == estimate(shape, Setup(type_name="MXFP4 pure")).weights_bytes

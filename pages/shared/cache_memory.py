@@ -49,20 +49,20 @@ class Advice:
 
 
 @st.cache_resource(max_entries=512, **_HASHED)
-def stored(shape: ModelShape, type_name: str) -> StoredWeights:
+def stored(shape: ModelShape, type_name: str, runtime: str = "none") -> StoredWeights:
     """Bytes of a model's weights in a type, from its sizes alone."""
-    return weights_in(shape, type_name)
+    return weights_in(shape, type_name, runtime)
 
 
 @st.cache_resource(max_entries=256, **_HASHED)
 def _in_any_type(shape: ModelShape, setup: Setup) -> Estimate:
-    return estimate(shape, setup, stored(shape, setup.type_name))
+    return estimate(shape, setup, stored(shape, setup.type_name, setup.runtime))
 
 
 def estimated(shape: ModelShape, setup: Setup) -> Estimate:
     """Estimate a set-up; cache and buffers, which do not depend on the type, only once."""
     found = _in_any_type(shape, replace(setup, type_name="F16"))
-    return in_type(found, setup.type_name, stored(shape, setup.type_name))
+    return in_type(found, setup.type_name, stored(shape, setup.type_name, setup.runtime))
 
 
 @st.cache_data(max_entries=256, **_HASHED)

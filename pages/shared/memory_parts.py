@@ -50,7 +50,9 @@ def show_table(shape: ModelShape, setup: Setup, machine: Machine, best: str | No
     style = look.current()
     shown = CHECKPOINTS if setup.runtime == "vllm" else TYPES
     types = tuple(dict.fromkeys([*shown, *([best] if best else []), setup.type_name]))
-    types = tuple(sorted(types, key=lambda n: -cache_memory.stored(shape, n).total_bytes))
+    types = tuple(
+        sorted(types, key=lambda n: -cache_memory.stored(shape, n, setup.runtime).total_bytes)
+    )
     longest = max(shape.context_length, setup.context, 4096)
     contexts = tuple(n for n in CONTEXTS[2:] if n <= longest) or (CONTEXTS[2],)
     contexts = tuple(dict.fromkeys([*contexts[-7:], setup.context]))
@@ -237,7 +239,7 @@ def _by_type(found: Estimate, limit: int | None, style: Look) -> None:
     names = [*(CHECKPOINTS if setup.runtime == "vllm" else TYPES)]
     if setup.type_name not in names:
         names.append(setup.type_name)
-    sizes = {name: cache_memory.stored(shape, name).total_bytes for name in names}
+    sizes = {name: cache_memory.stored(shape, name, setup.runtime).total_bytes for name in names}
     names.sort(key=lambda name: -sizes[name])
     rest = found.total_bytes - found.weights_bytes
     totals = {name: sizes[name] + rest for name in names}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
-from quantcore.formats import get_format
+from quantcore.formats import FORMATS, get_format
 from quantcore.memory import llama_cpp
 from quantcore.memory.deployed import deployed_weights
 from quantcore.memory.deployed_formats import DEPLOYED
@@ -108,7 +108,7 @@ def estimate(shape: ModelShape, setup: Setup, stored: StoredWeights | None = Non
     ValueError
         For an unknown type or runtime, or a cache that the heads do not divide into.
     """
-    stored = stored or weights_in(shape, setup.type_name)
+    stored = stored or weights_in(shape, setup.type_name, setup.runtime)
     beside = {"none": _cache, "llama.cpp": _under_llama_cpp, "vllm": _under_vllm}[setup.runtime]
     terms = [*_weights(stored), *beside(shape, setup)]
     return Estimate(shape=shape, setup=setup, stored=stored, terms=tuple(terms))
@@ -119,21 +119,29 @@ def in_type(found: Estimate, type_name: str, stored: StoredWeights | None = None
 
     `stored` are the weights in that type, where they are known already.
     """
-    stored = stored or weights_in(found.shape, type_name)
+    stored = stored or weights_in(found.shape, type_name, found.setup.runtime)
     terms = (*_weights(stored), *(term for term in found.terms if term.kind != "weights"))
     setup = replace(found.setup, type_name=type_name)
     return Estimate(shape=found.shape, setup=setup, stored=stored, terms=terms)
 
 
-def weights_in(shape: ModelShape, type_name: str) -> StoredWeights:
+def weights_in(shape: ModelShape, type_name: str, runtime: Runtime = "none") -> StoredWeights:
     """Bytes of every tensor in a type: of a checkpoint for GPUs, as GPTQ, or of a GGUF file.
+
+    Under llama.cpp MXFP4 and NVFP4 are the GGUF types of these names.
 
     Raises
     ------
     ValueError
-        If the type is unknown, or cannot be put on this model.
+        If the type is unknown, cannot be put on this model, or the runtime does not read it.
     """
-    if type_name.upper() in DEPLOYED:
+    name = type_name.upper()
+    if runtime == "llama.cpp" and name in set(DEPLOYED) - set(FORMATS):
+        raise ValueError(
+            f"llama.cpp reads GGUF files, and {type_name} is no type of theirs: choose another "
+            "type, such as Q4_K_M, or the runtime vllm"
+        )
+    if name in DEPLOYED and runtime != "llama.cpp":
         return deployed_weights(shape, type_name)
     return stored_weights(shape, type_name)
 

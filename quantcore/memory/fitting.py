@@ -57,7 +57,7 @@ def largest_context(
 
     Under llama.cpp it is that of all sequences together, as in the set-up.
     """
-    stored = stored or weights_in(shape, setup.type_name)  # once for all contexts
+    stored = stored or weights_in(shape, setup.type_name, setup.runtime)  # once for all contexts
     together = setup.sequences if setup.runtime == "llama.cpp" else 1
     most = max(shape.context_length * together // STEP, 1)
 
@@ -79,7 +79,7 @@ def best_type(
 ) -> str | None:
     """Largest of some types, by default of `TYPES`, with which all fits; None if none does."""
     types = types or TYPES[setup.runtime]
-    by_size = sorted(types, key=lambda name: weights_in(shape, name).total_bytes)
+    by_size = sorted(types, key=lambda name: weights_in(shape, name, setup.runtime).total_bytes)
 
     def too_large(name: str) -> bool:
         return not settled(place(shape, replace(setup, type_name=name), machine), machine)
@@ -92,7 +92,7 @@ def verdict(
     shape: ModelShape, setup: Setup, machine: Machine, stored: StoredWeights | None = None
 ) -> str:
     """Say in a sentence whether it fits, and how far."""
-    stored = stored or weights_in(shape, setup.type_name)
+    stored = stored or weights_in(shape, setup.type_name, setup.runtime)
     placement = place(shape, setup, machine, stored)
     if not placement.fits:
         return f"does not fit: {'; '.join(placement.reasons[1:]) or placement.reasons[0]}"

@@ -92,7 +92,7 @@ def test_memory_follows_a_choice_and_is_saved_as_csv(visit):
     button = visitor.page.locator(".st-key-memory_table_csv button")
     rows = list(csv.DictReader(io.StringIO(visitor.download(button))))
     assert {row["type"] for row in rows} >= {"F16", "Q4_K_M"}
-    assert rows[0]["131072_fits"] == "not"
+    assert rows[0]["131072_fits"] == "in part"
 
 
 def test_a_files_tensors_are_saved_as_csv_and_a_group_is_enlarged(visit):
