@@ -28,7 +28,8 @@ def by_device(loads: Sequence[DeviceLoad], weights: str, cache: str, look: Look)
 
     `weights` and `cache` are formats, whose colours the parts have.
     """
-    figure = blank(look, 62 * len(loads) + 70, barmode="stack", bargap=0.42)
+    each = 62 if len(loads) < 4 else 38
+    figure = blank(look, each * len(loads) + 70, barmode="stack", bargap=0.42)
     parts = {
         "weights": ([load.weights_bytes for load in loads], tone(weights, look)),
         "KV cache": ([load.cache_bytes for load in loads], mix(tone(cache, look), look.page, 0.6)),
@@ -39,7 +40,11 @@ def by_device(loads: Sequence[DeviceLoad], weights: str, cache: str, look: Look)
         "kept free": ([load.overhead_bytes for load in loads], mix(look.quiet, look.page, 0.25)),
         "free": ([max(load.free_bytes or 0, 0) for load in loads], look.panel),
     }
-    rows = [f"<b>{load.name}</b>" for load in loads]
+    names = [load.name for load in loads]
+    rows = [
+        f"<b>{name}</b> {names[:at].count(name) + 1}" if names.count(name) > 1 else f"<b>{name}</b>"
+        for at, name in enumerate(names)
+    ]
     largest = max(max(load.used_bytes, load.capacity_bytes or 0) for load in loads) or 1
     for name, (sizes, fill) in parts.items():
         figure.add_bar(
