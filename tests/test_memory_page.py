@@ -219,6 +219,13 @@ def test_the_bars_of_devices_add_up_to_what_can_be_used(look):
         assert sum(trace.x[at] for trace in bars) == pytest.approx(load.capacity_bytes / GIB)
 
 
+def test_equal_cards_have_a_bar_each():
+    found = estimate(preset("Llama-3.1-70B"), Setup(runtime="llama.cpp"))
+    loads = lay_out(found, machine([gpus()["RTX 3090"]] * 2, systems()["64 GB DDR4-3200"])).loads
+    figure = charts.by_device(loads, "Q4_K", "F16", LIGHT)
+    assert len(set(figure.data[0].y)) == 3
+
+
 def test_what_is_too_much_is_said_at_the_end_of_the_bar():
     found = estimate(preset("Llama-3.1-70B"), Setup(type_name="Q8_0"))
     loads = lay_out(found, macs()["M1, 8 GB"]).loads

@@ -50,9 +50,8 @@ def show_table(shape: ModelShape, setup: Setup, machine: Machine, best: str | No
     style = look.current()
     shown = CHECKPOINTS if setup.runtime == "vllm" else TYPES
     types = tuple(dict.fromkeys([*shown, *([best] if best else []), setup.type_name]))
-    types = tuple(
-        sorted(types, key=lambda n: -cache_memory.stored(shape, n, setup.runtime).total_bytes)
-    )
+    sizes = {name: cache_memory.stored(shape, name, setup.runtime).total_bytes for name in types}
+    types = tuple(sorted(types, key=lambda name: -sizes[name]))
     longest = max(shape.context_length, setup.context, 4096)
     contexts = tuple(n for n in CONTEXTS[2:] if n <= longest) or (CONTEXTS[2],)
     contexts = tuple(dict.fromkeys([*contexts[-7:], setup.context]))
