@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numba
 from numba.core.compiler import Compiler
+from numba.extending import register_jitable
 
 # Numba's disk cache does not notice an edit to a callee in another file, so the cache folder is
 # named after the text of every file that holds kernels.
@@ -64,14 +65,12 @@ inlined = numba.njit(
     **_FLAGS, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False
 )
 
+# A piece that Python can call too, with numpy arrays where a kernel has numbers.
+also_python = register_jitable(**_FLAGS, forceinline=True, _nrt=False)
+
 # A thin layer around such pieces: its lines are put in the caller's place before anything is
 # compiled, for LLVM works on each piece once by itself and once more inside each of its callers.
 pasted = numba.njit(**_FLAGS, inline="always")
-
-
-def as_python(piece):
-    """Return the Python function behind a piece, for one that can also work on numpy arrays."""
-    return getattr(piece, "py_func", piece)
 
 
 def cache_folder() -> Path:

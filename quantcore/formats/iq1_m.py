@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from quantcore._jit import inlined, lean_kernel, pasted
+from quantcore._jit import also_python, inlined, lean_kernel, pasted
 from quantcore.bits import half_bits
 from quantcore.format import Field
 from quantcore.formats.iq1_encode import encode
@@ -92,26 +92,26 @@ def _decode(packed, table, out):
     decode_shifted(packed, table, out, CUTS, _half, _code, _entry, _down)
 
 
-@inlined
+@also_python
 def _half(block):
     low = np.int32(block[SUB_SCALES + 1]) >> 4 | np.int32(block[SUB_SCALES + 3]) & 0xF0
     high = np.int32(block[SUB_SCALES + 5]) >> 4 | np.int32(block[SUB_SCALES + 7]) & 0xF0
     return low | high << 8
 
 
-@inlined
+@also_python
 def _code(block, j):
     at = SUB_SCALES + 2 * (j // 4)
     word = np.int32(block[at]) | np.int32(block[at + 1]) << 8
     return word >> 3 * (j % 4) & 7
 
 
-@inlined
+@also_python
 def _entry(block, n):
     return np.int32(block[n]) | (np.int32(block[HIGH + n // 2]) >> 4 * (n % 2) & 7) << 8
 
 
-@inlined
+@also_python
 def _down(block, n):
     return block[HIGH + n // 2] >> 4 * (n % 2) + 3 & 1
 

@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from quantcore._jit import inlined, lean_kernel, pasted
+from quantcore._jit import also_python, inlined, lean_kernel, pasted
 from quantcore.format import Field
 from quantcore.formats.iq1_encode import encode
 from quantcore.formats.iq1_search import DOWN, UP, Cuts, new_space
@@ -68,19 +68,19 @@ def _decode(packed, table, out):
     decode_shifted(packed, table, out, CUTS, first_half, _code, _entry, _down)
 
 
-@inlined
+@also_python
 def _code(block, j):
     return block[WORDS + 2 * j + 1] >> 4 & 7
 
 
-@inlined
+@also_python
 def _entry(block, n):
     at = WORDS + 2 * (n // 4)
     word = np.int32(block[at]) | np.int32(block[at + 1]) << 8
     return np.int32(block[2 + n]) | (word >> 3 * (n % 4) & 7) << 8
 
 
-@inlined
+@also_python
 def _down(block, n):
     return block[WORDS + 2 * (n // 4) + 1] >> 7
 

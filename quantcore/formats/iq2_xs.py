@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from quantcore._jit import inlined, lean_kernel
+from quantcore._jit import also_python, inlined, lean_kernel
 from quantcore.format import Field
 from quantcore.formats.iq_blocks import (
     SUPER_SCALE,
@@ -66,17 +66,17 @@ def _decode(packed, table, out):
     decode_signed(packed, table, out, SEARCH, _code, _entry, _signs)
 
 
-@inlined
+@also_python
 def _code(block, j):
     return nibble(block, SUB_SCALES, j)
 
 
-@inlined
+@also_python
 def _entry(block, n):
     return np.int32(block[2 + 2 * n]) | (np.int32(block[3 + 2 * n]) & 1) << 8
 
 
-@inlined
+@also_python
 def _signs(block, n):
     return EVEN[block[3 + 2 * n] >> 1]
 

@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from quantcore._jit import inlined, lean_kernel, pasted
+from quantcore._jit import also_python, inlined, lean_kernel, pasted
 from quantcore.format import Field
 from quantcore.formats.iq_blocks import (
     SUPER_SCALE,
@@ -74,17 +74,17 @@ def _decode(packed, table, out):
     decode_signed(packed, table, out, SEARCH, _code, _entry, _signs)
 
 
-@inlined
+@also_python
 def _code(block, j):
     return word(block, 6 + 8 * j) >> 28
 
 
-@inlined
+@also_python
 def _entry(block, n):
     return block[2 + 8 * (n // 4) + n % 4]
 
 
-@inlined
+@also_python
 def _signs(block, n):
     return even_signs(word(block, 6 + 8 * (n // 4)), n % 4)
 

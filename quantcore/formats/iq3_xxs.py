@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from quantcore._jit import inlined, lean_kernel
+from quantcore._jit import also_python, inlined, lean_kernel
 from quantcore.format import Field
 from quantcore.formats.iq_blocks import (
     SUPER_SCALE,
@@ -66,17 +66,17 @@ def _decode(packed, table, out):
     decode_signed(packed, table, out, SEARCH, _code, _entry, _signs)
 
 
-@inlined
+@also_python
 def _code(block, j):
     return word(block, WORDS + 4 * j) >> 28
 
 
-@inlined
+@also_python
 def _entry(block, n):
     return block[2 + n]
 
 
-@inlined
+@also_python
 def _signs(block, n):
     return even_signs(word(block, WORDS + 4 * (n // 4)), n % 4)
 

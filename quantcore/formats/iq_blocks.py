@@ -7,7 +7,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore._jit import as_python
 from quantcore.checks import read_only
 from quantcore.format import (
     BlockFormat,
@@ -54,7 +53,7 @@ class Contents:
     def read(self, reader: Reader, packed: Packed, n: int) -> NDArray:
         """Numbers 0 to n - 1 of blocks ``(..., block_bytes)``, ``(..., n)``."""
         block = np.moveaxis(packed, -1, 0)
-        return np.stack([as_python(reader)(block, i) for i in range(n)], axis=-1)
+        return np.stack([reader(block, i) for i in range(n)], axis=-1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +115,7 @@ def signed_values(magnitudes: tuple[float, ...]) -> tuple[float, ...]:
 
 def _scales(contents, packed):
     """Scales of scales ``(...)``, codes of sub-scales, and scales as decoding uses them."""
-    half = as_python(contents.half_of)(np.moveaxis(packed, -1, 0))
+    half = contents.half_of(np.moveaxis(packed, -1, 0))
     super_scales = np.asarray(half, "<u2").view("<f2").astype(np.float32)
     codes = contents.read(contents.code_of, packed, SUPER_BLOCK // contents.size)
     with np.errstate(invalid="ignore"):  # a scale beyond float16 is stored as infinity

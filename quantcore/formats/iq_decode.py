@@ -7,7 +7,7 @@ arrays with the bytes first, and reads many blocks at once.
 
 import numpy as np
 
-from quantcore._jit import inlined, pasted
+from quantcore._jit import also_python, inlined, pasted
 from quantcore.bits import half_value
 from quantcore.formats.k_lanes import SUPER_BLOCK
 
@@ -53,13 +53,13 @@ def decode_shifted(packed, table, out, cuts, half_of, code_of, entry_of, down_of
                     here[i] = scale * (values[i] + shift)
 
 
-@inlined
+@also_python
 def first_half(block):
     """Bits of the float16 that most formats begin with."""
     return np.int32(block[0]) | np.int32(block[1]) << 8
 
 
-@inlined
+@also_python
 def nibble(block, start, j):
     """Read one of the nibbles that begin at byte `start`, the first one low."""
     return np.int32(block[start + j // 2]) >> 4 * (j % 2) & 15
@@ -72,14 +72,14 @@ def set_nibbles(codes, block):
         block[i] = codes[2 * i] | codes[2 * i + 1] << 4
 
 
-@inlined
+@also_python
 def word(block, start):
     """Read four bytes, the lowest first."""
     low = np.int64(block[start]) | np.int64(block[start + 1]) << 8
     return low | np.int64(block[start + 2]) << 16 | np.int64(block[start + 3]) << 24
 
 
-@inlined
+@also_python
 def even_signs(word, g):
     """Read one of the four times seven signs in a word, as a byte."""
     return EVEN[word >> 7 * g & 127]

@@ -168,19 +168,20 @@ def _find_best(book, space, search, start, entries):
 def _improve(scale, book, space, search, entries):
     """Choose entries once more by the best scale, and fit the scale to them."""
     board, terms, sizes, roots = space.board, space.terms, space.sizes, space.roots
+    one = np.int64(1)  # lane; of a plain 1 numba would make types, and compile all once more for it
     board[INV_SCALE, 0] = ONE / scale
     board[SCALE, 0] = scale
-    find_patterns(board, sizes, 1, search)
+    find_patterns(board, sizes, one, search)
     for g in range(entries.size):
         if search.improve != MISSED_ONLY or board[MISSED, g] != ZERO:
             run = slice(search.run * g, search.run * (g + 1))
-            make_terms(board, terms, sizes[run], roots[run], 1, search)
+            make_terms(board, terms, sizes[run], roots[run], one, search)
             place = book.places[np.int32(board[PATTERN + g, 0])]
             if place < 0:
                 entries[g] = nearest_entry(terms, -1 - place, book, search)
             else:
                 entries[g] = place
         board[FOUND + g, 0] = np.float32(entries[g])
-    sum_up(board, sizes, space.counts, 1, book, search)
+    sum_up(board, sizes, space.counts, one, book, search)
     qx, qq = board[SUM_QX, 0], board[SUM_QQ, 0]
     return np.float32(qx / qq) if qq > ZERO else scale
