@@ -17,6 +17,7 @@ _HOMES = {
     "tensor_error": "quantcore.evaluate.weight_error",
     "model_errors": "quantcore.evaluate.weight_error",
     "plan": "quantcore.recipe.plan",
+    "quantize": "quantcore.recipe.quantize",
     "get_type": "quantcore.recipe.types",
     "measure_imatrix": "quantcore.evaluate.importance",
     "imatrix_steps": "quantcore.evaluate.importance",

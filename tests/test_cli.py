@@ -216,6 +216,17 @@ def test_plan(toy, capsys, tmp_path):
     assert config == found(capsys, "plan", toy, "--type", "Q4_0", "--pure")
 
 
+def test_plan_and_quantize_read_pure_in_a_name(capsys, tmp_path):
+    named = found(capsys, "plan", "--type", "q4_k pure")
+    assert named["type"] == "Q4_K pure"
+    assert named == found(capsys, "plan", "--type", "Q4_K_M", "--pure")
+    files = [tmp_path / "named.gguf", tmp_path / "pure.gguf"]
+    for path, arguments in zip(files, (["Q4_0 pure"], ["Q4_0", "--pure"]), strict=True):
+        assert main(["quantize", "--type", *arguments, "--output", str(path)]) == 0
+        assert f"{path}: Q4_0 pure, " in capsys.readouterr().out
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
 def test_plan_with_types_asked_for(capsys, tmp_path):
     path = tmp_path / "types.txt"
     path.write_text("attn_v=q8_0\nffn_up=f16 ffn_gate=q5_0")

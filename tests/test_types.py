@@ -61,6 +61,23 @@ def test_ways_there_and_back():
     assert get_type("INT4_ROW").mixed == get_type("INT4_ROW").pure == get_type("INT4_ROW")
 
 
+@pytest.mark.parametrize("name", ["Q4_K pure", " q4_k_s  Pure ", "Q4_0 pure", "MXFP4", "F16 pure"])
+def test_a_plan_reads_the_same_names(toy, name):
+    """By its name or with `pure`; every matrix has the format then, as measured."""
+    planned = plan(toy, name)
+    types = {tensor.name: tensor.type for tensor in planned.tensors}
+    assert {key: types[key] for key in toy.quantizable} == formats_by_tensor(toy, name)
+    assert planned.type == get_type(name).name
+    file_type = planned.file_type.name
+    assert plan(toy, file_type, pure=planned.pure).tensors == planned.tensors
+
+
+def test_pure_is_llama_quantizes_where_a_file_type_is_mostly_of_another_format(toy):
+    for name, pure, expected in (("IQ2_S", True, "IQ2_XS"), ("IQ2_S pure", False, "IQ2_S")):
+        types = {t.name: t.type for t in plan(toy, name, pure=pure).tensors}
+        assert {types[key] for key in toy.quantizable} == {expected}
+
+
 @pytest.mark.parametrize("name", ["Q9_K", "Q4_K_XL", "Q9_K pure", "", "pure"])
 def test_an_unknown_name_is_refused(name):
     with pytest.raises(ValueError, match=f"no format is called {name.split(' ')[0].upper()!r}"):

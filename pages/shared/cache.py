@@ -16,7 +16,7 @@ import streamlit as st
 
 import quantcore
 import quantcore.evaluate.measured as measured_files
-from quantcore import memory
+from quantcore import memory, shape
 from quantcore.evaluate import file_error, importance_use, statistics, weight_error
 from quantcore.evaluate.drift import TokenDrift
 from quantcore.evaluate.quantized import importances, llama_of, needed_importance
@@ -26,6 +26,7 @@ from quantcore.formats import get_format
 from quantcore.io.gguf import GgufFile
 from quantcore.io.gguf_parts import first_part, read_parts
 from quantcore.io.imatrix import Imatrix
+from quantcore.model.config import read_config
 from quantcore.model.llama import Llama
 from quantcore.recipe.contents import contents_of
 from quantcore.recipe.promise import Promise, promise_of
@@ -280,7 +281,7 @@ def planned_header(model_name: str, file_type: str, pure: bool) -> GgufFile:
 @st.cache_resource(show_spinner=False, max_entries=16)
 def known_header(name: str, file_type: str, pure: bool) -> GgufFile:
     """Header of what `quantize` would write of a known Llama, but for the vocabulary."""
-    config = memory.llama_config(memory.presets()[name])
+    config = read_config(shape.preset_config(name))
     return preview(config, quantcore.plan(contents_of(config, name), file_type, pure=pure))
 
 
@@ -333,7 +334,11 @@ def measured() -> measured_files.Measured:
     return measured_files.load()
 
 
-@st.cache_data(show_spinner=False, max_entries=512)
-def stored_size(shape: memory.ModelShape, type_name: str) -> memory.StoredWeights:
+def _sizes_of(of: shape.ModelShape) -> tuple:
+    return of.name, of.architecture, tuple(of.tensors.items())
+
+
+@st.cache_data(show_spinner=False, max_entries=512, hash_funcs={shape.ModelShape: _sizes_of})
+def stored_size(of: shape.ModelShape, type_name: str) -> memory.StoredWeights:
     """Bytes of a model's weights in a format, from its sizes alone."""
-    return memory.stored_weights(shape, type_name)
+    return memory.stored_weights(of, type_name)

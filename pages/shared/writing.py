@@ -20,7 +20,7 @@ from pages.shared.units import megabytes, plural
 from quantcore.formats import FORMATS
 from quantcore.io.imatrix import Imatrix
 from quantcore.model.source import Model
-from quantcore.recipe.file_types import FILE_TYPES
+from quantcore.recipe.file_types import throughout
 from quantcore.recipe.plan import Plan
 from quantcore.recipe.plan import plan as plan_file
 from quantcore.recipe.quantize import quantize
@@ -71,8 +71,7 @@ def steps(model: Model, plan: Plan, path: Path, imatrix: Imatrix | None = None) 
 
 def file_name(model: Model, plan: Plan) -> str:
     """Name a file as llama.cpp's users do."""
-    pure = "-pure" * plan.pure
-    return f"{model.place.stem}-{plan.file_type.name}{pure}.gguf"
+    return f"{model.place.stem}-{plan.type.replace(' ', '-')}.gguf"
 
 
 def plan_of(model: Model, type_name: str) -> tuple[Plan | None, Imatrix | None]:
@@ -84,9 +83,7 @@ def plan_of(model: Model, type_name: str) -> tuple[Plan | None, Imatrix | None]:
     if meant.mix:
         imatrix = model.imatrix if needs_imatrix(model, meant.mix) else None
         return plan_file(model, meant.mix.name, imatrix=imatrix is not None), imatrix
-    fitting = (each.name for each in FILE_TYPES.values() if each.format == meant.format.name)
-    file_type = next(fitting, None)
-    return (plan_file(model, file_type, pure=True) if file_type else None), None
+    return (plan_file(model, meant.name) if throughout(meant.format.name) else None), None
 
 
 def offer(model: Model, plan: Plan, what: str, imatrix: Imatrix | None = None) -> None:

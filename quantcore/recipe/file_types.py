@@ -1,4 +1,7 @@
-"""The file types of llama-quantize: what `--type Q4_K_M` names is a recipe for a whole file."""
+"""The file types of llama-quantize: what `--type Q4_K_M` names is a recipe for a whole file.
+
+And how a name says that one format is meant for every matrix: "Q4_K pure".
+"""
 
 from dataclasses import dataclass
 
@@ -17,6 +20,7 @@ IQ2_XXS 19 IQ2_XXS TQ2_0 37 TQ2_0     TQ1_0 36 TQ1_0     IQ1_M 31 IQ1_M     IQ1_
 """.split()
 
 ALIASES = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
+_PURE = " PURE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,62 @@ FILE_TYPES = {
     name: FileType(name, int(number), format)
     for name, number, format in zip(_ROWS[::3], _ROWS[1::3], _ROWS[2::3], strict=True)
 }
+
+
+def split_pure(name: str) -> tuple[str, bool]:
+    """Put a type's name into upper case, without its ending "pure"; and whether that was there.
+
+    >>> split_pure(" q4_k  Pure")
+    ('Q4_K', True)
+    """
+    wanted = " ".join(str(name).upper().split())
+    return wanted.removesuffix(_PURE), wanted.endswith(_PURE)
+
+
+def pure_name(format_name: str) -> str:
+    """Name one format on every matrix: with "pure" where the name alone would mean a mix.
+
+    An F16 file is the same either way.
+
+    >>> pure_name("Q4_K"), pure_name("NVFP4"), pure_name("F16")
+    ('Q4_K pure', 'NVFP4', 'F16')
+    """
+    mix = FILE_TYPES.get(ALIASES.get(format_name, format_name))
+    ending = _PURE.lower() if mix is not None and mix.is_quantized else ""
+    return format_name + ending
+
+
+def throughout(format_name: str) -> FileType | None:
+    """Find the file type with which `--pure` puts a ggml type on every matrix; None without one.
+
+    >>> throughout("Q4_K").name, throughout("INT4_ROW")
+    ('Q4_K_M', None)
+    """
+    return next((each for each in FILE_TYPES.values() if each.format == format_name), None)
+
+
+def file_of(name: str, pure: bool = False) -> tuple[FileType, bool]:
+    """Say what a name means for a whole file: the file type, and whether it is pure.
+
+    With `pure` as llama-quantize's `--pure`. "Q4_K pure" says so itself; that, and a format that is
+    no file type's name, is the format on every matrix: most of a file IQ2_S is IQ2_XS, all of
+    "IQ2_S pure" is IQ2_S.
+
+    Raises
+    ------
+    ValueError
+        If no file type has this name, and none is mostly of this format.
+
+    >>> file_of("Q4_K pure") == file_of("Q4_K_M", pure=True)
+    True
+    >>> file_of("MXFP4")[0].name
+    'MXFP4_MOE'
+    """
+    wanted, ends = split_pure(name)
+    whole = throughout(wanted)
+    if whole is not None and (ends or ALIASES.get(wanted, wanted) not in FILE_TYPES):
+        return whole, True
+    return get_file_type(wanted if ends else name), pure or ends
 
 
 def get_file_type(name: str) -> FileType:

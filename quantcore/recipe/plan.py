@@ -11,7 +11,7 @@ from quantcore.formats.ggml_types import GGML_TYPES, fitting
 from quantcore.model.config import LlamaConfig
 from quantcore.model.source import Model
 from quantcore.recipe.contents import Contents, contents_of, layer_of
-from quantcore.recipe.file_types import FileType, get_file_type
+from quantcore.recipe.file_types import FileType, file_of, pure_name
 from quantcore.recipe.overrides import Override
 from quantcore.recipe.rules import Place, decide, may_quantize, needs_imatrix, role_of
 
@@ -42,6 +42,11 @@ class Plan:
     file_type: FileType
     pure: bool
     tensors: tuple[TensorPlan, ...]
+
+    @property
+    def type(self) -> str:
+        """What is asked for, as `quantcore.get_type` spells it: "Q4_K_M", "Q4_K pure"."""
+        return pure_name(self.file_type.format) if self.pure else self.file_type.name
 
     @property
     def bytes(self) -> int:
@@ -76,7 +81,7 @@ def plan(
     source
         An opened model, its config, a parsed config.json, or the contents of a file.
     file_type
-        One of `FILE_TYPES` or an alias: "Q4_K_M", "Q4_K".
+        One of `FILE_TYPES` or an alias: "Q4_K_M", "Q4_K"; or one format throughout: "Q4_K pure".
     imatrix
         Whether there will be an importance matrix; some rules ask for it.
     pure
@@ -99,7 +104,7 @@ def plan(
     'Q6_K'
     """
     contents = source if isinstance(source, Contents) else contents_of(source)
-    chosen = get_file_type(file_type)
+    chosen, pure = file_of(file_type, pure)
     for name in (output_type, embedding_type, *(override.type for override in overrides)):
         if name is not None and name not in GGML_TYPES:
             raise ValueError(f"There is no tensor type {name[:40]!r}.")

@@ -1,8 +1,9 @@
 """What the name of a type means for a whole model: a mix, or one format on every matrix.
 
-The one place that decides. `Q4_K_M`, and `Q4_K`, its alias, name a file type of llama-quantize,
-whose rules give each tensor a format of its own. `Q4_K pure` puts the format Q4_K on every matrix,
-as `--pure` does, and so does the name of a format that is no file type: `INT4_G128`, `NVFP4`.
+The one place that decides; how a name is taken apart stands in `quantcore.recipe.file_types`.
+`Q4_K_M`, and `Q4_K`, its alias, name a file type of llama-quantize, whose rules give each tensor a
+format of its own. `Q4_K pure` puts the format Q4_K on every matrix, as `--pure` does, and so does
+the name of a format that is no file type: `INT4_G128`, `NVFP4`.
 """
 
 from dataclasses import dataclass
@@ -10,10 +11,8 @@ from dataclasses import dataclass
 from quantcore.formats import FORMATS, Format, get_format
 from quantcore.io import ModelError
 from quantcore.model.source import Model
-from quantcore.recipe.file_types import ALIASES, FILE_TYPES, FileType
+from quantcore.recipe.file_types import ALIASES, FILE_TYPES, FileType, pure_name, split_pure
 from quantcore.recipe.plan import plan
-
-_PURE = " pure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class ModelType:
     @property
     def pure(self) -> "ModelType":
         """The type that puts its format on every matrix."""
-        return get_type(_pure_name(self.format.name))
+        return get_type(pure_name(self.format.name))
 
     @property
     def mixed(self) -> "ModelType":
@@ -55,9 +54,8 @@ def get_type(name: str, pure: bool = False) -> ModelType:
     >>> get_type("int4_g128").mix is None
     True
     """
-    wanted = " ".join(str(name).upper().split())
-    pure = pure or wanted.endswith(_PURE.upper())
-    wanted = wanted.removesuffix(_PURE.upper())
+    wanted, ends = split_pure(name)
+    pure = pure or ends
     mix = FILE_TYPES.get(ALIASES.get(wanted, wanted))
     if mix is None or (pure and wanted in FORMATS):  # most of a file of type IQ2_S is IQ2_XS
         return _of_format(wanted)
@@ -120,10 +118,4 @@ def _of_format(name: str) -> ModelType:
     except ValueError as problem:
         also = "; or one of llama-quantize's mixes, as Q4_K_M and IQ4_XS"
         raise ValueError(f"{problem}{also}") from problem
-    return ModelType(_pure_name(fmt.name), fmt, None)
-
-
-def _pure_name(format_name: str) -> str:
-    """Add "pure" where the name alone would mean a mix; an F16 file is the same either way."""
-    mix = FILE_TYPES.get(ALIASES.get(format_name, format_name))
-    return format_name + _PURE if mix is not None and mix.is_quantized else format_name
+    return ModelType(pure_name(fmt.name), fmt, None)

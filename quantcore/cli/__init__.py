@@ -1,0 +1,28 @@
+"""The command line: `python -m quantcore COMMAND`, listed by `--help`.
+
+With --json, one object on standard output and nothing else there; progress goes to standard error.
+A mistake of the user gives one sentence there and exit status 2.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from quantcore.cli.output import complain, sentence
+from quantcore.cli.parser import make_parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its status: 0 done, 1 not healthy, 2 a mistake, 130 stopped."""
+    options = make_parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except BrokenPipeError:  # the reader of our output left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return complain("Stopped.", 130)
+    except MemoryError:
+        return complain("There is not enough memory for that.", 2)
+    except (ValueError, OSError) as problem:
+        return complain(sentence(problem), 2)

@@ -1,0 +1,63 @@
+"""Commands on files: which type each tensor gets, and the GGUF file made so."""
+
+import argparse
+
+from quantcore.cli.output import followed, print_json
+
+PLAN_KEYS = "name shape type rule fallback bytes".split()
+
+
+def plan(options: argparse.Namespace) -> None:
+    """Print each tensor's type, and why."""
+    from quantcore.recipe.contents import read_contents
+
+    planned = _planned(read_contents(options.model), options, options.with_imatrix)
+    if options.json:
+        rows = [{key: getattr(row, key) for key in PLAN_KEYS} for row in planned.tensors]
+        size = {"bits_per_weight": planned.bits_per_weight, "bytes": planned.bytes}
+        print_json({"model": planned.model, "type": planned.type, "tensors": rows} | size)
+        return
+    print(f"{'tensor':<28}{'shape':>16}  {'type':<8}{'bytes':>14}  rule")
+    for row in planned.tensors:
+        shape = " x ".join(str(n) for n in row.shape)
+        print(f"{row.name:<28}{shape:>16}  {row.type:<8}{row.bytes:>14,}  {row.rule}")
+    print(
+        f"\n{planned.type}: {planned.bytes:,} bytes, "
+        f"{planned.bits_per_weight:.4f} bits per weight, {planned.n_fallbacks} fallbacks"
+    )
+    if any(row.needs_imatrix for row in planned.tensors):
+        print("llama-quantize refuses this without an importance matrix.")
+
+
+def quantize(options: argparse.Namespace) -> None:
+    """Write a GGUF file."""
+    from quantcore.io.imatrix import read_imatrix
+    from quantcore.model.source import open_model
+    from quantcore.recipe.quantize import quantize as write
+
+    model = open_model(options.model)
+    imatrix = None if options.imatrix is None else read_imatrix(options.imatrix)
+    planned = _planned(model, options, imatrix=imatrix is not None)
+    followed(write(model, planned, options.output, imatrix))
+    print(
+        f"{options.output}: {planned.type}, {options.output.stat().st_size:,} bytes, "
+        f"{planned.bits_per_weight:.4f} bits per weight"
+    )
+
+
+def _planned(contents: object, options: argparse.Namespace, imatrix: bool) -> object:
+    from quantcore.recipe.overrides import parse_override, read_overrides
+    from quantcore.recipe.plan import plan as plan_file
+
+    overrides = [parse_override(text) for text in options.tensor_type]
+    if options.tensor_type_file is not None:
+        overrides += read_overrides(options.tensor_type_file)
+    return plan_file(
+        contents,
+        options.type,
+        imatrix=imatrix,
+        pure=options.pure,
+        output_type=options.output_tensor_type and options.output_tensor_type.upper(),
+        embedding_type=options.token_embedding_type and options.token_embedding_type.upper(),
+        overrides=overrides,
+    )

@@ -1,0 +1,148 @@
+"""Commands that measure a model: perplexity, error by tensor, skills, the importance matrix."""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from quantcore.cli.output import followed, print_json, print_pairs, show
+
+PERPLEXITY_KEYS = (
+    "model type context tokens_scored perplexity perplexity_error base_perplexity floor_perplexity "
+    "mean_kl_divergence same_top_token bits_per_weight weights_bytes"
+).split()
+ERROR_KEYS = "name shape format relative_rmse sqnr_db max_abs_error bits_per_weight".split()
+
+
+def perplexity(options: argparse.Namespace) -> None:
+    """Print perplexity, and the divergence from the original."""
+    from quantcore.evaluate.drift import drift_chunks, summary_of
+    from quantcore.model.source import open_model
+    from quantcore.recipe.types import get_type
+
+    text = None if options.text is None else _read_text(options.text)
+    type, activations = get_type(options.type, options.pure).name, options.activations
+    steps = drift_chunks(open_model(options.model), type, text, options.context, activations)
+    (drift,) = followed(steps).drifts.values()
+    if options.json:
+        found = summary_of(drift)
+        printed = {key: found[key] for key in PERPLEXITY_KEYS}
+        print_json(printed | {"activations": activations})
+        return
+    floor = (
+        "unknown for this text"
+        if drift.floor_perplexity is None
+        else f"{drift.floor_perplexity:.4f}"
+    )
+    scored = f"{drift.perplexity:.4f} ± {drift.perplexity_error:.4f}"
+    divergence = (
+        f"{drift.mean_kl_divergence:.6f} ± {drift.mean_kl_divergence_error:.6f} nats a token"
+    )
+    print_pairs(
+        ("model", drift.model),
+        ("type", f"{drift.type}, {drift.bits_per_weight:.3f} bits per weight"),
+        ("weights", f"{drift.weights_bytes:,} bytes, norms in F32 included"),
+        ("activations", activations),
+        ("tokens scored", f"{drift.tokens_scored:,} at context {drift.context}"),
+        ("perplexity", f"{scored} (second half of each chunk, as llama-perplexity)"),
+        ("  all targets", f"{drift.perplexity_all_targets:.4f}"),
+        ("  original", f"{drift.base_perplexity:.4f} ± {drift.base_perplexity_error:.4f}"),
+        ("  floor", floor),
+        ("  ratio", f"{drift.perplexity_ratio:.5f} ± {drift.perplexity_ratio_error:.5f}"),
+        ("KL divergence", divergence),
+        ("  median, 99 %", f"{drift.median_kl_divergence:.6f}, {drift.kl_percentiles[99]:.6f}"),
+        ("  maximum", f"{drift.max_kl_divergence:.6f}"),
+        ("Δ probability", f"{drift.probability_change.rms:.3%} root mean square"),
+        ("same top token", f"{drift.same_top_token:.3%} ± {drift.same_top_token_error:.3%}"),
+    )
+
+
+def error(options: argparse.Namespace) -> None:
+    """Print the error of every matrix."""
+    from quantcore.evaluate.weight_error import model_errors
+    from quantcore.model.source import open_model
+    from quantcore.recipe.types import get_type
+
+    model, type = open_model(options.model), get_type(options.type, options.pure).name
+    rows = []
+    for row in model_errors(model, type):
+        show(len(rows) / len(model.quantizable), row.name)
+        rows.append({key: getattr(row, key) for key in ERROR_KEYS})
+    show(1.0, "done")
+    if options.json:
+        print_json({"model": model.name, "type": type, "tensors": rows})
+        return
+    columns = f"{'rel. RMSE':>10}{'SQNR':>10}{'max':>11}{'bits':>8}"
+    print(f"{'tensor':<28}{'shape':>14}  {'format':<12}{columns}")
+    for row in rows:
+        shape = " x ".join(str(n) for n in row["shape"])
+        print(
+            f"{row['name']:<28}{shape:>14}  {row['format']:<12}{row['relative_rmse']:>10.5f}"
+            f"{row['sqnr_db']:>7.2f} dB{row['max_abs_error']:>11.3g}{row['bits_per_weight']:>8.4g}"
+        )
+
+
+def skills(options: argparse.Namespace) -> None:
+    """Print right answers by skill."""
+    from quantcore.evaluate.quantized import llama_of
+    from quantcore.evaluate.skills import skill_steps
+    from quantcore.model.source import open_model
+    from quantcore.recipe.types import get_type
+
+    model, type = open_model(options.model), get_type(options.type, options.pure).name
+    scores = followed(skill_steps(model, llama_of(model, type))).scores
+    if options.json:
+        rows = [asdict(score) for score in scores]
+        print_json({"model": model.name, "type": type, "skills": rows})
+        return
+    print(f"{'skill':<14}{'level':<8}{'right':>6}{'of':>6}")
+    for score in scores:
+        share = f"{score.correct / score.total:.0%}"
+        print(f"{score.skill:<14}{score.level:<8}{score.correct:>6}{score.total:>6}{share:>7}")
+
+
+def imatrix(options: argparse.Namespace) -> None:
+    """Measure an importance matrix and write it."""
+    from quantcore.evaluate.importance import imatrix_steps
+    from quantcore.io.gguf_writer import refuse_existing
+    from quantcore.io.imatrix import write_imatrix
+    from quantcore.model.source import open_model
+
+    refuse_existing(options.output)  # before minutes of work
+    text = None if options.text is None else _read_text(options.text)
+    name = "calibration.txt" if options.text is None else options.text.name
+    model = open_model(options.model)
+    steps = imatrix_steps(
+        model, text, options.context, dataset=name, process_output=options.process_output
+    )
+    measured = followed(steps).imatrix
+    write_imatrix(options.output, measured)
+    found = {
+        "model": model.name,
+        "text": name,
+        "context": measured.chunk_size,
+        "chunks": measured.chunk_count,
+        "entries": len(measured.sums),
+        "output": str(options.output),
+        "bytes": options.output.stat().st_size,
+    }
+    if options.json:
+        print_json(found)
+        return
+    print_pairs(
+        *((key, f"{value:,}" if isinstance(value, int) else value) for key, value in found.items())
+    )
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Measure again what lies beside the shipped model."""
+    from quantcore.evaluate.measured import measure as steps
+
+    folder = followed(steps()).folder
+    print(f"Written to {folder}.")
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as problem:
+        raise ValueError(f"{path} is not UTF-8 text.") from problem

@@ -1,0 +1,75 @@
+"""What the commands print: results on standard output, the rest on standard error."""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterable
+
+
+def followed(steps: Iterable) -> object:
+    """Run through an iterator of progress, showing it, and return its last step."""
+    last, start = None, time.monotonic()
+    for last in steps:
+        stage = getattr(last, "stage", "")
+        show(last.share, _left(last.share, time.monotonic() - start) + stage)
+    return last
+
+
+def _left(share: float, seconds: float) -> str:
+    """Say how long the rest takes, once there is something to go by.
+
+    >>> _left(0.25, 30), _left(0.02, 20), _left(0.5, 1)
+    ('1:30 left  ', '16:20 left  ', '')
+    """
+    if seconds < 2 or not 0.01 < share < 1:
+        return ""
+    minutes, seconds = divmod(round(seconds * (1 / share - 1)), 60)
+    return f"{minutes}:{seconds:02} left  "
+
+
+_shown = -1
+
+
+def show(share: float, stage: str) -> None:
+    """Progress on standard error: a line that rewrites itself, or every tenth in a file."""
+    global _shown
+    if sys.stderr.isatty():
+        print(f"\r{share:4.0%}  {stage:<50.50}", end="\n" if share >= 1 else "", file=sys.stderr)
+    elif (tenth := int(share * 10)) != _shown:
+        _shown = tenth
+        print(f"{share:4.0%}  {stage}", file=sys.stderr)
+
+
+def complain(sentence: str, status: int) -> int:
+    """Say what went wrong; return the exit status."""
+    print(sentence, file=sys.stderr)
+    return status
+
+
+def sentence(problem: Exception) -> str:
+    """Word an exception as one sentence."""
+    if isinstance(problem, OSError) and problem.strerror:
+        return f"{problem.filename}: {problem.strerror}." if problem.filename else problem.strerror
+    text = " ".join(str(problem).split()) or type(problem).__name__
+    return text + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def print_json(found: object) -> None:
+    """Print one object on a line of its own."""
+    print(json.dumps(_finite(found), allow_nan=False))
+
+
+def _finite(found: object) -> object:
+    """JSON knows no infinity: the SQNR of a lossless format becomes null."""
+    if isinstance(found, dict):
+        return {key: _finite(value) for key, value in found.items()}
+    if isinstance(found, list | tuple):
+        return [_finite(value) for value in found]
+    return None if isinstance(found, float) and not math.isfinite(found) else found
+
+
+def print_pairs(*pairs: tuple[str, str]) -> None:
+    """Print names and values in two columns."""
+    for name, value in pairs:
+        print(f"{name:<16} {value}")

@@ -1,0 +1,146 @@
+"""The commands and their options."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from quantcore.cli import files, measuring
+from quantcore.cli.memory import memory
+from quantcore.cli.output import complain
+
+Command = Callable[[str, Callable, str], argparse.ArgumentParser]  # (name, what it runs, what for)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(complain(message[:1].upper() + message[1:] + ".", 2))
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser; what it returns carries the function to call in `run`."""
+    found = _Parser(prog="python -m quantcore", description="Measure what quantization does.")
+    commands = found.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    def command(name: str, run: Callable, says: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=says, description=says)
+        added.set_defaults(run=run)
+        return added
+
+    _add_measuring(command)
+    _add_files(command)
+    _add_imatrix(command)
+    _add_memory(command)
+    command("measure", measuring.measure, "Measure again what the pages show of the shipped model.")
+    command("compile", _compile, "Compile the kernels ahead.")
+    _add_json(command("doctor", _doctor, "What this machine has and lacks for the lab."))
+    return found
+
+
+def _add_measuring(command: Command) -> None:
+    run = command(
+        "perplexity", measuring.perplexity, "Perplexity and divergence from the original."
+    )
+    _add_model_and_type(run)
+    _add_text(run)
+    what = "Q8: rounded as llama.cpp does on a CPU, with its F16 cache (default: F32)"
+    run.add_argument("--activations", choices=["F32", "Q8"], default="F32", help=what)
+    run = command("error", measuring.error, "Error of each tensor in a mix or a format.")
+    _add_model_and_type(run, required=True)
+    run = command("skills", measuring.skills, "Right answers by skill, of the shipped model.")
+    _add_model_and_type(run)
+
+
+def _add_files(command: Command) -> None:
+    run = command("plan", files.plan, "Each tensor's type in a file, and why.")
+    _add_mix(run, "folder, config.json")
+    run.add_argument("--with-imatrix", action="store_true", help="as if there were one")
+    _add_json(run)
+    run = command("quantize", files.quantize, "Write a GGUF file for llama.cpp.")
+    _add_mix(run, "a folder")
+    _add_output(run)
+    what = "importance matrix: GGUF, or the older .dat"
+    run.add_argument("--imatrix", type=Path, metavar="FILE", help=what)
+
+
+def _add_imatrix(command: Command) -> None:
+    says = "Measure the importance matrix: mean squared inputs."
+    run = command("imatrix", measuring.imatrix, says)
+    _add_model(run, "a folder (default: shipped)")
+    _add_text(run)
+    run.add_argument("--process-output", action="store_true", help="the output matrix too")
+    _add_output(run)
+    _add_json(run)
+
+
+def _add_memory(command: Command) -> None:
+    run = command("memory", memory, "What a model takes: weights, KV cache, buffers; does it fit?")
+    _add_model(run, "preset, config.json, folder, GGUF, or owner/name on the Hub")
+    whole = {"type": int, "metavar": "N"}
+    what = "Q4_K_M, 'Q4_K pure', GPTQ, NF4, ... (default: as in a GGUF file, else Q4_K_M)"
+    run.add_argument("--type", help=what)
+    run.add_argument("--context", **whole, default=4096, help="tokens (4096)")
+    run.add_argument("--sequences", **whole, default=1, help="at once (1)")
+    run.add_argument("--shared-prefix", **whole, default=0, help="tokens kept once for all")
+    run.add_argument("--cache-type", default="f16", metavar="T", help="f16, q8_0, q4_0, ... (f16)")
+    run.add_argument("--cache-type-k", metavar="T", help="of the keys only")
+    run.add_argument("--cache-type-v", metavar="T", help="of the values only")
+    what = "none: the model itself (default)"
+    run.add_argument("--runtime", default="none", metavar="none|llama.cpp|vllm", help=what)
+    run.add_argument("--batch", **whole, default=2048, help="llama.cpp's -b (2048)")
+    run.add_argument("--ubatch", **whole, default=512, help="llama.cpp's -ub (512)")
+    run.add_argument("--flash-attention", choices=["on", "off"], default="on")
+    what = "memory of each GPU: 24GiB, 16 GB"
+    run.add_argument("--gpu-memory", nargs="+", default=[], metavar="SIZE", help=what)
+    run.add_argument("--system-memory", metavar="SIZE", help="beside the GPUs")
+    _add_json(run)
+
+
+def _add_model(run: argparse.ArgumentParser, where: str) -> None:
+    run.add_argument("model", nargs="?", metavar="MODEL", help=where)
+
+
+def _add_model_and_type(run: argparse.ArgumentParser, *, required: bool = False) -> None:
+    _add_model(run, "a folder (default: shipped)")
+    what = "Q4_K_M, Q4_0, ... as llama-quantize mixes them; INT4_G128, ... throughout"
+    what += "" if required else " (default: F32, the original)"
+    run.add_argument("--type", required=required, default=None if required else "F32", help=what)
+    run.add_argument("--pure", action="store_true", help="one format on every matrix")
+    _add_json(run)
+
+
+def _add_mix(run: argparse.ArgumentParser, where: str) -> None:
+    _add_model(run, where)
+    run.add_argument("--type", required=True, help="Q4_K_M, IQ4_XS, 'Q4_K pure', ...")
+    run.add_argument("--pure", action="store_true", help="one type for every matrix")
+    run.add_argument("--output-tensor-type", metavar="T", help="type of the output")
+    run.add_argument("--token-embedding-type", metavar="T", help="type of the embedding")
+    what = "type of all tensors in whose name the pattern is found"
+    run.add_argument("--tensor-type", action="append", default=[], metavar="PATTERN=T", help=what)
+    run.add_argument("--tensor-type-file", type=Path, metavar="FILE", help="a list of such")
+
+
+def _add_text(run: argparse.ArgumentParser) -> None:
+    run.add_argument("--text", type=Path, metavar="FILE", help="UTF-8 text (default: shipped)")
+    run.add_argument("--context", type=int, default=512, metavar="N", help="tokens a chunk (512)")
+
+
+def _add_output(run: argparse.ArgumentParser) -> None:
+    run.add_argument("--output", type=Path, required=True, metavar="FILE.gguf")
+
+
+def _add_json(run: argparse.ArgumentParser) -> None:
+    run.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _compile(options: argparse.Namespace) -> None:
+    from quantcore.warm import compile_all
+
+    for what, seconds in compile_all():
+        print(f"{what:<16}{seconds:6.1f} s", flush=True)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from quantcore import doctor
+
+    return doctor.main(as_json=options.json)

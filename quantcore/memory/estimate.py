@@ -1,0 +1,213 @@
+"""All that a model takes under a set-up, term by term, each with its formula."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
+
+from quantcore.formats import get_format
+from quantcore.memory import llama_cpp
+from quantcore.memory.deployed import deployed_weights
+from quantcore.memory.deployed_formats import DEPLOYED
+from quantcore.memory.kv_cache import CacheTerm, cache_terms
+from quantcore.memory.term import Term, TermKind
+from quantcore.memory.weights import PARTS, StoredTensor, StoredWeights, stored_weights
+from quantcore.shape.model_shape import ModelShape
+
+RUNTIMES = ("none", "llama.cpp", "vllm")
+Runtime = Literal["none", "llama.cpp", "vllm"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """How a model is to be run. `none` is no runtime: what the model itself needs."""
+
+    type_name: str = "Q4_K_M"
+    context: int = 4096  # of all sequences together under llama.cpp, of each otherwise
+    sequences: int = 1
+    key_type: str = "F16"
+    value_type: str = "F16"
+    shared_prefix: int = 0  # tokens that all sequences begin with, kept once
+    runtime: Runtime = "none"
+    batch: int = 2048  # llama.cpp's -b and -ub
+    ubatch: int = 512
+    flash_attention: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.runtime not in RUNTIMES:
+            raise ValueError(f"no runtime {self.runtime!r}; there are {', '.join(RUNTIMES)}")
+        for name in ("context", "sequences", "batch", "ubatch"):
+            if not 1 <= getattr(self, name) <= 2**40:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """Memory of a model under a set-up."""
+
+    shape: ModelShape
+    setup: Setup
+    stored: StoredWeights
+    terms: tuple[Term, ...]
+
+    def bytes_of(self, kind: TermKind) -> int:
+        """Bytes of the terms of one kind."""
+        return sum(term.bytes for term in self.terms if term.kind == kind)
+
+    @property
+    def weights_bytes(self) -> int:
+        """Bytes of the weights."""
+        return self.bytes_of("weights")
+
+    @property
+    def kv_cache_bytes(self) -> int:
+        """Bytes of the KV cache, states of recurrent layers included."""
+        return self.bytes_of("cache")
+
+    @property
+    def compute_bytes(self) -> int:
+        """Bytes of buffers for results in the making."""
+        return self.bytes_of("compute")
+
+    @property
+    def overhead_bytes(self) -> int:
+        """Bytes that the runtime takes besides."""
+        return self.bytes_of("overhead")
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of everything."""
+        return sum(term.bytes for term in self.terms)
+
+    @property
+    def kv_bytes_per_token(self) -> float:
+        """Bytes that one more token of one sequence adds while no window is full."""
+        one = cache_terms(self.shape, 1, 1, self.setup.key_type, self.setup.value_type)
+        return sum(term.key_bytes + term.value_bytes for term in one)
+
+
+def estimate(shape: ModelShape, setup: Setup, stored: StoredWeights | None = None) -> Estimate:
+    """Add up weights, cache and buffers.
+
+    `stored` are weights as they lie in a file, which count instead of the set-up's type.
+
+    Raises
+    ------
+    ValueError
+        For an unknown type or runtime, or a cache that the heads do not divide into.
+    """
+    stored = stored or weights_in(shape, setup.type_name)
+    beside = _under_llama_cpp if setup.runtime == "llama.cpp" else _cache
+    terms = [*_weights(stored), *beside(shape, setup)]
+    return Estimate(shape=shape, setup=setup, stored=stored, terms=tuple(terms))
+
+
+def weights_in(shape: ModelShape, type_name: str) -> StoredWeights:
+    """Bytes of every tensor in a type: of a checkpoint for GPUs, as GPTQ, or of a GGUF file.
+
+    Raises
+    ------
+    ValueError
+        If the type is unknown, or cannot be put on this model.
+    """
+    if type_name.upper() in DEPLOYED:
+        return deployed_weights(shape, type_name)
+    return stored_weights(shape, type_name)
+
+
+def _weights(stored: StoredWeights) -> Iterator[Term]:
+    """One term for the tensors of each part in each format."""
+
+    def key(tensor: StoredTensor) -> tuple[int, str]:
+        return PARTS.index(tensor.part), tensor.format
+
+    for (part, format_name), tensors in groupby(sorted(stored.tensors, key=key), key):
+        these = list(tensors)
+        numbers = sum(math.prod(tensor.shape) for tensor in these)
+        counted = f"{len(these)} tensor{'s' if len(these) > 1 else ''}"
+        yield Term(
+            kind="weights",
+            name=f"{PARTS[part]} in {format_name}",
+            bytes=sum(tensor.bytes for tensor in these),
+            formula=f"{counted}, {numbers:,} weights × {_each(format_name)}",
+        )
+
+
+def _each(format_name: str) -> str:
+    """Bytes of a weight as a fraction: "144 B / 256"."""
+    if format_name == "FP8":  # vLLM's cache
+        return "1 B"
+    if format_name in DEPLOYED:
+        return DEPLOYED[format_name].each
+    fmt = get_format(format_name)
+    size = getattr(fmt, "block_size", None)
+    if size is None:  # the scale covers a row or a tensor
+        return f"{fmt.code_bits} bits, and scales"
+    return f"{fmt.block_bytes} B" if size == 1 else f"{fmt.block_bytes} B / {size}"
+
+
+def _under_llama_cpp(shape: ModelShape, setup: Setup) -> Iterator[Term]:
+    if setup.shared_prefix:
+        raise ValueError(
+            "llama.cpp keeps no prefix once for several sequences: leave the shared prefix at 0"
+        )
+    own = llama_cpp.LlamaCppSetup(
+        context=setup.context,
+        sequences=setup.sequences,
+        key_type=setup.key_type.upper(),
+        value_type=setup.value_type.upper(),
+        batch=setup.batch,
+        ubatch=setup.ubatch,
+        flash_attention=setup.flash_attention,
+    )
+    yield from llama_cpp.cache_terms(shape, own)
+    yield from llama_cpp.compute_terms(shape, own)
+    yield from llama_cpp.output_terms(shape, own)
+
+
+_NAMES = {
+    "full": "cache of layers that see everything",
+    "window": "cache of layers with a window",
+    "chunk": "cache of layers with chunks",
+    "latent": "cache of latent vectors",
+    "state": "states of recurrent layers",
+}
+
+
+def _cache(shape: ModelShape, setup: Setup) -> Iterator[Term]:
+    terms = cache_terms(
+        shape,
+        setup.context,
+        setup.sequences,
+        setup.key_type,
+        setup.value_type,
+        shared_prefix=setup.shared_prefix,
+    )
+    for term in terms:
+        if term.bytes:
+            yield Term(
+                kind="cache",
+                name=_NAMES[term.kind],
+                bytes=term.bytes,
+                formula=_cache_formula(shape, setup, term),
+            )
+
+
+def _cache_formula(shape: ModelShape, setup: Setup, term: CacheTerm) -> str:
+    layers = f"{term.n_layers} layer{'s' if term.n_layers > 1 else ''}"
+    if term.kind == "state":
+        each = f" × {term.n_sequences} sequences" if term.n_sequences > 1 else ""
+        return f"{layers} × {term.state_values:,} numbers × 4 B{each}"
+    counted = f"{layers} × {term.n_tokens:,} tokens"
+    key, value = _each(setup.key_type.upper()), _each(setup.value_type.upper())
+    if term.kind == "latent":
+        latent = shape.latent
+        return f"{counted} × ({latent.kv_size} + {latent.rope_size}) × {key}"
+    row = f"{shape.n_kv_heads} KV heads × {shape.head_size}"
+    if term.key_values != shape.n_kv_heads * shape.head_size:
+        row = f"{term.key_values:,} numbers"
+    if key == value:
+        return f"{counted} × 2 × {row} × {key}"
+    return f"{counted} × {row} × ({key} + {value})"
