@@ -176,6 +176,14 @@ def test_what_has_its_type_already_is_copied(models, tmp_path_factory):
         np.testing.assert_array_equal(one[name].packed(), other[name].packed(), err_msg=name)
 
 
+@pytest.mark.parametrize("page", ["layer_error", "drift"])
+def test_a_type_that_the_file_has_already_changes_nothing(models, page):
+    app = _open_page(page, model="tale-Q4_K_M.gguf", type="Q4_K_M", way="mixes", errors_as="mixes")
+    assert not app.error
+    assert any(text in " ".join(_findings(app)) for text in ("no matrix loses", "no token of this"))
+    assert "57 of 57 matrices have the format that Q4_K_M gives them" in _said(app)
+
+
 def test_a_known_model_falls_back():
     """Of SmolLM2-135M, whose rows of 576 do not divide, llama-quantize reports these figures."""
     app = _open(file="SmolLM2-135M as Q4_K_M")

@@ -19,7 +19,7 @@ import quantcore.evaluate.measured as measured_files
 from quantcore import memory
 from quantcore.evaluate import file_error, importance_use, statistics, weight_error
 from quantcore.evaluate.drift import TokenDrift
-from quantcore.evaluate.quantized import importances, llama_of, needed_importance
+from quantcore.evaluate.quantized import applied_format, importances, llama_of, needed_importance
 from quantcore.evaluate.reading import Continuations, continue_both, read_closely
 from quantcore.format import ScaleFactors, Weights
 from quantcore.formats import get_format
@@ -95,7 +95,7 @@ def packed(model_name: str, tensor: str, type_name: str):
     Where a GGUF file holds it in that format, they are the file's own bytes.
     """
     stored = model(model_name).as_stored(tensor)
-    if stored is not None and stored.dtype == type_name:
+    if stored is not None and model(model_name).holds(tensor, type_name):
         return stored.packed()
     fmt, values = get_format(type_name), weights(model_name, tensor)
     importance = needed_importance(model(model_name), tensor, type_name)
@@ -157,16 +157,18 @@ def ranges(model_name: str, tensor: str, axis: int) -> statistics.Ranges:
 
 @st.cache_data(show_spinner=False, max_entries=4096)
 def tensor_error(model_name: str, tensor: str, type_name: str) -> weight_error.WeightError:
-    """Error that a format makes in one tensor."""
+    """Error that a format makes in one tensor; none where a file holds it so already."""
+    fmt = applied_format(model(model_name), tensor, type_name)
     importance = needed_importance(model(model_name), tensor, type_name)
-    return weight_error.tensor_error(weights(model_name, tensor), type_name, importance)
+    return weight_error.tensor_error(weights(model_name, tensor), fmt, importance)
 
 
 @st.cache_data(show_spinner=False, max_entries=128)
 def row_errors(model_name: str, tensor: str, type_name: str) -> np.ndarray:
     """Relative RMSE of every row of one tensor in a format."""
+    fmt = applied_format(model(model_name), tensor, type_name)
     importance = needed_importance(model(model_name), tensor, type_name)
-    found = weight_error.row_errors(weights(model_name, tensor), type_name, importance)
+    found = weight_error.row_errors(weights(model_name, tensor), fmt, importance)
     return found.relative_rmse
 
 
@@ -248,7 +250,9 @@ def model_errors(model_name: str, type_name: str) -> dict[str, weight_error.Weig
         known = {(error.name, fmt): error for fmt, errors in rows for error in errors}
     return {
         name: known.get((name, fmt))
-        or weight_error.tensor_error(opened.weights(name), fmt, importance.get(name))
+        or weight_error.tensor_error(
+            opened.weights(name), applied_format(opened, name, fmt), importance.get(name)
+        )
         for name, fmt in formats_of.items()
     }
 
@@ -321,8 +325,7 @@ def errors_of_plan(
     types = {t.name: t.type for t in quantcore.plan(opened, file_type, pure=pure).tensors}
 
     def restored(name: str) -> Weights:
-        weights = opened.weights(name)
-        return get_format(types[name]).round_trip(weights)
+        return applied_format(opened, name, types[name]).round_trip(opened.weights(name))
 
     return list(file_error.restored_errors(model(original), restored))
 

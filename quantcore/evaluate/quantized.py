@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.formats import FORMATS, get_format
+from quantcore.formats import FORMATS, Format, get_format
 from quantcore.io import ModelError
 from quantcore.model.activations import input_type
 from quantcore.model.llama import Llama
@@ -45,19 +45,28 @@ def formats_by_tensor(model: Model, type: Type) -> dict[str, str]:
     return chosen
 
 
+def applied_format(model: Model, name: str, format_name: str) -> Format:
+    """Return the format whose round trip a tensor goes through when it is stored in a format.
+
+    What is stored in it already stays as it is, as llama-quantize copies its bytes: F32 changes
+    nothing.
+    """
+    return get_format("F32" if model.holds(name, format_name) else format_name)
+
+
 def needed_importance(model: Model, name: str, format_name: str) -> NDArray[np.float32] | None:
     """Return what the model's importance matrix says of a tensor, if a format needs one.
 
     Returns
     -------
-    (n_cols,), or None for all other formats.
+    (n_cols,), or None for all other formats, and where the tensor is stored in it already.
 
     Raises
     ------
     ModelError
         If there is no matrix with the model, or it says nothing of this tensor.
     """
-    if format_name not in FORMATS or not FORMATS[format_name].needs_importance:
+    if not getattr(applied_format(model, name, format_name), "needs_importance", False):
         return None
     if model.imatrix is None:
         raise ModelError(
@@ -80,7 +89,7 @@ def importances(model: Model, type: Type) -> dict[str, NDArray[np.float32]]:
     """
     formats = formats_by_tensor(model, type)
     mix = get_type(type).mix if isinstance(type, str) else None
-    needed = any(name in FORMATS and FORMATS[name].needs_importance for name in formats.values())
+    needed = any(needed_importance(model, *pair) is not None for pair in formats.items())
     if not needed and not (mix and needs_imatrix(model, mix)):
         return {}
     found = {name: model.imatrix.importance(name) for name in formats if formats[name] in FORMATS}
@@ -95,10 +104,10 @@ def restored_tensors(
     importance = {} if type is None else importances(model, type)
     for name in model.tensors:
         weights = model.weights(name)
-        if name in importance:
-            weights = FORMATS[formats[name]].round_trip(weights, importance=importance[name])
-        elif name in formats:
-            weights = get_format(formats[name]).round_trip(weights)
+        if name in formats:
+            fmt, by = applied_format(model, name, formats[name]), importance.get(name)
+            aided = {} if by is None else {"importance": by}
+            weights = fmt.round_trip(weights, **aided)
         yield name, weights
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from quantcore._jit import kernel
 from quantcore.checks import read_only
-from quantcore.evaluate.quantized import Type, formats_by_tensor, importances
+from quantcore.evaluate.quantized import Type, applied_format, formats_by_tensor, importances
 from quantcore.format import Weights
 from quantcore.formats import Format, get_format
 from quantcore.formats.layout import block_length
@@ -98,13 +98,15 @@ def block_errors(weights: Weights, type: str | Format) -> WeightError:
 def model_errors(model: Model, type: Type) -> Iterator[TensorError]:
     """Error of every quantizable tensor, in the model's order; one tensor in memory at a time.
 
+    A tensor that a file holds in its format already loses nothing more: llama-quantize copies it.
     `type` is a mix ("Q4_K_M"), one format on every matrix ("Q4_K pure"), or the format of each
     tensor by name.
     """
     importance = importances(model, type)
     for name, format_name in formats_by_tensor(model, type).items():
         tensor, fmt = model.tensors[name], get_format(format_name)
-        error = tensor_error(model.weights(name), fmt, importance.get(name))
+        applied = applied_format(model, name, format_name)
+        error = tensor_error(model.weights(name), applied, importance.get(name))
         yield TensorError(
             name=name,
             shape=tensor.shape,

@@ -85,6 +85,10 @@ class Model:
         stored = self._stored[name]
         return stored if isinstance(stored, StoredInFile) else None
 
+    def holds(self, name: str, type: str) -> bool:
+        """Whether a tensor is stored in a type already: llama-quantize then copies its bytes."""
+        return name in self.tensors and self.tensors[name].dtype == type
+
     @property
     def imatrix(self) -> Imatrix | None:
         """Importance matrix that lies with the model, None where there is none.
