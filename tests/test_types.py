@@ -117,6 +117,23 @@ def test_a_mix_that_needs_the_models_importance_matrix_is_what_its_file_holds(tm
         np.testing.assert_array_equal(restored, file.weights(name), err_msg=name)
 
 
+@pytest.mark.parametrize("type", ["Q4_K_M", "Q4_0", "Q5_K pure"])
+def test_with_a_matrix_that_is_given_it_is_what_its_file_holds(tmp_path, type):
+    shipped, path = open_model(), tmp_path / "small.gguf"
+    aided = shipped.with_imatrix(shipped.imatrix)
+    for _ in quantize(shipped, plan(shipped, type, imatrix=True), path, shipped.imatrix):
+        pass
+    file = open_model(path)
+    for name, restored in restored_tensors(aided, type):
+        np.testing.assert_array_equal(restored, file.weights(name), err_msg=name)
+    with_it, without = list(model_errors(aided, type)), list(model_errors(shipped, type))
+    assert with_it != without
+    for row in with_it:
+        importance = shipped.imatrix.importance(row.name)
+        expected = tensor_error(shipped.weights(row.name), row.format, importance)
+        assert row.relative_rmse == expected.relative_rmse
+
+
 @pytest.mark.parametrize("type", ["Q4_K_M", "IQ2_XXS"])
 def test_a_type_that_a_file_has_already_changes_nothing(tmp_path, type):
     """llama-quantize copies such tensors, and does not ask for an importance matrix then."""

@@ -11,6 +11,7 @@ from quantcore.io import ModelError
 from quantcore.model.activations import input_type
 from quantcore.model.llama import Llama
 from quantcore.model.source import Model
+from quantcore.recipe.quantize import importance_of
 from quantcore.recipe.types import get_type, mixed_formats, needs_imatrix
 
 Activations = Literal["F32", "Q8"]  # Q8: inputs rounded as llama.cpp's CPU kernels do
@@ -73,7 +74,7 @@ def needed_importance(model: Model, name: str, format_name: str) -> NDArray[np.f
             f"{format_name} needs an importance matrix, and none lies with {model.name}: measure "
             "one by python -m quantcore imatrix, or choose another type."
         )
-    found = model.imatrix.importance(name)
+    found = importance_of(model.imatrix, name, model.tensors[name].shape[-1])
     if found is None:
         raise ModelError(
             f"{format_name} needs an importance matrix, and that of {model.name} says nothing of "
@@ -83,17 +84,22 @@ def needed_importance(model: Model, name: str, format_name: str) -> NDArray[np.f
 
 
 def importances(model: Model, type: Type) -> dict[str, NDArray[np.float32]]:
-    """Return what the model's importance matrix says, (n_cols,) by tensor, if the type needs one.
+    """Return what the model's importance matrix says, (n_cols,) by tensor.
 
-    It then serves all tensors that it knows, as in llama-quantize; else there is nothing.
+    That which was given, or that which lies with the model if the type needs one, serves all
+    tensors that it knows, as in llama-quantize; else there is nothing.
     """
     formats = formats_by_tensor(model, type)
     mix = get_type(type).mix if isinstance(type, str) else None
     needed = any(needed_importance(model, *pair) is not None for pair in formats.items())
-    if not needed and not (mix and needs_imatrix(model, mix)):
+    if not needed and not model.given and not (mix and needs_imatrix(model, mix)):
         return {}
-    found = {name: model.imatrix.importance(name) for name in formats if formats[name] in FORMATS}
-    return {name: values for name, values in found.items() if values is not None}
+    found = {}
+    for name in (name for name, fmt in formats.items() if fmt in FORMATS):
+        values = importance_of(model.imatrix, name, model.tensors[name].shape[-1])
+        if values is not None:
+            found[name] = values
+    return found
 
 
 def restored_tensors(

@@ -63,7 +63,9 @@ def quantize(
     """
     tensors = []
     for planned in plan.tensors:
-        importance = None if imatrix is None else _importance(imatrix, planned)
+        importance = (
+            None if imatrix is None else importance_of(imatrix, planned.name, planned.shape[-1])
+        )
         if not model.holds(planned.name, planned.type):
             _refuse_unwritable(planned, plan, has_importance=importance is not None)
         make = partial(_pack, model, planned, importance)
@@ -133,16 +135,24 @@ def _about(imatrix: Imatrix) -> dict[str, Value]:
     return found
 
 
-def _importance(imatrix: Imatrix, planned: TensorPlan) -> NDArray[np.float32] | None:
-    """Entry of one tensor, (n_cols,); the embedding goes without where one does not fit."""
-    found = imatrix.importance(planned.name)
-    if found is None or found.size == planned.shape[-1]:
+def importance_of(imatrix: Imatrix, name: str, n_cols: int) -> NDArray[np.float32] | None:
+    """Entry of one tensor, (n_cols,), as llama-quantize takes it; None where there is none.
+
+    The embedding goes without where one does not fit.
+
+    Raises
+    ------
+    ModelError
+        If the entry of another tensor does not fit its rows.
+    """
+    found = imatrix.importance(name)
+    if found is None or found.size == n_cols:
         return found
-    if role_of(planned.name) == "token_embd":
+    if role_of(name) == "token_embd":
         return None
     raise ModelError(
-        f"The importance matrix is of another model: {planned.name} has rows of "
-        f"{planned.shape[-1]:,} weights, its entry {found.size:,} numbers."
+        f"The importance matrix is of another model: {name} has rows of {n_cols:,} weights, its "
+        f"entry {found.size:,} numbers."
     )
 
 
