@@ -12,8 +12,8 @@ from quantcore.memory import (
     ModelShape,
     cache_bytes,
     cache_terms,
-    compute_buffer_bytes,
-    presets,
+    preset,
+    preset_ids,
     tokens_that_fill,
 )
 from quantcore.recipe.types import get_type
@@ -48,12 +48,12 @@ n_sequences = four.number_input(
 
 def kept(of: ModelShape, tokens: int = context, name: str = cache_type) -> int:
     """Bytes of the cache."""
-    return cache_bytes(of, tokens, name, n_sequences)
+    return cache_bytes(of, tokens, n_sequences, name, name)
 
 
 # ---- all of it ----------------------------------------------------------------------------------
 
-stored, compute = cache.stored_size(shape, type_name), compute_buffer_bytes(shape, context)
+stored, compute = cache.stored_size(shape, type_name), 0
 st.space("small")
 look.finding(
     words.total(shape, type_name, context, stored.total_bytes, kept(shape), compute),
@@ -91,14 +91,20 @@ look.show(
 st.space("medium")
 look.finding(
     words.heads(
-        shape, kept(shape), kept(model_sizes.all_heads(shape)), cache_bytes(shape, 1, cache_type)
+        shape,
+        kept(shape),
+        kept(model_sizes.all_heads(shape)),
+        cache_bytes(shape, 1, 1, cache_type, cache_type),
     ),
     words.HOW_TO_READ_FACTORS,
     help="Grouped-query attention: several query heads read the same keys and values.",
 )
 factors.show(
     factors.of_cache(
-        cache_terms(shape, context, n_sequences), shape, get_format(cache_type), n_sequences
+        cache_terms(shape, context, n_sequences, cache_type, cache_type),
+        shape,
+        get_format(cache_type),
+        n_sequences,
     ),
     binary(kept(shape)),
 )
@@ -108,7 +114,7 @@ reach = [tokens for tokens in CONTEXTS if tokens <= max(context, shape.context_l
 wrong = model_sizes.misread(shape)
 look.finding(
     words.crossing(
-        tokens_that_fill(shape, stored.total_bytes, cache_type, n_sequences),
+        tokens_that_fill(shape, stored.total_bytes, n_sequences, cache_type, cache_type),
         reach[-1],
         type_name,
         kept(shape, reach[-1]) / stored.total_bytes,
@@ -140,16 +146,16 @@ def row_of(each: ModelShape) -> dict:
         "model": each.name,
         "weights": held.n_weights,
         "weights_bytes": held.total_bytes,
-        "cache_bytes_per_token": cache_bytes(each, 1, cache_type),
+        "cache_bytes_per_token": cache_bytes(each, 1, 1, cache_type, cache_type),
         "cache_bytes": kept(each),
-        "total_bytes": held.total_bytes + kept(each) + compute_buffer_bytes(each, context),
+        "total_bytes": held.total_bytes + kept(each),
         "trained_context_tokens": each.context_length,
         "source": each.source or "this page",
     }
 
 
 st.space("medium")
-known = {**presets(), shape.name: shape}
+known = {preset(each).name: preset(each) for each in preset_ids()} | {shape.name: shape}
 rows = sorted(map(row_of, known.values()), key=lambda row: row["weights_bytes"])
 look.finding(
     words.models(rows, context),

@@ -8,7 +8,7 @@ from pages.shared.palette import DARK, LIGHT, colour, marker
 from quantcore.evaluate import statistics as st
 from quantcore.formats import get_format
 from quantcore.formats.layout import sub_scale_bits
-from quantcore.memory import cache_bytes, presets
+from quantcore.memory import cache_bytes, preset, preset_ids
 
 TENSORS = ["token_embd.weight"] + [
     f"blk.{i}.{role}.weight" for i in range(3) for role in ("attn_q", "attn_v", "ffn_down")
@@ -278,7 +278,7 @@ def test_memory_by_format_writes_the_totals(look):
 
 
 def test_the_growth_of_the_cache_marks_the_choice():
-    llama, contexts = presets()["Llama-3.1-8B"], [1024, 8192, 131_072]
+    llama, contexts = preset("Llama-3.1-8B"), [1024, 8192, 131_072]
     curve = [cache_bytes(llama, tokens) for tokens in contexts]
     figure = memory.cache_growth(
         contexts, {"F16": curve}, {"if wrong": [4 * size for size in curve]}, ("Q4_K", 2**32), 8192,
@@ -291,7 +291,7 @@ def test_the_growth_of_the_cache_marks_the_choice():
 
 
 def test_models_side_by_side_have_two_marks_each():
-    names = list(presets())[:5]
+    names = [preset(i).name for i in preset_ids()][:5]
     figure = memory.side_by_side(names, [2**30] * 5, [2**28] * 5, names[2], "Q4_K", LIGHT)
     marks = [trace for trace in figure.data if trace.mode == "markers"]
     assert [len(trace.x) for trace in marks] == [5, 5]

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from quantcore import get_type
 from quantcore.formats import FORMATS, OUTSIDE_GGUF, UNAIDED
-from quantcore.memory import presets
+from quantcore.memory import preset, preset_ids
 
 ROOT = Path(__file__).parent.parent
 INTEGERS = ("INT8_TENSOR", "INT4_ROW", "INT4_G32_ASYM", "INT2_G16")
@@ -132,7 +132,7 @@ def test_a_place_beyond_the_tensor_is_brought_back():
     assert not _open("block", row="999999", block="999999", part="99").error
 
 
-@pytest.mark.parametrize("name", presets())
+@pytest.mark.parametrize("name", [preset(i).name for i in preset_ids()])
 def test_every_known_model_fits_the_page(name):
     app = _open("memory", known=name, context="131072")
     assert not app.error

@@ -9,9 +9,9 @@ from pages.shared import block_words, layer_words, memory_words, scales_words, w
 from quantcore.evaluate.statistics import tensor_statistics
 from quantcore.formats import get_format
 from quantcore.formats.layout import sub_scale_bits
-from quantcore.memory import presets, stored_weights
+from quantcore.memory import preset, stored_weights
 
-LLAMA, GEMMA, DEEPSEEK = (presets()[n] for n in ("Llama-3.1-8B", "Gemma-3-27B", "DeepSeek-V3.1"))
+LLAMA, GEMMA, DEEPSEEK = (preset(n) for n in ("Llama-3.1-8B", "gemma-3-27b-it", "DeepSeek-V3.1"))
 
 
 def _statistics(values):

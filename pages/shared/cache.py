@@ -26,6 +26,7 @@ from quantcore.formats import get_format
 from quantcore.io.gguf import GgufFile
 from quantcore.io.gguf_parts import first_part, read_parts
 from quantcore.io.imatrix import Imatrix
+from quantcore.model.config import read_config
 from quantcore.model.llama import Llama
 from quantcore.recipe.contents import contents_of
 from quantcore.recipe.promise import Promise, promise_of
@@ -284,7 +285,7 @@ def planned_header(model_name: str, file_type: str, pure: bool) -> GgufFile:
 @st.cache_resource(show_spinner=False, max_entries=16)
 def known_header(name: str, file_type: str, pure: bool) -> GgufFile:
     """Header of what `quantize` would write of a known Llama, but for the vocabulary."""
-    config = memory.llama_config(memory.presets()[name])
+    config = read_config(memory.preset_config(name))
     return preview(config, quantcore.plan(contents_of(config, name), file_type, pure=pure))
 
 
@@ -336,7 +337,11 @@ def measured() -> measured_files.Measured:
     return measured_files.load()
 
 
-@st.cache_data(show_spinner=False, max_entries=512)
+def _sizes_of(shape: memory.ModelShape) -> tuple:
+    return shape.name, shape.architecture, tuple(shape.tensors.items())
+
+
+@st.cache_data(show_spinner=False, max_entries=512, hash_funcs={memory.ModelShape: _sizes_of})
 def stored_size(shape: memory.ModelShape, type_name: str) -> memory.StoredWeights:
     """Bytes of a model's weights in a format, from its sizes alone."""
     return memory.stored_weights(shape, type_name)

@@ -22,9 +22,12 @@ def of_cache(
 
 
 def _line(term: CacheTerm, shape: ModelShape, bytes_each: str, name: str, n: int) -> Factors:
-    kinds = {"full": "layers", "window": "layers with a window", "latent": "layers"}
-    tokens = "tokens of the window" if term.kind == "window" else "tokens"
-    line = [(f"{term.n_layers}", kinds[term.kind]), (f"{term.n_tokens // n:,}", tokens)]
+    kinds = {"window": "layers with a window", "chunk": "layers with chunks"}
+    tokens = "tokens of the window" if term.kind in ("window", "chunk") else "tokens"
+    line = [
+        (f"{term.n_layers}", kinds.get(term.kind, "layers")),
+        (f"{term.n_tokens // n:,}", tokens),
+    ]
     if term.kind == "latent":
         a = shape.latent
         line.append((f"({a.kv_size} + {a.rope_size})", "latent vector and rotated key"))

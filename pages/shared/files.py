@@ -10,7 +10,7 @@ from pages.shared import cache, controls
 from quantcore.evaluate.file_error import RestoredError
 from quantcore.io.gguf import GgufFile
 from quantcore.io.gguf_parts import read_parts
-from quantcore.memory import presets
+from quantcore.memory import preset_config, preset_ids
 from quantcore.recipe.file_types import FILE_TYPES, get_file_type
 from quantcore.recipe.promise import Promise
 
@@ -158,7 +158,11 @@ def _options() -> list[str]:
 
 def known_models() -> list[str]:
     """Llamas whose sizes are known, small ones first."""
-    return [name for name in presets() if name.startswith(("SmolLM", "TinyLlama", "Llama"))]
+    return [
+        model_id.split("/")[1]
+        for model_id in preset_ids()
+        if preset_config(model_id)["model_type"] == "llama"
+    ]
 
 
 def _files() -> list[str]:

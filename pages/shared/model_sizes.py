@@ -1,11 +1,19 @@
 """Whose sizes the page Memory counts with: a known model's, the opened one's, or typed ones."""
 
 import dataclasses
+from fractions import Fraction
 
 import streamlit as st
 
 from pages.shared import controls
-from quantcore.memory import ModelShape, presets, shape_from_config
+from quantcore.memory import (
+    LayerCache,
+    ModelShape,
+    preset,
+    preset_ids,
+    shape_from_config,
+    shape_from_json,
+)
 
 KNOWN, OPENED, TYPED = WHOSE = ("Known model", "Model on the bench", "Sizes of my own")
 SIZES = {
@@ -18,6 +26,13 @@ SIZES = {
     "head_size": ("Head size", "Numbers a head keeps of a token; not always hidden size / heads."),
     "context_length": ("Trained context", "Tokens that the model was made for."),
 }
+KEYS = {
+    "n_layers": "num_hidden_layers", "hidden_size": "hidden_size",
+    "feed_forward_size": "intermediate_size", "vocabulary_size": "vocab_size",
+    "n_heads": "num_attention_heads", "n_kv_heads": "num_key_value_heads", "head_size": "head_dim",
+    "context_length": "max_position_embeddings",
+}  # fmt: skip
+USUAL = "Llama-3.1-8B"
 
 
 def choose_shape() -> ModelShape:
@@ -30,16 +45,16 @@ def choose_shape() -> ModelShape:
         return shape_from_config(controls.model().config, controls.model_name())
     if whose == TYPED:
         return typed_shape()
-    names = list(presets())
-    at = names.index("Llama-3.1-8B")
+    names = [preset(model_id).name for model_id in preset_ids()]
+    at = names.index(USUAL)
     says = "Sizes as in the model’s config.json; the table below says whose."
     known = right.selectbox("Known model", names, at, key="known", help=says, **controls.BOUND)
-    return presets()[known]
+    return preset(known)
 
 
 def typed_shape() -> ModelShape:
     """Ask for every size; Llama-3.1-8B's are filled in."""
-    start = presets()["Llama-3.1-8B"]
+    start = preset(USUAL)
     asked = st.container(horizontal=True, vertical_alignment="bottom")
     bound = {"width": 180, **controls.BOUND}
     sizes = {
@@ -56,23 +71,21 @@ def typed_shape() -> ModelShape:
         "Layers without window", 0, 10_000, 0, key="own_full", disabled=not window,
         help="Layers that see everything all the same: 10 of 62 in Gemma-3-27B.", **bound,
     )  # fmt: skip
-    billions = asked.number_input(
-        "Weights, billion", 0.0, 10_000.0, 0.0, key="own_weights",
-        help="0: count them from the sizes. Type a number where the model has parts that the sizes "
-        "do not tell, such as experts.", **bound,
-    )  # fmt: skip
     tied = asked.checkbox(
         "Output shares the embedding", key="own_tied",
         help="Many small models keep one matrix for both.", **controls.BOUND,
     )  # fmt: skip
-    return ModelShape(
-        name="Your model",
-        tied_embedding=tied,
-        window=window or None,
-        full_layers=tuple(range(min(n_full, sizes["n_layers"]))) if window else None,
-        n_weights=round(billions * 1e9) or None,
-        **sizes,
-    )
+    config = {
+        "model_type": "llama",
+        "tie_word_embeddings": tied,
+        **{KEYS[key]: value for key, value in sizes.items()},
+    }
+    if window:
+        n_layers = sizes["n_layers"]
+        kinds = ["full_attention"] * min(n_full, n_layers)
+        kinds += ["sliding_attention"] * (n_layers - len(kinds))
+        config |= {"sliding_window": window, "use_sliding_window": True, "layer_types": kinds}
+    return shape_from_json(config, "Your model", "this page")
 
 
 def misread(shape: ModelShape) -> dict[str, ModelShape]:
@@ -81,13 +94,29 @@ def misread(shape: ModelShape) -> dict[str, ModelShape]:
     if shape.latent or shape.n_kv_heads < shape.n_heads:
         wrong["if every head kept its own"] = all_heads(shape)
     if shape.window and shape.n_full_layers < shape.n_layers:
-        wrong["if no layer had a window"] = dataclasses.replace(shape, window=None)
+        row = shape.n_kv_heads * shape.head_size
+        wrong["if no layer had a window"] = _all_full(shape, row)
     narrow = shape.hidden_size // shape.n_heads
     if not shape.latent and narrow not in (0, shape.head_size) and narrow % 32 == 0:
-        wrong["if heads were hidden size / heads"] = dataclasses.replace(shape, head_size=narrow)
+        ratio = Fraction(narrow, shape.head_size)
+        caches = tuple(
+            dataclasses.replace(
+                cache,
+                key_values=int(cache.key_values * ratio),
+                value_values=int(cache.value_values * ratio),
+            )
+            for cache in shape.caches
+        )
+        narrowed = dataclasses.replace(shape, head_size=narrow, caches=caches)
+        wrong["if heads were hidden size / heads"] = narrowed
     return wrong
 
 
 def all_heads(shape: ModelShape) -> ModelShape:
     """Take the shape without grouped or latent attention."""
-    return dataclasses.replace(shape, n_kv_heads=shape.n_heads, latent=None)
+    return _all_full(shape, shape.n_heads * shape.head_size, latent=None)
+
+
+def _all_full(shape: ModelShape, row: int, **changes) -> ModelShape:
+    one = LayerCache(kind="full", key_values=row, value_values=row)
+    return dataclasses.replace(shape, caches=(one,) * shape.n_layers, **changes)

@@ -1,6 +1,7 @@
-"""Bytes that a model needs: weights by format, KV cache by context, compute buffer."""
+"""Bytes that a model needs: weights by type, KV cache by context, buffers by runtime."""
 
-from quantcore.memory.compute import compute_buffer_bytes
+from quantcore.memory.configs import shape_from_json
+from quantcore.memory.estimate import RUNTIMES, Estimate, Setup, Term, estimate
 from quantcore.memory.kv_cache import (
     CACHE_FORMATS,
     CacheTerm,
@@ -8,30 +9,37 @@ from quantcore.memory.kv_cache import (
     cache_terms,
     tokens_that_fill,
 )
-from quantcore.memory.presets import presets
+from quantcore.memory.presets import preset, preset_config, preset_ids
 from quantcore.memory.shape import (
     Experts,
     LatentAttention,
+    LayerCache,
     ModelShape,
-    llama_config,
     shape_from_config,
 )
-from quantcore.memory.weights import StoredWeights, stored_weights, weight_groups
+from quantcore.memory.weights import StoredTensor, StoredWeights, stored_weights
 
 __all__ = [
     "CACHE_FORMATS",
+    "RUNTIMES",
     "CacheTerm",
+    "Estimate",
     "Experts",
     "LatentAttention",
+    "LayerCache",
     "ModelShape",
+    "Setup",
+    "StoredTensor",
     "StoredWeights",
+    "Term",
     "cache_bytes",
     "cache_terms",
-    "compute_buffer_bytes",
-    "llama_config",
-    "presets",
+    "estimate",
+    "preset",
+    "preset_config",
+    "preset_ids",
     "shape_from_config",
+    "shape_from_json",
     "stored_weights",
     "tokens_that_fill",
-    "weight_groups",
 ]

@@ -1,132 +1,163 @@
-"""How many weights a model has, part by part, and their bytes in a mix or a format."""
+"""Bytes of a model's weights, tensor by tensor, in a mix or a format."""
 
+import math
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from quantcore.formats import get_format
 from quantcore.formats.ggml_types import FALLBACK
-from quantcore.memory.shape import ModelShape
-from quantcore.recipe.contents import Contents
-from quantcore.recipe.plan import TensorPlan, plan
-from quantcore.recipe.types import get_type
+from quantcore.memory.families import FAMILIES
+from quantcore.memory.shape import ModelShape, is_expert, is_weight
+from quantcore.recipe.contents import Contents, layer_of
+from quantcore.recipe.plan import plan
+from quantcore.recipe.rules import may_quantize
+from quantcore.recipe.types import ModelType, get_type
 
-_OUTPUT = "output.weight"
-Part = Literal["embedding and output", "attention", "feed-forward", "norms and biases"]
+PARTS = ("embedding and output", "attention", "feed-forward", "experts", "norms and the like")
+Part = Literal[PARTS]
+_RULED = {family.architecture for family in FAMILIES.values() if family.rules}
 
 
-@dataclass(frozen=True, slots=True)
-class WeightGroup:
-    """Equal tensors, for instance the query projections of all layers."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTensor:
+    """One tensor as it is stored."""
 
-    part: Part
-    shape: tuple[int, int]  # (n_rows, n_cols) of one matrix
-    names: tuple[str, ...]  # of the tensors in a GGUF file
-    experts: int = 1  # matrices stacked in one tensor
-    quantizable: bool = True
-
-    @property
-    def count(self) -> int:
-        """Number of matrices."""
-        return len(self.names) * self.experts
+    name: str  # GGUF's
+    shape: tuple[int, ...]
+    format: str
+    wanted: str | None  # what it would be if its rows divided into blocks; None where they do
+    bytes: int
 
     @property
-    def n_weights(self) -> int:
-        """Weights in all tensors of the group."""
-        return self.count * self.shape[0] * self.shape[1]
+    def layer(self) -> int:
+        """Layer, -1 outside the layers."""
+        return layer_of(self.name)
+
+    @property
+    def part(self) -> Part:
+        """What the tensor is for."""
+        return part_of(self.name, self.shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredWeights:
     """Bytes of a model's weights in one type, and where they are."""
 
-    bytes_by_part: dict[str, int]
-    n_weights: int
-    fallbacks: dict[str, int]  # format taken instead -> tensors, where rows do not divide
+    tensors: tuple[StoredTensor, ...]
+    estimated: str = ""  # why the bytes are no certainty; empty where they are
 
     @property
     def total_bytes(self) -> int:
-        """Bytes of all parts."""
-        return sum(self.bytes_by_part.values())
+        """Bytes of all tensors."""
+        return sum(tensor.bytes for tensor in self.tensors)
+
+    @property
+    def n_weights(self) -> int:
+        """Weights, without the rotary embedding's constants."""
+        return sum(math.prod(t.shape) for t in self.tensors if is_weight(t.name))
 
     @property
     def bits_per_weight(self) -> float:
-        """Stored bits per weight, scales and the tensors kept in F32 included."""
-        return 8 * self.total_bytes / self.n_weights
+        """As llama-quantize counts: all tensors of the file, norms and constants too."""
+        return 8 * self.total_bytes / sum(math.prod(tensor.shape) for tensor in self.tensors)
+
+    @property
+    def bytes_by_part(self) -> dict[str, int]:
+        """Bytes of each part that there is, in the order of `PARTS`."""
+        found = Counter()
+        for tensor in self.tensors:
+            found[tensor.part] += tensor.bytes
+        return {part: found[part] for part in PARTS if found[part]}
+
+    @property
+    def fallbacks(self) -> dict[str, int]:
+        """Format taken because rows do not divide -> number of tensors, experts one by one."""
+        found = Counter()
+        for tensor in self.tensors:
+            if tensor.wanted:
+                found[tensor.format] += tensor.shape[0] if is_expert(tensor.name) else 1
+        return dict(found)
+
+    def layer_bytes(self, layer: int) -> int:
+        """Bytes of one layer; of everything outside the layers for -1."""
+        return sum(tensor.bytes for tensor in self.tensors if tensor.layer == layer)
 
 
-def weight_groups(shape: ModelShape) -> list[WeightGroup]:
-    """List all tensors of a model: matrices by kind, then vectors and routers, kept in F32.
+def part_of(name: str, shape: tuple[int, ...]) -> Part:
+    """Say what a tensor is for.
 
-    As config.json tells them apart; some files fuse or split a few (Phi-4, DeepSeek).
+    >>> part_of("blk.3.ffn_up.weight", (96, 64)), part_of("output.weight", (100, 64))
+    ('feed-forward', 'embedding and output')
     """
-    vocabulary = (shape.vocabulary_size, shape.hidden_size)
-    outer = ("token_embd.weight",) if shape.tied_embedding else ("token_embd.weight", _OUTPUT)
-    groups = [WeightGroup("embedding and output", vocabulary, outer)]
-    groups += _latent_attention(shape) if shape.latent else _attention(shape)
-    groups += _feed_forward(shape)
-    vectors = (1, _n_vector_weights(shape))
-    groups.append(WeightGroup("norms and biases", vectors, ("vectors",), quantizable=False))
-    return groups
+    if is_expert(name):
+        return "experts"
+    if len(shape) < 2 or "_norm" in name:
+        return "norms and the like"
+    if layer_of(name) < 0:
+        return "embedding and output"
+    return "feed-forward" if ".ffn_" in name else "attention"
 
 
 def stored_weights(shape: ModelShape, type_name: str) -> StoredWeights:
-    """Bytes of every part in a mix, or when all matrices are stored in one format.
+    """Bytes of every tensor in a mix, or when all matrices are stored in one format.
 
-    Norms, biases and routers stay in F32, as in a GGUF file. Where the rows of a matrix do not
-    divide into the format's blocks, the matrix takes the format that llama.cpp would take instead.
-    Where `shape` says how many weights there are, and the sizes add up to another number, all parts
-    are stretched to it.
+    Norms, biases and routers stay in F32, as in a converted GGUF file. Where the rows of a matrix
+    do not divide into the format's blocks, the matrix takes the format that llama.cpp would take.
 
     Raises
     ------
     ValueError
         If the type is unknown.
     """
-    meant, groups = get_type(type_name), weight_groups(shape)
-    mixed = _in_mix(shape, groups, meant.name) if meant.mix else {}
-    bytes_by_part: Counter[str] = Counter()
-    fallbacks: Counter[str] = Counter()
-    for group in groups:
-        if mixed and group.quantizable:
-            planned = [mixed[name] for name in group.names]
-            fallbacks.update(tensor.type for tensor in planned if tensor.fallback)
-            bytes_by_part[group.part] += sum(tensor.bytes for tensor in planned)
-            continue
-        wanted = meant.format if group.quantizable else get_format("F32")
-        fmt = _that_fits(wanted, group.shape)
-        if fmt is not wanted:
-            fallbacks[fmt.name] += group.count
-        bytes_by_part[group.part] += group.count * fmt.stored_bytes(group.shape)
-    n_weights = sum(group.n_weights for group in groups)
-    if shape.n_weights and shape.n_weights != n_weights:
-        more = shape.n_weights / n_weights
-        bytes_by_part = Counter({part: round(more * n) for part, n in bytes_by_part.items()})
-        n_weights = shape.n_weights
-    return StoredWeights(
-        bytes_by_part=dict(bytes_by_part), n_weights=n_weights, fallbacks=dict(fallbacks)
-    )
+    meant = get_type(type_name)
+    tensors = _in_mix(shape, meant) if meant.mix else _in_format(shape, meant)
+    estimated = shape.estimated
+    if meant.mix and not estimated and shape.architecture not in _RULED:
+        estimated = f"the lab’s rules of mixes do not cover {shape.architecture}"
+    return StoredWeights(tensors=tensors, estimated=estimated)
 
 
-def _in_mix(shape: ModelShape, groups: list[WeightGroup], mix: str) -> dict[str, TensorPlan]:
-    """Plan the matrices as llama-quantize would those of a Llama."""
-    shapes = {
-        name: (group.experts, *group.shape) if "_exps." in name else group.shape
-        for group in groups
-        if group.quantizable
-        for name in group.names
-    }
-    contents = Contents(
+def contents_of_shape(shape: ModelShape) -> Contents:
+    """Give what a plan needs, as a converted file has it: all that stays small is F32."""
+    kept = {name: "F32" for name, size in shape.tensors.items() if not may_quantize(name, size)}
+    return Contents(
         name=shape.name,
-        architecture="llama",
+        architecture=shape.architecture,
         n_layers=shape.n_layers,
         n_heads=shape.n_heads,
         n_kv_heads=shape.n_kv_heads,
         n_experts=shape.experts.count if shape.experts else 0,
-        shapes=shapes,
+        shapes=shape.tensors,
+        types=kept,
     )
-    return {tensor.name: tensor for tensor in plan(contents, mix).tensors}
+
+
+def _in_mix(shape: ModelShape, meant: ModelType) -> tuple[StoredTensor, ...]:
+    planned = plan(contents_of_shape(shape), meant.name).tensors
+    return tuple(
+        StoredTensor(name=t.name, shape=t.shape, format=t.type, wanted=t.fallback, bytes=t.bytes)
+        for t in planned
+    )
+
+
+def _in_format(shape: ModelShape, meant: ModelType) -> tuple[StoredTensor, ...]:
+    found = []
+    for name, size in shape.tensors.items():
+        wanted = meant.format if may_quantize(name, size) else get_format("F32")
+        matrix = (size[-2] if len(size) > 1 else 1, size[-1])
+        fmt = _that_fits(wanted, matrix)
+        n_matrices = math.prod(size) // math.prod(matrix)
+        found.append(
+            StoredTensor(
+                name=name,
+                shape=size,
+                format=fmt.name,
+                wanted=wanted.name if fmt is not wanted else None,
+                bytes=n_matrices * fmt.stored_bytes(matrix),
+            )
+        )
+    return tuple(found)
 
 
 def _that_fits(fmt, shape: tuple[int, int]):
@@ -139,63 +170,3 @@ def _that_fits(fmt, shape: tuple[int, int]):
                 continue
             return fmt if name == fmt.name else candidate
     raise ValueError(f"no format fits tensors of shape {shape}")
-
-
-def _attention(s: ModelShape) -> Iterator[WeightGroup]:
-    query, kv = s.n_heads * s.head_size, s.n_kv_heads * s.head_size
-    for role, rows in (("attn_q", query), ("attn_k", kv), ("attn_v", kv)):
-        yield WeightGroup("attention", (rows, s.hidden_size), _in_layers(role, s.n_layers))
-    yield WeightGroup("attention", (s.hidden_size, query), _in_layers("attn_output", s.n_layers))
-
-
-def _latent_attention(s: ModelShape) -> Iterator[WeightGroup]:
-    a = s.latent
-    query = s.n_heads * (a.key_size + a.rope_size)
-    if a.query_size:
-        shapes = {"attn_q_a": (a.query_size, s.hidden_size), "attn_q_b": (query, a.query_size)}
-    else:
-        shapes = {"attn_q": (query, s.hidden_size)}
-    shapes["attn_kv_a_mqa"] = (a.kv_size + a.rope_size, s.hidden_size)
-    shapes["attn_kv_b"] = (s.n_heads * (a.key_size + a.value_size), a.kv_size)
-    shapes["attn_output"] = (s.hidden_size, s.n_heads * a.value_size)
-    for role, shape in shapes.items():
-        yield WeightGroup("attention", shape, _in_layers(role, s.n_layers))
-
-
-def _feed_forward(s: ModelShape) -> Iterator[WeightGroup]:
-    def gated(width: int, suffix: str, first: int, stop: int, experts: int = 1):
-        layers = range(first, stop)
-        for role in ("ffn_gate", "ffn_up", "ffn_down"):
-            shape = (s.hidden_size, width) if role == "ffn_down" else (width, s.hidden_size)
-            names = tuple(f"blk.{i}.{role}{suffix}.weight" for i in layers)
-            yield WeightGroup("feed-forward", shape, names, experts)
-
-    if s.experts is None:
-        yield from gated(s.feed_forward_size, "", 0, s.n_layers)
-        return
-    e, first = s.experts, s.experts.dense_layers
-    yield from gated(e.size, "_exps", first, s.n_layers, e.count)
-    if e.shared:
-        yield from gated(e.shared * e.size, "_shexp", first, s.n_layers)
-    if first:
-        yield from gated(s.feed_forward_size, "", 0, first)
-    routers = tuple(f"blk.{i}.ffn_gate_inp.weight" for i in range(first, s.n_layers))
-    yield WeightGroup("feed-forward", (e.count, s.hidden_size), routers, quantizable=False)
-
-
-def _in_layers(role: str, n_layers: int) -> tuple[str, ...]:
-    return tuple(f"blk.{i}.{role}.weight" for i in range(n_layers))
-
-
-def _n_vector_weights(s: ModelShape) -> int:
-    query, kv = s.n_heads * s.head_size, s.n_kv_heads * s.head_size
-    layer = s.norms_per_layer * s.hidden_size
-    layer += 2 * s.head_size * s.head_norm + s.n_heads * s.attention_sinks
-    layer += (query + 2 * kv) * s.attention_bias + s.hidden_size * s.output_bias
-    if s.latent:
-        layer += s.latent.kv_size + (s.latent.query_size or 0)
-    total = s.n_layers * layer + s.hidden_size  # the last norm
-    if e := s.experts:
-        each = e.count * ((1 + 2 * e.size + s.hidden_size) * e.bias + e.score_bias)
-        total += (s.n_layers - e.dense_layers) * each
-    return total

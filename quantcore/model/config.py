@@ -1,10 +1,10 @@
 """The sizes and switches of a Llama-family model, from its config.json."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from quantcore.io import ModelError
+from quantcore.io.json_fields import flag, real, short, size
 
 # Which biases the code of each architecture adds, unless its config says otherwise.
 _ARCHITECTURES = {
@@ -12,16 +12,6 @@ _ARCHITECTURES = {
     "mistral": {},
     "qwen2": {"attention_bias": True, "output_bias": False},
     "qwen3": {"qk_norm": True},
-}
-_LARGEST = {
-    "num_hidden_layers": 1_000,
-    "hidden_size": 2**17,
-    "intermediate_size": 2**20,
-    "num_attention_heads": 2**12,
-    "num_key_value_heads": 2**12,
-    "head_dim": 2**12,
-    "vocab_size": 2**22,
-    "max_position_embeddings": 2**24,
 }
 
 
@@ -72,14 +62,12 @@ def read_config(raw: dict[str, Any]) -> LlamaConfig:
     architecture = raw.get("model_type")
     if not isinstance(architecture, str) or architecture not in _ARCHITECTURES:
         known = ", ".join(_ARCHITECTURES)
-        raise ModelError(
-            f"config.json has model_type {_short(architecture)}; the lab runs {known}."
-        )
+        raise ModelError(f"config.json has model_type {short(architecture)}; the lab runs {known}.")
     _refuse_variants(raw)
-    n_heads = _size(raw, "num_attention_heads")
-    hidden_size = _size(raw, "hidden_size")
-    n_kv_heads = _size(raw, "num_key_value_heads", n_heads)
-    head_size = _size(raw, "head_dim", hidden_size // n_heads)
+    n_heads = size(raw, "num_attention_heads")
+    hidden_size = size(raw, "hidden_size")
+    n_kv_heads = size(raw, "num_key_value_heads", n_heads)
+    head_size = size(raw, "head_dim", hidden_size // n_heads)
     if n_heads % n_kv_heads:
         raise ModelError(
             f"config.json has {n_heads} heads, which {n_kv_heads} KV heads do not divide."
@@ -92,15 +80,15 @@ def read_config(raw: dict[str, Any]) -> LlamaConfig:
     switches = _switches(raw, architecture)
     return LlamaConfig(
         architecture=architecture,
-        n_layers=_size(raw, "num_hidden_layers"),
+        n_layers=size(raw, "num_hidden_layers"),
         hidden_size=hidden_size,
-        feed_forward_size=_size(raw, "intermediate_size"),
+        feed_forward_size=size(raw, "intermediate_size"),
         n_heads=n_heads,
         n_kv_heads=n_kv_heads,
         head_size=head_size,
-        vocabulary_size=_size(raw, "vocab_size"),
-        context_length=_size(raw, "max_position_embeddings", 2048),
-        norm_epsilon=_real(raw, "rms_norm_eps", 1e-6, largest=1.0),
+        vocabulary_size=size(raw, "vocab_size"),
+        context_length=size(raw, "max_position_embeddings", 2048),
+        norm_epsilon=real(raw, "rms_norm_eps", 1e-6, largest=1.0),
         rope_theta=theta,
         rope_scaling=scaling,
         **switches,
@@ -110,7 +98,7 @@ def read_config(raw: dict[str, Any]) -> LlamaConfig:
 def _refuse_variants(raw: dict[str, Any]) -> None:
     if raw.get("hidden_act", "silu") != "silu":
         raise ModelError(
-            f"config.json has hidden_act {_short(raw['hidden_act'])}; the lab runs silu."
+            f"config.json has hidden_act {short(raw['hidden_act'])}; the lab runs silu."
         )
     if raw.get("quantization_config") is not None:
         raise ModelError(
@@ -119,16 +107,16 @@ def _refuse_variants(raw: dict[str, Any]) -> None:
     # Qwen2 writes a window that it does not use; Mistral's first version does use it.
     window = raw.get("sliding_window") if raw.get("use_sliding_window", True) else None
     if window is not None:
-        raise ModelError(f"config.json has a sliding_window of {_short(window)}; the lab has none.")
+        raise ModelError(f"config.json has a sliding_window of {short(window)}; the lab has none.")
 
 
 def _switches(raw: dict[str, Any], architecture: str) -> dict[str, bool]:
-    bias = _flag(raw, "attention_bias")
+    bias = flag(raw, "attention_bias")
     switches = {
-        "tied_embedding": _flag(raw, "tie_word_embeddings"),
+        "tied_embedding": flag(raw, "tie_word_embeddings"),
         "attention_bias": bias,
         "output_bias": bias,
-        "mlp_bias": _flag(raw, "mlp_bias"),
+        "mlp_bias": flag(raw, "mlp_bias"),
     }
     return switches | _ARCHITECTURES[architecture]
 
@@ -138,72 +126,31 @@ def _rope(raw: dict[str, Any]) -> tuple[float, RopeScaling | None]:
     both = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
     if not isinstance(both, dict):
         raise ModelError("config.json has rope parameters that are not an object.")
-    theta = _real(raw | both, "rope_theta", 10_000.0, largest=1e12)
-    if _real(raw | both, "partial_rotary_factor", 1.0, largest=1.0) != 1.0:
+    theta = real(raw | both, "rope_theta", 10_000.0, largest=1e12)
+    if real(raw | both, "partial_rotary_factor", 1.0, largest=1.0) != 1.0:
         raise ModelError("config.json rotates only part of each head; the lab rotates all of it.")
     kind = both.get("rope_type", both.get("type", "default"))
     if kind == "default":
         return theta, None
     if kind == "linear":
-        return theta, RopeScaling(kind=kind, factor=_real(both, "factor", largest=1e6))
+        return theta, RopeScaling(kind=kind, factor=real(both, "factor", largest=1e6))
     if kind == "llama3":
         return theta, _llama3(both)
-    raise ModelError(
-        f"config.json has rope scaling {_short(kind)}; the lab runs linear and llama3."
-    )
+    raise ModelError(f"config.json has rope scaling {short(kind)}; the lab runs linear and llama3.")
 
 
 def _llama3(both: dict[str, Any]) -> RopeScaling:
-    low = _real(both, "low_freq_factor", largest=1e6)
-    high = _real(both, "high_freq_factor", largest=1e6)
+    low = real(both, "low_freq_factor", largest=1e6)
+    high = real(both, "high_freq_factor", largest=1e6)
     if low >= high:
         raise ModelError("config.json has a low_freq_factor that is not below high_freq_factor.")
     original = both.get("original_max_position_embeddings")
-    if type(original) is not int or not 0 < original <= _LARGEST["max_position_embeddings"]:
+    if type(original) is not int or not 0 < original <= 2**24:
         raise ModelError("config.json lacks original_max_position_embeddings for rope scaling.")
     return RopeScaling(
         kind="llama3",
-        factor=_real(both, "factor", largest=1e6),
+        factor=real(both, "factor", largest=1e6),
         low_frequency_factor=low,
         high_frequency_factor=high,
         original_context=original,
     )
-
-
-def _size(raw: dict[str, Any], key: str, default: int | None = None) -> int:
-    value = raw.get(key)
-    if value is None:
-        value = default
-    if value is None:
-        raise ModelError(f"config.json lacks {key}.")
-    if type(value) is not int or not 0 < value <= _LARGEST[key]:
-        raise ModelError(f"config.json has {key} {_short(value)}; expected 1 to {_LARGEST[key]:,}.")
-    return value
-
-
-def _real(raw: dict[str, Any], key: str, default: float | None = None, *, largest: float) -> float:
-    value = raw.get(key)
-    if value is None:
-        value = default
-    if value is None:
-        raise ModelError(f"config.json lacks {key}.")
-    if type(value) not in (int, float) or not 0 < value <= largest or not math.isfinite(value):
-        raise ModelError(
-            f"config.json has {key} {_short(value)}; expected a number up to {largest:g}."
-        )
-    return float(value)
-
-
-def _flag(raw: dict[str, Any], key: str) -> bool:
-    value = raw.get(key, False)
-    if not isinstance(value, bool):
-        raise ModelError(f"config.json has {key} {_short(value)}; expected true or false.")
-    return value
-
-
-def _short(value: object) -> str:
-    """Show a value from a stranger's file in at most 40 characters."""
-    if type(value) is int and abs(value) >= 10**18:
-        return "of more than 18 digits"
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."

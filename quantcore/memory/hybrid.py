@@ -1,0 +1,165 @@
+"""Layers without attention: state spaces, short convolutions, linear attention.
+
+They keep a state of fixed size for each sequence, in float32, whatever the context. Sizes as in
+transformers' code of each architecture and llama.cpp's `n_embd_r` (inputs of the convolution that
+are still to be seen) and `n_embd_s` (the state itself).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from quantcore.io import ModelError
+from quantcore.io.json_fields import short, size
+from quantcore.memory.shape import LayerCache
+
+Shapes = dict[str, tuple[int, ...]]
+_MIXERS = {
+    "full_attention": "attention", "sliding_attention": "attention", "attention": "attention",
+    "chunked_attention": "attention", "linear_attention": "delta", "mamba": "mamba", "conv": "conv",
+}  # fmt: skip
+
+
+def mixers(config: dict[str, Any], n_layers: int) -> list[str]:
+    """Say of each layer what mixes its tokens: attention, mamba, mamba2, conv or delta."""
+    kind = config["model_type"]
+    if kind in ("mamba", "falcon_mamba", "mamba2"):
+        return ["mamba2" if kind == "mamba2" else "mamba"] * n_layers
+    if kind == "jamba":
+        period, offset = size(config, "attn_layer_period", 8), config.get("attn_layer_offset", 4)
+        return ["attention" if i % period == offset else "mamba" for i in range(n_layers)]
+    named = config.get("layer_types") or config.get("layers_block_type")
+    if isinstance(named, list) and len(named) == n_layers:
+        if unknown := set(map(str, named)) - set(_MIXERS):
+            raise ModelError(
+                f"config.json has layers of type {short(min(unknown))}, which the lab does not "
+                "know."
+            )
+        found = [_MIXERS[str(layer)] for layer in named]
+        states = kind == "granitemoehybrid"
+        return ["mamba2" if states and mixer == "mamba" else mixer for mixer in found]
+    if "full_attn_idxs" in config:  # LFM2
+        full = config["full_attn_idxs"]
+        return ["attention" if i in full else "conv" for i in range(n_layers)]
+    if "full_attention_interval" in config:  # Qwen3-Next
+        every = size(config, "full_attention_interval")
+        return ["delta" if (i + 1) % every else "attention" for i in range(n_layers)]
+    return ["attention"] * n_layers
+
+
+@dataclass(frozen=True, slots=True)
+class _StateSpace:
+    """Sizes of a state-space layer."""
+
+    inner: int
+    state: int
+    kernel: int
+    rank: int  # of the time step; heads in Mamba-2
+    groups: int
+
+
+def _state_space(config: dict[str, Any], hidden: int, second: bool) -> _StateSpace:
+    """Read them; jamba and granite put `mamba_` or `mamba_d_` before the names."""
+
+    def one(default: int, *keys: str) -> int:
+        key = next((key for key in keys if key in config), keys[0])
+        return size(config, key, default)
+
+    expand = one(2, "mamba_expand", "expand")
+    inner = one(expand * hidden, "intermediate_size") if "expand" in config else expand * hidden
+    rank = config.get("mamba_dt_rank", config.get("time_step_rank", "auto"))
+    if second:
+        rank = one(inner // one(64, "mamba_d_head", "head_dim"), "mamba_n_heads", "num_heads")
+    elif type(rank) is not int:
+        rank = -(-hidden // 16)
+    return _StateSpace(
+        inner,
+        one(128 if second else 16, "mamba_d_state", "state_size"),
+        one(4, "mamba_d_conv", "conv_kernel"),
+        rank,
+        one(8 if "mamba_n_groups" not in config else 1, "mamba_n_groups", "n_groups")
+        if second
+        else 0,
+    )
+
+
+def _delta(config: Mapping[str, Any]) -> tuple[int, int, int, int, int]:
+    """Key heads, their size, value heads, their size, kernel of Qwen3-Next's linear attention."""
+    keys = ("linear_num_key_heads", "linear_key_head_dim", "linear_num_value_heads")
+    more = ("linear_value_head_dim", "linear_conv_kernel_dim")
+    usual = (16, 128, 32, 128, 4)
+    return tuple(size(dict(config), k, u) for k, u in zip(keys + more, usual, strict=True))
+
+
+def state_cache(mixer: str, config: dict[str, Any], sizes: Mapping[str, Any]) -> LayerCache:
+    """Count the numbers that such a layer keeps of each sequence."""
+    hidden = sizes["hidden_size"]
+    if mixer == "conv":
+        kept = (size(config, "conv_L_cache", 3) - 1) * hidden
+    elif mixer == "delta":
+        n_keys, key, n_values, value, kernel = _delta(config)
+        kept = (kernel - 1) * (2 * n_keys * key + n_values * value) + n_values * key * value
+    else:
+        s = _state_space(config, hidden, mixer == "mamba2")
+        kept = (s.kernel - 1) * (s.inner + 2 * s.groups * s.state) + s.inner * s.state
+    return LayerCache(kind="state", state_values=kept)
+
+
+def mixer_tensors(mixer: str, config: dict[str, Any], hidden: int) -> Shapes:
+    """Tensors of one layer that stand where others have attention, by GGUF's role."""
+    if mixer == "conv":
+        kernel = size(config, "conv_L_cache", 3)
+        return {
+            "shortconv.in_proj.weight": (3 * hidden, hidden),
+            "shortconv.conv.weight": (hidden, kernel),
+            "shortconv.out_proj.weight": (hidden, hidden),
+        }
+    if mixer == "delta":
+        return _delta_tensors(config, hidden)
+    if mixer == "mamba2":
+        return _mamba2_tensors(_state_space(config, hidden, True), hidden)
+    s = _state_space(config, hidden, False)
+    found = {
+        "ssm_in.weight": (2 * s.inner, hidden),
+        "ssm_conv1d.weight": (s.inner, s.kernel),
+        "ssm_conv1d.bias": (s.inner,),
+        "ssm_x.weight": (s.rank + 2 * s.state, s.inner),
+        "ssm_dt.weight": (s.inner, s.rank),
+        "ssm_dt.bias": (s.inner,),
+        "ssm_a": (s.inner, s.state),
+        "ssm_d": (s.inner,),
+        "ssm_out.weight": (hidden, s.inner),
+    }
+    if config["model_type"] == "jamba":
+        norms = {"ssm_dt_norm": s.rank, "ssm_b_norm": s.state, "ssm_c_norm": s.state}
+        found |= {f"{role}.weight": (width,) for role, width in norms.items()}
+    return found
+
+
+def _mamba2_tensors(s: _StateSpace, hidden: int) -> Shapes:
+    channels = s.inner + 2 * s.groups * s.state
+    return {
+        "ssm_in.weight": (s.inner + channels + s.rank, hidden),
+        "ssm_conv1d.weight": (channels, s.kernel),
+        "ssm_conv1d.bias": (channels,),
+        "ssm_dt.bias": (s.rank,),
+        "ssm_a": (s.rank, 1),
+        "ssm_d": (s.rank, 1),
+        "ssm_norm.weight": (s.groups, s.inner // s.groups),
+        "ssm_out.weight": (hidden, s.inner),
+    }
+
+
+def _delta_tensors(config: dict[str, Any], hidden: int) -> Shapes:
+    n_keys, key, n_values, value, kernel = _delta(config)
+    channels = 2 * n_keys * key + n_values * value
+    return {
+        "attn_qkv.weight": (channels, hidden),
+        "attn_gate.weight": (n_values * value, hidden),
+        "ssm_conv1d.weight": (channels, kernel),
+        "ssm_dt.bias": (n_values,),
+        "ssm_a": (n_values,),
+        "ssm_ba.weight": (2 * n_values, hidden),
+        "ssm_norm.weight": (value,),
+        "ssm_out.weight": (hidden, n_values * value),
+    }
