@@ -8,6 +8,7 @@ them. `cache_resource` hands out the same object, `cache_data` would copy it by 
 import contextlib
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -22,13 +23,15 @@ from quantcore.evaluate.drift import TokenDrift
 from quantcore.evaluate.quantized import applied_format, importances, llama_of, needed_importance
 from quantcore.evaluate.reading import Continuations, continue_both, read_closely
 from quantcore.format import ScaleFactors, Weights
-from quantcore.formats import get_format
+from quantcore.formats import FORMATS, get_format
 from quantcore.io.gguf import GgufFile
 from quantcore.io.gguf_parts import first_part, read_parts
 from quantcore.io.imatrix import Imatrix
 from quantcore.model.config import read_config
 from quantcore.model.llama import Llama
 from quantcore.recipe.contents import contents_of
+from quantcore.recipe.overrides import Override
+from quantcore.recipe.plan import Plan
 from quantcore.recipe.promise import Promise, promise_of
 from quantcore.recipe.quantize import preview, quantize
 from quantcore.recipe.types import get_type, mixed_formats, mixes_for
@@ -245,16 +248,27 @@ def model_errors(model_name: str, type_name: str) -> dict[str, weight_error.Weig
     Of the shipped model they were measured before, in the usual formats.
     """
     opened, formats_of = model(model_name), formats(model_name, type_name)
-    importance, known = _importances(opened, type_name, formats_of), {}
-    if is_shipped(model_name) and not measured().stale and not importance:
-        rows = measured().errors.items()
-        known = {(error.name, fmt): error for fmt, errors in rows for error in errors}
+    importance, known = _importances(opened, type_name, formats_of), known_errors(model_name)
     return {
-        name: known.get((name, fmt))
+        name: known.get((name, fmt, name in importance and FORMATS[fmt].uses_importance))
         or weight_error.tensor_error(
             opened.weights(name), applied_format(opened, name, fmt), importance.get(name)
         )
         for name, fmt in formats_of.items()
+    }
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def known_errors(model_name: str) -> dict[tuple[str, str, bool], weight_error.TensorError]:
+    """Errors that were measured of the shipped model, by tensor, format, and with matrix or not."""
+    if not is_shipped(model_name) or measured().stale:
+        return {}
+    kinds = ((False, measured().errors), (True, measured().matrix_errors))
+    return {
+        (row.name, fmt, aided): row
+        for aided, by_format in kinds
+        for fmt, rows in by_format.items()
+        for row in rows
     }
 
 
@@ -264,6 +278,20 @@ def _importances(opened, type_name: str, formats_of: dict[str, str]) -> dict[str
         return importances(opened, type_name)
     found = {name: needed_importance(opened, name, fmt) for name, fmt in formats_of.items()}
     return {name: values for name, values in found.items() if values is not None}
+
+
+@st.cache_resource(show_spinner=False, max_entries=128)
+def planned(
+    model_name: str,
+    file_type: str,
+    imatrix: bool,
+    pure: bool = False,
+    changed: tuple[tuple[str, str], ...] = (),
+) -> Plan:
+    """Plan a file, with some tensors' types chosen by hand."""
+    overrides = [Override(f"^{re.escape(name)}$", type) for name, type in changed]
+    opened = model(model_name)
+    return quantcore.plan(opened, file_type, imatrix=imatrix, pure=pure, overrides=overrides)
 
 
 # GGUF files and what would be in them, for the page File.
