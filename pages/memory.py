@@ -7,16 +7,9 @@ from pages.shared import memory_words as words
 from pages.shared.charts import memory as charts
 from pages.shared.units import binary, millions
 from quantcore.formats import get_format
-from quantcore.memory import (
-    CACHE_FORMATS,
-    ModelShape,
-    cache_bytes,
-    cache_terms,
-    preset,
-    preset_ids,
-    tokens_that_fill,
-)
+from quantcore.memory import CACHE_FORMATS, cache_bytes, cache_terms, tokens_that_fill
 from quantcore.recipe.types import get_type
+from quantcore.shape import ModelShape, preset, preset_ids
 
 frame.enter(__file__)
 

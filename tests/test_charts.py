@@ -8,7 +8,8 @@ from pages.shared.palette import DARK, LIGHT, colour, marker
 from quantcore.evaluate import statistics as st
 from quantcore.formats import get_format
 from quantcore.formats.layout import sub_scale_bits
-from quantcore.memory import cache_bytes, preset, preset_ids
+from quantcore.memory import cache_bytes
+from quantcore.shape import preset, preset_ids
 
 TENSORS = ["token_embd.weight"] + [
     f"blk.{i}.{role}.weight" for i in range(3) for role in ("attn_q", "attn_v", "ffn_down")

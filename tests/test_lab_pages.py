@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from quantcore import get_type
 from quantcore.formats import FORMATS, OUTSIDE_GGUF, UNAIDED
-from quantcore.memory import preset, preset_ids
+from quantcore.shape import preset, preset_ids
 
 ROOT = Path(__file__).parent.parent
 INTEGERS = ("INT8_TENSOR", "INT4_ROW", "INT4_G32_ASYM", "INT2_G16")

@@ -18,6 +18,7 @@ LAYERS = (
     {"_jit", "bits", "rounding", "pool", "checks", "format"},
     {"formats"},
     {"io", "model", "corpus"},
+    {"shape"},
     {"evaluate", "memory", "recipe"},
     {"doctor", "warm"},
     {"cli", "__main__", "__init__"},
@@ -25,11 +26,17 @@ LAYERS = (
 DOORS = {
     "numba": ("quantcore/_jit.py",),
     "llvmlite": (),
+    "huggingface_hub": ("quantcore/io/hub.py",),
+    "httpx2": ("quantcore/io/hub.py",),  # huggingface_hub's own client
     "safetensors": ("quantcore/io/safetensors.py",),
     "tokenizers": ("quantcore/model/tokenizer.py",),
     "plotly": ("pages/shared/charts/", "pages/shared/look.py"),
     "streamlit": ("pages/", "app.py"),
-    "psutil": ("quantcore/doctor.py", "quantcore/memory/hardware.py", "pages/shared/serving.py"),
+    "psutil": (
+        "quantcore/doctor.py",
+        "quantcore/memory/this_machine.py",
+        "pages/shared/serving.py",
+    ),
 }
 
 

@@ -9,7 +9,8 @@ from pages.shared import block_words, layer_words, memory_words, scales_words, w
 from quantcore.evaluate.statistics import tensor_statistics
 from quantcore.formats import get_format
 from quantcore.formats.layout import sub_scale_bits
-from quantcore.memory import preset, stored_weights
+from quantcore.memory import stored_weights
+from quantcore.shape import preset
 
 LLAMA, GEMMA, DEEPSEEK = (preset(n) for n in ("Llama-3.1-8B", "gemma-3-27b-it", "DeepSeek-V3.1"))
 

@@ -17,7 +17,7 @@ import streamlit as st
 
 import quantcore
 import quantcore.evaluate.measured as measured_files
-from quantcore import memory
+from quantcore import memory, shape
 from quantcore.evaluate import file_error, importance_use, statistics, weight_error
 from quantcore.evaluate.drift import TokenDrift
 from quantcore.evaluate.quantized import applied_format, importances, llama_of, needed_importance
@@ -313,7 +313,7 @@ def planned_header(model_name: str, file_type: str, pure: bool) -> GgufFile:
 @st.cache_resource(show_spinner=False, max_entries=16)
 def known_header(name: str, file_type: str, pure: bool) -> GgufFile:
     """Header of what `quantize` would write of a known Llama, but for the vocabulary."""
-    config = read_config(memory.preset_config(name))
+    config = read_config(shape.preset_config(name))
     return preview(config, quantcore.plan(contents_of(config, name), file_type, pure=pure))
 
 
@@ -365,11 +365,11 @@ def measured() -> measured_files.Measured:
     return measured_files.load()
 
 
-def _sizes_of(shape: memory.ModelShape) -> tuple:
-    return shape.name, shape.architecture, tuple(shape.tensors.items())
+def _sizes_of(of: shape.ModelShape) -> tuple:
+    return of.name, of.architecture, tuple(of.tensors.items())
 
 
-@st.cache_data(show_spinner=False, max_entries=512, hash_funcs={memory.ModelShape: _sizes_of})
-def stored_size(shape: memory.ModelShape, type_name: str) -> memory.StoredWeights:
+@st.cache_data(show_spinner=False, max_entries=512, hash_funcs={shape.ModelShape: _sizes_of})
+def stored_size(of: shape.ModelShape, type_name: str) -> memory.StoredWeights:
     """Bytes of a model's weights in a format, from its sizes alone."""
-    return memory.stored_weights(shape, type_name)
+    return memory.stored_weights(of, type_name)

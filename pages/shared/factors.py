@@ -8,7 +8,8 @@ import streamlit as st
 from pages.shared import look
 from pages.shared.palette import SANS
 from quantcore.format import BlockFormat
-from quantcore.memory import CacheTerm, ModelShape
+from quantcore.memory import CacheTerm
+from quantcore.shape import ModelShape
 
 Factors = list[tuple[str, str]]  # number, what it is
 

@@ -10,9 +10,9 @@ from pages.shared import cache, controls
 from quantcore.evaluate.file_error import RestoredError
 from quantcore.io.gguf import GgufFile
 from quantcore.io.gguf_parts import read_parts
-from quantcore.memory import preset_config, preset_ids
 from quantcore.recipe.file_types import FILE_TYPES, get_file_type
 from quantcore.recipe.promise import Promise
+from quantcore.shape import preset_config, preset_ids
 
 PLANNED, PURE, NONE = "as ", " --pure", "nothing"
 SMALL_BYTES = 200_000_000

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from pages.shared.units import binary, millions, percent, times
-from quantcore.memory import ModelShape, StoredWeights
+from quantcore.memory import StoredWeights
 from quantcore.recipe.types import get_type
+from quantcore.shape import ModelShape
 
 HOW_TO_READ_FACTORS = (
     "The formula with this model’s numbers. What counts are the **KV** heads, not all heads; the "

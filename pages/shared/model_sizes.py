@@ -6,7 +6,7 @@ from fractions import Fraction
 import streamlit as st
 
 from pages.shared import controls
-from quantcore.memory import (
+from quantcore.shape import (
     LayerCache,
     ModelShape,
     preset,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from quantcore.cli import files, measuring
+from quantcore.cli.memory import memory
 from quantcore.cli.output import complain
 
 Command = Callable[[str, Callable, str], argparse.ArgumentParser]  # (name, what it runs, what for)
@@ -29,6 +30,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_measuring(command)
     _add_files(command)
     _add_imatrix(command)
+    _add_memory(command)
     command("measure", measuring.measure, "Measure again what the pages show of the shipped model.")
     command("compile", _compile, "Compile the kernels ahead.")
     _add_json(command("doctor", _doctor, "What this machine has and lacks for the lab."))
@@ -67,6 +69,28 @@ def _add_imatrix(command: Command) -> None:
     _add_text(run)
     run.add_argument("--process-output", action="store_true", help="the output matrix too")
     _add_output(run)
+    _add_json(run)
+
+
+def _add_memory(command: Command) -> None:
+    run = command("memory", memory, "What a model takes: weights, KV cache, buffers; does it fit?")
+    _add_model(run, "preset, config.json, folder, GGUF, or owner/name on the Hub")
+    whole = {"type": int, "metavar": "N"}
+    run.add_argument("--type", default="Q4_K_M", help="Q4_K_M, 'Q4_K pure', GPTQ_G128, NF4, ...")
+    run.add_argument("--context", **whole, default=4096, help="tokens (4096)")
+    run.add_argument("--sequences", **whole, default=1, help="at once (1)")
+    run.add_argument("--shared-prefix", **whole, default=0, help="tokens kept once for all")
+    run.add_argument("--cache-type", default="f16", metavar="T", help="f16, q8_0, q4_0, ... (f16)")
+    run.add_argument("--cache-type-k", metavar="T", help="of the keys only")
+    run.add_argument("--cache-type-v", metavar="T", help="of the values only")
+    what = "none: the model itself (default)"
+    run.add_argument("--runtime", default="none", metavar="none|llama.cpp|vllm", help=what)
+    run.add_argument("--batch", **whole, default=2048, help="llama.cpp's -b (2048)")
+    run.add_argument("--ubatch", **whole, default=512, help="llama.cpp's -ub (512)")
+    run.add_argument("--flash-attention", choices=["on", "off"], default="on")
+    what = "memory of each GPU: 24GiB, 16 GB"
+    run.add_argument("--gpu-memory", nargs="+", default=[], metavar="SIZE", help=what)
+    run.add_argument("--system-memory", metavar="SIZE", help="beside the GPUs")
     _add_json(run)
 
 

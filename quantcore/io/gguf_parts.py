@@ -5,6 +5,7 @@ split.tensors.count. The others hold only those three keys and their share of th
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +16,15 @@ NUMBERED = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
 MAX_PARTS = 1000
 
 
-def read_parts(path: Path) -> GgufFile:
+def read_parts(
+    path: Path,
+    read: Callable[[Path], GgufFile] = read_gguf,
+    exists: Callable[[Path], bool] = Path.is_file,
+) -> GgufFile:
     """Read the header of a GGUF file, or those of all parts of a model that was split.
 
-    Any part can be named; the result has the path and the metadata of the first.
+    Any part can be named; the result has the path and the metadata of the first. Files that lie
+    elsewhere than on disk bring their own `read` and `exists`.
 
     Raises
     ------
@@ -26,13 +32,13 @@ def read_parts(path: Path) -> GgufFile:
         If a part is missing or contradicts the others, or a file is broken, in one sentence.
     """
     first = first_part(path)
-    if first != path and not first.is_file():
+    if first != path and not exists(first):
         raise ModelError(f"{path.name} is one part of several, and {first.name} is missing.")
-    file = read_gguf(first)
+    file = read(first)
     count = file.metadata.get("split.count", 1)
     if type(count) is not int or not 0 <= count <= MAX_PARTS:
         raise ModelError(f"{first.name} claims to be one of {str(count)[:40]} parts.")
-    return file if count < 2 else _joined(file, count)
+    return file if count < 2 else _joined(file, count, read, exists)
 
 
 def first_part(path: Path) -> Path:
@@ -45,7 +51,12 @@ def first_part(path: Path) -> Path:
     return path.with_name(f"{found[1]}-00001-of-{found[3]}.gguf") if found else path
 
 
-def _joined(first: GgufFile, count: int) -> GgufFile:
+def _joined(
+    first: GgufFile,
+    count: int,
+    read: Callable[[Path], GgufFile],
+    exists: Callable[[Path], bool],
+) -> GgufFile:
     found = NUMBERED.fullmatch(first.path.name)
     if not found or int(found[3]) != count:
         raise ModelError(
@@ -55,9 +66,9 @@ def _joined(first: GgufFile, count: int) -> GgufFile:
     parts = [first]
     for number in range(2, count + 1):
         path = first.path.with_name(f"{found[1]}-{number:05d}-of-{found[3]}.gguf")
-        if not path.is_file():
+        if not exists(path):
             raise ModelError(f"{first.path.name} is one of {count} parts; {path.name} is missing.")
-        parts.append(read_gguf(path))
+        parts.append(read(path))
     for number, part in enumerate(parts):
         said = part.metadata.get("split.no"), part.metadata.get("split.count")
         if said != (number, count):

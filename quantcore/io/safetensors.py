@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,7 @@ class StoredTensor:
     dtype: str  # as the header spells it
     shape: tuple[int, ...]
     start_byte: int  # from the beginning of the file
+    n_bytes: int
 
     def read(self, rows: slice = slice(None)) -> NDArray[np.float32]:
         """All values, or some rows, read-only. Other dtypes than F32, F16, BF16 are refused."""
@@ -105,7 +107,13 @@ def _read_index(folder: Path) -> dict[str, str]:
 def read_header(path: Path) -> dict[str, StoredTensor]:
     """List the tensors of one file; check that they fit in it and don't overlap."""
     size = file_size(path)
-    header, data_start = _parse_header(path, size)
+    with path.open("rb") as file:
+        return list_tensors(path, file, size)
+
+
+def list_tensors(path: Path, file: BinaryIO, size: int) -> dict[str, StoredTensor]:
+    """Do the same with an open file of `size` bytes, of which only the header need be there."""
+    header, data_start = _parse_header(path, file, size)
     spans, tensors = [], {}
     for name, entry in header.items():
         if name == "__metadata__":
@@ -119,17 +127,16 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
     return tensors
 
 
-def _parse_header(path: Path, size: int) -> tuple[dict, int]:
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or 8 + length > size:
-            raise ModelError(
-                f"{path.name} has {size:,} bytes but claims a header of {length:,}: "
-                "it is cut off or not a safetensors file."
-            )
-        if length > MAX_HEADER_BYTES:
-            raise ModelError(f"{path.name} has a header of {length:,} bytes, which is too long.")
-        return parse_json_object(file.read(length), f"The header of {path.name}"), 8 + length
+def _parse_header(path: Path, file: BinaryIO, size: int) -> tuple[dict, int]:
+    length = int.from_bytes(file.read(8), "little")
+    if size < 8 or 8 + length > size:
+        raise ModelError(
+            f"{path.name} has {size:,} bytes but claims a header of {length:,}: "
+            "it is cut off or not a safetensors file."
+        )
+    if length > MAX_HEADER_BYTES:
+        raise ModelError(f"{path.name} has a header of {length:,} bytes, which is too long.")
+    return parse_json_object(file.read(length), f"The header of {path.name}"), 8 + length
 
 
 def _tensor(
@@ -145,7 +152,8 @@ def _tensor(
     n_bytes = span[-1] - span[0] if len(span) == 2 else -1
     if n_bytes < 0 or (itemsize and math.prod(shape) * itemsize != n_bytes):
         raise ModelError(f"{path.name} gives {name[:80]!r} a shape that its bytes do not fill.")
-    return StoredTensor(path, dtype, tuple(shape), data_start + span[0]), (span[0], span[1])
+    stored = StoredTensor(path, dtype, tuple(shape), data_start + span[0], n_bytes)
+    return stored, (span[0], span[1])
 
 
 def _whole(values: object, at_most: int) -> bool:

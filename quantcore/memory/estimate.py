@@ -7,13 +7,16 @@ from itertools import groupby
 from typing import Literal
 
 from quantcore.formats import get_format
+from quantcore.memory import llama_cpp
+from quantcore.memory.deployed import deployed_weights
+from quantcore.memory.deployed_formats import DEPLOYED
 from quantcore.memory.kv_cache import CacheTerm, cache_terms
-from quantcore.memory.shape import ModelShape
+from quantcore.memory.term import Term, TermKind
 from quantcore.memory.weights import PARTS, StoredTensor, StoredWeights, stored_weights
+from quantcore.shape.model_shape import ModelShape
 
 RUNTIMES = ("none", "llama.cpp", "vllm")
 Runtime = Literal["none", "llama.cpp", "vllm"]
-TermKind = Literal["weights", "cache", "compute", "overhead"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,17 +44,6 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Term:
-    """One part of the memory, and how its size comes about."""
-
-    kind: TermKind
-    name: str
-    bytes: int
-    formula: str  # with this model's numbers put in
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """Memory of a model under a set-up."""
 
@@ -60,9 +52,9 @@ class Estimate:
     stored: StoredWeights
     terms: tuple[Term, ...]
 
-    def bytes_of(self, *kinds: TermKind) -> int:
-        """Bytes of the terms of some kinds."""
-        return sum(term.bytes for term in self.terms if term.kind in kinds)
+    def bytes_of(self, kind: TermKind) -> int:
+        """Bytes of the terms of one kind."""
+        return sum(term.bytes for term in self.terms if term.kind == kind)
 
     @property
     def weights_bytes(self) -> int:
@@ -76,8 +68,13 @@ class Estimate:
 
     @property
     def compute_bytes(self) -> int:
-        """Bytes of buffers for results in the making, and what a runtime takes besides."""
-        return self.bytes_of("compute", "overhead")
+        """Bytes of buffers for results in the making."""
+        return self.bytes_of("compute")
+
+    @property
+    def overhead_bytes(self) -> int:
+        """Bytes that the runtime takes besides."""
+        return self.bytes_of("overhead")
 
     @property
     def total_bytes(self) -> int:
@@ -99,9 +96,23 @@ def estimate(shape: ModelShape, setup: Setup) -> Estimate:
     ValueError
         For an unknown type or runtime, or a cache that the heads do not divide into.
     """
-    stored = stored_weights(shape, setup.type_name)
-    terms = [*_weights(stored), *_cache(shape, setup)]
+    stored = weights_in(shape, setup.type_name)
+    beside = _under_llama_cpp if setup.runtime == "llama.cpp" else _cache
+    terms = [*_weights(stored), *beside(shape, setup)]
     return Estimate(shape=shape, setup=setup, stored=stored, terms=tuple(terms))
+
+
+def weights_in(shape: ModelShape, type_name: str) -> StoredWeights:
+    """Bytes of every tensor in a type: of a checkpoint for GPUs, as GPTQ, or of a GGUF file.
+
+    Raises
+    ------
+    ValueError
+        If the type is unknown, or cannot be put on this model.
+    """
+    if type_name.upper() in DEPLOYED:
+        return deployed_weights(shape, type_name)
+    return stored_weights(shape, type_name)
 
 
 def _weights(stored: StoredWeights) -> Iterator[Term]:
@@ -113,21 +124,45 @@ def _weights(stored: StoredWeights) -> Iterator[Term]:
     for (part, format_name), tensors in groupby(sorted(stored.tensors, key=key), key):
         these = list(tensors)
         numbers = sum(math.prod(tensor.shape) for tensor in these)
+        counted = f"{len(these)} tensor{'s' if len(these) > 1 else ''}"
         yield Term(
             kind="weights",
             name=f"{PARTS[part]} in {format_name}",
             bytes=sum(tensor.bytes for tensor in these),
-            formula=f"{len(these)} tensors, {numbers:,} weights × {_each(format_name)}",
+            formula=f"{counted}, {numbers:,} weights × {_each(format_name)}",
         )
 
 
 def _each(format_name: str) -> str:
     """Bytes of a weight as a fraction: "144 B / 256"."""
+    if format_name == "FP8":  # vLLM's cache
+        return "1 B"
+    if format_name in DEPLOYED:
+        return DEPLOYED[format_name].each
     fmt = get_format(format_name)
     size = getattr(fmt, "block_size", None)
     if size is None:  # the scale covers a row or a tensor
         return f"{fmt.code_bits} bits, and scales"
     return f"{fmt.block_bytes} B" if size == 1 else f"{fmt.block_bytes} B / {size}"
+
+
+def _under_llama_cpp(shape: ModelShape, setup: Setup) -> Iterator[Term]:
+    if setup.shared_prefix:
+        raise ValueError(
+            "llama.cpp keeps no prefix once for several sequences: leave the shared prefix at 0"
+        )
+    own = llama_cpp.LlamaCppSetup(
+        context=setup.context,
+        sequences=setup.sequences,
+        key_type=setup.key_type.upper(),
+        value_type=setup.value_type.upper(),
+        batch=setup.batch,
+        ubatch=setup.ubatch,
+        flash_attention=setup.flash_attention,
+    )
+    yield from llama_cpp.cache_terms(shape, own)
+    yield from llama_cpp.compute_terms(shape, own)
+    yield from llama_cpp.output_terms(shape, own)
 
 
 _NAMES = {

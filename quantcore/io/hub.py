@@ -1,0 +1,195 @@
+"""The Hugging Face Hub: lists of files, small files, and the beginnings of large ones.
+
+Addresses, log-in and errors are huggingface_hub's; this is the only file that touches it. Its own
+`get_safetensors_metadata` stores the index of sharded models in the user's cache, and believes
+whatever length a server claims; here every answer is bounded in bytes and in time, and nothing is
+written. What a model's files say is read by `quantcore.io.hub_model`.
+"""
+
+import re
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
+
+import httpx2
+from huggingface_hub import constants, hf_hub_url
+from huggingface_hub.errors import (
+    DisabledRepoError,
+    GatedRepoError,
+    HfHubHTTPError,
+    OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+)
+from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+from quantcore.io import ModelError
+
+# The client would tell the Hub what else is installed, after asking it what to look for.
+constants.HF_HUB_DISABLE_TELEMETRY = True
+
+TIMEOUT_S = 5.0  # without a byte from the server
+LONGEST_S = 60.0  # for one answer
+FIRST_BYTES = 2**16  # fetched of a file at first, twice as many each time after
+_ERROR_HEADERS = ("X-Error-Code", "X-Error-Message")
+_INSTEAD = "a preset, a folder, a GGUF file or a pasted config.json needs no network"
+_REFUSALS = (  # classes before those that they belong to
+    (OfflineModeIsEnabled, f"HF_HUB_OFFLINE is set, so the Hub is not asked for {{}}; {_INSTEAD}."),
+    (
+        GatedRepoError,
+        "{} is gated: accept its terms on its page and log in with `hf auth login`, or paste its "
+        "config.json.",
+    ),
+    (DisabledRepoError, "The Hub has closed {}; paste its config.json instead."),
+    (
+        RepositoryNotFoundError,
+        "The Hub has no model {}, or it is private: check the spelling, or log in with "
+        "`hf auth login`.",
+    ),
+    (RemoteEntryNotFoundError, "A file of {} is listed but not there; try again."),
+    (
+        httpx2.TimeoutException,
+        f"The Hub did not answer within {{seconds:g}} seconds for {{}}; try again, or: {_INSTEAD}.",
+    ),
+    (httpx2.TransportError, f"The Hub cannot be reached for {{}}; {_INSTEAD}."),
+)
+
+
+def list_files(model_id: str, n_bytes: int) -> bytes:
+    """Return the Hub's JSON about a model, its files among it, at most so many bytes."""
+    url = f"{constants.ENDPOINT}/api/models/{model_id}?blobs=true"
+    if not constants.HF_HUB_OFFLINE and not urllib.request.getproxies():
+        _refuse_slow_names(model_id)
+    return _get(model_id, url, n_bytes)[0]
+
+
+def read_small(model_id: str, revision: str, name: str, n_bytes: int) -> bytes:
+    """Return a whole file of at most so many bytes."""
+    return _get(model_id, _address(model_id, revision, name), n_bytes)[0]
+
+
+class RangeFile:
+    """A file on the Hub of `n_bytes` that is read from its start, by ranges that double."""
+
+    def __init__(self, model_id: str, revision: str, name: str, n_bytes: int) -> None:
+        self.n_bytes, self._fetched = n_bytes, 0
+        self._model_id, self._url = model_id, _address(model_id, revision, name)
+        self._waiting, self._at, self._step = b"", 0, FIRST_BYTES
+
+    def read(self, n_bytes: int) -> bytes:
+        """Return the next bytes, fewer at the end of the file."""
+        end = self._at + n_bytes
+        if end > len(self._waiting):
+            self._fetch(end - len(self._waiting))
+            end = n_bytes
+        found, self._at = self._waiting[self._at : end], end
+        return found
+
+    def _fetch(self, missing: int) -> None:
+        start = self._fetched
+        n_bytes = min(max(missing, self._step), self.n_bytes - start)
+        new = b""
+        if n_bytes:
+            new, size = _get(self._model_id, self._url, n_bytes, start)
+            if size != self.n_bytes or len(new) != n_bytes:
+                raise senseless(self._model_id, f"bytes {start:,} and on of a file are missing")
+        self._waiting, self._at = self._waiting[self._at :] + new, 0
+        self._fetched, self._step = start + n_bytes, 2 * self._step
+
+
+def senseless(model_id: str, why: str) -> ModelError:
+    """Make the error for an answer that no Hub should give."""
+    return ModelError(f"The Hub’s answer about {model_id} makes no sense: {why}.")
+
+
+def _refuse_slow_names(model_id: str) -> None:
+    """Give up early where looking up the Hub's address takes long: no client has a limit for it.
+
+    Without a network that is half a minute on some machines. Behind a proxy it is the proxy's work.
+    """
+
+    def look_up() -> None:
+        with suppress(OSError):  # said when it is asked
+            socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)
+
+    thread = threading.Thread(target=look_up, daemon=True)
+    thread.start()
+    thread.join(TIMEOUT_S)
+    if thread.is_alive():
+        raise ModelError(f"The Hub cannot be reached for {model_id}; {_INSTEAD}.")
+
+
+def _address(model_id: str, revision: str, name: str) -> str:
+    return hf_hub_url(model_id, name, revision=revision, endpoint=constants.ENDPOINT)
+
+
+def _get(model_id: str, url: str, n_bytes: int, start: int | None = None) -> tuple[bytes, int]:
+    """Read a whole answer of at most so many bytes, or so many of a file from `start` on.
+
+    Returns the bytes, and for part of a file the size of the whole, otherwise 0.
+    """
+    headers = {"accept-encoding": "identity"}
+    if start is not None:
+        headers["range"] = f"bytes={start}-{start + n_bytes - 1}"
+    with _said_clearly(model_id):
+        headers = build_hf_headers(library_name="quantlab", headers=headers)
+        with get_session().stream("GET", url, headers=headers, timeout=TIMEOUT_S) as response:
+            _refuse_errors(response)
+            size = 0 if start is None else _whole_size(model_id, response, start)
+            return _body(model_id, response, n_bytes), size
+
+
+def _refuse_errors(response: httpx2.Response) -> None:
+    """Raise huggingface_hub's error, from headers alone: a body may be endless, or anything."""
+    said = {key: response.headers[key] for key in _ERROR_HEADERS if key in response.headers}
+    hf_raise_for_status(
+        httpx2.Response(response.status_code, headers=said, request=response.request)
+    )
+
+
+def _whole_size(model_id: str, response: httpx2.Response, start: int) -> int:
+    said = response.headers.get("content-range", "")
+    part = re.fullmatch(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19})", said)
+    if response.status_code != 206 or not part or int(part[1]) != start:
+        raise senseless(model_id, "asked for the beginning of a file, it sends another part or all")
+    return int(part[2])
+
+
+def _body(model_id: str, response: httpx2.Response, n_bytes: int) -> bytes:
+    found, deadline = bytearray(), time.monotonic() + LONGEST_S
+    for piece in response.iter_raw():
+        found += piece
+        if len(found) > n_bytes:
+            raise senseless(model_id, f"it is longer than {n_bytes:,} bytes")
+        if time.monotonic() > deadline:
+            raise ModelError(f"The Hub is too slow to read {model_id}; {_INSTEAD}.")
+    return bytes(found)
+
+
+@contextmanager
+def _said_clearly(model_id: str) -> Iterator[None]:
+    """Turn what huggingface_hub and the network raise into one sentence."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as problem:
+        for kind, sentence in _REFUSALS:
+            if isinstance(problem, kind):
+                raise ModelError(sentence.format(model_id, seconds=TIMEOUT_S)) from problem
+        raise ModelError(_other_refusal(model_id, problem)) from problem
+
+
+def _other_refusal(model_id: str, problem: Exception) -> str:
+    if not isinstance(problem, HfHubHTTPError):
+        return f"The Hub cannot be asked for {model_id} ({type(problem).__name__}); {_INSTEAD}."
+    status = problem.response.status_code
+    if status == 429:
+        return f"The Hub has had too many questions from here to answer for {model_id}; wait a bit."
+    if status in (401, 403):
+        return f"The Hub does not let you read {model_id}: log in with `hf auth login`."
+    return f"The Hub answers with HTTP status {status} for {model_id}; try again later."

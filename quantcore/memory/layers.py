@@ -1,0 +1,116 @@
+"""An estimate cut into the pieces that can lie on different devices."""
+
+from dataclasses import dataclass, replace
+
+from quantcore.memory import llama_cpp
+from quantcore.memory.estimate import Estimate, Setup
+from quantcore.memory.kv_cache import cache_bytes
+from quantcore.memory.vllm_terms import cache_terms_in_blocks
+from quantcore.shape.model_shape import LayerCache, ModelShape, is_expert
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """One layer, or what follows the last: its weights and cache always go together.
+
+    Experts can be kept in system memory on their own, as llama.cpp's `--n-cpu-moe` does.
+    """
+
+    dense_bytes: int
+    expert_bytes: int = 0
+    cache_bytes: int = 0
+
+    @property
+    def weights_bytes(self) -> int:
+        """Bytes of all weights."""
+        return self.dense_bytes + self.expert_bytes
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of weights and cache."""
+        return self.weights_bytes + self.cache_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pieces:
+    """What llama.cpp places: the input, the layers, the output."""
+
+    input_bytes: int  # embedding: always in system memory
+    layers: tuple[Piece, ...]
+    output: Piece  # with `copied_bytes`
+    copied_bytes: int  # llama.cpp copies a tied embedding to the GPU that computes the output
+    compute_bytes: int  # of a device that computes layers
+    handed_over_bytes: int  # on the CPU where it only looks up the embedding
+    host_bytes: int  # on the CPU in any case: llama.cpp's room for logits
+
+    @property
+    def all(self) -> tuple[Piece, ...]:
+        """Layers and output, in the order of `-ngl`, which counts from the end."""
+        return (*self.layers, self.output)
+
+
+def pieces(found: Estimate) -> Pieces:
+    """Cut an estimate into layers; their caches add up to the estimate's, to the byte."""
+    stored, shape = found.stored, found.shape
+    dense, experts = [0] * shape.n_layers, [0] * shape.n_layers
+    inputs = outputs = copied = 0
+    for tensor in stored.tensors:
+        if tensor.layer >= 0:
+            (experts if is_expert(tensor.name) else dense)[tensor.layer] += tensor.bytes
+        elif tensor.name.startswith("output"):
+            outputs += tensor.bytes
+        else:
+            inputs += tensor.bytes
+            if shape.tied_embedding and tensor.name == "token_embd.weight":
+                copied = tensor.bytes if found.setup.runtime == "llama.cpp" else 0
+    caches = layer_caches(found)
+    return Pieces(
+        input_bytes=inputs,
+        layers=tuple(
+            Piece(dense_bytes=d, expert_bytes=e, cache_bytes=c)
+            for d, e, c in zip(dense, experts, caches, strict=True)
+        ),
+        output=Piece(dense_bytes=outputs + copied),
+        copied_bytes=copied,
+        compute_bytes=found.bytes_of("compute"),
+        host_bytes=found.bytes_of("overhead"),
+        handed_over_bytes=4 * min(found.setup.ubatch, found.setup.context) * shape.hidden_size,
+    )
+
+
+def layer_caches(found: Estimate) -> tuple[int, ...]:
+    """Bytes of each layer's cache; layers of one kind are equal, but for rounding."""
+    shape, setup = found.shape, found.setup
+    alone = {cache: _alone(shape, setup, cache) for cache in set(shape.caches)}
+    total = sum(alone[cache] for cache in shape.caches)
+    ends, so_far = [], 0
+    for cache in shape.caches:
+        so_far += alone[cache]
+        ends.append(found.kv_cache_bytes * so_far // total if total else 0)
+    return tuple(end - start for start, end in zip([0, *ends], ends, strict=False))
+
+
+def _alone(shape: ModelShape, setup: Setup, cache: LayerCache) -> int:
+    """Bytes of one layer of this kind."""
+    one = replace(shape, caches=(cache,))
+    kinds = setup.key_type, setup.value_type
+    if setup.runtime == "llama.cpp":
+        return llama_cpp.cache_bytes(one, llama_cpp_setup(setup))
+    if setup.runtime == "vllm":
+        terms = cache_terms_in_blocks(one, setup.context, setup.sequences, *kinds)
+        return sum(term.bytes for term in terms)
+    prefix = setup.shared_prefix
+    return cache_bytes(one, setup.context, setup.sequences, *kinds, shared_prefix=prefix)
+
+
+def llama_cpp_setup(setup: Setup) -> llama_cpp.LlamaCppSetup:
+    """Take what llama.cpp knows of a set-up."""
+    return llama_cpp.LlamaCppSetup(
+        context=setup.context,
+        sequences=setup.sequences,
+        key_type=setup.key_type.upper(),
+        value_type=setup.value_type.upper(),
+        batch=setup.batch,
+        ubatch=setup.ubatch,
+        flash_attention=setup.flash_attention,
+    )

@@ -1,0 +1,171 @@
+"""The attention part of a layer in llama.cpp's graph: build_qkv, build_attn and build_attn_mha."""
+
+from dataclasses import dataclass, replace
+
+from quantcore.formats import get_format
+from quantcore.memory.llama_cpp.graph import F16, Dims, Graph, Node, new, over, stored, view
+from quantcore.memory.llama_cpp.inputs import CacheInputs
+from quantcore.memory.llama_cpp.layer import Layer
+
+_TURNED = ("queries", "keys")
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """Queries, keys and values of a layer, as (numbers of a head, heads, tokens)."""
+
+    queries: Node
+    keys: Node
+    values: Node
+    gate: Node | None = None  # Qwen3-Next's, beside the queries
+
+
+def attention(graph: Graph, layer: Layer, cur: Node, given: CacheInputs) -> Node:
+    """Read the normed hidden state, return what is added to it."""
+    if layer.latent:
+        heads = _latent_heads(layer, cur, given)
+    else:
+        heads = _rotated(_heads(layer, cur, given), given)
+    order = (heads.queries, heads.values, heads.keys)
+    if given.has_windows:
+        order = (heads.queries, heads.keys, heads.values)
+    for node in order:
+        graph.expand(node)
+    graph.expand(stored(view(heads.keys), given.key_places))
+    if not layer.latent:
+        graph.expand(stored(_contiguous(heads.values, given), given.value_places))
+    cur = graph.expand(_flash(layer, heads, given) if given.flash else _scores(layer, heads, given))
+    if given.value_rotation and not layer.latent:
+        cur = _rotate(cur, given.value_rotation)
+    if heads.gate:
+        cur = over("attention result", cur, new("gate", heads.gate, dims=cur.dims))
+    return new("hidden state", cur, dims=layer.hidden)
+
+
+def _heads(layer: Layer, cur: Node, given: CacheInputs) -> Heads:
+    """Project to queries, keys and values; norms of heads and rotation by position follow."""
+    sizes = {"queries": layer.n_heads, "keys": layer.n_kv_heads, "values": layer.n_kv_heads}
+    widths = {"queries": layer.key_size, "keys": layer.key_size, "values": layer.value_size}
+    if "attn_qkv" in layer:
+        n_rows = sum(sizes[name] * widths[name] for name in sizes)
+        fused = new("queries, keys and values", cur, dims=((n_rows, "values"), layer.tokens))
+    parts = {}
+    for name, n_heads in sizes.items():
+        split = ((widths[name], "values"), (n_heads, "heads"), layer.tokens)
+        if "attn_qkv" in layer:
+            parts[name] = view(fused, dims=split, contiguous=False)
+            continue
+        n_rows = layer.tensors[f"attn_{name[0]}"][0]
+        flat = new(name, cur, dims=((n_rows, "values"), layer.tokens))
+        if gated := n_rows == 2 * n_heads * widths[name]:
+            parts["gate"] = view(flat, dims=split, contiguous=False)
+        parts[name] = view(flat, dims=split, contiguous=not gated)
+    for name in layer.rotated:
+        parts[name] = over(name, parts[name], given.positions)
+    return Heads(**parts)
+
+
+def _latent_heads(layer: Layer, cur: Node, given: CacheInputs) -> Heads:
+    """Multi-head latent attention: one key of the latent vector and the rotated part, shared."""
+    latent, n_heads, tokens = layer.latent, layer.n_heads, layer.tokens
+    heads, rope = (n_heads, "heads"), (latent.rope_size, "values")
+    kv = (latent.kv_size, "latent values")
+    queries = cur
+    if "attn_q_a" in layer:
+        down = new("latent queries", cur, dims=((latent.query_size, "values"), tokens))
+        queries = over("latent queries", down)
+    width = latent.key_size + latent.rope_size
+    queries = new("queries", queries, dims=((n_heads * width, "values"), tokens))
+    queries = view(queries, dims=((width, "values"), heads, tokens))
+    both = new("latent keys", cur, dims=((latent.kv_size + latent.rope_size, "values"), tokens))
+    shared = view(both, dims=(rope, (1, ""), tokens), contiguous=False)
+    shared = over("latent keys", shared, given.positions)
+    kept = over("latent keys", view(both, dims=(kv, tokens), contiguous=False))
+    rotated = view(queries, dims=(rope, heads, tokens), contiguous=False)
+    rotated = over("queries, rotated", rotated, given.positions)
+    plain = view(queries, dims=((latent.key_size, "values"), tokens, heads), contiguous=False)
+    absorbed = new("queries, absorbed", plain, dims=(kv, tokens, heads))
+    absorbed = view(absorbed, dims=(kv, heads, tokens), contiguous=False)
+    wide = (latent.kv_size + latent.rope_size, "values")
+    queries = new("queries, absorbed", absorbed, rotated, dims=(wide, heads, tokens))
+    kept = view(kept, dims=(kv, (1, ""), tokens))
+    keys = new("latent keys", kept, shared, dims=(wide, (1, ""), tokens))
+    return Heads(queries, keys, kept)
+
+
+def _rotated(heads: Heads, given: CacheInputs) -> Heads:
+    """Turn heads by a Hadamard matrix, as llama.cpp does before it quantizes them."""
+    if given.key_rotation:
+        turned = {name: _rotate(getattr(heads, name), given.key_rotation) for name in _TURNED}
+        heads = replace(heads, **turned)
+    if given.value_rotation:
+        heads = replace(heads, values=_rotate(heads.values, given.value_rotation))
+    return heads
+
+
+def _rotate(x: Node, by: Node) -> Node:
+    flat = view(x) if x.contiguous else new(x.label, x, dims=x.dims)
+    return view(new(x.label, by, flat, dims=x.dims))
+
+
+def _contiguous(values: Node, given: CacheInputs) -> Node:
+    """Without flash attention values are stored column by column, from a copy in one piece."""
+    if given.flash or values.contiguous:
+        return view(values)
+    return view(new(values.label, values, dims=values.dims))
+
+
+def _flash(layer: Layer, heads: Heads, given: CacheInputs) -> Node:
+    """Flash attention never holds the scores; a cache in F32 is copied to F16 for it."""
+    queries = view(heads.queries, contiguous=False)
+    size = layer.value_size
+    copies = [
+        new(f"{name} of a layer in F16", dims=_cached(layer, width, given), item_bytes=F16)
+        for name, kind, width in (
+            ("keys", given.key_type, layer.key_size),
+            ("values", given.value_type, size),
+        )
+        if kind == "F32"
+    ]
+    dims = ((size, "values"), (layer.n_heads, "heads"), layer.tokens)
+    result = new("attention result", queries, *copies, given.mask, dims=dims)
+    if layer.latent:
+        result = _out_of_latent(layer, view(result, contiguous=False))
+    return view(result, dims=_flat(layer))
+
+
+def _scores(layer: Layer, heads: Heads, given: CacheInputs) -> Node:
+    """Attention by its definition: scores of every token with every cell, for all heads."""
+    tokens, n_heads = layer.tokens, (layer.n_heads, "heads")
+    queries = view(heads.queries, contiguous=False)
+    scores = new("attention scores", queries, dims=((given.n_cells, "cells"), tokens, n_heads))
+    scores = over("attention scores", scores, given.mask)
+    sources = [scores]
+    if layer.latent:
+        dims = _cached(layer, layer.value_size, given)
+        item_bytes = get_format(given.key_type).block_bytes
+        sources.insert(0, new("latent values, turned round", dims=dims, item_bytes=item_bytes))
+    dims = ((layer.value_size, "values"), tokens, n_heads)
+    result = new("attention result", *sources, dims=dims)
+    if layer.latent:
+        return _out_of_latent(layer, result)
+    return new("attention result", view(result, contiguous=False), dims=_flat(layer))
+
+
+def _out_of_latent(layer: Layer, result: Node) -> Node:
+    """Decompress the result from the latent vector to the values of each head, token by token."""
+    tokens, heads = layer.tokens, (layer.n_heads, "heads")
+    dims = ((layer.latent.value_size, "values"), tokens, heads)
+    values = view(new("attention result", result, dims=dims), contiguous=False)
+    return new("attention result", values, dims=_flat(layer))
+
+
+def _cached(layer: Layer, width: int, given: CacheInputs) -> Dims:
+    """Sizes of what one layer's cache holds."""
+    streams = (given.n_streams, "streams")
+    return (width, "values"), (given.n_cells, "cells"), (layer.n_kv_heads, "heads"), streams
+
+
+def _flat(layer: Layer) -> Dims:
+    size = layer.latent.value_size if layer.latent else layer.value_size
+    return ((layer.n_heads * size, "values"), layer.tokens)

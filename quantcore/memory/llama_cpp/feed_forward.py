@@ -1,0 +1,89 @@
+"""The feed-forward part of a layer in llama.cpp's graph: build_ffn and build_moe_ffn."""
+
+from dataclasses import replace
+
+from quantcore.memory.llama_cpp.graph import Graph, Node, new, over, view
+from quantcore.memory.llama_cpp.layer import Layer
+
+# Architectures that do not make the weights of the chosen experts add up to one.
+_AS_THEY_ARE = ("deepseek2", "jamba", "llama4", "qwen2moe")
+
+
+def feed_forward(graph: Graph, layer: Layer, cur: Node) -> Node:
+    """Read the normed hidden state, return what is added to it."""
+    layer = replace(layer, n_tokens=cur.dims[-1][0])  # in the last layer the chosen ones
+    if "ffn_gate_inp" not in layer:
+        return _dense(layer, cur, "")
+    routed = _experts(graph, layer, cur)
+    if "ffn_down_shexp" in layer:
+        routed = over("hidden state", routed, _dense(layer, cur, "_shexp"))
+    return routed
+
+
+def _dense(layer: Layer, cur: Node, suffix: str) -> Node:
+    """Gate and up side by side, or one of twice the width, or up alone; then down."""
+    width = (layer.tensors[f"ffn_down{suffix}"][-1], "values"), layer.tokens
+    wide = (layer.tensors[f"ffn_up{suffix}"][-2], "values"), layer.tokens
+    up = new("feed-forward, up", cur, dims=wide)
+    if f"ffn_gate{suffix}" in layer:
+        gate = new("feed-forward, gate", cur, dims=width)
+        inner = new("feed-forward, gate x up", gate, up, dims=width)
+    elif wide != width:
+        inner = new("feed-forward, gate x up", up, dims=width)
+    else:
+        inner = over("feed-forward, up", up)
+    return new("hidden state", inner, dims=layer.hidden)
+
+
+def _experts(graph: Graph, layer: Layer, cur: Node) -> Node:
+    """Choose experts for each token, run them, and add up what they say."""
+    experts, tokens = layer.shape.experts, layer.tokens
+    used = (experts.used, "experts")
+    weights, chosen = _router(layer, cur)
+    graph.expand(weights)
+    if layer.shape.architecture == "llama4":  # weighs what the experts read, not what they say
+        repeated = new("experts, input", cur, dims=(layer.hidden[0], used, tokens))
+        cur = over("experts, input", repeated, weights)
+    width = (layer.tensors["ffn_down_exps"][-1], "values"), used, tokens
+    if "ffn_gate_up_exps" in layer:
+        both = (2 * width[0][0], "values"), used, tokens
+        sources = (new("experts, gate and up", cur, chosen, dims=both),)
+        sources = tuple(view(sources[0], dims=width, contiguous=False) for _ in range(2))
+    else:
+        up = new("experts, up", cur, chosen, dims=width)
+        sources = (new("experts, gate", cur, chosen, dims=width), up)
+    inner = new("experts, gate x up", *sources, dims=width)
+    said = new("experts, down", inner, chosen, dims=(layer.hidden[0], used, tokens))
+    if layer.shape.architecture != "llama4":
+        said = over("experts, down", said, weights)
+    return _added(graph, layer, graph.expand(said))
+
+
+def _router(layer: Layer, cur: Node) -> tuple[Node, Node]:
+    """Return the weights of the chosen experts and their numbers."""
+    experts, tokens = layer.shape.experts, layer.tokens
+    all_of_them, used = (experts.count, "experts"), (experts.used, "experts")
+    logits = new("router", cur, dims=(all_of_them, tokens))
+    scores = over("router", logits)
+    biased = over("router", scores) if "exp_probs_b" in layer else scores
+    if layer.shape.architecture == "llama4":  # ranks what it has not yet squashed
+        biased = logits
+    ranked = new("router", biased, dims=(all_of_them, tokens))
+    chosen = view(ranked, dims=(used, tokens), contiguous=False)
+    each = view(scores, dims=((1, ""), all_of_them, tokens))
+    weights = new("router", each, chosen, dims=((1, ""), used, tokens))
+    if layer.shape.architecture not in _AS_THEY_ARE:
+        weights = over("router", view(weights))
+    return weights, chosen
+
+
+def _added(graph: Graph, layer: Layer, said: Node) -> Node:
+    """Add up the experts' results one after the other."""
+    parts = [
+        graph.expand(view(said, dims=layer.hidden, contiguous=False))
+        for _ in range(layer.shape.experts.used)
+    ]
+    total = parts[0]
+    for part in parts[1:]:
+        total = graph.expand(over("hidden state", total, part))
+    return total if len(parts) > 1 else new("hidden state", total, dims=layer.hidden)

@@ -1,0 +1,93 @@
+"""One layer as the names and shapes of its tensors describe it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from quantcore.memory.llama_cpp.graph import Dims, Node, new, over
+from quantcore.shape.model_shape import LatentAttention, LayerCache, ModelShape
+
+# Architectures whose windows llama.cpp knows of; others get a cache for the whole context.
+WINDOWED = frozenset(
+    "afmoe cohere2 cohere2moe exaone4 exaone-moe gemma2 gemma3 gemma3n gemma4 gpt-oss granite-swa "
+    "laguna llama4 mellum mimo2 olmo2 plamo3 smallthinker step35".split()
+)
+# Architectures with LayerNorm instead of RMS norm, where no bias tells it.
+_LAYER_NORM = ("command-r", "cohere2", "dbrx", "mpt", "olmo")
+# Architectures that do not rotate queries and keys by position; Llama 4 scales queries instead.
+_UNROTATED = ("bloom", "gpt2", "jamba", "mpt")
+_UNROTATED_WITHOUT_WINDOW = {"llama4": ("queries",), "cohere2": ()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """A layer's sizes; `tensors` maps ``attn_q`` and its like to their shapes."""
+
+    shape: ModelShape
+    cache: LayerCache
+    n_tokens: int
+    is_last: bool
+    tensors: Mapping[str, tuple[int, ...]]
+
+    def __contains__(self, role: str) -> bool:
+        """Whether there is a tensor of this role."""
+        return role in self.tensors
+
+    @property
+    def latent(self) -> LatentAttention | None:
+        """Sizes of latent attention."""
+        return self.shape.latent if self.cache.kind == "latent" else None
+
+    @property
+    def tokens(self) -> tuple[int, str]:
+        """The number of tokens, as one factor."""
+        return self.n_tokens, "tokens"
+
+    @property
+    def hidden(self) -> Dims:
+        """Sizes of a hidden state."""
+        return (self.shape.hidden_size, "values"), self.tokens
+
+    @property
+    def n_heads(self) -> int:
+        """Heads of the queries."""
+        return self.shape.n_heads
+
+    @property
+    def n_kv_heads(self) -> int:
+        """Heads of keys and values."""
+        return 1 if self.latent else self.cache.key_values // self.shape.head_size
+
+    @property
+    def key_size(self) -> int:
+        """Numbers of a key as the cache holds it."""
+        return self.cache.key_values // self.n_kv_heads
+
+    @property
+    def value_size(self) -> int:
+        """Numbers of a value as attention reads it; of latent attention, the latent vector."""
+        return self.latent.kv_size if self.latent else self.cache.value_values // self.n_kv_heads
+
+    @property
+    def window(self) -> int | None:
+        """Tokens that it still sees by llama.cpp's reckoning, None where it sees them all."""
+        return window_of(self.shape, self.cache)
+
+    @property
+    def rotated(self) -> tuple[str, ...]:
+        """Which of queries and keys are made anew by rotation by position, or a scale in place."""
+        name = self.shape.architecture
+        if name in _UNROTATED_WITHOUT_WINDOW and not self.cache.window:
+            return _UNROTATED_WITHOUT_WINDOW[name]
+        return () if name in _UNROTATED else ("queries", "keys")
+
+
+def normed(shape: ModelShape, cur: Node) -> Node:
+    """Norm a hidden state: RMS norm may be written over it, LayerNorm needs a tensor of its own."""
+    if "output_norm.bias" in shape.tensors or shape.architecture in _LAYER_NORM:
+        return new("hidden state", cur, dims=cur.dims)
+    return over("hidden state", cur)
+
+
+def window_of(shape: ModelShape, cache: LayerCache) -> int | None:
+    """Return a layer's window where llama.cpp makes use of it."""
+    return cache.window if shape.architecture in WINDOWED else None

@@ -1,0 +1,59 @@
+"""The graph that llama.cpp builds for a model: its layers one after the other, then the logits.
+
+Which parts a layer has is read from its tensors' names; the order follows src/models/*.cpp at
+llama.cpp commit 0c1e57098. What is written over its source in place (biases, scales, soft caps, the
+weights of norms) takes no memory and is left out.
+"""
+
+import re
+from collections import defaultdict
+
+from quantcore.memory.llama_cpp.block import block, rows
+from quantcore.memory.llama_cpp.graph import Graph, new, over
+from quantcore.memory.llama_cpp.inputs import model_inputs
+from quantcore.memory.llama_cpp.layer import Layer, normed
+from quantcore.memory.llama_cpp.setup import LlamaCppSetup
+from quantcore.shape.model_shape import ModelShape
+
+_LAYER = re.compile(r"blk\.(\d+)\.([^.]+)")
+
+
+def build(shape: ModelShape, setup: LlamaCppSetup) -> Graph:
+    """Build the graph for a full micro-batch and a full cache, which the buffer is made for."""
+    graph, inputs = Graph(), model_inputs(shape, setup)
+    hidden = inputs.images.dims
+    cur = graph.expand(new("hidden state", inputs.tokens, dims=hidden))
+    graph.expand(inputs.images)
+    if "position_embd.weight" in shape.tensors:
+        cur = over("hidden state", cur, new("hidden state", inputs.positions, dims=hidden))
+    for layer in _layers(shape, setup):
+        cur = block(graph, layer, cur, inputs)
+    if shape.architecture == "gpt-oss":
+        cur.is_output = True
+        cur = rows(cur, inputs.chosen)
+    cur = normed(shape, cur)
+    cur.is_output = True
+    if shape.architecture == "qwen3next":
+        cur = rows(cur, inputs.chosen)
+    logits = new("logits", cur, dims=((shape.vocabulary_size, "scores"), inputs.chosen.dims[0]))
+    logits.is_output = True
+    graph.expand(logits)
+    return graph
+
+
+def _layers(shape: ModelShape, setup: LlamaCppSetup) -> list[Layer]:
+    """Describe each layer."""
+    tensors: dict[int, dict[str, tuple[int, ...]]] = defaultdict(dict)
+    for name, size in shape.tensors.items():
+        if found := _LAYER.match(name):
+            tensors[int(found[1])].setdefault(found[2], size)
+    return [
+        Layer(
+            shape=shape,
+            cache=cache,
+            tensors=tensors[i],
+            n_tokens=setup.n_tokens,
+            is_last=i == shape.n_layers - 1,
+        )
+        for i, cache in enumerate(shape.caches)
+    ]

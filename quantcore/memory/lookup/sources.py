@@ -1,0 +1,152 @@
+"""Where a model's sizes come from: a name, a file, a folder, pasted text, or the Hub.
+
+What lies on disk comes first, then known models, and the Hugging Face Hub last: a known model's
+name never asks the network. Of the Hub only headers are read.
+"""
+
+import re
+from pathlib import Path
+
+from quantcore.io import ModelError
+from quantcore.io.gguf_parts import first_part, read_parts
+from quantcore.io.safetensors import read_folder, read_header
+from quantcore.io.strict_json import parse_json_object, read_json_object
+from quantcore.memory.lookup.found import FoundModel
+from quantcore.memory.lookup.gguf_shape import find_in_gguf
+from quantcore.memory.lookup.tensors_shape import find_in_tensors
+from quantcore.model.source import shipped_folder
+from quantcore.shape.configs import shape_from_json
+from quantcore.shape.model_shape import ModelShape
+from quantcore.shape.presets import preset, preset_ids
+
+MAX_PASTED_BYTES = 2**20
+
+
+def shape_of(place: str | Path) -> ModelShape:
+    """Return the sizes of a model, see `find_shape`.
+
+    >>> shape_of("meta-llama/Llama-3.1-8B").n_weights
+    8030261248
+    """
+    return find_shape(place).shape
+
+
+def find_shape(place: str | Path) -> FoundModel:
+    """Look a model up by whatever names it.
+
+    Parameters
+    ----------
+    place
+        A config.json, a model folder, a .safetensors or .gguf file, the shipped model's or a known
+        model's name, the text of a config.json, or owner/name on the Hugging Face Hub, there also
+        with ``:file.gguf`` or ``:Q4_K_M``.
+
+    Raises
+    ------
+    ModelError
+        One sentence that says what is wrong and what to do.
+
+    Examples
+    --------
+    >>> find_shape("no such model")
+    Traceback (most recent call last):
+    quantcore.io.ModelError: There is no file, no folder, and no known model 'no such model'.
+    """
+    text = str(place).strip()
+    if text.startswith("{"):
+        return _pasted(text)
+    text = _without_address(text)
+    if (path := _on_disk(text)) is not None:
+        return _in_folder(path) if path.is_dir() else _in_file(path)
+    if text == shipped_folder().name:
+        return _in_folder(shipped_folder())
+    if known := _known(text):
+        return FoundModel(shape=preset(known))
+    return _on_hub(text)
+
+
+def _without_address(text: str) -> str:
+    """Take owner/name, and the file if there is one, out of the address of a model's page.
+
+    >>> _without_address("https://huggingface.co/a/m-GGUF/blob/main/q4/m.gguf")
+    'a/m-GGUF:q4/m.gguf'
+    >>> _without_address("hf.co/a/m-GGUF:Q4_K_M"), _without_address("a/m")
+    ('a/m-GGUF:Q4_K_M', 'a/m')
+    """
+    found = re.fullmatch(r"(?:https?://)?(?:huggingface\.co|hf\.co)/([^/]+/[^/?#]+)(.*)", text)
+    if not found:
+        return text
+    file = re.fullmatch(r"/(?:blob|resolve)/[^/]+/(.+\.gguf)(?:\?.*)?", found[2])
+    return f"{found[1]}:{file[1]}" if file else found[1]
+
+
+def _known(text: str) -> str | None:
+    """Id of a known model, by its id or its name, however they are written."""
+    wanted = text.lower()
+    return next((i for i in preset_ids() if wanted in (i.lower(), i.split("/")[1].lower())), None)
+
+
+def _on_disk(text: str) -> Path | None:
+    try:
+        path = Path(text).expanduser()
+        return path.resolve() if text and path.exists() else None
+    except (OSError, ValueError, RuntimeError):  # too long, a null character, no such user
+        return None
+
+
+def _pasted(text: str) -> FoundModel:
+    if len(text) > MAX_PASTED_BYTES:
+        raise ModelError(f"The pasted text has {len(text):,} characters; a config.json is smaller.")
+    raw = parse_json_object(text.encode("utf-8", "surrogatepass"), "The pasted text")
+    return FoundModel(shape=shape_from_json(raw, "pasted model", "the pasted config.json"))
+
+
+def _in_file(path: Path) -> FoundModel:
+    ending = path.suffix.lower()
+    if ending == ".gguf":
+        return find_in_gguf(read_parts(path), path.stem, f"the header of {path.name}")
+    if re.search(r"-\d+-of-\d+\.safetensors$", path.name):
+        return _in_folder(path.parent)
+    if ending == ".safetensors":
+        config = path.with_name("config.json")
+        raw = read_json_object(config) if config.is_file() else None
+        source = f"the header of {path.name}" + (" and config.json" if raw else "")
+        return find_in_tensors(raw, read_header(path), path.stem, source)
+    if ending == ".json":
+        shape = shape_from_json(read_json_object(path), path.parent.name or "model", path.name)
+        return FoundModel(shape=shape)
+    raise ModelError(
+        f"{path.name} is no model: a config.json, a .safetensors or a .gguf file is needed."
+    )
+
+
+def _in_folder(folder: Path) -> FoundModel:
+    ggufs = sorted({first_part(path).name for path in folder.glob("*.gguf")})
+    models = [name for name in ggufs if not re.search("mmproj|imatrix", name)]
+    if models and not (folder / "config.json").exists():
+        if len(models) == 1:
+            return _in_file(folder / models[0])
+        listed = ", ".join(models[:6])
+        raise ModelError(f"{folder.name} holds {len(models)} GGUF files, name one: {listed}.")
+    raw = read_json_object(folder / "config.json")
+    if not any(folder.glob("*.safetensors")):
+        shape = shape_from_json(raw, folder.name, "config.json")
+        return FoundModel(shape=shape, notes=("The folder has no safetensors to compare with.",))
+    source = "config.json and the headers of the weights"
+    return find_in_tensors(raw, read_folder(folder), folder.name, source)
+
+
+def _on_hub(text: str) -> FoundModel:
+    model_id, _, which = text.partition(":")
+    if "/" not in text or model_id.lower().endswith((".json", ".gguf", ".safetensors")):
+        raise _unknown(text)
+    # Loading the client takes a quarter of a second, which only those who ask the Hub should wait.
+    from quantcore.memory.lookup.on_hub import find_on_hub, is_model_id
+
+    if not is_model_id(model_id):
+        raise _unknown(text)
+    return find_on_hub(model_id, which)
+
+
+def _unknown(text: str) -> ModelError:
+    return ModelError(f"There is no file, no folder, and no known model {text[:200]!r}.")

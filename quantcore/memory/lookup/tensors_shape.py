@@ -1,0 +1,130 @@
+"""A model's shape from config.json and the headers of its safetensors, held against each other."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from quantcore.io import ModelError
+from quantcore.io.json_fields import short
+from quantcore.io.safetensors import StoredTensor
+from quantcore.memory.lookup.found import FoundModel
+from quantcore.memory.lookup.measured import measured_shape
+from quantcore.memory.lookup.stored_names import FoundTensor, Packing, sort_out, tensors_of
+from quantcore.recipe.contents import layer_of
+from quantcore.shape.configs import shape_from_json
+from quantcore.shape.model_shape import ModelShape, is_weight
+
+_ASIDE = {
+    "duplicate": "The files repeat the tied output",
+    "vision": "The files also hold parts for images or sound",
+    "prediction": "The files also hold layers that predict further tokens",
+}
+
+
+def find_in_tensors(
+    raw: Mapping[str, Any] | None, stored: Mapping[str, StoredTensor], name: str, source: str
+) -> FoundModel:
+    """Take sizes from a parsed config.json and hold them against the tensors that there are.
+
+    Where both agree on the weights of every layer, tensors are those that the converter would
+    write; where they do not, or the architecture is unknown, those of the files.
+
+    Raises
+    ------
+    ModelError
+        If neither tells the sizes.
+    """
+    expected, problem = _by_config(raw, name, source)
+    packing = _packing(raw)
+    n_layers, tied = (expected.n_layers, expected.tied_embedding) if expected else (None, False)
+    found = sort_out(stored, n_layers, tied, packing)
+    language = [one for one in found if one.kind == "language"]
+    notes = tuple(_aside(found))
+    if packing:
+        notes += (f"The files are quantized ({packing.method}); sizes here are before that.",)
+    if expected and not expected.estimated:
+        shape, difference = _held_against(expected, language, packing)
+        notes += difference
+    else:
+        why = expected.estimated.partition(":")[0] if expected else problem
+        shape = measured_shape(expected, language, name, source, why)
+    kinds = ("language", "scale")
+    stored_bytes = sum(one.n_bytes for one in found if one.kind in kinds)
+    return FoundModel(shape=shape, stored_bytes=stored_bytes, notes=notes)
+
+
+def _by_config(
+    raw: Mapping[str, Any] | None, name: str, source: str
+) -> tuple[ModelShape | None, str]:
+    """Read the config's sizes; None, and why, where it does not give them."""
+    if raw is None:
+        return None, "there is no config.json"
+    try:
+        return shape_from_json(raw, name, source), ""
+    except ModelError as problem:
+        return None, str(problem).rstrip(".")
+
+
+def _held_against(
+    expected: ModelShape, language: list[FoundTensor], packing: Packing | None
+) -> tuple[ModelShape, tuple[str, ...]]:
+    """Compare weights layer by layer; fused, split and turned matrices make no difference."""
+    notes: tuple[str, ...] = ()
+    if not expected.tied_embedding and not any(one.name == "output.weight" for one in language):
+        kept = {name: s for name, s in expected.tensors.items() if name != "output.weight"}
+        expected = replace(expected, tied_embedding=True, tensors=kept)
+        notes = ("The files hold no output matrix, so the embedding is used for it.",)
+    there, asked = Counter(), Counter()
+    for one in language:
+        there[one.layer] += one.n_weights
+    for name, size in expected.tensors.items():
+        if is_weight(name):
+            asked[layer_of(name)] += math.prod(size)
+    odd = [layer for layer in sorted(there | asked) if there[layer] != asked[layer]]
+    if not odd:
+        return expected, notes
+    where = "Outside the layers" if odd[0] < 0 else f"In layer {odd[0]}"
+    more = f" (and in {len(odd) - 1} more places)" if len(odd) > 1 else ""
+    believed = "packed files may hold more, so config.json is" if packing else "the files are"
+    said = (
+        f"{where} the files hold {there[odd[0]]:,} weights where config.json asks for "
+        f"{asked[odd[0]]:,}{more}; {believed} believed."
+    )
+    if packing:
+        return expected, (*notes, said)
+    why = "the files do not hold what config.json asks for"
+    return replace(expected, tensors=tensors_of(language), estimated=why), (*notes, said)
+
+
+def _aside(found: list[FoundTensor]) -> list[str]:
+    """Name what is left out, with its weights."""
+    left: Counter[str] = Counter()
+    for one in found:
+        left[one.kind] += one.n_weights
+    return [
+        f"{what}: {left[kind]:,} weights, not counted."
+        for kind, what in _ASIDE.items()
+        if left[kind]
+    ]
+
+
+def _packing(raw: Mapping[str, Any] | None) -> Packing | None:
+    """Read how the files are quantized, None where they are not."""
+    config = (raw or {}).get("quantization_config")
+    if not isinstance(config, Mapping):
+        return None
+    method = short(config.get("quant_method", "in a way not said")).strip("'")
+    bits = config.get("bits", _bits_of_groups(config))
+    return Packing(method, bits if type(bits) is int and bits in (2, 3, 4, 8) else 4)
+
+
+def _bits_of_groups(config: Mapping[str, Any]) -> object:
+    """Bits of compressed-tensors, which says them by groups of modules; otherwise 4."""
+    groups = config.get("config_groups")
+    for group in groups.values() if isinstance(groups, Mapping) else ():
+        weights = group.get("weights") if isinstance(group, Mapping) else None
+        if isinstance(weights, Mapping) and "num_bits" in weights:
+            return weights["num_bits"]
+    return 4

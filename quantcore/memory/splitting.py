@@ -1,0 +1,86 @@
+"""How llama.cpp shares layers between GPUs and the CPU.
+
+After llama-model.cpp (load_tensors) and common/fit.cpp at llama.cpp commit 0c1e57098. Unlike the
+latter, a layer of experts is kept on the CPU whole: `--n-cpu-moe` says so in one number, where
+fit.cpp overrides parts of a layer, and experts of the first layers stay there, not of the last.
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+from quantcore.memory.layers import Pieces
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Number of layers on each GPU, first to last, and leading layers without their experts."""
+
+    counts: tuple[int, ...]
+    without_experts: int = 0
+
+
+def split_layers(parts: Pieces, free: list[int], reserved: int, fixed: int | None = None) -> Split:
+    """Give each GPU its layers.
+
+    `free` are the bytes of each, of which `reserved` are for no layer where it holds any; `fixed`
+    is -ngl, and nothing is moved then.
+    """
+    n = len(parts.all)
+    if not free or fixed == 0:
+        return Split((0,) * len(free))
+    if fixed is not None:
+        return Split(_by_free_memory(fixed, free))
+    rooms = [size - reserved for size in free]
+    even = Split(_by_free_memory(n, free))
+    if all(size <= room for size, room in zip(_sizes(parts, even), rooms, strict=True)):
+        return even
+    most = sum(piece.expert_bytes > 0 for piece in parts.layers) and len(parts.layers)
+    for kept in range(most + 1):
+        split = Split(_filled(parts, rooms, kept), kept)
+        if sum(split.counts) == n:
+            return split
+    return split
+
+
+def _by_free_memory(n: int, free: list[int]) -> tuple[int, ...]:
+    """Share `n` layers as llama.cpp does: layer i goes where i / n falls in the summed memory."""
+    ends = list(accumulate(max(size, 0) for size in free))
+    if not ends[-1]:
+        return (*[0] * (len(free) - 1), n)
+    ends = [end / ends[-1] for end in ends]
+    places = [min(bisect_right(ends, layer / n), len(free) - 1) for layer in range(n)]
+    return tuple(places.count(gpu) for gpu in range(len(free)))
+
+
+def _filled(parts: Pieces, rooms: list[int], without_experts: int) -> tuple[int, ...]:
+    """Fill the last GPU with the last layers, then the one before it, while whole layers fit."""
+    sizes = [
+        piece.bytes - piece.expert_bytes * (layer < without_experts)
+        for layer, piece in enumerate(parts.all)
+    ]
+    counts, left = [], len(sizes)
+    for room in reversed(rooms):
+        count = 0
+        while left and sizes[left - 1] <= room:
+            room -= sizes[left - 1]
+            left, count = left - 1, count + 1
+        counts.append(count)
+    return tuple(reversed(counts))
+
+
+def ranges(parts: Pieces, counts: tuple[int, ...]) -> list[range]:
+    """Say where each GPU's layers stand among all pieces."""
+    first = len(parts.all) - sum(counts)
+    ends = list(accumulate(counts, initial=first))
+    return [range(start, stop) for start, stop in pairwise(ends)]
+
+
+def _sizes(parts: Pieces, split: Split) -> list[int]:
+    return [
+        sum(
+            parts.all[i].bytes - parts.all[i].expert_bytes * (i < split.without_experts)
+            for i in places
+        )
+        for places in ranges(parts, split.counts)
+    ]

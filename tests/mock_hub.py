@@ -1,0 +1,114 @@
+"""A Hugging Face Hub on the loopback that answers huggingface_hub's client from dictionaries."""
+
+import json
+import re
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+REVISION = "a" * 40
+CHUNK = 2**16
+
+
+@dataclass
+class MockHub:
+    """What it serves: files by model, and models that it refuses or treats oddly."""
+
+    models: dict[str, dict[str, bytes]]
+    gated: set[str] = field(default_factory=set)
+    answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)  # by model
+    delay_s: float = 0.0
+    ignores_ranges: bool = False
+    url: str = ""
+    requests: list[tuple[str, str | None]] = field(default_factory=list)  # path, range
+    headers: list[dict[str, str]] = field(default_factory=list)
+    bytes_served: int = 0
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    hub: MockHub
+
+    def log_message(self, *words):
+        """Say nothing."""
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_GET(self):
+        hub, wanted = self.hub, self.headers.get("range")
+        hub.requests.append((self.path, wanted))
+        hub.headers.append({key.lower(): value for key, value in self.headers.items()})
+        time.sleep(hub.delay_s)
+        if found := re.fullmatch(r"/api/models/([^/]+/[^/?]+)(?:\?.*)?", self.path):
+            return self._list(found[1])
+        found = re.fullmatch(rf"/([^/]+/[^/]+)/resolve/(?:{REVISION}|main)/(.+)", self.path)
+        if not found or found[1] not in hub.models:
+            return self._refuse(401, "RepoNotFound", "Invalid username or password.")
+        if found[1] in hub.gated:
+            return self._refuse(403, "GatedRepo", "Access to this model is restricted.")
+        stored = hub.models[found[1]].get(found[2])
+        if stored is None:
+            return self._refuse(404, "EntryNotFound", "Entry not found")
+        return self._file(stored, wanted)
+
+    def _list(self, model_id):
+        if model_id in self.hub.answers:
+            return self._send(*self.hub.answers[model_id])
+        if model_id not in self.hub.models:
+            return self._refuse(401, "RepoNotFound", "Invalid username or password.")
+        files = self.hub.models[model_id]
+        listed = [{"rfilename": name, "size": len(stored)} for name, stored in files.items()]
+        answer = {"id": model_id, "sha": REVISION, "siblings": listed, "private": False}
+        return self._send(200, {}, json.dumps(answer).encode())
+
+    def _refuse(self, status, code, message):
+        headers = {"X-Error-Code": code, "X-Error-Message": message}
+        self._send(status, headers, json.dumps({"error": message}).encode())
+
+    def _file(self, stored, wanted):
+        headers = {"ETag": f'"{"c" * 64}"', "X-Repo-Commit": REVISION, "Accept-Ranges": "bytes"}
+        if not wanted or self.hub.ignores_ranges:
+            return self._send(200, headers, stored)
+        first, last = (int(end) for end in wanted.removeprefix("bytes=").split("-"))
+        part = stored[first : last + 1]
+        headers["Content-Range"] = f"bytes {first}-{first + len(part) - 1}/{len(stored)}"
+        return self._send(206, headers, part)
+
+    def _send(self, status, headers, body):
+        self.send_response(status)
+        for key, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command == "GET":
+            try:
+                for start in range(0, len(body), CHUNK):
+                    self.hub.bytes_served += len(body[start : start + CHUNK])
+                    self.wfile.write(body[start : start + CHUNK])
+            except OSError:
+                self.close_connection = True  # the client has heard enough
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """Say nothing of clients that went away."""
+
+
+@contextmanager
+def served(models, **how):
+    """Serve models on a free port of the loopback."""
+    hub = MockHub(models, **how)
+    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
+    hub.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
