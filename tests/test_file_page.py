@@ -15,7 +15,7 @@ from test_gguf_parts import write_parts
 from test_pages import visited_before  # noqa: F401
 from toy_model import write_folder
 
-from pages.shared import cache, files
+from pages.shared import cache, file_cache, files
 from quantcore import FORMATS, open_model
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.io.gguf import read_gguf
@@ -36,7 +36,7 @@ def models(tmp_path, monkeypatch, shipped):
     (tmp_path / "words.gguf").write_bytes(gguf_bytes({"general.architecture": "llama"}, {}))
     (tmp_path / "broken.gguf").write_bytes(b"GGUF" + b"\xff" * 40)
     monkeypatch.setattr(cache, "OWN_MODELS", tmp_path)
-    for cached in (cache.header, cache.promise, cache.errors_of_file):
+    for cached in (file_cache.header, file_cache.promise, file_cache.errors_of_file):
         cached.clear()
     return tmp_path
 
