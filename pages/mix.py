@@ -1,7 +1,5 @@
 """Page: which type each tensor of a file gets and why, and what another choice would cost."""
 
-from pathlib import Path
-
 import streamlit as st
 
 from pages.shared import by_hand, cache, controls, frame, look, mixing, tables, writing
@@ -13,6 +11,7 @@ from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.overrides import overrides_as_text
 from quantcore.recipe.plan import Plan
+from quantcore.recipe.quantize import quantized_again
 from quantcore.recipe.rules import role_of
 
 frame.enter(__file__)
@@ -277,10 +276,12 @@ if problem := by_hand.problem():
 demanded = with_imatrix or any(each.needs_imatrix for each in hand.tensors)
 matrix = " --imatrix imatrix.gguf" * demanded
 options = matrix + " --pure" * pure + " --tensor-type-file tensor-types.txt" * bool(text)
-stem = Path(model.name).stem
+mine_at = model.name if cache.is_shipped(model.name) else f"{cache.OWN_MODELS.name}/{model.name}"
+source = f"{model.name}-F16.gguf" if model.place.is_dir() else mine_at
+again = " --allow-requantize" * bool(quantized_again(model, hand))
 st.code(
-    f"llama-quantize{options} {stem}-F16.gguf {file} {mix}\n"
-    f"python -m quantcore quantize {model.name} --type {mix}{options} --output {file}",
+    f"llama-quantize{again}{options} {source} {file} {mix}\n"
+    f"python -m quantcore quantize {mine_at} --type {mix}{options} --output {file}",
     language="bash",
 )
 with st.expander("Table of all tensors"):

@@ -236,6 +236,21 @@ def test_errors_follow_the_matrix():
     assert "moves the weights" in _open(mix="IQ2_XXS", with_imatrix="true").subheader[0].value
 
 
+def test_a_file_that_is_quantized_already_is_named_and_quantized_again(tmp_path, monkeypatch):
+    model, path = open_model(), tmp_path / "tale-Q4_K.gguf"
+    for _ in quantize(model, plan(model, "Q4_K pure"), path):
+        pass
+    monkeypatch.setattr(cache, "OWN_MODELS", tmp_path)
+    app = _open(model=path.name)
+    command = app.code[0].value.splitlines()[0]
+    place = f"{tmp_path.name}/{path.name}"
+    assert command == f"llama-quantize --allow-requantize {place} tale-Q4_K-Q4_K_M.gguf Q4_K_M"
+    assert any("9 tensors would be quantized a second time" in m.value for m in app.markdown)
+    app = _open(model=path.name, pure="true")
+    assert "--allow-requantize" not in app.code[0].value
+    assert "moves the weights by 0" in app.subheader[0].value
+
+
 def test_the_command_names_the_file_of_the_download():
     model, app = open_model(), _open(pure="true")
     name = writing.file_name(model, plan(model, "Q4_K_M", pure=True))
