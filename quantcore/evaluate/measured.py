@@ -111,10 +111,16 @@ def load() -> Measured:
 
 
 def _read(folder: Path, found: dict, tokens: dict[str, np.ndarray]) -> Measured:
+    shared = {name: _widened(tokens[name]) for name in (*SHARED, *PLACES)}
+    by_type = {name: _widened(tokens[name]) for name in BY_TYPE}
+    drifts = {
+        type: _drift(row, shared | {name: array[i] for name, array in by_type.items()})
+        for i, (type, row) in enumerate(found["drifts"].items())
+    }
     return Measured(
         folder=folder,
         stale={found["key"], str(tokens["key"])} != {key()},
-        drifts={t: _drift(row, tokens, i) for i, (t, row) in enumerate(found["drifts"].items())},
+        drifts=drifts,
         skills={t: [SkillScore(**row) for row in rows] for t, rows in found["skills"].items()},
         errors=_errors(found["errors"]),
         matrix_errors=_errors(found["matrix_errors"]),
@@ -219,13 +225,14 @@ def _rounded(row: dict) -> dict:
     }
 
 
-def _drift(row: dict, tokens: dict[str, np.ndarray], i: int) -> Drift:
-    arrays = {name: tokens[name][i] for name in BY_TYPE} | {
-        name: tokens[name] for name in (*SHARED, *PLACES)
-    }
-    for name, array in arrays.items():
-        if array.dtype != np.bool_:
-            arrays[name] = array.astype(np.float32 if array.dtype == np.float16 else np.int32)
+def _widened(array: np.ndarray) -> np.ndarray:
+    """As `TokenDrift` has it; once for all types, which share most arrays."""
+    if array.dtype == np.bool_:
+        return array
+    return array.astype(np.float32 if array.dtype == np.float16 else np.int32, copy=False)
+
+
+def _drift(row: dict, arrays: dict[str, np.ndarray]) -> Drift:
     spread = row["probability_change"]
     spread = Spread(**spread | {"percentiles": _by_number(spread["percentiles"])})
     return Drift(
