@@ -118,3 +118,13 @@ def test_a_mistake_gets_one_sentence(arguments, says, capsys):
     assert printed.out == ""
     assert says in printed.err
     assert printed.err.count("\n") == 1
+
+
+def test_a_gguf_file_counts_as_it_is_stored(capsys, tmp_path):
+    path = tmp_path / "shipped.gguf"
+    assert main(["quantize", "--type", "Q4_K_M", "--output", str(path)]) == 0
+    capsys.readouterr()
+    printed = found(capsys, str(path), "--context", "512")
+    assert printed["type"] == "as in the file"
+    assert printed["weights_bytes"] == plan(open_model(), "Q4_K_M").bytes
+    assert found(capsys, str(path), "--type", "F16")["bits_per_weight"] > 15.9

@@ -260,6 +260,17 @@ def test_windows_that_config_json_gives_by_layer_are_kept():
     assert second == LAYER
 
 
+def test_latent_attention_is_measured():
+    inside = {f"model.layers.{i}.self_attn.{p}_proj.weight": None for i in (0, 1) for p in "kv"}
+    for i in (0, 1):
+        inside[f"model.layers.{i}.self_attn.kv_a_proj_with_mqa.weight"] = (40, 64)
+        inside[f"model.layers.{i}.self_attn.kv_a_layernorm.weight"] = (32,)
+    for raw in (CONFIG | {"model_type": "odd"}, None):
+        shape = held(raw, stored(**inside)).shape
+        assert shape.caches == (LayerCache(kind="latent", key_values=40),) * 2
+        assert (shape.latent.kv_size, shape.latent.rope_size) == (32, 8)
+
+
 def test_layers_without_keys_are_said():
     odd = stored(**{f"model.layers.0.self_attn.{p}_proj.weight": None for p in "kv"})
     shape = held(CONFIG | {"model_type": "odd"}, odd).shape

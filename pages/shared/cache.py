@@ -16,7 +16,6 @@ import streamlit as st
 
 import quantcore
 import quantcore.evaluate.measured as measured_files
-from quantcore import memory, shape
 from quantcore.evaluate import importance_use, statistics, weight_error
 from quantcore.evaluate.drift import TokenDrift
 from quantcore.evaluate.quantized import applied_format, importances, llama_of, needed_importance
@@ -292,13 +291,3 @@ def planned(
 def measured() -> measured_files.Measured:
     """Read what was measured of the shipped model and lies beside it; ModelError where nothing."""
     return measured_files.load()
-
-
-def _sizes_of(of: shape.ModelShape) -> tuple:
-    return of.name, of.architecture, tuple(of.tensors.items())
-
-
-@st.cache_data(show_spinner=False, max_entries=512, hash_funcs={shape.ModelShape: _sizes_of})
-def stored_size(of: shape.ModelShape, type_name: str) -> memory.StoredWeights:
-    """Bytes of a model's weights in a format, from its sizes alone."""
-    return memory.stored_weights(of, type_name)

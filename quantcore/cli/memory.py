@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from quantcore.cli.output import print_json
 
+AS_STORED = "as in the file"
+
 if TYPE_CHECKING:
-    from quantcore.memory import Estimate, Setup
+    from quantcore.memory import Estimate
     from quantcore.memory.placement import Placement
-    from quantcore.shape import ModelShape
 
 
 def memory(options: argparse.Namespace) -> None:
@@ -19,8 +20,9 @@ def memory(options: argparse.Namespace) -> None:
     from quantcore.model.source import shipped_folder
 
     found = find_shape(options.model or shipped_folder().name)
+    as_stored = found.stored if options.type is None else None
     setup = Setup(
-        type_name=options.type,
+        type_name=options.type or (AS_STORED if as_stored else "Q4_K_M"),
         context=options.context,
         sequences=options.sequences,
         key_type=(options.cache_type_k or options.cache_type).upper(),
@@ -31,17 +33,15 @@ def memory(options: argparse.Namespace) -> None:
         ubatch=options.ubatch,
         flash_attention=options.flash_attention == "on",
     )
-    taken = estimate(found.shape, setup)
-    placed = _place(found.shape, setup, options.gpu_memory, options.system_memory)
+    taken = estimate(found.shape, setup, as_stored)
+    placed = _place(taken, options.gpu_memory, options.system_memory)
     notes = [*found.notes, *_warnings(taken)]
     (_print_as_json if options.json else _print)(taken, placed, notes)
 
 
-def _place(
-    shape: "ModelShape", setup: "Setup", gpus: Sequence[str], system: str | None
-) -> "Placement | None":
+def _place(taken: "Estimate", gpus: Sequence[str], system: str | None) -> "Placement | None":
     """Lay the model out on GPUs of these sizes; None where none was given."""
-    from quantcore.memory.fitting import place
+    from quantcore.memory.fitting import lay_out
     from quantcore.memory.hardware import Device, Machine
     from quantcore.memory.sizes import parse_size
 
@@ -52,7 +52,7 @@ def _place(
         for at, text in enumerate(gpus)
     )
     beside = system and Device(name="system", memory_bytes=parse_size(system), kind="cpu")
-    return place(shape, setup, Machine(name="these GPUs", gpus=cards, system=beside or None))
+    return lay_out(taken, Machine(name="these GPUs", gpus=cards, system=beside or None))
 
 
 def _warnings(taken: "Estimate") -> list[str]:

@@ -76,7 +76,8 @@ def _add_memory(command: Command) -> None:
     run = command("memory", memory, "What a model takes: weights, KV cache, buffers; does it fit?")
     _add_model(run, "preset, config.json, folder, GGUF, or owner/name on the Hub")
     whole = {"type": int, "metavar": "N"}
-    run.add_argument("--type", default="Q4_K_M", help="Q4_K_M, 'Q4_K pure', GPTQ_G128, NF4, ...")
+    what = "Q4_K_M, 'Q4_K pure', GPTQ, NF4, ... (default: as in a GGUF file, else Q4_K_M)"
+    run.add_argument("--type", help=what)
     run.add_argument("--context", **whole, default=4096, help="tokens (4096)")
     run.add_argument("--sequences", **whole, default=1, help="at once (1)")
     run.add_argument("--shared-prefix", **whole, default=0, help="tokens kept once for all")

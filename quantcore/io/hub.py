@@ -18,10 +18,12 @@ from urllib.parse import urlsplit
 import httpx2
 from huggingface_hub import constants, hf_hub_url
 from huggingface_hub.errors import (
+    DeviceCodeError,
     DisabledRepoError,
     GatedRepoError,
     HfHubHTTPError,
     OfflineModeIsEnabled,
+    OIDCError,
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
 )
@@ -33,10 +35,12 @@ from quantcore.io import ModelError
 constants.HF_HUB_DISABLE_TELEMETRY = True
 
 TIMEOUT_S = 5.0  # without a byte from the server
-LONGEST_S = 60.0  # for one answer
+LONGEST_S = 30.0  # for one answer
 FIRST_BYTES = 2**16  # fetched of a file at first, twice as many each time after
 _ERROR_HEADERS = ("X-Error-Code", "X-Error-Message")
 _INSTEAD = "a preset, a folder, a GGUF file or a pasted config.json needs no network"
+_PROBLEMS = (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, DeviceCodeError, OIDCError)
+_UNREACHABLE = "The Hugging Face Hub cannot be reached to ask for {}"
 _REFUSALS = (  # classes before those that they belong to
     (OfflineModeIsEnabled, f"HF_HUB_OFFLINE is set, so the Hub is not asked for {{}}; {_INSTEAD}."),
     (
@@ -47,15 +51,15 @@ _REFUSALS = (  # classes before those that they belong to
     (DisabledRepoError, "The Hub has closed {}; paste its config.json instead."),
     (
         RepositoryNotFoundError,
-        "The Hub has no model {}, or it is private: check the spelling, or log in with "
-        "`hf auth login`.",
+        "The Hugging Face Hub has no model {}, or it is private, and no such folder is here: check "
+        "the spelling, or log in with `hf auth login`.",
     ),
     (RemoteEntryNotFoundError, "A file of {} is listed but not there; try again."),
     (
         httpx2.TimeoutException,
-        f"The Hub did not answer within {{seconds:g}} seconds for {{}}; try again, or: {_INSTEAD}.",
+        f"The Hugging Face Hub did not answer within {{seconds:g}} seconds about {{}}; {_INSTEAD}.",
     ),
-    (httpx2.TransportError, f"The Hub cannot be reached for {{}}; {_INSTEAD}."),
+    (httpx2.TransportError, f"{_UNREACHABLE}; {_INSTEAD}."),
 )
 
 
@@ -113,14 +117,14 @@ def _refuse_slow_names(model_id: str) -> None:
     """
 
     def look_up() -> None:
-        with suppress(OSError):  # said when it is asked
+        with suppress(OSError, ValueError):  # said when it is asked
             socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)
 
     thread = threading.Thread(target=look_up, daemon=True)
     thread.start()
     thread.join(TIMEOUT_S)
     if thread.is_alive():
-        raise ModelError(f"The Hub cannot be reached for {model_id}; {_INSTEAD}.")
+        raise ModelError(f"{_UNREACHABLE.format(model_id)}; {_INSTEAD}.")
 
 
 def _address(model_id: str, revision: str, name: str) -> str:
@@ -177,7 +181,7 @@ def _said_clearly(model_id: str) -> Iterator[None]:
         yield
     except ModelError:
         raise
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as problem:
+    except _PROBLEMS as problem:
         for kind, sentence in _REFUSALS:
             if isinstance(problem, kind):
                 raise ModelError(sentence.format(model_id, seconds=TIMEOUT_S)) from problem
@@ -186,7 +190,7 @@ def _said_clearly(model_id: str) -> Iterator[None]:
 
 def _other_refusal(model_id: str, problem: Exception) -> str:
     if not isinstance(problem, HfHubHTTPError):
-        return f"The Hub cannot be asked for {model_id} ({type(problem).__name__}); {_INSTEAD}."
+        return f"{_UNREACHABLE.format(model_id)} ({type(problem).__name__}); {_INSTEAD}."
     status = problem.response.status_code
     if status == 429:
         return f"The Hub has had too many questions from here to answer for {model_id}; wait a bit."

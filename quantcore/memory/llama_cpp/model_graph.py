@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 
 from quantcore.memory.llama_cpp.block import block, rows
-from quantcore.memory.llama_cpp.graph import Graph, new, over
+from quantcore.memory.llama_cpp.graph import Dims, Graph, Node, new, over
 from quantcore.memory.llama_cpp.inputs import model_inputs
 from quantcore.memory.llama_cpp.layer import Layer, normed
 from quantcore.memory.llama_cpp.setup import LlamaCppSetup
@@ -22,10 +22,10 @@ def build(shape: ModelShape, setup: LlamaCppSetup) -> Graph:
     """Build the graph for a full micro-batch and a full cache, which the buffer is made for."""
     graph, inputs = Graph(), model_inputs(shape, setup)
     hidden = inputs.images.dims
-    cur = graph.expand(new("hidden state", inputs.tokens, dims=hidden))
+    cur = graph.expand(_looked_up(inputs.tokens, hidden))
     graph.expand(inputs.images)
     if "position_embd.weight" in shape.tensors:
-        cur = over("hidden state", cur, new("hidden state", inputs.positions, dims=hidden))
+        cur = over("hidden state", cur, _looked_up(inputs.positions, hidden))
     for layer in _layers(shape, setup):
         cur = block(graph, layer, cur, inputs)
     if shape.architecture == "gpt-oss":
@@ -36,9 +36,17 @@ def build(shape: ModelShape, setup: LlamaCppSetup) -> Graph:
     if shape.architecture == "qwen3next":
         cur = rows(cur, inputs.chosen)
     logits = new("logits", cur, dims=((shape.vocabulary_size, "scores"), inputs.chosen.dims[0]))
+    logits.weight = "token_embd.weight" if shape.tied_embedding else "output.weight"
     logits.is_output = True
     graph.expand(logits)
     return graph
+
+
+def _looked_up(numbers: Node, hidden: Dims) -> Node:
+    """Take rows of an embedding, which always lies in system memory."""
+    found = new("hidden state", numbers, dims=hidden)
+    found.on_host = True
+    return found
 
 
 def _layers(shape: ModelShape, setup: LlamaCppSetup) -> list[Layer]:
@@ -53,7 +61,7 @@ def _layers(shape: ModelShape, setup: LlamaCppSetup) -> list[Layer]:
             cache=cache,
             tensors=tensors[i],
             n_tokens=setup.n_tokens,
-            is_last=i == shape.n_layers - 1,
+            index=i,
         )
         for i, cache in enumerate(shape.caches)
     ]
