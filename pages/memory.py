@@ -33,7 +33,7 @@ shape = model.shape
 for sentence in words.about_model(model):
     look.note(sentence)
 machine = memory_setup.choose_machine()
-setup = memory_setup.choose(model.stored is not None)
+setup = memory_setup.choose(model.stored is not None, shape.context_length)
 each = setup.context // (setup.sequences if setup.runtime == "llama.cpp" else 1)
 if each > shape.context_length:
     look.note(words.beyond(shape, each))

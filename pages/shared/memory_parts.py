@@ -175,7 +175,8 @@ def show_growth(found: Estimate, machine: Machine, style: Look) -> None:
     """Draw the cache by context, all of it by type, and the cache by sequences."""
     shape, setup = found.shape, found.setup
     limit = sum(machine.usable_bytes(gpu) for gpu in machine.gpus) or None
-    reach = [n for n in CONTEXTS if n <= max(setup.context, shape.context_length, 4096)]
+    longest = max(setup.context, shape.context_length, 4096)
+    reach = sorted({*(n for n in CONTEXTS if n <= longest), setup.context, longest})
     there = {
         n: cache_memory.estimated(shape, replace(setup, context=n, shared_prefix=0)) for n in reach
     }

@@ -11,6 +11,7 @@ from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.types import get_type
 
 CONTEXTS = [2**power for power in range(9, 21)]
+LONGEST = 2**24  # ten million tokens are the most that a known model was made for
 HERE, NONE = "this machine", "no GPU"
 AS_STORED = "as in the file"
 
@@ -34,13 +35,23 @@ def choose_type(has_file: bool) -> str:
     return chosen.upper() if chosen.upper() in DEPLOYED else get_type(chosen).name
 
 
-def choose(has_file: bool) -> Setup:
-    """Ask for everything that a set-up has; ValueError where it cannot be."""
+def _contexts(trained: int) -> list[int]:
+    """Powers of two, what the model was made for, and what the address or an example asks for."""
+    asked = [*st.query_params.get_all("context"), str(st.session_state.get("context", ""))]
+    more = [int(text) for text in asked if text.isascii() and text.isdigit()]
+    return sorted({*CONTEXTS, *(n for n in (trained, *more) if 1 <= n <= LONGEST)})
+
+
+def choose(has_file: bool, trained: int) -> Setup:
+    """Ask for everything that a set-up has; ValueError where it cannot be.
+
+    `trained` is the context that the model was made for.
+    """
     one, two, three, four = st.columns(4)
     with one:
         type_name = choose_type(has_file)
     context = two.select_slider(
-        "Context, tokens", CONTEXTS, 32_768, key="context", **controls.BOUND,
+        "Context, tokens", _contexts(trained), 32_768, key="context", **controls.BOUND,
         help="Prompt and answer together, of each sequence; under llama.cpp they share it.",
     )  # fmt: skip
     kept = three.selectbox(

@@ -164,7 +164,7 @@ def users(sequences: Sequence[int], totals: Sequence[int], limit: int | None) ->
     """Say how many sequences the memory is enough for."""
     if limit is None:
         grown = times(totals[-1] / totals[0])
-        return f"{sequences[-1]} sequences take **{grown} times** the cache of one."
+        return f"{sequences[-1]} sequences take **{grown} times** the memory of one."
     fitting = [n for n, total in zip(sequences, totals, strict=True) if total <= limit]
     if not fitting:
         return "Not even one sequence of this length fits on the GPUs."
@@ -197,8 +197,8 @@ def thumb(rules: Sequence[Rule]) -> str:
 
 
 HOW_TO_READ_RULES = (
-    "What articles count with, this model’s numbers put in, beside what comes out above. The last "
-    "column says what each rule leaves out."
+    "What articles count with, this model’s numbers put in, beside what comes out above. Why each "
+    "differs stands below the table."
 )
 
 

@@ -184,6 +184,7 @@ def growth(
         y=[here[1] / GIB],
         mode="markers",
         marker={"symbol": "circle-open", "size": 13, "color": look.ink, "line": {"width": 2.5}},
+        cliponaxis=False,  # one sequence stands on the axis
         hovertemplate=f"{here[0]:,}: {binary(here[1])}<extra></extra>",
     )
     _log_axes(figure, at, [*curves.values(), *dashed.values(), [weights[1]]], what)
