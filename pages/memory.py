@@ -70,7 +70,10 @@ if advice.give_up:
 # ---- what would fit -----------------------------------------------------------------------------
 
 st.space("medium")
-look.finding(words.best(advice.best_type, advice.largest_context, setup), words.HOW_TO_READ_TABLE)
+where = "the GPUs" if machine.gpus else "memory"
+look.finding(
+    words.best(advice.best_type, advice.largest_context, setup, where), words.HOW_TO_READ_TABLE
+)
 memory_parts.show_table(shape, setup, machine, advice.best_type)
 
 # ---- every term ---------------------------------------------------------------------------------

@@ -283,4 +283,15 @@ def test_a_kept_set_up_is_whole():
 
 
 def test_without_a_gpu_the_growth_is_that_of_all_memory():
-    assert "times** the memory of one" in memory_words.users([1, 4], [2**30, 2**31], None)
+    assert "times** the memory of one" in memory_words.users(
+        [1, 4], [2**30, 2**31], [True, True], None
+    )
+
+
+def test_what_fits_is_the_same_in_every_sentence_and_in_the_table():
+    app = _open(known="gemma-3-27b-it")  # in Q2_K the embedding goes to system memory
+    assert "the largest type that fits is **Q2_K**" in _text(app)
+    assert "**2 of 9** types here fit" in _text(app)
+    app = _open(known="gemma-3-27b-it", runtime="llama.cpp")  # IQ2_XXS alone, with its matrix
+    assert "no type without an importance matrix is small enough for **the GPUs**" in _text(app)
+    assert "**1 of 9** types here fit" in _text(app)

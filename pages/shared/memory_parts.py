@@ -215,9 +215,9 @@ def show_growth(found: Estimate, machine: Machine, style: Look) -> None:
         )
     left, right = st.columns(2, gap="large")
     with left:
-        _by_type(found, limit, style)
+        _by_type(found, machine, limit, style)
     with right:
-        _by_sequences(found, limit, style)
+        _by_sequences(found, machine, limit, style)
 
 
 def _cache_bytes(found: Estimate, kind: str, **changes) -> int:
@@ -234,7 +234,7 @@ def _cache_bytes(found: Estimate, kind: str, **changes) -> int:
         return cache_memory.estimated(found.shape, wanted).kv_cache_bytes
 
 
-def _by_type(found: Estimate, limit: int | None, style: Look) -> None:
+def _by_type(found: Estimate, machine: Machine, limit: int | None, style: Look) -> None:
     shape, setup = found.shape, found.setup
     names = [*(CHECKPOINTS if setup.runtime == "vllm" else TYPES)]
     if setup.type_name not in names:
@@ -243,8 +243,10 @@ def _by_type(found: Estimate, limit: int | None, style: Look) -> None:
     names.sort(key=lambda name: -sizes[name])
     rest = found.total_bytes - found.weights_bytes
     totals = {name: sizes[name] + rest for name in names}
+    cells = cache_memory.table(shape, setup, machine, tuple(names), (setup.context,)).values()
     look.finding(
-        words.types(names, totals, limit), "Coloured: weights. Grey: cache and buffers, the same."
+        words.types(names, totals, sum(cell.whole for cell in cells), limit),
+        "Coloured: weights. Grey: cache and buffers, the same.",
     )
     look.show(
         charts.by_type(names, [sizes[n] for n in names], rest, setup.type_name, limit, style),
@@ -254,7 +256,7 @@ def _by_type(found: Estimate, limit: int | None, style: Look) -> None:
     )
 
 
-def _by_sequences(found: Estimate, limit: int | None, style: Look) -> None:
+def _by_sequences(found: Estimate, machine: Machine, limit: int | None, style: Look) -> None:
     setup = found.setup
     own = setup.context
     many = {"context": own, "shared_prefix": 0}
@@ -266,7 +268,12 @@ def _by_sequences(found: Estimate, limit: int | None, style: Look) -> None:
 
     ests = [at(n) for n in SEQUENCES]
     look.finding(
-        words.users(SEQUENCES, [one.total_bytes for one in ests], limit),
+        words.users(
+            SEQUENCES,
+            [one.total_bytes for one in ests],
+            [cache_memory.cell(one.shape, one.setup, machine).whole for one in ests],
+            limit,
+        ),
         "Sequences at once, each with the whole context; the ring is your choice.",
     )
     caches = [one.kv_cache_bytes for one in ests]
