@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from quantcore.cli import files, measuring
+from quantcore.cli import files, measuring, sensitivity
 from quantcore.cli.output import complain
 
 Command = Callable[[str, Callable, str], argparse.ArgumentParser]  # (name, what it runs, what for)
@@ -29,6 +29,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_measuring(command)
     _add_files(command)
     _add_imatrix(command)
+    _add_sensitivity(command)
     command("measure", measuring.measure, "Measure again what the pages show of the shipped model.")
     command("compile", _compile, "Compile the kernels ahead.")
     _add_json(command("doctor", _doctor, "What this machine has and lacks for the lab."))
@@ -68,6 +69,26 @@ def _add_imatrix(command: Command) -> None:
     _add_text(run)
     run.add_argument("--process-output", action="store_true", help="the output matrix too")
     _add_output(run)
+    _add_json(run)
+
+
+def _add_sensitivity(command: Command) -> None:
+    says = "What each tensor costs in each format, alone; a stopped run goes on."
+    run = command("sensitivity", sensitivity.sensitivity, says)
+    _add_model(run, "a folder or a GGUF file (default: shipped)")
+    run.add_argument("--types", metavar="T,T", help="formats (default: Q2_K to Q8_0, eight)")
+    _add_text(run)
+    run.add_argument("--tokens", type=int, metavar="N", help="of the text's beginning (4096)")
+    choices = {
+        "--groups": (["tensor", "layer", "role", "all"], ["tensor", "all"], "what is changed"),
+        "--hows": (["alone", "kept"], ["alone"], "quantized alone, or kept as the only one"),
+    }
+    for option, (known, usual, what) in choices.items():
+        run.add_argument(option, nargs="+", choices=known, default=usual, help=what)
+    run.add_argument("--with-imatrix", action="store_true", help="use the model's own matrix")
+    what = "Dask scheduler, whose workers find the model at the same path"
+    run.add_argument("--scheduler", metavar="ADDRESS", help=what)
+    run.add_argument("--output", type=Path, required=True, metavar="FILE.json")
     _add_json(run)
 
 

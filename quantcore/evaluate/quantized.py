@@ -94,12 +94,20 @@ def restored_tensors(
     formats = {} if type is None else formats_by_tensor(model, type)
     importance = {} if type is None else importances(model, type)
     for name in model.tensors:
-        weights = model.weights(name)
-        if name in importance:
-            weights = FORMATS[formats[name]].round_trip(weights, importance=importance[name])
-        elif name in formats:
-            weights = get_format(formats[name]).round_trip(weights)
-        yield name, weights
+        if name in formats:
+            yield name, restored(model, name, formats[name], importance.get(name))
+        else:
+            yield name, model.weights(name)
+
+
+def restored(
+    model: Model, name: str, format_name: str, importance: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """One tensor (n_rows, n_cols) quantized and restored, with importance (n_cols,) or without."""
+    weights = model.weights(name)
+    if importance is None:
+        return get_format(format_name).round_trip(weights)
+    return FORMATS[format_name].round_trip(weights, importance=importance)
 
 
 def stored_types(model: Model, type: Type | None = None) -> dict[str, str]:
