@@ -92,15 +92,20 @@ def _on_cluster(
             for place, piece in enumerate(pieces)
         ]
         piece_of = {future.key: piece for future, piece in zip(waiting, pieces, strict=True)}
+        with client.as_current():
+            finished = distributed.as_completed(waiting)
         try:
-            for done in distributed.as_completed(waiting):
-                if done.status == "finished":
-                    yield done.result()
-                else:
-                    problem = done.exception()
-                    yield Outcome(
-                        piece_of[done.key], problem=f"{type(problem).__name__}: {problem}"
-                    )
+            for done in finished:
+                yield _outcome(done, piece_of[done.key], scheduler)
                 done.release()
         finally:
             client.cancel(waiting)
+
+
+def _outcome(done: object, piece: Piece, scheduler: str) -> Outcome[Piece, Result]:
+    if done.status == "finished":
+        return done.result()
+    if done.status == "error":  # the workers died of it, or could not even read it
+        problem = done.exception()
+        return Outcome(piece, problem=f"{type(problem).__name__}: {problem}")
+    raise ValueError(f"the Dask scheduler at {scheduler} is gone: start it and run this again.")
