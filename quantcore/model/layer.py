@@ -55,7 +55,7 @@ class Layer:
         flat = heads.reshape(len(states), -1)
 
         def work(start: int, stop: int) -> None:
-            self.qkv.times(self._normed(states[start:stop], self.attn_norm), out=flat[start:stop])
+            self.qkv.times(self.normed(states[start:stop], self.attn_norm), out=flat[start:stop])
             if self.q_norm is not None:
                 self._norm_heads(heads[start:stop])
             kernels.rotate(
@@ -110,7 +110,7 @@ class Layer:
         return inner
 
     def _inner(self, states: Floats) -> Floats:
-        both = self.gate_up.times(self._normed(states, self.ffn_norm))
+        both = self.gate_up.times(self.normed(states, self.ffn_norm))
         inner = np.empty((len(states), self.config.feed_forward_size), np.float32)
         np.negative(both[:, : inner.shape[1]], out=inner)
         with np.errstate(over="ignore"):  # exp of a large number is inf, and the gate is shut
@@ -118,7 +118,8 @@ class Layer:
         kernels.gate(inner, both)
         return inner
 
-    def _normed(self, rows: Floats, weight: Floats) -> Floats:
+    def normed(self, rows: Floats, weight: Floats) -> Floats:
+        """RMS norm of rows (n, n_cols) with a weight (n_cols,)."""
         normed = np.empty(rows.shape, np.float32)
         kernels.rms_norm(rows, weight, np.float32(self.config.norm_epsilon), normed)
         return normed
@@ -130,7 +131,7 @@ class Layer:
             (self.k_norm, slice(n_heads, n_rotated)),
         ):
             rows = heads[:, mine].reshape(-1, self.config.head_size)
-            heads[:, mine] = self._normed(rows, weight).reshape(heads[:, mine].shape)
+            heads[:, mine] = self.normed(rows, weight).reshape(heads[:, mine].shape)
 
 
 def gather(

@@ -58,6 +58,11 @@ class Llama:
     watch : callable, optional
         Sees the input of every matrix product; see `quantcore.model.matrix.Watch`.
 
+    Attributes
+    ----------
+    embedding, layers, output_norm, head
+        The weights, as the passes forward and backward use them.
+
     Examples
     --------
     ``Llama(model.config, {name: model.weights(name) for name in model.tensors})`` runs an opened
@@ -72,11 +77,11 @@ class Llama:
         watch: Watch | None = None,
     ) -> None:
         self.config = config
-        self._embedding = np.asarray(weights["token_embd.weight"], np.float32)
-        self._layers = [gather(config, weights, i, types, watch) for i in range(config.n_layers)]
-        self._output_norm = np.array(weights["output_norm.weight"], np.float32)
+        self.embedding = np.asarray(weights["token_embd.weight"], np.float32)
+        self.layers = [gather(config, weights, i, types, watch) for i in range(config.n_layers)]
+        self.output_norm = np.array(weights["output_norm.weight"], np.float32)
         output = "token_embd.weight" if config.tied_embedding else "output.weight"
-        self._output = stacked(weights, (output,), types, watch)
+        self.head = stacked(weights, (output,), types, watch)
         self._angles = angles(config, 0)
 
     def logits(self, tokens: ArrayLike) -> Floats:
@@ -99,7 +104,7 @@ class Llama:
         logits = np.empty((len(states), self.config.vocabulary_size), np.float32)
 
         def work(start: int, stop: int) -> None:
-            self._output.times(states[start:stop], out=logits[start:stop])
+            self.head.times(states[start:stop], out=logits[start:stop])
 
         with one_thread():
             over_rows(work, len(states), min_rows=32)
@@ -117,11 +122,11 @@ class Llama:
 
     def begin(self, tokens: ArrayLike) -> Stop:
         """Look up tokens (n_sequences, n): the place before the first layer."""
-        return Stop(0, 0, self._embedding[self._checked(tokens)])
+        return Stop(0, 0, self.embedding[self._checked(tokens)])
 
     def step(self, stop: Stop, first: int = 0) -> Stop:
         """Go on to the next place where the pass can be left; `first` as for `hidden_after`."""
-        index, layer = stop.layer, self._layers[stop.layer]
+        index, layer = stop.layer, self.layers[stop.layer]
         with one_thread():
             if stop.place == 0:
                 mixed = self._mixed(index, stop.states, None, first)
@@ -151,7 +156,7 @@ class Llama:
                 if place == 0:
                     given, place = self._mixed(index, states, cache, first), 1
                 states = (states if given is None else states[:, -given.shape[1] :]).copy()
-                self._layers[index].add(
+                self.layers[index].add(
                     _rows(states), None if given is None else _rows(given), place
                 )
             place = 0
@@ -160,17 +165,17 @@ class Llama:
             cache.lengths = cache.lengths + n
         normed = np.empty(states.shape, np.float32)
         epsilon = np.float32(self.config.norm_epsilon)
-        kernels.rms_norm(_rows(states), self._output_norm, epsilon, _rows(normed))
+        kernels.rms_norm(_rows(states), self.output_norm, epsilon, _rows(normed))
         yield normed
 
     def replaced(self, changed: Mapping[str, Floats]) -> "Llama":
         """Return this model with other weights in some matrices; all others are shared with it."""
         other = copy.copy(self)
-        other._layers = self._layers.copy()
+        other.layers = self.layers.copy()
         for index in {layer_and_role(name)[0] for name in changed} - {None}:
-            other._layers[index] = self._layers[index].replaced(changed)
-        other._embedding = changed.get("token_embd.weight", self._embedding)
-        other._output = self._output.replaced(changed)
+            other.layers[index] = self.layers[index].replaced(changed)
+        other.embedding = changed.get("token_embd.weight", self.embedding)
+        other.head = self.head.replaced(changed)
         return other
 
     def _checked(self, tokens: ArrayLike) -> NDArray[np.integer]:
@@ -189,15 +194,16 @@ class Llama:
         n_sequences, n = states.shape[:2]
         starts = np.zeros(n_sequences, np.int64) if cache is None else cache.lengths
         positions = (starts[:, None] + np.arange(n)).ravel()
-        angles = self._angles_to(int(positions.max()) + 1)
-        heads = self._layers[index].heads(_rows(states), positions, angles)
+        angles = self.angles_to(int(positions.max()) + 1)
+        heads = self.layers[index].heads(_rows(states), positions, angles)
         heads = heads.reshape(n_sequences, n, -1, self.config.head_size)
         keys_values = self._remember(cache, index, heads)
         first = first if index == self.config.n_layers - 1 else 0
         queries = heads[:, first:, : self.config.n_heads]
         return attend(self.config, queries, keys_values, starts + first)
 
-    def _angles_to(self, n: int) -> Angles:
+    def angles_to(self, n: int) -> Angles:
+        """Cosines and sines of positions up to n, each (n or more, head_size / 2)."""
         if n > self.config.context_length:
             raise ValueError(f"{n:,} tokens exceed the context of {self.config.context_length:,}")
         if n > len(self._angles[0]):
