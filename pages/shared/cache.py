@@ -334,11 +334,12 @@ def measured() -> measured_files.Measured:
     return measured_files.load()
 
 
-def _sizes_of(of: shape.ModelShape) -> tuple:
-    return of.name, of.architecture, tuple(of.tensors.items())
+def _sizes_of(of: shape.ModelShape) -> int:
+    # Python's own hash: Streamlit's takes 10 ms for the tensors of one model.
+    return hash((of.name, of.architecture, tuple(of.tensors.items())))
 
 
-@st.cache_data(show_spinner=False, max_entries=512, hash_funcs={shape.ModelShape: _sizes_of})
+@st.cache_resource(show_spinner=False, max_entries=512, hash_funcs={shape.ModelShape: _sizes_of})
 def stored_size(of: shape.ModelShape, type_name: str) -> memory.StoredWeights:
     """Bytes of a model's weights in a format, from its sizes alone."""
     return memory.stored_weights(of, type_name)
