@@ -11,17 +11,23 @@ from quantcore.memory.fitting import (
     place,
     settled,
     verdict,
-    what_to_give_up,
 )
+from quantcore.memory.giving_up import what_to_give_up
 from quantcore.memory.hardware import Device, gpus, machine, macs, systems
 from quantcore.memory.layers import layer_caches, pieces
-from quantcore.memory.placement import MARGIN_BYTES, place_layers
+from quantcore.memory.loads import MARGIN_BYTES
+from quantcore.memory.placement import place_layers
 from quantcore.memory.splitting import Split, split_layers
 from quantcore.shape import preset
 
 GIB = 2**30
 G, S = gpus(), systems()
 LLAMA, RAM = Setup(runtime="llama.cpp"), S["64 GB DDR5-5600"]
+
+
+def _nothing(*_):
+    """Reserve no memory."""
+    return 0
 
 
 def _card(gib, name="card"):
@@ -56,30 +62,30 @@ def test_every_byte_of_a_placement_is_the_estimates():
 def test_layers_go_to_the_gpu_from_the_last_one_backwards():
     """Eleven pieces, the output of 30 bytes, layers of 10: 65 bytes hold output and 3 layers."""
     parts = _same(10, 10, output=30)
-    assert split_layers(parts, [65], 0).counts == (4,)
-    assert split_layers(parts, [65], 6).counts == (3,)
-    assert split_layers(parts, [29], 0).counts == (0,)  # the output goes first, or nothing
-    assert split_layers(parts, [130], 0).counts == (11,)
+    assert split_layers(parts, [65], _nothing).counts == (4,)
+    assert split_layers(parts, [65], lambda *_: 6).counts == (3,)
+    assert split_layers(parts, [29], _nothing).counts == (0,)  # the output goes first, or nothing
+    assert split_layers(parts, [130], _nothing).counts == (11,)
 
 
 def test_gpus_share_all_layers_by_their_free_memory():
     """Layer i of n goes to the first GPU whose end in the summed memory is above i / n."""
     parts = _same(9, 1, output=1)
-    assert split_layers(parts, [100, 100], 0).counts == (5, 5)
-    assert split_layers(parts, [300, 100], 0).counts == (8, 2)
-    assert split_layers(parts, [100, 100, 100], 0).counts == (4, 3, 3)
+    assert split_layers(parts, [100, 100], _nothing).counts == (5, 5)
+    assert split_layers(parts, [300, 100], _nothing).counts == (8, 2)
+    assert split_layers(parts, [100, 100, 100], _nothing).counts == (4, 3, 3)
 
 
 def test_gpus_that_are_too_small_are_filled_from_the_last():
     parts = _same(9, 10, output=20)
-    assert split_layers(parts, [45, 45], 0).counts == (4, 3)
-    assert split_layers(parts, [5, 45], 0).counts == (0, 3)
+    assert split_layers(parts, [45, 45], _nothing).counts == (4, 3)
+    assert split_layers(parts, [5, 45], _nothing).counts == (0, 3)
 
 
 def test_ngl_is_taken_as_it_is():
     parts = _same(9, 10, output=20)
-    assert split_layers(parts, [45, 45], 0, fixed=10).counts == (5, 5)
-    assert split_layers(parts, [45], 0, fixed=0).counts == (0,)
+    assert split_layers(parts, [45, 45], _nothing, fixed=10).counts == (5, 5)
+    assert split_layers(parts, [45], _nothing, fixed=0).counts == (0,)
     found = estimate(preset("Llama-3.1-8B"), LLAMA)
     tight = place_layers(found, machine([_card(4)], RAM), layers_on_gpu=33)
     assert not tight.fits and tight.spare_bytes < 0
@@ -91,9 +97,9 @@ def test_ngl_is_taken_as_it_is():
 def test_experts_leave_the_gpu_before_layers_do():
     """Ten layers of 10 bytes and experts of 40: 330 bytes hold all but the experts of 5 layers."""
     parts = _same(10, 10, output=20, experts=40)
-    assert split_layers(parts, [330], 0) == Split((11,), 5)
-    assert split_layers(parts, [120], 0) == Split((11,), 10)
-    assert split_layers(parts, [110], 0) == Split((10,), 10)
+    assert split_layers(parts, [330], _nothing) == Split((11,), 5)
+    assert split_layers(parts, [120], _nothing) == Split((11,), 10)
+    assert split_layers(parts, [110], _nothing) == Split((10,), 10)
 
 
 def test_a_tied_embedding_is_there_twice_under_llama_cpp():
@@ -182,7 +188,12 @@ def test_the_best_type_is_the_largest_that_fits():
     assert settled(place(shape, replace(LLAMA, type_name=found), on), on)
     assert found.startswith("Q5") or found.startswith("Q6")
     assert best_type(shape, LLAMA, machine([_card(2)], RAM)) is None
-    assert best_type(shape, LLAMA, on, ["Q8_0", "AWQ", "Q2_K"]) == "AWQ"
+    assert (
+        best_type(
+            shape, replace(LLAMA, runtime="none"), machine([_card(6)]), ["Q8_0", "AWQ", "Q2_K"]
+        )
+        == "AWQ"
+    )
 
 
 def test_the_verdict_says_how_far():
@@ -211,3 +222,31 @@ def test_what_hurts_least_is_given_up_first():
     assert what_to_give_up(shape, LLAMA, machine([_card(24)])) == ()
     no_flash = what_to_give_up(shape, replace(setup, flash_attention=False), on)
     assert no_flash[0].setup.value_type == "F16" and "keys of the cache" in no_flash[0].what
+
+
+def test_weights_as_they_are_stored_can_be_fitted():
+    """A file of mixed types has no name; its bytes count, and its type can be given up."""
+    shape, on = preset("Llama-3.1-8B"), machine([_card(6)], RAM)
+    setup = replace(LLAMA, type_name="as in the file")
+    stored = estimate(shape, replace(LLAMA, type_name="Q8_0")).stored
+    named = replace(LLAMA, type_name="Q8_0")
+    assert place(shape, setup, on, stored) == place(shape, named, on)
+    assert largest_context(shape, setup, on, stored) == largest_context(shape, named, on)
+    assert verdict(shape, setup, on, stored) == verdict(shape, named, on)
+    ours, theirs = what_to_give_up(shape, setup, on, stored), what_to_give_up(shape, named, on)
+    assert [one.saved_bytes for one in ours] == [one.saved_bytes for one in theirs]
+
+
+def test_vllm_is_offered_its_own_types():
+    shape = preset("Llama-3.1-8B")
+    setup = Setup(type_name="BF16", runtime="vllm", context=8192)
+    assert best_type(shape, setup, machine([G["RTX 3060 12 GB"]])) == "AWQ"
+
+
+def test_llama_cpp_reads_gguf_types_only():
+    shape = preset("gpt-oss-20b")
+    with pytest.raises(ValueError, match=r"llama.cpp reads GGUF files, and gptq is no type"):
+        estimate(shape, replace(LLAMA, type_name="gptq"))
+    gguf = estimate(shape, replace(LLAMA, type_name="MXFP4")).weights_bytes
+    assert gguf != estimate(shape, Setup(type_name="MXFP4")).weights_bytes
+    assert gguf == estimate(shape, Setup(type_name="MXFP4 pure")).weights_bytes

@@ -13,6 +13,9 @@ from quantcore.memory.llama_cpp import (
     cache_terms,
     compute_bytes,
     compute_terms,
+    gpu_compute_terms,
+    host_compute_terms,
+    layer_cache_bytes,
     output_terms,
     refuse,
 )
@@ -103,6 +106,53 @@ def test_sequences_share_the_context_and_windows_are_padded():
     together = LlamaCppSetup(context=131_072, sequences=3, unified=True)
     kept = cache_terms(preset("gemma-3-27b-it"), together)
     assert "3,584 cells" in kept[0].formula and "131,072 cells" in kept[1].formula
+
+
+@pytest.mark.parametrize(
+    "name, type_name, context, gpu_layers, cpu_experts, mib",
+    [
+        ("Llama-3.1-8B", "F16", 4096, None, 0, 258.50),
+        ("Llama-3.1-8B", "F16", 4096, 20, 0, 258.50),
+        ("Llama-3.1-8B", "F16", 131_072, 20, 0, 920.00),
+        ("Llama-3.1-8B", "Q4_K_M", 4096, 0, 0, 751.41),
+        ("Mixtral-8x7B-v0.1", "F16", 4096, None, 0, 196.01),
+        ("Mixtral-8x7B-v0.1", "F16", 4096, 20, 0, 1056.00),
+        ("Mixtral-8x7B-v0.1", "F16", 4096, 99, 10, 1036.01),
+    ],
+)
+def test_buffer_of_a_gpu(name, type_name, context, gpu_layers, cpu_experts, mib):
+    # Figures of llama-fit-params with a stand-in for a GPU that takes every operation.
+    shape, setup = preset(name), LlamaCppSetup(context=context)
+    stored = stored_weights(shape, type_name)
+    terms = gpu_compute_terms(shape, setup, stored, gpu_layers, cpu_experts)
+    assert sum(term.bytes for term in terms) / MIB == pytest.approx(mib, abs=0.01)
+
+
+def test_a_gpu_borrows_what_lies_in_system_memory():
+    shape, setup = preset("Llama-3.1-8B"), LlamaCppSetup(context=131_072)
+    whole = {term.name for term in gpu_compute_terms(shape, setup)}
+    assert not any("CPU" in name or "system" in name for name in whole)
+    names = {t.name for t in gpu_compute_terms(shape, setup, stored_weights(shape, "F16"), 20)}
+    assert {"keys of a layer on the CPU", "values of a layer on the CPU"} <= names
+
+
+def test_flash_attention_on_cuda_reads_a_quantized_cache_in_f16():
+    shape = preset("Llama-3.1-8B")
+    setup = LlamaCppSetup(context=131_072, key_type="Q8_0", value_type="Q8_0")
+    (keys,) = (t for t in gpu_compute_terms(shape, setup) if t.name == "keys of a layer in F16")
+    assert keys.bytes == 131_072 * 1024 * 2
+
+
+def test_buffer_beside_a_gpu():
+    terms = host_compute_terms(preset("Llama-3.1-8B"), LlamaCppSetup())
+    assert sum(term.bytes for term in terms) / MIB == pytest.approx(20.01, abs=0.01)
+
+
+def test_caches_of_the_layers_add_up():
+    shape, setup = preset("gemma-3-27b-it"), LlamaCppSetup(context=32_768, sequences=2)
+    each = layer_cache_bytes(shape, setup)
+    assert len(each) == 62 and len(set(each)) == 2
+    assert sum(each) == cache_bytes(shape, setup)
 
 
 def test_logits_of_each_sequence_are_kept_beside_the_buffer():

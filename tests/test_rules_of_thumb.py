@@ -60,6 +60,14 @@ def test_latent_attention_is_named():
     assert why == "one latent vector of 576 numbers stands for keys and values"
 
 
+def test_a_file_without_a_name_has_the_bits_that_it_stores():
+    shape = preset("Llama-3.1-8B")
+    stored = estimate(shape, Setup(type_name="Q5_K_M")).stored
+    found = estimate(shape, Setup(type_name="as in the file"), stored)
+    assert nominal_bits("as in the file") is None
+    assert rules_of_thumb(found)[0].formula == "8.03 billion × 6 bits / 8"
+
+
 def test_bits_by_name():
     assert all(1 <= nominal_bits(name) <= 32 for name in FILE_TYPES)
     assert [nominal_bits(n) for n in ("F32", "Q8_0", "GPTQ", "FP8_BLOCK", "NF4_DQ", "INT8")] == [

@@ -59,8 +59,7 @@ def _add_files(command: Command) -> None:
     run = command("quantize", files.quantize, "Write a GGUF file for llama.cpp.")
     _add_mix(run, "a folder")
     _add_output(run)
-    what = "importance matrix: GGUF, or the older .dat"
-    run.add_argument("--imatrix", type=Path, metavar="FILE", help=what)
+    _add_matrix(run, "importance matrix: GGUF, or the older .dat")
 
 
 def _add_imatrix(command: Command) -> None:
@@ -106,6 +105,8 @@ def _add_model_and_type(run: argparse.ArgumentParser, *, required: bool = False)
     what += "" if required else " (default: F32, the original)"
     run.add_argument("--type", required=required, default=None if required else "F32", help=what)
     run.add_argument("--pure", action="store_true", help="one format on every matrix")
+    what = "importance matrix for every tensor (default: the model's own, where a type needs one)"
+    _add_matrix(run, what)
     _add_json(run)
 
 
@@ -118,6 +119,10 @@ def _add_mix(run: argparse.ArgumentParser, where: str) -> None:
     what = "type of all tensors in whose name the pattern is found"
     run.add_argument("--tensor-type", action="append", default=[], metavar="PATTERN=T", help=what)
     run.add_argument("--tensor-type-file", type=Path, metavar="FILE", help="a list of such")
+
+
+def _add_matrix(run: argparse.ArgumentParser, what: str) -> None:
+    run.add_argument("--imatrix", type=Path, metavar="FILE", help=what)
 
 
 def _add_text(run: argparse.ArgumentParser) -> None:

@@ -1,6 +1,6 @@
 """Bytes that a model needs: weights by type, KV cache by context, buffers by runtime."""
 
-from quantcore.memory.estimate import RUNTIMES, Estimate, Setup, Term, estimate
+from quantcore.memory.estimate import RUNTIMES, Estimate, Setup, Term, estimate, in_type, weights_in
 from quantcore.memory.kv_cache import (
     CACHE_FORMATS,
     CacheTerm,
@@ -25,7 +25,9 @@ __all__ = [
     "cache_terms",
     "estimate",
     "find_shape",
+    "in_type",
     "shape_of",
     "stored_weights",
     "tokens_that_fill",
+    "weights_in",
 ]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from quantcore.memory import llama_cpp
-from quantcore.memory.estimate import Estimate, Setup
+from quantcore.memory.estimate import Estimate, Setup, llama_cpp_setup
 from quantcore.memory.kv_cache import cache_bytes
 from quantcore.memory.vllm_terms import cache_terms_in_blocks
 from quantcore.shape.model_shape import LayerCache, ModelShape, is_expert
@@ -39,9 +39,6 @@ class Pieces:
     layers: tuple[Piece, ...]
     output: Piece  # with `copied_bytes`
     copied_bytes: int  # llama.cpp copies a tied embedding to the GPU that computes the output
-    compute_bytes: int  # of a device that computes layers
-    handed_over_bytes: int  # on the CPU where it only looks up the embedding
-    host_bytes: int  # on the CPU in any case: llama.cpp's room for logits
 
     @property
     def all(self) -> tuple[Piece, ...]:
@@ -72,9 +69,6 @@ def pieces(found: Estimate) -> Pieces:
         ),
         output=Piece(dense_bytes=outputs + copied),
         copied_bytes=copied,
-        compute_bytes=found.bytes_of("compute"),
-        host_bytes=found.bytes_of("overhead"),
-        handed_over_bytes=4 * min(found.setup.ubatch, found.setup.context) * shape.hidden_size,
     )
 
 
@@ -101,16 +95,3 @@ def _alone(shape: ModelShape, setup: Setup, cache: LayerCache) -> int:
         return sum(term.bytes for term in terms)
     prefix = setup.shared_prefix
     return cache_bytes(one, setup.context, setup.sequences, *kinds, shared_prefix=prefix)
-
-
-def llama_cpp_setup(setup: Setup) -> llama_cpp.LlamaCppSetup:
-    """Take what llama.cpp knows of a set-up."""
-    return llama_cpp.LlamaCppSetup(
-        context=setup.context,
-        sequences=setup.sequences,
-        key_type=setup.key_type.upper(),
-        value_type=setup.value_type.upper(),
-        batch=setup.batch,
-        ubatch=setup.ubatch,
-        flash_attention=setup.flash_attention,
-    )

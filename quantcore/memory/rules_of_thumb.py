@@ -36,15 +36,20 @@ def rules_of_thumb(found: Estimate) -> tuple[Rule, ...]:
     return tuple(rule(found) for rule in _RULES)
 
 
-def nominal_bits(type_name: str) -> int:
-    """Bits of a weight by the name of a type alone, as the articles count.
+def nominal_bits(type_name: str) -> int | None:
+    """Bits of a weight by the name of a type alone, as the articles count; None if it says none.
 
     >>> [nominal_bits(n) for n in ("Q4_K_M", "IQ2_XXS", "BF16", "GPTQ_3BIT", "AWQ", "NVFP4")]
     [4, 2, 16, 3, 4, 4]
     """
     name = type_name.upper()
     digits = _WITH_DIGITS.search(name)
-    return _BITS.get(name) or int(digits[1])
+    return _BITS.get(name) or (int(digits[1]) if digits else None)
+
+
+def _bits(found: Estimate) -> int:
+    """Bits by the type's name; of a file that has none, the nearest to what it stores."""
+    return nominal_bits(found.setup.type_name) or round(found.stored.bits_per_weight)
 
 
 def _percent(share: float) -> str:
@@ -56,12 +61,12 @@ def _billions(found: Estimate) -> str:
 
 
 def _plain_bytes(found: Estimate) -> int:
-    return found.shape.n_weights * nominal_bits(found.setup.type_name) // 8
+    return found.shape.n_weights * _bits(found) // 8
 
 
 def _bits_why(found: Estimate) -> str:
     """Compare bits by name with bits stored."""
-    bits, real = nominal_bits(found.setup.type_name), found.stored.bits_per_weight
+    bits, real = _bits(found), found.stored.bits_per_weight
     kept = [t for t in found.stored.tensors if t.format in ("F32", "F16", "BF16", "Q8_0", "Q6_K")]
     share = sum(t.bytes for t in kept) / found.weights_bytes
     if abs(real - bits) < 0.05:
@@ -89,7 +94,7 @@ def _times_bytes(found: Estimate) -> Rule:
     plain = _plain_bytes(found)
     return Rule(
         name="parameters × bytes",
-        formula=f"{_billions(found)} × {nominal_bits(found.setup.type_name)} bits / 8",
+        formula=f"{_billions(found)} × {_bits(found)} bits / 8",
         bytes=plain,
         most_bytes=None,
         exact_what="weights",
@@ -104,7 +109,7 @@ def _times_one_fifth_more(found: Estimate) -> Rule:
     added = _percent((found.total_bytes - found.weights_bytes) / found.weights_bytes)
     return Rule(
         name="parameters × bytes × 1.2",
-        formula=f"{_billions(found)} × {nominal_bits(found.setup.type_name)} bits / 8 × 1.2",
+        formula=f"{_billions(found)} × {_bits(found)} bits / 8 × 1.2",
         bytes=rule,
         most_bytes=None,
         exact_what="all",
@@ -119,7 +124,7 @@ def _plus_overhead(found: Estimate) -> Rule:
     rest = found.total_bytes - found.weights_bytes
     return Rule(
         name="parameters × bytes + 1 to 2 GB",
-        formula=f"{_billions(found)} × {nominal_bits(found.setup.type_name)} bits / 8 + 1 to 2 GB",
+        formula=f"{_billions(found)} × {_bits(found)} bits / 8 + 1 to 2 GB",
         bytes=plain + 10**9,
         most_bytes=plain + 2 * 10**9,
         exact_what="all",
@@ -134,7 +139,7 @@ def _fifth_for_the_cache(found: Estimate) -> Rule:
     rule = round(0.2 * _plain_bytes(found))
     return Rule(
         name="20\u202f% for the cache",
-        formula=f"{_billions(found)} × {nominal_bits(found.setup.type_name)} bits / 8 × 0.2",
+        formula=f"{_billions(found)} × {_bits(found)} bits / 8 × 0.2",
         bytes=rule,
         most_bytes=None,
         exact_what="cache",

@@ -2,7 +2,8 @@
 
 from quantcore.memory.estimate import Estimate
 from quantcore.memory.hardware import Machine
-from quantcore.memory.placement import DeviceLoad, Placement
+from quantcore.memory.loads import DeviceLoad
+from quantcore.memory.placement import Placement
 from quantcore.memory.sizes import gib
 from quantcore.memory.vllm import UTILIZATION, Reservation, reserve
 

@@ -6,7 +6,7 @@ The largest step and CUDA's graphs are measured by vLLM when it starts; here the
 from collections.abc import Iterator
 
 from quantcore.memory.term import Term
-from quantcore.memory.vllm_blocks import blocks_of_shape, one_type
+from quantcore.memory.vllm_blocks import BLOCK_TOKENS, blocks_of_shape, one_type
 from quantcore.shape.model_shape import ModelShape
 
 BATCHED_TOKENS, SEQUENCES = 2048, 256  # of `vllm serve` on GPUs with less than 70 GiB, and A100s
@@ -23,14 +23,27 @@ LOGIT_COPIES = 7  # float32 logits that sampling holds at once: 1.06 GiB of the 
 
 
 def cache_terms_in_blocks(
-    shape: ModelShape, context: int, n_sequences: int, key_type: str, value_type: str
+    shape: ModelShape,
+    context: int,
+    n_sequences: int,
+    key_type: str,
+    value_type: str,
+    shared_prefix: int = 0,
 ) -> Iterator[Term]:
     """Give what sequences of full length take of the cache, in whole blocks.
 
-    Layers with a window also keep the tokens of the step that is just being read.
+    Layers with a window also keep the tokens of the step that is just being read. Of a prefix that
+    all sequences begin with, full blocks are kept once in layers that see everything.
     """
+    if not 0 <= shared_prefix <= context:
+        raise ValueError(
+            f"the shared prefix of {shared_prefix:,} tokens must lie within the context of "
+            f"{context:,}"
+        )
     blocks = blocks_of_shape(shape, one_type(key_type, value_type))
-    count = n_sequences * blocks.blocks_of(context, BATCHED_TOKENS)
+    sees_all = sum(group.window is None for group in blocks.groups)
+    shared = (n_sequences - 1) * sees_all * (shared_prefix // BLOCK_TOKENS)
+    count = n_sequences * blocks.blocks_of(context, BATCHED_TOKENS) - shared
     if count:
         yield Term(
             kind="cache",

@@ -58,7 +58,11 @@ def contents_of(source: Model | LlamaConfig | Mapping[str, Any], name: str = "mo
         For a config that the lab cannot read.
     """
     if isinstance(source, Model):
-        return _of_config(source.config, source.name)
+        types = {name: tensor.dtype for name, tensor in source.tensors.items()}
+        in_file = (
+            types if source.place.is_file() else {}
+        )  # a folder is converted first: F32 vectors
+        return _of_config(source.config, source.name, in_file)
     if isinstance(source, LlamaConfig):
         return _of_config(source, name)
     return _of_json(dict(source), name)
@@ -78,7 +82,7 @@ def read_contents(place: str | Path | None) -> Contents:
     return contents_of(open_model(place))
 
 
-def _of_config(config: LlamaConfig, name: str) -> Contents:
+def _of_config(config: LlamaConfig, name: str, types: Mapping[str, str] | None = None) -> Contents:
     shapes = expected_shapes(config)
     if config.rope_scaling is not None and config.rope_scaling.kind in ("llama3", "factors"):
         shapes[ROPE_FACTORS] = (config.head_size // 2,)
@@ -89,6 +93,7 @@ def _of_config(config: LlamaConfig, name: str) -> Contents:
         n_heads=config.n_heads,
         n_kv_heads=config.n_kv_heads,
         shapes=shapes,
+        types=types or {},
     )
 
 

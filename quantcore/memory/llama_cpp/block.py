@@ -22,7 +22,7 @@ def block(graph: Graph, layer: Layer, cur: Node, inputs: Inputs) -> Node:
     read = normed(shape, cur) if "attn_norm" in layer else cur
     if layer.cache.kind == "state":
         cur = mixer(graph, layer, read, inputs.states)
-    else:
+    elif layer.cache.key_values:
         cur = attention(graph, layer, read, inputs.caches[layer.window])
     if layer.is_last and shape.architecture not in _ALL_ROWS_TO_THE_END:
         cur, residual, read = (rows(node, chosen) for node in (cur, residual, read))

@@ -24,9 +24,20 @@ class Layer:
 
     shape: ModelShape
     cache: LayerCache
+    index: int
     n_tokens: int
-    is_last: bool
     tensors: Mapping[str, tuple[int, ...]]
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the logits come next."""
+        return self.index == self.shape.n_layers - 1
+
+    def product(self, role: str, label: str, *sources: Node, dims: Dims) -> Node:
+        """Multiply by the matrix of that role."""
+        node = new(label, *sources, dims=dims)
+        node.weight = f"blk.{self.index}.{role}.weight"
+        return node
 
     def __contains__(self, role: str) -> bool:
         """Whether there is a tensor of this role."""

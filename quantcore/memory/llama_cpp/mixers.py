@@ -15,9 +15,12 @@ def mixer(graph: Graph, layer: Layer, cur: Node, states: States) -> Node:
         mix = _mamba
     elif "shortconv" in layer:
         mix = _short_convolution
-    else:
+    elif "ssm_conv1d" in layer:
         mix = _delta if "ssm_ba" in layer else _mamba2
-    mixed = new("hidden state", mix(graph, layer, cur, states), dims=layer.hidden)
+    else:
+        return cur  # of a kind that the lab does not know
+    role = "shortconv.out_proj" if mix is _short_convolution else "ssm_out"
+    mixed = layer.product(role, "hidden state", mix(graph, layer, cur, states), dims=layer.hidden)
     return mixed if mix is _mamba2 else view(mixed)  # by sequences and back
 
 
@@ -49,14 +52,14 @@ def _mamba(graph: Graph, layer: Layer, cur: Node, states: States) -> Node:
     inner, kernel = layer.tensors["ssm_conv1d"]
     n_state, rank = layer.tensors["ssm_a"][-1], layer.tensors["ssm_dt"][-1]
     flat = _flat(inner, layer)
-    both = new("input and gate", cur, dims=_flat(2 * inner, layer))
+    both = layer.product("ssm_in", "input and gate", cur, dims=_flat(2 * inner, layer))
     x, gate = (view(both, dims=flat, contiguous=False) for _ in range(2))
     x = over("convolution", _convolved(graph, layer, x, states, kernel))
-    steps = new("time steps", x, dims=_flat(rank + 2 * n_state, layer))
+    steps = layer.product("ssm_x", "time steps", x, dims=_flat(rank + 2 * n_state, layer))
     parts = [view(steps, dims=_flat(n, layer), contiguous=False) for n in (rank, n_state, n_state)]
     normed = 3 if "ssm_dt_norm" in layer else 1
     parts[:normed] = [new("time steps", part, dims=part.dims) for part in parts[:normed]]
-    wide = new("time steps", parts[0], dims=flat)
+    wide = layer.product("ssm_dt", "time steps", parts[0], dims=flat)
     seen = view(x, dims=flat)
     result = _scanned(graph, states, inner, inner * n_state, seen, wide, *parts[1:])
     return _gated(gate, over("result", result, over("result", x)), flat)
@@ -66,7 +69,9 @@ def _mamba2(graph: Graph, layer: Layer, cur: Node, states: States) -> Node:
     inner = layer.tensors["ssm_out"][-1]
     channels, kernel = layer.tensors["ssm_conv1d"]
     heads, flat = layer.tensors["ssm_a"][0], _flat(inner, layer)
-    everything = new("input and gate", cur, dims=_flat(layer.tensors["ssm_in"][0], layer))
+    everything = layer.product(
+        "ssm_in", "input and gate", cur, dims=_flat(layer.tensors["ssm_in"][0], layer)
+    )
     gate, x, steps = (
         view(everything, dims=_flat(n, layer), contiguous=False) for n in (inner, channels, heads)
     )
@@ -84,7 +89,9 @@ def _gated(gate: Node, result: Node, flat) -> Node:
 
 def _short_convolution(graph: Graph, layer: Layer, cur: Node, states: States) -> Node:
     hidden = layer.shape.hidden_size
-    three = new("input and gates", cur, dims=_flat(3 * hidden, layer))
+    three = layer.product(
+        "shortconv.in_proj", "input and gates", cur, dims=_flat(3 * hidden, layer)
+    )
     first, second, x = (view(three, dims=layer.hidden, contiguous=False) for _ in range(3))
     kernel = layer.cache.state_values // hidden + 1
     x = _convolved(graph, layer, over("convolution, input", first, x), states, kernel)
@@ -97,9 +104,9 @@ def _delta(graph: Graph, layer: Layer, cur: Node, states: States) -> Node:
     channels, kernel = layer.tensors["ssm_conv1d"]
     inner, (n_heads,) = layer.tensors["ssm_out"][-1], layer.tensors["ssm_a"]
     flat, heads = _flat(inner, layer), _flat(n_heads, layer)
-    mixed = new("queries, keys and values", cur, dims=_flat(channels, layer))
-    gate = new("gate", cur, dims=flat)
-    steps = new("time steps", cur, dims=_flat(2 * n_heads, layer))
+    mixed = layer.product("attn_qkv", "queries, keys and values", cur, dims=_flat(channels, layer))
+    gate = layer.product("attn_gate", "gate", cur, dims=flat)
+    steps = layer.product("ssm_ba", "time steps", cur, dims=_flat(2 * n_heads, layer))
     halves = [view(steps, dims=heads, contiguous=False) for _ in range(2)]
     decay, strength = (new("time steps", half, dims=heads) for half in halves)
     convolution = _convolved(graph, layer, mixed, states, kernel)

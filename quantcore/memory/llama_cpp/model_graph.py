@@ -36,6 +36,7 @@ def build(shape: ModelShape, setup: LlamaCppSetup) -> Graph:
     if shape.architecture == "qwen3next":
         cur = rows(cur, inputs.chosen)
     logits = new("logits", cur, dims=((shape.vocabulary_size, "scores"), inputs.chosen.dims[0]))
+    logits.weight = "token_embd.weight" if shape.tied_embedding else "output.weight"
     logits.is_output = True
     graph.expand(logits)
     return graph
@@ -60,7 +61,7 @@ def _layers(shape: ModelShape, setup: LlamaCppSetup) -> list[Layer]:
             cache=cache,
             tensors=tensors[i],
             n_tokens=setup.n_tokens,
-            is_last=i == shape.n_layers - 1,
+            index=i,
         )
         for i, cache in enumerate(shape.caches)
     ]
