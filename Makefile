@@ -25,6 +25,7 @@ bench: $(VENV)/peers.ready
 	$(BIN)/python -m benchmarks.formats
 	$(BIN)/python -m benchmarks.outside_gguf
 	$(BIN)/python -m benchmarks.forward
+	$(BIN)/python -m benchmarks.sensitivity
 	$(BIN)/python -m benchmarks.first_use
 	$(BIN)/python -m benchmarks.first_chart
 	$(BIN)/python -m benchmarks.header

@@ -75,7 +75,7 @@ def test_matrices_side_by_side_have_their_own_input(toy):
     seen = []
     for attn_v in ("F32", "Q8_0"):
         llama = Llama(toy.config, weights, types | {"blk.0.attn_v.weight": attn_v})
-        qkv = llama._layers[0].qkv
+        qkv = llama.layers[0].qkv
         rows = np.random.default_rng(0).standard_normal((3, 64)).astype(np.float32)
         seen.append(qkv.times(rows))
     n_values = weights["blk.0.attn_v.weight"].shape[0]

@@ -1,9 +1,13 @@
 """The thread pool: rows are shared out once each, in order."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from quantcore import pool
+from quantcore.model.blas import one_thread
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 7, 100])
@@ -52,3 +56,22 @@ def test_the_environment_limits_threads(monkeypatch):
         assert pool.n_threads() == 1
     monkeypatch.setenv("QUANTCORE_THREADS", "many")
     assert pool.n_threads() == pool.n_cores()
+
+
+def test_blas_is_held_to_one_thread_from_any_thread():
+    """Whichever thread was the first to ask, and while it still lives."""
+
+    def blas_threads():
+        return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+    def inside():
+        with one_thread():
+            return blas_threads()
+
+    np.ones((2, 2)) @ np.ones((2, 2))
+    with threadpool_limits(2, user_api="blas"):
+        assert inside() == {1}
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(inside).result() == {1}
+            assert other.submit(blas_threads).result() == {2}
+        assert blas_threads() == {2}

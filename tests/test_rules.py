@@ -15,15 +15,17 @@ SOURCES = [
 
 # Inner rooms first: a room may import from itself and from the rooms above it.
 LAYERS = (
-    {"_jit", "bits", "rounding", "pool", "checks", "format"},
+    {"_jit", "bits", "rounding", "pool", "sweep", "checks", "format"},
     {"formats"},
     {"io", "model", "corpus"},
     {"shape"},
-    {"evaluate", "memory", "recipe"},
+    {"evaluate", "memory", "recipe", "sensitivity"},
     {"doctor", "warm"},
     {"cli", "__main__", "__init__"},
 )
 DOORS = {
+    "distributed": ("quantcore/sweep.py",),
+    "dask": ("quantcore/sweep.py",),
     "numba": ("quantcore/_jit.py",),
     "llvmlite": (),
     "huggingface_hub": ("quantcore/io/hub.py",),

@@ -168,9 +168,7 @@ def measure() -> Iterator[MeasureProgress]:
 
 def first_chunks(model: Model) -> Chunks:
     """Cut the part of the evaluation text on which sensitivity is measured."""
-    chunks = cut(model, evaluation_text(), CONTEXT)
-    few = slice(SENSITIVITY_CHUNKS)
-    return Chunks(chunks.tokens[few], chunks.inputs[few], chunks.starts[few])
+    return cut(model, evaluation_text(), CONTEXT).first(SENSITIVITY_CHUNKS)
 
 
 def _with_matrix(model: Model, format_name: str) -> Iterator[TensorError]:

@@ -109,12 +109,19 @@ def restored_tensors(
     formats = {} if type is None else formats_by_tensor(model, type)
     importance = {} if type is None else importances(model, type)
     for name in model.tensors:
-        weights = model.weights(name)
         if name in formats:
-            fmt, by = applied_format(model, name, formats[name]), importance.get(name)
-            aided = {} if by is None else {"importance": by}
-            weights = fmt.round_trip(weights, **aided)
-        yield name, weights
+            yield name, restored(model, name, formats[name], importance.get(name))
+        else:
+            yield name, model.weights(name)
+
+
+def restored(
+    model: Model, name: str, format_name: str, importance: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """One tensor (n_rows, n_cols) quantized and restored, with importance (n_cols,) or without."""
+    fmt = applied_format(model, name, format_name)
+    aided = {} if importance is None else {"importance": importance}
+    return fmt.round_trip(model.weights(name), **aided)
 
 
 def stored_types(model: Model, type: Type | None = None) -> dict[str, str]:

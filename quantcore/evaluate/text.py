@@ -28,6 +28,10 @@ class Chunks:
         row = np.arange(1, context) > context // 2
         return np.broadcast_to(row, (len(self.tokens), context - 1))
 
+    def first(self, n: int) -> "Chunks":
+        """Return the first so many chunks."""
+        return Chunks(self.tokens[:n], self.inputs[:n], self.starts[:n])
+
 
 def cut(model: Model, text: str, context: int) -> Chunks:
     """Tokenize a text as a whole, with BOS before it where the tokenizer adds one, and cut it.

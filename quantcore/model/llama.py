@@ -3,6 +3,7 @@
 Matrix products are BLAS on one thread; rows and heads are shared out over the lab's thread pool.
 """
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -10,15 +11,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantcore.model import kernels
+from quantcore.model.attention import attend
 from quantcore.model.blas import one_thread
 from quantcore.model.config import LlamaConfig
-from quantcore.model.matrix import Matrix, Watch, stacked
+from quantcore.model.layer import Angles, gather
+from quantcore.model.matrix import Watch, stacked
+from quantcore.model.names import layer_and_role
 from quantcore.model.rope import angles
 from quantcore.pool import over_rows
 
 Floats = NDArray[np.float32]
-QUERY_ROWS = 256  # rows of scores at once: 256 x 512 of them fit a core's second-level cache
-FEED_ROWS = 256  # rows that pass through the feed-forward part at once, for the same reason
 
 
 class KeyValueCache:
@@ -31,17 +33,13 @@ class KeyValueCache:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
-    """Weights of one layer; what is multiplied by the same input is stacked into one matrix."""
+class Stop:
+    """A forward pass left in the middle of a layer, with all that the rest of it needs."""
 
-    attn_norm: Floats
-    qkv: Matrix  # ((n_heads + 2 n_kv_heads) * head_size, hidden)
-    q_norm: Floats | None
-    k_norm: Floats | None
-    attn_output: Matrix
-    ffn_norm: Floats
-    gate_up: Matrix  # (2 * feed_forward, hidden)
-    ffn_down: Matrix
+    layer: int  # n_layers where only the last norm is left
+    place: int  # in the layer, before one of its products: see `quantcore.model.layer`
+    states: Floats  # what layers add to, (n_sequences, n, hidden_size)
+    given: Floats | None = None  # input of the product, (n_sequences, n, n_cols), at places 1 and 3
 
 
 class Llama:
@@ -60,6 +58,11 @@ class Llama:
     watch : callable, optional
         Sees the input of every matrix product; see `quantcore.model.matrix.Watch`.
 
+    Attributes
+    ----------
+    embedding, layers, output_norm, head
+        The weights, as the passes forward and backward use them.
+
     Examples
     --------
     ``Llama(model.config, {name: model.weights(name) for name in model.tensors})`` runs an opened
@@ -74,13 +77,12 @@ class Llama:
         watch: Watch | None = None,
     ) -> None:
         self.config = config
-        self._half_cache = types is not None
-        self._embedding = np.asarray(weights["token_embd.weight"], np.float32)
-        self._layers = [_gather(weights, f"blk.{i}.", types, watch) for i in range(config.n_layers)]
-        self._output_norm = np.array(weights["output_norm.weight"], np.float32)
+        self.embedding = np.asarray(weights["token_embd.weight"], np.float32)
+        self.layers = [gather(config, weights, i, types, watch) for i in range(config.n_layers)]
+        self.output_norm = np.array(weights["output_norm.weight"], np.float32)
         output = "token_embd.weight" if config.tied_embedding else "output.weight"
-        self._output = stacked(weights, (output,), types, watch)
-        self._cosines, self._sines = angles(config, 0)
+        self.head = stacked(weights, (output,), types, watch)
+        self._angles = angles(config, 0)
 
     def logits(self, tokens: ArrayLike) -> Floats:
         """Logits after each token of one text: (n,) integers -> (n, vocabulary_size).
@@ -102,7 +104,7 @@ class Llama:
         logits = np.empty((len(states), self.config.vocabulary_size), np.float32)
 
         def work(start: int, stop: int) -> None:
-            self._output.times(states[start:stop], out=logits[start:stop])
+            self.head.times(states[start:stop], out=logits[start:stop])
 
         with one_thread():
             over_rows(work, len(states), min_rows=32)
@@ -116,25 +118,65 @@ class Llama:
         Only the last yield, one more than there are layers, is normed. With a cache, tokens
         continue its sequences, and their keys and values are added to it.
         """
-        tokens = self._checked(tokens)
-        n_sequences, n = tokens.shape
-        starts = np.zeros(n_sequences, np.int64) if cache is None else cache.lengths
-        positions = (starts[:, None] + np.arange(n)).ravel()
-        self._grow_angles(int(positions.max()) + 1)
-        states = self._embedding[tokens.ravel()]
-        for index, layer in enumerate(self._layers):
+        yield from self.hidden_after(self.begin(tokens), cache)
+
+    def begin(self, tokens: ArrayLike) -> Stop:
+        """Look up tokens (n_sequences, n): the place before the first layer."""
+        return Stop(0, 0, self.embedding[self._checked(tokens)])
+
+    def step(self, stop: Stop, first: int = 0) -> Stop:
+        """Go on to the next place where the pass can be left; `first` as for `hidden_after`."""
+        index, layer = stop.layer, self.layers[stop.layer]
+        with one_thread():
+            if stop.place == 0:
+                mixed = self._mixed(index, stop.states, None, first)
+                return Stop(index, 1, stop.states[:, -mixed.shape[1] :], mixed)
+            if stop.place == 1:
+                after = layer.with_attention(_rows(stop.states), _rows(stop.given))
+                return Stop(index, 2, after.reshape(stop.states.shape))
+            if stop.place == 2:
+                inner = layer.inner(_rows(stop.states))
+                return Stop(index, 3, stop.states, inner.reshape(*stop.states.shape[:2], -1))
+            states = stop.states.copy()
+            layer.add(_rows(states), _rows(stop.given), 3)
+            return Stop(index + 1, 0, states)
+
+    def hidden_after(
+        self, stop: Stop, cache: KeyValueCache | None = None, first: int = 0
+    ) -> Iterator[Floats]:
+        """`hidden_by_layer` from a place where a pass was left, of this model or a similar one.
+
+        States of places before `first` are not wanted: the last layer computes none, and the last
+        yields are (n_sequences, n - first, hidden_size).
+        """
+        states, given, place = stop.states, stop.given, stop.place
+        n = states.shape[1]
+        for index in range(stop.layer, self.config.n_layers):
             with one_thread():
-                heads = self._project(layer, states, positions)
-                heads = heads.reshape(n_sequences, n, -1, self.config.head_size)
-                keys_values = self._remember(cache, index, heads)
-                mixed = self._attend(heads, keys_values, starts)
-                self._feed_forward(layer, states, mixed)
-            yield states.reshape(n_sequences, n, -1)
+                if place == 0:
+                    given, place = self._mixed(index, states, cache, first), 1
+                states = (states if given is None else states[:, -given.shape[1] :]).copy()
+                self.layers[index].add(
+                    _rows(states), None if given is None else _rows(given), place
+                )
+            place = 0
+            yield states
         if cache is not None:
             cache.lengths = cache.lengths + n
-        normed = np.empty_like(states)
-        self._norm(states, self._output_norm, normed)
-        yield normed.reshape(n_sequences, n, -1)
+        normed = np.empty(states.shape, np.float32)
+        epsilon = np.float32(self.config.norm_epsilon)
+        kernels.rms_norm(_rows(states), self.output_norm, epsilon, _rows(normed))
+        yield normed
+
+    def replaced(self, changed: Mapping[str, Floats]) -> "Llama":
+        """Return this model with other weights in some matrices; all others are shared with it."""
+        other = copy.copy(self)
+        other.layers = self.layers.copy()
+        for index in {layer_and_role(name)[0] for name in changed} - {None}:
+            other.layers[index] = self.layers[index].replaced(changed)
+        other.embedding = changed.get("token_embd.weight", self.embedding)
+        other.head = self.head.replaced(changed)
+        return other
 
     def _checked(self, tokens: ArrayLike) -> NDArray[np.integer]:
         tokens = np.asarray(tokens)
@@ -144,51 +186,29 @@ class Llama:
             raise ValueError(f"tokens must lie below {self.config.vocabulary_size:,}")
         return tokens
 
-    def _grow_angles(self, n: int) -> None:
+    def _mixed(self, index: int, states: Floats, cache: KeyValueCache | None, first: int) -> Floats:
+        """Mix states (n_sequences, n, hidden) by attention: (..., n, n_heads * head_size).
+
+        In the last layer only of those from `first` on.
+        """
+        n_sequences, n = states.shape[:2]
+        starts = np.zeros(n_sequences, np.int64) if cache is None else cache.lengths
+        positions = (starts[:, None] + np.arange(n)).ravel()
+        angles = self.angles_to(int(positions.max()) + 1)
+        heads = self.layers[index].heads(_rows(states), positions, angles)
+        heads = heads.reshape(n_sequences, n, -1, self.config.head_size)
+        keys_values = self._remember(cache, index, heads)
+        first = first if index == self.config.n_layers - 1 else 0
+        queries = heads[:, first:, : self.config.n_heads]
+        return attend(self.config, queries, keys_values, starts + first)
+
+    def angles_to(self, n: int) -> Angles:
+        """Cosines and sines of positions up to n, each (n or more, head_size / 2)."""
         if n > self.config.context_length:
             raise ValueError(f"{n:,} tokens exceed the context of {self.config.context_length:,}")
-        if n > len(self._cosines):
-            self._cosines, self._sines = angles(self.config, min(2 * n, self.config.context_length))
-
-    def _norm(self, rows: Floats, weight: Floats, out: Floats) -> None:
-        kernels.rms_norm(rows, weight, np.float32(self.config.norm_epsilon), out)
-
-    def _project(self, layer: _Layer, states: Floats, positions: NDArray[np.int64]) -> Floats:
-        """Rotated queries and keys, and values, of each row: (n_rows, heads, head_size)."""
-        config = self.config
-        n_rotated = config.n_heads + config.n_kv_heads
-        heads = np.empty((len(states), n_rotated + config.n_kv_heads, config.head_size), np.float32)
-        flat = heads.reshape(len(states), -1)
-
-        def work(start: int, stop: int) -> None:
-            normed = np.empty((stop - start, config.hidden_size), np.float32)
-            self._norm(states[start:stop], layer.attn_norm, normed)
-            layer.qkv.times(normed, out=flat[start:stop])
-            if layer.q_norm is not None:
-                self._norm_heads(layer, heads[start:stop])
-            kernels.rotate(
-                heads[start:stop, :n_rotated],
-                self._cosines,
-                self._sines,
-                positions[start:stop],
-                config.rope_interleaved,
-            )
-            if self._half_cache:
-                heads[start:stop] = heads[start:stop].astype(np.float16)
-
-        over_rows(work, len(states), min_rows=32)
-        return heads
-
-    def _norm_heads(self, layer: _Layer, heads: Floats) -> None:
-        n_heads, n_rotated = self.config.n_heads, self.config.n_heads + self.config.n_kv_heads
-        for weight, mine in (
-            (layer.q_norm, slice(n_heads)),
-            (layer.k_norm, slice(n_heads, n_rotated)),
-        ):
-            rows = heads[:, mine].reshape(-1, self.config.head_size)
-            normed = np.empty_like(rows)
-            self._norm(rows, weight, normed)
-            heads[:, mine] = normed.reshape(heads[:, mine].shape)
+        if n > len(self._angles[0]):
+            self._angles = angles(self.config, min(2 * n, self.config.context_length))
+        return self._angles
 
     def _remember(self, cache: KeyValueCache | None, index: int, heads: Floats) -> Floats:
         """Keys and values that the new tokens can see, (n_sequences, n_keys, 2 n_kv, head_size)."""
@@ -200,95 +220,7 @@ class Llama:
             store[sequence, start : start + new.shape[1]] = new[sequence]
         return store
 
-    def _attend(self, heads: Floats, keys_values: Floats, starts: NDArray[np.int64]) -> Floats:
-        """Attention of each query to the keys up to its own: (n_rows, n_heads * head_size)."""
-        config = self.config
-        n_sequences, n = heads.shape[:2]
-        mixed = np.empty((n_sequences, n, config.n_heads, config.head_size), np.float32)
-        per_group = config.n_heads // config.n_kv_heads
 
-        def work(start: int, stop: int) -> None:
-            for task in range(start, stop):
-                sequence, group = divmod(task, config.n_kv_heads)
-                mine = slice(group * per_group, (group + 1) * per_group)
-                _attend_group(
-                    heads[sequence, :, mine],
-                    keys_values[sequence, :, group],
-                    keys_values[sequence, :, config.n_kv_heads + group],
-                    int(starts[sequence]),
-                    mixed[sequence, :, mine],
-                )
-
-        min_tasks = 1 if n >= 32 else 64
-        over_rows(work, n_sequences * config.n_kv_heads, min_rows=min_tasks)
-        return mixed.reshape(n_sequences * n, -1)
-
-    def _feed_forward(self, layer: _Layer, states: Floats, mixed: Floats) -> None:
-        """Add the attention's output to `states`, then that of the feed-forward part."""
-
-        def work(start: int, stop: int) -> None:
-            for first in range(start, stop, FEED_ROWS):
-                rows = slice(first, min(first + FEED_ROWS, stop))
-                self._feed_rows(layer, states[rows], mixed[rows])
-
-        over_rows(work, len(states), min_rows=32)
-
-    def _feed_rows(self, layer: _Layer, states: Floats, mixed: Floats) -> None:
-        states += layer.attn_output.times(mixed)
-        normed = np.empty_like(states)
-        self._norm(states, layer.ffn_norm, normed)
-        both = layer.gate_up.times(normed)
-        inner = np.empty((len(states), self.config.feed_forward_size), np.float32)
-        np.negative(both[:, : inner.shape[1]], out=inner)
-        with np.errstate(over="ignore"):  # exp of a large number is inf, and the gate is shut
-            np.exp(inner, out=inner)
-        kernels.gate(inner, both)
-        states += layer.ffn_down.times(inner)
-
-
-def _gather(
-    weights: Mapping[str, Floats],
-    prefix: str,
-    types: Mapping[str, str] | None,
-    watch: Watch | None,
-) -> _Layer:
-    def vector(role: str) -> Floats | None:
-        found = weights.get(f"{prefix}{role}.weight")
-        # Kernels are compiled for writable vectors, and a read-only one would compile them again.
-        return None if found is None else np.array(found, np.float32)
-
-    def matrix(*roles: str) -> Matrix:
-        return stacked(weights, tuple(f"{prefix}{role}.weight" for role in roles), types, watch)
-
-    return _Layer(
-        attn_norm=vector("attn_norm"),
-        qkv=matrix("attn_q", "attn_k", "attn_v"),
-        q_norm=vector("attn_q_norm"),
-        k_norm=vector("attn_k_norm"),
-        attn_output=matrix("attn_output"),
-        ffn_norm=vector("ffn_norm"),
-        gate_up=matrix("ffn_gate", "ffn_up"),
-        ffn_down=matrix("ffn_down"),
-    )
-
-
-def _attend_group(
-    queries: Floats, keys: Floats, values: Floats, first_position: int, out: Floats
-) -> None:
-    """Heads that share keys: queries (n, per_group, head_size), keys and values (n_keys, ...).
-
-    Query i stands at ``first_position + i``. A block of queries only meets the keys that the last
-    of them sees, so scores never fill an n x n array.
-    """
-    n, per_group, head_size = queries.shape
-    scale = np.float32(head_size**-0.5)
-    step = max(1, QUERY_ROWS // per_group)
-    for start in range(0, n, step):
-        block = queries[start : start + step]
-        n_keys = first_position + start + len(block)
-        scores = (block * scale).reshape(-1, head_size) @ keys[:n_keys].T
-        kernels.mask_and_shift(scores, first_position + start + 1, per_group)
-        np.exp(scores, out=scores)
-        mixed = scores @ values[:n_keys]
-        kernels.divide_by_sums(mixed, scores)
-        out[start : start + step] = mixed.reshape(block.shape)
+def _rows(states: Floats) -> Floats:
+    """States of all sequences one below the other: (n_sequences, n, width) -> (n_rows, width)."""
+    return states.reshape(-1, states.shape[2])

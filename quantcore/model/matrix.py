@@ -1,7 +1,7 @@
 """A matrix of the forward pass: where its input can be watched, or rounded as llama.cpp does."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ class Matrix:
     bias: Floats | None  # (n_rows,)
     inputs: tuple[tuple[slice, str], ...]  # rows of `weights`, and what their input is rounded to
     watch: Watch | None
+    parts: tuple[slice, ...]  # rows of each of the names
 
     def times(self, rows: Floats, out: Floats | None = None) -> Floats:
         """Return ``rows @ weights.T + bias``: (n, n_cols) -> (n, n_rows)."""
@@ -36,6 +37,16 @@ class Matrix:
             out += self.bias
         return out
 
+    def replaced(self, changed: Mapping[str, Floats]) -> "Matrix":
+        """Put other weights (n_rows, n_cols) in the place of those that have the same name."""
+        if not changed.keys() & set(self.names):
+            return self
+        weights = np.empty_like(self.weights) if len(self.names) == 1 else self.weights.copy()
+        for name, part in zip(self.names, self.parts, strict=True):
+            if name in changed:
+                weights[part] = changed[name]
+        return replace(self, weights=weights)
+
 
 def stacked(
     weights: Mapping[str, Floats],
@@ -45,6 +56,7 @@ def stacked(
 ) -> Matrix:
     """Make one matrix of several; `types` names their ggml types where inputs are rounded."""
     parts = [np.asarray(weights[name], np.float32) for name in names]
+    ends = np.cumsum([len(part) for part in parts]).tolist()
     biases = [weights.get(name.removesuffix("weight") + "bias") for name in names]
     return Matrix(
         names=names,
@@ -52,6 +64,7 @@ def stacked(
         bias=None if biases[0] is None else np.concatenate(biases).astype(np.float32, copy=False),
         inputs=_inputs([(len(part), name) for part, name in zip(parts, names, strict=True)], types),
         watch=watch,
+        parts=tuple(slice(end - len(p), end) for end, p in zip(ends, parts, strict=True)),
     )
 
 

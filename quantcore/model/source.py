@@ -144,6 +144,15 @@ class Model:
             digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns};".encode())
         return f"{self.name}-{digest.hexdigest()[:12]}"
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of all weights: the same wherever they lie, in a folder or a GGUF file."""
+        digest = hashlib.sha256()
+        for name, tensor in self.tensors.items():
+            digest.update(f"{name} {tensor.shape};".encode())
+            digest.update(np.ascontiguousarray(self.weights(name)))
+        return digest.hexdigest()[:16]
+
 
 @lru_cache(maxsize=4)
 def _imatrix_of(file: Path, _changed: int) -> Imatrix:

@@ -1,0 +1,89 @@
+"""The command that measures what each tensor costs in each format."""
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from quantcore.cli.output import complain, followed, print_json
+
+SAVE_EVERY_S = 2
+
+
+def sensitivity(options: argparse.Namespace) -> int:
+    """Sweep, keep every result in the file, and print the worst."""
+    from quantcore.evaluate.text import calibration_text
+    from quantcore.model.source import open_model
+    from quantcore.sensitivity.measure import sensitivity_steps
+    from quantcore.sensitivity.pieces import DEFAULT_FORMATS
+    from quantcore.sensitivity.results import load
+
+    _refuse_place(options.output)
+    model = open_model(options.model)
+    text = calibration_text() if options.text is None else options.text.read_text(encoding="utf-8")
+    steps = sensitivity_steps(
+        model,
+        DEFAULT_FORMATS if options.types is None else options.types.replace(",", " ").split(),
+        text,
+        options.context,
+        options.tokens,
+        groups=options.groups,
+        hows=options.hows,
+        with_imatrix=options.with_imatrix,
+        text_name="calibration.txt" if options.text is None else options.text.name,
+        known=load(options.output) if options.output.exists() else None,
+        scheduler=options.scheduler,
+    )
+    problems: list[str] = []
+    results = followed(_kept(steps, options.output, problems)).results
+    if options.json:
+        rows = [asdict(effect) for effect in results.effects]
+        print_json(asdict(results.source) | {"output": str(options.output), "effects": rows})
+    else:
+        _print_worst(results)
+    for problem in problems:
+        complain(problem, 1)
+    return 1 if problems else 0
+
+
+def _refuse_place(output: Path) -> None:
+    if not output.parent.is_dir() or output.is_dir():
+        raise ValueError(f"{output} cannot be written: there is no such folder.")
+
+
+def _kept(steps: Iterator, output: Path, problems: list[str]) -> Iterator:
+    """Save what was found every few seconds, and whatever ends the work."""
+    last, saved = None, time.monotonic()
+    try:
+        for last in steps:
+            if last.problem:
+                problems.append(f"{last.stage} failed: {last.problem}")
+            if time.monotonic() - saved > SAVE_EVERY_S:
+                last.results.save(output)
+                saved = time.monotonic()
+            yield last
+    finally:
+        if last is not None:
+            last.results.save(output)
+
+
+def _print_worst(results: object) -> None:
+    """Print a table: the tensors that cost most in the first format, in all formats."""
+    rows = [e for e in results.effects if (e.group, e.how) == ("tensor", "alone")]
+    names = dict.fromkeys(effect.name for effect in rows)
+    worst = sorted(names, key=lambda name: -_most(results, name))[:10]
+    formats = results.formats
+    print("nats a token, each tensor alone; the ten that cost most")
+    print(f"{'tensor':<28}" + "".join(f"{name:>11}" for name in formats))
+    for name in worst:
+        found = [results.effect(name, each) for each in formats]
+        print(
+            f"{name:<28}"
+            + "".join(f"{e.mean_kl_divergence:>11.6f}" if e else f"{'-':>11}" for e in found)
+        )
+
+
+def _most(results: object, name: str) -> float:
+    found = [results.effect(name, each) for each in results.formats]
+    return max(effect.mean_kl_divergence for effect in found if effect)

@@ -1,0 +1,168 @@
+"""A sweep: every piece measured, here or on a cluster, each result as it comes."""
+
+import hashlib
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+
+import numpy as np
+
+from quantcore import sweep
+from quantcore.evaluate.text import Chunks, calibration_text, cut
+from quantcore.model.source import Model, open_model
+from quantcore.sensitivity.bench import Bench
+from quantcore.sensitivity.effect import Effect
+from quantcore.sensitivity.pieces import (
+    DEFAULT_FORMATS,
+    Group,
+    How,
+    Piece,
+    checked_formats,
+    pieces_of,
+)
+from quantcore.sensitivity.results import Sensitivity, Source
+
+TOKENS = 4096  # of the text, unless told otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class SensitivityProgress:
+    """One step of the work."""
+
+    share: float
+    stage: str
+    results: Sensitivity  # what was found so far; it grows from step to step
+    effect: Effect | None = None  # found in this step
+    problem: str | None = None  # why a piece failed; the others go on
+
+
+def sensitivity_steps(
+    model: Model,
+    formats: Sequence[str] = DEFAULT_FORMATS,
+    text: str | None = None,
+    context: int = 512,
+    tokens: int | None = None,
+    *,
+    groups: Sequence[Group] = ("tensor", "all"),
+    hows: Sequence[How] = ("alone",),
+    with_imatrix: bool = False,
+    text_name: str = "calibration.txt",
+    known: Sensitivity | None = None,
+    scheduler: str | None = None,
+) -> Iterator[SensitivityProgress]:
+    """Measure what each piece of a model costs in each format; a step a piece.
+
+    Parameters
+    ----------
+    formats
+        Names. A tensor that a format cannot store is left out with it.
+    text
+        By default the calibration text that ships with the lab: what is chosen by these results
+        must be judged on another text.
+    context, tokens
+        Tokens a chunk, and of the text's beginning; by default 4,096, or as many as there are.
+    groups, hows
+        What is changed at once ("tensor", "layer", "role", "all"), and whether that alone is
+        quantized or all but that ("alone", "kept").
+    with_imatrix
+        Whether formats use the importance matrix that lies with the model.
+    known
+        Results of a sweep that was stopped: its pieces are not measured again, and new ones are
+        added to it.
+    scheduler
+        Address of a Dask scheduler whose workers find the model at the same path.
+
+    Raises
+    ------
+    ValueError
+        If a format, the text or the known results do not suit the model; before any work is done.
+    """
+    able = checked_formats(model, formats)
+    if with_imatrix and model.imatrix is None:
+        raise ValueError(f"no importance matrix lies with {model.name}.")
+    text = calibration_text() if text is None else text
+    chunks = _chunks(model, text, context, tokens)
+    source = _source(model, chunks, text_name, with_imatrix)
+    if known is not None:
+        known.refuse_other(source)
+    job = Job(str(model.place), source.fingerprint, source.text_digest, with_imatrix, chunks)
+    results = Sensitivity(source) if known is None else known
+    return _steps(model, job, pieces_of(model, able, groups, hows), results, scheduler)
+
+
+def _steps(
+    model: Model, job: "Job", pieces: list[Piece], results: Sensitivity, scheduler: str | None
+) -> Iterator[SensitivityProgress]:
+    missing = [piece for piece in pieces if not results.has(piece)]
+    n_done = len(pieces) - len(missing)
+    yield SensitivityProgress(n_done / len(pieces), "reading the model", results)
+    if scheduler is None:
+        work = Bench(model, job.chunks, job.with_imatrix).measure
+    else:
+        work = partial(on_worker, job)
+    with closing(sweep.run(work, missing, scheduler)) as outcomes:
+        for outcome in outcomes:
+            n_done += 1
+            if outcome.result is not None:
+                results.add(outcome.result)
+            piece = outcome.piece
+            stage = f"{piece.name} {piece.how} in {piece.format}"
+            yield SensitivityProgress(
+                n_done / len(pieces), stage, results, outcome.result, outcome.problem
+            )
+    yield SensitivityProgress(1.0, "done", results)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a worker elsewhere must know; two with the same digests are equal."""
+
+    place: str  # of the model, for every worker the same
+    fingerprint: str
+    text_digest: str
+    with_imatrix: bool
+    chunks: Chunks = field(compare=False, repr=False)
+
+
+def on_worker(job: Job, piece: Piece) -> Effect:
+    """Measure one piece where a worker runs; its model and bench stay for the next one."""
+    with _lock:
+        bench = _bench(job)
+    return bench.measure(piece)
+
+
+_lock = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _bench(job: Job) -> Bench:
+    model = open_model(job.place)
+    if model.fingerprint != job.fingerprint:
+        raise ValueError(f"the weights in {job.place} on this worker are others.")
+    return Bench(model, job.chunks, job.with_imatrix)
+
+
+def _chunks(model: Model, text: str, context: int, tokens: int | None) -> Chunks:
+    chunks = cut(model, text, context)
+    wanted = max(1, (TOKENS if tokens is None else tokens) // context)
+    if tokens is not None and (tokens < 2 * context or chunks.tokens.size < wanted * context):
+        raise ValueError(
+            f"{tokens:,} tokens are asked for; at context {context} the text has "
+            f"{chunks.tokens.size:,}, and it takes {2 * context:,} or more."
+        )
+    return chunks.first(max(2, wanted))
+
+
+def _source(model: Model, chunks: Chunks, text_name: str, with_imatrix: bool) -> Source:
+    return Source(
+        model=model.name,
+        fingerprint=model.fingerprint,
+        text=text_name,
+        text_digest=hashlib.sha256(np.ascontiguousarray(chunks.tokens)).hexdigest()[:16],
+        context=chunks.tokens.shape[1],
+        tokens=chunks.tokens.size,
+        tokens_scored=int(chunks.scored.sum()),
+        with_imatrix=with_imatrix,
+    )

@@ -1,0 +1,117 @@
+"""What is measured in a sweep: one piece is one change of the model, in one format."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from quantcore.evaluate.quantized import needed_importance
+from quantcore.formats import get_format
+from quantcore.model.layer import ENTRY_OF
+from quantcore.model.source import Model
+
+Group = Literal["tensor", "layer", "role", "all"]
+How = Literal["alone", "kept"]
+GROUPS: tuple[Group, ...] = ("tensor", "layer", "role", "all")
+HOWS: tuple[How, ...] = ("alone", "kept")
+DEFAULT_FORMATS = ("Q2_K", "IQ3_XXS", "Q3_K", "IQ4_XS", "Q4_K", "Q5_K", "Q6_K", "Q8_0")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some tensors in a format, or all but these."""
+
+    group: Group
+    name: str  # of the tensor, the layer's number, the role, or "all"
+    how: How  # "alone": only these are quantized; "kept": all but these
+    format: str
+    tensors: tuple[str, ...]
+
+
+def checked_formats(model: Model, names: Sequence[str]) -> dict[str, list[str]]:
+    """List the tensors that each format can store, by its name as the lab spells it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such format, it can store no tensor at all, or needs an importance matrix
+        and there is none.
+    """
+    if not names:
+        raise ValueError("no format is given.")
+    found = {}
+    for name in dict.fromkeys(get_format(name).name for name in names):
+        found[name] = storable(model, name)
+    return found
+
+
+def storable(model: Model, format_name: str) -> list[str]:
+    """List the tensors that a format can store, with the importance matrix if it needs one.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    able, reason = [], None
+    for name in model.quantizable:
+        try:
+            get_format(format_name).check(model.tensors[name].shape)
+            needed_importance(model, name, format_name)
+            able.append(name)
+        except ValueError as problem:
+            reason = problem
+    if not able:
+        raise ValueError(f"{format_name} can store no tensor of {model.name}: {reason}")
+    return able
+
+
+def pieces_of(
+    model: Model, formats: dict[str, list[str]], groups: Sequence[Group], hows: Sequence[How]
+) -> list[Piece]:
+    """List all pieces, in the order in which the forward pass meets them.
+
+    Of groups, only the tensors that a format can store are quantized in it.
+    """
+    found = []
+    for how in hows:
+        for group in groups:
+            for format_name, able in formats.items():
+                found += [
+                    Piece(group, name, how, format_name, tensors)
+                    for name, tensors in _members(model, able, group).items()
+                    if not (group == "all" and how == "kept")  # that is the original
+                ]
+    order = {name: i for i, name in enumerate(formats)}
+
+    def place(piece: Piece) -> tuple:
+        # Where all but one are quantized, each format has a forward pass of its own.
+        base = -1 if piece.how == "alone" else order[piece.format]
+        return base, entry(model, piece), piece.name, order[piece.format]
+
+    return sorted(found, key=place)
+
+
+def entry(model: Model, piece: Piece) -> tuple[int, int]:
+    """Find the layer, and the place in it, before which the piece changes nothing.
+
+    -1 stands for the embedding, the number of layers for the output.
+    """
+
+    def of(name: str) -> tuple[int, int]:
+        tensor = model.tensors[name]
+        if tensor.layer is not None:
+            return tensor.layer, ENTRY_OF[tensor.role]
+        return (-1 if tensor.role == "token_embd" else model.config.n_layers), 0
+
+    return min(map(of, piece.tensors))
+
+
+def _members(model: Model, able: list[str], group: Group) -> dict[str, tuple[str, ...]]:
+    members: dict[str, list[str]] = {}
+    for name in able:
+        tensor = model.tensors[name]
+        if group == "layer" and tensor.layer is None:
+            continue
+        key = {"tensor": name, "layer": str(tensor.layer), "role": tensor.role, "all": "all"}
+        members.setdefault(key[group], []).append(name)
+    return {name: tuple(tensors) for name, tensors in members.items()}

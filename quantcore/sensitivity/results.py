@@ -1,0 +1,166 @@
+"""The results of a sweep, and the file that keeps them.
+
+One JSON object, written whole beside its place and renamed, so that it is valid at any moment; a
+sweep that was stopped goes on from there. Its fields:
+
+    model, fingerprint     name, and digest of the weights (`Model.fingerprint`)
+    text, text_digest      name of the text, and digest of the tokens that were used
+    context, tokens        tokens a chunk, and of all chunks
+    tokens_scored          those of the second half of each chunk, which the figures speak of
+    with_imatrix           whether formats used the importance matrix
+    effects                {"columns": names of `Effect`'s fields, "rows": a list for each effect}
+    guides                 the same of `Guide`: what is cheaper to compute, by tensor and format
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from quantcore.io import ModelError
+from quantcore.io.strict_json import read_json_object
+from quantcore.model.source import shipped_folder
+from quantcore.sensitivity.effect import Effect
+from quantcore.sensitivity.pieces import Group, How, Piece
+
+MAX_FILE_BYTES = 2**26
+Place = tuple[Group, str, How, str]  # group, name, how, format
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What was measured on what: results of two sweeps go together only if this is the same."""
+
+    model: str
+    fingerprint: str
+    text: str
+    text_digest: str
+    context: int
+    tokens: int
+    tokens_scored: int
+    with_imatrix: bool
+
+
+@dataclass(slots=True)
+class Sensitivity:
+    """Effects found so far."""
+
+    source: Source
+    _effects: dict[Place, Effect] = field(default_factory=dict)
+
+    def add(self, effect: Effect) -> None:
+        """Take in one more effect, or a newer one of the same piece."""
+        self._effects[effect.group, effect.name, effect.how, effect.format] = effect
+
+    @property
+    def effects(self) -> list[Effect]:
+        """All effects, in order of arrival."""
+        return list(self._effects.values())
+
+    @property
+    def formats(self) -> list[str]:
+        """Formats of which there is any effect."""
+        return list(dict.fromkeys(effect.format for effect in self.effects))
+
+    def has(self, piece: Piece) -> bool:
+        """Whether a piece was measured already."""
+        return (piece.group, piece.name, piece.how, piece.format) in self._effects
+
+    def effect(
+        self, name: str, format_name: str, group: Group = "tensor", how: How = "alone"
+    ) -> Effect | None:
+        """Return one effect, None if it was not measured."""
+        return self._effects.get((group, name, how, format_name))
+
+    def save(self, path: Path) -> None:
+        """Write the file whole, or leave what is there."""
+        found = asdict(self.source) | {"effects": _table(Effect, self.effects)}
+        beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            beside.write_text(_as_text(found), encoding="utf-8")
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def refuse_other(self, source: Source) -> None:
+        """Refuse, by a `ValueError`, to go on with what was measured on something else."""
+        mine = self.source
+        self.refuse_other_model(source.model, source.fingerprint)
+        if (mine.text_digest, mine.context) != (source.text_digest, source.context):
+            raise ValueError(
+                f"these results are of other tokens: {mine.tokens:,} of {mine.text} at context "
+                f"{mine.context}; write to another file."
+            )
+        if mine.with_imatrix != source.with_imatrix:
+            used = "with" if mine.with_imatrix else "without"
+            raise ValueError(f"these results are {used} an importance matrix; use another file.")
+
+    def refuse_other_model(self, name: str, fingerprint: str) -> None:
+        """Refuse, by a `ValueError`, a model whose weights (`Model.fingerprint`) are others."""
+        if self.source.fingerprint != fingerprint:
+            raise ValueError(
+                f"these results are of {self.source.model} with other weights than those of "
+                f"{name}: measure it into a file of its own."
+            )
+
+
+def load(path: Path) -> Sensitivity:
+    """Read a file that `Sensitivity.save` wrote.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, or not such a file.
+    """
+    raw = read_json_object(path, MAX_FILE_BYTES)
+    try:
+        source = Source(**{each.name: raw[each.name] for each in fields(Source)})
+        found = Sensitivity(source)
+        for effect in _rows(Effect, raw["effects"]):
+            found.add(effect)
+    except (KeyError, TypeError, ValueError) as problem:
+        raise ModelError(
+            f"{path.name} holds no results of python -m quantcore sensitivity."
+        ) from problem
+    return found
+
+
+def shipped() -> Sensitivity:
+    """Read the results that lie beside the shipped model."""
+    return load(shipped_folder() / "sensitivity.json")
+
+
+def _table(kind: type, rows: Iterable[Any]) -> dict[str, list]:
+    names = [each.name for each in fields(kind)]
+    return {"columns": names, "rows": [[_short(getattr(row, n)) for n in names] for row in rows]}
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def _rows(kind: type, table: dict[str, list]) -> list[Any]:
+    names = table["columns"]
+    types = {each.name: each.type for each in fields(kind)}
+    rows = [kind(**dict(zip(names, row, strict=True))) for row in table["rows"]]
+    for row in rows:
+        for name in names:
+            value = getattr(row, name)
+            if types[name] in (int, float) and (type(value) not in (int, float) or value != value):
+                raise ValueError(f"{name} is {value!r}")
+    return rows
+
+
+def _as_text(found: dict[str, Any]) -> str:
+    """JSON with a line for each row, so that a difference can be read."""
+    parts = []
+    for name, value in found.items():
+        if isinstance(value, dict):
+            rows = ",\n".join(f"  {json.dumps(row)}" for row in value["rows"])
+            columns = json.dumps(value["columns"])
+            parts.append(f' "{name}": {{"columns": {columns}, "rows": [\n{rows}\n ]}}')
+        else:
+            parts.append(f' "{name}": {json.dumps(value)}')
+    return "{\n" + ",\n".join(parts) + "\n}\n"
