@@ -9,6 +9,7 @@ from pages.shared import (
     factors,
     frame,
     look,
+    memory_growth,
     memory_model,
     memory_parts,
     memory_setup,
@@ -101,7 +102,7 @@ memory_parts.show_rules(rules)
 # ---- how it grows -------------------------------------------------------------------------------
 
 st.space("medium")
-memory_parts.show_growth(found, machine, style)
+memory_growth.show_growth(found, machine, style)
 
 # ---- take it along ------------------------------------------------------------------------------
 

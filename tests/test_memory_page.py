@@ -244,6 +244,16 @@ def test_growth_marks_the_choice_and_the_level_of_the_weights():
     assert {"if wrong", "<b>F16</b>"} <= texts
 
 
+def test_the_buffer_grows_with_the_batch():
+    app = _open(runtime="llama.cpp")
+    assert "The compute buffer takes **267 MiB** with a micro-batch of 512" in _text(app)
+    assert "without flash attention" in _text(app)
+    figure = charts.buffer_by_batch(
+        [32, 64], {"flash attention": [2**24, 2**25]}, (32, 2**24), LIGHT
+    )
+    assert (figure.data[-1].x[0], figure.data[-1].y[0]) == (32, 2**24 / GIB)
+
+
 def test_rules_are_worded_by_how_far_they_are_off():
     gemma = rules_of_thumb(estimate(preset("gemma-3-27b-it"), Setup(context=131_072)))
     assert "times too much" in memory_words.thumb(gemma)

@@ -22,6 +22,7 @@ _READ = {  # what the address says of a set-up, in this order, and how it is rea
     "batch": int,
     "ubatch": int,
     "flash_attention": {"True": True, "False": False}.__getitem__,
+    "utilization": float,
 }
 
 
@@ -63,7 +64,7 @@ def as_text(name: str, setup: Setup) -> str:
     """Write a set-up in one line.
 
     >>> as_text("Llama-3.1-8B", Setup())
-    'Llama-3.1-8B Q4_K_M 4096 1 F16 F16 none 0 2048 512 True'
+    'Llama-3.1-8B Q4_K_M 4096 1 F16 F16 none 0 2048 512 True 0.9'
     """
     values = [str(getattr(setup, field)).replace(" ", "+") for field in _READ]
     return " ".join([name.replace(" ", "+"), *values])
@@ -72,7 +73,7 @@ def as_text(name: str, setup: Setup) -> str:
 def from_text(text: str) -> tuple[str, Setup]:
     """Read it back; ValueError for anything else.
 
-    >>> from_text("Llama-3.1-8B Q4_K_M 4096 1 F16 F16 none 0 2048 512 False")[1].flash_attention
+    >>> from_text("Llama-3.1-8B Q4_K_M 4096 1 F16 F16 none 0 2048 512 False 0.9")[1].flash_attention
     False
     """
     name, *values = text.split()

@@ -1,8 +1,10 @@
 """How the model of the page Memory is to be run, and on what."""
 
+from contextlib import suppress
+
 import streamlit as st
 
-from pages.shared import cache_memory, controls
+from pages.shared import cache_memory, controls, model_types
 from quantcore.memory import CACHE_FORMATS, RUNTIMES, Setup
 from quantcore.memory.deployed_formats import DEPLOYED
 from quantcore.memory.hardware import Device, Machine, card, gpus, machine, macs, systems
@@ -18,11 +20,14 @@ AS_STORED = "as in the file"
 
 def choose_type(has_file: bool) -> str:
     """Ask for the weights' type; ValueError where the name is unknown."""
-    options = [*([AS_STORED] if has_file else []), *FILE_TYPES, *DEPLOYED]
+    start = AS_STORED if has_file else _elsewhere()
+    options = list(
+        dict.fromkeys([*([AS_STORED] if has_file else []), *FILE_TYPES, *DEPLOYED, start])
+    )
     chosen = st.selectbox(
         "Weights in",
         options,
-        0 if has_file else options.index("Q4_K_M"),
+        options.index(start),
         key="stored",
         accept_new_options=True,
         help="llama-quantize’s mixes; then what checkpoints for GPUs store: GPTQ, AWQ, NF4, FP8 "
@@ -40,6 +45,14 @@ def _contexts(trained: int) -> list[int]:
     asked = [*st.query_params.get_all("context"), str(st.session_state.get("context", ""))]
     more = [int(text) for text in asked if text.isascii() and text.isdigit()]
     return sorted({*CONTEXTS, *(n for n in (trained, *more) if 1 <= n <= LONGEST)})
+
+
+def _elsewhere() -> str:
+    """Name the type that another page chose, or the usual one."""
+    pure = st.session_state.get("way") == model_types.THROUGHOUT
+    with suppress(ValueError):
+        return get_type(st.session_state.get("type", "Q4_K_M"), pure).name
+    return "Q4_K_M"
 
 
 def choose(has_file: bool, trained: int) -> Setup:
@@ -63,7 +76,7 @@ def choose(has_file: bool, trained: int) -> Setup:
         **controls.BOUND,
     )  # fmt: skip
     runtime = st.session_state.get("runtime") or "none"
-    with st.expander("Batch, flash attention, values, shared prefix"):
+    with st.expander("Batch, flash attention, values, shared prefix, share of the GPU"):
         row = st.container(horizontal=True, vertical_alignment="bottom")
         bound = {"width": 170, **controls.BOUND}
         same = f"as the keys ({kept})"
@@ -85,6 +98,10 @@ def choose(has_file: bool, trained: int) -> Setup:
             "Flash attention", True, key="flash", **controls.BOUND,
             help="llama.cpp’s `-fa`. Without it, attention scores fill the compute buffer.",
         )  # fmt: skip
+        share = row.number_input(
+            "GPU memory utilization", 0.05, 1.0, 0.9, 0.01, key="share", disabled=runtime != "vllm",
+            help="vLLM’s `gpu_memory_utilization`: what it takes of each GPU.", **bound,
+        )  # fmt: skip
     return Setup(
         type_name=type_name,
         context=context,
@@ -96,6 +113,7 @@ def choose(has_file: bool, trained: int) -> Setup:
         batch=batch,
         ubatch=ubatch,
         flash_attention=flash,
+        utilization=share,
     )
 
 

@@ -46,7 +46,8 @@ def how_to_read_devices(found: Estimate) -> str:
         + {
             "none": "Without a runtime: its buffers come on top.",
             "llama.cpp": "Cache and compute buffer as llama.cpp allocates them.",
-            "vllm": "vLLM gives the cache all that it finds free: `gpu_memory_utilization` 0.9.",
+            "vllm": "vLLM gives the cache all that is left of its share of each GPU, "
+            f"{percent(found.setup.utilization)}.",
         }[found.setup.runtime]
     )
 
@@ -177,6 +178,16 @@ def users(
     if most == 1:
         return "**1 sequence** of this length fits on the GPUs, 2 do not."
     return f"**{most} sequences** of this length fit on the GPUs, {2 * most} do not."
+
+
+def batches(at: Sequence[int], buffers: Mapping[str, Sequence[int]], now: int, size: int) -> str:
+    """Say what a larger micro-batch costs."""
+    first = next(iter(buffers.values()))
+    grown = f"from {binary(first[0])} at {at[0]} tokens to {binary(first[-1])} at {at[-1]:,}"
+    text = f"The compute buffer takes **{binary(size)}** with a micro-batch of {now}: {grown}"
+    if len(buffers) > 1 and (other := list(buffers.values())[1])[-1] > 1.05 * first[-1]:
+        return f"{text}, without flash attention {binary(other[-1])}."
+    return text + "."
 
 
 def types(names: Sequence[str], sizes: Mapping[str, int], n_fitting: int, limit: int | None) -> str:
