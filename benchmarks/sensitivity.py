@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from quantcore import open_model, sweep
 from quantcore.evaluate.text import calibration_text, cut
-from quantcore.model.llama import Llama
+from quantcore.model.llama import Floats, Llama, Stop
 from quantcore.pool import n_threads
 from quantcore.sensitivity.bench import Bench
 from quantcore.sensitivity.pieces import DEFAULT_FORMATS, Piece, checked_formats, pieces_of
@@ -31,6 +31,10 @@ class FullModel(Bench):
         weights |= {name: self._restored(name, piece.format) for name in piece.tensors}
         llama = Llama(self.model.config, weights)
         return self.run(llama, [llama.begin(tokens) for tokens in self._batches])
+
+    def _states(self, llama: Llama, stop: Stop) -> Floats:
+        *_, states = llama.hidden_after(stop)
+        return states[:, self._first : -1].reshape(-1, states.shape[2])
 
 
 def main() -> None:

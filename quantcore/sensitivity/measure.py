@@ -14,6 +14,7 @@ from quantcore.evaluate.text import Chunks, calibration_text, cut
 from quantcore.model.source import Model, open_model
 from quantcore.sensitivity.bench import Bench
 from quantcore.sensitivity.effect import Effect
+from quantcore.sensitivity.guides import GuideProgress, guide_steps
 from quantcore.sensitivity.pieces import (
     DEFAULT_FORMATS,
     Group,
@@ -90,6 +91,19 @@ def sensitivity_steps(
     job = Job(str(model.place), source.fingerprint, source.text_digest, with_imatrix, chunks)
     results = Sensitivity(source) if known is None else known
     return _steps(model, job, pieces_of(model, able, groups, hows), results, scheduler)
+
+
+def guide_steps_of(
+    model: Model, results: Sensitivity, formats: Sequence[str], text: str
+) -> Iterator[GuideProgress]:
+    """Add the cheaper guides to results, on the tokens that they were measured on."""
+    source = results.source
+    chunks = _chunks(model, text, source.context, source.tokens)
+    results.refuse_other(_source(model, chunks, source.text, source.with_imatrix))
+    for step in guide_steps(model, checked_formats(model, formats), chunks, source.with_imatrix):
+        if step.guide is not None:
+            results.add_guide(step.guide)
+        yield step
 
 
 def _steps(

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from quantcore.evaluate.quantized import needed_importance
-from quantcore.formats import get_format
+import numpy as np
+from numpy.typing import NDArray
+
+from quantcore.evaluate.quantized import needed_importance, restored
+from quantcore.formats import FORMATS, get_format
 from quantcore.model.layer import ENTRY_OF
 from quantcore.model.source import Model
 
@@ -63,6 +66,19 @@ def storable(model: Model, format_name: str) -> list[str]:
     if not able:
         raise ValueError(f"{format_name} can store no tensor of {model.name}: {reason}")
     return able
+
+
+def restored_as(
+    model: Model, name: str, format_name: str, with_imatrix: bool
+) -> NDArray[np.float32]:
+    """One tensor (n_rows, n_cols) quantized and restored, with the model's matrix if wished.
+
+    Formats that cannot do without a matrix always get it.
+    """
+    importance = needed_importance(model, name, format_name)
+    if importance is None and with_imatrix and format_name in FORMATS:
+        importance = model.imatrix.importance(name)
+    return restored(model, name, format_name, importance)
 
 
 def pieces_of(
