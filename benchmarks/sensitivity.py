@@ -15,7 +15,13 @@ from quantcore.evaluate.text import calibration_text, cut
 from quantcore.model.llama import Floats, Llama, Stop
 from quantcore.pool import n_threads
 from quantcore.sensitivity.bench import Bench
-from quantcore.sensitivity.pieces import DEFAULT_FORMATS, Piece, checked_formats, pieces_of
+from quantcore.sensitivity.pieces import (
+    DEFAULT_FORMATS,
+    Piece,
+    checked_formats,
+    pieces_of,
+    restored_as,
+)
 
 CONTEXT, CHUNKS = 512, 8
 EVERY = 13  # shares no factor with the 8 formats, so that all of them are in the sample
@@ -28,7 +34,7 @@ class FullModel(Bench):
     def measure(self, piece: Piece) -> object:
         """Measure one piece."""
         weights = {name: self.model.weights(name) for name in self.model.tensors}
-        weights |= {name: self._restored(name, piece.format) for name in piece.tensors}
+        weights |= {name: restored_as(self.model, name, piece.format) for name in piece.tensors}
         llama = Llama(self.model.config, weights)
         return self.run(llama, [llama.begin(tokens) for tokens in self._batches])
 

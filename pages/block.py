@@ -136,8 +136,8 @@ if has_dials:
     moved = (bits, turn, shift) != (fmt.code_bits, 100, 0.0)
     back = f"Back to {fmt.name}"
     dials[3].button(back, on_click=reset_dials, disabled=not moved, key="dial_reset")
+    rule = grid_of(part, opened.first_code)
 
-rule = grid_of(part, opened.first_code)
 codes, landed, grid, first_code = opened.codes[part.weights], restored, part.grid, opened.first_code
 if moved:
     mine = rule.with_bits(bits).turned(turn, shift)

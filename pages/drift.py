@@ -49,6 +49,8 @@ known = measuring.results(model.name, text.key)
 missing = [name for name in types if name not in known.drifts]
 if known.stale:
     look.note("These figures belong to another version of the model: press Measure for new ones.")
+if copies := model_types.copies(model, chosen):
+    look.note(copies)
 if missing:
     look.note(drift_words.missing(missing, text.says))
 

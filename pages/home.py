@@ -15,7 +15,7 @@ from pages.shared import (
 )
 from pages.shared.charts import anatomy
 from pages.shared.charts import home as charts
-from quantcore.evaluate.measured import PROMPT, SENSITIVITY_FORMAT
+from quantcore.evaluate.measured import PROMPT, SELECTED, SENSITIVITY_FORMAT
 from quantcore.recipe.types import get_type
 
 frame.enter(__file__)
@@ -49,7 +49,7 @@ headline = st.container()
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     pure = model_types.choose_way()
     published = controls.published()
-table = ranking.rows(measured.drifts, model_types.of_way(measured.drifts, pure), original)
+table = ranking.rows(measured.drifts, model_types.of_way(SELECTED, pure), original)
 with headline:
     look.finding(
         home_words.at_a_glance(table, original),

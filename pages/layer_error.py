@@ -76,6 +76,8 @@ formats = cache.formats(model.name, type_name)
 look.finding(
     words.extremes(type_name, here), f"{words.which(type_name, formats)} {words.HOW_TO_READ_MAP}"
 )
+if copies := model_types.copies(model, type_name):
+    look.note(copies)
 left, right = st.columns([3, 2], gap="large")
 with left:
     look.show(

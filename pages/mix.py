@@ -1,53 +1,28 @@
 """Page: which type each tensor of a file gets and why, and what another choice would cost."""
 
-import re
-from pathlib import Path
-
 import streamlit as st
 
-import quantcore
-from pages.shared import controls, frame, jobs, look, mixing, tables, writing
+from pages.shared import by_hand, cache, controls, frame, look, mixing, tables, writing
 from pages.shared import mix_words as words
 from pages.shared.charts import mix as charts
 from pages.shared.units import megabytes, percent, real_minus
-from quantcore.formats import FORMATS, UNAIDED
+from quantcore.formats import FORMATS
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.recipe.file_types import FILE_TYPES
-from quantcore.recipe.overrides import Override, overrides_as_text, parse_override
+from quantcore.recipe.overrides import overrides_as_text
 from quantcore.recipe.plan import Plan
+from quantcore.recipe.quantize import quantized_again
 from quantcore.recipe.rules import role_of
-from quantcore.recipe.types import needs_imatrix
 
 frame.enter(__file__)
 
-CHOICES = sorted(UNAIDED, key=lambda name: -GGML_TYPES[name].bits_per_weight)
-STOCK = ("Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S", "IQ4_NL", "Q4_0",
-         "Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K")  # fmt: skip
+BY_SIZE = sorted(FORMATS, key=lambda name: -GGML_TYPES[name].bits_per_weight)
 style, model = look.current(), controls.model()
-
-
-def changes() -> dict[str, str]:
-    """Types chosen by hand, by tensor; ValueError in one sentence for an entry that is none."""
-    found = {}
-    for entry in st.session_state.get("set") or []:
-        wanted = parse_override(entry)
-        name = f"{wanted.pattern}.weight"
-        if name not in model.quantizable:
-            raise ValueError(f"{model.name} has no matrix {wanted.pattern[:60]!r} to change.")
-        found[name] = wanted.type
-    return found
-
-
-def remember(types: dict[str, str]) -> None:
-    """Keep types chosen by hand in the control, and so in the address."""
-    pairs = types.items()
-    st.session_state["set"] = [f"{name.removesuffix('.weight')}={type}" for name, type in pairs]
 
 
 def plan_with(types: dict[str, str]) -> Plan:
     """Plan the file with types chosen by hand."""
-    overrides = [Override(f"^{re.escape(name)}$", type) for name, type in types.items()]
-    return quantcore.plan(model, mix, imatrix=with_imatrix, pure=pure, overrides=overrides)
+    return cache.planned(model.name, mix, with_imatrix, pure, tuple(types.items()))
 
 
 def types_of(plan: Plan) -> dict[str, str]:
@@ -55,10 +30,16 @@ def types_of(plan: Plan) -> dict[str, str]:
     return {tensor.name: tensor.type for tensor in plan.tensors}
 
 
+def choices(tensor: str) -> list[str]:
+    """List the types that a tensor can get, largest first."""
+    heard = with_imatrix and model.imatrix is not None and tensor in model.imatrix.sums
+    return [name for name in BY_SIZE if heard or not FORMATS[name].needs_importance]
+
+
 def steps_around(tensor: str, type: str) -> list[str]:
     """List the types a few steps up and down from that of a tensor, or all that fit its rows."""
     n_cols = model.tensors[tensor].shape[-1]
-    fitting = [name for name in CHOICES if n_cols % FORMATS[name].block_size == 0]
+    fitting = [name for name in choices(tensor) if n_cols % FORMATS[name].block_size == 0]
     if st.session_state.get("every"):
         return fitting
     bits = GGML_TYPES[type].bits_per_weight
@@ -67,36 +48,16 @@ def steps_around(tensor: str, type: str) -> list[str]:
     return fitting[max(0, at - 3) : at + 4]
 
 
-def recipe(name: str, plan: Plan) -> words.Recipe:
+def error_of(tensor: str, type: str) -> float | None:
+    """Error of one tensor in a type, where it is measured; vectors have none."""
+    found = mixing.cases(model, [(tensor, type)], with_imatrix)
+    return mixing.known(model).errors.get(found[0]) if found else None
+
+
+def recipe(name: str, plan: Plan, aided: bool) -> words.Recipe:
     """Sum up what a plan costs."""
-    error = mixing.whole(model, types_of(plan))
+    error = mixing.whole(model, types_of(plan), aided)
     return words.Recipe(name, plan.bytes, plan.bits_per_weight, error)
-
-
-def choose(key: str, tensor: str, hand: dict[str, str]) -> None:
-    """Take over the type that was chosen for a tensor."""
-    remember(hand | {tensor: st.session_state[key]})
-
-
-def load() -> None:
-    """Take over a recipe that was uploaded: first pattern found counts, as in llama-quantize."""
-    if (file := st.session_state["recipe_file"]) is None:
-        return
-    try:
-        entries = file.getvalue().decode("utf-8").split()
-        loaded = [parse_override(entry) for entry in entries]
-        found = {}
-        for name in model.quantizable:
-            hits = (each.type for each in loaded if re.search(each.pattern, name))
-            if type := next(hits, None):
-                found[name] = type
-        remember(found)
-        unused = not found
-        st.session_state["_recipe"] = "No pattern of that file is found in a name." * unused
-    except UnicodeDecodeError:
-        st.session_state["_recipe"] = f"{file.name} is no text in UTF-8."
-    except ValueError as problem:
-        st.session_state["_recipe"] = frame.sentence(problem)
 
 
 def clicked() -> None:
@@ -115,8 +76,9 @@ mix = one.selectbox(
 )  # fmt: skip
 with_imatrix = two.toggle(
     "With imatrix", key="with_imatrix",
-    help="Some rules ask whether there is an importance matrix, and the file is written with that "
-    "which lies with the model. The errors here are without one.",
+    help="Some rules ask whether there is an importance matrix. With that which lies with the "
+    "model the file is written and the errors are measured; columns that matter little may move "
+    "more then, so that an error can rise although the model loses less.",
     **controls.BOUND,
 )  # fmt: skip
 pure = three.toggle(
@@ -130,26 +92,31 @@ with four:
         help="Takes precedence over the rules, as `--tensor-type` does. Remove one to undo it.",
     )  # fmt: skip
 mixed = FILE_TYPES[mix].is_quantized
-hand_types = changes()
+hand_types = by_hand.changes(model)
 if hand_types and not mixed:
     look.note(f"In a file of type {mix} llama-quantize ignores types that are asked for by name.")
 n_changed = len(hand_types) if mixed else 0
 base, hand = plan_with({}), plan_with(hand_types)
 by_name = {tensor.name: tensor for tensor in hand.tensors}
-stock = {name: quantcore.plan(model, name) for name in STOCK}
+stock = mixing.stock(model, with_imatrix)
 tensor = st.session_state.get("tensor") or st.query_params.get("tensor")
 tensor = tensor if tensor in model.quantizable else model.quantizable[0]
 
-needed = [pair for plan in (hand, base) for pair in types_of(plan).items()]
-further = [pair for plan in stock.values() for pair in types_of(plan).items()]
-further += [(tensor, type) for type in steps_around(tensor, types_of(hand)[tensor])]
-for pairs in (needed, further):
-    mixing.at_once(model, mixing.lacking(model, pairs))
-unknown = mixing.lacking(model, [*needed, *further])
+missing = [name for name, each in stock.items() if each.missing]
+around = [(tensor, type) for type in steps_around(tensor, types_of(hand)[tensor])]
+wanted = {
+    "tensor": mixing.cases(model, around, with_imatrix),
+    "recipe": [case for plan in (hand, base)
+               for case in mixing.cases(model, types_of(plan).items(), with_imatrix)],
+    "stock": [case for name, each in stock.items() if name not in missing
+              for case in mixing.cases(model, types_of(each.plan).items(), each.aided)],
+}  # fmt: skip
+for asked_for in wanted.values():
+    mixing.at_once(model, mixing.lacking(model, asked_for))
+unknown = {scope: mixing.lacking(model, asked_for) for scope, asked_for in wanted.items()}
 
-called = f"{FILE_TYPES[mix].format} pure" if pure and mixed else mix
-base_recipe = recipe(called, base)
-mine = recipe("by hand" if n_changed else called, hand)
+base_recipe = recipe(base.type, base, with_imatrix)
+mine = recipe("by hand" if n_changed else base.type, hand, with_imatrix)
 
 # ---- the map ------------------------------------------------------------------------------------
 
@@ -160,6 +127,9 @@ look.finding(
     help="Weight error: root of the squared errors’ sum over the squared weights’ sum, all tensors "
     "together. Bits a weight as llama-quantize counts them, norms included.",
 )
+if not with_imatrix and any(each.needs_imatrix for each in hand.tensors):
+    look.note(words.REFUSED)
+mixing.offer(model, unknown["recipe"], "recipe", "Measure the weight error")
 fallen = [each for each in hand.tensors if each.fallback]
 if fallen:
     st.markdown(words.fallbacks(fallen))
@@ -186,34 +156,34 @@ with left:
 
 with right:
     tensor = controls.tensor()
-    this, error = by_name[tensor], mixing.known(model).errors.get((tensor, after[tensor]))
+    this, error = by_name[tensor], error_of(tensor, after[tensor])
     st.markdown(words.tensor(tensor, this.type, this.bytes, this.bytes / hand.bytes, error))
     look.note(this.rule)
     key = f"as_{tensor}_{this.type}"
-    options = list(dict.fromkeys([*CHOICES, this.type]))
+    options = list(dict.fromkeys([*choices(tensor), this.type]))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             "Store it as", options, options.index(this.type), key=key, width=180,
-            disabled=not mixed, on_change=choose, args=(key, tensor, hand_types),
+            disabled=not mixed, on_change=by_hand.choose, args=(key, tensor, hand_types),
         )  # fmt: skip
         if tensor in hand_types:
             rest = {name: type for name, type in hand_types.items() if name != tensor}
-            st.button("Undo", key="undo", on_click=remember, args=(rest,))
+            st.button("Undo", key="undo", on_click=by_hand.remember, args=(rest,))
         if hand_types:
-            st.button("Undo all", key="undo_all", on_click=remember, args=({},))
+            st.button("Undo all", key="undo_all", on_click=by_hand.remember, args=({},))
     rows = []
     for type in steps_around(tensor, this.type) if mixed else ():
         other = plan_with(hand_types | {tensor: type})
         got = types_of(other)
         if got[tensor] != type:
             continue  # rows do not divide: what it falls back to has a line of its own
-        whole = mixing.whole(model, got)
+        whole = mixing.whole(model, got, with_imatrix)
         known = whole is not None and mine.error is not None
         rows.append(
             {
                 "type": type,
                 "bits_per_weight": GGML_TYPES[type].bits_per_weight,
-                "relative_rmse": mixing.known(model).errors.get((tensor, type)),
+                "relative_rmse": error_of(tensor, type),
                 "change_bytes": other.bytes - hand.bytes,
                 "change_error": whole - mine.error if known else None,
             }
@@ -238,25 +208,12 @@ with right:
         chosen=this.type,
         formats=True,
     )  # fmt: skip
-
-if unknown:
-    job = jobs.current()
-    busy = job is not None and job.active
-    if job is not None and job.title == mixing.TITLE and job.state == "failed":
-        jobs.forget()
-        st.error(job.problem)
-    look.note(f"{len(unknown):,} pairs of tensor and type are not measured yet on this model.")
-    if st.button("Measure the weight errors", key="measure_mix", disabled=busy):
-        found = mixing.known(model)
-        jobs.start(mixing.TITLE, lambda: mixing.steps(model, found, unknown))
-        st.rerun()
-    if busy and job.title == mixing.TITLE:
-        mixing.watch()
+    mixing.offer(model, unknown["tensor"], "tensor", "Measure this tensor")
 
 # ---- where the bytes go -------------------------------------------------------------------------
 
 st.space("medium")
-left, right = st.columns(2, gap="large")
+left, right = st.columns([2, 3], gap="large")
 sizes: dict[str, dict[str, int]] = {}
 for each in hand.tensors:
     role = role_of(each.name) if each.name in model.quantizable else "norms and biases"
@@ -270,21 +227,24 @@ with left:
         alt="A bar a role with its bytes, cut by type.",
     )
 with right:
-    others = [recipe(name, plan) for name, plan in stock.items()]
-    others = [each for each in others if each.error is not None and each.name != mine.name]
+    others = [recipe(name, each.plan, each.aided) for name, each in stock.items()]
+    others = [each for each in others if each.error is not None
+              and each.name not in (mine.name, *missing)]  # fmt: skip
     look.finding(
         words.standing(mine, others, bool(n_changed)),
         "Left is smaller, down is closer to the original weights; the star is this recipe. Weight "
         "error is not the model’s error: Drift shows that.",
     )
-    if mine.error:
-        fills = {name: charts.tone(FILE_TYPES[name].format, style) for name in STOCK}
+    if mine.error and mixed:
         look.show(
-            charts.size_against_error(others, mine, fills, style, look.narrow()),
+            charts.size_against_error(others, mine, style, look.narrow()),
             key="mix_size",
             alt="Bits a weight against the error of all weights, stock mixes and this recipe.",
         )
-    look.note(words.left_out([n for n, each in FILE_TYPES.items() if needs_imatrix(model, each)]))
+    mixing.offer(model, unknown["stock"], "stock", "Measure every file type")
+    aided = [name for name, each in stock.items() if each.aided]
+    if note := words.with_and_without(list(stock), aided, missing):
+        look.note(note)
 
 # ---- take it along ------------------------------------------------------------------------------
 
@@ -294,6 +254,7 @@ look.finding(
     "One line a tensor that was changed by hand, each pattern made to fit only that tensor; the "
     "rules of the file type decide about all others.",
 )
+file = writing.file_name(model, hand)
 text = overrides_as_text(hand_types.items())
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     st.download_button(
@@ -307,18 +268,20 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     else:
         writing.offer(model, hand, what, imatrix)
 st.file_uploader(
-    "Load a recipe", key="recipe_file", on_change=load,
+    "Load a recipe", key="recipe_file", on_change=by_hand.load, args=(model,),
     help="A file as `--tensor-type-file` reads it: PATTERN=TYPE between spaces or line ends.",
 )  # fmt: skip
-if problem := st.session_state.pop("_recipe", ""):
+if problem := by_hand.problem():
     st.error(problem)
 demanded = with_imatrix or any(each.needs_imatrix for each in hand.tensors)
 matrix = " --imatrix imatrix.gguf" * demanded
 options = matrix + " --pure" * pure + " --tensor-type-file tensor-types.txt" * bool(text)
-stem = Path(model.name).stem
+mine_at = model.name if cache.is_shipped(model.name) else f"{cache.OWN_MODELS.name}/{model.name}"
+source = f"{model.name}-F16.gguf" if model.place.is_dir() else mine_at
+again = " --allow-requantize" * bool(quantized_again(model, hand))
 st.code(
-    f"llama-quantize{options} {stem}-F16.gguf {stem}-{mix}.gguf {mix}\n"
-    f"python -m quantcore quantize {model.name} --type {mix}{options} --output {stem}-{mix}.gguf",
+    f"llama-quantize{again}{options} {source} {file} {mix}\n"
+    f"python -m quantcore quantize {mine_at} --type {mix}{options} --output {file}",
     language="bash",
 )
 with st.expander("Table of all tensors"):
@@ -328,7 +291,7 @@ with st.expander("Table of all tensors"):
                 "tensor": each.name,
                 "type": each.type,
                 "bytes": each.bytes,
-                "relative_rmse": mixing.known(model).errors.get((each.name, each.type)),
+                "relative_rmse": error_of(each.name, each.type),
                 "wanted": each.fallback,
                 "rule": each.rule,
             }

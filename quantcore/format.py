@@ -129,6 +129,11 @@ class BlockFormat:
         return self.encode is None
 
     @property
+    def uses_importance(self) -> bool:
+        """Whether an importance matrix changes what is stored."""
+        return self.encode_weighted is not None
+
+    @property
     def whole_tensor(self) -> bool:
         """Whether rows depend on each other; blocks never do."""
         return False

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 REVISION = "a" * 40
+CHUNK = 2**16
 
 
 @dataclass
@@ -83,8 +84,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "GET":
             try:
-                self.wfile.write(body)
-                self.hub.bytes_served += len(body)
+                for start in range(0, len(body), CHUNK):
+                    self.hub.bytes_served += len(body[start : start + CHUNK])
+                    self.wfile.write(body[start : start + CHUNK])
             except OSError:
                 self.close_connection = True  # the client has heard enough
 

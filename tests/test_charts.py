@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from pages.shared.charts import block, layer_error, layer_map, memory, scales, sub_scales, weights
+from pages.shared.charts import block, layer_error, layer_map, scales, sub_scales, weights
 from pages.shared.palette import DARK, LIGHT, colour, marker
 from quantcore.evaluate import statistics as st
 from quantcore.formats import get_format
 from quantcore.formats.layout import sub_scale_bits
-from quantcore.memory import cache_bytes, preset, preset_ids
 
 TENSORS = ["token_embd.weight"] + [
     f"blk.{i}.{role}.weight" for i in range(3) for role in ("attn_q", "attn_v", "ffn_down")
@@ -265,40 +264,3 @@ def test_rows_ring_the_chosen_one():
     figure = layer_error.error_by_row(range(0, 200, 2), percent, 41, 5.5, LIGHT.bits[4], LIGHT)
     assert figure.data[1].x[0] == 40
     assert "row 41" in _texts(figure)
-
-
-@both_looks
-def test_memory_by_format_writes_the_totals(look):
-    sizes = [4 * 2**30, 2**30]
-    figure = memory.by_format(["Q8_0", "Q2_K"], sizes, ("F16", 2**30), 2**29, "Q2_K", look)
-    assert {"5.50 GiB", "<b>2.50 GiB</b>"} <= set(_texts(figure))
-    assert "GiB" in figure.layout.xaxis.title.text
-    small = memory.by_format(["Q8_0"], [2**20], ("F16", 2**20), 2**19, "Q8_0", look)
-    assert "MiB" in small.layout.xaxis.title.text
-
-
-def test_the_growth_of_the_cache_marks_the_choice():
-    llama, contexts = preset("Llama-3.1-8B"), [1024, 8192, 131_072]
-    curve = [cache_bytes(llama, tokens) for tokens in contexts]
-    figure = memory.cache_growth(
-        contexts, {"F16": curve}, {"if wrong": [4 * size for size in curve]}, ("Q4_K", 2**32), 8192,
-        LIGHT,
-    )  # fmt: skip
-    ring = figure.data[-1]
-    assert (ring.x[0], ring.y[0]) == (8192, 1.0)
-    assert {"if wrong", "<b>F16</b>"} <= set(_texts(figure))
-    assert figure.data[0].line.dash == "dash"
-
-
-def test_models_side_by_side_have_two_marks_each():
-    names = [preset(i).name for i in preset_ids()][:5]
-    figure = memory.side_by_side(names, [2**30] * 5, [2**28] * 5, names[2], "Q4_K", LIGHT)
-    marks = [trace for trace in figure.data if trace.mode == "markers"]
-    assert [len(trace.x) for trace in marks] == [5, 5]
-    assert {"weights", "KV cache"} <= set(_texts(figure))
-
-
-def test_parts_of_the_weights_add_up():
-    figure = memory.parts_of({"attention": 3 * 2**30, "feed-forward": 2**30}, 4, LIGHT)
-    assert sum(trace.x[0] for trace in figure.data) == 4.0
-    assert figure.data[0].text == "attention, 75\u202f%"

@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from toy_model import CONFIG, write_folder
 
-from quantcore import measure_drift, open_model
+from quantcore import measure_drift, open_model, tensor_error
 from quantcore.cli import main
 
 TEXT = "Once upon a time the river ran uphill, and nobody minded. " * 8
@@ -105,6 +106,21 @@ def test_error(toy, capsys):
     assert lossless["relative_rmse"] == 0
 
 
+def test_an_importance_matrix_serves_every_tensor(capsys):
+    shipped, matrix = open_model(), "assets/fable-7m/imatrix.gguf"
+    matrix = str(Path(__file__).parent.parent / matrix)
+    without = found(capsys, "error", "--type", "Q4_0")
+    with_it = found(capsys, "error", "--type", "Q4_0", "--imatrix", matrix)
+    formats = [{row["name"]: row["format"] for row in one["tensors"]} for one in (without, with_it)]
+    assert formats[0]["blk.0.ffn_down.weight"] == "Q4_0"
+    assert formats[1]["blk.0.ffn_down.weight"] == "Q4_1"  # a rule that asks whether there is one
+    assert without["tensors"][0] == with_it["tensors"][0]  # the embedding, of which it says nothing
+    row = next(row for row in with_it["tensors"] if row["name"] == "blk.1.attn_q.weight")
+    importance = shipped.imatrix.importance(row["name"])
+    expected = tensor_error(shipped.weights(row["name"]), "Q4_0", importance)
+    assert row["relative_rmse"] == expected.relative_rmse
+
+
 def test_tables_for_people(toy, text, capsys):
     assert main(["perplexity", toy, "--text", text, "--context", "64", "--type", "Q8_0"]) == 0
     shown = capsys.readouterr()
@@ -137,12 +153,24 @@ def test_tables_for_people(toy, text, capsys):
         (["error", "TOY", "--type", "IQ9_XXS"], "IQ9_XXS"),
         (["error", "--type", "IQ2_XXS", "--pure"], "says nothing of token_embd.weight"),
         (["skills", "TOY", "--type", "Q4"], "Q4"),
+        (["error", "TOY", "--type", "Q4_0", "--imatrix", "none.gguf"], "none.gguf"),
+        (["error", "TOY", "--type", "Q4_0", "--imatrix", "MATRIX"], "is of another model"),
+        (
+            ["perplexity", "TOY", "--type", "Q4_0", "--imatrix", "MATRIX", "--context", "32"],
+            "is of another model",
+        ),
     ],
 )
 def test_a_mistake_gets_one_sentence(toy, tmp_path, capsys, arguments, pattern):
     short = tmp_path / "short.txt"
     short.write_text("too short")
-    places = {"TOY": toy, "TEXT": str(short), "TOY/model.safetensors": f"{toy}/model.safetensors"}
+    matrix = Path(__file__).parent.parent / "assets/fable-7m/imatrix.gguf"
+    places = {
+        "MATRIX": str(matrix),
+        "TOY": toy,
+        "TEXT": str(short),
+        "TOY/model.safetensors": f"{toy}/model.safetensors",
+    }
     arguments = [places.get(word, word) for word in arguments]
     try:
         status = main(arguments)

@@ -1,13 +1,16 @@
 """Formats with a codebook: twins, neighbours, and what needs a matrix."""
 
 import naive_iq
+import naive_iq1
 import numpy as np
 import pytest
+from naive_codebook import SHELLS, candidates
 
 from quantcore import FORMATS
 from quantcore.formats.codebooks import codebook, levels_of
 
-NAMES = list(naive_iq.ENCODE)
+ENCODE = naive_iq.ENCODE | naive_iq1.ENCODE
+NAMES = list(ENCODE)
 IMPORTANCE = np.random.default_rng(21).uniform(0.1, 2, 256).astype(np.float32)
 BOOKS = ("iq1", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s")
 
@@ -33,7 +36,7 @@ def test_naive_twin(name):
         for matrix in matrices:
             packed = fmt.quantize(blocks, matrix)
             for i, block in enumerate(blocks):
-                expected = naive_iq.ENCODE[name](list(block), matrix)
+                expected = ENCODE[name](list(block), matrix)
                 assert packed[i].tobytes() == expected, f"block {i}"
 
 
@@ -49,11 +52,11 @@ def test_a_batch_that_is_not_full_changes_nothing(name):
 
 @pytest.mark.parametrize("name", BOOKS)
 def test_neighbours_are_those_of_a_search_by_hand(name):
-    levels, shells = levels_of(name), naive_iq.SHELLS[name]
+    levels, shells = levels_of(name), SHELLS[name]
     book, n_levels = codebook(name, shells), int(levels.max()) + 1
     for number in range(0, len(book.places), 97):
         pattern = tuple(number // n_levels**i % n_levels for i in range(levels.shape[1]))
-        near = naive_iq.candidates(name, pattern)
+        near = candidates(name, pattern)
         place = book.places[number]
         if place >= 0:
             assert near == [place]

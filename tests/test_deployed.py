@@ -2,9 +2,9 @@
 
 import pytest
 
-from quantcore.memory import preset
 from quantcore.memory.deployed import deployed_weights
 from quantcore.memory.deployed_formats import DEPLOYED, nf4, packed_int32
+from quantcore.shape import preset
 
 # Sizes as the Hugging Face Hub lists them, GB of 10^9, three digits.
 PUBLISHED = [

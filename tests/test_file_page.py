@@ -15,7 +15,7 @@ from test_gguf_parts import write_parts
 from test_pages import visited_before  # noqa: F401
 from toy_model import write_folder
 
-from pages.shared import cache, files
+from pages.shared import cache, file_cache, files
 from quantcore import FORMATS, open_model
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.io.gguf import read_gguf
@@ -36,7 +36,7 @@ def models(tmp_path, monkeypatch, shipped):
     (tmp_path / "words.gguf").write_bytes(gguf_bytes({"general.architecture": "llama"}, {}))
     (tmp_path / "broken.gguf").write_bytes(b"GGUF" + b"\xff" * 40)
     monkeypatch.setattr(cache, "OWN_MODELS", tmp_path)
-    for cached in (cache.header, cache.promise, cache.errors_of_file):
+    for cached in (file_cache.header, file_cache.promise, file_cache.errors_of_file):
         cached.clear()
     return tmp_path
 
@@ -174,6 +174,14 @@ def test_what_has_its_type_already_is_copied(models, tmp_path_factory):
     assert len(same) == len(one) - 9
     for name in same:
         np.testing.assert_array_equal(one[name].packed(), other[name].packed(), err_msg=name)
+
+
+@pytest.mark.parametrize("page", ["layer_error", "drift"])
+def test_a_type_that_the_file_has_already_changes_nothing(models, page):
+    app = _open_page(page, model="tale-Q4_K_M.gguf", type="Q4_K_M", way="mixes", errors_as="mixes")
+    assert not app.error
+    assert any(text in " ".join(_findings(app)) for text in ("no matrix loses", "no token of this"))
+    assert "57 of 57 matrices have the format that Q4_K_M gives them" in _said(app)
 
 
 def test_a_known_model_falls_back():

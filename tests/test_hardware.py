@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from quantcore.memory import hardware, this_machine
-from quantcore.memory.hardware import Device, Machine, gpus, machine, macs, systems
+from quantcore.memory.hardware import Device, Machine, card, gpus, machine, macs, systems
 from quantcore.memory.sizes import gib, parse_size
 
 GIB = 2**30
@@ -74,7 +74,12 @@ def test_bandwidth_follows_from_bus_and_clock():
         "RTX 4070": (192, 21.0),
         "RTX 4080": (256, 22.4),
         "RTX 4090": (384, 21.0),
+        "RTX 3080 10 GB": (320, 19.0),
+        "RTX 5060 Ti 16 GB": (128, 28.0),
+        "RTX 5070 Ti": (256, 28.0),
+        "RTX 5080": (256, 30.0),
         "RTX 5090": (512, 28.0),
+        "RTX PRO 6000": (512, 28.0),
         "RX 7900 XTX": (384, 20.0),
         "A10": (384, 12.5),
         "T4": (256, 10.0),
@@ -114,6 +119,14 @@ def test_a_machine_has_memory_and_not_too_many_cards():
     with pytest.raises(ValueError, match="must have memory"):
         Device(name="card", memory_bytes=-1)
     assert Machine(name="card", gpus=(gpus()["T4"],)).system_memory_bytes is None
+
+
+def test_a_card_is_known_by_name_or_made_of_a_size():
+    assert card(" l40s ") is gpus()["L40S"]
+    assert card("20 GB").memory_bytes == 20 * 10**9
+    assert card("20 GB").bandwidth_bytes_per_s is None
+    with pytest.raises(ValueError, match="'RTX 9999' is no size"):
+        card("RTX 9999")
 
 
 def test_nvidia_smi_is_read_line_by_line():

@@ -13,7 +13,7 @@ from gguf_bytes import gguf_bytes, small_file
 from huggingface_hub import HfApi, close_session, constants
 from mock_hub import served
 from test_gguf_parts import SHARES, write_parts
-from toy_model import CONFIG, tensors, write_safetensors
+from toy_model import CONFIG, tensors, write_folder, write_safetensors
 
 from quantcore import ModelError
 from quantcore.io import hub, hub_model
@@ -25,6 +25,7 @@ from quantcore.io.hub_model import (
     read_hub_tensors,
 )
 from quantcore.io.safetensors import read_header
+from quantcore.memory import find_shape
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 
@@ -79,12 +80,12 @@ def use(monkeypatch, url):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
-def refused(work, pattern, seconds=1.0):
-    """Read the one sentence, which comes soon."""
+def refused(work, pattern):
+    """Read the one sentence, which comes soon, even on a busy machine."""
     start = time.perf_counter()
     with pytest.raises(ModelError, match=pattern) as caught:
         work()
-    assert time.perf_counter() - start < seconds
+    assert time.perf_counter() - start < 10
     sentence = str(caught.value)
     assert len(sentence) < 300 and "\n" not in sentence and "http:" not in sentence
     return sentence
@@ -158,7 +159,11 @@ def test_a_gguf_file_in_parts_is_read_from_all_of_them(mock, models):
 @pytest.mark.parametrize(
     "model_id, read, pattern",
     [
-        ("me/absent", read_hub_config, "no model me/absent, or it is private: check the spelling"),
+        (
+            "me/absent",
+            read_hub_config,
+            "no model me/absent, or it is private, and no such folder is here: check",
+        ),
         ("me/gated", read_hub_config, "me/gated is gated: accept its terms"),
         ("me/gated", read_hub_tensors, "me/gated is gated: accept its terms"),
         ("me/pickled", read_hub_tensors, r"no safetensors, only pickled weights \(.bin\)"),
@@ -195,10 +200,13 @@ def test_names_that_no_model_has_ask_nobody(mock, name):
         (200, {}, b" " * (hub_model.MAX_LIST_BYTES + 1), "is longer than 8,388,608 bytes"),
         (200, {"Content-Length": "5"}, b"{", "cannot be reached|did not answer"),
         (500, {}, b"", "HTTP status 500"),
+        (500, {}, b"[]", "HTTP status 500"),
+        (404, {}, b"{" * 10**7, "HTTP status 404"),
+        (302, {}, b"", "not valid JSON"),
         (429, {}, b"", "too many questions"),
         (403, {}, b"", "does not let you read"),
         (403, {"X-Error-Message": "Access to this resource is disabled."}, b"", "has closed"),
-        (302, {"Location": "http://[bad"}, b"", "cannot be (reached|asked)"),
+        (302, {"Location": "http://[bad"}, b"", "cannot be reached"),
     ],
 )
 def test_an_odd_answer_gets_a_sentence(mock, monkeypatch, status, headers, body, pattern):
@@ -237,8 +245,8 @@ def test_a_file_that_is_shorter_than_listed(mock, models):
 
 def test_a_hub_that_hangs(mock, monkeypatch):
     monkeypatch.setattr(hub, "TIMEOUT_S", 0.2)
-    mock.delay_s = 1
-    refused(lambda: open_on_hub("me/whole"), "did not answer within 0.2 seconds for me/whole")
+    mock.delay_s = 20
+    refused(lambda: open_on_hub("me/whole"), "did not answer within 0.2 seconds about me/whole")
 
 
 def test_a_hub_that_trickles(mock, monkeypatch):
@@ -246,14 +254,75 @@ def test_a_hub_that_trickles(mock, monkeypatch):
     refused(lambda: open_on_hub("me/whole"), "too slow")
 
 
+@pytest.mark.parametrize("url", ["nonsense", "http://[", "http://" + "a" * 300])
+def test_an_address_that_is_none(mock, monkeypatch, url):
+    use(monkeypatch, url)
+    refused(lambda: open_on_hub("me/whole"), "cannot be reached")
+
+
 def test_no_hub_at_all(mock, monkeypatch):
     use(monkeypatch, "http://127.0.0.1:9")
-    refused(lambda: open_on_hub("me/whole"), "cannot be reached for me/whole; a preset, a folder")
+    refused(
+        lambda: open_on_hub("me/whole"), "cannot be reached to ask for me/whole; a preset, a folder"
+    )
+
+
+def test_names_that_are_looked_up_for_ages(mock, monkeypatch):
+    monkeypatch.setattr(hub, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_: time.sleep(20))
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    refused(lambda: open_on_hub("me/whole"), "cannot be reached")
+    assert mock.requests == []
 
 
 def test_offline_mode_asks_nobody(mock, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     refused(lambda: open_on_hub("me/whole"), "HF_HUB_OFFLINE is set, so the Hub is not asked")
+    assert mock.requests == []
+
+
+def test_a_model_on_the_hub_has_the_sizes_of_its_folder(mock, tmp_path):
+    here = find_shape(write_folder(tmp_path / "whole"))
+    for model_id in ("me/whole", "me/shards"):
+        there = find_shape(model_id)
+        assert (there.shape.tensors, there.shape.caches) == (here.shape.tensors, here.shape.caches)
+        assert (there.stored_bytes, there.notes) == (here.stored_bytes // 2, ())  # BF16
+        assert there.shape.source == f"the headers of {model_id} on the Hub"
+
+
+def test_a_gguf_file_on_the_hub_is_chosen_by_its_tag(mock, models):
+    own = {"block_count": 1, "embedding_length": 64, "attention.head_count": 4}
+    metadata = {"general.architecture": "llama"} | {f"llama.{key}": n for key, n in own.items()}
+    for type_name, number, row_bytes in [("Q8_0", 8, 68), ("Q4_0", 2, 36)]:
+        stored = {"token_embd.weight": ([64, 10], number, bytes(10 * row_bytes))}
+        models["me/gguf"][f"tiny-{type_name}.gguf"] = gguf_bytes(metadata, stored)
+        for place in (f"me/gguf:{type_name.lower()}", f"me/gguf:tiny-{type_name}.gguf"):
+            if type_name == "Q4_0" or "tiny" in place:
+                found = find_shape(place)
+                assert found.stored_bytes == 10 * row_bytes
+                assert found.stored_types == {"token_embd.weight": type_name}
+                assert f"tiny-{type_name}.gguf of me/gguf on the Hub" in found.shape.source
+    del models["me/gguf"]["big.gguf"], models["me/gguf"]["small-Q8_0.gguf"]
+    (note,) = find_shape("me/gguf").notes
+    assert note.startswith(
+        "me/gguf has 2 GGUF files, of which this is tiny-Q8_0.gguf; name another"
+    )
+    refused(
+        lambda: find_shape("me/gguf:Q2_K"),
+        "no GGUF file 'Q2_K'; there are: tiny-Q4_0.gguf, tiny-Q8",
+    )
+    refused(lambda: find_shape("me/whole:Q2_K"), "there are: none")
+
+
+def test_an_architecture_that_the_lab_does_not_know(mock, models):
+    models["me/whole"]["config.json"] = json.dumps(CONFIG | {"model_type": "odd"}).encode()
+    shape = find_shape("me/whole").shape
+    assert "does not know the architecture 'odd'" in shape.estimated
+    assert shape.n_weights == sum(array.size for array in tensors().values())
+
+
+def test_a_known_model_asks_nobody(mock):
+    assert find_shape("meta-llama/Llama-3.1-8B").shape.n_weights == 8_030_261_248
     assert mock.requests == []
 
 

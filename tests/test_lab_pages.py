@@ -1,4 +1,4 @@
-"""Ways through Weights, Block, Scales, Error by layer and Memory, without a browser."""
+"""Ways through Weights, Block, Scales and Error by layer, without a browser."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,6 @@ from streamlit.testing.v1 import AppTest
 
 from quantcore import get_type
 from quantcore.formats import FORMATS, OUTSIDE_GGUF, UNAIDED
-from quantcore.memory import preset, preset_ids
 
 ROOT = Path(__file__).parent.parent
 INTEGERS = ("INT8_TENSOR", "INT4_ROW", "INT4_G32_ASYM", "INT2_G16")
@@ -132,46 +131,7 @@ def test_a_place_beyond_the_tensor_is_brought_back():
     assert not _open("block", row="999999", block="999999", part="99").error
 
 
-@pytest.mark.parametrize("name", [preset(i).name for i in preset_ids()])
-def test_every_known_model_fits_the_page(name):
-    app = _open("memory", known=name, context="131072")
-    assert not app.error
-    assert f"**{name}**" in _findings(app)[0]
-
-
-def test_the_published_cache_of_llama_3_1_8b_is_on_the_page():
-    app = _open("memory", context="131072")
-    assert "16.0 GiB" in _text(app)
-
-
-def test_the_model_on_the_bench_has_its_memory():
-    app = _open("memory", whose="Model on the bench", context="512")
-    assert "4 heads share 2 pairs" in " ".join(_findings(app))
-
-
-def test_typed_sizes_are_counted():
-    app = _open("memory", whose="Sizes of my own", own_n_layers="64")
-    assert not app.error
-    before = _findings(app)[0]
-    app.number_input(key="own_weights").set_value(70.0).run()
-    assert _findings(app)[0] != before
-    assert "70 billion" in " ".join(element.value for element in app.markdown)
-
-
-@pytest.mark.parametrize(
-    "query, says",
-    [
-        ({"own_n_kv_heads": "7"}, "32 heads cannot share 7 KV heads"),
-        ({"own_head_size": "80", "cache": "Q8_0"}, "multiple of 32, got 80"),
-    ],
-)
-def test_impossible_sizes_are_one_sentence(query, says):
-    app = _open("memory", whose="Sizes of my own", **query)
-    (error,) = app.error
-    assert says in error.value and "\n" not in error.value
-
-
-@pytest.mark.parametrize("page", ["block", "scales", "layer_error", "memory"])
+@pytest.mark.parametrize("page", ["block", "scales", "layer_error"])
 def test_an_unknown_format_is_one_sentence(page):
     app = _open(page, type="Q9_K")
     (error,) = app.error

@@ -12,8 +12,10 @@ from quantcore.evaluate.quantized import llama_of
 from quantcore.evaluate.sensitivity import Sensitivity
 from quantcore.evaluate.skills import shipped_questions, skill_steps
 from quantcore.evaluate.text import Chunks, cut, evaluation_text
-from quantcore.formats import DEFAULTS
+from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF, UNAIDED
 from quantcore.model.source import ASSETS
+from quantcore.recipe.file_types import FILE_TYPES
+from quantcore.recipe.types import mixes_for, needs_imatrix
 
 N_CHUNKS = 3
 
@@ -33,6 +35,7 @@ def test_it_is_of_the_model_and_text_that_ship(found):
     assert tuple(found.drifts) == tuple(found.skills) == measured.TYPES
     assert tuple(found.continuations) == measured.TYPES
     assert set(found.errors) == set(measured.ERROR_FORMATS)
+    assert set(found.matrix_errors) == set(measured.MATRIX_FORMATS)
     assert all(drift.type == name == get_type(name).name for name, drift in found.drifts.items())
 
 
@@ -42,11 +45,23 @@ def test_what_the_pages_show_at_first_was_measured():
         assert {get_type(name, pure).name for name in DEFAULTS} <= set(measured.TYPES)
     published = json.loads((ASSETS / "published.json").read_text(encoding="utf-8"))
     assert {row["format"] for row in published["formats"]} <= set(measured.TYPES)
+    assert set(measured.SELECTED) < set(measured.TYPES)
+
+
+def test_every_mix_and_every_format_was_measured(model):
+    """But for the mix for experts, and formats that no matrix allows on every tensor."""
+    assert set(mixes_for(model)) - set(measured.MIXES) == {"MXFP4_MOE"}
+    throughout = {get_type(name, pure=True).name for name in (*UNAIDED, *OUTSIDE_GGUF)}
+    assert throughout <= set(measured.TYPES)
+    assert {name for name, fmt in FORMATS.items() if fmt.needs_importance} == (
+        set(measured.MATRIX_FORMATS) - set(measured.ERROR_FORMATS)
+    )
 
 
 def test_sizes_are_those_of_the_plan(found, model):
     for name in measured.MIXES:
-        assert found.drifts[name].weights_bytes == plan(model, name).bytes
+        aided = needs_imatrix(model, FILE_TYPES[name])
+        assert found.drifts[name].weights_bytes == plan(model, name, imatrix=aided).bytes
     for name in map(get_type, DEFAULTS):
         pure = found.drifts[name.pure.name]
         assert pure.weights_bytes == model.stored_bytes(name.format.name)
@@ -58,7 +73,7 @@ def test_a_mix_stays_closer_than_its_format_throughout(found):
         assert found.drifts[mix].weights_bytes > found.drifts[pure].weights_bytes
 
 
-@pytest.mark.parametrize("type", ["Q2_K", "Q2_K pure", "INT4_TENSOR"])
+@pytest.mark.parametrize("type", ["Q2_K", "Q2_K pure", "INT4_TENSOR", "IQ2_XXS", "NF4"])
 def test_drift_by_token_comes_out_again(found, model, type):
     few = slice(N_CHUNKS)
     chunks = cut(model, evaluation_text(), measured.CONTEXT)
@@ -87,7 +102,7 @@ def test_figures_are_those_of_the_tokens(found):
 
 
 def test_errors_of_tensors_come_out_again(found, model):
-    for name in ("Q4_0", "INT8_G128"):
+    for name in ("Q4_0", "INT8_G128", "NVFP4_TENSOR"):
         row = found.errors[name][5]
         again = tensor_error(model.weights(row.name), name)
         assert (row.name, row.format) == (model.quantizable[5], name)
@@ -96,13 +111,23 @@ def test_errors_of_tensors_come_out_again(found, model):
     assert found.errors["F32"][0].sqnr_db == np.inf
 
 
+def test_errors_with_the_matrix_come_out_again(found, model):
+    known = [name for name in model.quantizable if name in model.imatrix.sums]
+    for name in ("Q4_K", "IQ2_XXS"):
+        assert [row.name for row in found.matrix_errors[name]] == known
+        row = found.matrix_errors[name][5]
+        again = tensor_error(model.weights(row.name), name, model.imatrix.importance(row.name))
+        assert row.relative_rmse == pytest.approx(again.relative_rmse, rel=1e-5)
+
+
 def test_one_row_of_skills_comes_out_again(found, model):
     mine = [q for q in shipped_questions() if (q.skill, q.level) == ("facts", "easy")]
-    *_, last = skill_steps(model, llama_of(model, "Q2_K"), mine)
-    (again,) = last.scores
-    (kept,) = (s for s in found.skills["Q2_K"] if (s.skill, s.level) == ("facts", "easy"))
-    assert abs(again.correct - kept.correct) <= 1
-    assert again.total == kept.total
+    for type in ("Q2_K", "IQ1_S"):
+        *_, last = skill_steps(model, llama_of(model, type), mine)
+        (again,) = last.scores
+        (kept,) = (s for s in found.skills[type] if (s.skill, s.level) == ("facts", "easy"))
+        assert abs(again.correct - kept.correct) <= 1
+        assert again.total == kept.total
 
 
 def test_sensitivity_of_one_tensor_comes_out_again(found, model):

@@ -11,22 +11,26 @@ import pytest
 from quantcore import get_type, open_model, plan
 from quantcore.io import ModelError
 from quantcore.memory import (
-    LayerCache,
     Setup,
     cache_bytes,
     cache_terms,
     estimate,
+    stored_weights,
+    tokens_that_fill,
+)
+from quantcore.shape import (
+    LayerCache,
     preset,
     preset_config,
     preset_ids,
     shape_from_config,
     shape_from_json,
-    stored_weights,
-    tokens_that_fill,
 )
 
 GIB, MIB = 2**30, 2**20
-RECORDED = json.loads((Path(__file__).parent / "golden" / "llama_cpp_memory.json").read_text())
+RECORDED = json.loads((Path(__file__).parent / "golden" / "llama_cpp_memory.json").read_text())[
+    "presets"
+]
 COUNTS = json.loads((Path(__file__).parent / "golden" / "model_counts.json").read_text())
 KINDS = {
     "full": "full_attention", "latent": "full_attention", "window": "sliding_attention",

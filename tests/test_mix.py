@@ -1,6 +1,8 @@
 """The page Mix: types, sizes and errors follow what is changed by hand; the recipe is read back."""
 
+import json
 import math
+import re
 import time
 from pathlib import Path
 
@@ -8,14 +10,16 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 from test_pages import visited_before  # noqa: F401
-from toy_model import write_folder
+from toy_model import CONFIG, write_folder
 
 from pages.shared import cache, mix_words, mixing, writing
 from pages.shared.charts import mix as charts
 from pages.shared.palette import DARK, LIGHT
-from quantcore import open_model, plan
+from quantcore import open_model, plan, quantize, tensor_error
+from quantcore.evaluate.file_error import restored_errors, total_rmse
 from quantcore.formats import get_format
 from quantcore.io.gguf import read_gguf
+from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.overrides import overrides_as_text, read_overrides
 
 ROOT = Path(__file__).parent.parent
@@ -70,13 +74,49 @@ def test_rows_that_do_not_divide_are_said_before_the_run(tmp_path, monkeypatch):
 def test_the_error_of_a_mix_is_that_of_all_weights_laid_end_to_end():
     model = open_model()
     types = {tensor.name: tensor.type for tensor in plan(model, "Q4_K_S").tensors}
-    mixing.at_once(model, mixing.lacking(model, types.items()))
+    mixing.at_once(model, mixing.cases(model, types.items(), aided=False))
     noise = signal = 0.0
     for name in model.quantizable:
         weights = model.weights(name).astype(np.float64)
         noise += ((get_format(types[name]).round_trip(model.weights(name)) - weights) ** 2).sum()
         signal += (weights**2).sum()
-    assert mixing.whole(model, types) == pytest.approx(math.sqrt(noise / signal), rel=1e-4)
+    error = mixing.whole(model, types, aided=False)
+    assert error == pytest.approx(math.sqrt(noise / signal), rel=1e-4)
+
+
+def test_with_the_matrix_the_error_is_that_of_the_file_written_with_it(tmp_path):
+    model, path = open_model(), tmp_path / "aided.gguf"
+    planned = plan(model, "Q4_0", imatrix=True)
+    for _ in quantize(model, planned, path, model.imatrix):
+        pass
+    expected = total_rmse(list(restored_errors(model, open_model(path).weights)))
+    types = {tensor.name: tensor.type for tensor in planned.tensors}
+    cases = mixing.cases(model, types.items(), aided=True)
+    assert {case.tensor for case in cases if not case.aided} == {"token_embd.weight"}
+    mixing.at_once(model, cases)
+    assert mixing.whole(model, types, aided=True) == pytest.approx(expected, rel=1e-4)
+    without = mixing.whole(model, types, aided=False)
+    assert without is not None and without != pytest.approx(expected, rel=1e-3)
+
+
+def test_a_case_is_without_the_matrix_where_that_changes_nothing():
+    model = open_model()
+    types = [("blk.0.attn_q.weight", type) for type in ("Q8_0", "Q4_K", "TQ2_0", "IQ2_XXS")]
+    found = mixing.cases(model, [*types, ("blk.0.attn_norm.weight", "F32")], aided=True)
+    assert [case.aided for case in found] == [False, True, False, True]
+    bare = mixing.cases(model, types, aided=False)
+    assert [case.type for case in mixing.lacking(model, bare)] == []  # IQ2_XXS cannot be had so
+
+
+def test_every_file_type_that_can_be_had_is_drawn(tmp_path):
+    with_it = mixing.stock(open_model(), aided=False)
+    mixes = [name for name, each in FILE_TYPES.items() if each.is_quantized]
+    assert [*with_it] == [name for name in mixes if name != "MXFP4_MOE"]
+    assert not any(each.missing for each in with_it.values())
+    assert with_it["IQ2_XXS"].aided and not with_it["Q4_K_M"].aided
+    chart = json.loads(_open().get("plotly_chart")[-1].proto.spec)
+    named = {re.search("<b>(.*?)</b>", trace["hovertemplate"])[1] for trace in chart["data"]}
+    assert named == set(with_it)
 
 
 def test_a_run_measures_what_a_page_would_not_wait_for(monkeypatch, tmp_path):
@@ -84,11 +124,34 @@ def test_a_run_measures_what_a_page_would_not_wait_for(monkeypatch, tmp_path):
     monkeypatch.setattr(cache, "OWN_MODELS", tmp_path)
     monkeypatch.setattr(mixing, "AT_ONCE", 1)
     types = dict.fromkeys(model.quantizable, "Q4_0")
-    pairs = mixing.lacking(model, types.items())
-    assert not mixing.at_once(model, pairs) and mixing.whole(model, types) is None
-    shares = [step.share for step in mixing.steps(model, mixing.known(model), pairs)]
-    assert shares == sorted(shares) and shares[-1] == 1.0
-    assert mixing.whole(model, types) > 0 and not mixing.lacking(model, types.items())
+    cases = mixing.cases(model, types.items(), aided=False)
+    mixing.at_once(model, cases)
+    assert mixing.lacking(model, cases) == cases and mixing.whole(model, types, False) is None
+    taken = list(mixing.steps(model, mixing.known(model), cases))
+    shares = [step.share for step in taken]
+    assert shares == sorted(shares) and shares[-1] == 1.0 and taken[-1].left_s == 0
+    assert mixing.whole(model, types, False) > 0 and not mixing.lacking(model, cases)
+
+
+def test_a_button_measures_one_tensor_of_a_large_model(monkeypatch, tmp_path):
+    write_folder(tmp_path / "large", CONFIG | {"hidden_size": 256, "intermediate_size": 512})
+    monkeypatch.setattr(cache, "OWN_MODELS", tmp_path)
+    monkeypatch.setattr(mixing, "AT_ONCE", 1)
+    app = _open(model="large", tensor="blk.1.attn_q.weight")
+    assert "bits a weight**." in app.subheader[0].value  # size at once, error not yet
+    app.button(key="measure_tensor").click().run()
+    end = time.monotonic() + 60
+    while "_job" in app.session_state and time.monotonic() < end:
+        time.sleep(0.05)
+        app.run()
+    assert not app.exception and not app.error
+    model = cache.model("large")
+    measured = {case.tensor for case in mixing.known(model).errors}
+    assert measured == {"blk.1.attn_q.weight"}
+    expected = tensor_error(model.weights("blk.1.attn_q.weight"), "Q4_K").relative_rmse
+    (found,) = (v for case, v in mixing.known(model).errors.items() if case.type == "Q4_K")
+    assert found == pytest.approx(expected, rel=1e-9)
+    assert {"measure_recipe", "measure_stock"} <= {button.key for button in app.button}
 
 
 def test_a_file_is_written_with_progress_and_goes_with_its_folder():
@@ -151,9 +214,48 @@ def test_changes_that_llama_quantize_ignores_do_not_count():
     assert "× 10" in app.subheader[0].value and "e-" not in app.subheader[0].value
 
 
-def test_file_types_that_need_a_matrix_are_named():
-    (note,) = [m.value for m in _open().markdown if "not drawn" in m.value]
+def test_file_types_that_need_a_matrix_are_named(tmp_path, monkeypatch):
+    (note,) = [m.value for m in _open().markdown if "cannot do without" in m.value]
     assert "IQ2_XS" in note and "Q2_K_S" in note and "Q4_K_M" not in note
+    assert any("All file types are with" in m.value for m in _open(with_imatrix="true").markdown)
+    write_folder(tmp_path / "bare", CONFIG | {"hidden_size": 256, "intermediate_size": 512})
+    monkeypatch.setattr(cache, "OWN_MODELS", tmp_path)
+    (note,) = [m.value for m in _open(model="bare").markdown if "Not drawn" in m.value]
+    assert "IQ2_XS" in note and "Q4_K_M" not in note
+
+
+def test_errors_follow_the_matrix():
+    without, given = (
+        _open(tensor="blk.0.ffn_up.weight"),
+        _open(tensor="blk.0.ffn_up.weight", with_imatrix="true"),
+    )
+    moves = [re.search("by (.*?) of their size", a.subheader[0].value)[1] for a in (without, given)]
+    assert moves[0] != moves[1]
+    refused = _open(mix="IQ2_XXS")
+    assert any("llama-quantize refuses this" in m.value for m in refused.markdown)
+    assert "moves the weights" in _open(mix="IQ2_XXS", with_imatrix="true").subheader[0].value
+
+
+def test_a_file_that_is_quantized_already_is_named_and_quantized_again(tmp_path, monkeypatch):
+    model, path = open_model(), tmp_path / "tale-Q4_K.gguf"
+    for _ in quantize(model, plan(model, "Q4_K pure"), path):
+        pass
+    monkeypatch.setattr(cache, "OWN_MODELS", tmp_path)
+    app = _open(model=path.name)
+    command = app.code[0].value.splitlines()[0]
+    place = f"{tmp_path.name}/{path.name}"
+    assert command == f"llama-quantize --allow-requantize {place} tale-Q4_K-Q4_K_M.gguf Q4_K_M"
+    assert any("9 tensors would be quantized a second time" in m.value for m in app.markdown)
+    app = _open(model=path.name, pure="true")
+    assert "--allow-requantize" not in app.code[0].value
+    assert "moves the weights by 0" in app.subheader[0].value
+
+
+def test_the_command_names_the_file_of_the_download():
+    model, app = open_model(), _open(pure="true")
+    name = writing.file_name(model, plan(model, "Q4_K_M", pure=True))
+    assert name == "fable-7m-Q4_K-pure.gguf"
+    assert all(name in line for line in app.code[0].value.splitlines())
 
 
 def test_what_the_lab_cannot_write_is_said_and_not_started():
@@ -194,9 +296,9 @@ def test_bytes_add_up_to_the_file():
 
 def test_the_recipe_is_a_star_among_the_stock_mixes():
     stock = [_recipe("Q4_K_M", 100, 0.03), _recipe("Q8_0", 200, 0.004)]
-    fills = {"Q4_K_M": LIGHT.bits[4], "Q8_0": LIGHT.bits[8]}
     hand = _recipe("by hand", 150, 0.02)
-    figure = charts.size_against_error(stock, hand, fills, LIGHT, False)
+    figure = charts.size_against_error(stock, hand, LIGHT, False)
+    assert figure.data[0].marker.color in (LIGHT.bits[4], LIGHT.bits[8])
     assert [t.marker.symbol for t in figure.data].count("star") == 1
     assert len(figure.data) == 3
 

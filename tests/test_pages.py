@@ -11,6 +11,7 @@ from toy_model import CONFIG, write_folder
 
 from pages.shared import cache, model_types
 from quantcore import open_model, plan
+from quantcore.evaluate.measured import SELECTED
 from quantcore.recipe.quantize import quantize
 
 ROOT = Path(__file__).parent.parent
@@ -131,15 +132,24 @@ def test_a_deep_link_on_a_fresh_server_goes_through_the_frame(monkeypatch):
     assert app.selectbox(key="type").value == "Q5_K"
 
 
-def test_every_type_measured_has_its_mark_on_home():
+def test_every_selected_type_has_its_mark_on_home():
     drawn = set()
     for way in ("mixes", "one format throughout"):
         traces = _charts(_open("home", way=way))[0]["data"]
         names = {name for trace in traces for name in trace.get("customdata", [])}
         assert names == set(model_types.of_way(names, pure=way != "mixes"))
         drawn |= names
-    wanted = {name for name, drift in cache.measured().drifts.items() if drift.mean_kl_divergence}
+    drifts = cache.measured().drifts
+    wanted = {name for name in SELECTED if drifts[name].mean_kl_divergence}
     assert wanted - drawn <= {"F16", "BF16"}  # the floor
+
+
+@pytest.mark.parametrize("name", ["IQ2_XXS", "IQ1_S", "IQ4_XS", "NF4", "FP8_E4M3_ROW", "MXFP4_OCP"])
+def test_what_takes_long_to_measure_is_there_at_once(name):
+    app = _open("drift", type=name, types=name)
+    assert not app.exception and not app.error
+    assert any(f"**{name}** moves perplexity" in finding.value for finding in app.subheader)
+    assert not any("not measured" in element.value for element in app.markdown)
 
 
 def test_the_published_curve_can_be_laid_beside():

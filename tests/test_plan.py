@@ -7,7 +7,7 @@ import pytest
 
 from quantcore.io import ModelError
 from quantcore.model.source import open_model
-from quantcore.recipe.contents import Contents, contents_of
+from quantcore.recipe.contents import Contents, contents_of, contents_of_shape
 from quantcore.recipe.file_types import ALIASES, FILE_TYPES, get_file_type
 from quantcore.recipe.overrides import (
     Override,
@@ -17,9 +17,11 @@ from quantcore.recipe.overrides import (
 )
 from quantcore.recipe.plan import plan
 from quantcore.recipe.rules import may_quantize
+from quantcore.shape import preset, shape_from_json
 
 GOLDEN = Path(__file__).parent / "golden"
 MIXES = json.loads((GOLDEN / "mixes.json").read_text())
+EXCEPTIONS = json.loads((GOLDEN / "mixes_exceptions.json").read_text())
 SNAPSHOTS = json.loads((GOLDEN / "mixes_snapshots.json").read_text())
 
 # llama.cpp, tools/quantize/README.md, for Llama-3.1-8B; Q3_K_M from the shapes and the rules.
@@ -86,6 +88,25 @@ def test_every_type_is_the_one_of_llama_cpps_own_snapshots(model, name):
     expected = unpacked(SNAPSHOTS[model]["file_types"][name])
     planned = plan(SNAPSHOTS[model]["config"], name)
     assert {t.name: t.type for t in planned.tensors if len(t.shape) > 1} == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [(model, name) for model in EXCEPTIONS for name in EXCEPTIONS[model]["file_types"]],
+)
+def test_latent_attention_windows_experts_and_hybrids_are_as_in_llama_cpps_snapshots(model, name):
+    """Gemma 3, DeepSeek V3.1, gpt-oss and Qwen3-Next, from nothing but their config.json."""
+    source, expected = EXCEPTIONS[model]["config"], EXCEPTIONS[model]["file_types"][name]
+    shape = preset(source) if isinstance(source, str) else shape_from_json(source)
+    found: dict[str, str] = {}
+    for role, by_type in expected["others"].items():
+        for type, runs in by_type.items():
+            for layer in (layer for first, last in runs for layer in range(first, last + 1)):
+                found[role if layer < 0 else f"blk.{layer}.{role}"] = type
+    planned = plan(contents_of_shape(shape), name).tensors
+    matrices = {t.name: t.type for t in planned if may_quantize(t.name, t.shape)}
+    assert set(found) <= set(matrices)
+    assert matrices == {tensor: found.get(tensor, expected["most"]) for tensor in matrices}
 
 
 @pytest.mark.parametrize(("name", "bits"), PUBLISHED.items())
@@ -200,10 +221,11 @@ def test_unknown_types_and_configs_are_refused():
         plan(llama_8b(), "Q4_0", output_type="Q9")
     with pytest.raises(ValueError, match="no tensor type 'Q4_K_M'"):
         plan(llama_8b(), "Q4_0", overrides=[Override("ffn", "Q4_K_M")])
-    with pytest.raises(ModelError, match="num_local_experts"):
-        plan({"model_type": "mixtral"}, "Q4_0")
-    with pytest.raises(ModelError, match="model_type 'gpt2'"):
-        plan({"model_type": "gpt2"}, "Q4_0")
+    llama, mixtral = (config_json(MIXES[n]["config"]) for n in ("llama2_7b", "mixtral_8x7b"))
+    with pytest.raises(ModelError, match="num_local_experts 'many'"):
+        plan(mixtral | {"num_local_experts": "many"}, "Q4_0")
+    with pytest.raises(ModelError, match="the lab does not know the architecture 'gpt9'"):
+        plan(llama | {"model_type": "gpt9"}, "Q4_0")
 
 
 def test_small_and_delicate_tensors_stay():

@@ -18,6 +18,7 @@ LAYERS = (
     {"_jit", "bits", "rounding", "pool", "sweep", "checks", "format"},
     {"formats"},
     {"io", "model", "corpus"},
+    {"shape"},
     {"evaluate", "memory", "recipe", "sensitivity"},
     {"doctor", "warm"},
     {"cli", "__main__", "__init__"},
@@ -27,6 +28,8 @@ DOORS = {
     "dask": ("quantcore/sweep.py",),
     "numba": ("quantcore/_jit.py",),
     "llvmlite": (),
+    "huggingface_hub": ("quantcore/io/hub.py",),
+    "httpx2": ("quantcore/io/hub.py",),  # huggingface_hub's own client
     "safetensors": ("quantcore/io/safetensors.py",),
     "tokenizers": ("quantcore/model/tokenizer.py",),
     "plotly": ("pages/shared/charts/", "pages/shared/look.py"),

@@ -4,11 +4,19 @@ import numpy as np
 import pytest
 from toy_model import CONFIG, write_folder
 
-from quantcore import get_type, measure_drift, model_errors, open_model, plan
+from quantcore import (
+    get_type,
+    measure_drift,
+    model_errors,
+    open_model,
+    plan,
+    quantize,
+    tensor_error,
+)
 from quantcore.evaluate.quantized import formats_by_tensor, restored_tensors, type_name
 from quantcore.formats import FORMATS
 from quantcore.recipe.file_types import ALIASES, FILE_TYPES
-from quantcore.recipe.quantize import quantize
+from quantcore.recipe.quantize import quantized_again
 from quantcore.recipe.types import mixes_for
 
 TEXT = "Once upon a time the river ran uphill, and nobody minded. " * 8
@@ -107,6 +115,56 @@ def test_a_mix_that_needs_the_models_importance_matrix_is_what_its_file_holds(tm
     assert {"IQ2_XXS", "Q2_K"} <= set(stored.values())
     for name, restored in restored_tensors(shipped, "IQ2_XXS"):
         np.testing.assert_array_equal(restored, file.weights(name), err_msg=name)
+
+
+@pytest.mark.parametrize("type", ["Q4_K_M", "Q4_0", "Q5_K pure"])
+def test_with_a_matrix_that_is_given_it_is_what_its_file_holds(tmp_path, type):
+    shipped, path = open_model(), tmp_path / "small.gguf"
+    aided = shipped.with_imatrix(shipped.imatrix)
+    for _ in quantize(shipped, plan(shipped, type, imatrix=True), path, shipped.imatrix):
+        pass
+    file = open_model(path)
+    for name, restored in restored_tensors(aided, type):
+        np.testing.assert_array_equal(restored, file.weights(name), err_msg=name)
+    with_it, without = list(model_errors(aided, type)), list(model_errors(shipped, type))
+    assert with_it != without
+    for row in with_it:
+        importance = shipped.imatrix.importance(row.name)
+        expected = tensor_error(shipped.weights(row.name), row.format, importance)
+        assert row.relative_rmse == expected.relative_rmse
+
+
+@pytest.mark.parametrize("type", ["Q4_K_M", "IQ2_XXS"])
+def test_a_type_that_a_file_has_already_changes_nothing(tmp_path, type):
+    """llama-quantize copies such tensors, and does not ask for an importance matrix then."""
+    shipped, path, again = open_model(), tmp_path / "one.gguf", tmp_path / "again.gguf"
+    imatrix = shipped.imatrix if type == "IQ2_XXS" else None
+    for _ in quantize(shipped, plan(shipped, type, imatrix=imatrix is not None), path, imatrix):
+        pass
+    file = open_model(path)
+    assert {row.relative_rmse for row in model_errors(file, type)} == {0}
+    for name, restored in restored_tensors(file, type):
+        np.testing.assert_array_equal(restored, file.weights(name), err_msg=name)
+    planned = plan(file, type)
+    assert not any(tensor.needs_imatrix for tensor in planned.tensors)
+    assert quantized_again(file, planned) == []
+    for _ in quantize(file, planned, again):
+        pass
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_what_a_file_holds_otherwise_is_quantized_again(tmp_path):
+    shipped, path = open_model(), tmp_path / "pure.gguf"
+    for _ in quantize(shipped, plan(shipped, "Q4_K pure"), path):
+        pass
+    file = open_model(path)
+    more = [tensor.name for tensor in plan(file, "Q4_K_M").tensors if tensor.type == "Q6_K"]
+    assert quantized_again(file, plan(file, "Q4_K_M")) == more
+    assert quantized_again(shipped, plan(shipped, "Q4_K_M")) == []
+    for row in model_errors(file, "Q4_K_M"):
+        expected = tensor_error(file.weights(row.name), "Q6_K") if row.name in more else None
+        assert row.relative_rmse == (expected.relative_rmse if expected else 0)
+        assert bool(row.relative_rmse) == (row.name in more)
 
 
 def test_its_size_is_the_plans(toy):

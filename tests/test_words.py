@@ -5,13 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pages.shared import block_words, layer_words, memory_words, scales_words, weights_words
+from pages.shared import block_words, layer_words, scales_words, weights_words
 from quantcore.evaluate.statistics import tensor_statistics
 from quantcore.formats import get_format
 from quantcore.formats.layout import sub_scale_bits
-from quantcore.memory import preset, stored_weights
-
-LLAMA, GEMMA, DEEPSEEK = (preset(n) for n in ("Llama-3.1-8B", "gemma-3-27b-it", "DeepSeek-V3.1"))
 
 
 def _statistics(values):
@@ -146,12 +143,6 @@ def test_a_mix_says_what_it_holds():
     assert layer_words.cells({"a": 7.0}, {}) == {"a": "7.00"}
 
 
-def test_memory_says_whether_a_type_is_a_mix():
-    for name, says in (("Q4_K_M", "a mix of llama-quantize"), ("Q4_K pure", "the same format")):
-        stored = stored_weights(LLAMA, name)
-        assert memory_words.how_to_read_total(name, stored, 0, 0).startswith(f"{name} is {says}")
-
-
 def test_formats_side_by_side():
     some = {f"blk.{i}.attn_q.weight": 1.0 + i for i in range(5)}
     more = {name: 10 * value for name, value in some.items()}
@@ -167,30 +158,6 @@ def test_rows_that_are_alike_are_said_to_be():
     assert "All rows" in layer_words.rows("output.weight", np.array([5.0, 5.1, 5.2]))
     assert "Row 1" in layer_words.rows("output.weight", np.array([5.0, 9.0, 5.2]))
     assert "No row" in layer_words.rows("output.weight", np.zeros(3))
-
-
-def test_memory_says_which_is_larger():
-    say = memory_words.total
-    assert "more for the cache" in say(LLAMA, "Q4_K", 131_072, 4 * 2**30, 16 * 2**30, 2**28)
-    assert "of it for the cache" in say(LLAMA, "Q4_K", 8192, 4 * 2**30, 2**30, 2**28)
-
-
-def test_heads_have_three_cases():
-    assert "32 heads share 8 pairs" in memory_words.heads(LLAMA, 2**30, 2**32, 131_072)
-    assert "One latent vector" in memory_words.heads(DEEPSEEK, 2**30, 2**36, 70_272)
-    everyone = dataclasses.replace(LLAMA, n_kv_heads=32)
-    assert "**512 KiB** a token" in memory_words.heads(everyone, 2**32, 2**32, 2**19)
-
-
-def test_the_cache_may_never_outgrow_the_weights():
-    assert "stays smaller" in memory_words.crossing(None, 8192, "Q4_K", 0.5)
-    assert "stays smaller" in memory_words.crossing(10_000, 8192, "Q4_K", 0.5)
-    assert memory_words.crossing(5000, 8192, "Q4_K", 2.0).startswith("From **5,000 tokens**")
-
-
-def test_the_largest_part_is_named():
-    says = memory_words.parts(GEMMA, stored_weights(GEMMA, "Q4_K"))
-    assert "feed-forward" in says and "one matrix serves both" in says
 
 
 def test_a_float_is_kept_or_moved():

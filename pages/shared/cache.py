@@ -8,7 +8,7 @@ them. `cache_resource` hands out the same object, `cache_data` would copy it by 
 import contextlib
 import json
 import os
-import tempfile
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +16,17 @@ import streamlit as st
 
 import quantcore
 import quantcore.evaluate.measured as measured_files
-from quantcore import memory
-from quantcore.evaluate import file_error, importance_use, statistics, weight_error
+from quantcore.evaluate import importance_use, statistics, weight_error
 from quantcore.evaluate.drift import TokenDrift
-from quantcore.evaluate.quantized import importances, llama_of, needed_importance
+from quantcore.evaluate.quantized import applied_format, importances, llama_of, needed_importance
 from quantcore.evaluate.reading import Continuations, continue_both, read_closely
 from quantcore.format import ScaleFactors, Weights
-from quantcore.formats import get_format
-from quantcore.io.gguf import GgufFile
-from quantcore.io.gguf_parts import first_part, read_parts
+from quantcore.formats import FORMATS, get_format
+from quantcore.io.gguf_parts import first_part
 from quantcore.io.imatrix import Imatrix
-from quantcore.model.config import read_config
 from quantcore.model.llama import Llama
-from quantcore.recipe.contents import contents_of
-from quantcore.recipe.promise import Promise, promise_of
-from quantcore.recipe.quantize import preview, quantize
+from quantcore.recipe.overrides import Override
+from quantcore.recipe.plan import Plan
 from quantcore.recipe.types import get_type, mixed_formats, mixes_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -96,7 +92,7 @@ def packed(model_name: str, tensor: str, type_name: str):
     Where a GGUF file holds it in that format, they are the file's own bytes.
     """
     stored = model(model_name).as_stored(tensor)
-    if stored is not None and stored.dtype == type_name:
+    if stored is not None and model(model_name).holds(tensor, type_name):
         return stored.packed()
     fmt, values = get_format(type_name), weights(model_name, tensor)
     importance = needed_importance(model(model_name), tensor, type_name)
@@ -158,16 +154,18 @@ def ranges(model_name: str, tensor: str, axis: int) -> statistics.Ranges:
 
 @st.cache_data(show_spinner=False, max_entries=4096)
 def tensor_error(model_name: str, tensor: str, type_name: str) -> weight_error.WeightError:
-    """Error that a format makes in one tensor."""
+    """Error that a format makes in one tensor; none where a file holds it so already."""
+    fmt = applied_format(model(model_name), tensor, type_name)
     importance = needed_importance(model(model_name), tensor, type_name)
-    return weight_error.tensor_error(weights(model_name, tensor), type_name, importance)
+    return weight_error.tensor_error(weights(model_name, tensor), fmt, importance)
 
 
 @st.cache_data(show_spinner=False, max_entries=128)
 def row_errors(model_name: str, tensor: str, type_name: str) -> np.ndarray:
     """Relative RMSE of every row of one tensor in a format."""
+    fmt = applied_format(model(model_name), tensor, type_name)
     importance = needed_importance(model(model_name), tensor, type_name)
-    found = weight_error.row_errors(weights(model_name, tensor), type_name, importance)
+    found = weight_error.row_errors(weights(model_name, tensor), fmt, importance)
     return found.relative_rmse
 
 
@@ -243,14 +241,27 @@ def model_errors(model_name: str, type_name: str) -> dict[str, weight_error.Weig
     Of the shipped model they were measured before, in the usual formats.
     """
     opened, formats_of = model(model_name), formats(model_name, type_name)
-    importance, known = _importances(opened, type_name, formats_of), {}
-    if is_shipped(model_name) and not measured().stale and not importance:
-        rows = measured().errors.items()
-        known = {(error.name, fmt): error for fmt, errors in rows for error in errors}
+    importance, known = _importances(opened, type_name, formats_of), known_errors(model_name)
     return {
-        name: known.get((name, fmt))
-        or weight_error.tensor_error(opened.weights(name), fmt, importance.get(name))
+        name: known.get((name, fmt, name in importance and FORMATS[fmt].uses_importance))
+        or weight_error.tensor_error(
+            opened.weights(name), applied_format(opened, name, fmt), importance.get(name)
+        )
         for name, fmt in formats_of.items()
+    }
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def known_errors(model_name: str) -> dict[tuple[str, str, bool], weight_error.TensorError]:
+    """Errors that were measured of the shipped model, by tensor, format, and with matrix or not."""
+    if not is_shipped(model_name) or measured().stale:
+        return {}
+    kinds = ((False, measured().errors), (True, measured().matrix_errors))
+    return {
+        (row.name, fmt, aided): row
+        for aided, by_format in kinds
+        for fmt, rows in by_format.items()
+        for row in rows
     }
 
 
@@ -262,83 +273,21 @@ def _importances(opened, type_name: str, formats_of: dict[str, str]) -> dict[str
     return {name: values for name, values in found.items() if values is not None}
 
 
-# GGUF files and what would be in them, for the page File.
-
-
-@st.cache_resource(show_spinner="Reading the header", max_entries=8)
-def header(file_name: str) -> GgufFile:
-    """Header of a GGUF file among the models, also of one that the lab cannot run."""
-    return read_parts(sources()[file_name])
-
-
-@st.cache_resource(show_spinner=False, max_entries=64)
-def planned_header(model_name: str, file_type: str, pure: bool) -> GgufFile:
-    """Header of the file that `quantize` would write."""
+@st.cache_resource(show_spinner=False, max_entries=128)
+def planned(
+    model_name: str,
+    file_type: str,
+    imatrix: bool,
+    pure: bool = False,
+    changed: tuple[tuple[str, str], ...] = (),
+) -> Plan:
+    """Plan a file, with some tensors' types chosen by hand."""
+    overrides = [Override(f"^{re.escape(name)}$", type) for name, type in changed]
     opened = model(model_name)
-    return preview(opened, quantcore.plan(opened, file_type, pure=pure))
-
-
-@st.cache_resource(show_spinner=False, max_entries=16)
-def known_header(name: str, file_type: str, pure: bool) -> GgufFile:
-    """Header of what `quantize` would write of a known Llama, but for the vocabulary."""
-    config = read_config(memory.preset_config(name))
-    return preview(config, quantcore.plan(contents_of(config, name), file_type, pure=pure))
-
-
-class WrittenFile:
-    """A file in a folder of its own, which goes when nobody needs it any more."""
-
-    def __init__(self, opened: "quantcore.Model", file_type: str, pure: bool) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="quantlab-", ignore_cleanup_errors=True)
-        self.path = Path(self._folder.name) / f"{opened.place.stem}-{file_type}.gguf"
-        for _ in quantize(opened, quantcore.plan(opened, file_type, pure=pure), self.path):
-            pass
-
-
-@st.cache_resource(show_spinner="Writing the file", max_entries=4)
-def written_file(model_name: str, file_type: str, pure: bool) -> WrittenFile:
-    """Write a small model as a GGUF file to be looked at."""
-    return WrittenFile(model(model_name), file_type, pure)
-
-
-@st.cache_resource(show_spinner=False, max_entries=8)
-def promise(_file: GgufFile, label: str, model_name: str) -> Promise:
-    """Hold a header against its file type; `label` and `model_name` say which it is."""
-    return promise_of(_file)
-
-
-@st.cache_data(show_spinner="Comparing the weights", max_entries=64)
-def errors_of_file(file_name: str, original: str) -> list[file_error.RestoredError]:
-    """Error of a GGUF file's matrices against those of an original."""
-    return list(file_error.restored_errors(model(original), model(file_name).weights))
-
-
-@st.cache_data(show_spinner="Comparing the weights", max_entries=64)
-def errors_of_plan(
-    model_name: str, file_type: str, pure: bool, original: str
-) -> list[file_error.RestoredError]:
-    """Error of what `quantize` would make of a model, against an original."""
-    opened = model(model_name)
-    types = {t.name: t.type for t in quantcore.plan(opened, file_type, pure=pure).tensors}
-
-    def restored(name: str) -> Weights:
-        weights = opened.weights(name)
-        return get_format(types[name]).round_trip(weights)
-
-    return list(file_error.restored_errors(model(original), restored))
+    return quantcore.plan(opened, file_type, imatrix=imatrix, pure=pure, overrides=overrides)
 
 
 @st.cache_resource(show_spinner=False)
 def measured() -> measured_files.Measured:
     """Read what was measured of the shipped model and lies beside it; ModelError where nothing."""
     return measured_files.load()
-
-
-def _sizes_of(shape: memory.ModelShape) -> tuple:
-    return shape.name, shape.architecture, tuple(shape.tensors.items())
-
-
-@st.cache_data(show_spinner=False, max_entries=512, hash_funcs={memory.ModelShape: _sizes_of})
-def stored_size(shape: memory.ModelShape, type_name: str) -> memory.StoredWeights:
-    """Bytes of a model's weights in a format, from its sizes alone."""
-    return memory.stored_weights(shape, type_name)

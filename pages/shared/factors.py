@@ -7,27 +7,33 @@ import streamlit as st
 
 from pages.shared import look
 from pages.shared.palette import SANS
-from quantcore.format import BlockFormat
-from quantcore.memory import CacheTerm, ModelShape
+from quantcore.formats import get_format
+from quantcore.memory import CacheTerm
+from quantcore.shape import ModelShape
 
 Factors = list[tuple[str, str]]  # number, what it is
 
 
 def of_cache(
-    terms: Sequence[CacheTerm], shape: ModelShape, fmt: BlockFormat, n_sequences: int
+    terms: Sequence[CacheTerm], shape: ModelShape, type_name: str, n_sequences: int
 ) -> list[Factors]:
     """Put a cache's numbers into its formula, a line a kind of layer."""
-    bytes_each = fmt.block_bytes / fmt.block_size
-    return [_line(term, shape, f"{bytes_each:g}", fmt.name, n_sequences) for term in terms]
+    kept = [term for term in terms if term.bytes]
+    return [_line(term, shape, type_name, n_sequences) for term in kept]
 
 
-def _line(term: CacheTerm, shape: ModelShape, bytes_each: str, name: str, n: int) -> Factors:
-    kinds = {"window": "layers with a window", "chunk": "layers with chunks"}
-    tokens = "tokens of the window" if term.kind in ("window", "chunk") else "tokens"
-    line = [
-        (f"{term.n_layers}", kinds.get(term.kind, "layers")),
-        (f"{term.n_tokens // n:,}", tokens),
-    ]
+def _line(term: CacheTerm, shape: ModelShape, type_name: str, n: int) -> Factors:
+    kinds = {
+        "window": "layers with a window",
+        "chunk": "layers with chunks",
+        "state": "recurrent layers",
+    }
+    line = [(f"{term.n_layers}", kinds.get(term.kind, "layers"))]
+    sequences = [(f"{n}", "sequences")] if n > 1 else []
+    if term.kind == "state":
+        return [*line, (f"{term.state_values:,}", "numbers"), ("4", "bytes in F32"), *sequences]
+    tokens = "tokens that are seen" if term.kind in ("window", "chunk") else "tokens"
+    line.append((f"{term.n_tokens // n:,}", tokens))
     if term.kind == "latent":
         a = shape.latent
         line.append((f"({a.kv_size} + {a.rope_size})", "latent vector and rotated key"))
@@ -35,8 +41,15 @@ def _line(term: CacheTerm, shape: ModelShape, bytes_each: str, name: str, n: int
         line.append(("2", "key and value"))
         line.append((f"{shape.n_kv_heads}", "KV heads" if shape.n_kv_heads > 1 else "KV head"))
         line.append((f"{shape.head_size}", "head size"))
-    line.append((bytes_each, f"bytes in {name}"))
-    return [*line, (f"{n}", "sequences")] if n > 1 else line
+    line.append((f"{_bytes_each(type_name):g}", f"bytes in {type_name}"))
+    return [*line, *sequences]
+
+
+def _bytes_each(type_name: str) -> float:
+    if type_name == "FP8":  # vLLM's cache
+        return 1
+    fmt = get_format(type_name)
+    return fmt.block_bytes / fmt.block_size
 
 
 def show(lines: Sequence[Factors], result: str) -> None:

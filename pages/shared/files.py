@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.shared import cache, controls
+from pages.shared import cache, controls, file_cache
 from quantcore.evaluate.file_error import RestoredError
 from quantcore.io.gguf import GgufFile
 from quantcore.io.gguf_parts import read_parts
-from quantcore.memory import preset_config, preset_ids
 from quantcore.recipe.file_types import FILE_TYPES, get_file_type
 from quantcore.recipe.promise import Promise
+from quantcore.shape import preset_config, preset_ids
 
 PLANNED, PURE, NONE = "as ", " --pure", "nothing"
 SMALL_BYTES = 200_000_000
@@ -49,11 +49,11 @@ class Choice:
     def header(self) -> GgufFile:
         """Read or make the header; ValueError in one sentence where it cannot be had."""
         if self.file_name:
-            return cache.header(self.file_name)
+            return file_cache.header(self.file_name)
         if self.known:
-            return cache.known_header(self.known, self.file_type, self.pure)
+            return file_cache.known_header(self.known, self.file_type, self.pure)
         bench = controls.model().name
-        planned = cache.planned_header(bench, self.file_type, self.pure)
+        planned = file_cache.planned_header(bench, self.file_type, self.pure)
         if not self.written:
             return planned
         if not small(planned):
@@ -61,19 +61,19 @@ class Choice:
                 f"{self.title} of {bench} is too large to be written just to be looked at; "
                 "`python -m quantcore quantize` writes files of any size"
             )
-        return read_parts(cache.written_file(bench, self.file_type, self.pure).path)
+        return read_parts(file_cache.written_file(bench, self.file_type, self.pure).path)
 
     def promise(self, file: GgufFile) -> Promise:
         """Hold the file against its type."""
-        return cache.promise(file, self.label, controls.model_name())
+        return file_cache.promise(file, self.label, controls.model_name())
 
     def errors(self, original: str) -> list[RestoredError]:
         """Compare its matrices with an original's; ValueError where they cannot be."""
         if self.known:
             raise ValueError(f"of {self.known} only the sizes are here, not the weights")
         if self.file_name:
-            return cache.errors_of_file(self.file_name, original)
-        return cache.errors_of_plan(controls.model_name(), self.file_type, self.pure, original)
+            return file_cache.errors_of_file(self.file_name, original)
+        return file_cache.errors_of_plan(controls.model_name(), self.file_type, self.pure, original)
 
 
 def small(file: GgufFile) -> bool:

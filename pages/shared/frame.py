@@ -45,4 +45,6 @@ def sentence(problem: Exception) -> str:
     'The text has 3 tokens.'
     """
     text = str(problem).strip() or "There is not enough memory"
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    if not text[1:2].isupper():  # vLLM keeps its spelling
+        text = text[:1].upper() + text[1:]
+    return text + ("" if text.endswith((".", "!", "?")) else ".")

@@ -3,77 +3,142 @@
 from collections.abc import Mapping, Sequence
 
 from pages.shared.units import binary, millions, percent, times
-from quantcore.memory import ModelShape, StoredWeights
-from quantcore.recipe.types import get_type
+from quantcore.memory import Estimate, FoundModel, Setup
+from quantcore.memory.hardware import Machine
+from quantcore.memory.placement import Placement
+from quantcore.memory.rules_of_thumb import Rule
+from quantcore.memory.speed import SpeedBound
+from quantcore.shape import ModelShape
 
+NOT_ASKED = (
+    "Nothing is sent before you press the button. Then only headers are read, some kilobytes: "
+    "config.json, and the names, types and shapes of the tensors."
+)
 HOW_TO_READ_FACTORS = (
     "The formula with this model’s numbers. What counts are the **KV** heads, not all heads; the "
     "head size of config.json, not hidden size / heads; and layers with a window keep the window "
     "only."
 )
+HOW_TO_READ_TABLE = (
+    "Weights, cache and buffers in GiB, a type a row, a context a column. ● fits, ◐ fits with less "
+    "than a twentieth to spare, ○ only with layers in system memory, × not at all."
+)
+SIGNS = {"fits": "●", "just": "◐", "in part": "○", "not": "×"}
 
 
-def total(
-    shape: ModelShape, type_name: str, context: int, stored: int, cache: int, compute: int
-) -> str:
-    """Say what all of it takes, and how much of that is the cache."""
-    size = stored + cache + compute
-    share = (
-        "more for the cache than for the weights"
-        if cache > stored
-        else f"{percent(cache / size)} of it for the cache"
-    )
-    what = f"**{shape.name}** in {type_name} with {context:,} tokens"
-    return f"{what} takes **{binary(size)}**, {share}."
+def verdict(found: Estimate, machine: Machine, says: str) -> str:
+    """Say whether a set-up fits a machine; `says` is the engine's verdict, which begins so."""
+    setup = found.setup
+    many = f" in {setup.sequences} sequences" if setup.sequences > 1 else ""
+    what = f"**{found.shape.name}** in {setup.type_name} with {setup.context:,} tokens{many}"
+    return f"{what} takes **{binary(found.total_bytes)}**; on {machine.name} it {says}."
 
 
-def how_to_read_total(type_name: str, stored: StoredWeights, cache: int, compute: int) -> str:
-    """Give the parts of the total, and say whether the type is a mix."""
-    mixed = get_type(type_name).mix
-    what = "a mix of llama-quantize" if mixed else "the same format for every matrix"
+def how_to_read_devices(found: Estimate) -> str:
+    """Explain the bars, and give the parts of the total."""
+    parts = [f"Weights {binary(found.weights_bytes)}", f"KV cache {binary(found.kv_cache_bytes)}"]
+    if found.compute_bytes + found.overhead_bytes:
+        parts.append(f"buffers {binary(found.compute_bytes + found.overhead_bytes)}")
     return (
-        f"{type_name} is {what}. "
-        f"Weights {binary(stored.total_bytes)} ({millions(stored.n_weights)} of them at "
-        f"{stored.bits_per_weight:.2f} bits, norms in F32), KV cache {binary(cache)}, compute "
-        f"buffer about {binary(compute)}. Dashed: sizes that machines come in. The program itself "
-        "comes on top."
+        f"A bar a device, up to its end what can be used. {', '.join(parts)}; "
+        f"{millions(found.shape.n_weights)} weights at {found.stored.bits_per_weight:.4g} bits"
+        f"{active(found.shape)}. "
+        + {
+            "none": "Without a runtime: its buffers come on top.",
+            "llama.cpp": "Cache and compute buffer as llama.cpp allocates them.",
+            "vllm": "vLLM gives the cache all that it finds free: `gpu_memory_utilization` 0.9.",
+        }[found.setup.runtime]
     )
 
 
-def fallbacks(type_name: str, taken: Mapping[str, int]) -> str:
-    """Say that some matrices cannot take the format that they should."""
-    listed = ", ".join(f"{count:,} {name}" for name, count in taken.items())
+def active(shape: ModelShape) -> str:
+    """Say how many weights a token passes through, where those are not all."""
+    if shape.active_weights == shape.n_weights:
+        return ""
+    return f", of which a token passes through {millions(shape.active_weights)}"
+
+
+def about_model(found: FoundModel) -> list[str]:
+    """Say what is odd about a model: extras in the published count, guesses, notes of its files."""
+    shape, said = found.shape, list(found.notes)
+    if shape.estimated:
+        said.append(f"An estimate: {shape.estimated}.")
+    if shape.published_weights and shape.published_weights != shape.n_weights:
+        extras = [f"{n:,} {name.replace('_', ' ')}" for name, n in shape.extras.items()]
+        if shape.unexplained_weights:
+            extras.append(f"{shape.unexplained_weights:,} that are in no list of its tensors")
+        said.append(
+            f"The published {shape.published_weights:,} weights count {', '.join(extras)} besides "
+            f"the {shape.n_weights:,} of the model."
+        )
+    return said
+
+
+def beyond(shape: ModelShape, context: int) -> str:
+    """Warn of a context that the model was not made for."""
     return (
-        f"In {type_name} rows of some matrices do not divide into the blocks of their format; as "
-        f"in llama.cpp they take another one instead: {listed}."
+        f"{context:,} tokens are more than the {shape.context_length:,} that {shape.name} was made "
+        "for."
     )
 
 
-def parts(shape: ModelShape, stored: StoredWeights) -> str:
-    """Name the largest part of the weights."""
-    sizes = stored.bytes_by_part
-    largest = max(sizes, key=sizes.get)
-    ends = "one matrix serves both" if shape.tied_embedding else "two matrices serve"
+def speed(bound: SpeedBound) -> str:
+    """Say the upper bounds of speed."""
+    each = " of all sequences together" if bound.sequences > 1 else ""
+    read = f"{binary(bound.step_bytes)} are read for a token"
+    if bound.tokens_per_s is None:
+        return f"{read[0].upper()}{read[1:]}; the bandwidth of this memory is not known."
+    text = f"At most **{bound.tokens_per_s:,.0f} tokens a second**{each}: {read}"
+    if bound.prompt_tokens_per_s:
+        text += f"; a prompt is read at {bound.prompt_tokens_per_s:,.0f} tokens a second at most"
+    return text + "."
+
+
+SPEED_IS_A_BOUND = (
+    "Bounds: bytes over the bandwidth of the memory that they lie in, operations over the FLOPS of "
+    "the data sheet. No program is faster; most reach half to nine tenths."
+)
+
+
+def placed(placement: Placement) -> str:
+    """Say how many layers are where."""
+    reason = placement.reasons[0]
+    return reason[:1].upper() + reason[1:] + "."
+
+
+def best(type_name: str | None, longest: int, setup: Setup) -> str:
+    """Say the best type and the longest context that fit on the GPUs, or in memory without any."""
+    if type_name is None:
+        return f"With {setup.context:,} tokens no type is small enough for this memory."
+    reach = f"up to **{longest:,} tokens** fit" if longest else "no context fits"
     return (
-        f"**{percent(sizes[largest] / stored.total_bytes)}** of the weights’ bytes are {largest}; "
-        f"{ends} as embedding and output."
+        f"With {setup.context:,} tokens the largest type that fits is **{type_name}**; in "
+        f"{setup.type_name} {reach}."
     )
 
 
-def heads(shape: ModelShape, cache: int, without_groups: int, per_token: int) -> str:
-    """Say what sharing keys and values saves."""
+def heads(shape: ModelShape, cache: int, rules: Sequence[Rule], per_token: int) -> str:
+    """Say what sharing keys and values saves; `rules` are the rules of thumb."""
+    if not any(layer.key_values for layer in shape.caches):
+        return f"No layer keeps keys or values: states take **{binary(cache)}**, however long."
+    all_heads = next(rule.bytes for rule in rules if rule.name.startswith("2 × layers × hidden"))
     if shape.latent:
         return (
             "One latent vector a token stands for the keys and values of all heads: the cache is "
-            f"**{times(without_groups / cache)} times smaller**, {binary(cache)}."
+            f"**{times(all_heads / cache)} times smaller**, {binary(cache)}."
         )
     if shape.n_kv_heads < shape.n_heads:
         pairs = "one pair" if shape.n_kv_heads == 1 else f"{shape.n_kv_heads} pairs"
         return (
-            f"{shape.n_heads} heads share {pairs} of keys and values, so the cache is "
-            f"**{times(shape.n_heads / shape.n_kv_heads)} times smaller**: {binary(cache)}."
+            f"{shape.n_heads} heads share {pairs} of keys and values: the cache takes "
+            f"**{binary(cache)}**, {binary(per_token)} a token."
         )
     return f"Every head keeps keys and values of its own: **{binary(per_token)}** a token."
+
+
+def misread(rule: str) -> str:
+    """Name a wrong formula for the cache in a few words."""
+    return "if every head kept its own" if "hidden size" in rule else "if heads were hidden / heads"
 
 
 def crossing(tokens: int | None, longest: int, type_name: str, share: float) -> str:
@@ -95,12 +160,54 @@ def how_to_read_growth(shape: ModelShape, wrong: bool) -> str:
     )
 
 
-def models(rows: Sequence[Mapping], context: int) -> str:
-    """Compare the known models; rows have model, weights_bytes, cache_bytes."""
-    heavier = sum(row["cache_bytes"] > row["weights_bytes"] for row in rows)
-    ratio = {row["model"]: row["cache_bytes"] / row["weights_bytes"] for row in rows}
-    most, least = max(ratio, key=ratio.get), min(ratio, key=ratio.get)
+def users(sequences: Sequence[int], totals: Sequence[int], limit: int | None) -> str:
+    """Say how many sequences the memory is enough for."""
+    if limit is None:
+        grown = times(totals[-1] / totals[0])
+        return f"{sequences[-1]} sequences take **{grown} times** the cache of one."
+    fitting = [n for n, total in zip(sequences, totals, strict=True) if total <= limit]
+    if not fitting:
+        return "Not even one sequence of this length fits on the GPUs."
+    if len(fitting) == len(sequences):
+        return f"All **{sequences[-1]} sequences** of this length fit on the GPUs at once."
+    most = fitting[-1]
+    if most == 1:
+        return "**1 sequence** of this length fits on the GPUs, 2 do not."
+    return f"**{most} sequences** of this length fit on the GPUs, {2 * most} do not."
+
+
+def types(names: Sequence[str], sizes: Mapping[str, int], limit: int | None) -> str:
+    """Compare the types by size."""
+    smallest, largest = min(sizes.values()), max(sizes.values())
+    if limit is None:
+        shrinks = times(largest / smallest)
+        return f"From {names[0]} to {names[-1]} the whole shrinks **{shrinks} times**."
+    fitting = sum(size <= limit for size in sizes.values())
+    return f"**{fitting} of {len(sizes)}** of these types fit into {binary(limit)} of GPU memory."
+
+
+def thumb(rules: Sequence[Rule]) -> str:
+    """Say how far the rules are off."""
+    worst = max(rules, key=lambda rule: max(rule.factor, 1 / rule.factor))
+    if max(worst.factor, 1 / worst.factor) < 1.1:
+        return "Here every rule of thumb is within a tenth of the exact figure."
+    way = "too little" if worst.factor > 1 else "too much"
+    off = max(worst.factor, 1 / worst.factor)
+    return f"**{worst.name}** says {times(off)} times {way} for this set-up."
+
+
+HOW_TO_READ_RULES = (
+    "What articles count with, this model’s numbers put in, beside what comes out above. The last "
+    "column says what each rule leaves out."
+)
+
+
+def compared(names: Sequence[str], totals: Sequence[int]) -> str:
+    """Compare kept set-ups."""
+    if len(names) < 2:
+        return "Keep up to four set-ups, and they are laid side by side here."
+    least, most = min(totals), max(totals)
     return (
-        f"With {context:,} tokens, **{heavier} of {len(rows)}** models keep more in the cache than "
-        f"in weights; {most} keeps the most beside its weights, {least} the least."
+        f"**{names[totals.index(most)]}** takes {times(most / least)} times the memory of "
+        f"{names[totals.index(least)]}."
     )

@@ -13,6 +13,10 @@ NO_MATRIX = (
     "No importance matrix lies with this model, so this page cannot write the file: "
     "`python -m quantcore imatrix` makes one, and the command below writes it."
 )
+REFUSED = (
+    "llama-quantize refuses this without an importance matrix, so there is no error to measure: "
+    "switch on “With imatrix”."
+)
 
 
 @dataclass(frozen=True)
@@ -104,9 +108,18 @@ def standing(hand: Recipe, stock: Sequence[Recipe], changed: bool) -> str:
     )
 
 
-def left_out(names: Sequence[str]) -> str:
-    """Say which file types are planned but have no place in the chart."""
+def with_and_without(drawn: Sequence[str], aided: Sequence[str], missing: Sequence[str]) -> str:
+    """Say which file types are with an importance matrix, and which cannot be had without."""
+    if missing:
+        return (
+            "Not drawn, since llama-quantize refuses them without an importance matrix and none "
+            f"lies with this model: {', '.join(missing)}."
+        )
+    if not aided:
+        return ""
+    if len(aided) == len(drawn):
+        return "All file types are with the importance matrix here, as this recipe."
     return (
-        f"Planned but not drawn, since llama-quantize refuses them without an importance matrix: "
-        f"{', '.join(names)}."
+        f"{', '.join(aided)} cannot do without an importance matrix and are with that of this "
+        "model; the others are without."
     )

@@ -7,7 +7,9 @@ with `pages.shared.controls`; each page spells what another page chose in its ow
 import streamlit as st
 
 from pages.shared import cache, controls, look
+from pages.shared.units import plural
 from quantcore.formats import DEFAULTS, OUTSIDE_GGUF, UNAIDED
+from quantcore.model.source import Model
 from quantcore.recipe.types import get_type
 
 MIXES, THROUGHOUT = WAYS = ("mixes", "one format throughout")
@@ -70,6 +72,19 @@ def types(
         look.note("Choose at least one type.")
         st.stop()
     return list(dict.fromkeys(get_type(name, pure).name for name in chosen))
+
+
+def copies(model: Model, type_name: str) -> str:
+    """Say which matrices of a GGUF file a type leaves as they are; nothing where it changes all."""
+    formats = cache.formats(model.name, type_name)
+    n_held = sum(model.holds(name, fmt) for name, fmt in formats.items())
+    if not n_held or model.place.is_dir():
+        return ""
+    return (
+        f"In the file {n_held} of {plural(len(formats), 'matrix', 'matrices')} have the format "
+        f"that {type_name} gives them: as with llama-quantize their bytes stay, so they lose "
+        "nothing more."
+    )
 
 
 def of_way(names, pure: bool) -> list[str]:

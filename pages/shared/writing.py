@@ -23,7 +23,7 @@ from quantcore.model.source import Model
 from quantcore.recipe.file_types import throughout
 from quantcore.recipe.plan import Plan
 from quantcore.recipe.plan import plan as plan_file
-from quantcore.recipe.quantize import quantize
+from quantcore.recipe.quantize import quantize, quantized_again
 from quantcore.recipe.types import get_type, needs_imatrix
 
 TITLE = "write"
@@ -107,6 +107,11 @@ def offer(model: Model, plan: Plan, what: str, imatrix: Imatrix | None = None) -
         st.rerun()
     if unable:
         look.note(unable)
+    if again := quantized_again(model, plan):
+        look.note(
+            f"{plural(len(again), 'tensor')} would be quantized a second time, and errors add up: "
+            "llama-quantize does that only with `--allow-requantize`."
+        )
     if busy and job.title == TITLE:
         _watch()
     if done:

@@ -1,6 +1,7 @@
 """Commands on files: which type each tensor gets, and the GGUF file made so."""
 
 import argparse
+import sys
 
 from quantcore.cli.output import followed, print_json
 
@@ -34,10 +35,18 @@ def quantize(options: argparse.Namespace) -> None:
     from quantcore.io.imatrix import read_imatrix
     from quantcore.model.source import open_model
     from quantcore.recipe.quantize import quantize as write
+    from quantcore.recipe.quantize import quantized_again
 
     model = open_model(options.model)
     imatrix = None if options.imatrix is None else read_imatrix(options.imatrix)
     planned = _planned(model, options, imatrix=imatrix is not None)
+    if again := quantized_again(model, planned):
+        print(
+            f"{len(again)} tensors are quantized again, {again[0]} from "
+            f"{model.tensors[again[0]].dtype}: errors add up, and llama-quantize does so only "
+            "with --allow-requantize.",
+            file=sys.stderr,
+        )
     followed(write(model, planned, options.output, imatrix))
     print(
         f"{options.output}: {planned.type}, {options.output.stat().st_size:,} bytes, "

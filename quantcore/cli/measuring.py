@@ -16,12 +16,11 @@ ERROR_KEYS = "name shape format relative_rmse sqnr_db max_abs_error bits_per_wei
 def perplexity(options: argparse.Namespace) -> None:
     """Print perplexity, and the divergence from the original."""
     from quantcore.evaluate.drift import drift_chunks, summary_of
-    from quantcore.model.source import open_model
     from quantcore.recipe.types import get_type
 
-    text = None if options.text is None else _read_text(options.text)
+    text = None if options.text is None else read_text(options.text)
     type, activations = get_type(options.type, options.pure).name, options.activations
-    steps = drift_chunks(open_model(options.model), type, text, options.context, activations)
+    steps = drift_chunks(opened_model(options), type, text, options.context, activations)
     (drift,) = followed(steps).drifts.values()
     if options.json:
         found = summary_of(drift)
@@ -41,6 +40,7 @@ def perplexity(options: argparse.Namespace) -> None:
         ("model", drift.model),
         ("type", f"{drift.type}, {drift.bits_per_weight:.3f} bits per weight"),
         ("weights", f"{drift.weights_bytes:,} bytes, norms in F32 included"),
+        *([("imatrix", str(options.imatrix))] if options.imatrix else []),
         ("activations", activations),
         ("tokens scored", f"{drift.tokens_scored:,} at context {drift.context}"),
         ("perplexity", f"{scored} (second half of each chunk, as llama-perplexity)"),
@@ -59,10 +59,9 @@ def perplexity(options: argparse.Namespace) -> None:
 def error(options: argparse.Namespace) -> None:
     """Print the error of every matrix."""
     from quantcore.evaluate.weight_error import model_errors
-    from quantcore.model.source import open_model
     from quantcore.recipe.types import get_type
 
-    model, type = open_model(options.model), get_type(options.type, options.pure).name
+    model, type = opened_model(options), get_type(options.type, options.pure).name
     rows = []
     for row in model_errors(model, type):
         show(len(rows) / len(model.quantizable), row.name)
@@ -85,10 +84,9 @@ def skills(options: argparse.Namespace) -> None:
     """Print right answers by skill."""
     from quantcore.evaluate.quantized import llama_of
     from quantcore.evaluate.skills import skill_steps
-    from quantcore.model.source import open_model
     from quantcore.recipe.types import get_type
 
-    model, type = open_model(options.model), get_type(options.type, options.pure).name
+    model, type = opened_model(options), get_type(options.type, options.pure).name
     scores = followed(skill_steps(model, llama_of(model, type))).scores
     if options.json:
         rows = [asdict(score) for score in scores]
@@ -108,7 +106,7 @@ def imatrix(options: argparse.Namespace) -> None:
     from quantcore.model.source import open_model
 
     refuse_existing(options.output)  # before minutes of work
-    text = None if options.text is None else _read_text(options.text)
+    text = None if options.text is None else read_text(options.text)
     name = "calibration.txt" if options.text is None else options.text.name
     model = open_model(options.model)
     steps = imatrix_steps(
@@ -141,7 +139,17 @@ def measure(options: argparse.Namespace) -> None:
     print(f"Written to {folder}.")
 
 
-def _read_text(path: Path) -> str:
+def opened_model(options: argparse.Namespace) -> object:
+    """Open the model of a command, with the importance matrix if one is named."""
+    from quantcore.io.imatrix import read_imatrix
+    from quantcore.model.source import open_model
+
+    model = open_model(options.model)
+    return model.with_imatrix(read_imatrix(options.imatrix)) if options.imatrix else model
+
+
+def read_text(path: Path) -> str:
+    """Read a text; `ValueError` where it is none."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as problem:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from quantcore.cli import files, measuring, sensitivity
+from quantcore.cli.memory import memory
 from quantcore.cli.output import complain
 
 Command = Callable[[str, Callable, str], argparse.ArgumentParser]  # (name, what it runs, what for)
@@ -30,6 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_files(command)
     _add_imatrix(command)
     _add_sensitivity(command)
+    _add_memory(command)
     command("measure", measuring.measure, "Measure again what the pages show of the shipped model.")
     command("compile", _compile, "Compile the kernels ahead.")
     _add_json(command("doctor", _doctor, "What this machine has and lacks for the lab."))
@@ -58,8 +60,7 @@ def _add_files(command: Command) -> None:
     run = command("quantize", files.quantize, "Write a GGUF file for llama.cpp.")
     _add_mix(run, "a folder")
     _add_output(run)
-    what = "importance matrix: GGUF, or the older .dat"
-    run.add_argument("--imatrix", type=Path, metavar="FILE", help=what)
+    _add_matrix(run, "importance matrix: GGUF, or the older .dat")
 
 
 def _add_imatrix(command: Command) -> None:
@@ -85,12 +86,35 @@ def _add_sensitivity(command: Command) -> None:
     }
     for option, (known, usual, what) in choices.items():
         run.add_argument(option, nargs="+", choices=known, default=usual, help=what)
-    run.add_argument("--with-imatrix", action="store_true", help="use the model's own matrix")
+    _add_matrix(run, "importance matrix (default: the model's own, for formats that need one)")
     what = "cheaper guides too: errors of weights and outputs, Fisher"
     run.add_argument("--guides", action="store_true", help=what)
     what = "Dask scheduler, whose workers find the model at the same path"
     run.add_argument("--scheduler", metavar="ADDRESS", help=what)
     run.add_argument("--output", type=Path, required=True, metavar="FILE.json")
+    _add_json(run)
+
+
+def _add_memory(command: Command) -> None:
+    run = command("memory", memory, "What a model takes: weights, KV cache, buffers; does it fit?")
+    _add_model(run, "preset, config.json, folder, GGUF, or owner/name on the Hub")
+    whole = {"type": int, "metavar": "N"}
+    what = "Q4_K_M, 'Q4_K pure', GPTQ, NF4, ... (default: as in a GGUF file, else Q4_K_M)"
+    run.add_argument("--type", help=what)
+    run.add_argument("--context", **whole, default=4096, help="tokens (4096)")
+    run.add_argument("--sequences", **whole, default=1, help="at once (1)")
+    run.add_argument("--shared-prefix", **whole, default=0, help="tokens kept once for all")
+    run.add_argument("--cache-type", default="f16", metavar="T", help="f16, q8_0, q4_0, ... (f16)")
+    run.add_argument("--cache-type-k", metavar="T", help="of the keys only")
+    run.add_argument("--cache-type-v", metavar="T", help="of the values only")
+    what = "none: the model itself (default)"
+    run.add_argument("--runtime", default="none", metavar="none|llama.cpp|vllm", help=what)
+    run.add_argument("--batch", **whole, default=2048, help="llama.cpp's -b (2048)")
+    run.add_argument("--ubatch", **whole, default=512, help="llama.cpp's -ub (512)")
+    run.add_argument("--flash-attention", choices=["on", "off"], default="on")
+    what = "memory of each GPU: 24GiB, 16 GB"
+    run.add_argument("--gpu-memory", nargs="+", default=[], metavar="SIZE", help=what)
+    run.add_argument("--system-memory", metavar="SIZE", help="beside the GPUs")
     _add_json(run)
 
 
@@ -104,6 +128,8 @@ def _add_model_and_type(run: argparse.ArgumentParser, *, required: bool = False)
     what += "" if required else " (default: F32, the original)"
     run.add_argument("--type", required=required, default=None if required else "F32", help=what)
     run.add_argument("--pure", action="store_true", help="one format on every matrix")
+    what = "importance matrix for every tensor (default: the model's own, where a type needs one)"
+    _add_matrix(run, what)
     _add_json(run)
 
 
@@ -116,6 +142,10 @@ def _add_mix(run: argparse.ArgumentParser, where: str) -> None:
     what = "type of all tensors in whose name the pattern is found"
     run.add_argument("--tensor-type", action="append", default=[], metavar="PATTERN=T", help=what)
     run.add_argument("--tensor-type-file", type=Path, metavar="FILE", help="a list of such")
+
+
+def _add_matrix(run: argparse.ArgumentParser, what: str) -> None:
+    run.add_argument("--imatrix", type=Path, metavar="FILE", help=what)
 
 
 def _add_text(run: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from quantcore.cli.measuring import opened_model, read_text
 from quantcore.cli.output import complain, followed, print_json
 
 SAVE_EVERY_S = 2
@@ -14,14 +15,13 @@ SAVE_EVERY_S = 2
 def sensitivity(options: argparse.Namespace) -> int:
     """Sweep, keep every result in the file, and print the worst."""
     from quantcore.evaluate.text import calibration_text
-    from quantcore.model.source import open_model
     from quantcore.sensitivity.measure import guide_steps_of, sensitivity_steps
     from quantcore.sensitivity.pieces import DEFAULT_FORMATS
     from quantcore.sensitivity.results import load
 
     _refuse_place(options.output)
-    model = open_model(options.model)
-    text = calibration_text() if options.text is None else options.text.read_text(encoding="utf-8")
+    model = opened_model(options)
+    text = calibration_text() if options.text is None else read_text(options.text)
     formats = options.types.replace(",", " ").split() if options.types else DEFAULT_FORMATS
     steps = sensitivity_steps(
         model,
@@ -31,7 +31,6 @@ def sensitivity(options: argparse.Namespace) -> int:
         options.tokens,
         groups=options.groups,
         hows=options.hows,
-        with_imatrix=options.with_imatrix,
         text_name="calibration.txt" if options.text is None else options.text.name,
         known=load(options.output) if options.output.exists() else None,
         scheduler=options.scheduler,

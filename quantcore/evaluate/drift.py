@@ -16,7 +16,7 @@ from quantcore.evaluate.perplexity import Scores, score
 from quantcore.evaluate.quantized import (
     Activations,
     Type,
-    formats_by_tensor,
+    importances,
     restored_tensors,
     stored_types,
     type_name,
@@ -101,7 +101,7 @@ def drift_chunks(
     """
     by_name = {type_name(t): t for t in ([types] if isinstance(types, str | Mapping) else types)}
     for type in by_name.values():
-        formats_by_tensor(model, type)  # refuses what cannot be stored before any work
+        importances(model, type)  # refuses what cannot be stored before any work
         if activations == "Q8":
             stored_types(model, type)
     text = evaluation_text() if text is None else text

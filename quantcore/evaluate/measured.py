@@ -25,19 +25,26 @@ from quantcore.evaluate.sensitivity import Sensitivity, sensitivity
 from quantcore.evaluate.skills import SkillScore, skill_steps
 from quantcore.evaluate.text import Chunks, cut, evaluation_text
 from quantcore.evaluate.weight_error import TensorError, model_errors
-from quantcore.formats import DEFAULTS
+from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF, UNAIDED
 from quantcore.io import ModelError
 from quantcore.model.source import Model, open_model, shipped_folder
+from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.types import get_type
 
-MIXES = (
-    *("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_1", "Q5_0", "Q4_K_M", "Q4_K_S"),
-    *("Q4_1", "Q4_0", "IQ4_NL", "IQ4_XS", "Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K"),
+# All that is no matter of experts; those that need an importance matrix are with the model's own.
+MIXES = tuple(name for name in FILE_TYPES if name != "MXFP4_MOE")
+ERROR_FORMATS = tuple(dict.fromkeys((*DEFAULTS, *UNAIDED, *OUTSIDE_GGUF)))
+MATRIX_FORMATS = tuple(name for name, fmt in FORMATS.items() if fmt.uses_importance)
+THROUGHOUT = tuple(
+    name for name in (get_type(fmt, pure=True).name for fmt in ERROR_FORMATS) if name not in MIXES
 )
-THROUGHOUT = ("NVFP4", "MXFP4", *(get_type(name, pure=True).name for name in DEFAULTS))
 TYPES = MIXES + THROUGHOUT
-_MORE_FORMATS = "F32 F16 BF16 Q5_1 Q5_0 Q4_1 IQ4_NL IQ4_XS NVFP4 MXFP4 TQ2_0 TQ1_0".split()
-ERROR_FORMATS = (*DEFAULTS, *_MORE_FORMATS)
+# What the first page shows of them: few enough to be told apart.
+SELECTED = (
+    *("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_1", "Q5_0", "Q4_K_M", "Q4_K_S"),
+    *("Q4_1", "Q4_0", "IQ4_NL", "IQ4_XS", "Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K", "NVFP4", "MXFP4"),
+    *(get_type(name, pure=True).name for name in DEFAULTS),
+)
 CONTEXT = 512
 SENSITIVITY_FORMAT = "Q2_K"
 SENSITIVITY_CHUNKS = 8
@@ -60,6 +67,7 @@ class Measured:
     drifts: dict[str, Drift]  # arrays by token are rounded to float16
     skills: dict[str, list[SkillScore]]
     errors: dict[str, list[TensorError]]  # by format: a tensor's error is the same in any mix
+    matrix_errors: dict[str, list[TensorError]]  # with the importance matrix, of `MATRIX_FORMATS`
     sensitivity: list[Sensitivity]  # of each tensor alone in `SENSITIVITY_FORMAT`
     continuations: dict[str, Continuations]  # of `PROMPT`
 
@@ -94,21 +102,28 @@ def load() -> Measured:
         found = json.loads((folder / "measured.json").read_text(encoding="utf-8"))
         with np.load(folder / "tokens.npz") as stored:
             tokens = dict(stored)
-        drifts = {
-            name: _drift(row, tokens, i) for i, (name, row) in enumerate(found["drifts"].items())
-        }
-        stale = {found["key"], str(tokens["key"])} != {key()}
+        return _read(folder, found, tokens)
     except (OSError, ValueError, KeyError, TypeError) as problem:
         sentence = (
             "Nothing readable was measured of the shipped model: run python -m quantcore measure."
         )
         raise ModelError(sentence) from problem
+
+
+def _read(folder: Path, found: dict, tokens: dict[str, np.ndarray]) -> Measured:
+    shared = {name: _widened(tokens[name]) for name in (*SHARED, *PLACES)}
+    by_type = {name: _widened(tokens[name]) for name in BY_TYPE}
+    drifts = {
+        type: _drift(row, shared | {name: array[i] for name, array in by_type.items()})
+        for i, (type, row) in enumerate(found["drifts"].items())
+    }
     return Measured(
         folder=folder,
-        stale=stale,
+        stale={found["key"], str(tokens["key"])} != {key()},
         drifts=drifts,
         skills={t: [SkillScore(**row) for row in rows] for t, rows in found["skills"].items()},
-        errors={t: [_tensor_error(row) for row in rows] for t, rows in found["errors"].items()},
+        errors=_errors(found["errors"]),
+        matrix_errors=_errors(found["matrix_errors"]),
         sensitivity=[Sensitivity(**row) for row in found["sensitivity"]],
         continuations={t: _continuation(row) for t, row in found["continuations"].items()},
     )
@@ -135,12 +150,15 @@ def measure() -> Iterator[MeasureProgress]:
         name: list(model_errors(model, get_type(name, pure=True).name)) for name in ERROR_FORMATS
     }
     for done in sensitivity(model, SENSITIVITY_FORMAT, first_chunks(model)):
-        yield report(0.85 + 0.15 * done.share, f"sensitivity: {done.stage}")
+        yield report(0.85 + 0.1 * done.share, f"sensitivity: {done.stage}")
+    yield report(0.95, "errors with the importance matrix")
+    matrix_errors = {name: list(_with_matrix(model, name)) for name in MATRIX_FORMATS}
     found = {
         "key": before,
         "drifts": {type: summary_of(drift) for type, drift in drifts.items()},
         "skills": {type: [asdict(row) for row in rows] for type, rows in skills.items()},
-        "errors": {name: [_rounded(asdict(row)) for row in rows] for name, rows in errors.items()},
+        "errors": _rounded_rows(errors),
+        "matrix_errors": _rounded_rows(matrix_errors),
         "sensitivity": [asdict(row) for row in done.found],
         "continuations": {type: asdict(row) for type, row in continuations.items()},
     }
@@ -151,6 +169,14 @@ def measure() -> Iterator[MeasureProgress]:
 def first_chunks(model: Model) -> Chunks:
     """Cut the part of the evaluation text on which sensitivity is measured."""
     return cut(model, evaluation_text(), CONTEXT).first(SENSITIVITY_CHUNKS)
+
+
+def _with_matrix(model: Model, format_name: str) -> Iterator[TensorError]:
+    """Error of the tensors that the importance matrix knows; the others have one without it."""
+    known = dict.fromkeys(model.quantizable, "F32")
+    known |= {name: format_name for name in known if name in model.imatrix.sums}
+    rows = model_errors(model.with_imatrix(model.imatrix), known)
+    return (row for row in rows if row.format == format_name)
 
 
 def _write(folder: Path, found: dict, drifts: dict[str, Drift]) -> None:
@@ -183,6 +209,10 @@ def _lines(found: dict) -> str:
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
+def _rounded_rows(errors: dict[str, list[TensorError]]) -> dict[str, list[dict]]:
+    return {name: [_rounded(asdict(row)) for row in rows] for name, rows in errors.items()}
+
+
 def _rounded(row: dict) -> dict:
     """Six digits are enough for an error; a lossless SQNR is null, for JSON has no infinity."""
     return {
@@ -193,13 +223,14 @@ def _rounded(row: dict) -> dict:
     }
 
 
-def _drift(row: dict, tokens: dict[str, np.ndarray], i: int) -> Drift:
-    arrays = {name: tokens[name][i] for name in BY_TYPE} | {
-        name: tokens[name] for name in (*SHARED, *PLACES)
-    }
-    for name, array in arrays.items():
-        if array.dtype != np.bool_:
-            arrays[name] = array.astype(np.float32 if array.dtype == np.float16 else np.int32)
+def _widened(array: np.ndarray) -> np.ndarray:
+    """As `TokenDrift` has it; once for all types, which share most arrays."""
+    if array.dtype == np.bool_:
+        return array
+    return array.astype(np.float32 if array.dtype == np.float16 else np.int32, copy=False)
+
+
+def _drift(row: dict, arrays: dict[str, np.ndarray]) -> Drift:
     spread = row["probability_change"]
     spread = Spread(**spread | {"percentiles": _by_number(spread["percentiles"])})
     return Drift(
@@ -210,6 +241,10 @@ def _drift(row: dict, tokens: dict[str, np.ndarray], i: int) -> Drift:
 
 def _by_number(percentiles: dict[str, float]) -> dict[float, float]:
     return {float(p): value for p, value in percentiles.items()}
+
+
+def _errors(found: dict[str, list[dict]]) -> dict[str, list[TensorError]]:
+    return {name: [_tensor_error(row) for row in rows] for name, rows in found.items()}
 
 
 def _tensor_error(row: dict) -> TensorError:

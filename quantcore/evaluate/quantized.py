@@ -6,11 +6,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.formats import FORMATS, get_format
+from quantcore.formats import FORMATS, Format, get_format
 from quantcore.io import ModelError
 from quantcore.model.activations import input_type
 from quantcore.model.llama import Llama
 from quantcore.model.source import Model
+from quantcore.recipe.quantize import importance_of
 from quantcore.recipe.types import get_type, mixed_formats, needs_imatrix
 
 Activations = Literal["F32", "Q8"]  # Q8: inputs rounded as llama.cpp's CPU kernels do
@@ -45,26 +46,35 @@ def formats_by_tensor(model: Model, type: Type) -> dict[str, str]:
     return chosen
 
 
+def applied_format(model: Model, name: str, format_name: str) -> Format:
+    """Return the format whose round trip a tensor goes through when it is stored in a format.
+
+    What is stored in it already stays as it is, as llama-quantize copies its bytes: F32 changes
+    nothing.
+    """
+    return get_format("F32" if model.holds(name, format_name) else format_name)
+
+
 def needed_importance(model: Model, name: str, format_name: str) -> NDArray[np.float32] | None:
     """Return what the model's importance matrix says of a tensor, if a format needs one.
 
     Returns
     -------
-    (n_cols,), or None for all other formats.
+    (n_cols,), or None for all other formats, and where the tensor is stored in it already.
 
     Raises
     ------
     ModelError
         If there is no matrix with the model, or it says nothing of this tensor.
     """
-    if format_name not in FORMATS or not FORMATS[format_name].needs_importance:
+    if not getattr(applied_format(model, name, format_name), "needs_importance", False):
         return None
     if model.imatrix is None:
         raise ModelError(
             f"{format_name} needs an importance matrix, and none lies with {model.name}: measure "
             "one by python -m quantcore imatrix, or choose another type."
         )
-    found = model.imatrix.importance(name)
+    found = importance_of(model.imatrix, name, model.tensors[name].shape[-1])
     if found is None:
         raise ModelError(
             f"{format_name} needs an importance matrix, and that of {model.name} says nothing of "
@@ -74,17 +84,22 @@ def needed_importance(model: Model, name: str, format_name: str) -> NDArray[np.f
 
 
 def importances(model: Model, type: Type) -> dict[str, NDArray[np.float32]]:
-    """Return what the model's importance matrix says, (n_cols,) by tensor, if the type needs one.
+    """Return what the model's importance matrix says, (n_cols,) by tensor.
 
-    It then serves all tensors that it knows, as in llama-quantize; else there is nothing.
+    That which was given, or that which lies with the model if the type needs one, serves all
+    tensors that it knows, as in llama-quantize; else there is nothing.
     """
     formats = formats_by_tensor(model, type)
     mix = get_type(type).mix if isinstance(type, str) else None
-    needed = any(name in FORMATS and FORMATS[name].needs_importance for name in formats.values())
-    if not needed and not (mix and needs_imatrix(model, mix)):
+    needed = any(needed_importance(model, *pair) is not None for pair in formats.items())
+    if not needed and not model.given and not (mix and needs_imatrix(model, mix)):
         return {}
-    found = {name: model.imatrix.importance(name) for name in formats if formats[name] in FORMATS}
-    return {name: values for name, values in found.items() if values is not None}
+    found = {}
+    for name in (name for name, fmt in formats.items() if fmt in FORMATS):
+        values = importance_of(model.imatrix, name, model.tensors[name].shape[-1])
+        if values is not None:
+            found[name] = values
+    return found
 
 
 def restored_tensors(
@@ -104,10 +119,9 @@ def restored(
     model: Model, name: str, format_name: str, importance: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
     """One tensor (n_rows, n_cols) quantized and restored, with importance (n_cols,) or without."""
-    weights = model.weights(name)
-    if importance is None:
-        return get_format(format_name).round_trip(weights)
-    return FORMATS[format_name].round_trip(weights, importance=importance)
+    fmt = applied_format(model, name, format_name)
+    aided = {} if importance is None else {"importance": importance}
+    return fmt.round_trip(model.weights(name), **aided)
 
 
 def stored_types(model: Model, type: Type | None = None) -> dict[str, str]:

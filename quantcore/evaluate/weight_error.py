@@ -3,6 +3,7 @@
 Seven sums a block say everything; rows and tensors add up the sums of their blocks.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,14 +12,16 @@ from numpy.typing import NDArray
 
 from quantcore._jit import kernel
 from quantcore.checks import read_only
-from quantcore.evaluate.quantized import Type, formats_by_tensor, importances
+from quantcore.evaluate.quantized import Type, applied_format, formats_by_tensor, importances
 from quantcore.format import Weights
 from quantcore.formats import Format, get_format
 from quantcore.formats.layout import block_length
+from quantcore.model.gguf_source import turned_heads
 from quantcore.model.source import Model
 from quantcore.pool import over_rows
 
 CHUNK_WEIGHTS = 1 << 21  # quantized at a time, so that memory stays flat for any tensor
+PART_WEIGHTS = 1 << 18  # between two looks at whether a run was cancelled
 SIGNAL, NOISE, RESTORED, PRODUCT, LARGEST, CLIPPED, ZEROED, N_SUMS = range(8)
 
 
@@ -98,13 +101,15 @@ def block_errors(weights: Weights, type: str | Format) -> WeightError:
 def model_errors(model: Model, type: Type) -> Iterator[TensorError]:
     """Error of every quantizable tensor, in the model's order; one tensor in memory at a time.
 
+    A tensor that a file holds in its format already loses nothing more: llama-quantize copies it.
     `type` is a mix ("Q4_K_M"), one format on every matrix ("Q4_K pure"), or the format of each
     tensor by name.
     """
     importance = importances(model, type)
     for name, format_name in formats_by_tensor(model, type).items():
         tensor, fmt = model.tensors[name], get_format(format_name)
-        error = tensor_error(model.weights(name), fmt, importance.get(name))
+        applied = applied_format(model, name, format_name)
+        error = tensor_error(model.weights(name), applied, importance.get(name))
         yield TensorError(
             name=name,
             shape=tensor.shape,
@@ -114,6 +119,42 @@ def model_errors(model: Model, type: Type) -> Iterator[TensorError]:
             bits_per_weight=8 * fmt.stored_bytes(tensor.shape) / tensor.n_weights,
             **{field: getattr(error, field) for field in WeightError.__slots__},
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RunningError:
+    """Error of the rows of a tensor that were compared so far."""
+
+    share: float  # of the rows
+    noise: float  # sum of the squared errors
+    signal: float  # sum of the squared weights
+
+    @property
+    def relative_rmse(self) -> float:
+        """Root of noise over signal: 0 is lossless."""
+        if not self.noise:
+            return 0.0
+        return math.sqrt(self.noise / self.signal) if self.signal else math.inf
+
+
+def running_error(
+    model: Model, name: str, type: str, importance: Weights | None = None
+) -> Iterator[RunningError]:
+    """`tensor_error` of a model's tensor in one of ggml's types, some rows after the other.
+
+    Only these rows are in memory, so it can be watched and stopped for a tensor of any size.
+    """
+    fmt, (n_rows, n_cols) = applied_format(model, name, type), model.tensors[name].shape
+    heads = turned_heads(name, model.config)  # their rows lie together in a file
+    unit = n_rows // heads if heads else 1
+    step = max(1, PART_WEIGHTS // (unit * n_cols)) * unit
+    noise = signal = 0.0
+    for start in range(0, n_rows, step):
+        rows = model.weights(name, slice(start, min(start + step, n_rows)))
+        for sums in _sums_by_chunk(rows, fmt, n_cols, importance):
+            noise += float(sums[..., NOISE].sum())
+            signal += float(sums[..., SIGNAL].sum())
+        yield RunningError(min(start + step, n_rows) / n_rows, noise, signal)
 
 
 def _block_size(fmt: Format, n_cols: int) -> int:

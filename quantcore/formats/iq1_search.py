@@ -10,38 +10,61 @@ weights whose levels are no entry of the codebook get the entry near them whose 
 Source: ggml/src/ggml-quants.c, quantize_row_iq1_s_impl and quantize_row_iq1_m_impl.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from quantcore._jit import inlined
 from quantcore.format import Weights
-from quantcore.formats.codebooks import Codebook, codebook
-from quantcore.formats.iq_search import LARGEST, LARGEST_BITS, ZERO
-from quantcore.formats.k_lanes import CODE, FIRST_FREE, IMPORTANCE, LANES
+from quantcore.formats.iq_search import LARGEST, LARGEST_BITS, ONE, ZERO
+from quantcore.formats.k_lanes import CODE, FIRST_FREE, IMPORTANCE, LANES, N_ROWS, SUPER_BLOCK
 
 RANK = CODE  # rows: how many weights of the sub-block come before this one
 BEST, WHICH, PEAK = range(FIRST_FREE, FIRST_FREE + 3)
 UP, DOWN = np.float32(0.125), np.float32(-0.125)  # shifts
-SHIFTED_VALUES = (-1.125, -0.875, -0.125, 0.125, 0.875, 1.125)
-ONE = np.float32(1)
 
 
-def book() -> Codebook:
-    """Both formats choose among entries at the three shortest distances."""
-    return codebook("iq1", 3)
+class Cuts(NamedTuple):
+    """How a format searches and stores; constants to its kernels."""
+
+    size: int  # weights of a sub-block
+    n_parts: int  # of a sub-block, each with its own shift
+    tiny: np.float32  # a sub-block with no weight from here on counts as zero
+    unit: np.float32  # a sub-scale's code stands for (code + 1/2) * unit scales of scales
 
 
-def shifted_codes(levels: NDArray[np.uint8], down: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Count codes of 256 weights in `SHIFTED_VALUES`; `down` says by runs which are shifted so."""
-    return (2 * levels.astype(np.int32) + (1 - down.astype(np.int32))).reshape(-1)
+class Space(NamedTuple):
+    """Where a search works, and what it finds in a super-block.
 
-
-def new_sums(n_sums: int, size: int) -> Weights:
-    """Make room for `n_sums` sums up to each of the ranks of `size` weights.
-
-    It comes from outside: then the compiler knows that nothing overlaps with it.
+    It comes from outside the kernel: then the compiler knows that nothing overlaps.
     """
-    return np.empty((n_sums, size + 1, LANES), np.float32)
+
+    board: Weights  # (N_ROWS, LANES)
+    sums: Weights  # (2 * n_parts, size + 1, LANES): see `sum_in_order`
+    terms: Weights  # (24,): the error of eight weights at each level
+    counts: Weights  # how much each weight counts
+    levels: NDArray[np.int32]  # of each weight
+    entries: NDArray[np.int32]  # one for eight weights
+    shifts: NDArray[np.int32]  # a number a sub-block: a bit for each part, the last part's lowest
+    scales: Weights  # one a sub-block, none negative
+    codes: NDArray[np.int32]  # of these scales
+
+
+def new_space(cuts: Cuts) -> Space:
+    """Make room for a search."""
+    n_sub_blocks = SUPER_BLOCK // cuts.size
+    return Space(
+        board=np.zeros((N_ROWS, LANES), np.float32),
+        sums=np.empty((2 * cuts.n_parts, cuts.size + 1, LANES), np.float32),
+        terms=np.empty(24, np.float32),
+        counts=np.empty(SUPER_BLOCK, np.float32),
+        levels=np.empty(SUPER_BLOCK, np.int32),
+        entries=np.empty(SUPER_BLOCK // 8, np.int32),
+        shifts=np.empty(n_sub_blocks, np.int32),
+        scales=np.empty(n_sub_blocks, np.float32),
+        codes=np.empty(n_sub_blocks, np.int32),
+    )
 
 
 @inlined
@@ -65,12 +88,12 @@ def rank(board, size):
 
 
 @inlined
-def sum_in_order(board, size, half, sums):
+def sum_in_order(board, size, n_parts, sums):
     """Add up importance * weight, and importance, of the weights up to each rank.
 
-    `sums` is (2 * n_parts, size + 1, LANES): weights of each part of `half` have sums of their own.
+    Row 2 * p of `sums` holds the first of the two for part p of the sub-block.
     """
-    n_parts = size // half
+    in_part = size // n_parts
     for p in range(2 * n_parts):
         for j in range(size + 1):
             for k in range(LANES):
@@ -79,8 +102,8 @@ def sum_in_order(board, size, half, sums):
         for k in range(LANES):
             weight = board[IMPORTANCE + i, k]
             at = np.uint32(board[RANK + i, k]) + np.uint32(1)
-            sums[2 * (i // half), at, k] = weight * board[i, k]
-            sums[2 * (i // half) + 1, at, k] = weight
+            sums[2 * (i // in_part), at, k] = weight * board[i, k]
+            sums[2 * (i // in_part) + 1, at, k] = weight
     for p in range(2 * n_parts):
         for j in range(size):
             for k in range(LANES):
@@ -95,7 +118,6 @@ def start_search(board):
         board[WHICH, k] = np.float32(-1)
 
 
-# These return one number each: loops over lanes with pairs in them do not become vectors.
 @inlined
 def explains_more(best, qx, qq):
     """Whether cuts with these sums explain more than the best so far."""
@@ -125,13 +147,19 @@ def take_levels(board, lane, first, second, turned, levels):
 
 
 @inlined
+def shift_of(shifts, part, n_parts):
+    """Return by how much a part of a sub-block is shifted."""
+    return DOWN if shifts >> (n_parts - 1 - part) & 1 else UP
+
+
+@inlined
 def value_of(level, shift):
     """Return what a level stands for, in units of the scale."""
     return np.float32(np.float32(level - 1) + shift)
 
 
 @inlined
-def choose_entry(weights, importance, levels, scale, shift, codebook, terms):
+def choose_entry(weights, counts, levels, scale, shift, book, terms):
     """Return the entry of a run of eight weights, and whether its levels were one.
 
     Where they were not, `levels` become those of the entry.
@@ -139,30 +167,30 @@ def choose_entry(weights, importance, levels, scale, shift, codebook, terms):
     pattern = np.int32(0)
     for i in range(7, -1, -1):
         pattern = 3 * pattern + levels[i]
-    place = codebook.places[np.uint32(pattern)]
+    place = book.places[np.uint32(pattern)]
     if place >= 0:
         return place, True
     for i in range(8):
         for level in range(3):
             miss = np.float32(np.float32(scale * value_of(level, shift)) - weights[i])
-            terms[3 * i + level] = np.float32(np.float32(importance[i] * miss) * miss)
-    at = _nearest(terms, -1 - place, codebook)
+            terms[3 * i + level] = np.float32(np.float32(counts[i] * miss) * miss)
+    at = _nearest(terms, -1 - place, book)
     for i in range(8):
-        levels[i] = np.int32(codebook.near_levels[at] >> np.uint32(2 * i) & np.uint32(3))
-    return np.int32(codebook.neighbours[at]), False
+        levels[i] = np.int32(book.near_levels[at] >> np.uint32(2 * i) & np.uint32(3))
+    return np.int32(book.neighbours[at]), False
 
 
 @inlined
-def _nearest(terms, start, codebook):
+def _nearest(terms, start, book):
     """Return the place of the entry with the least error among those near a pattern.
 
     Errors are not negative, so they sort like their bits; below them stands the place.
     """
-    first, count = np.uint32(start + 1), codebook.neighbours[np.uint32(start)]
+    first, count = np.uint32(start + 1), book.neighbours[np.uint32(start)]
     best = np.uint64(LARGEST_BITS) << np.uint64(32) | np.uint64(first)
     for n in range(count):
         at = first + np.uint32(n)
-        levels = codebook.near_levels[at]
+        levels = book.near_levels[at]
         error = _term(terms, levels, 0) + _term(terms, levels, 1)
         error = error + _term(terms, levels, 2) + _term(terms, levels, 3)
         error = error + _term(terms, levels, 4) + _term(terms, levels, 5)

@@ -8,37 +8,24 @@ byte  0         2               34              66               74             
       | scales  | patterns      | of weight i   | four patterns  | 16 weights            |
 """
 
+from functools import partial
+
 import numpy as np
-from numpy.typing import NDArray
 
-from quantcore._jit import inlined, kernel
-from quantcore.bits import half_value, halves
-from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors, Weights
-from quantcore.formats.codebooks import Codebook, codebook, grid, levels_of
+from quantcore._jit import also_python, inlined, lean_kernel
+from quantcore.format import Field
 from quantcore.formats.iq_blocks import (
-    NO_IMPORTANCE,
-    SIGNS,
     SUPER_SCALE,
-    Scales,
-    in_order,
-    open_block,
-    scale_factors,
-    scales_of,
-    signed_codes,
+    Contents,
+    Kernels,
+    codebook_format,
     signed_values,
+    with_signs,
 )
-from quantcore.formats.iq_search import MISSED_ONLY, ONE, ZERO, Search
-from quantcore.formats.iq_super_block import (
-    encode_super_block,
-    largest_of,
-    new_result,
-    new_space,
-    scale_code,
-)
-from quantcore.formats.k_lanes import SUPER_BLOCK, holds_nan_or_inf
-from quantcore.formats.k_scales import store_half
+from quantcore.formats.iq_decode import decode_signed, nibble, set_nibbles
+from quantcore.formats.iq_encode import encode, plain_start
+from quantcore.formats.iq_search import MISSED_ONLY, Search, new_space
 
-BLOCK_BYTES = 82
 SIGN_BITS, HIGH, SUB_SCALES = 34, 66, 74  # first bytes
 MAGNITUDES = (8, 25, 43)
 SEARCH = Search(
@@ -46,127 +33,83 @@ SEARCH = Search(
     run=8,
     n_levels=3,
     n_tries=19,
+    n_lanes=32,
     step=np.float32(0.1),
     tiny=np.float32(1e-8),
     even_signs=False,
     improve=MISSED_ONLY,
     times=np.float32(2),
     alone=np.float32(0.25),
-    fitted=False,
-)
-FIELDS = (
-    SUPER_SCALE,
-    Field(
-        name="patterns",
-        kind="codes",
-        where=slice(2, 34),
-        says="32 entries of a codebook of 1,024, eight magnitudes each",
-    ),
-    Field(name="signs", kind="codes", where=slice(34, 66), says="a bit a weight"),
-    Field(name="high bits", kind="codes", where=slice(66, 74), says="two more bits each"),
-    Field(name="sub-scales", kind="extra", where=slice(74, 82), says="16 scales, 4 bits each"),
+    stretch=np.float32(0.9875),
+    unit=np.float32(0.25),
 )
 
 
-def _codebook() -> Codebook:
-    return codebook("iq2_s", 1)
-
-
-def _encode(blocks: Weights, packed: Packed) -> int:
-    return _encode_all(blocks, NO_IMPORTANCE, _codebook(), packed)
-
-
-def _encode_weighted(blocks: Weights, importance: Weights, packed: Packed) -> int:
-    return _encode_all(blocks, importance, _codebook(), packed)
-
-
-@kernel
-def _encode_all(blocks, importance, codebook, packed):
-    space, result = new_space(), new_result(SEARCH)
-    for b in range(blocks.shape[0]):
-        if holds_nan_or_inf(blocks[b]):
-            return b
-        row = importance[b % importance.shape[0]]
-        encode_super_block(blocks[b], row, space, codebook, SEARCH, result)
-        _store(*result, packed[b])
-    return -1
+@lean_kernel
+def _encode(blocks, importance, book, space, packed):
+    return encode(blocks, importance, book, space, packed, SEARCH, plain_start, _store)
 
 
 @inlined
-def _store(entries, signs, scales, packed):
-    packed[:] = 0
-    for i in range(32):
-        packed[2 + i] = entries[i] & 255
-        packed[SIGN_BITS + i] = signs[i]
-        packed[HIGH + i // 4] |= entries[i] >> 8 << 2 * (i % 4)
-    largest = largest_of(scales)
-    if largest == ZERO:
-        return
-    step = np.float32(largest / np.float32(31))
-    store_half(np.float32(step * np.float32(0.9875)), packed)
-    inv_step = ONE / step
-    for j in range(16):
-        packed[SUB_SCALES + j // 2] |= scale_code(scales[j], inv_step, 15) << 4 * (j % 2)
+def _store(space, block):
+    for n in range(32):
+        block[2 + n] = space.entries[n] & 255
+        block[SIGN_BITS + n] = space.signs[n]
+        block[HIGH + n // 4] |= space.entries[n] >> 8 << 2 * (n % 4)
+    set_nibbles(space.codes, block[SUB_SCALES:])
 
 
-def _decode(packed: Packed, out: Weights) -> None:
-    _decode_all(packed, grid("iq2_s", MAGNITUDES), out)
+@lean_kernel
+def _decode(packed, table, out):
+    decode_signed(packed, table, out, SEARCH, _code, _entry, _signs)
 
 
-@kernel
-def _decode_all(packed, grid, out):
-    half, quarter = np.float32(0.5), np.float32(0.25)
-    for b in range(packed.shape[0]):
-        step = half_value(packed[b, 0], packed[b, 1])
-        for j in range(16):
-            code = packed[b, SUB_SCALES + j // 2] >> 4 * (j % 2) & 15
-            scale = step * (half + np.float32(code)) * quarter
-            for g in range(2):
-                n = 2 * j + g
-                high = np.uint32(packed[b, HIGH + n // 4]) >> np.uint32(2 * (n % 4))
-                entry = packed[b, 2 + n] | (high & np.uint32(3)) << np.uint32(8)
-                signs = SIGNS[packed[b, SIGN_BITS + n]]
-                here = out[b, 8 * n : 8 * n + 8]
-                for i in range(8):
-                    here[i] = scale * grid[entry, i] * signs[i]
+@also_python
+def _code(block, j):
+    return nibble(block, SUB_SCALES, j)
 
 
-def _scales(packed: Packed) -> Scales:
-    return scales_of(halves(packed, 0), in_order(packed[..., SUB_SCALES:]), 0.5, 0.25)
+@also_python
+def _entry(block, n):
+    high = np.int32(block[HIGH + n // 4]) >> 2 * (n % 4) & 3
+    return np.int32(block[2 + n]) | high << 8
 
 
-def _codes(packed: Packed) -> NDArray[np.int32]:
-    i = np.arange(32)
-    high = packed[HIGH + i // 4].astype(int) >> 2 * (i % 4) & 3
-    levels = levels_of("iq2_s")[packed[2:SIGN_BITS] | high << 8]
-    return signed_codes(levels, len(MAGNITUDES), packed[SIGN_BITS:HIGH])
+@also_python
+def _signs(block, n):
+    return block[SIGN_BITS + n]
 
 
-def _open(packed: Packed) -> OpenedBlock:
-    return open_block(
-        packed,
-        _scales(packed),
-        _codes(packed),
-        signed_values(MAGNITUDES),
-        FIELDS,
-        lambda i: (2 + i // 8, SIGN_BITS + i // 8, HIGH + i // 32),
-    )
-
-
-def _factors(packed: Packed) -> ScaleFactors:
-    return scale_factors(_scales(packed), signed_values(MAGNITUDES), 16 + 16 * 4)
-
-
-IQ2_S = BlockFormat(
-    name="IQ2_S",
-    code_bits=2,
-    family="uneven",
-    block_size=SUPER_BLOCK,
-    block_bytes=BLOCK_BYTES,
-    encode=_encode,
-    encode_weighted=_encode_weighted,
-    decode=_decode,
-    open=_open,
-    factors=_factors,
-    source="ggml/src/ggml-quants.c, quantize_iq2_s",
+IQ2_S = codebook_format(
+    Contents(
+        name="IQ2_S",
+        code_bits=2,
+        book="iq2_s",
+        n_shells=1,
+        levels=MAGNITUDES,
+        values=signed_values(MAGNITUDES),
+        signed=with_signs,
+        size=SEARCH.size,
+        unit=SEARCH.unit,
+        scale_bits=4,
+        code_of=_code,
+        entry_of=_entry,
+        signs_of=_signs,
+        fields=(
+            SUPER_SCALE,
+            Field(
+                name="patterns",
+                kind="codes",
+                where=slice(2, 34),
+                says="32 entries of a codebook of 1,024, eight magnitudes each",
+            ),
+            Field(name="signs", kind="codes", where=slice(34, 66), says="a bit a weight"),
+            Field(name="high bits", kind="codes", where=slice(66, 74), says="two more bits each"),
+            Field(
+                name="sub-scales", kind="extra", where=slice(74, 82), says="16 scales, 4 bits each"
+            ),
+        ),
+        code_bytes=lambda i: (2 + i // 8, SIGN_BITS + i // 8, HIGH + i // 32),
+    ),
+    Kernels(encode=_encode, decode=_decode, new_space=partial(new_space, SEARCH)),
 )

@@ -18,10 +18,12 @@ Source: ggml/src/ggml-quants.c, quantize_row_iq3_xxs_impl and its relatives.
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantcore._jit import inlined
+from quantcore.format import Weights
 from quantcore.formats.codebooks import LANES
-from quantcore.formats.k_lanes import nearest_code
+from quantcore.formats.k_lanes import SUPER_BLOCK, nearest_code
 
 HALF_LANES = LANES // 2  # a vector of most CPUs, or two
 ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
@@ -38,19 +40,60 @@ MISSED_ONLY, MISSED_AND_OTHERS, ALWAYS = range(3)  # runs whose entries the last
 
 
 class Search(NamedTuple):
-    """What a format's search is made of; constants to its kernel."""
+    """How a format searches and stores; constants to its kernels."""
 
     size: int  # weights of a sub-block
     run: int  # weights of a codebook's entry
     n_levels: int
     n_tries: int  # scales, the plain one in the middle
+    n_lanes: int  # the same in whole vectors
     step: np.float32  # of the inverse scale, in units of half a level
     tiny: np.float32  # a sub-block with no weight from here on counts as zero
     even_signs: bool  # of the signs of eight weights, the last follows from the others
     improve: int  # one of the three above
     times: np.float32  # how often the mean square of the super-block counts in the importance
     alone: np.float32  # how often without a matrix
-    fitted: bool  # the scales lie around the best one for even levels, not around the plain one
+    stretch: np.float32  # by which the scale of scales is stored larger
+    unit: np.float32  # a sub-scale's code stands for (code + 1/2) * unit scales of scales
+
+
+class Space(NamedTuple):
+    """Where a search works, and what it finds in a super-block.
+
+    It comes from outside the kernel: then the compiler knows that nothing overlaps.
+    """
+
+    board: Weights  # (N_ROWS, LANES)
+    terms: Weights  # (N_TERMS * LANES,)
+    sizes: Weights  # of a sub-block's weights; negative where an even number of signs demands it
+    counts: Weights  # how much they count
+    roots: Weights  # of that
+    entries: NDArray[np.int32]  # one a run
+    signs: NDArray[np.int32]  # a byte for eight weights
+    scales: Weights  # one a sub-block, none negative
+    codes: NDArray[np.int32]  # of these scales; before, room for a search
+    is_zero: NDArray[np.bool_]  # sub-blocks that count as zero
+
+
+def new_space(search: Search) -> Space:
+    """Make room for a search.
+
+    Terms begin with a line of the cache: a row that lies in two costs twice as much to read.
+    """
+    terms = np.zeros(N_TERMS * LANES + 16, np.float32)
+    start = -terms.ctypes.data % 64 // 4
+    return Space(
+        board=np.zeros((N_ROWS, LANES), np.float32),
+        terms=terms[start : start + N_TERMS * LANES],
+        sizes=np.zeros(search.size, np.float32),
+        counts=np.zeros(search.size, np.float32),
+        roots=np.zeros(search.size, np.float32),
+        entries=np.zeros(SUPER_BLOCK // search.run, np.int32),
+        signs=np.zeros(SUPER_BLOCK // 8, np.int32),
+        scales=np.zeros(SUPER_BLOCK // search.size, np.float32),
+        codes=np.zeros(32, np.int32),
+        is_zero=np.zeros(SUPER_BLOCK // search.size, np.bool_),
+    )
 
 
 @inlined
@@ -68,52 +111,46 @@ def find_patterns(board, weights, lanes, search):
 
 
 @inlined
-def make_terms(board, terms, weights, roots, group, lanes, search):
+def make_terms(board, terms, weights, roots, lanes, search):
     """Fill the errors of each weight of a run at each level."""
-    first = search.run * group
     for i in range(search.run):
-        x, root = weights[first + i], roots[first + i]
         for level in range(search.n_levels):
             value = np.float32(2 * level + 1)
             for k in range(lanes):
-                miss = board[SCALE, k] * value - x
-                terms[LANES * (search.n_levels * i + level) + k] = root * miss * miss
+                miss = board[SCALE, k] * value - weights[i]
+                terms[LANES * (search.n_levels * i + level) + k] = roots[i] * miss * miss
 
 
 @inlined
-def find_entries(board, terms, weights, roots, group, lanes, n_tries, codebook, search):
+def find_entries(board, terms, group, lanes, book, search):
     """Fill a row of `FOUND`: for each lane the number of an entry."""
-    make_terms(board, terms, weights, roots, group, lanes, search)
     start = 0
-    while start < n_tries:  # lanes of one pattern at a time
-        stop = start + 1
-        while stop < n_tries and board[PATTERN + group, stop] == board[PATTERN + group, start]:
+    while start < search.n_tries:  # lanes of one pattern at a time
+        pattern, stop = board[PATTERN + group, start], start + 1
+        while stop < search.n_tries and board[PATTERN + group, stop] == pattern:
             stop += 1
-        place = codebook.places[np.int32(board[PATTERN + group, start])]
+        place = book.places[np.int32(pattern)]
         if place < 0:
             # Half the lanes at a time, and how many as an argument: as a constant here, LLVM would
             # unroll their loop before it could become vectors (measured: twice as slow).
             for first in range(start // HALF_LANES * HALF_LANES, stop, HALF_LANES):
-                _find_nearest(
-                    board, terms, -1 - place, first, min(lanes, HALF_LANES), codebook, search
-                )
+                _find_nearest(board, terms, -1 - place, first, min(lanes, HALF_LANES), book, search)
         for k in range(start, stop):
             board[FOUND + group, k] = board[WHICH, k] if place < 0 else np.float32(place)
         start = stop
 
 
 @inlined
-def _find_nearest(board, terms, start, lane, lanes, codebook, search):
+def _find_nearest(board, terms, start, lane, lanes, book, search):
     """Look through the entries near a pattern; of equals the first."""
-    neighbours = codebook.neighbours
+    neighbours, rows = book.neighbours, book.rows
     lane = np.uint32(lane)
     for k in range(lanes):
         board[BEST, lane + np.uint32(k)] = LARGEST
         board[WHICH, lane + np.uint32(k)] = np.float32(neighbours[start + 1])
     for at in range(start + 1, start + 1 + neighbours[start]):
         entry = neighbours[np.uint32(at)]
-        number, rows = np.float32(entry), codebook.rows
-        at_rows = entry * np.uint32(search.run)
+        number, at_rows = np.float32(entry), entry * np.uint32(search.run)
         r0, r1 = rows[at_rows] + lane, rows[at_rows + np.uint32(1)] + lane
         r2, r3 = rows[at_rows + np.uint32(2)] + lane, rows[at_rows + np.uint32(3)] + lane
         if search.run == 8:
@@ -134,15 +171,15 @@ def _find_nearest(board, terms, start, lane, lanes, codebook, search):
 
 
 @inlined
-def nearest_entry(terms, start, codebook, search):
+def nearest_entry(terms, start, book, search):
     """Look through the entries near a pattern, for the scale of the first lane.
 
     Errors are not negative, so they sort like their bits; below them stands the place in the run.
     """
-    neighbours = codebook.neighbours
+    neighbours = book.neighbours
     best = np.uint64(LARGEST_BITS) << np.uint64(32) | np.uint64(start + 1)
     for at in range(start + 1, start + 1 + neighbours[start]):
-        rows, first = codebook.rows, neighbours[np.uint32(at)] * np.uint32(search.run)
+        rows, first = book.rows, neighbours[np.uint32(at)] * np.uint32(search.run)
         error = terms[rows[first]]
         for i in range(1, search.run):
             error = error + terms[rows[first + np.uint32(i)]]
@@ -152,17 +189,17 @@ def nearest_entry(terms, start, codebook, search):
 
 
 @inlined
-def sum_up(board, weights, importance, lanes, codebook, search):
+def sum_up(board, weights, counts, lanes, book, search):
     """Add up importance * value * weight, and importance * value * value."""
     for k in range(lanes):
         board[SUM_QX, k] = board[SUM_QQ, k] = ZERO
     bits = 2 if search.run == 8 else 3
     for g in range(search.size // search.run):
         for k in range(lanes):
-            board[LEVELS, k] = codebook.levels[np.uint32(board[FOUND + g, k])]
+            board[LEVELS, k] = book.levels[np.uint32(board[FOUND + g, k])]
         for i in range(search.run):
             at = search.run * g + i
-            weight, weighted = importance[at], importance[at] * weights[at]
+            weight, weighted = counts[at], counts[at] * weights[at]
             for k in range(lanes):
                 level = np.int32(board[LEVELS, k]) >> np.int32(bits * i) & np.int32((1 << bits) - 1)
                 value = np.float32(2 * level + 1)

@@ -4,15 +4,25 @@ A kernel is compiled once without importance (None) and once with it; what the o
 is left out then.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from quantcore._jit import pasted
 from quantcore.formats.k_lanes import LANES, SUPER_BLOCK, load, new_board, requantize, unload
 
 
+class Codes(NamedTuple):
+    """What the codes of a format are; constants to its kernels."""
+
+    size: int  # weights of a sub-block
+    lowest: int
+    highest: int
+
+
 @pasted
-def encode(blocks, importance, packed, size, lowest, highest, search, store_scales, pack_codes):
-    """Encode super-blocks of sub-blocks of `size` weights; index of the first bad one, or -1.
+def encode(blocks, importance, packed, kind, search, store_scales, pack_codes):
+    """Encode super-blocks with such codes; index of the first bad one, or -1.
 
     Parameters
     ----------
@@ -28,6 +38,7 @@ def encode(blocks, importance, packed, size, lowest, highest, search, store_scal
     pack_codes
         ``(codes, packed)`` lays 256 codes, counted from 0.
     """
+    size, lowest, highest = kind
     board, codes = new_board(), np.empty(SUPER_BLOCK, np.int32)
     per_block = SUPER_BLOCK // size
     n_batch = LANES // per_block

@@ -17,7 +17,7 @@ the compiler see that rows do not overlap, and keep running sums in registers.
 
 import numpy as np
 
-from quantcore._jit import inlined
+from quantcore._jit import inlined, pasted
 from quantcore.rounding import nearest_int
 
 SUPER_BLOCK = 256  # weights that share the float16 by which the sub-scales are multiplied
@@ -31,7 +31,7 @@ FIRST_FREE = 99  # rows from here on belong to the search
 N_ROWS = 113
 
 
-@inlined
+@pasted
 def new_board():
     """Rows of one float32 a lane. A lane left over holds zeros or an earlier batch: unused."""
     return np.zeros((N_ROWS, LANES), np.float32)

@@ -42,6 +42,24 @@ def divide_signed(values, largest, n, codes):
 
 
 @inlined
+def divide_odd(scales, highest, codes):
+    """Fill codes from 0 to `highest` for scales that are stored as 2 * code + 1 steps; the step.
+
+    No scale is negative. The step is zero where all of them are.
+    """
+    largest = ZERO
+    for scale in scales:
+        largest = largest if largest > scale else scale
+    step = np.float32(largest / np.float32(2 * highest + 1))
+    inv_step = ONE / step if largest != ZERO else ZERO
+    for j in range(scales.size):
+        steps = np.float32(np.float32(inv_step * scales[j]) - ONE)
+        code = nearest_int(np.float32(np.float32(0.5) * steps))
+        codes[j] = max(np.int32(0), min(np.int32(highest), code))
+    return step
+
+
+@inlined
 def store_half(value, where):
     """Store a float32 as float16 in two bytes; return it as stored."""
     half = half_bits(value)

@@ -20,7 +20,7 @@ from quantcore.formats import weighted
 from quantcore.formats.k_affine import find_scale_and_offset, weigh_by_size
 from quantcore.formats.k_blocks import Plane, SubScales, open_block, scale_factors
 from quantcore.formats.k_codes import pack_crumbs, to_float
-from quantcore.formats.k_encode import encode
+from quantcore.formats.k_encode import Codes, encode
 from quantcore.formats.k_lanes import MINIMUM, SCALE, SUPER_BLOCK, TOTAL
 from quantcore.formats.k_scales import divide, store_half
 from quantcore.formats.weighted import divide_weighted, sum_importance, weigh_super_blocks
@@ -31,6 +31,7 @@ HIGHEST_SCALE = 15
 SIZE = 16  # weights of a sub-block
 N_SUB_BLOCKS = 16
 FIRST, STEP, N_STEPS = np.float32(-0.5), np.float32(0.1), 15  # candidates of the search
+CODES = Codes(size=SIZE, lowest=0, highest=HIGHEST)
 FIELDS = (
     Field(
         name="sub-scales",
@@ -46,12 +47,12 @@ FIELDS = (
 
 @kernel
 def _encode(blocks, packed):
-    return encode(blocks, None, packed, SIZE, 0, HIGHEST, _search, _store_scales, _pack)
+    return encode(blocks, None, packed, CODES, _search, _store_scales, _pack)
 
 
 @kernel
 def _encode_weighted(blocks, importance, packed):
-    return encode(blocks, importance, packed, SIZE, 0, HIGHEST, _search, _store_scales, _pack)
+    return encode(blocks, importance, packed, CODES, _search, _store_scales, _pack)
 
 
 @pasted

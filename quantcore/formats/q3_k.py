@@ -19,7 +19,7 @@ from quantcore.bits import half_value, halves
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors
 from quantcore.formats.k_blocks import Plane, SubScales, open_block, scale_factors
 from quantcore.formats.k_codes import pack_bits, pack_crumbs, to_float
-from quantcore.formats.k_encode import encode
+from quantcore.formats.k_encode import Codes, encode
 from quantcore.formats.k_lanes import SCALE, SUPER_BLOCK, TOTAL
 from quantcore.formats.k_scales import divide_signed, signed_largest, store_half
 from quantcore.formats.k_symmetric import find_scale, improve_codes, weigh_by_square
@@ -34,6 +34,7 @@ N = 4  # codes from -N to N - 1
 N_SCALE = 32
 SIZE = 16  # weights of a sub-block
 N_SUB_BLOCKS = 16
+CODES = Codes(size=SIZE, lowest=-N, highest=N - 1)
 FIELDS = (
     Field(name="high bits", kind="codes", where=slice(0, 32), says="a third bit each"),
     Field(name="codes", kind="codes", where=slice(32, 96), says="low 2 bits each"),
@@ -44,12 +45,12 @@ FIELDS = (
 
 @kernel
 def _encode(blocks, packed):
-    return encode(blocks, None, packed, SIZE, -N, N - 1, _search, _store_scales, _pack)
+    return encode(blocks, None, packed, CODES, _search, _store_scales, _pack)
 
 
 @kernel
 def _encode_weighted(blocks, importance, packed):
-    return encode(blocks, importance, packed, SIZE, -N, N - 1, _search, _store_scales, _pack)
+    return encode(blocks, importance, packed, CODES, _search, _store_scales, _pack)
 
 
 @pasted

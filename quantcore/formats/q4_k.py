@@ -17,7 +17,7 @@ from quantcore.formats import weighted
 from quantcore.formats.k_affine import find_scale_and_offset, weigh_by_size_and_spread
 from quantcore.formats.k_blocks import Plane, open_block, scale_factors
 from quantcore.formats.k_codes import pack_nibbles, to_float
-from quantcore.formats.k_encode import encode
+from quantcore.formats.k_encode import Codes, encode
 from quantcore.formats.k_lanes import SUPER_BLOCK
 from quantcore.formats.k_six_bits import (
     FIELDS,
@@ -32,16 +32,17 @@ from quantcore.formats.weighted import sum_importance, weigh_super_blocks
 BLOCK_BYTES = 144
 HIGHEST = 15
 FIRST, STEP, N_STEPS = np.float32(-1), np.float32(0.1), 20  # candidates of the search
+CODES = Codes(size=SIZE, lowest=0, highest=HIGHEST)
 
 
 @kernel
 def _encode(blocks, packed):
-    return encode(blocks, None, packed, SIZE, 0, HIGHEST, _search, store_scales, _pack)
+    return encode(blocks, None, packed, CODES, _search, store_scales, _pack)
 
 
 @kernel
 def _encode_weighted(blocks, importance, packed):
-    return encode(blocks, importance, packed, SIZE, 0, HIGHEST, _search, store_scales, _pack)
+    return encode(blocks, importance, packed, CODES, _search, store_scales, _pack)
 
 
 @pasted

@@ -18,7 +18,7 @@ from quantcore.bits import half_value, halves
 from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors
 from quantcore.formats.k_blocks import Plane, SubScales, open_block, scale_factors
 from quantcore.formats.k_codes import pack_crumbs, pack_nibbles, to_float
-from quantcore.formats.k_encode import encode
+from quantcore.formats.k_encode import Codes, encode
 from quantcore.formats.k_lanes import CODE, SCALE, SUPER_BLOCK
 from quantcore.formats.k_scales import divide_signed, signed_largest, store_half
 from quantcore.formats.k_symmetric import TINY, find_scale, weigh_by_square
@@ -29,6 +29,7 @@ N = 32  # codes from -N to N - 1
 N_SCALE = 128
 SIZE = 16  # weights of a sub-block
 N_SUB_BLOCKS = 16
+CODES = Codes(size=SIZE, lowest=-N, highest=N - 1)
 FIELDS = (
     Field(name="codes", kind="codes", where=slice(0, 128), says="low 4 bits each"),
     Field(name="high bits", kind="codes", where=slice(128, 192), says="2 high bits each"),
@@ -39,12 +40,12 @@ FIELDS = (
 
 @kernel
 def _encode(blocks, packed):
-    return encode(blocks, None, packed, SIZE, -N, N - 1, _search, _store_scales, _pack)
+    return encode(blocks, None, packed, CODES, _search, _store_scales, _pack)
 
 
 @kernel
 def _encode_weighted(blocks, importance, packed):
-    return encode(blocks, importance, packed, SIZE, -N, N - 1, _search, _store_scales, _pack)
+    return encode(blocks, importance, packed, CODES, _search, _store_scales, _pack)
 
 
 @pasted

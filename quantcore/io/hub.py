@@ -7,17 +7,23 @@ written. What a model's files say is read by `quantcore.io.hub_model`.
 """
 
 import re
+import socket
+import threading
 import time
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
 
 import httpx2
 from huggingface_hub import constants, hf_hub_url
 from huggingface_hub.errors import (
+    DeviceCodeError,
     DisabledRepoError,
     GatedRepoError,
     HfHubHTTPError,
     OfflineModeIsEnabled,
+    OIDCError,
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
 )
@@ -29,9 +35,12 @@ from quantcore.io import ModelError
 constants.HF_HUB_DISABLE_TELEMETRY = True
 
 TIMEOUT_S = 5.0  # without a byte from the server
-LONGEST_S = 60.0  # for one answer
+LONGEST_S = 30.0  # for one answer
 FIRST_BYTES = 2**16  # fetched of a file at first, twice as many each time after
+_ERROR_HEADERS = ("X-Error-Code", "X-Error-Message")
 _INSTEAD = "a preset, a folder, a GGUF file or a pasted config.json needs no network"
+_PROBLEMS = (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, DeviceCodeError, OIDCError)
+_UNREACHABLE = "The Hugging Face Hub cannot be reached to ask for {}"
 _REFUSALS = (  # classes before those that they belong to
     (OfflineModeIsEnabled, f"HF_HUB_OFFLINE is set, so the Hub is not asked for {{}}; {_INSTEAD}."),
     (
@@ -42,21 +51,23 @@ _REFUSALS = (  # classes before those that they belong to
     (DisabledRepoError, "The Hub has closed {}; paste its config.json instead."),
     (
         RepositoryNotFoundError,
-        "The Hub has no model {}, or it is private: check the spelling, or log in with "
-        "`hf auth login`.",
+        "The Hugging Face Hub has no model {}, or it is private, and no such folder is here: check "
+        "the spelling, or log in with `hf auth login`.",
     ),
     (RemoteEntryNotFoundError, "A file of {} is listed but not there; try again."),
     (
         httpx2.TimeoutException,
-        f"The Hub did not answer within {{seconds:g}} seconds for {{}}; try again, or: {_INSTEAD}.",
+        f"The Hugging Face Hub did not answer within {{seconds:g}} seconds about {{}}; {_INSTEAD}.",
     ),
-    (httpx2.TransportError, f"The Hub cannot be reached for {{}}; {_INSTEAD}."),
+    (httpx2.TransportError, f"{_UNREACHABLE}; {_INSTEAD}."),
 )
 
 
 def list_files(model_id: str, n_bytes: int) -> bytes:
     """Return the Hub's JSON about a model, its files among it, at most so many bytes."""
     url = f"{constants.ENDPOINT}/api/models/{model_id}?blobs=true"
+    if not constants.HF_HUB_OFFLINE and not urllib.request.getproxies():
+        _refuse_slow_names(model_id)
     return _get(model_id, url, n_bytes)[0]
 
 
@@ -99,6 +110,23 @@ def senseless(model_id: str, why: str) -> ModelError:
     return ModelError(f"The Hub’s answer about {model_id} makes no sense: {why}.")
 
 
+def _refuse_slow_names(model_id: str) -> None:
+    """Give up early where looking up the Hub's address takes long: no client has a limit for it.
+
+    Without a network that is half a minute on some machines. Behind a proxy it is the proxy's work.
+    """
+
+    def look_up() -> None:
+        with suppress(OSError, ValueError):  # said when it is asked
+            socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)
+
+    thread = threading.Thread(target=look_up, daemon=True)
+    thread.start()
+    thread.join(TIMEOUT_S)
+    if thread.is_alive():
+        raise ModelError(f"{_UNREACHABLE.format(model_id)}; {_INSTEAD}.")
+
+
 def _address(model_id: str, revision: str, name: str) -> str:
     return hf_hub_url(model_id, name, revision=revision, endpoint=constants.ENDPOINT)
 
@@ -114,9 +142,17 @@ def _get(model_id: str, url: str, n_bytes: int, start: int | None = None) -> tup
     with _said_clearly(model_id):
         headers = build_hf_headers(library_name="quantlab", headers=headers)
         with get_session().stream("GET", url, headers=headers, timeout=TIMEOUT_S) as response:
-            hf_raise_for_status(response)
+            _refuse_errors(response)
             size = 0 if start is None else _whole_size(model_id, response, start)
             return _body(model_id, response, n_bytes), size
+
+
+def _refuse_errors(response: httpx2.Response) -> None:
+    """Raise huggingface_hub's error, from headers alone: a body may be endless, or anything."""
+    said = {key: response.headers[key] for key in _ERROR_HEADERS if key in response.headers}
+    hf_raise_for_status(
+        httpx2.Response(response.status_code, headers=said, request=response.request)
+    )
 
 
 def _whole_size(model_id: str, response: httpx2.Response, start: int) -> int:
@@ -145,7 +181,7 @@ def _said_clearly(model_id: str) -> Iterator[None]:
         yield
     except ModelError:
         raise
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as problem:
+    except _PROBLEMS as problem:
         for kind, sentence in _REFUSALS:
             if isinstance(problem, kind):
                 raise ModelError(sentence.format(model_id, seconds=TIMEOUT_S)) from problem
@@ -154,7 +190,7 @@ def _said_clearly(model_id: str) -> Iterator[None]:
 
 def _other_refusal(model_id: str, problem: Exception) -> str:
     if not isinstance(problem, HfHubHTTPError):
-        return f"The Hub cannot be asked for {model_id} ({type(problem).__name__}); {_INSTEAD}."
+        return f"{_UNREACHABLE.format(model_id)} ({type(problem).__name__}); {_INSTEAD}."
     status = problem.response.status_code
     if status == 429:
         return f"The Hub has had too many questions from here to answer for {model_id}; wait a bit."

@@ -1,7 +1,6 @@
 """Bytes that a model needs: weights by type, KV cache by context, buffers by runtime."""
 
-from quantcore.memory.configs import shape_from_json
-from quantcore.memory.estimate import RUNTIMES, Estimate, Setup, Term, estimate
+from quantcore.memory.estimate import RUNTIMES, Estimate, Setup, Term, estimate, in_type, weights_in
 from quantcore.memory.kv_cache import (
     CACHE_FORMATS,
     CacheTerm,
@@ -9,14 +8,7 @@ from quantcore.memory.kv_cache import (
     cache_terms,
     tokens_that_fill,
 )
-from quantcore.memory.presets import preset, preset_config, preset_ids
-from quantcore.memory.shape import (
-    Experts,
-    LatentAttention,
-    LayerCache,
-    ModelShape,
-    shape_from_config,
-)
+from quantcore.memory.lookup import FoundModel, find_shape, shape_of
 from quantcore.memory.weights import StoredTensor, StoredWeights, stored_weights
 
 __all__ = [
@@ -24,10 +16,7 @@ __all__ = [
     "RUNTIMES",
     "CacheTerm",
     "Estimate",
-    "Experts",
-    "LatentAttention",
-    "LayerCache",
-    "ModelShape",
+    "FoundModel",
     "Setup",
     "StoredTensor",
     "StoredWeights",
@@ -35,11 +24,10 @@ __all__ = [
     "cache_bytes",
     "cache_terms",
     "estimate",
-    "preset",
-    "preset_config",
-    "preset_ids",
-    "shape_from_config",
-    "shape_from_json",
+    "find_shape",
+    "in_type",
+    "shape_of",
     "stored_weights",
     "tokens_that_fill",
+    "weights_in",
 ]

@@ -3,8 +3,8 @@
 import math
 
 from quantcore.memory.deployed_formats import DEPLOYED, DeployedFormat
-from quantcore.memory.shape import ModelShape, is_expert, is_weight
 from quantcore.memory.weights import StoredTensor, StoredWeights
+from quantcore.shape.model_shape import ModelShape, is_expert, is_weight
 
 KEPT = "BF16"  # or F16, as the model came; both take two bytes
 
@@ -24,7 +24,10 @@ def deployed_weights(shape: ModelShape, name: str) -> StoredWeights:
         deployed_tensor(shape, tensor, fmt) for tensor in shape.tensors if is_weight(tensor)
     )
     if all(tensor.format == KEPT for tensor in tensors):
-        raise ValueError(f"{fmt.title}: {shape.name} has no experts to store so; choose NVFP4")
+        raise ValueError(
+            f"{fmt.title}: {shape.name} has no experts to store so; choose NVFP4, or "
+            "MXFP4 pure for every matrix of a GGUF file"
+        )
     return StoredWeights(tensors=tensors, estimated=shape.estimated)
 
 

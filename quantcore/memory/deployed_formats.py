@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from quantcore.memory.shape import is_expert
 from quantcore.recipe.contents import layer_of
 from quantcore.recipe.rules import may_quantize
+from quantcore.shape.model_shape import is_expert
 
 Parts = dict[str, int]  # name of a stored tensor -> bytes
 

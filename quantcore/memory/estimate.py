@@ -1,16 +1,21 @@
 """All that a model takes under a set-up, term by term, each with its formula."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
-from quantcore.formats import get_format
+from quantcore.formats import FORMATS, get_format
+from quantcore.memory import llama_cpp
+from quantcore.memory.deployed import deployed_weights
+from quantcore.memory.deployed_formats import DEPLOYED
 from quantcore.memory.kv_cache import CacheTerm, cache_terms
-from quantcore.memory.shape import ModelShape
 from quantcore.memory.term import Term, TermKind
+from quantcore.memory.vllm_terms import cache_terms_in_blocks, overhead_terms
 from quantcore.memory.weights import PARTS, StoredTensor, StoredWeights, stored_weights
+from quantcore.shape.model_shape import ModelShape
 
 RUNTIMES = ("none", "llama.cpp", "vllm")
 Runtime = Literal["none", "llama.cpp", "vllm"]
@@ -49,9 +54,9 @@ class Estimate:
     stored: StoredWeights
     terms: tuple[Term, ...]
 
-    def bytes_of(self, *kinds: TermKind) -> int:
-        """Bytes of the terms of some kinds."""
-        return sum(term.bytes for term in self.terms if term.kind in kinds)
+    def bytes_of(self, kind: TermKind) -> int:
+        """Bytes of the terms of one kind."""
+        return sum(term.bytes for term in self.terms if term.kind == kind)
 
     @property
     def weights_bytes(self) -> int:
@@ -65,13 +70,26 @@ class Estimate:
 
     @property
     def compute_bytes(self) -> int:
-        """Bytes of buffers for results in the making, and what a runtime takes besides."""
-        return self.bytes_of("compute", "overhead")
+        """Bytes of buffers for results in the making."""
+        return self.bytes_of("compute")
+
+    @property
+    def overhead_bytes(self) -> int:
+        """Bytes that the runtime takes besides."""
+        return self.bytes_of("overhead")
 
     @property
     def total_bytes(self) -> int:
         """Bytes of everything."""
         return sum(term.bytes for term in self.terms)
+
+    @property
+    def main_format(self) -> str:
+        """Format that most bytes of the weights are in."""
+        sizes: Counter[str] = Counter()
+        for tensor in self.stored.tensors:
+            sizes[tensor.format] += tensor.bytes
+        return sizes.most_common(1)[0][0]
 
     @property
     def kv_bytes_per_token(self) -> float:
@@ -80,17 +98,52 @@ class Estimate:
         return sum(term.key_bytes + term.value_bytes for term in one)
 
 
-def estimate(shape: ModelShape, setup: Setup) -> Estimate:
+def estimate(shape: ModelShape, setup: Setup, stored: StoredWeights | None = None) -> Estimate:
     """Add up weights, cache and buffers.
+
+    `stored` are weights as they lie in a file, which count instead of the set-up's type.
 
     Raises
     ------
     ValueError
         For an unknown type or runtime, or a cache that the heads do not divide into.
     """
-    stored = stored_weights(shape, setup.type_name)
-    terms = [*_weights(stored), *_cache(shape, setup)]
+    stored = stored or weights_in(shape, setup.type_name, setup.runtime)
+    beside = {"none": _cache, "llama.cpp": _under_llama_cpp, "vllm": _under_vllm}[setup.runtime]
+    terms = [*_weights(stored), *beside(shape, setup)]
     return Estimate(shape=shape, setup=setup, stored=stored, terms=tuple(terms))
+
+
+def in_type(found: Estimate, type_name: str, stored: StoredWeights | None = None) -> Estimate:
+    """Return the same set-up with weights in another type; cache and buffers do not depend on it.
+
+    `stored` are the weights in that type, where they are known already.
+    """
+    stored = stored or weights_in(found.shape, type_name, found.setup.runtime)
+    terms = (*_weights(stored), *(term for term in found.terms if term.kind != "weights"))
+    setup = replace(found.setup, type_name=type_name)
+    return Estimate(shape=found.shape, setup=setup, stored=stored, terms=terms)
+
+
+def weights_in(shape: ModelShape, type_name: str, runtime: Runtime = "none") -> StoredWeights:
+    """Bytes of every tensor in a type: of a checkpoint for GPUs, as GPTQ, or of a GGUF file.
+
+    Under llama.cpp MXFP4 and NVFP4 are the GGUF types of these names.
+
+    Raises
+    ------
+    ValueError
+        If the type is unknown, cannot be put on this model, or the runtime does not read it.
+    """
+    name = type_name.upper()
+    if runtime == "llama.cpp" and name in set(DEPLOYED) - set(FORMATS):
+        raise ValueError(
+            f"llama.cpp reads GGUF files, and {type_name} is no type of theirs: choose another "
+            "type, such as Q4_K_M, or the runtime vllm"
+        )
+    if name in DEPLOYED and runtime != "llama.cpp":
+        return deployed_weights(shape, type_name)
+    return stored_weights(shape, type_name)
 
 
 def _weights(stored: StoredWeights) -> Iterator[Term]:
@@ -102,21 +155,57 @@ def _weights(stored: StoredWeights) -> Iterator[Term]:
     for (part, format_name), tensors in groupby(sorted(stored.tensors, key=key), key):
         these = list(tensors)
         numbers = sum(math.prod(tensor.shape) for tensor in these)
+        counted = f"{len(these)} tensor{'s' if len(these) > 1 else ''}"
         yield Term(
             kind="weights",
             name=f"{PARTS[part]} in {format_name}",
             bytes=sum(tensor.bytes for tensor in these),
-            formula=f"{len(these)} tensors, {numbers:,} weights × {_each(format_name)}",
+            formula=f"{counted}, {numbers:,} weights × {_each(format_name)}",
         )
 
 
 def _each(format_name: str) -> str:
     """Bytes of a weight as a fraction: "144 B / 256"."""
+    if format_name == "FP8":  # vLLM's cache
+        return "1 B"
+    if format_name in DEPLOYED:
+        return DEPLOYED[format_name].each
     fmt = get_format(format_name)
     size = getattr(fmt, "block_size", None)
     if size is None:  # the scale covers a row or a tensor
         return f"{fmt.code_bits} bits, and scales"
     return f"{fmt.block_bytes} B" if size == 1 else f"{fmt.block_bytes} B / {size}"
+
+
+def llama_cpp_setup(setup: Setup) -> llama_cpp.LlamaCppSetup:
+    """Take what llama.cpp knows of a set-up."""
+    return llama_cpp.LlamaCppSetup(
+        context=setup.context,
+        sequences=setup.sequences,
+        key_type=setup.key_type.upper(),
+        value_type=setup.value_type.upper(),
+        batch=setup.batch,
+        ubatch=setup.ubatch,
+        flash_attention=setup.flash_attention,
+    )
+
+
+def _under_llama_cpp(shape: ModelShape, setup: Setup) -> Iterator[Term]:
+    if setup.shared_prefix:
+        raise ValueError(
+            "llama.cpp keeps no prefix once for several sequences: leave the shared prefix at 0"
+        )
+    own = llama_cpp_setup(setup)
+    yield from llama_cpp.cache_terms(shape, own)
+    yield from llama_cpp.compute_terms(shape, own)
+    yield from llama_cpp.output_terms(shape, own)
+
+
+def _under_vllm(shape: ModelShape, setup: Setup) -> Iterator[Term]:
+    kinds = setup.key_type, setup.value_type
+    sizes = setup.context, setup.sequences, *kinds, setup.shared_prefix
+    yield from cache_terms_in_blocks(shape, *sizes)
+    yield from overhead_terms(shape)
 
 
 _NAMES = {

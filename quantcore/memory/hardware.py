@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from quantcore.memory.sizes import gib, parse_size
+
 ASSET = Path(__file__).resolve().parents[2] / "assets" / "hardware.json"
 MOST_GPUS = 16  # llama.cpp's GGML_CUDA_MAX_DEVICES
 
@@ -139,6 +141,26 @@ def unified_machine(chip: Device) -> Machine:
     share = 2 / 3 if chip.memory_bytes <= 32 << 30 else 3 / 4
     system = replace(chip, kind="cpu", flops=None)
     return Machine(name=chip.name, gpus=(chip,), system=system, unified=True, gpu_share=share)
+
+
+def card(text: str) -> Device:
+    """Find a known card by its name, or make one of a size.
+
+    Examples
+    --------
+    >>> card("rtx 4090").memory_bytes >> 20, card("24GiB").name
+    (24564, 'GPU with 24.0 GiB')
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    known = {name.upper(): device for name, device in gpus().items()}
+    if found := known.get(text.strip().upper()):
+        return found
+    size = parse_size(text)
+    return Device(name=f"GPU with {gib(size)}", memory_bytes=size, source="as given")
 
 
 def machine(cards: Sequence[Device] = (), system: Device | None = None) -> Machine:

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from quantcore.formats import get_format
-from quantcore.memory.shape import Kind, ModelShape
+from quantcore.shape.model_shape import Kind, ModelShape
 
 CACHE_FORMATS = ("F32", "F16", "BF16", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "IQ4_NL", "FP8")
 _FP8 = (1, 1)  # vLLM's fp8 cache: a byte a number; its scales are one a layer
@@ -58,7 +58,7 @@ def cache_terms(
     --------
     Llama-3.1-8B keeps 32 layers of 2 * 8 heads * 128, in two bytes each 131,072 bytes a token.
 
-    >>> from quantcore.memory import preset
+    >>> from quantcore.shape import preset
     >>> (term,) = cache_terms(preset("meta-llama/Llama-3.1-8B"), context=1)
     >>> term.bytes
     131072

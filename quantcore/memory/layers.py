@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, replace
 
-from quantcore.memory.estimate import Estimate
+from quantcore.memory import llama_cpp
+from quantcore.memory.estimate import Estimate, Setup, llama_cpp_setup
 from quantcore.memory.kv_cache import cache_bytes
-from quantcore.memory.shape import ModelShape, is_expert
+from quantcore.memory.vllm_terms import cache_terms_in_blocks
+from quantcore.shape.model_shape import LayerCache, ModelShape, is_expert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +39,6 @@ class Pieces:
     layers: tuple[Piece, ...]
     output: Piece  # with `copied_bytes`
     copied_bytes: int  # llama.cpp copies a tied embedding to the GPU that computes the output
-    compute_bytes: int  # of a device that computes layers
-    handed_over_bytes: int  # on the CPU where it only looks up the embedding
 
     @property
     def all(self) -> tuple[Piece, ...]:
@@ -69,34 +69,29 @@ def pieces(found: Estimate) -> Pieces:
         ),
         output=Piece(dense_bytes=outputs + copied),
         copied_bytes=copied,
-        compute_bytes=found.compute_bytes,
-        handed_over_bytes=4 * min(found.setup.ubatch, found.setup.context) * shape.hidden_size,
     )
 
 
 def layer_caches(found: Estimate) -> tuple[int, ...]:
-    """Bytes of each layer's cache.
-
-    Layers of one kind are equal. How a runtime's padding falls on the kinds the estimate does not
-    say: every layer gets the share that it has of the cache without padding.
-    """
+    """Bytes of each layer's cache; layers of one kind are equal, but for rounding."""
     shape, setup = found.shape, found.setup
-    plain = {cache: _alone(shape, setup, cache) for cache in set(shape.caches)}
-    total = sum(plain[cache] for cache in shape.caches)
+    alone = {cache: _alone(shape, setup, cache) for cache in set(shape.caches)}
+    total = sum(alone[cache] for cache in shape.caches)
     ends, so_far = [], 0
     for cache in shape.caches:
-        so_far += plain[cache]
+        so_far += alone[cache]
         ends.append(found.kv_cache_bytes * so_far // total if total else 0)
     return tuple(end - start for start, end in zip([0, *ends], ends, strict=False))
 
 
-def _alone(shape: ModelShape, setup, cache) -> int:
+def _alone(shape: ModelShape, setup: Setup, cache: LayerCache) -> int:
     """Bytes of one layer of this kind."""
-    return cache_bytes(
-        replace(shape, caches=(cache,)),
-        setup.context,
-        setup.sequences,
-        setup.key_type,
-        setup.value_type,
-        shared_prefix=setup.shared_prefix,
-    )
+    one = replace(shape, caches=(cache,))
+    kinds = setup.key_type, setup.value_type
+    if setup.runtime == "llama.cpp":
+        return llama_cpp.cache_bytes(one, llama_cpp_setup(setup))
+    if setup.runtime == "vllm":
+        terms = cache_terms_in_blocks(one, setup.context, setup.sequences, *kinds)
+        return sum(term.bytes for term in terms)
+    prefix = setup.shared_prefix
+    return cache_bytes(one, setup.context, setup.sequences, *kinds, shared_prefix=prefix)

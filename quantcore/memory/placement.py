@@ -4,38 +4,9 @@ from dataclasses import dataclass, replace
 
 from quantcore.memory.estimate import Estimate
 from quantcore.memory.hardware import Machine
-from quantcore.memory.layers import Pieces, pieces
+from quantcore.memory.loads import DeviceLoad, Job
 from quantcore.memory.sizes import gib
-from quantcore.memory.splitting import Split, ranges, split_layers
-
-MARGIN_BYTES = 1 << 30
-MARGIN = (
-    "what llama.cpp leaves free of every device (--fit-target, 1,024 MiB): CUDA's context takes "
-    "107 to 555 MiB of it (ggml-org/llama.cpp, pull request 23604), the rest is for the display"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceLoad:
-    """What lies on one device."""
-
-    name: str
-    capacity_bytes: int | None  # that programs may use; None where it is not known
-    n_layers: int = 0  # the output counts as one
-    weights_bytes: int = 0
-    cache_bytes: int = 0
-    compute_bytes: int = 0
-    overhead_bytes: int = 0  # `MARGIN`
-
-    @property
-    def used_bytes(self) -> int:
-        """Bytes of everything on it."""
-        return self.weights_bytes + self.cache_bytes + self.compute_bytes + self.overhead_bytes
-
-    @property
-    def free_bytes(self) -> int | None:
-        """What is left, less than 0 where it does not fit; None where the size is not known."""
-        return None if self.capacity_bytes is None else self.capacity_bytes - self.used_bytes
+from quantcore.memory.splitting import Split, split_layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,116 +39,76 @@ class Placement:
         return min(busy, default=None)
 
 
-def place_layers(found: Estimate, machine: Machine, layers_on_gpu: int | None = None) -> Placement:
+def place_layers(
+    found: Estimate, machine: Machine, layers_on_gpu: int | None = None, experts_on_cpu: int = 0
+) -> Placement:
     """Lay an estimate out on a machine as llama.cpp would.
 
     As many layers as fit go to the GPUs, from the last one backwards: output first, each layer with
     its cache. Where everything fits, several GPUs share the layers by their free memory, otherwise
     they are filled from the last to the first. Of a mixture of experts, first the experts of the
     leading layers stay in system memory (--n-cpu-moe), which costs less speed than whole layers.
-    The compute buffer is counted on every device that computes: an upper bound.
 
     Without a runtime there is one pool of all GPUs, and no margin.
 
     Parameters
     ----------
-    layers_on_gpu
-        -ngl, where it is given: nothing is moved then, and it may not fit.
+    layers_on_gpu, experts_on_cpu
+        -ngl and --n-cpu-moe, where they are given: nothing is moved then, and it may not fit.
 
     Raises
     ------
     ValueError
         If `layers_on_gpu` is not between 0 and the number of layers plus 1.
     """
-    parts = pieces(found)
-    if layers_on_gpu is not None and not 0 <= layers_on_gpu <= len(parts.all):
+    job = Job.of(found, several=len(machine.gpus) > 1)
+    n = len(job.parts.all)
+    if layers_on_gpu is not None and not 0 <= layers_on_gpu <= n:
         raise ValueError(
-            f"{layers_on_gpu} layers cannot go to the GPU: there are {len(parts.all)}, the output "
-            "counted as one"
+            f"{layers_on_gpu} layers cannot go to the GPU: there are {n}, the output counted as one"
         )
-    bare = found.setup.runtime == "none"
-    names, capacities = (
-        [gpu.name for gpu in machine.gpus],
-        [*map(machine.usable_bytes, machine.gpus)],
-    )
-    if bare and len(names) > 1:
-        names, capacities = [f"{len(names)} GPUs together"], [sum(capacities)]
-    margin = 0 if bare else MARGIN_BYTES
-    parts, split = _divided(parts, capacities, margin + parts.compute_bytes, layers_on_gpu, bare)
+    names = [gpu.name for gpu in machine.gpus]
+    free = [machine.usable_bytes(gpu) for gpu in machine.gpus]
+    if job.bare and len(names) > 1:
+        names, free = [f"{len(names)} GPUs together"], [sum(free)]
+    job, split = _divided(job, free, layers_on_gpu, experts_on_cpu)
     loads = [
-        _load(parts, name, capacity, places, split.without_experts, margin)
-        for name, capacity, places in zip(
-            names, capacities, ranges(parts, split.counts), strict=True
-        )
+        job.gpu_load(name, size, i, split)
+        for i, (name, size) in enumerate(zip(names, free, strict=True))
     ]
-    return _told(parts, machine, loads, split, margin)
+    return _told(job, machine, loads, split)
 
 
-def _divided(
-    parts: Pieces, free: list[int], reserved: int, fixed: int | None, bare: bool
-) -> tuple[Pieces, Split]:
+def _divided(job: Job, free: list[int], fixed: int | None, kept: int) -> tuple[Job, Split]:
     """Share out the layers; without a runtime the embedding joins them where there is room."""
-    if bare and free:
-        inputs, output = parts.input_bytes, parts.output
-        whole = replace(output, dense_bytes=output.dense_bytes + inputs)
-        joined = replace(parts, input_bytes=0, output=whole)
-        split = split_layers(joined, free, reserved, fixed)
-        if split == Split((len(parts.all),)):
+    if job.bare and free:
+        joined = job.with_input_joined()
+        split = split_layers(joined.parts, free, joined.reserve, fixed, kept)
+        if split == Split((len(job.parts.all),)):
             return joined, split
-    return parts, split_layers(parts, free, reserved, fixed)
+    return job, split_layers(job.parts, free, job.reserve, fixed, kept)
 
 
-def _load(
-    parts: Pieces, name: str, capacity: int, places: range, without_experts: int, margin: int
-) -> DeviceLoad:
-    """Add up what lies on one GPU; one that holds nothing is not touched."""
-    held = [parts.all[i] for i in places]
-    experts = sum(parts.all[i].expert_bytes for i in places if i < without_experts)
-    return DeviceLoad(
-        name=name,
-        capacity_bytes=capacity,
-        n_layers=len(held),
-        weights_bytes=sum(piece.weights_bytes for piece in held) - experts,
-        cache_bytes=sum(piece.cache_bytes for piece in held),
-        compute_bytes=parts.compute_bytes if held else 0,
-        overhead_bytes=margin if held else 0,
-    )
-
-
-def _on_cpu(parts: Pieces, machine: Machine, split: Split, margin: int) -> DeviceLoad:
-    """Add up what stays in system memory."""
-    n = len(parts.all) - sum(split.counts)
-    held, rest = parts.all[:n], parts.all[n : split.without_experts]
-    weights = parts.input_bytes + sum(piece.weights_bytes for piece in held)
-    if not sum(split.counts):
-        weights -= parts.copied_bytes
-    return DeviceLoad(
-        name="system memory",
-        capacity_bytes=machine.system_memory_bytes,
-        n_layers=n,
-        weights_bytes=weights + sum(piece.expert_bytes for piece in rest),
-        cache_bytes=sum(piece.cache_bytes for piece in held),
-        compute_bytes=parts.compute_bytes if n else parts.handed_over_bytes if margin else 0,
-        overhead_bytes=margin,
-    )
-
-
-def _told(
-    parts: Pieces, machine: Machine, loads: list[DeviceLoad], split: Split, margin: int
-) -> Placement:
+def _told(job: Job, machine: Machine, loads: list[DeviceLoad], split: Split) -> Placement:
     """Judge the placement, with a sentence for each reason."""
-    system = _on_cpu(parts, machine, split, margin)
+    parts, system = job.parts, job.host_load(machine.system_memory_bytes, split)
+    if machine.unified:  # of the same chips, what the GPU's part leaves
+        taken = sum(load.used_bytes - load.overhead_bytes for load in loads)
+        capacity = max(machine.system_memory_bytes - taken, 0)
+        system = replace(system, name="memory that the GPU leaves", capacity_bytes=capacity)
     reasons = [_where(len(parts.all), split, system)]
     lacking = [load for load in [*loads, system] if (load.free_bytes or 0) < 0]
     reasons += [f"{load.name} lacks {gib(-load.free_bytes)}" for load in lacking]
-    if machine.unified and not lacking:
-        together = system.used_bytes + sum(load.used_bytes for load in loads) - margin
-        if (short := together - system.capacity_bytes) > 0:
-            reasons.append(f"memory, which GPU and CPU share, lacks {gib(short)}")
-            lacking = [system]
-    unknown = system.capacity_bytes is None and (system.n_layers or split.without_experts)
+    # A computer has room for an embedding; where nothing is said of a runtime, it must fit too.
+    left = system.n_layers or split.without_experts or (system.weights_bytes and job.bare)
+    unknown = left and system.capacity_bytes is None
     if unknown:
-        reasons.append("how much system memory there is was not said")
+        alone = system.weights_bytes if not (system.n_layers or split.without_experts) else 0
+        reasons.append(
+            f"the embedding, {gib(alone)}, has no room beside them"
+            if alone
+            else "how much system memory there is was not said"
+        )
     return Placement(
         loads=(*loads, system),
         n_layers=len(parts.all),

@@ -6,10 +6,13 @@ fit.cpp overrides parts of a layer, and experts of the first layers stay there, 
 """
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from quantcore.memory.layers import Pieces
+
+Reserve = Callable[[bool, bool], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,26 +23,46 @@ class Split:
     without_experts: int = 0
 
 
-def split_layers(parts: Pieces, free: list[int], reserved: int, fixed: int | None = None) -> Split:
+def split_layers(
+    parts: Pieces, free: list[int], reserve: Reserve, fixed: int | None = None, kept: int = 0
+) -> Split:
     """Give each GPU its layers.
 
-    `free` are the bytes of each, of which `reserved` are for no layer where it holds any; `fixed`
-    is -ngl, and nothing is moved then.
+    Parameters
+    ----------
+    free
+        Bytes of each GPU.
+    reserve
+        Bytes of a GPU that are for no layer, by whether it holds the output, and whether the whole
+        model lies on GPUs.
+    fixed, kept
+        -ngl and --n-cpu-moe, where they are given: nothing is moved then.
     """
-    n = len(parts.all)
+    n, several = len(parts.all), len(free) > 1
     if not free or fixed == 0:
         return Split((0,) * len(free))
     if fixed is not None:
-        return Split(_by_free_memory(fixed, free))
-    rooms = [size - reserved for size in free]
+        return Split(_by_free_memory(fixed, free), kept)
     even = Split(_by_free_memory(n, free))
+    last = max(i for i, count in enumerate(even.counts) if count)
+    rooms = [size - reserve(i == last, True) for i, size in enumerate(free)]
     if all(size <= room for size, room in zip(_sizes(parts, even), rooms, strict=True)):
         return even
-    most = sum(piece.expert_bytes > 0 for piece in parts.layers) and len(parts.layers)
-    for kept in range(most + 1):
-        split = Split(_filled(parts, rooms, kept), kept)
-        if sum(split.counts) == n:
-            return split
+    split = Split(_filled(parts, free, reserve, several, 0))
+    alone = Split(_filled(parts, free, reserve, False, 0))
+    if sum(alone.counts) < n:  # else all of it fits but for what several GPUs hand over
+        split = alone
+    return _without_experts(parts, free, reserve, split)
+
+
+def _without_experts(parts: Pieces, free: list[int], reserve: Reserve, first: Split) -> Split:
+    """Move experts to the CPU, layer by layer, till all else fits; nothing else is moved if not."""
+    split = first
+    if any(piece.expert_bytes for piece in parts.layers):
+        for kept in range(len(parts.layers) + 1):
+            if sum(split.counts) == len(parts.all):
+                break
+            split = Split(_filled(parts, free, reserve, False, kept), kept)
     return split
 
 
@@ -53,15 +76,17 @@ def _by_free_memory(n: int, free: list[int]) -> tuple[int, ...]:
     return tuple(places.count(gpu) for gpu in range(len(free)))
 
 
-def _filled(parts: Pieces, rooms: list[int], without_experts: int) -> tuple[int, ...]:
+def _filled(
+    parts: Pieces, free: list[int], reserve: Reserve, whole: bool, without_experts: int
+) -> tuple[int, ...]:
     """Fill the last GPU with the last layers, then the one before it, while whole layers fit."""
     sizes = [
         piece.bytes - piece.expert_bytes * (layer < without_experts)
         for layer, piece in enumerate(parts.all)
     ]
     counts, left = [], len(sizes)
-    for room in reversed(rooms):
-        count = 0
+    for size in reversed(free):
+        room, count = size - reserve(left == len(sizes), whole), 0
         while left and sizes[left - 1] <= room:
             room -= sizes[left - 1]
             left, count = left - 1, count + 1

@@ -7,12 +7,12 @@ from typing import Literal
 
 from quantcore.formats import get_format
 from quantcore.formats.ggml_types import FALLBACK
-from quantcore.memory.families import FAMILIES
-from quantcore.memory.shape import ModelShape, is_expert, is_weight
-from quantcore.recipe.contents import Contents, layer_of
+from quantcore.recipe.contents import contents_of_shape, layer_of
 from quantcore.recipe.plan import plan
 from quantcore.recipe.rules import may_quantize
 from quantcore.recipe.types import ModelType, get_type
+from quantcore.shape.families import FAMILIES
+from quantcore.shape.model_shape import ModelShape, is_expert, is_weight
 
 PARTS = ("embedding and output", "attention", "feed-forward", "experts", "norms and the like")
 Part = Literal[PARTS]
@@ -118,23 +118,10 @@ def stored_weights(shape: ModelShape, type_name: str) -> StoredWeights:
     return StoredWeights(tensors=tensors, estimated=estimated)
 
 
-def contents_of_shape(shape: ModelShape) -> Contents:
-    """Give what a plan needs, as a converted file has it: all that stays small is F32."""
-    kept = {name: "F32" for name, size in shape.tensors.items() if not may_quantize(name, size)}
-    return Contents(
-        name=shape.name,
-        architecture=shape.architecture,
-        n_layers=shape.n_layers,
-        n_heads=shape.n_heads,
-        n_kv_heads=shape.n_kv_heads,
-        n_experts=shape.experts.count if shape.experts else 0,
-        shapes=shape.tensors,
-        types=kept,
-    )
-
-
 def _in_mix(shape: ModelShape, meant: ModelType) -> tuple[StoredTensor, ...]:
-    planned = plan(contents_of_shape(shape), meant.name).tensors
+    # A converted file keeps in F32 all that stays small.
+    kept = {name: "F32" for name, size in shape.tensors.items() if not may_quantize(name, size)}
+    planned = plan(contents_of_shape(shape, kept), meant.name).tensors
     return tuple(
         StoredTensor(name=t.name, shape=t.shape, format=t.type, wanted=t.fallback, bytes=t.bytes)
         for t in planned

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -62,6 +62,7 @@ class Model:
     tokenizer: Tokenizer = field(repr=False)
     tensors: dict[str, TensorInfo] = field(repr=False)
     _stored: Mapping[str, Stored] = field(repr=False)
+    given: Imatrix | None = field(default=None, repr=False)  # for every tensor: see `with_imatrix`
 
     def weights(self, name: str, rows: slice = slice(None)) -> NDArray[np.float32]:
         """One tensor, read-only, of the shape that ``tensors[name]`` gives; or some of its rows.
@@ -85,17 +86,30 @@ class Model:
         stored = self._stored[name]
         return stored if isinstance(stored, StoredInFile) else None
 
+    def holds(self, name: str, type: str) -> bool:
+        """Whether a tensor is stored in a type already: llama-quantize then copies its bytes."""
+        return name in self.tensors and self.tensors[name].dtype == type
+
+    def with_imatrix(self, imatrix: Imatrix) -> "Model":
+        """Return the model with an importance matrix for every tensor, whatever type it gets.
+
+        One that only lies with the model serves the types that cannot do without.
+        """
+        return replace(self, given=imatrix)
+
     @property
     def imatrix(self) -> Imatrix | None:
-        """Importance matrix that lies with the model, None where there is none.
+        """Importance matrix that was given or lies with the model, None where there is none.
 
-        It is imatrix.gguf in a folder, and NAME.imatrix.gguf beside a file NAME.gguf.
+        It lies as imatrix.gguf in a folder, and as NAME.imatrix.gguf beside a file NAME.gguf.
 
         Raises
         ------
         ModelError
             If the file is broken.
         """
+        if self.given is not None:
+            return self.given
         beside = self.place.with_suffix(".imatrix.gguf")
         file = self.place / "imatrix.gguf" if self.place.is_dir() else beside
         return _imatrix_of(file, file.stat().st_mtime_ns) if file.is_file() else None

@@ -10,6 +10,7 @@ that no choice can beat. Source: Kellerer, Pferschy and Pisinger, Knapsack Probl
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -129,7 +130,7 @@ def _steps(hulls: Mapping[Hashable, list[Option]]) -> list[tuple[float, Hashable
     steps = [
         (_saving(small, large), group, large)
         for group, hull in hulls.items()
-        for small, large in zip(hull, hull[1:], strict=False)
+        for small, large in pairwise(hull)
     ]
     return sorted(steps, key=lambda step: -step[0])
 

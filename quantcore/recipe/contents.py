@@ -9,12 +9,11 @@ from typing import Any
 
 from quantcore.io import ModelError
 from quantcore.io.strict_json import read_json_object
-from quantcore.model.config import LlamaConfig, read_config
+from quantcore.model.config import LlamaConfig
 from quantcore.model.gguf_source import ROPE_FACTORS
 from quantcore.model.names import expected_shapes
 from quantcore.model.source import Model, open_model
-
-_LARGEST_EXPERTS = 4096
+from quantcore.shape import ModelShape, shape_from_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +58,11 @@ def contents_of(source: Model | LlamaConfig | Mapping[str, Any], name: str = "mo
         For a config that the lab cannot read.
     """
     if isinstance(source, Model):
-        return _of_config(source.config, source.name)
+        types = {name: tensor.dtype for name, tensor in source.tensors.items()}
+        in_file = (
+            types if source.place.is_file() else {}
+        )  # a folder is converted first: F32 vectors
+        return _of_config(source.config, source.name, in_file)
     if isinstance(source, LlamaConfig):
         return _of_config(source, name)
     return _of_json(dict(source), name)
@@ -79,7 +82,7 @@ def read_contents(place: str | Path | None) -> Contents:
     return contents_of(open_model(place))
 
 
-def _of_config(config: LlamaConfig, name: str) -> Contents:
+def _of_config(config: LlamaConfig, name: str, types: Mapping[str, str] | None = None) -> Contents:
     shapes = expected_shapes(config)
     if config.rope_scaling is not None and config.rope_scaling.kind in ("llama3", "factors"):
         shapes[ROPE_FACTORS] = (config.head_size // 2,)
@@ -90,35 +93,26 @@ def _of_config(config: LlamaConfig, name: str) -> Contents:
         n_heads=config.n_heads,
         n_kv_heads=config.n_kv_heads,
         shapes=shapes,
+        types=types or {},
     )
 
 
 def _of_json(raw: dict[str, Any], name: str) -> Contents:
-    """Read config.json; of the models with experts, Mixtral."""
-    if raw.get("model_type") != "mixtral":
-        return _of_config(read_config(raw), name)
-    n_experts = raw.get("num_local_experts")
-    if type(n_experts) is not int or not 1 < n_experts <= _LARGEST_EXPERTS:
-        raise ModelError(
-            f"config.json has num_local_experts {str(n_experts)[:40]}; expected 2 to "
-            f"{_LARGEST_EXPERTS:,}."
-        )
-    dense = _of_config(read_config(raw | {"model_type": "llama"}), name)
-    shapes: dict[str, tuple[int, ...]] = {}
-    for tensor, shape in dense.shapes.items():
-        if ".ffn_norm." in tensor:
-            shapes[tensor] = shape
-            shapes[tensor.replace("ffn_norm", "ffn_gate_inp")] = (n_experts, *shape)
-        elif found := re.fullmatch(r"(blk\.\d+\.ffn_(?:gate|up|down))\.weight", tensor):
-            shapes[f"{found[1]}_exps.weight"] = (n_experts, *shape)
-        else:
-            shapes[tensor] = shape
+    shape = shape_from_json(raw, name)
+    if shape.estimated:
+        raise ModelError(f"The tensors are not certain: {shape.estimated}.")
+    return contents_of_shape(shape)
+
+
+def contents_of_shape(shape: ModelShape, types: Mapping[str, str] | None = None) -> Contents:
+    """Take what a plan needs from a model's sizes; `types` of tensors that are not quantized."""
     return Contents(
-        name=name,
-        architecture="llama",
-        n_layers=dense.n_layers,
-        n_heads=dense.n_heads,
-        n_kv_heads=dense.n_kv_heads,
-        n_experts=n_experts,
-        shapes=shapes,
+        name=shape.name,
+        architecture=shape.architecture,
+        n_layers=shape.n_layers,
+        n_heads=shape.n_heads,
+        n_kv_heads=shape.n_kv_heads,
+        n_experts=shape.experts.count if shape.experts else 0,
+        shapes=shape.tensors,
+        types=types or {},
     )

@@ -136,6 +136,8 @@ class _Planner:
         if got != wanted:
             rule += f"; rows of {shape[-1]:,} do not divide into its blocks of "
             rule += f"{GGML_TYPES[wanted].block_size}, so it falls back to {got}"
+        copied = self.contents.types.get(name) == got  # llama-quantize leaves its bytes alone
+        demands = not copied and needs_imatrix(name, got, self.file_type.name)
         size = GGML_TYPES[got]
         return TensorPlan(
             name=name,
@@ -144,7 +146,7 @@ class _Planner:
             rule=_sentence(name, rule),
             fallback=wanted if got != wanted else None,
             bytes=math.prod(shape) // size.block_size * size.block_bytes,
-            needs_imatrix=not self.imatrix and needs_imatrix(name, got, self.file_type.name),
+            needs_imatrix=demands and not self.imatrix,
         )
 
     def _asked(self, name: str) -> str | None:

@@ -32,6 +32,7 @@ from quantcore.pool import over_rows, threads
 from quantcore.recipe.plan import Plan, TensorPlan
 from quantcore.recipe.rules import needs_imatrix, role_of
 
+FLOATS = ("F32", "F16", "BF16")
 WEIGHTS_AT_ONCE = 1 << 19  # of one worker: as floats they stay in its core's cache
 
 
@@ -50,8 +51,9 @@ def quantize(
     """Write `model` to `path` with each tensor in the type that `plan` gives it.
 
     With an importance matrix each tensor is quantized by its own entry, as llama-quantize does: a
-    tensor without one goes without, unless its type demands one. Closing the iterator before its
-    end leaves no file.
+    tensor without one goes without, unless its type demands one. A tensor that a GGUF file holds in
+    its type already keeps its bytes; others are quantized again, for which llama-quantize demands
+    `--allow-requantize`. Closing the iterator before its end leaves no file.
 
     Raises
     ------
@@ -61,14 +63,30 @@ def quantize(
     """
     tensors = []
     for planned in plan.tensors:
-        importance = None if imatrix is None else _importance(imatrix, planned)
-        _refuse_unwritable(planned, plan, has_importance=importance is not None)
+        importance = (
+            None if imatrix is None else importance_of(imatrix, planned.name, planned.shape[-1])
+        )
+        if not model.holds(planned.name, planned.type):
+            _refuse_unwritable(planned, plan, has_importance=importance is not None)
         make = partial(_pack, model, planned, importance)
         tensors.append(OutgoingTensor(planned.name, planned.type, planned.shape, make))
     done = 0
     for tensor in write_gguf(path, _metadata(model, plan, imatrix), tensors):
         done += tensor.n_bytes
         yield QuantizeProgress(done / plan.bytes, f"{tensor.name} as {tensor.type}", path)
+
+
+def quantized_again(model: Model, plan: Plan) -> list[str]:
+    """Name the tensors that a GGUF file holds quantized in another type than the plan's.
+
+    Their errors add up. llama-quantize refuses them without `--allow-requantize`.
+    """
+    source = {name: tensor.dtype for name, tensor in model.tensors.items()}
+    return [
+        tensor.name
+        for tensor in plan.tensors
+        if source.get(tensor.name, "F32") not in (*FLOATS, tensor.type)
+    ]
 
 
 def preview(source: Model | LlamaConfig, plan: Plan) -> GgufFile:
@@ -98,11 +116,7 @@ def _metadata(model: Model, plan: Plan, imatrix: Imatrix | None) -> dict[str, Va
         about |= vocabulary_metadata(model.place, model.config.vocabulary_size)
         return about | made_with
     found = typed_metadata(read_parts(model.place))
-    kept = {
-        key: value
-        for key, value in found.items()
-        if not key.startswith(("split.", "quantize.imatrix."))
-    }
+    kept = {key: value for key, value in found.items() if not key.startswith("split.")}
     return kept | {
         "general.file_type": np.uint32(plan.file_type.number),
         "general.quantization_version": np.uint32(QUANTIZATION_VERSION),
@@ -121,16 +135,24 @@ def _about(imatrix: Imatrix) -> dict[str, Value]:
     return found
 
 
-def _importance(imatrix: Imatrix, planned: TensorPlan) -> NDArray[np.float32] | None:
-    """Entry of one tensor, (n_cols,); the embedding goes without where one does not fit."""
-    found = imatrix.importance(planned.name)
-    if found is None or found.size == planned.shape[-1]:
+def importance_of(imatrix: Imatrix, name: str, n_cols: int) -> NDArray[np.float32] | None:
+    """Entry of one tensor, (n_cols,), as llama-quantize takes it; None where there is none.
+
+    The embedding goes without where one does not fit.
+
+    Raises
+    ------
+    ModelError
+        If the entry of another tensor does not fit its rows.
+    """
+    found = imatrix.importance(name)
+    if found is None or found.size == n_cols:
         return found
-    if role_of(planned.name) == "token_embd":
+    if role_of(name) == "token_embd":
         return None
     raise ModelError(
-        f"The importance matrix is of another model: {planned.name} has rows of "
-        f"{planned.shape[-1]:,} weights, its entry {found.size:,} numbers."
+        f"The importance matrix is of another model: {name} has rows of {n_cols:,} weights, its "
+        f"entry {found.size:,} numbers."
     )
 
 
@@ -158,7 +180,7 @@ def _pack(
     if planned.name == ROPE_FACTORS:
         return factors(model.config).view(np.uint8)
     stored = model.as_stored(planned.name)
-    if stored is not None and stored.dtype == planned.type:
+    if stored is not None and model.holds(planned.name, planned.type):
         return stored.tensor.packed()
     fmt, name = FORMATS[planned.type], planned.name
     if len(planned.shape) == 1:

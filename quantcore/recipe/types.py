@@ -77,15 +77,16 @@ def needs_imatrix(model: Model, mix: FileType) -> bool:
 def mixed_formats(model: Model, mix: FileType) -> dict[str, str]:
     """Name the format of each quantizable tensor in a mix, as llama-quantize chooses them.
 
-    A mix that cannot do without an importance matrix is that with the model's own.
+    A mix that cannot do without an importance matrix is that with the model's own; every mix is
+    with the one that was given.
 
     Raises
     ------
     ValueError
         If there is none with the model then, or the lab lacks a format.
     """
-    aided = model.imatrix is not None and needs_imatrix(model, mix)
-    planned = {tensor.name: tensor for tensor in plan(model, mix.name, imatrix=aided).tensors}
+    aided = model.given or (model.imatrix and needs_imatrix(model, mix))
+    planned = {tensor.name: tensor for tensor in plan(model, mix.name, imatrix=bool(aided)).tensors}
     chosen = [planned[name] for name in model.quantizable]
     for tensor in chosen:
         if tensor.needs_imatrix:

@@ -61,13 +61,10 @@ class Bench:
         Its weights are all in memory, as float32.
     chunks
         Divergence and perplexity are those of their scored tokens, the second half of each chunk.
-    with_imatrix
-        Whether formats use the importance matrix that lies with the model; those that cannot do
-        without always do.
     """
 
-    def __init__(self, model: Model, chunks: Chunks, with_imatrix: bool = False) -> None:
-        self.model, self.with_imatrix = model, with_imatrix
+    def __init__(self, model: Model, chunks: Chunks) -> None:
+        self.model = model
         scored = chunks.scored[0]
         self._first = int(scored.argmax())  # the state at place i predicts the token at i + 1
         n_logits = int(scored.sum()) * model.config.vocabulary_size
@@ -103,7 +100,9 @@ class Bench:
         walk = self._take_walk(self._base(base), place)
         changed = walk.llama.replaced(
             {
-                name: self.model.weights(name) if base else self._restored(name, piece.format)
+                name: self.model.weights(name)
+                if base
+                else restored_as(self.model, name, piece.format)
                 for name in piece.tensors
             }
         )
@@ -149,9 +148,6 @@ class Bench:
         with self._lock:
             if format_name not in self._bases:
                 able = storable(self.model, format_name)
-                weights = {name: self._restored(name, format_name) for name in able}
+                weights = {name: restored_as(self.model, name, format_name) for name in able}
                 self._bases = {format_name: self._original.replaced(weights)}  # one at a time
             return self._bases[format_name]
-
-    def _restored(self, name: str, format_name: str) -> Floats:
-        return restored_as(self.model, name, format_name, self.with_imatrix)

@@ -49,7 +49,7 @@ class GuideProgress:
 
 
 def guide_steps(
-    model: Model, formats: dict[str, list[str]], chunks: Chunks, with_imatrix: bool = False
+    model: Model, formats: dict[str, list[str]], chunks: Chunks
 ) -> Iterator[GuideProgress]:
     """Compute the guides of each tensor in each format that can store it; a step a tensor.
 
@@ -74,7 +74,7 @@ def guide_steps(
         fisher[name] /= chunks.tokens.size
         for format_name, able in formats.items():
             if name in able:
-                guide = _guide(model, name, format_name, inputs, fisher[name], with_imatrix)
+                guide = _guide(model, name, format_name, inputs, fisher[name])
                 yield GuideProgress(0.5 + done / len(names) / 2, name, guide)
 
 
@@ -144,11 +144,10 @@ def _guide(
     format_name: str,
     inputs: _Inputs,
     fisher: Floats,
-    with_imatrix: bool,
 ) -> Guide:
     importance = None if model.imatrix is None else model.imatrix.importance(name)
     weights = model.weights(name)
-    error = restored_as(model, name, format_name, with_imatrix) - weights
+    error = restored_as(model, name, format_name) - weights
     squares = [np.square(each).sum(axis=0, dtype=np.float64) for each in (error, weights)]
     shared = inputs.of(name)
     return Guide(

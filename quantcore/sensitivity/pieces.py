@@ -11,6 +11,7 @@ from quantcore.evaluate.quantized import needed_importance, restored
 from quantcore.formats import FORMATS, get_format
 from quantcore.model.layer import ENTRY_OF
 from quantcore.model.source import Model
+from quantcore.recipe.quantize import importance_of
 
 Group = Literal["tensor", "layer", "role", "all"]
 How = Literal["alone", "kept"]
@@ -68,16 +69,15 @@ def storable(model: Model, format_name: str) -> list[str]:
     return able
 
 
-def restored_as(
-    model: Model, name: str, format_name: str, with_imatrix: bool
-) -> NDArray[np.float32]:
-    """One tensor (n_rows, n_cols) quantized and restored, with the model's matrix if wished.
+def restored_as(model: Model, name: str, format_name: str) -> NDArray[np.float32]:
+    """One tensor (n_rows, n_cols) quantized and restored.
 
-    Formats that cannot do without a matrix always get it.
+    An importance matrix that was given to the model serves every format, its own those that
+    cannot do without.
     """
     importance = needed_importance(model, name, format_name)
-    if importance is None and with_imatrix and format_name in FORMATS:
-        importance = model.imatrix.importance(name)
+    if importance is None and model.given and format_name in FORMATS:
+        importance = importance_of(model.given, name, model.tensors[name].shape[-1])
     return restored(model, name, format_name, importance)
 
 

@@ -7,7 +7,7 @@ sweep that was stopped goes on from there. Its fields:
     text, text_digest      name of the text, and digest of the tokens that were used
     context, tokens        tokens a chunk, and of all chunks
     tokens_scored          those of the second half of each chunk, which the figures speak of
-    with_imatrix           whether formats used the importance matrix
+    imatrix_digest         digest of the importance matrix that served every format, "" if none
     effects                {"columns": names of `Effect`'s fields, "rows": a list for each effect}
     guides                 the same of `Guide`: what is cheaper to compute, by tensor and format
 """
@@ -41,7 +41,7 @@ class Source:
     context: int
     tokens: int
     tokens_scored: int
-    with_imatrix: bool
+    imatrix_digest: str
 
 
 @dataclass(slots=True)
@@ -111,9 +111,10 @@ class Sensitivity:
                 f"these results are of other tokens: {mine.tokens:,} of {mine.text} at context "
                 f"{mine.context}; write to another file."
             )
-        if mine.with_imatrix != source.with_imatrix:
-            used = "with" if mine.with_imatrix else "without"
-            raise ValueError(f"these results are {used} an importance matrix; use another file.")
+        if mine.imatrix_digest != source.imatrix_digest:
+            used = "another" if mine.imatrix_digest and source.imatrix_digest else "no such"
+            used = "an" if not source.imatrix_digest else used
+            raise ValueError(f"these results are with {used} importance matrix: use another file.")
 
     def refuse_other_model(self, name: str, fingerprint: str) -> None:
         """Refuse, by a `ValueError`, a model whose weights (`Model.fingerprint`) are others."""

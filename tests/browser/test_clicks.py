@@ -80,13 +80,19 @@ def test_a_dial_moves_the_grid_at_once_and_goes_back(visit):
     assert visitor.settled().drawn("block_line") == before
 
 
-def test_the_models_memory_is_saved_as_csv(visit):
+def test_memory_follows_a_choice_and_is_saved_as_csv(visit):
     visitor = visit("memory?context=131072")
-    visitor.page.get_by_text(re.compile(r"Table of \d+ models")).click()
-    text = visitor.download(visitor.page.get_by_role("button", name="Save CSV"))
-    rows = {row["model"]: row for row in csv.DictReader(io.StringIO(text))}
-    assert int(rows["Llama-3.1-8B"]["cache_bytes"]) == 16 * 2**30
-    assert int(rows["Gemma-3-27B"]["cache_bytes"]) == 10.40625 * 2**30
+    button = visitor.page.locator(".st-key-memory_terms_csv button")
+    visitor.page.get_by_text(re.compile(r"All \d+ terms")).click()
+    rows = list(csv.DictReader(io.StringIO(visitor.download(button))))
+    assert [int(row["bytes"]) for row in rows if row["kind"] == "cache"] == [16 * 2**30]
+    visitor.page.get_by_role("radio", name="llama.cpp").click()
+    expect(visitor.page.get_by_text("fits in part")).to_be_visible()
+    assert "runtime=llama.cpp" in visitor.page.url
+    button = visitor.page.locator(".st-key-memory_table_csv button")
+    rows = list(csv.DictReader(io.StringIO(visitor.download(button))))
+    assert {row["type"] for row in rows} >= {"F16", "Q4_K_M"}
+    assert rows[0]["131072_fits"] == "in part"
 
 
 def test_a_files_tensors_are_saved_as_csv_and_a_group_is_enlarged(visit):

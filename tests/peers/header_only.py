@@ -8,21 +8,27 @@ from pathlib import Path
 import numpy as np
 
 from quantcore.io.gguf_writer import OutgoingTensor, data_bytes, header_of
-from quantcore.memory import ModelShape, stored_weights
-
-FORMS = {"F32": "F32", "F16": "F16", "BF16": "BF16"}
+from quantcore.memory import stored_weights
+from quantcore.shape import ModelShape
 
 
 def write(path: Path, shape: ModelShape, type_name: str = "F16") -> None:
     """Write `shape` as a file of that type; the vocabulary is made of nameless stand-ins."""
     tensors = [
-        OutgoingTensor(name=t.name, type=t.format, shape=t.shape, make=lambda: None)
+        OutgoingTensor(name=_named(t.name, shape), type=t.format, shape=t.shape, make=lambda: None)
         for t in stored_weights(shape, type_name).tensors
     ]
     header = header_of(metadata(shape), tensors)
     with path.open("wb") as file:
         file.write(header)
         file.truncate(len(header) + data_bytes(tensors))
+
+
+def _named(name: str, shape: ModelShape) -> str:
+    """LFM2 has its last norm under another name."""
+    if shape.architecture == "lfm2":
+        return name.replace("output_norm", "token_embd_norm")
+    return name
 
 
 def metadata(shape: ModelShape) -> dict:
@@ -41,6 +47,8 @@ def metadata(shape: ModelShape) -> dict:
     if shape.window:
         sizes["attention.sliding_window"] = shape.window
     numbers = {key: np.uint32(n) for key, n in sizes.items()}
+    if any(cache.kind == "state" for cache in shape.caches):
+        numbers |= _recurrent(shape)
     for key in ("layer_norm_rms_epsilon", "layer_norm_epsilon"):
         numbers[f"attention.{key}"] = np.float32(1e-6)
     if shape.architecture in ("gemma2",):
@@ -79,6 +87,38 @@ def _latent(shape: ModelShape) -> dict[str, int]:
     if latent.query_size:
         sizes["attention.q_lora_rank"] = latent.query_size
     return sizes
+
+
+def _recurrent(shape: ModelShape) -> dict:
+    """Read a state space's sizes off its tensors; layers without heads are the recurrent ones."""
+    layer = next(i for i, cache in enumerate(shape.caches) if cache.kind == "state")
+    tensors = {
+        name.split(".")[2]: size
+        for name, size in reversed(shape.tensors.items())  # of a matrix and its bias the matrix
+        if name.startswith(f"blk.{layer}.")
+    }
+    heads = [cache.key_values // shape.head_size for cache in shape.caches]
+    found = {}
+    if shape.architecture in ("jamba", "lfm2", "granitehybrid"):
+        found["attention.head_count_kv"] = np.array(heads, np.uint32)
+    if "shortconv" in tensors:
+        n_kept = shape.caches[layer].state_values // shape.hidden_size + 1
+        return found | {"shortconv.l_cache": np.uint32(n_kept)}
+    (channels, kernel), inner = tensors["ssm_conv1d"], tensors["ssm_out"][1]
+    states = (channels - inner) // 2
+    rank, n_state = tensors["ssm_a"][0], tensors["ssm_a"][-1]
+    groups = 0
+    if "ssm_x" in tensors:
+        rank = tensors["ssm_dt"][-1]
+    elif "ssm_ba" in tensors:
+        n_state = tensors["ssm_norm"][0]
+        groups = states // n_state
+    else:
+        groups = tensors["ssm_norm"][0]
+        n_state = states // groups
+    sizes = {"conv_kernel": kernel, "inner_size": inner, "state_size": n_state}
+    sizes |= {"time_step_rank": rank, "group_count": groups}
+    return found | {f"ssm.{key}": np.uint32(n) for key, n in sizes.items()}
 
 
 def _experts(shape: ModelShape) -> dict[str, int]:

@@ -5,7 +5,7 @@ import pytest
 
 from quantcore import FORMATS
 from quantcore.formats.codebooks import levels_of
-from quantcore.formats.iq_blocks import EVEN
+from quantcore.formats.iq_decode import EVEN
 
 pytestmark = pytest.mark.peers
 gguf = pytest.importorskip("gguf")

@@ -1,4 +1,4 @@
-"""Figures of the page Memory: what lies in it, how the cache grows, known models side by side."""
+"""Figures of the page Memory: what lies on each device, and how it grows."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,153 +6,208 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pages.shared.charts.base import blank, segment, words
-from pages.shared.palette import Look, bits_colour, colour, ink_on, marker, mix
+from pages.shared.palette import Look, bits_colour, colour, mix
 from pages.shared.units import binary
+from quantcore.memory.deployed_formats import DEPLOYED
+from quantcore.memory.placement import DeviceLoad
+from quantcore.memory.rules_of_thumb import nominal_bits
 
 GIB = 2**30
 LINES_GIB = (8, 16, 24, 48, 80, 192, 512, 1024)  # round sizes that machines come in
 
 
-def by_format(
-    formats: Sequence[str],
-    weights: Sequence[int],
-    cache: tuple[str, int],
-    compute: int,
-    chosen: str,
-    look: Look,
-) -> go.Figure:
-    """Stack weights, cache and compute buffer, a bar a format; dashed lines are sizes of memory.
+def tone(type_name: str, look: Look) -> str:
+    """Return the colour of a type by its bits; of a checkpoint for GPUs by those in its name."""
+    if type_name in DEPLOYED or type_name == "FP8":
+        return bits_colour(nominal_bits(type_name), look)
+    return colour(type_name, look)
 
-    `cache` is the format of the cache and its bytes, which no bar changes.
+
+def by_device(loads: Sequence[DeviceLoad], weights: str, cache: str, look: Look) -> go.Figure:
+    """Stack what lies on each device, and the free rest; what lacks runs over the dashed end.
+
+    `weights` and `cache` are formats, whose colours the parts have.
     """
-    figure = blank(look, 34 * len(formats) + 78, barmode="stack", bargap=0.28)
-    totals = [w + cache[1] + compute for w in weights]
-    largest = max(totals)
-    word, unit = ("GiB", GIB) if largest >= GIB else ("MiB", 2**20)
-    rest = mix(colour(cache[0], look), look.page, 0.6), mix(look.quiet, look.page, 0.3)
-    for name, sizes, tones in (
-        ("weights", weights, [colour(fmt, look) for fmt in formats]),
-        ("KV cache", [cache[1]] * len(formats), [rest[0]] * len(formats)),
-        ("compute buffer", [compute] * len(formats), [rest[1]] * len(formats)),
-    ):
-        _bars(figure, formats, sizes, tones, name, unit, look)
-    for name, total in zip(formats, totals, strict=True):
-        strong = name == chosen
-        text = f"<b>{binary(total)}</b>" if strong else binary(total)
-        words(
-            figure,
-            text,
-            look,
-            strong=strong,
-            x=total / unit,
-            y=name,
-            xanchor="left",
-            xshift=5,
-            bgcolor=look.page,
+    each = 62 if len(loads) < 4 else 38
+    figure = blank(look, each * len(loads) + 70, barmode="stack", bargap=0.42)
+    parts = {
+        "weights": ([load.weights_bytes for load in loads], tone(weights, look)),
+        "KV cache": ([load.cache_bytes for load in loads], mix(tone(cache, look), look.page, 0.6)),
+        "compute buffer": (
+            [load.compute_bytes for load in loads],
+            mix(look.quiet, look.page, 0.55),
+        ),
+        "kept free": ([load.overhead_bytes for load in loads], mix(look.quiet, look.page, 0.25)),
+        "free": ([max(load.free_bytes or 0, 0) for load in loads], look.panel),
+    }
+    names = [load.name for load in loads]
+    rows = [
+        f"<b>{name}</b> {names[:at].count(name) + 1}" if names.count(name) > 1 else f"<b>{name}</b>"
+        for at, name in enumerate(names)
+    ]
+    largest = max(max(load.used_bytes, load.capacity_bytes or 0) for load in loads) or 1
+    for name, (sizes, fill) in parts.items():
+        figure.add_bar(
+            y=rows,
+            x=[size / GIB for size in sizes],
+            text=[f"{name} {binary(size)}" if size > 0.09 * largest else "" for size in sizes],
+            **segment(fill, look),
+            hovertemplate=[
+                f"{row}<br>{name} {binary(size)}<extra></extra>"
+                for row, size in zip(rows, sizes, strict=True)
+            ],
         )
-    for gib in LINES_GIB:
-        if 0.12 * largest < gib * GIB < 1.08 * largest:
-            line = {"color": look.quiet, "width": 1, "dash": "dash"}
-            figure.add_vline(x=gib, line=line, layer="below")
-            words(figure, f"{gib} GiB", look, x=gib, yref="paper", y=1, yanchor="bottom")
+    for row, load in zip(rows, loads, strict=True):
+        if load.capacity_bytes is not None:
+            _mark_end(figure, row, load, look)
+    figure.update_xaxes(range=[0, 1.16 * largest / GIB], title="GiB (2<sup>30</sup> bytes)")
     figure.update_yaxes(
         autorange="reversed", showgrid=False, tickfont={"size": 13, "color": look.ink}
     )
-    power = {"GiB": 30, "MiB": 20}[word]
-    title = f"{word} (2<sup>{power}</sup> bytes)"
-    figure.update_xaxes(range=[0, 1.22 * largest / unit], title=title)
-    figure.update_layout(margin={"t": 26}, uniformtext={"minsize": 11, "mode": "hide"})
+    figure.update_layout(uniformtext={"minsize": 11, "mode": "hide"})
     return figure
 
 
-def _bars(figure, formats, sizes, tones, name, unit, look) -> None:
-    hover = [
-        f"<b>{fmt}</b><br>{name} {binary(size)}<extra></extra>"
-        for fmt, size in zip(formats, sizes, strict=True)
-    ]
-    figure.add_bar(
-        y=list(formats),
-        x=[size / unit for size in sizes],
-        orientation="h",
-        marker={"color": list(tones), "line": {"color": look.page, "width": 1.5}},
-        text=[name] * len(formats),
-        textposition="inside",
-        insidetextanchor="middle",
-        textangle=0,
-        constraintext="inside",
-        textfont={"size": 12, "color": [ink_on(tone) for tone in tones]},
-        hovertemplate=hover,
+def _mark_end(figure: go.Figure, row: str, load: DeviceLoad, look: Look) -> None:
+    free = load.free_bytes
+    says = f"<b>{binary(free)} free</b>" if free >= 0 else f"<b>{binary(-free)} too much</b>"
+    if not load.used_bytes:
+        says = "not used"
+    at = max(load.capacity_bytes, load.used_bytes) / GIB
+    words(figure, says, look, strong=bool(load.used_bytes), x=at, y=row, xanchor="left", xshift=5)
+    figure.add_scatter(
+        x=[load.capacity_bytes / GIB],
+        y=[row],
+        mode="markers",
+        marker={"symbol": "line-ns", "size": 34, "line": {"color": look.ink, "width": 2}},
+        hovertemplate=f"{row}<br>{binary(load.capacity_bytes)} can be used<extra></extra>",
     )
 
 
-def cache_growth(
-    contexts: Sequence[int],
-    curves: Mapping[str, Sequence[int]],
-    dashed: Mapping[str, Sequence[int]],
-    weights: tuple[str, int],
-    at: int,
+def by_type(
+    names: Sequence[str],
+    weights: Sequence[int],
+    rest: int,
+    chosen: str,
+    limit: int | None,
     look: Look,
 ) -> go.Figure:
-    """Draw bytes of the cache by context, log both ways.
+    """Draw a bar a type: weights, then cache and buffers, which no type changes.
+
+    `limit` is the memory of all GPUs, a dashed line.
+    """
+    figure = blank(look, 27 * len(names) + 70, barmode="stack", bargap=0.28)
+    grey = mix(look.quiet, look.page, 0.35)
+    largest = max(weights) + rest
+    figure.add_bar(
+        y=list(names),
+        x=[size / GIB for size in weights],
+        orientation="h",
+        marker={"color": [tone(name, look) for name in names]},
+        hovertemplate=[f"<b>{n}</b><br>weights {binary(w)}<extra></extra>" for n, w in
+                       zip(names, weights, strict=True)],
+    )  # fmt: skip
+    figure.add_bar(
+        y=list(names),
+        x=[rest / GIB] * len(names),
+        orientation="h",
+        marker={"color": grey},
+        hovertemplate=f"cache and buffers {binary(rest)}<extra></extra>",
+    )
+    for name, size in zip(names, weights, strict=True):
+        total = binary(size + rest)
+        words(
+            figure,
+            f"<b>{total}</b>" if name == chosen else total,
+            look,
+            strong=name == chosen,
+            x=(size + rest) / GIB,
+            y=name,
+            xanchor="left",
+            xshift=5,
+        )
+    if limit and limit < 1.2 * largest:
+        line = {"color": look.ink, "width": 1.5, "dash": "dash"}
+        figure.add_vline(x=limit / GIB, line=line)
+        words(figure, f"GPU memory {binary(limit)}", look, x=limit / GIB, yref="paper", y=1,
+              yanchor="bottom")  # fmt: skip
+    figure.update_xaxes(range=[0, 1.2 * largest / GIB], title="GiB (2<sup>30</sup> bytes)")
+    figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"color": look.ink})
+    figure.update_layout(margin={"t": 24})
+    return figure
+
+
+def growth(
+    at: Sequence[int],
+    curves: Mapping[str, Sequence[int]],
+    weights: tuple[str, int],
+    here: tuple[int, int],
+    what: str,
+    look: Look,
+    dashed: Mapping[str, Sequence[int]] | None = None,
+) -> go.Figure:
+    """Draw bytes of the cache by context or by sequences, log both ways.
 
     Parameters
     ----------
-    contexts
-        Tokens, rising.
+    at
+        Tokens or sequences, rising.
     curves
-        Cache format to bytes at each context.
+        Cache format to bytes at each; the first is the chosen one.
+    weights
+        Type and bytes of the weights, drawn as a level.
+    here
+        The chosen place and its bytes, marked.
+    what
+        Title of the axis.
     dashed
         Likewise for formulas that are wrong: their name is written at the line.
-    weights
-        Format and bytes of the weights, drawn as a level.
-    at
-        The chosen context, marked on the first curve.
     """
     figure = blank(look, 400)
+    dashed = dashed or {}
     for place, (name, sizes) in enumerate(sorted(dashed.items(), key=lambda item: -item[1][-1])):
-        line = {"color": look.quiet, "width": 1.5, "dash": "dash"}
-        _growth(figure, contexts, sizes, name, line)
-        end = -1 - 2 * place if len(contexts) > 2 * place else -1  # so that names do not meet
-        x, y = np.log10(contexts[end]), np.log10(sizes[end] / GIB)
+        _line(figure, at, sizes, name, {"color": look.quiet, "width": 1.5, "dash": "dash"})
+        end = -1 - 2 * place if len(at) > 2 * place else -1  # so that names do not meet
+        x, y = np.log10(at[end]), np.log10(sizes[end] / GIB)
         words(figure, name, look, x=x, y=y, xanchor="right", xshift=-4, yshift=10)
     for name, sizes in curves.items():
-        line = {"color": colour(name, look), "width": 3 if name == next(iter(curves)) else 2}
-        _growth(figure, contexts, sizes, f"cache in {name}", line)
-        place = {"x": np.log10(contexts[-1]), "y": np.log10(sizes[-1] / GIB)}
+        line = {"color": tone(name, look), "width": 3 if name == next(iter(curves)) else 2}
+        _line(figure, at, sizes, f"cache in {name}", line)
+        place = {"x": np.log10(at[-1]), "y": np.log10(sizes[-1] / GIB)}
         words(figure, f"<b>{name}</b>", look, strong=True, xanchor="left", xshift=6, **place)
     level = weights[1] / GIB
     figure.add_hline(y=level, line={"color": look.ink, "width": 1, "dash": "dot"})
     text = f"the weights in {weights[0]}: {binary(weights[1])}"
     words(figure, text, look, xref="paper", x=0, y=np.log10(level), xanchor="left", yshift=9)
-    first = next(iter(curves.values()))
-    here = float(np.interp(at, contexts, first)) / GIB
     figure.add_scatter(
-        x=[at],
-        y=[here],
+        x=[here[0]],
+        y=[here[1] / GIB],
         mode="markers",
         marker={"symbol": "circle-open", "size": 13, "color": look.ink, "line": {"width": 2.5}},
-        hovertemplate=f"{at:,} tokens: {binary(here * GIB)}<extra></extra>",
+        hovertemplate=f"{here[0]:,}: {binary(here[1])}<extra></extra>",
     )
-    _log_axes(figure, contexts, [*curves.values(), *dashed.values(), [weights[1]]])
+    _log_axes(figure, at, [*curves.values(), *dashed.values(), [weights[1]]], what)
     return figure
 
 
-def _growth(figure, contexts, sizes, name, line) -> None:
+def _line(figure, at, sizes, name, line) -> None:
     figure.add_scatter(
-        x=list(contexts),
+        x=list(at),
         y=[size / GIB for size in sizes],
         mode="lines",
         line=line,
-        hovertemplate=f"{name}<br>%{{x:,}} tokens: %{{y:.3g}} GiB<extra></extra>",
+        hovertemplate=f"{name}<br>%{{x:,}}: %{{y:.3g}} GiB<extra></extra>",
     )
 
 
-def _log_axes(figure, contexts, curves) -> None:
-    ticks = [2**p for p in range(4, 25, 2) if contexts[0] <= 2**p <= 1.01 * contexts[-1]]
+def _log_axes(figure, at, curves, what) -> None:
+    ticks = [
+        2**p for p in range(0, 25, 2 if at[-1] / at[0] > 100 else 1) if at[0] <= 2**p <= at[-1]
+    ]
     figure.update_xaxes(
         type="log",
-        title="tokens in the context",
-        range=[np.log10(contexts[0]), np.log10(contexts[-1] * 1.9)],
+        title=what,
+        range=[np.log10(at[0]), np.log10(at[-1] * (at[-1] / at[0]) ** 0.09)],
         tickvals=ticks,
         ticktext=[f"{t // 1024:,} k" if t >= 1024 else str(t) for t in ticks],
     )
@@ -164,92 +219,36 @@ def _log_axes(figure, contexts, curves) -> None:
         title="memory",
         range=[np.log10(0.7 * low), np.log10(1.8 * high)],
         tickvals=sizes,
-        ticktext=[_size(gib) for gib in sizes],
+        ticktext=[binary(gib * GIB).replace(".00", "").replace(".0", "") for gib in sizes],
     )
 
 
-def _size(gib: float) -> str:
-    """Word a power of two: KiB, MiB or GiB without decimals."""
-    for unit, scale in (("GiB", 1.0), ("MiB", 1024.0), ("KiB", 1024.0**2)):
-        if gib * scale >= 1:
-            return f"{gib * scale:,.0f} {unit}"
-    return f"{gib * GIB:,.0f} B"
-
-
-def side_by_side(
-    names: Sequence[str],
-    weights: Sequence[int],
-    caches: Sequence[int],
-    chosen: str | None,
-    type_name: str,
-    look: Look,
+def kept_side_by_side(
+    names: Sequence[str], parts: Sequence[Mapping[str, int]], types: Sequence[tuple], look: Look
 ) -> go.Figure:
-    """Draw two marks a model on one log axis: its weights, and its cache at a common context."""
-    figure = blank(look, 23 * len(names) + 64)
-    tones = colour(type_name, look), look.ink
-    for name, size, cache in zip(names, weights, caches, strict=True):
-        tone = look.ink if name == chosen else look.line
-        figure.add_scatter(
-            x=[size / GIB, cache / GIB],
-            y=[name, name],
-            mode="lines",
-            line={"color": tone, "width": 2.5 if name == chosen else 1.5},
-            hoverinfo="skip",
-        )
-    for sizes, tone, symbol, word in (
-        (weights, tones[0], marker(type_name), "weights"),
-        (caches, tones[1], "line-ns", "KV cache"),
-    ):
-        figure.add_scatter(
-            x=[size / GIB for size in sizes],
-            y=list(names),
-            mode="markers",
-            marker={
-                "color": tone,
-                "size": 11,
-                "symbol": symbol,
-                "line": {"color": tone, "width": 3 if symbol == "line-ns" else 0},
-            },
-            customdata=[binary(size) for size in sizes],
-            hovertemplate=f"<b>%{{y}}</b><br>{word} %{{customdata}}<extra></extra>",
-        )
-    for sizes, word in ((weights, "weights"), (caches, "KV cache")):
-        words(
-            figure,
-            word,
-            look,
-            strong=True,
-            x=np.log10(sizes[0] / GIB),
-            y=-1,
-            yref="y",
-            xanchor="center",
-        )
-    reach = [size / GIB for size in [*weights, *caches]]
-    low, high = np.log10(min(reach)) - 0.15, np.log10(max(reach)) + 0.15
-    ticks = [2.0**p for p in range(-12, 14, 2) if low <= np.log10(2.0**p) <= high]
-    figure.update_xaxes(
-        type="log", range=[low, high], tickvals=ticks, ticktext=[_size(t) for t in ticks]
-    )
-    figure.update_yaxes(
-        range=[len(names) - 0.4, -1.6], showgrid=False, tickfont={"size": 12, "color": look.ink}
-    )
-    return figure
-
-
-def parts_of(sizes: Mapping[str, int], bits: int, look: Look) -> go.Figure:
-    """Draw one bar: the weights by part of the model."""
-    figure = blank(look, 92, barmode="stack", uniformtext={"minsize": 11, "mode": "hide"})
-    total = sum(sizes.values())
-    tone = bits_colour(bits, look)
-    for place, (name, size) in enumerate(sizes.items()):
-        fill = mix(tone, look.page, 0.95 - 0.22 * place)
-        figure.add_bar(
-            y=[""],
-            x=[size / GIB],
-            text=f"{name}, {100 * size / total:.0f}\u202f%",
-            **segment(fill, look),
-            hovertemplate=f"<b>{name}</b><br>{binary(size)}<extra></extra>",
-        )
-    figure.update_xaxes(range=[0, total / GIB], visible=False)
-    figure.update_yaxes(visible=False)
+    """Draw a bar a set-up: weights, cache, buffers; `types` are those of weights and cache."""
+    figure = blank(look, 46 * len(names) + 60, barmode="stack", bargap=0.35)
+    largest = max(sum(each.values()) for each in parts) or 1
+    for part in ("weights", "KV cache", "buffers"):
+        tones = {
+            "weights": [tone(weights, look) for weights, _ in types],
+            "KV cache": [mix(tone(cache, look), look.page, 0.6) for _, cache in types],
+            "buffers": [mix(look.quiet, look.page, 0.45)] * len(names),
+        }[part]
+        for name, each, fill in zip(names, parts, tones, strict=True):
+            size = each[part]
+            figure.add_bar(
+                y=[name],
+                x=[size / GIB],
+                text=[f"{part} {binary(size)}" if size > 0.12 * largest else ""],
+                **segment(fill, look),
+                hovertemplate=f"<b>{name}</b><br>{part} {binary(size)}<extra></extra>",
+            )
+    for name, each in zip(names, parts, strict=True):
+        total = sum(each.values())
+        words(figure, f"<b>{binary(total)}</b>", look, strong=True, x=total / GIB, y=name,
+              xanchor="left", xshift=5)  # fmt: skip
+    figure.update_xaxes(range=[0, 1.2 * largest / GIB], title="GiB (2<sup>30</sup> bytes)")
+    figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"color": look.ink})
+    figure.update_layout(uniformtext={"minsize": 11, "mode": "hide"})
     return figure

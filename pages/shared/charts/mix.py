@@ -9,10 +9,12 @@ from pages.shared.charts.base import blank, segment, words
 from pages.shared.charts.labels import sides
 from pages.shared.charts.layer_map import layer_map
 from pages.shared.mix_words import Recipe
-from pages.shared.palette import Look, bits_colour, colour
+from pages.shared.palette import Look, bits_colour, colour, marker
 from pages.shared.units import megabytes
 from quantcore.formats import FORMATS
 from quantcore.formats.ggml_types import GGML_TYPES
+
+HEIGHT = 500
 
 
 def tone(type: str, look: Look) -> str:
@@ -60,20 +62,23 @@ def bytes_by_role(sizes: Mapping[str, Mapping[str, int]], look: Look) -> go.Figu
 
 
 def size_against_error(
-    stock: Sequence[Recipe], hand: Recipe, fills: Mapping[str, str], look: Look, narrow: bool
+    stock: Sequence[Recipe], hand: Recipe, look: Look, narrow: bool
 ) -> go.Figure:
-    """Draw bits a weight against the error of all weights: stock mixes, and the recipe on top."""
-    figure = blank(look, 440)
-    points = [hand, *(one for one in stock if one.error)]
+    """Draw bits a weight against the error of all weights: stock mixes, and the recipe on top.
+
+    Shorter names choose their places first; one that finds none is in the tooltip.
+    """
+    figure = blank(look, HEIGHT)
+    points = [hand, *sorted((one for one in stock if one.error), key=lambda one: len(one.name))]
     x = [np.log10(one.bits_per_weight) for one in points]
     y = [np.log10(one.error) for one in points]
     left, right = min(x) - 0.06, max(x) + 0.1
     low, high = min(y) - 0.15, max(y) + 0.15
-    size = (300.0 if narrow else 520.0, 370.0)
+    size = (300.0 if narrow else 680.0, HEIGHT - 70.0)
     places = sides(
         [(each - left) / (right - left) * size[0] for each in x],
         [(each - low) / (high - low) * size[1] for each in y],
-        [one.name for one in points],
+        [hand.name + "  ", *(one.name for one in points[1:])],  # the first is bold, and larger
         size,
     )
     for one, side in reversed(list(zip(points, places, strict=True))):
@@ -87,9 +92,9 @@ def size_against_error(
             textposition=side or "top center",
             textfont={"size": 13 if mine else 12, "color": look.ink if mine else look.quiet},
             marker={
-                "symbol": "star" if mine else "circle",
+                "symbol": "star" if mine else marker(one.name),
                 "size": 16 if mine else 10,
-                "color": look.ink if mine else fills[one.name],
+                "color": look.ink if mine else colour(one.name, look),
                 "line": {"color": look.page, "width": 1.5},
             },
             cliponaxis=False,
@@ -97,7 +102,7 @@ def size_against_error(
             f"{one.bits_per_weight:.2f} bits a weight<br>error {100 * one.error:.3g} %"
             "<extra></extra>",
         )
-    bits, errors = [2, 3, 4, 5, 6, 8, 16], [0.01, 0.1, 0.3, 1, 3, 10, 30, 100]
+    bits, errors = [2, 3, 4, 5, 6, 8, 16], [0.01, 0.1, 0.3, 1, 3, 10, 20, 50, 100]
     figure.update_xaxes(
         type="log", range=[left, right], tickvals=bits, title="bits a weight of the whole file"
     )

@@ -1,11 +1,13 @@
 """The attention part of a layer in llama.cpp's graph: build_qkv, build_attn and build_attn_mha."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quantcore.formats import get_format
 from quantcore.memory.llama_cpp.graph import F16, Dims, Graph, Node, new, over, stored, view
 from quantcore.memory.llama_cpp.inputs import CacheInputs
 from quantcore.memory.llama_cpp.layer import Layer
+
+_TURNED = ("queries", "keys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,7 @@ class Heads:
     queries: Node
     keys: Node
     values: Node
+    gate: Node | None = None  # Qwen3-Next's, beside the queries
 
 
 def attention(graph: Graph, layer: Layer, cur: Node, given: CacheInputs) -> Node:
@@ -28,13 +31,18 @@ def attention(graph: Graph, layer: Layer, cur: Node, given: CacheInputs) -> Node
         order = (heads.queries, heads.keys, heads.values)
     for node in order:
         graph.expand(node)
-    graph.expand(stored(view(heads.keys), given.key_places))
+    stores = [stored(view(heads.keys), given.key_places)]
     if not layer.latent:
-        graph.expand(stored(_contiguous(heads.values, given), given.value_places))
+        stores.append(stored(_contiguous(heads.values, given), given.value_places))
+    for store in stores:
+        store.layer = layer.index
+        graph.expand(store)
     cur = graph.expand(_flash(layer, heads, given) if given.flash else _scores(layer, heads, given))
     if given.value_rotation and not layer.latent:
         cur = _rotate(cur, given.value_rotation)
-    return new("hidden state", cur, dims=layer.hidden)
+    if heads.gate:
+        cur = over("attention result", cur, new("gate", heads.gate, dims=cur.dims))
+    return layer.product("attn_output", "hidden state", cur, dims=layer.hidden)
 
 
 def _heads(layer: Layer, cur: Node, given: CacheInputs) -> Heads:
@@ -43,17 +51,23 @@ def _heads(layer: Layer, cur: Node, given: CacheInputs) -> Heads:
     widths = {"queries": layer.key_size, "keys": layer.key_size, "values": layer.value_size}
     if "attn_qkv" in layer:
         n_rows = sum(sizes[name] * widths[name] for name in sizes)
-        fused = new("queries, keys and values", cur, dims=((n_rows, "values"), layer.tokens))
+        fused = layer.product(
+            "attn_qkv", "queries, keys and values", cur, dims=((n_rows, "values"), layer.tokens)
+        )
     parts = {}
     for name, n_heads in sizes.items():
         split = ((widths[name], "values"), (n_heads, "heads"), layer.tokens)
         if "attn_qkv" in layer:
             parts[name] = view(fused, dims=split, contiguous=False)
             continue
-        flat = new(name, cur, dims=((n_heads * widths[name], "values"), layer.tokens))
-        parts[name] = view(flat, dims=split)
+        n_rows = layer.tensors.get(f"attn_{name[0]}", (n_heads * widths[name],))[0]
+        flat = layer.product(f"attn_{name[0]}", name, cur, dims=((n_rows, "values"), layer.tokens))
+        if gated := n_rows == 2 * n_heads * widths[name]:
+            parts["gate"] = view(flat, dims=split, contiguous=False)
+        parts[name] = view(flat, dims=split, contiguous=not gated)
     for name in layer.rotated:
         parts[name] = over(name, parts[name], given.positions)
+        parts[name].weight = "rope_freqs.weight"
     return Heads(**parts)
 
 
@@ -62,21 +76,29 @@ def _latent_heads(layer: Layer, cur: Node, given: CacheInputs) -> Heads:
     latent, n_heads, tokens = layer.latent, layer.n_heads, layer.tokens
     heads, rope = (n_heads, "heads"), (latent.rope_size, "values")
     kv = (latent.kv_size, "latent values")
-    queries = cur
+    queries, role = cur, "attn_q"
     if "attn_q_a" in layer:
-        down = new("latent queries", cur, dims=((latent.query_size, "values"), tokens))
+        role = "attn_q_b"
+        down = layer.product(
+            "attn_q_a", "latent queries", cur, dims=((latent.query_size, "values"), tokens)
+        )
         queries = over("latent queries", down)
     width = latent.key_size + latent.rope_size
-    queries = new("queries", queries, dims=((n_heads * width, "values"), tokens))
+    queries = layer.product(role, "queries", queries, dims=((n_heads * width, "values"), tokens))
     queries = view(queries, dims=((width, "values"), heads, tokens))
-    both = new("latent keys", cur, dims=((latent.kv_size + latent.rope_size, "values"), tokens))
+    both = layer.product(
+        "attn_kv_a_mqa",
+        "latent keys",
+        cur,
+        dims=((latent.kv_size + latent.rope_size, "values"), tokens),
+    )
     shared = view(both, dims=(rope, (1, ""), tokens), contiguous=False)
     shared = over("latent keys", shared, given.positions)
     kept = over("latent keys", view(both, dims=(kv, tokens), contiguous=False))
     rotated = view(queries, dims=(rope, heads, tokens), contiguous=False)
     rotated = over("queries, rotated", rotated, given.positions)
     plain = view(queries, dims=((latent.key_size, "values"), tokens, heads), contiguous=False)
-    absorbed = new("queries, absorbed", plain, dims=(kv, tokens, heads))
+    absorbed = layer.product("attn_k_b", "queries, absorbed", plain, dims=(kv, tokens, heads))
     absorbed = view(absorbed, dims=(kv, heads, tokens), contiguous=False)
     wide = (latent.kv_size + latent.rope_size, "values")
     queries = new("queries, absorbed", absorbed, rotated, dims=(wide, heads, tokens))
@@ -87,12 +109,12 @@ def _latent_heads(layer: Layer, cur: Node, given: CacheInputs) -> Heads:
 
 def _rotated(heads: Heads, given: CacheInputs) -> Heads:
     """Turn heads by a Hadamard matrix, as llama.cpp does before it quantizes them."""
-    queries, keys, values = heads.queries, heads.keys, heads.values
     if given.key_rotation:
-        queries, keys = (_rotate(x, given.key_rotation) for x in (queries, keys))
+        turned = {name: _rotate(getattr(heads, name), given.key_rotation) for name in _TURNED}
+        heads = replace(heads, **turned)
     if given.value_rotation:
-        values = _rotate(values, given.value_rotation)
-    return Heads(queries, keys, values)
+        heads = replace(heads, values=_rotate(heads.values, given.value_rotation))
+    return heads
 
 
 def _rotate(x: Node, by: Node) -> Node:
@@ -111,16 +133,16 @@ def _flash(layer: Layer, heads: Heads, given: CacheInputs) -> Node:
     """Flash attention never holds the scores; a cache in F32 is copied to F16 for it."""
     queries = view(heads.queries, contiguous=False)
     size = layer.value_size
-    copies = [
-        new(f"{name} of a layer in F16", dims=_cached(layer, width, given), item_bytes=F16)
-        for name, kind, width in (
-            ("keys", given.key_type, layer.key_size),
-            ("values", given.value_type, size),
-        )
-        if kind == "F32"
-    ]
+    kinds = {"keys": given.key_type, "values": given.value_type}
+    copies = [_half(layer, what, given) for what, kind in kinds.items() if kind == "F32"]
     dims = ((size, "values"), (layer.n_heads, "heads"), layer.tokens)
     result = new("attention result", queries, *copies, given.mask, dims=dims)
+    result.cached = tuple(_lent(layer, what, given) for what in kinds)
+    shared = ("keys",) if layer.latent else ("keys", "values")
+    result.halves = tuple(
+        _half(layer, what, given) for what in shared if kinds[what] not in ("F16", "F32")
+    )
+    result.layer = layer.index
     if layer.latent:
         result = _out_of_latent(layer, view(result, contiguous=False))
     return view(result, dims=_flat(layer))
@@ -131,6 +153,7 @@ def _scores(layer: Layer, heads: Heads, given: CacheInputs) -> Node:
     tokens, n_heads = layer.tokens, (layer.n_heads, "heads")
     queries = view(heads.queries, contiguous=False)
     scores = new("attention scores", queries, dims=((given.n_cells, "cells"), tokens, n_heads))
+    scores.cached, scores.layer = (_lent(layer, "keys", given),), layer.index
     scores = over("attention scores", scores, given.mask)
     sources = [scores]
     if layer.latent:
@@ -139,6 +162,7 @@ def _scores(layer: Layer, heads: Heads, given: CacheInputs) -> Node:
         sources.insert(0, new("latent values, turned round", dims=dims, item_bytes=item_bytes))
     dims = ((layer.value_size, "values"), tokens, n_heads)
     result = new("attention result", *sources, dims=dims)
+    result.cached, result.layer = (_lent(layer, "values", given),), layer.index
     if layer.latent:
         return _out_of_latent(layer, result)
     return new("attention result", view(result, contiguous=False), dims=_flat(layer))
@@ -148,7 +172,9 @@ def _out_of_latent(layer: Layer, result: Node) -> Node:
     """Decompress the result from the latent vector to the values of each head, token by token."""
     tokens, heads = layer.tokens, (layer.n_heads, "heads")
     dims = ((layer.latent.value_size, "values"), tokens, heads)
-    values = view(new("attention result", result, dims=dims), contiguous=False)
+    values = view(
+        layer.product("attn_v_b", "attention result", result, dims=dims), contiguous=False
+    )
     return new("attention result", values, dims=_flat(layer))
 
 
@@ -156,6 +182,23 @@ def _cached(layer: Layer, width: int, given: CacheInputs) -> Dims:
     """Sizes of what one layer's cache holds."""
     streams = (given.n_streams, "streams")
     return (width, "values"), (given.n_cells, "cells"), (layer.n_kv_heads, "heads"), streams
+
+
+def _half(layer: Layer, what: str, given: CacheInputs) -> Node:
+    """Copy keys or values of a layer to F16."""
+    width = layer.key_size if what == "keys" else layer.value_size
+    return new(f"{what} of a layer in F16", dims=_cached(layer, width, given), item_bytes=F16)
+
+
+def _lent(layer: Layer, what: str, given: CacheInputs) -> Node:
+    """Copy keys or values of a layer from another device."""
+    keys = what == "keys"
+    size = layer.key_size if keys else layer.value_size
+    n_bytes = get_format(given.key_type if keys else given.value_type).stored_bytes(
+        (1, size * layer.n_kv_heads)
+    )
+    dims = (n_bytes, "B"), (given.n_cells, "cells"), (given.n_streams, "streams")
+    return new(f"{what} of a layer on the CPU", dims=dims, item_bytes=1)
 
 
 def _flat(layer: Layer) -> Dims:

@@ -10,8 +10,8 @@ from quantcore.formats import get_format
 from quantcore.memory.llama_cpp.layer import window_of
 from quantcore.memory.llama_cpp.refusals import refuse
 from quantcore.memory.llama_cpp.setup import LlamaCppSetup
-from quantcore.memory.shape import LayerCache, ModelShape
 from quantcore.memory.term import Term
+from quantcore.shape.model_shape import LayerCache, ModelShape
 
 
 def cache_terms(shape: ModelShape, setup: LlamaCppSetup) -> tuple[Term, ...]:
@@ -23,14 +23,8 @@ def cache_terms(shape: ModelShape, setup: LlamaCppSetup) -> tuple[Term, ...]:
         If llama.cpp refuses the set-up.
     """
     refuse(shape, setup)
-    widest = max((cache.value_values for cache in shape.caches), default=0)
-    return tuple(
-        _state(layer, n_layers, setup)
-        if layer.kind == "state"
-        else _kept(shape, layer, n_layers, setup, widest)
-        for layer, n_layers in Counter(shape.caches).items()
-        if layer.kind != "none"
-    )
+    terms = (_term(shape, layer, n, setup) for layer, n in Counter(shape.caches).items())
+    return tuple(term for term in terms if term.bytes)
 
 
 def cache_bytes(shape: ModelShape, setup: LlamaCppSetup) -> int:
@@ -38,15 +32,26 @@ def cache_bytes(shape: ModelShape, setup: LlamaCppSetup) -> int:
     return sum(term.bytes for term in cache_terms(shape, setup))
 
 
-def _kept(
-    shape: ModelShape, layer: LayerCache, n_layers: int, setup: LlamaCppSetup, widest: int
-) -> Term:
+def layer_cache_bytes(shape: ModelShape, setup: LlamaCppSetup) -> tuple[int, ...]:
+    """Bytes of each layer's part of the cache, which lies where the layer lies."""
+    refuse(shape, setup)
+    each = {layer: _term(shape, layer, 1, setup).bytes for layer in set(shape.caches)}
+    return tuple(each[layer] for layer in shape.caches)
+
+
+def _term(shape: ModelShape, layer: LayerCache, n_layers: int, setup: LlamaCppSetup) -> Term:
+    if layer.kind == "state":
+        return _state(layer, n_layers, setup)
+    return _kept(shape, layer, n_layers, setup)
+
+
+def _kept(shape: ModelShape, layer: LayerCache, n_layers: int, setup: LlamaCppSetup) -> Term:
     """Keys and values; without flash attention all layers' values are as wide as the widest."""
     window = window_of(shape, layer)
     n_cells = setup.window_cells(window) if window else setup.cells
     n_values = layer.value_values
     if n_values and not setup.flash_attention:
-        n_values = widest
+        n_values = max(cache.value_values for cache in shape.caches)
     keys, values = get_format(setup.key_type), get_format(setup.value_type)
     row = keys.stored_bytes((1, layer.key_values))
     row += values.stored_bytes((1, n_values)) if n_values else 0

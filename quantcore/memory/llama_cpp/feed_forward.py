@@ -5,11 +5,15 @@ from dataclasses import replace
 from quantcore.memory.llama_cpp.graph import Graph, Node, new, over, view
 from quantcore.memory.llama_cpp.layer import Layer
 
+FUSED = 15  # experts a token whose results CUDA adds up at once
+# Architectures that do not make the weights of the chosen experts add up to one.
+_AS_THEY_ARE = ("deepseek2", "jamba", "llama4", "qwen2moe")
+
 
 def feed_forward(graph: Graph, layer: Layer, cur: Node) -> Node:
     """Read the normed hidden state, return what is added to it."""
     layer = replace(layer, n_tokens=cur.dims[-1][0])  # in the last layer the chosen ones
-    if "ffn_gate_inp" not in layer:
+    if not layer.shape.experts or "ffn_gate_inp" not in layer:
         return _dense(layer, cur, "")
     routed = _experts(graph, layer, cur)
     if "ffn_down_shexp" in layer:
@@ -20,16 +24,16 @@ def feed_forward(graph: Graph, layer: Layer, cur: Node) -> Node:
 def _dense(layer: Layer, cur: Node, suffix: str) -> Node:
     """Gate and up side by side, or one of twice the width, or up alone; then down."""
     width = (layer.tensors[f"ffn_down{suffix}"][-1], "values"), layer.tokens
-    wide = (layer.tensors[f"ffn_up{suffix}"][-2], "values"), layer.tokens
-    up = new("feed-forward, up", cur, dims=wide)
+    wide = (layer.tensors.get(f"ffn_up{suffix}", (width[0][0], 0))[-2], "values"), layer.tokens
+    up = layer.product(f"ffn_up{suffix}", "feed-forward, up", cur, dims=wide)
     if f"ffn_gate{suffix}" in layer:
-        gate = new("feed-forward, gate", cur, dims=width)
-        inner = new("feed-forward, gate x up", gate, up, dims=width)
+        gate = layer.product(f"ffn_gate{suffix}", "feed-forward, gate", cur, dims=width)
+        inner = new("feed-forward, gate × up", gate, up, dims=width)
     elif wide != width:
-        inner = new("feed-forward, gate x up", up, dims=width)
+        inner = new("feed-forward, gate × up", up, dims=width)
     else:
         inner = over("feed-forward, up", up)
-    return new("hidden state", inner, dims=layer.hidden)
+    return layer.product(f"ffn_down{suffix}", "hidden state", inner, dims=layer.hidden)
 
 
 def _experts(graph: Graph, layer: Layer, cur: Node) -> Node:
@@ -44,29 +48,42 @@ def _experts(graph: Graph, layer: Layer, cur: Node) -> Node:
     width = (layer.tensors["ffn_down_exps"][-1], "values"), used, tokens
     if "ffn_gate_up_exps" in layer:
         both = (2 * width[0][0], "values"), used, tokens
-        sources = (new("experts, gate and up", cur, chosen, dims=both),)
+        sources = (
+            layer.product("ffn_gate_up_exps", "experts, gate and up", cur, chosen, dims=both),
+        )
         sources = tuple(view(sources[0], dims=width, contiguous=False) for _ in range(2))
     else:
-        up = new("experts, up", cur, chosen, dims=width)
-        sources = (new("experts, gate", cur, chosen, dims=width), up)
-    inner = new("experts, gate x up", *sources, dims=width)
-    said = new("experts, down", inner, chosen, dims=(layer.hidden[0], used, tokens))
+        up = layer.product("ffn_up_exps", "experts, up", cur, chosen, dims=width)
+        sources = (layer.product("ffn_gate_exps", "experts, gate", cur, chosen, dims=width), up)
+    inner = new("experts, gate × up", *sources, dims=width)
+    said = layer.product(
+        "ffn_down_exps", "experts, down", inner, chosen, dims=(layer.hidden[0], used, tokens)
+    )
+    weighed = said
     if layer.shape.architecture != "llama4":
-        said = over("experts, down", said, weights)
-    return _added(graph, layer, graph.expand(said))
+        weighed = over("experts, down", said, weights)
+    total = _added(graph, layer, graph.expand(weighed))
+    if 2 <= experts.used <= FUSED and weighed is not said:
+        total.kept = (said, weights)
+    return total
 
 
 def _router(layer: Layer, cur: Node) -> tuple[Node, Node]:
     """Return the weights of the chosen experts and their numbers."""
     experts, tokens = layer.shape.experts, layer.tokens
     all_of_them, used = (experts.count, "experts"), (experts.used, "experts")
-    logits = new("router", cur, dims=(all_of_them, tokens))
+    logits = layer.product("ffn_gate_inp", "router", cur, dims=(all_of_them, tokens))
     scores = over("router", logits)
     biased = over("router", scores) if "exp_probs_b" in layer else scores
+    if layer.shape.architecture == "llama4":  # ranks what it has not yet squashed
+        biased = logits
     ranked = new("router", biased, dims=(all_of_them, tokens))
     chosen = view(ranked, dims=(used, tokens), contiguous=False)
     each = view(scores, dims=((1, ""), all_of_them, tokens))
-    return new("router", each, chosen, dims=((1, ""), used, tokens)), chosen
+    weights = new("router", each, chosen, dims=((1, ""), used, tokens))
+    if layer.shape.architecture not in _AS_THEY_ARE:
+        weights = over("router", view(weights))
+    return weights, chosen
 
 
 def _added(graph: Graph, layer: Layer, said: Node) -> Node:

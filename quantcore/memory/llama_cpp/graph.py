@@ -25,6 +25,12 @@ class Node:
     is_input: bool = False
     is_output: bool = False
     is_stored: bool = False  # memory outside the buffer
+    weight: str = ""  # name of the matrix that it multiplies by
+    cached: tuple["Node", ...] = ()  # copies of the cache that it needs where that lies elsewhere
+    halves: tuple["Node", ...] = ()  # of that cache in F16, which CUDA's flash attention reads
+    kept: tuple["Node", ...] = ()  # what CUDA keeps till this is computed, to do both at once
+    layer: int = 1 << 30  # of the cache that it reads or writes
+    on_host: bool = False  # computed by the CPU even where a GPU holds all layers
 
     @property
     def layout(self) -> tuple:

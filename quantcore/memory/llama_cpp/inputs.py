@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from quantcore.formats import get_format
-from quantcore.memory.llama_cpp.graph import F16, F32, I64, Node, given
+from quantcore.memory.llama_cpp.graph import F16, F32, I32, I64, Graph, Node, given, new
+from quantcore.memory.llama_cpp.layer import window_of
 from quantcore.memory.llama_cpp.setup import LlamaCppSetup
+from quantcore.shape.model_shape import ModelShape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,33 +27,72 @@ class CacheInputs:
     value_rotation: Node | None
 
 
-def cache_inputs(
-    setup: LlamaCppSetup,
-    n_cells: int,
-    *,
-    key_size: int,
-    value_size: int,
-    widest_value: int,
-    positions: Node,
-    has_windows: bool,
+@dataclass(frozen=True, slots=True)
+class States:
+    """Where the states of the sequences lie, and how many there are."""
+
+    places: Node
+    n_sequences: int
+
+    def read(self, graph: Graph, n_values: int) -> Node:
+        """Copy states out of the cache."""
+        dims = ((n_values, "values"), (self.n_sequences, "sequences"))
+        return graph.expand(new("states", self.places, dims=dims))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """All inputs of a graph. llama.cpp keeps room for images even where there are none."""
+
+    tokens: Node
+    images: Node
+    positions: Node
+    caches: dict[int | None, CacheInputs]  # by the window of the layers
+    states: States
+    chosen: Node  # tokens whose logits are wanted
+
+
+def model_inputs(shape: ModelShape, setup: LlamaCppSetup) -> Inputs:
+    """Make the inputs of a full micro-batch."""
+    tokens = (setup.n_tokens, "tokens")
+    positions = given("inputs", tokens, item_bytes=I32)
+    sequences = (setup.sequences, "sequences")
+    return Inputs(
+        tokens=given("inputs", tokens, item_bytes=I32),
+        images=given("room for images", (shape.hidden_size, "values"), tokens),
+        positions=positions,
+        caches={
+            window: _cache_inputs(shape, setup, window, positions)
+            for window in {window_of(shape, cache) for cache in shape.caches}
+        },
+        states=States(given("inputs", sequences, item_bytes=I32), setup.sequences),
+        chosen=given("inputs", (setup.n_ubatch, "tokens"), item_bytes=I32),
+    )
+
+
+def _cache_inputs(
+    shape: ModelShape, setup: LlamaCppSetup, window: int | None, positions: Node
 ) -> CacheInputs:
-    """Make the inputs of one cache: one for the whole context, one for sliding windows."""
-    n_tokens, flash = setup.n_tokens, setup.flash_attention
-    mask_dims = ((n_cells, "cells"), (n_tokens, "tokens"))
-    n_places = n_tokens * (1 if flash else widest_value)
+    """Make the inputs of one cache: that of the whole context, or that of sliding windows."""
+    flash, tokens = setup.flash_attention, (setup.n_tokens, "tokens")
+    n_cells = setup.window_cells(window) if window else setup.cells
+    widest = max(cache.value_values for cache in shape.caches)
+    if shape.architecture == "llama4" and not window:  # scales queries by position, not rotates
+        positions = given("inputs", tokens)
+    places = tokens if flash else (setup.n_tokens * widest, "values")
     return CacheInputs(
         n_cells=n_cells,
         n_streams=setup.n_streams,
         flash=flash,
-        has_windows=has_windows,
+        has_windows=any(window_of(shape, cache) for cache in shape.caches),
         key_type=setup.key_type,
         value_type=setup.value_type,
         positions=positions,
-        mask=given("attention mask", *mask_dims, item_bytes=F16 if flash else F32),
-        key_places=given("inputs", (n_tokens, "tokens"), item_bytes=I64),
-        value_places=given("inputs", (n_places, "values"), item_bytes=I64),
-        key_rotation=_rotation(setup.key_type, key_size, largest=True),
-        value_rotation=_rotation(setup.value_type, value_size, largest=False),
+        mask=given("attention mask", (n_cells, "cells"), tokens, item_bytes=F16 if flash else F32),
+        key_places=given("inputs", tokens, item_bytes=I64),
+        value_places=given("inputs", places, item_bytes=I64),
+        key_rotation=_rotation(setup.key_type, shape.head_size, largest=True),
+        value_rotation=_rotation(setup.value_type, shape.head_size, largest=False),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from quantcore.memory.llama_cpp.graph import Dims, Node, new, over
-from quantcore.memory.shape import LatentAttention, LayerCache, ModelShape
+from quantcore.shape.model_shape import LatentAttention, LayerCache, ModelShape
 
 # Architectures whose windows llama.cpp knows of; others get a cache for the whole context.
 WINDOWED = frozenset(
@@ -24,8 +24,20 @@ class Layer:
 
     shape: ModelShape
     cache: LayerCache
+    index: int
     n_tokens: int
     tensors: Mapping[str, tuple[int, ...]]
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the logits come next."""
+        return self.index == self.shape.n_layers - 1
+
+    def product(self, role: str, label: str, *sources: Node, dims: Dims) -> Node:
+        """Multiply by the matrix of that role."""
+        node = new(label, *sources, dims=dims)
+        node.weight = f"blk.{self.index}.{role}.weight"
+        return node
 
     def __contains__(self, role: str) -> bool:
         """Whether there is a tensor of this role."""

@@ -2,7 +2,7 @@
 
 from quantcore.formats import get_format
 from quantcore.memory.llama_cpp.setup import LlamaCppSetup
-from quantcore.memory.shape import ModelShape
+from quantcore.shape.model_shape import ModelShape
 
 CACHE_TYPES = ("F32", "F16", "BF16", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "IQ4_NL")
 MOST_SEQUENCES = 256

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from quantcore.memory.shape import ModelShape
 from quantcore.memory.weights import StoredWeights
+from quantcore.shape.model_shape import ModelShape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

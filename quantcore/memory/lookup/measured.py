@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from quantcore.io import ModelError
-from quantcore.memory.shape import LayerCache, ModelShape
-from quantcore.memory.stored_names import FoundTensor, tensors_of
+from quantcore.memory.lookup.stored_names import FoundTensor, tensors_of
+from quantcore.shape.model_shape import LatentAttention, LayerCache, ModelShape
 
 MAX_LAYERS = 1000
 _USUAL_HEAD = 128
@@ -60,6 +60,7 @@ def measured_shape(
         "n_kv_heads": max(key_values // head, 1),
         "tied_embedding": "output.weight" not in tensors,
         "caches": caches,
+        "latent": (guess and guess.latent) or _latent(tensors, head),
         "tensors": tensors,
         "estimated": _ESTIMATED.format(why, without),
     }
@@ -94,12 +95,28 @@ def _head_size(guess: ModelShape | None, tensors: Shapes) -> int:
     return next((size for size in (_USUAL_HEAD, 64) if n_keys % size == 0), max(n_keys, 1))
 
 
+def _latent(tensors: Shapes, head: int) -> LatentAttention | None:
+    """Measure latent attention where config.json does not give it."""
+    layer = next((i for i in range(MAX_LAYERS) if _rows(tensors, i, "attn_kv_a_mqa")), None)
+    if layer is None:
+        return None
+    rows = _rows(tensors, layer, "attn_kv_a_mqa")
+    kv_size = tensors.get(f"blk.{layer}.attn_kv_a_norm.weight", (rows,))[0]
+    return LatentAttention(
+        kv_size=kv_size,
+        rope_size=rows - kv_size,
+        query_size=_rows(tensors, layer, "attn_q_a") or None,
+        key_size=head,
+        value_size=head,
+    )
+
+
 def _cache(tensors: Shapes, layer: int, guess: ModelShape | None) -> LayerCache:
     """Say what one layer keeps, by its matrices."""
     if latent := _rows(tensors, layer, "attn_kv_a_mqa"):
         return LayerCache(kind="latent", key_values=latent)
     keys, values = _rows(tensors, layer, "attn_k"), _rows(tensors, layer, "attn_v")
-    if not keys and (fused := _rows(tensors, layer, "attn_qkv")):
+    if not keys and (fused := max(tensors.get(f"blk.{layer}.attn_qkv.weight", (0,)))):
         output = tensors.get(f"blk.{layer}.attn_output.weight", (0, 0))
         keys = values = max(fused - output[-1], 0) // 2
     if not keys:

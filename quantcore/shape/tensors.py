@@ -3,9 +3,9 @@
 from typing import Any
 
 from quantcore.io.json_fields import flag, size
-from quantcore.memory.families import Family
-from quantcore.memory.hybrid import Shapes, mixer_tensors
-from quantcore.memory.shape import Experts, LatentAttention
+from quantcore.shape.families import Family
+from quantcore.shape.hybrid import Shapes, mixer_tensors
+from quantcore.shape.model_shape import Experts, LatentAttention
 
 
 def expected_tensors(

@@ -61,7 +61,7 @@ _MAMBA2 = Family(architecture="mamba2", norms=("attn_norm",), tied=True)
 FAMILIES: dict[str, Family] = {
     "llama": _LLAMA,
     "mistral": replace(_LLAMA, full_every=0),
-    "mixtral": replace(_LLAMA, full_every=0),
+    "mixtral": replace(_LLAMA, full_every=0, defaults={"num_experts_per_tok": 2}),
     "granite": replace(_LLAMA, architecture="granite"),
     "granitemoe": replace(_LLAMA, architecture="granitemoe"),
     "granitemoehybrid": replace(_LLAMA, architecture="granitehybrid"),

@@ -8,19 +8,18 @@ import re
 from pathlib import Path
 
 from quantcore.io import ModelError
-from quantcore.io.gguf_parts import read_parts
+from quantcore.io.gguf_parts import first_part, read_parts
 from quantcore.io.safetensors import read_folder, read_header
 from quantcore.io.strict_json import parse_json_object, read_json_object
-from quantcore.memory.configs import shape_from_json
-from quantcore.memory.found import FoundModel
-from quantcore.memory.gguf_shape import find_in_gguf
-from quantcore.memory.presets import preset, preset_ids
-from quantcore.memory.shape import ModelShape
-from quantcore.memory.tensors_shape import find_in_tensors
+from quantcore.memory.lookup.found import FoundModel
+from quantcore.memory.lookup.gguf_shape import find_in_gguf
+from quantcore.memory.lookup.tensors_shape import find_in_tensors
 from quantcore.model.source import shipped_folder
+from quantcore.shape.configs import shape_from_json
+from quantcore.shape.model_shape import ModelShape
+from quantcore.shape.presets import preset, preset_ids
 
 MAX_PASTED_BYTES = 2**20
-_USUAL_TAGS = ("Q4_K_M", "Q8_0")  # llama.cpp's choice where no tag is given
 
 
 def shape_of(place: str | Path) -> ModelShape:
@@ -56,23 +55,42 @@ def find_shape(place: str | Path) -> FoundModel:
     text = str(place).strip()
     if text.startswith("{"):
         return _pasted(text)
+    text = _without_address(text)
     if (path := _on_disk(text)) is not None:
         return _in_folder(path) if path.is_dir() else _in_file(path)
     if text == shipped_folder().name:
         return _in_folder(shipped_folder())
-    if text in {name for known in preset_ids() for name in (known, known.split("/")[1])}:
-        return FoundModel(shape=preset(text))
-    model_id, _, which = text.partition(":")
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", model_id, re.ASCII) or Path(text).suffix == ".json":
-        raise ModelError(f"There is no file, no folder, and no known model {text[:200]!r}.")
-    return _on_hub(model_id, which)
+    if known := _known(text):
+        return FoundModel(shape=preset(known))
+    return _on_hub(text)
+
+
+def _without_address(text: str) -> str:
+    """Take owner/name, and the file if there is one, out of the address of a model's page.
+
+    >>> _without_address("https://huggingface.co/a/m-GGUF/blob/main/q4/m.gguf")
+    'a/m-GGUF:q4/m.gguf'
+    >>> _without_address("hf.co/a/m-GGUF:Q4_K_M"), _without_address("a/m")
+    ('a/m-GGUF:Q4_K_M', 'a/m')
+    """
+    found = re.fullmatch(r"(?:https?://)?(?:huggingface\.co|hf\.co)/([^/]+/[^/?#]+)(.*)", text)
+    if not found:
+        return text
+    file = re.fullmatch(r"/(?:blob|resolve)/[^/]+/(.+\.gguf)(?:\?.*)?", found[2])
+    return f"{found[1]}:{file[1]}" if file else found[1]
+
+
+def _known(text: str) -> str | None:
+    """Id of a known model, by its id or its name, however they are written."""
+    wanted = text.lower()
+    return next((i for i in preset_ids() if wanted in (i.lower(), i.split("/")[1].lower())), None)
 
 
 def _on_disk(text: str) -> Path | None:
-    path = Path(text).expanduser()
     try:
-        return path.resolve() if path.exists() else None
-    except (OSError, ValueError):  # a name too long, a null character
+        path = Path(text).expanduser()
+        return path.resolve() if text and path.exists() else None
+    except (OSError, ValueError, RuntimeError):  # too long, a null character, no such user
         return None
 
 
@@ -87,6 +105,8 @@ def _in_file(path: Path) -> FoundModel:
     ending = path.suffix.lower()
     if ending == ".gguf":
         return find_in_gguf(read_parts(path), path.stem, f"the header of {path.name}")
+    if re.search(r"-\d+-of-\d+\.safetensors$", path.name):
+        return _in_folder(path.parent)
     if ending == ".safetensors":
         config = path.with_name("config.json")
         raw = read_json_object(config) if config.is_file() else None
@@ -101,6 +121,13 @@ def _in_file(path: Path) -> FoundModel:
 
 
 def _in_folder(folder: Path) -> FoundModel:
+    ggufs = sorted({first_part(path).name for path in folder.glob("*.gguf")})
+    models = [name for name in ggufs if not re.search("mmproj|imatrix", name)]
+    if models and not (folder / "config.json").exists():
+        if len(models) == 1:
+            return _in_file(folder / models[0])
+        listed = ", ".join(models[:6])
+        raise ModelError(f"{folder.name} holds {len(models)} GGUF files, name one: {listed}.")
     raw = read_json_object(folder / "config.json")
     if not any(folder.glob("*.safetensors")):
         shape = shape_from_json(raw, folder.name, "config.json")
@@ -109,34 +136,17 @@ def _in_folder(folder: Path) -> FoundModel:
     return find_in_tensors(raw, read_folder(folder), folder.name, source)
 
 
-def _on_hub(model_id: str, which: str) -> FoundModel:
+def _on_hub(text: str) -> FoundModel:
+    model_id, _, which = text.partition(":")
+    if "/" not in text or model_id.lower().endswith((".json", ".gguf", ".safetensors")):
+        raise _unknown(text)
     # Loading the client takes a quarter of a second, which only those who ask the Hub should wait.
-    from quantcore.io import hub_model as hub
+    from quantcore.memory.lookup.on_hub import find_on_hub, is_model_id
 
-    model = hub.open_on_hub(model_id)
-    name = model_id.split("/")[1]
-    tensors_there = any(file.endswith(".safetensors") for file in model.files)
-    if which or (model.gguf_files and not tensors_there):
-        file_name = choose_gguf(model.gguf_files, which, model_id)
-        file = hub.read_hub_gguf(model, file_name)
-        return find_in_gguf(file, name, f"the header of {file_name} of {model_id} on the Hub")
-    raw, tensors = hub.read_hub_config(model), hub.read_hub_tensors(model)
-    return find_in_tensors(raw, tensors, name, f"the headers of {model_id} on the Hub")
+    if not is_model_id(model_id):
+        raise _unknown(text)
+    return find_on_hub(model_id, which)
 
 
-def choose_gguf(files: dict[str, int], which: str, model_id: str) -> str:
-    """Choose a file by its name or its type, as llama.cpp's ``-hf`` does.
-
-    >>> choose_gguf({"m-Q4_K_M.gguf": 1, "m-Q8_0.gguf": 2}, "q8_0", "a/m")
-    'm-Q8_0.gguf'
-    """
-    if which in files:
-        return which
-    for tag in (which,) if which else _USUAL_TAGS:
-        ending = re.compile(rf"(?:^|[-._/]){re.escape(tag)}(?:-\d+-of-\d+)?\.gguf", re.IGNORECASE)
-        if found := [name for name in files if ending.search(name)]:
-            return min(found, key=len)
-    if not which and files:
-        return min(files)
-    there = ", ".join(sorted(files)[:6]) or "none"
-    raise ModelError(f"{model_id} has no GGUF file {which[:80]!r}; there are: {there}.")
+def _unknown(text: str) -> ModelError:
+    return ModelError(f"There is no file, no folder, and no known model {text[:200]!r}.")

@@ -9,14 +9,13 @@ from typing import Any
 from quantcore.io import ModelError
 from quantcore.io.json_fields import short
 from quantcore.io.safetensors import StoredTensor
-from quantcore.memory.configs import shape_from_json
-from quantcore.memory.found import FoundModel
-from quantcore.memory.measured import measured_shape
-from quantcore.memory.shape import ModelShape, is_weight
-from quantcore.memory.stored_names import FoundTensor, Packing, sort_out, tensors_of
+from quantcore.memory.lookup.found import FoundModel
+from quantcore.memory.lookup.measured import measured_shape
+from quantcore.memory.lookup.stored_names import FoundTensor, Packing, sort_out, tensors_of
 from quantcore.recipe.contents import layer_of
+from quantcore.shape.configs import shape_from_json
+from quantcore.shape.model_shape import ModelShape, is_weight
 
-Totals = Counter[int]  # layer, -1 outside -> weights
 _ASIDE = {
     "duplicate": "The files repeat the tied output",
     "vision": "The files also hold parts for images or sound",
@@ -49,7 +48,7 @@ def find_in_tensors(
         shape, difference = _held_against(expected, language, packing)
         notes += difference
     else:
-        why = expected.estimated if expected else problem
+        why = expected.estimated.partition(":")[0] if expected else problem
         shape = measured_shape(expected, language, name, source, why)
     kinds = ("language", "scale")
     stored_bytes = sum(one.n_bytes for one in found if one.kind in kinds)
@@ -72,6 +71,11 @@ def _held_against(
     expected: ModelShape, language: list[FoundTensor], packing: Packing | None
 ) -> tuple[ModelShape, tuple[str, ...]]:
     """Compare weights layer by layer; fused, split and turned matrices make no difference."""
+    notes: tuple[str, ...] = ()
+    if not expected.tied_embedding and not any(one.name == "output.weight" for one in language):
+        kept = {name: s for name, s in expected.tensors.items() if name != "output.weight"}
+        expected = replace(expected, tied_embedding=True, tensors=kept)
+        notes = ("The files hold no output matrix, so the embedding is used for it.",)
     there, asked = Counter(), Counter()
     for one in language:
         there[one.layer] += one.n_weights
@@ -80,21 +84,18 @@ def _held_against(
             asked[layer_of(name)] += math.prod(size)
     odd = [layer for layer in sorted(there | asked) if there[layer] != asked[layer]]
     if not odd:
-        return expected, ()
+        return expected, notes
     where = "Outside the layers" if odd[0] < 0 else f"In layer {odd[0]}"
     more = f" (and in {len(odd) - 1} more places)" if len(odd) > 1 else ""
+    believed = "packed files may hold more, so config.json is" if packing else "the files are"
     said = (
         f"{where} the files hold {there[odd[0]]:,} weights where config.json asks for "
-        f"{asked[odd[0]]:,}{more}; "
+        f"{asked[odd[0]]:,}{more}; {believed} believed."
     )
     if packing:
-        return expected, (said + "packed files may hold more, so config.json is believed.",)
-    shape = replace(
-        expected,
-        tensors=tensors_of(language),
-        estimated="the files do not hold what config.json asks for",
-    )
-    return shape, (said + "the files are believed.",)
+        return expected, (*notes, said)
+    why = "the files do not hold what config.json asks for"
+    return replace(expected, tensors=tensors_of(language), estimated=why), (*notes, said)
 
 
 def _aside(found: list[FoundTensor]) -> list[str]:
@@ -115,5 +116,15 @@ def _packing(raw: Mapping[str, Any] | None) -> Packing | None:
     if not isinstance(config, Mapping):
         return None
     method = short(config.get("quant_method", "in a way not said")).strip("'")
-    bits = config.get("bits", 4)
+    bits = config.get("bits", _bits_of_groups(config))
     return Packing(method, bits if type(bits) is int and bits in (2, 3, 4, 8) else 4)
+
+
+def _bits_of_groups(config: Mapping[str, Any]) -> object:
+    """Bits of compressed-tensors, which says them by groups of modules; otherwise 4."""
+    groups = config.get("config_groups")
+    for group in groups.values() if isinstance(groups, Mapping) else ():
+        weights = group.get("weights") if isinstance(group, Mapping) else None
+        if isinstance(weights, Mapping) and "num_bits" in weights:
+            return weights["num_bits"]
+    return 4

@@ -4,8 +4,8 @@ import json
 from functools import cache
 from pathlib import Path
 
-from quantcore.memory.configs import shape_from_json
-from quantcore.memory.shape import ModelShape
+from quantcore.shape.configs import shape_from_json
+from quantcore.shape.model_shape import ModelShape
 
 PRESETS = Path(__file__).resolve().parents[2] / "assets" / "presets.json"
 

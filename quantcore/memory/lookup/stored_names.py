@@ -30,7 +30,8 @@ _ROLES = {
     "attn_kv_a_norm": "kv_a_layernorm",
     "attn_kv_b": "kv_b_proj",
     "attn_norm": "input_layernorm ln_1 attention_norm operator_norm",
-    "ffn_norm": "post_attention_layernorm ln_2 ffn_norm pre_feedforward_layernorm",
+    "ffn_norm": "post_attention_layernorm ln_2 ffn_norm",
+    "post_ffw_norm": "post_feedforward_layernorm",
     "ffn_gate": "gate_proj w1",
     "ffn_up": "up_proj w3 c_fc fc1 dense_h_to_4h gate_up_proj",
     "ffn_down": "down_proj w2 fc2 dense_4h_to_h",
@@ -38,7 +39,8 @@ _ROLES = {
 }
 _ROLE_OF = {module: role for role, modules in _ROLES.items() for module in modules.split()}
 _OUTER = {
-    "token_embd": "embed_tokens wte word_embeddings tok_embeddings embed_in embedding",
+    "token_embd": "embed_tokens wte word_embeddings tok_embeddings tokens_embed embed_in embedding "
+    "embeddings",
     "position_embd": "wpe position_embeddings",
     "output_norm": "norm ln_f final_layernorm norm_f embedding_norm",
     "output": "lm_head embed_out output",
@@ -117,14 +119,18 @@ def sort_out(
 
 
 def tensors_of(found: list[FoundTensor]) -> dict[str, tuple[int, ...]]:
-    """Shapes by name, experts that are stored one by one as one stack."""
+    """Shapes by name, experts that are stored one by one as one stack; none is lost."""
     shapes: dict[str, tuple[int, ...]] = {}
     for one in found:
         name = re.sub(r"_exps\.\d+\.", "_exps.", one.name)
-        if name == one.name:
-            shapes[name] = one.shape
-        else:
+        if name != one.name:
             shapes[name] = (shapes.get(name, (0,))[0] + 1, *one.shape)
+            continue
+        module, _, kind = name.rpartition(".")
+        while name in shapes:  # two modules of a layer that look like the same one
+            module = f"{module}_too"
+            name = f"{module}.{kind}"
+        shapes[name] = one.shape
     return shapes
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from quantcore.io import ModelError
 from quantcore.io.json_fields import flag, short, size
-from quantcore.memory.families import FAMILIES, Family
-from quantcore.memory.hybrid import mixers, state_cache
-from quantcore.memory.shape import Experts, LatentAttention, LayerCache, ModelShape
-from quantcore.memory.tensors import expected_tensors
+from quantcore.shape.families import FAMILIES, Family
+from quantcore.shape.hybrid import mixers, state_cache
+from quantcore.shape.model_shape import Experts, LatentAttention, LayerCache, ModelShape
+from quantcore.shape.tensors import expected_tensors
 
 # What some architectures call the sizes that most call by the first name.
 _OTHER_NAMES = {
@@ -41,7 +41,7 @@ def shape_from_json(
     >>> shape = shape_from_json({"model_type": "llama", "num_hidden_layers": 2, "hidden_size": 64,
     ...     "intermediate_size": 96, "num_attention_heads": 4, "vocab_size": 100})
     >>> shape.head_size, shape.n_weights
-    (16, 82496)
+    (16, 82752)
     """
     config = _text_part(raw)
     kind = config.get("model_type")
@@ -197,12 +197,14 @@ def _windows(config: dict[str, Any], family: Family, n_layers: int) -> list[tupl
     """Say of each layer whether it sees everything, a window, or chunks, and how far."""
     chunk = config.get("attention_chunk_size")
     kind, key = ("chunk", "attention_chunk_size") if chunk else ("window", "sliding_window")
-    used = flag(config, "use_sliding_window", family.full_every is not None)
+    named = config.get("layer_types")
+    by_name = isinstance(named, list) and len(named) == n_layers
+    usual = family.full_every is not None or (by_name and "sliding_attention" in named)
+    used = flag(config, "use_sliding_window", usual)
     window = size(config, key) if key in config and (chunk or used) else None
     if window is None or window >= size(config, "max_position_embeddings", 2048):
         return [("full", None)] * n_layers
-    named = config.get("layer_types")
-    if isinstance(named, list) and len(named) == n_layers:
+    if by_name:
         full = ["full" in str(layer) for layer in named]
     elif "max_window_layers" in config and family.full_every is None:
         full = [i < size(config, "max_window_layers") for i in range(n_layers)]

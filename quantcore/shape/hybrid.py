@@ -11,7 +11,7 @@ from typing import Any
 
 from quantcore.io import ModelError
 from quantcore.io.json_fields import short, size
-from quantcore.memory.shape import LayerCache
+from quantcore.shape.model_shape import LayerCache
 
 Shapes = dict[str, tuple[int, ...]]
 _MIXERS = {

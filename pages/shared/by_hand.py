@@ -1,0 +1,60 @@
+"""Types of tensors chosen by hand: kept in a control, and so in the address; loaded from a file."""
+
+import re
+
+import streamlit as st
+
+from pages.shared.frame import sentence
+from quantcore.model.source import Model
+from quantcore.recipe.overrides import parse_override
+
+_PROBLEM = "_recipe"
+
+
+def changes(model: Model) -> dict[str, str]:
+    """Types chosen by hand, by tensor; ValueError in one sentence for an entry that is none."""
+    found = {}
+    for entry in st.session_state.get("set") or []:
+        wanted = parse_override(entry)
+        name = f"{wanted.pattern}.weight"
+        if name not in model.quantizable:
+            raise ValueError(f"{model.name} has no matrix {wanted.pattern[:60]!r} to change.")
+        found[name] = wanted.type
+    return found
+
+
+def remember(types: dict[str, str]) -> None:
+    """Keep types chosen by hand in the control, and so in the address."""
+    pairs = types.items()
+    st.session_state["set"] = [f"{name.removesuffix('.weight')}={type}" for name, type in pairs]
+
+
+def choose(key: str, tensor: str, hand: dict[str, str]) -> None:
+    """Take over the type that was chosen for a tensor."""
+    remember(hand | {tensor: st.session_state[key]})
+
+
+def load(model: Model) -> None:
+    """Take over a recipe that was uploaded: first pattern found counts, as in llama-quantize."""
+    if (file := st.session_state["recipe_file"]) is None:
+        return
+    try:
+        entries = file.getvalue().decode("utf-8").split()
+        loaded = [parse_override(entry) for entry in entries]
+        found = {}
+        for name in model.quantizable:
+            hits = (each.type for each in loaded if re.search(each.pattern, name))
+            if type := next(hits, None):
+                found[name] = type
+        remember(found)
+        unused = not found
+        st.session_state[_PROBLEM] = "No pattern of that file is found in a name." * unused
+    except UnicodeDecodeError:
+        st.session_state[_PROBLEM] = f"{file.name} is no text in UTF-8."
+    except ValueError as problem:
+        st.session_state[_PROBLEM] = sentence(problem)
+
+
+def problem() -> str:
+    """Say once what was wrong with the recipe that was loaded last; nothing where all was well."""
+    return st.session_state.pop(_PROBLEM, "")

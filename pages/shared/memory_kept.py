@@ -1,0 +1,113 @@
+"""Set-ups that were kept for comparison, as text in the address."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from pages.shared import cache_memory, controls
+from quantcore.memory import Estimate, FoundModel, Setup
+from quantcore.memory.fitting import lay_out, settled
+from quantcore.memory.hardware import Machine
+
+MOST = 3
+_KEY = "keep"
+_FIELDS = ("type_name", "context", "sequences", "key_type", "value_type", "runtime")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One set-up of the comparison."""
+
+    name: str
+    found: Estimate
+    types: tuple[str, str]  # of weights and cache, for colours
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Bytes by part."""
+        found = self.found
+        return {
+            "weights": found.weights_bytes,
+            "KV cache": found.kv_cache_bytes,
+            "buffers": found.compute_bytes + found.overhead_bytes,
+        }
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all parts."""
+        return self.found.total_bytes
+
+    def fits(self, machine: Machine) -> str:
+        """Say in a word whether it fits a machine."""
+        try:
+            placed = lay_out(self.found, machine)
+        except ValueError:
+            return "cannot run there"
+        if not placed.fits:
+            return "does not fit"
+        return "fits" if settled(placed, machine) else "fits in part"
+
+
+def as_text(name: str, setup: Setup) -> str:
+    """Write a set-up in one line.
+
+    >>> as_text("Llama-3.1-8B", Setup())
+    'Llama-3.1-8B Q4_K_M 4096 1 F16 F16 none'
+    """
+    values = [str(getattr(setup, field)).replace(" ", "+") for field in _FIELDS]
+    return " ".join([name.replace(" ", "+"), *values])
+
+
+def from_text(text: str) -> tuple[str, Setup]:
+    """Read it back; ValueError for anything else.
+
+    >>> from_text("Llama-3.1-8B Q4_K_M 4096 1 F16 F16 none")[1].context
+    4096
+    """
+    name, *values = text.split()
+    if len(values) != len(_FIELDS):
+        raise ValueError(f"{text[:60]!r} is no set-up")
+    given = dict(zip(_FIELDS, (value.replace("+", " ") for value in values), strict=True))
+    return name.replace("+", " "), Setup(
+        **given | {"context": int(given["context"]), "sequences": int(given["sequences"])}
+    )
+
+
+def choose(model: FoundModel, found: Estimate) -> list[Kept]:
+    """Draw the controls; return the present set-up and the kept ones that can be counted."""
+    here = as_text(found.shape.name, found.setup)
+    shapes = {**cache_memory.known(), found.shape.name: model.shape}
+    asked = [*st.query_params.get_all(_KEY), *(st.session_state.get(_KEY) or [])]
+    left, right = st.columns([1, 4], vertical_alignment="bottom")
+    full = len(st.session_state.get(_KEY) or []) >= MOST
+    left.button(
+        "Keep this set-up", key="keep_this", on_click=_keep, args=(here,), disabled=full,
+        help=f"Up to {MOST} stay for comparison while you change the choices above.",
+    )  # fmt: skip
+    chosen = right.multiselect(
+        "Kept", list(dict.fromkeys(asked)), key=_KEY, accept_new_options=True,
+        placeholder="none yet", help="Remove one to make room.", **controls.BOUND,
+    )  # fmt: skip
+    kept = [_of(here, found)]
+    for text in chosen[:MOST]:
+        try:
+            name, setup = from_text(text)
+            if text != here and name in shapes:
+                kept.append(_of(text, cache_memory.estimated(shapes[name], setup)))
+        except ValueError:
+            continue  # nonsense in the address
+    return kept
+
+
+def _keep(text: str) -> None:
+    st.session_state[_KEY] = list(dict.fromkeys([*(st.session_state.get(_KEY) or []), text]))
+
+
+def _of(text: str, found: Estimate) -> Kept:
+    setup = found.setup
+    many = f", {setup.sequences} sequences" if setup.sequences > 1 else ""
+    under = "" if setup.runtime == "none" else f", {setup.runtime}"
+    name = f"{found.shape.name} {setup.type_name}, {setup.context // 1024:,} k{many}{under}"
+    if setup.key_type != "F16":
+        name += f", cache {setup.key_type}"
+    return Kept(name, found, (found.main_format, setup.key_type))

@@ -1,0 +1,115 @@
+"""The command `memory`: what a model takes, term by term, and whether it fits."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from quantcore.cli.output import print_json
+
+AS_STORED = "as in the file"
+
+if TYPE_CHECKING:
+    from quantcore.memory import Estimate
+    from quantcore.memory.placement import Placement
+
+
+def memory(options: argparse.Namespace) -> None:
+    """Print weights, cache and buffers of a model under a set-up."""
+    from quantcore.memory import Setup, estimate, find_shape
+    from quantcore.model.source import shipped_folder
+
+    found = find_shape(options.model or shipped_folder().name)
+    as_stored = found.stored if options.type is None else None
+    setup = Setup(
+        type_name=options.type or (AS_STORED if as_stored else "Q4_K_M"),
+        context=options.context,
+        sequences=options.sequences,
+        key_type=(options.cache_type_k or options.cache_type).upper(),
+        value_type=(options.cache_type_v or options.cache_type).upper(),
+        shared_prefix=options.shared_prefix,
+        runtime=options.runtime,
+        batch=options.batch,
+        ubatch=options.ubatch,
+        flash_attention=options.flash_attention == "on",
+    )
+    taken = estimate(found.shape, setup, as_stored)
+    placed = _place(taken, options.gpu_memory, options.system_memory)
+    notes = [*found.notes, *_warnings(taken)]
+    (_print_as_json if options.json else _print)(taken, placed, notes)
+
+
+def _place(taken: "Estimate", gpus: Sequence[str], system: str | None) -> "Placement | None":
+    """Lay the model out on GPUs of these sizes; None where none was given."""
+    from quantcore.memory.fitting import lay_out
+    from quantcore.memory.hardware import Device, Machine
+    from quantcore.memory.sizes import parse_size
+
+    if not gpus:
+        return None
+    cards = tuple(
+        Device(name=f"GPU {at} of {text.strip()}", memory_bytes=parse_size(text))
+        for at, text in enumerate(gpus)
+    )
+    beside = system and Device(name="system", memory_bytes=parse_size(system), kind="cpu")
+    return lay_out(taken, Machine(name="these GPUs", gpus=cards, system=beside or None))
+
+
+def _warnings(taken: "Estimate") -> list[str]:
+    shape, setup = taken.shape, taken.setup
+    said = [f"Estimated: {taken.stored.estimated}."] if taken.stored.estimated else []
+    each = setup.context
+    if setup.runtime == "llama.cpp":
+        each //= setup.sequences
+    if each > shape.context_length:
+        said.append(
+            f"{each:,} tokens are more than the {shape.context_length:,} that {shape.name} was "
+            "made for."
+        )
+    return said
+
+
+def _print_as_json(taken: "Estimate", placed: "Placement | None", notes: list[str]) -> None:
+    print_json(
+        {
+            "model": taken.shape.name,
+            "type": taken.setup.type_name,
+            "context": taken.setup.context,
+            "runtime": taken.setup.runtime,
+            "weights_bytes": taken.weights_bytes,
+            "weights_estimated": bool(taken.stored.estimated),
+            "bits_per_weight": taken.stored.bits_per_weight,
+            "weights": taken.shape.n_weights,
+            "active_weights": taken.shape.active_weights,
+            "kv_cache_bytes": taken.kv_cache_bytes,
+            "kv_bytes_per_token": taken.kv_bytes_per_token,
+            "compute_bytes": taken.compute_bytes,
+            "overhead_bytes": taken.overhead_bytes,
+            "total_bytes": taken.total_bytes,
+            "fits": None if placed is None else placed.fits and placed.whole_on_gpu,
+            "layers_on_gpu": None if placed is None else placed.layers_on_gpu,
+            "devices": [] if placed is None else [asdict(load) for load in placed.loads],
+            "terms": [asdict(term) for term in taken.terms],
+            "notes": notes,
+        }
+    )
+
+
+def _print(taken: "Estimate", placed: "Placement | None", notes: list[str]) -> None:
+    from quantcore.memory.sizes import gib
+
+    for term in taken.terms:
+        print(f"{term.kind:<9}{term.name:<44}{gib(term.bytes):>12}  {term.formula}")
+    print(
+        f"\n{taken.shape.name}, {taken.setup.type_name} ({taken.stored.bits_per_weight:.4f} bits "
+        f"per weight), {taken.setup.context:,} tokens: {gib(taken.total_bytes)} "
+        f"({taken.total_bytes:,} bytes)"
+    )
+    for load in placed.loads if placed else ():
+        if load.used_bytes:
+            left = "" if load.free_bytes is None else f", {gib(load.free_bytes)} free"
+            print(f"{load.name}: {load.n_layers} layers, {gib(load.used_bytes)}{left}")
+    for reason in placed.reasons if placed else ():
+        print(reason[:1].upper() + reason[1:] + ".")
+    for note in notes:
+        print(note)

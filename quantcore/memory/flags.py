@@ -1,0 +1,128 @@
+"""Command lines that realize a choice: llama-server, Ollama, vLLM.
+
+Options as in llama.cpp's common/arg.cpp (commit 0c1e57098), Ollama's FAQ and Modelfile reference,
+and vLLM's engine arguments.
+"""
+
+import shlex
+
+from quantcore.memory.deployed_formats import DEPLOYED
+from quantcore.memory.estimate import Setup
+from quantcore.memory.placement import Placement
+from quantcore.memory.vllm import UTILIZATION
+
+# vLLM finds the method in the checkpoint's config.json too; naming it makes a mistake visible.
+_VLLM_METHODS = {
+    "GPTQ": "gptq",
+    "GPTQ_3BIT": "gptq",
+    "GPTQ_8BIT": "gptq",
+    "AWQ": "awq",
+    "INT8": "bitsandbytes",
+    "NF4": "bitsandbytes",
+    "NF4_DQ": "bitsandbytes",
+    "FP8": "fp8",
+    "FP8_CHANNEL": "compressed-tensors",
+    "FP8_BLOCK": "fp8",
+    "MXFP4": "mxfp4",
+    "NVFP4": "modelopt_fp4",
+}
+_OLLAMA_CACHES = ("F16", "Q8_0", "Q4_0")
+
+
+def llama_server(file: str, setup: Setup, placement: Placement) -> str:
+    """Write the command for llama.cpp's server; what is its default is left out.
+
+    Parameters
+    ----------
+    placement
+        Of this set-up, from `fitting.place`.
+
+    Raises
+    ------
+    ValueError
+        If llama.cpp has no such type of weights or of cache.
+    """
+    _check_gguf(setup, "llama.cpp")
+    words = ["llama-server", "-m", file, "-c", setup.context]
+    if setup.sequences > 1:  # which share the context
+        words += ["-np", setup.sequences]
+    words += ["-ngl", placement.layers_on_gpu]
+    if placement.experts_on_cpu:
+        words += ["--n-cpu-moe", placement.experts_on_cpu]
+    if len(placement.layers_by_gpu) > 1:
+        words += ["-ts", ",".join(map(str, placement.layers_by_gpu))]
+    words += ["-fa", "on" if setup.flash_attention else "off"]
+    for option, kind in (("-ctk", setup.key_type), ("-ctv", setup.value_type)):
+        if kind.upper() != "F16":
+            words += [option, kind.lower()]
+    for option, value, usual in (("-b", setup.batch, 2048), ("-ub", setup.ubatch, 512)):
+        if value != usual:
+            words += [option, value]
+    return shlex.join(map(str, words))
+
+
+def ollama(file: str, setup: Setup, placement: Placement) -> tuple[str, str]:
+    """Write the server's command, with its environment, and the Modelfile.
+
+    Ollama's num_ctx is that of each sequence, and one setting is for keys and values.
+
+    Raises
+    ------
+    ValueError
+        If Ollama has no such type of weights or of cache.
+    """
+    _check_gguf(setup, "Ollama")
+    kinds = {setup.key_type.upper(), setup.value_type.upper()}
+    if len(kinds) > 1 or not kinds <= set(_OLLAMA_CACHES):
+        raise ValueError(
+            f"Ollama keeps keys and values in one type, of {', '.join(_OLLAMA_CACHES)}; not in "
+            f"{setup.key_type} and {setup.value_type}"
+        )
+    together = setup.sequences if setup.runtime == "llama.cpp" else 1
+    server = [f"OLLAMA_FLASH_ATTENTION={int(setup.flash_attention)}"]
+    if kinds != {"F16"}:
+        server.append(f"OLLAMA_KV_CACHE_TYPE={setup.key_type.lower()}")
+    if setup.sequences > 1:
+        server.append(f"OLLAMA_NUM_PARALLEL={setup.sequences}")
+    modelfile = [
+        f"FROM ./{file}",
+        f"PARAMETER num_ctx {max(setup.context // together, 1)}",
+        f"PARAMETER num_gpu {placement.layers_on_gpu}",
+    ]
+    if setup.ubatch != 512:
+        modelfile.append(f"PARAMETER num_batch {setup.ubatch}")
+    return " ".join([*server, "ollama serve"]), "\n".join(modelfile)
+
+
+def vllm_serve(model: str, setup: Setup, n_gpus: int = 1, utilization: float = UTILIZATION) -> str:
+    """Write the command for vLLM's server; `model` is an id on the Hub or a folder.
+
+    Raises
+    ------
+    ValueError
+        If vLLM has no such cache.
+    """
+    if {setup.key_type.upper(), setup.value_type.upper()} not in ({"F16"}, {"BF16"}, {"FP8"}):
+        raise ValueError(
+            "vLLM keeps keys and values in 16 bits or in FP8, not in "
+            f"{setup.key_type} and {setup.value_type}"
+        )
+    words = ["vllm", "serve", model, "--max-model-len", setup.context]
+    words += ["--max-num-seqs", setup.sequences, "--gpu-memory-utilization", f"{utilization:g}"]
+    if setup.key_type.upper() == "FP8":
+        words += ["--kv-cache-dtype", "fp8"]
+    if n_gpus > 1:
+        words += ["--tensor-parallel-size", n_gpus]
+    if method := _VLLM_METHODS.get(setup.type_name.upper()):
+        words += ["--quantization", method]
+    return shlex.join(map(str, words))
+
+
+def _check_gguf(setup: Setup, program: str) -> None:
+    if setup.type_name.upper() in DEPLOYED:
+        raise ValueError(
+            f"{program} runs GGUF files, and {setup.type_name} is no type of theirs: choose "
+            "another type, such as Q4_K_M, or vLLM"
+        )
+    if "FP8" in (setup.key_type.upper(), setup.value_type.upper()):
+        raise ValueError(f"{program} has no cache in FP8: choose Q8_0, or vLLM")

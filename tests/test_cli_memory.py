@@ -1,0 +1,130 @@
+"""The command `memory`: what it prints, against published figures and llama.cpp's own."""
+
+import json
+
+import pytest
+
+from quantcore import open_model, plan
+from quantcore.cli import main
+
+KEYS = {
+    *("model", "type", "context", "runtime", "weights_bytes", "weights_estimated"),
+    *("bits_per_weight", "weights", "active_weights", "kv_cache_bytes", "kv_bytes_per_token"),
+    *("compute_bytes", "overhead_bytes", "total_bytes", "fits", "layers_on_gpu", "devices"),
+    *("terms", "notes"),
+}
+LLAMA = "meta-llama/Llama-3.1-8B"
+MIB, GIB = 2**20, 2**30
+
+
+def found(capsys, *arguments):
+    """Run the command and read the object that it prints; nothing else may be there."""
+    assert main(["memory", *arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_model_alone(capsys):
+    printed = found(capsys, LLAMA, "--type", "Q4_K_M", "--context", "131072")
+    assert set(printed) == KEYS
+    assert printed["kv_cache_bytes"] == 16 * GIB
+    assert printed["kv_bytes_per_token"] == 131_072
+    assert round(printed["bits_per_weight"], 4) == 4.8944
+    assert (printed["compute_bytes"], printed["fits"], printed["layers_on_gpu"]) == (0, None, None)
+    assert printed["total_bytes"] == sum(term["bytes"] for term in printed["terms"])
+
+
+def test_without_a_name_it_is_the_shipped_model(capsys):
+    printed = found(capsys, "--type", "Q4_K_M", "--context", "512")
+    model = open_model()
+    assert printed["weights_bytes"] == plan(model, "Q4_K_M").bytes
+    assert printed["weights"] == model.n_weights
+
+
+def test_llama_cpp_with_its_options(capsys):
+    """As recorded in tests/golden/llama_cpp_memory.json."""
+    options = ["--type", "F16", "--runtime", "llama.cpp", "--context", "32768"]
+    printed = found(
+        capsys, LLAMA, *options, "--cache-type", "q8_0", "--ubatch", "1024", "--sequences", "2"
+    )
+    assert printed["weights_bytes"] // MIB == 15_317
+    assert printed["kv_cache_bytes"] / MIB == 2_176
+    assert printed["compute_bytes"] / MIB == pytest.approx(549, rel=0.01)
+    mixed = found(capsys, LLAMA, *options, "--cache-type-k", "q8_0", "--cache-type-v", "q4_0")
+    assert mixed["kv_cache_bytes"] / MIB == (2_176 + 1_152) / 2
+
+
+def test_sequences_share_the_context_under_llama_cpp_only(capsys):
+    alone, shared = (
+        found(capsys, LLAMA, "--sequences", "4", "--runtime", name)["kv_cache_bytes"]
+        for name in ("none", "llama.cpp")
+    )
+    assert alone == 4 * shared == 2 * GIB
+
+
+def test_what_fits(capsys):
+    large = found(capsys, LLAMA, "--gpu-memory", "24GiB")
+    assert (large["fits"], large["layers_on_gpu"]) == (True, 33)
+    small = found(capsys, LLAMA, "--runtime", "llama.cpp", "--gpu-memory", "4GiB")
+    assert small["fits"] is False
+    assert 0 < small["layers_on_gpu"] < 33
+    two = found(
+        capsys, LLAMA, "--runtime", "llama.cpp", "--gpu-memory", "4GiB", "4 GiB", "--type", "Q3_K_M"
+    )
+    assert two["fits"] is True
+    assert [load["n_layers"] > 0 for load in two["devices"]] == [True, True, False]
+
+
+def test_a_longer_context_than_the_model_was_made_for_is_a_warning(capsys):
+    assert found(capsys, LLAMA, "--context", "131072")["notes"] == []
+    (note,) = found(capsys, LLAMA, "--context", "131073")["notes"]
+    assert "more than the 131,072" in note
+
+
+def test_a_config_of_an_unknown_architecture_is_an_estimate(capsys, tmp_path):
+    config = {"model_type": "brand_new", "hidden_size": 64, "num_hidden_layers": 2,
+              "num_attention_heads": 4, "intermediate_size": 96, "vocab_size": 100}  # fmt: skip
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    printed = found(capsys, str(path), "--type", "F16", "--context", "10")
+    assert printed["weights_estimated"] is True
+    assert printed["kv_cache_bytes"] == 2 * 10 * 2 * 64 * 2
+
+
+def test_a_table_for_people(capsys):
+    assert main(["memory", LLAMA, "--gpu-memory", "6GiB", "--runtime", "llama.cpp"]) == 0
+    printed = capsys.readouterr().out
+    assert "32 layers" in printed
+    assert "4.8944 bits per weight" in printed
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["no-such-model"], "no known model 'no-such-model'"),
+        ([LLAMA, "--context", "0"], "context must be at least 1"),
+        ([LLAMA, "--sequences", "-2"], "sequences must be at least 1"),
+        ([LLAMA, "--type", "Q9"], "no format is called 'Q9'"),
+        ([LLAMA, "--cache-type", "q9"], "no cache of type Q9"),
+        ([LLAMA, "--runtime", "ollama"], "no runtime 'ollama'; there are none, llama.cpp, vllm"),
+        ([LLAMA, "--gpu-memory", "24 GX"], "'24 GX' is no size"),
+        ([LLAMA, "--gpu-memory", "0"], "is no size"),
+        ([LLAMA, "--shared-prefix", "5000"], "must lie within the context"),
+        ([LLAMA, "--runtime", "llama.cpp", "--shared-prefix", "5"], "leave the shared prefix at 0"),
+    ],
+)
+def test_a_mistake_gets_one_sentence(arguments, says, capsys):
+    assert main(["memory", *arguments, "--json"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert says in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_a_gguf_file_counts_as_it_is_stored(capsys, tmp_path):
+    path = tmp_path / "shipped.gguf"
+    assert main(["quantize", "--type", "Q4_K_M", "--output", str(path)]) == 0
+    capsys.readouterr()
+    printed = found(capsys, str(path), "--context", "512")
+    assert printed["type"] == "as in the file"
+    assert printed["weights_bytes"] == plan(open_model(), "Q4_K_M").bytes
+    assert found(capsys, str(path), "--type", "F16")["bits_per_weight"] > 15.9
