@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.evaluate.divergence import score_against
-from quantcore.evaluate.perplexity import score
+from quantcore.evaluate.perplexity import Kept, score
 from quantcore.evaluate.text import Chunks
 from quantcore.model.llama import Floats, Llama, Stop
 from quantcore.model.source import Model
@@ -81,12 +81,12 @@ class Bench:
         self._idle: list[Walk] = []
 
     def _read_original(self) -> None:
-        self._logits, self._scores = [], []
+        self._kept, self._scores = [], []
         for tokens, targets in zip(self._batches, self._targets, strict=True):
             states = self._states(self._original, self._original.begin(tokens))
-            logits = np.empty((len(targets), self.model.config.vocabulary_size), np.float32)
-            self._scores.append(score(self._original, states, targets, logits))
-            self._logits.append(logits)
+            kept = Kept.empty(self._original, len(targets))
+            self._scores.append(score(self._original, states, targets, kept))
+            self._kept.append(kept)
         self.original = Measured(
             nll=self._joined([scores.nll for scores in self._scores]),
             kl=np.zeros(self._shape),
@@ -114,10 +114,10 @@ class Bench:
     def run(self, changed: Llama, stops: list[Stop]) -> Measured:
         """Go on from stops with a changed model, and compare it with the original."""
         nll, kl, top = [], [], []
-        parts = zip(stops, self._targets, self._logits, self._scores, strict=True)
-        for stop, targets, logits, scores in parts:
+        parts = zip(stops, self._targets, self._kept, self._scores, strict=True)
+        for stop, targets, kept, scores in parts:
             states = self._states(changed, stop)
-            found, divergence = score_against(changed, states, targets, logits, scores)
+            found, divergence = score_against(changed, states, targets, kept, scores)
             nll.append(found.nll)
             kl.append(divergence)
             top.append(found.top_token)
