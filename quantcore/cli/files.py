@@ -2,8 +2,12 @@
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from quantcore.cli.output import followed, print_json
+
+if TYPE_CHECKING:
+    from quantcore.recipe.plan import Plan
 
 PLAN_KEYS = "name shape type rule fallback bytes".split()
 
@@ -12,22 +16,65 @@ def plan(options: argparse.Namespace) -> None:
     """Print each tensor's type, and why."""
     from quantcore.recipe.contents import read_contents
 
-    planned = _planned(read_contents(options.model), options, options.with_imatrix)
+    if (options.type is None) == (options.budget is None):
+        raise ValueError("give either --type, for llama-quantize's rules, or --budget")
+    predicted = {}
+    if options.budget is not None:
+        planned, predicted = _for_budget(options)
+    else:
+        planned = _planned(read_contents(options.model), options, options.with_imatrix)
     if options.json:
         rows = [{key: getattr(row, key) for key in PLAN_KEYS} for row in planned.tensors]
         size = {"bits_per_weight": planned.bits_per_weight, "bytes": planned.bytes}
-        print_json({"model": planned.model, "type": planned.type, "tensors": rows} | size)
+        found = {"model": planned.model, "type": planned.type, "tensors": rows}
+        print_json(found | size | predicted)
         return
     print(f"{'tensor':<28}{'shape':>16}  {'type':<8}{'bytes':>14}  rule")
     for row in planned.tensors:
         shape = " x ".join(str(n) for n in row.shape)
         print(f"{row.name:<28}{shape:>16}  {row.type:<8}{row.bytes:>14,}  {row.rule}")
+    for what, value in predicted.items():
+        print(f"{what.replace('_', ' ')}: {value:,.6g}")
     print(
         f"\n{planned.type}: {planned.bytes:,} bytes, "
         f"{planned.bits_per_weight:.4f} bits per weight, {planned.n_fallbacks} fallbacks"
     )
     if any(row.needs_imatrix for row in planned.tensors):
         print("llama-quantize refuses this without an importance matrix.")
+
+
+def _for_budget(options: argparse.Namespace) -> tuple["Plan", dict]:
+    """Plan by measured divergence; and what is predicted of the plan."""
+    from quantcore.model.source import open_model
+    from quantcore.sensitivity.budget import Budget
+    from quantcore.sensitivity.results import load, shipped
+
+    model = open_model(options.model)
+    measured = shipped() if options.sensitivity is None else load(options.sensitivity)
+    formats = options.types.replace(",", " ").split() if options.types else None
+    budget = Budget(
+        model, measured, formats, keep_output=options.keep_output, by_layer=options.by_layer
+    )
+    if options.budget.lower().startswith("kl:"):
+        found = budget.at_divergence(_divergence(options.budget[3:]))
+    else:
+        found = budget.within(budget.bytes_of(options.budget))
+    return found.plan, {
+        "budget_bytes": found.budget_bytes,
+        "padded_bytes": found.padded_bytes,
+        "predicted_kl_divergence": found.predicted_kl_divergence,
+        "gap": found.gap,
+    }
+
+
+def _divergence(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError(f"kl:{text[:40]} is no divergence: write nats a token, as kl:0.002")
+    return value
 
 
 def quantize(options: argparse.Namespace) -> None:

@@ -19,8 +19,11 @@ def perplexity(options: argparse.Namespace) -> None:
     from quantcore.recipe.types import get_type
 
     text = None if options.text is None else read_text(options.text)
-    type, activations = get_type(options.type, options.pure).name, options.activations
-    steps = drift_chunks(opened_model(options), type, text, options.context, activations)
+    model, activations = opened_model(options), options.activations
+    type = get_type(options.type, options.pure).name
+    if options.tensor_type_file is not None:
+        type = _types_by_tensor(model, options)
+    steps = drift_chunks(model, type, text, options.context, activations)
     (drift,) = followed(steps).drifts.values()
     if options.json:
         found = summary_of(drift)
@@ -146,6 +149,22 @@ def opened_model(options: argparse.Namespace) -> object:
 
     model = open_model(options.model)
     return model.with_imatrix(read_imatrix(options.imatrix)) if options.imatrix else model
+
+
+def _types_by_tensor(model: object, options: argparse.Namespace) -> dict[str, str]:
+    """Give each matrix the type of the file's list, or else that of the mix."""
+    from quantcore.recipe.overrides import read_overrides
+    from quantcore.recipe.plan import plan
+
+    overrides = read_overrides(options.tensor_type_file)
+    planned = plan(
+        model,
+        options.type,
+        imatrix=model.imatrix is not None,
+        pure=options.pure,
+        overrides=overrides,
+    )
+    return {t.name: t.type for t in planned.tensors if t.name in model.quantizable}
 
 
 def read_text(path: Path) -> str:

@@ -46,6 +46,8 @@ def _add_measuring(command: Command) -> None:
     _add_text(run)
     what = "Q8: rounded as llama.cpp does on a CPU, with its F16 cache (default: F32)"
     run.add_argument("--activations", choices=["F32", "Q8"], default="F32", help=what)
+    what = "types of some tensors, as llama-quantize reads them; the rest as --type says"
+    run.add_argument("--tensor-type-file", type=Path, metavar="FILE", help=what)
     run = command("error", measuring.error, "Error of each tensor in a mix or a format.")
     _add_model_and_type(run, required=True)
     run = command("skills", measuring.skills, "Right answers by skill, of the shipped model.")
@@ -54,7 +56,8 @@ def _add_measuring(command: Command) -> None:
 
 def _add_files(command: Command) -> None:
     run = command("plan", files.plan, "Each tensor's type in a file, and why.")
-    _add_mix(run, "folder, config.json")
+    _add_mix(run, "folder, config.json", required=False)
+    _add_budget(run)
     run.add_argument("--with-imatrix", action="store_true", help="as if there were one")
     _add_json(run)
     run = command("quantize", files.quantize, "Write a GGUF file for llama.cpp.")
@@ -133,9 +136,19 @@ def _add_model_and_type(run: argparse.ArgumentParser, *, required: bool = False)
     _add_json(run)
 
 
-def _add_mix(run: argparse.ArgumentParser, where: str) -> None:
+def _add_budget(run: argparse.ArgumentParser) -> None:
+    what = "instead of --type: 4.5bpw, 3.9MB, Q4_K_M (its size), kl:0.002 (nats a token)"
+    run.add_argument("--budget", metavar="B", help=what)
+    what = "what the tensors cost, by the command sensitivity (default: shipped)"
+    run.add_argument("--sensitivity", type=Path, metavar="FILE.json", help=what)
+    run.add_argument("--types", metavar="T,T", help="formats to choose from (default: all in it)")
+    run.add_argument("--keep-output", metavar="T", help="the output at least in this type")
+    run.add_argument("--by-layer", action="store_true", help="one type for all of a layer")
+
+
+def _add_mix(run: argparse.ArgumentParser, where: str, *, required: bool = True) -> None:
     _add_model(run, where)
-    run.add_argument("--type", required=True, help="Q4_K_M, IQ4_XS, 'Q4_K pure', ...")
+    run.add_argument("--type", required=required, help="Q4_K_M, IQ4_XS, 'Q4_K pure', ...")
     run.add_argument("--pure", action="store_true", help="one type for every matrix")
     run.add_argument("--output-tensor-type", metavar="T", help="type of the output")
     run.add_argument("--token-embedding-type", metavar="T", help="type of the embedding")

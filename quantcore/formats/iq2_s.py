@@ -33,15 +33,13 @@ SEARCH = Search(
     run=8,
     n_levels=3,
     n_tries=19,
-    n_lanes=32,
     step=np.float32(0.1),
     tiny=np.float32(1e-8),
     even_signs=False,
     improve=MISSED_ONLY,
-    times=np.float32(2),
+    unit=np.float32(0.25),
     alone=np.float32(0.25),
     stretch=np.float32(0.9875),
-    unit=np.float32(0.25),
 )
 
 

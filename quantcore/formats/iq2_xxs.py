@@ -37,15 +37,12 @@ SEARCH = Search(
     run=8,
     n_levels=3,
     n_tries=13,
-    n_lanes=32,
     step=np.float32(0.1),
     tiny=np.float32(1e-15),
     even_signs=True,
     improve=ALWAYS,
-    times=np.float32(1),
-    alone=np.float32(0),
-    stretch=np.float32(1),
     unit=np.float32(0.25),
+    times=np.float32(1),
 )
 
 

@@ -33,15 +33,12 @@ SEARCH = Search(
     run=4,
     n_levels=8,
     n_tries=19,
-    n_lanes=32,
     step=np.float32(0.2),
     tiny=np.float32(0),
     even_signs=False,
     improve=MISSED_AND_OTHERS,
-    times=np.float32(2),
-    alone=np.float32(0),
-    stretch=np.float32(1.033),
     unit=np.float32(2),
+    stretch=np.float32(1.033),
 )
 
 

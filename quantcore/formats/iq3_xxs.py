@@ -36,15 +36,12 @@ SEARCH = Search(
     run=4,
     n_levels=8,
     n_tries=31,
-    n_lanes=32,
     step=np.float32(0.2),
     tiny=np.float32(1e-8),
     even_signs=True,
     improve=MISSED_ONLY,
-    times=np.float32(2),
-    alone=np.float32(0),
-    stretch=np.float32(1.0125),
     unit=np.float32(0.5),
+    stretch=np.float32(1.0125),
 )
 
 

@@ -46,15 +46,15 @@ class Search(NamedTuple):
     run: int  # weights of a codebook's entry
     n_levels: int
     n_tries: int  # scales, the plain one in the middle
-    n_lanes: int  # the same in whole vectors
     step: np.float32  # of the inverse scale, in units of half a level
     tiny: np.float32  # a sub-block with no weight from here on counts as zero
     even_signs: bool  # of the signs of eight weights, the last follows from the others
     improve: int  # one of the three above
-    times: np.float32  # how often the mean square of the super-block counts in the importance
-    alone: np.float32  # how often without a matrix
-    stretch: np.float32  # by which the scale of scales is stored larger
     unit: np.float32  # a sub-scale's code stands for (code + 1/2) * unit scales of scales
+    times: np.float32 = np.float32(2)  # mean squares of the super-block in the importance
+    alone: np.float32 = ZERO  # of these again, without a matrix
+    stretch: np.float32 = ONE  # by which the scale of scales is stored larger
+    n_lanes: int = LANES  # all of them: with fewer, whole vectors do not fit, and it takes longer
 
 
 class Space(NamedTuple):

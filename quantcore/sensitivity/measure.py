@@ -106,21 +106,19 @@ def _steps(
     model: Model, job: "Job", pieces: list[Piece], results: Sensitivity, scheduler: str | None
 ) -> Iterator[SensitivityProgress]:
     missing = [piece for piece in pieces if not results.has(piece)]
-    n_done = len(pieces) - len(missing)
-    yield SensitivityProgress(n_done / len(pieces), "reading the model", results)
+    yield SensitivityProgress(0.0, "reading the model", results)
     if scheduler is None:
         work = Bench(model, job.chunks).measure
     else:
         work = partial(on_worker, job)
     with closing(sweep.run(work, missing, scheduler)) as outcomes:
-        for outcome in outcomes:
-            n_done += 1
+        for n_done, outcome in enumerate(outcomes, 1):
             if outcome.result is not None:
                 results.add(outcome.result)
             piece = outcome.piece
             stage = f"{piece.name} {piece.how} in {piece.format}"
             yield SensitivityProgress(
-                n_done / len(pieces), stage, results, outcome.result, outcome.problem
+                n_done / len(missing), stage, results, outcome.result, outcome.problem
             )
     yield SensitivityProgress(1.0, "done", results)
 

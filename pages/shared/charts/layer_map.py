@@ -74,9 +74,8 @@ def layer_map(
         note, under = _label(name, place[name], text, fill, framed, roles, look)
         notes.append(note)
         shapes += under
-    extend(figure, notes, shapes)
+    extend(figure, [*notes, *_heads(roles, look)], shapes)
     _clickable(figure, place, texts, look, height)
-    _heads(figure, roles, look)
     figure.update_xaxes(visible=False, range=[-0.5, len(roles) - 0.5])
     figure.update_yaxes(
         tickvals=list(range(len(rows))),
@@ -140,16 +139,18 @@ def _clickable(figure, place, texts, look, height) -> None:
     )
 
 
-def _heads(figure, roles, look) -> None:
+def _heads(roles, look) -> list[dict]:
     """Head the columns in two lines: attention and feed-forward, then what each matrix is."""
     across = {"showarrow": False, "yref": "paper", "y": 1, "yanchor": "bottom"}
-    for column, role in enumerate(roles):
-        short = role.partition("_")[2]
-        font = {"size": 12, "color": look.quiet}
-        figure.add_annotation(x=column, text=short, font=font, yshift=2, **across)
+    font = {"size": 12, "color": look.quiet}
+    heads = [
+        {"x": column, "text": role.partition("_")[2], "font": font, "yshift": 2, **across}
+        for column, role in enumerate(roles)
+    ]
     for prefix, words in PARTS.items():
         columns = [c for c, role in enumerate(roles) if role.startswith(prefix)]
         if columns:
             middle = (columns[0] + columns[-1]) / 2
             font = {"size": 13, "color": look.ink}
-            figure.add_annotation(x=middle, text=words, font=font, yshift=21, **across)
+            heads.append({"x": middle, "text": words, "font": font, "yshift": 21, **across})
+    return heads

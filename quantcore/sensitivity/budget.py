@@ -1,0 +1,265 @@
+"""A file's recipe from measured divergence: the best type for each tensor under a budget.
+
+What each tensor costs alone, in each format, comes from `quantcore.sensitivity`; the sum over all
+tensors is the divergence that is predicted for the whole.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from quantcore.formats.ggml_types import GGML_TYPES
+from quantcore.model.source import Model
+from quantcore.recipe.allocate import Allocation, Option, allocate, front
+from quantcore.recipe.contents import contents_of
+from quantcore.recipe.file_types import ALIASES, FILE_TYPES
+from quantcore.recipe.overrides import Override
+from quantcore.recipe.plan import Plan, plan
+from quantcore.sensitivity.results import Sensitivity
+
+ALIGNMENT = 32  # bytes; in a GGUF file each tensor begins at a multiple of it
+_UNITS = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budgeted:
+    """A plan made for a budget, and what it is predicted to cost."""
+
+    plan: Plan
+    budget_bytes: int  # of all tensors, padding included
+    padded_bytes: int
+    predicted_kl_divergence: float  # nats a token, on the text of the measurement
+    gap: float  # share of it by which the optimum can be better; 0 where this is the optimum
+
+
+Cost = Callable[[str, str], float | None]  # tensor, format -> cost, None where it is not known
+
+
+class Budget:
+    """The choices that a model has: formats that were measured, tensor by tensor.
+
+    Parameters
+    ----------
+    formats
+        Those to choose from; all that were measured by default.
+    keep_output
+        Smallest type for the output (or the embedding that serves as it), such as "Q6_K".
+    by_layer
+        Whether all matrices of a layer share one type.
+    cost
+        What is to be small, instead of the measured divergence: a cheaper guide, or chance.
+
+    Raises
+    ------
+    ValueError
+        If the results are of another model, or a tensor or format was not measured.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        measured: Sensitivity,
+        formats: Sequence[str] | None = None,
+        *,
+        keep_output: str | None = None,
+        by_layer: bool = False,
+        cost: Cost | None = None,
+    ) -> None:
+        measured.refuse_other_model(model.name, model.fingerprint)
+        self.model, self.measured = model, measured
+        self.formats = _known(formats or measured.formats, measured)
+        self._cost = cost or self._divergence
+        self._fixed = _padded(
+            (shape, "F32")
+            for name, shape in contents_of(model).shapes.items()
+            if name not in model.quantizable
+        )
+        self._members = _groups(model, by_layer)
+        self._options = {
+            group: self._of_group(names, keep_output) for group, names in self._members.items()
+        }
+
+    def bytes_of(self, text: str) -> int:
+        """Read a budget: "4.5bpw", "Q4_K_M" (its size by llama-quantize's rules), or "3.9MB".
+
+        Raises
+        ------
+        ValueError
+            If it is none of these.
+        """
+        wanted = text.strip()
+        n_weights = contents_of(self.model).n_weights
+        if found := re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) ?bpw", wanted, re.IGNORECASE):
+            return int(float(found[1]) * n_weights / 8)
+        if ALIASES.get(wanted.upper(), wanted.upper()) in FILE_TYPES:
+            return padded_bytes(plan(self.model, wanted))
+        found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) ?([kmg]?i?b?)", wanted, re.IGNORECASE)
+        if not found or found[2].lower() not in _UNITS:
+            raise ValueError(
+                f"{text[:40]!r} is no budget: write bits per weight, as 4.5bpw, a size, as 3.9MB, "
+                "or a file type whose size is meant, as Q4_K_M"
+            )
+        return int(float(found[1]) * _UNITS[found[2].lower()])
+
+    def within(self, budget_bytes: int) -> Budgeted:
+        """Plan the file with the least predicted divergence within a budget.
+
+        Raises
+        ------
+        ValueError
+            If the budget is below the smallest mix.
+        """
+        left = budget_bytes - self._fixed
+        smallest = sum(min(option.bytes for option in each) for each in self._options.values())
+        if left < smallest:
+            raise ValueError(
+                f"a budget of {budget_bytes:,} bytes is below the smallest mix of these formats, "
+                f"{smallest + self._fixed:,} bytes"
+            )
+        return self._budgeted(allocate(self._options, left), budget_bytes)
+
+    def at_divergence(self, largest: float) -> Budgeted:
+        """Plan the smallest file whose predicted divergence is at most this, in nats a token.
+
+        Raises
+        ------
+        ValueError
+            If no mix comes so near to the original.
+        """
+        corners = front(self._options)
+        if corners[-1].cost > largest:
+            raise ValueError(
+                f"no mix of these formats diverges as little as {largest:g} nats a token: the "
+                f"least is {corners[-1].cost:.2g}"
+            )
+        at = next(i for i, corner in enumerate(corners) if corner.cost <= largest)
+        low, high = corners[max(at - 1, 0)].bytes, corners[at].bytes
+        best = allocate(self._options, high)
+        while high - low > ALIGNMENT:
+            middle = (low + high) // 2
+            found = allocate(self._options, middle)
+            low, high, best = (
+                (low, found.bytes, found) if found.cost <= largest else (middle, high, best)
+            )
+        return self._budgeted(best, best.bytes + self._fixed)
+
+    def front(self) -> list[Budgeted]:
+        """List the best plans, smallest first; between two neighbours one tensor steps up."""
+        return [self._budgeted(each, each.bytes + self._fixed) for each in front(self._options)]
+
+    def predicted(self, types: Plan) -> float | None:
+        """Add up what was measured for any plan; None where a tensor's type was not measured."""
+        found = 0.0
+        for tensor in types.tensors:
+            if tensor.name in self.model.quantizable:
+                cost = self._divergence(tensor.name, tensor.type)
+                if cost is None:
+                    return None
+                found += cost
+        return found
+
+    def _divergence(self, name: str, format_name: str) -> float | None:
+        effect = self.measured.effect(name, format_name)
+        return None if effect is None else max(effect.mean_kl_divergence, 0.0)
+
+    def _of_group(self, names: Sequence[str], keep_output: str | None) -> list[Option]:
+        found = []
+        for format_name in self.formats:
+            costs = [self._cost(name, format_name) for name in names]
+            if None in costs or not self._allowed(names, format_name, keep_output):
+                continue
+            shapes = ((self.model.tensors[name].shape, format_name) for name in names)
+            found.append(Option(format_name, _padded(shapes), math.fsum(costs)))
+        if not found:
+            raise ValueError(
+                f"nothing was measured that {names[0]} could be stored in; measure it with python "
+                "-m quantcore sensitivity"
+            )
+        return found
+
+    def _allowed(self, names: Sequence[str], format_name: str, keep_output: str | None) -> bool:
+        tied = "output.weight" not in self.model.tensors
+        output = "token_embd.weight" if tied else "output.weight"
+        if keep_output is None or output not in names:
+            return True
+        least = GGML_TYPES[keep_output.upper()].bits_per_weight
+        return GGML_TYPES[format_name].bits_per_weight >= least
+
+    def _budgeted(self, found: Allocation, budget_bytes: int) -> Budgeted:
+        types = {
+            name: str(option.name)
+            for group, option in found.chosen.items()
+            for name in self._members[group]
+        }
+        made = plan_of_types(self.model, types, self._rule)
+        return Budgeted(
+            plan=made,
+            budget_bytes=budget_bytes,
+            padded_bytes=padded_bytes(made),
+            predicted_kl_divergence=found.cost,
+            gap=found.gap,
+        )
+
+    def _rule(self, name: str, type: str) -> str:
+        cost = self._divergence(name, type)
+        alone = "" if cost is None else f", {cost:.2g} nats a token when it alone is quantized"
+        return f"{type} is the best for the budget{alone}"
+
+
+def plan_of_types(model: Model, types: dict[str, str], rule: Callable[[str, str], str]) -> Plan:
+    """Plan a file in which every matrix has a type of its own; `rule` says why."""
+    most = Counter()
+    for name, type in types.items():
+        most[type] += model.tensors[name].n_weights
+    file_type = _file_type_of(most.most_common(1)[0][0])
+    overrides = [Override(f"^{re.escape(name)}$", type) for name, type in types.items()]
+    made = plan(model, file_type, overrides=overrides)
+    tensors = tuple(
+        replace(tensor, rule=f"{tensor.name}: {rule(tensor.name, tensor.type)}.")
+        if tensor.name in types
+        else tensor
+        for tensor in made.tensors
+    )
+    return replace(made, tensors=tensors)
+
+
+def padded_bytes(made: Plan) -> int:
+    """Bytes of all tensors of a file, each rounded up to where the next may begin."""
+    return sum(-(-tensor.bytes // ALIGNMENT) * ALIGNMENT for tensor in made.tensors)
+
+
+def _padded(tensors) -> int:
+    total = 0
+    for shape, type in tensors:
+        size = math.prod(shape) // GGML_TYPES[type].block_size * GGML_TYPES[type].block_bytes
+        total += -(-size // ALIGNMENT) * ALIGNMENT
+    return total
+
+
+def _file_type_of(format_name: str) -> str:
+    """Name a file type most of whose tensors have this format."""
+    if format_name in FILE_TYPES or format_name in ALIASES:
+        return ALIASES.get(format_name, format_name)
+    return next(name for name, each in FILE_TYPES.items() if each.format == format_name)
+
+
+def _known(formats: Sequence[str], measured: Sensitivity) -> list[str]:
+    names = [name.upper() for name in formats]
+    if unknown := [name for name in names if name not in measured.formats]:
+        raise ValueError(
+            f"{unknown[0]} was not measured: there are {', '.join(measured.formats)}; measure it "
+            "with python -m quantcore sensitivity --types"
+        )
+    return [name for name in names if name in GGML_TYPES]
+
+
+def _groups(model: Model, by_layer: bool) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in model.quantizable:
+        layer = model.tensors[name].layer
+        found.setdefault(f"layer {layer}" if by_layer and layer is not None else name, []).append(
+            name
+        )
+    return found
