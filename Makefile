@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
+SENSITIVITY := assets/fable-7m/sensitivity.json
 
 .PHONY: lab test lint bench peers measured clean
 
@@ -36,6 +37,9 @@ peers: $(VENV)/peers.ready
 
 measured: $(VENV)/lab.ready
 	$(BIN)/python -m quantcore measure
+	rm -f $(SENSITIVITY)
+	$(BIN)/python -m quantcore sensitivity --groups tensor layer role all --guides --output $(SENSITIVITY)
+	$(BIN)/python -m quantcore sensitivity --groups tensor layer role --hows kept --output $(SENSITIVITY)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -2,24 +2,36 @@
 
     python -m benchmarks.sensitivity
 
-A sample of all 57 tensors and 8 formats of the shipped model, on 4,096 tokens. Both quantize each
-tensor, share out pieces over the same threads and score the same tokens; they take turns, so that
-a busy machine slows both. CPU seconds say what a machine with nothing else to do would need.
+A sample of all 57 tensors and 8 formats of the shipped model, on 4,096 tokens. They take turns, so
+that a busy machine slows all. CPU seconds say what a machine with nothing else to do would need.
+
+    sweep        quantcore.sensitivity
+    full model   the same, but each piece runs the whole model and reuses nothing
+    compare      as the lab did before: quantcore.evaluate.drift, the original once for 8 models
 """
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from quantcore import open_model, sweep
-from quantcore.evaluate.text import calibration_text, cut
-from quantcore.model.llama import Llama
+from quantcore.evaluate.drift import compare
+from quantcore.evaluate.text import Chunks, calibration_text, cut
+from quantcore.model.llama import Floats, Llama, Stop
+from quantcore.model.source import Model
 from quantcore.pool import n_threads
 from quantcore.sensitivity.bench import Bench
-from quantcore.sensitivity.pieces import DEFAULT_FORMATS, Piece, checked_formats, pieces_of
+from quantcore.sensitivity.pieces import (
+    DEFAULT_FORMATS,
+    Piece,
+    checked_formats,
+    pieces_of,
+    restored_as,
+)
 
 CONTEXT, CHUNKS = 512, 8
-EVERY = 13  # shares no factor with the 8 formats, so that all of them are in the sample
-ROUNDS = 4
+EVERY = 11  # shares no factor with the 8 formats, so that all of them are in the sample
+ROUNDS = 5
 
 
 class FullModel(Bench):
@@ -28,9 +40,31 @@ class FullModel(Bench):
     def measure(self, piece: Piece) -> object:
         """Measure one piece."""
         weights = {name: self.model.weights(name) for name in self.model.tensors}
-        weights |= {name: self._restored(name, piece.format) for name in piece.tensors}
+        weights |= {name: restored_as(self.model, name, piece.format) for name in piece.tensors}
         llama = Llama(self.model.config, weights)
         return self.run(llama, [llama.begin(tokens) for tokens in self._batches])
+
+    def _states(self, llama: Llama, stop: Stop) -> Floats:
+        *_, states = llama.hidden_after(stop)
+        return states[:, self._first : -1].reshape(-1, states.shape[2])
+
+
+class Drift:
+    """Pieces by whole models that Drift compares with the original."""
+
+    def __init__(self, model: Model, chunks: Chunks) -> None:
+        self._model, self._chunks = model, chunks
+
+    def run_all(self, pieces: list[Piece]) -> None:
+        """Measure some pieces."""
+        kept = dict.fromkeys(self._model.quantizable, "F32")
+        for first in range(0, len(pieces), 8):
+            changes = {
+                f"{piece.name} {piece.format}": kept | dict.fromkeys(piece.tensors, piece.format)
+                for piece in pieces[first : first + 8]
+            }
+            for _ in compare(self._model, changes, self._chunks):
+                pass
 
 
 def main() -> None:
@@ -39,24 +73,28 @@ def main() -> None:
     chunks = cut(model, calibration_text(), CONTEXT).first(CHUNKS)
     everything = pieces_of(model, checked_formats(model, DEFAULT_FORMATS), ["tensor"], ["alone"])
     sample = everything[::EVERY]
-    benches = {"sweep": Bench(model, chunks), "full model": FullModel(model, chunks)}
-    for bench in benches.values():
-        list(sweep.run(bench.measure, everything[-8:]))  # compiles and warms
+    benches = {
+        "sweep": partial(_run, Bench(model, chunks)),
+        "full model": partial(_run, FullModel(model, chunks)),
+        "compare": Drift(model, chunks).run_all,
+    }
+    for measure in benches.values():
+        measure(everything[-8:])  # compiles and warms
     spent = {name: [0.0, 0.0] for name in benches}
     step = -(-len(sample) // ROUNDS)
     for first in range(0, len(sample), step):
-        for name, bench in benches.items():
-            wall, cpu = _seconds(lambda b=bench, i=first: _run(b, sample[i : i + step]))
+        for name, measure in benches.items():
+            wall, cpu = _seconds(partial(measure, sample[first : first + step]))
             spent[name][0] += wall
             spent[name][1] += cpu
     print(f"{n_threads()} threads, {CHUNKS * CONTEXT:,} tokens, {len(sample)} of {len(everything)}")
-    print(f"{'':<12}{'s a piece':>11}{'CPU s':>8}{'whole sweep, s':>16}{'if idle, s':>12}")
+    columns = f"{'s a piece':>11}{'CPU s':>8}{'whole sweep, s':>16}{'if idle, s':>12}"
+    print(f"{'':<12}{columns}{'sweep is faster':>17}")
     for name, (wall, cpu) in spent.items():
         each, busy = wall / len(sample), cpu / len(sample)
         whole, idle = each * len(everything), busy * len(everything) / n_threads()
-        print(f"{name:<12}{each:>11.3f}{busy:>8.3f}{whole:>16.0f}{idle:>12.0f}")
-    (wall, cpu), (full_wall, full_cpu) = spent.values()
-    print(f"ratio       {full_wall / wall:>11.2f}{full_cpu / cpu:>8.2f}")
+        ratio = wall / spent["sweep"][0]
+        print(f"{name:<12}{each:>11.3f}{busy:>8.3f}{whole:>16.0f}{idle:>12.0f}{ratio:>16.2f}x")
 
 
 def _run(bench: Bench, pieces: list[Piece]) -> None:

@@ -15,7 +15,7 @@ from pages.shared import (
 )
 from pages.shared.charts import anatomy
 from pages.shared.charts import home as charts
-from quantcore.evaluate.measured import PROMPT, SELECTED, SENSITIVITY_FORMAT
+from quantcore.evaluate.measured import PROMPT, SELECTED
 from quantcore.recipe.types import get_type
 
 frame.enter(__file__)
@@ -80,14 +80,14 @@ if published:
 # ---- where it hurts -----------------------------------------------------------------------------
 
 st.space("small")
-damage = {one.name: one.mean_kl_divergence for one in measured.sensitivity}
+DAMAGING = "Q2_K"
+effects = {name: cache.sensitivity().effect(name, DAMAGING) for name in model.quantizable}
+damage = {name: effect.mean_kl_divergence for name, effect in effects.items()}
 n_weights = {name: model.tensors[name].n_weights for name in damage}
 look.finding(
-    home_words.anatomy(
-        measured.sensitivity, n_weights, get_type(SENSITIVITY_FORMAT, pure=True).name
-    ),
+    home_words.anatomy(damage, n_weights, get_type(DAMAGING, pure=True).name),
     "The whole model, matrix by matrix, as it lies in the file. Width is the number of weights; "
-    f"colour is how far the model drifts when this matrix alone is in {SENSITIVITY_FORMAT}. "
+    f"colour is how far the model drifts when this matrix alone is in {DAMAGING}. "
     "Click a matrix to see its weights.",
     help=ranking.TERMS["divergence"],
 )
@@ -98,7 +98,7 @@ picked = look.show(
     on_select="rerun",
 )
 controls.choose_from(picked, "tensor", page="weights")
-low, high = home_words.sensitivity_range(measured.sensitivity)
+low, high = home_words.sensitivity_range(damage)
 st.html(prose.ramp(low, high, "nats a token, log scale", style, reach=1.0))
 
 # ---- where to go next ---------------------------------------------------------------------------

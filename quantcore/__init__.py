@@ -26,6 +26,7 @@ _HOMES = {
     "measure_drift": "quantcore.evaluate.drift",
     "drift_chunks": "quantcore.evaluate.drift",
     "measure_perplexity": "quantcore.evaluate.perplexity",
+    "sensitivity_steps": "quantcore.sensitivity.measure",
     "skills_of": "quantcore.evaluate.skills",
 }
 __all__ = list(_HOMES)

@@ -7,7 +7,6 @@ from pages.shared import drift_words, home_words, reading_words, skills
 from pages.shared.charts.home import Original
 from quantcore.evaluate.drift import TokenDrift
 from quantcore.evaluate.reading import Continuations, Parting
-from quantcore.evaluate.sensitivity import Sensitivity
 from quantcore.evaluate.skills import SkillScore
 
 ORIGINAL = Original(stored_as="BF16", n_bytes=16_000, bits_per_weight=16.0)
@@ -173,7 +172,7 @@ def test_home_picks_the_smallest_that_is_gentle_and_the_smallest_of_all():
 
 
 def test_anatomy_tells_who_carries_more_than_its_share():
-    found = [Sensitivity("a.weight", 0, "a", 0.9, 0.0), Sensitivity("b.weight", 0, "b", 0.1, 0.0)]
+    found = {"a.weight": 0.9, "b.weight": 0.1}
     assert "carries **90" in home_words.anatomy(found, {"a.weight": 10, "b.weight": 90}, "Q2_K")
     fair = home_words.anatomy(found, {"a.weight": 90, "b.weight": 10}, "Q2_K")
     assert "no more than its share" in fair

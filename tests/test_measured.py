@@ -9,7 +9,6 @@ from quantcore import get_type, open_model, plan, tensor_error
 from quantcore.evaluate import measured
 from quantcore.evaluate.drift import compare
 from quantcore.evaluate.quantized import llama_of
-from quantcore.evaluate.sensitivity import Sensitivity
 from quantcore.evaluate.skills import shipped_questions, skill_steps
 from quantcore.evaluate.text import Chunks, cut, evaluation_text
 from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF, UNAIDED
@@ -128,16 +127,6 @@ def test_one_row_of_skills_comes_out_again(found, model):
         (kept,) = (s for s in found.skills[type] if (s.skill, s.level) == ("facts", "easy"))
         assert abs(again.correct - kept.correct) <= 1
         assert again.total == kept.total
-
-
-def test_sensitivity_of_one_tensor_comes_out_again(found, model):
-    name = "blk.0.ffn_down.weight"
-    type = dict.fromkeys(model.quantizable, "F32") | {name: measured.SENSITIVITY_FORMAT}
-    *_, last = compare(model, {name: type}, measured.first_chunks(model))
-    (kept,) = (row for row in found.sensitivity if row.name == name)
-    assert isinstance(kept, Sensitivity)
-    assert kept.mean_kl_divergence == pytest.approx(last.drifts[name].mean_kl_divergence, rel=1e-3)
-    assert [row.name for row in found.sensitivity] == model.quantizable
 
 
 def test_continuations_part_where_they_say(found):

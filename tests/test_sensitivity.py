@@ -126,7 +126,6 @@ def test_results_of_something_else_are_refused(model, found, tmp_path):
         (["Q4_K"], TEXT, {}, "Q4_K can store no tensor"),
         (["Q5_9"], TEXT, {}, "Q5_9"),
         ([], TEXT, {}, "no format"),
-        (["Q4_0"], TEXT, {"with_imatrix": True}, "no importance matrix"),
     ],
 )
 def test_bad_input_is_one_sentence_before_any_work(model, formats, text, more, sentence):

@@ -16,6 +16,7 @@ import streamlit as st
 
 import quantcore
 import quantcore.evaluate.measured as measured_files
+import quantcore.sensitivity.results as sensitivity_files
 from quantcore.evaluate import importance_use, statistics, weight_error
 from quantcore.evaluate.drift import TokenDrift
 from quantcore.evaluate.quantized import applied_format, importances, llama_of, needed_importance
@@ -28,6 +29,7 @@ from quantcore.model.llama import Llama
 from quantcore.recipe.overrides import Override
 from quantcore.recipe.plan import Plan
 from quantcore.recipe.types import get_type, mixed_formats, mixes_for
+from quantcore.sensitivity.results import Sensitivity
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Only folders in here can be opened, never a path from the address bar.
@@ -291,3 +293,9 @@ def planned(
 def measured() -> measured_files.Measured:
     """Read what was measured of the shipped model and lies beside it; ModelError where nothing."""
     return measured_files.load()
+
+
+@st.cache_resource(show_spinner=False)
+def sensitivity() -> Sensitivity:
+    """Read what each tensor of the shipped model costs; ModelError where nothing lies there."""
+    return sensitivity_files.shipped()

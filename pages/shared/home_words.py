@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pages.shared.charts.home import Original
 from pages.shared.units import megabytes, millions, number, one_in, percent, spoken, times
 from quantcore.evaluate.drift import Drift
-from quantcore.evaluate.sensitivity import Sensitivity
 from quantcore.model.config import LlamaConfig
 
 GENTLE = 0.01  # share of the sure tokens that may change
@@ -60,17 +59,17 @@ def floor(drifts: Mapping[str, Drift]) -> tuple[float, str] | None:
     return costly[least], f"floor: rounding to {least} alone"
 
 
-def anatomy(found: Sequence[Sensitivity], n_weights: Mapping[str, int], format_name: str) -> str:
-    """Say which matrix matters most for its size."""
-    total = sum(one.mean_kl_divergence for one in found)
+def anatomy(damage: Mapping[str, float], n_weights: Mapping[str, int], format_name: str) -> str:
+    """Say which matrix matters most for its size; `damage` in nats a token, by name."""
+    total = sum(damage.values())
     if total <= 0:
         return f"No matrix moves the model when it alone is stored in {format_name}."
-    most = max(found, key=lambda one: one.mean_kl_divergence)
-    share = most.mean_kl_divergence / total
-    held = n_weights[most.name] / sum(n_weights.values())
+    most = max(damage, key=damage.get)
+    share = damage[most] / total
+    held = n_weights[most] / sum(n_weights.values())
     fair = abs(share - held) < 0.2 * held
     return (
-        f"**{spoken(most.name).capitalize()}** holds {percent(held)} of the weights and carries "
+        f"**{spoken(most).capitalize()}** holds {percent(held)} of the weights and carries "
         f"**{percent(share)}** of the drift in {format_name}"
         + (", no more than its share." if fair else ".")
     )
@@ -100,7 +99,6 @@ def sample(prompt: str, continuation: str) -> str:
     return f"Given “{prompt}”, it goes on: “{written.strip()}”"
 
 
-def sensitivity_range(found: Sequence[Sensitivity]) -> tuple[str, str]:
+def sensitivity_range(damage: Mapping[str, float]) -> tuple[str, str]:
     """Word the ends of the colour scale."""
-    values = [one.mean_kl_divergence for one in found]
-    return number(min(values)), number(max(values))
+    return number(min(damage.values())), number(max(damage.values()))

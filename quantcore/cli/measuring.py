@@ -18,8 +18,8 @@ def perplexity(options: argparse.Namespace) -> None:
     from quantcore.evaluate.drift import drift_chunks, summary_of
     from quantcore.recipe.types import get_type
 
-    text = None if options.text is None else _read_text(options.text)
-    model, activations = _model(options), options.activations
+    text = None if options.text is None else read_text(options.text)
+    model, activations = opened_model(options), options.activations
     type = get_type(options.type, options.pure).name
     if options.tensor_type_file is not None:
         type = _types_by_tensor(model, options)
@@ -64,7 +64,7 @@ def error(options: argparse.Namespace) -> None:
     from quantcore.evaluate.weight_error import model_errors
     from quantcore.recipe.types import get_type
 
-    model, type = _model(options), get_type(options.type, options.pure).name
+    model, type = opened_model(options), get_type(options.type, options.pure).name
     rows = []
     for row in model_errors(model, type):
         show(len(rows) / len(model.quantizable), row.name)
@@ -89,7 +89,7 @@ def skills(options: argparse.Namespace) -> None:
     from quantcore.evaluate.skills import skill_steps
     from quantcore.recipe.types import get_type
 
-    model, type = _model(options), get_type(options.type, options.pure).name
+    model, type = opened_model(options), get_type(options.type, options.pure).name
     scores = followed(skill_steps(model, llama_of(model, type))).scores
     if options.json:
         rows = [asdict(score) for score in scores]
@@ -109,7 +109,7 @@ def imatrix(options: argparse.Namespace) -> None:
     from quantcore.model.source import open_model
 
     refuse_existing(options.output)  # before minutes of work
-    text = None if options.text is None else _read_text(options.text)
+    text = None if options.text is None else read_text(options.text)
     name = "calibration.txt" if options.text is None else options.text.name
     model = open_model(options.model)
     steps = imatrix_steps(
@@ -142,7 +142,8 @@ def measure(options: argparse.Namespace) -> None:
     print(f"Written to {folder}.")
 
 
-def _model(options: argparse.Namespace) -> object:
+def opened_model(options: argparse.Namespace) -> object:
+    """Open the model of a command, with the importance matrix if one is named."""
     from quantcore.io.imatrix import read_imatrix
     from quantcore.model.source import open_model
 
@@ -166,7 +167,8 @@ def _types_by_tensor(model: object, options: argparse.Namespace) -> dict[str, st
     return {t.name: t.type for t in planned.tensors if t.name in model.quantizable}
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Read a text; `ValueError` where it is none."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as problem:

@@ -89,7 +89,9 @@ def _add_sensitivity(command: Command) -> None:
     }
     for option, (known, usual, what) in choices.items():
         run.add_argument(option, nargs="+", choices=known, default=usual, help=what)
-    run.add_argument("--with-imatrix", action="store_true", help="use the model's own matrix")
+    _add_matrix(run, "importance matrix (default: the model's own, for formats that need one)")
+    what = "cheaper guides too: errors of weights and outputs, Fisher"
+    run.add_argument("--guides", action="store_true", help=what)
     what = "Dask scheduler, whose workers find the model at the same path"
     run.add_argument("--scheduler", metavar="ADDRESS", help=what)
     run.add_argument("--output", type=Path, required=True, metavar="FILE.json")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from quantcore.cli.measuring import opened_model, read_text
 from quantcore.cli.output import complain, followed, print_json
 
 SAVE_EVERY_S = 2
@@ -14,32 +15,38 @@ SAVE_EVERY_S = 2
 def sensitivity(options: argparse.Namespace) -> int:
     """Sweep, keep every result in the file, and print the worst."""
     from quantcore.evaluate.text import calibration_text
-    from quantcore.model.source import open_model
-    from quantcore.sensitivity.measure import sensitivity_steps
+    from quantcore.sensitivity.measure import guide_steps_of, sensitivity_steps
     from quantcore.sensitivity.pieces import DEFAULT_FORMATS
     from quantcore.sensitivity.results import load
 
     _refuse_place(options.output)
-    model = open_model(options.model)
-    text = calibration_text() if options.text is None else options.text.read_text(encoding="utf-8")
+    model = opened_model(options)
+    text = calibration_text() if options.text is None else read_text(options.text)
+    formats = options.types.replace(",", " ").split() if options.types else DEFAULT_FORMATS
     steps = sensitivity_steps(
         model,
-        DEFAULT_FORMATS if options.types is None else options.types.replace(",", " ").split(),
+        formats,
         text,
         options.context,
         options.tokens,
         groups=options.groups,
         hows=options.hows,
-        with_imatrix=options.with_imatrix,
         text_name="calibration.txt" if options.text is None else options.text.name,
         known=load(options.output) if options.output.exists() else None,
         scheduler=options.scheduler,
     )
     problems: list[str] = []
     results = followed(_kept(steps, options.output, problems)).results
+    if options.guides:
+        followed(guide_steps_of(model, results, formats, text))
+        results.save(options.output)
     if options.json:
         rows = [asdict(effect) for effect in results.effects]
-        print_json(asdict(results.source) | {"output": str(options.output), "effects": rows})
+        guides = [asdict(guide) for guide in results.guides]
+        print_json(
+            asdict(results.source)
+            | {"output": str(options.output), "effects": rows, "guides": guides}
+        )
     else:
         _print_worst(results)
     for problem in problems:
@@ -69,21 +76,20 @@ def _kept(steps: Iterator, output: Path, problems: list[str]) -> Iterator:
 
 
 def _print_worst(results: object) -> None:
-    """Print a table: the tensors that cost most in the first format, in all formats."""
-    rows = [e for e in results.effects if (e.group, e.how) == ("tensor", "alone")]
-    names = dict.fromkeys(effect.name for effect in rows)
-    worst = sorted(names, key=lambda name: -_most(results, name))[:10]
+    """Print the tensors that cost most, and how well the guides know it."""
+    from quantcore.sensitivity.results import guide_ranks
+
     formats = results.formats
+    by_name: dict[str, list] = {}
+    for effect in results.effects:
+        if (effect.group, effect.how) == ("tensor", "alone"):
+            by_name.setdefault(effect.name, []).append(effect.mean_kl_divergence)
+    worst = sorted(by_name, key=lambda name: -max(by_name[name]))[:10]
     print("nats a token, each tensor alone; the ten that cost most")
     print(f"{'tensor':<28}" + "".join(f"{name:>11}" for name in formats))
     for name in worst:
         found = [results.effect(name, each) for each in formats]
-        print(
-            f"{name:<28}"
-            + "".join(f"{e.mean_kl_divergence:>11.6f}" if e else f"{'-':>11}" for e in found)
-        )
-
-
-def _most(results: object, name: str) -> float:
-    found = [results.effect(name, each) for each in results.formats]
-    return max(effect.mean_kl_divergence for effect in found if effect)
+        cells = [f"{e.mean_kl_divergence:.6f}" if e else "-" for e in found]
+        print(f"{name:<28}" + "".join(f"{cell:>11}" for cell in cells))
+    for guide, rank in guide_ranks(results).items():
+        print(f"rank correlation of {guide.replace('_', ' ')} with this: {rank:.2f}")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore._jit import kernel
-from quantcore.evaluate.perplexity import ROWS_AT_ONCE, Scores, mean_and_error, score_rows
+from quantcore.evaluate.perplexity import ROWS_AT_ONCE, Kept, Scores, mean_and_error, score_rows
 from quantcore.model.blas import one_thread
 from quantcore.model.llama import Floats, Llama
 from quantcore.pool import over_rows
@@ -35,10 +35,13 @@ def score_against(
     llama: Llama,
     states: Floats,
     targets: NDArray[np.int32],
-    base_logits: Floats,
+    kept: Kept,
     base: Scores,
 ) -> tuple[Scores, NDArray[np.float64]]:
-    """Score targets (n,) of a quantized model, and its KL divergence from the base at each."""
+    """Score targets (n,) of a quantized model, and its KL divergence from the base at each.
+
+    `kept` and `base` are what `score` left and found of the original.
+    """
     scores = Scores.empty(len(targets))
     divergence = np.empty(len(targets))
 
@@ -47,10 +50,8 @@ def score_against(
             rows = slice(first, min(first + ROWS_AT_ONCE, stop))
             logits = llama.output(states[rows])
             score_rows(logits, targets[rows], scores, rows)
-            original = base_logits[rows]
-            powers = np.exp(original - original.max(axis=1, keepdims=True))
             shift = scores.log_sum[rows] - base.log_sum[rows]
-            _divergence(original, powers, logits, shift, divergence[rows])
+            _divergence(kept.logits[rows], kept.powers[rows], logits, shift, divergence[rows])
 
     with one_thread():
         over_rows(work, len(targets), min_rows=ROWS_AT_ONCE)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from quantcore.evaluate.divergence import score_against
 from quantcore.evaluate.drift_result import SURE, Drift, TokenDrift, summarize, summary_of
-from quantcore.evaluate.perplexity import Scores, score
+from quantcore.evaluate.perplexity import Kept, Scores, score
 from quantcore.evaluate.quantized import (
     Activations,
     Type,
@@ -36,7 +36,7 @@ __all__ = [
     "summary_of",
 ]
 
-LOGITS_AT_ONCE = 1 << 22  # of the base, kept for one batch of chunks
+LOGITS_AT_ONCE = 1 << 22  # of the base, kept for one batch of chunks, and their powers
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +134,13 @@ def compare(
         batch = slice(first, first + at_once)
         targets = chunks.tokens[batch, 1:].ravel()
         states = yield from _forward(base, "original", chunks, batch, passes)
-        logits = np.empty((len(targets), model.config.vocabulary_size), np.float32)
-        scores = score(base, states, targets, logits)
+        kept = Kept.empty(base, len(targets))
+        scores = score(base, states, targets, kept)
         base_parts.append(scores)
         for name, llama in llamas.items():
             if llama is not base:
                 states = yield from _forward(llama, name, chunks, batch, passes)
-            parts[name].append(score_against(llama, states, targets, logits, scores))
+            parts[name].append(score_against(llama, states, targets, kept, scores))
         yield passes.scored(_kl_so_far(parts, chunks), first + len(chunks.tokens[batch]))
     drifts = {}
     for name, found in parts.items():

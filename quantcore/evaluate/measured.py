@@ -21,9 +21,7 @@ from quantcore.evaluate.divergence import Spread
 from quantcore.evaluate.drift import Drift, TokenDrift, drift_chunks, summary_of
 from quantcore.evaluate.quantized import llama_of
 from quantcore.evaluate.reading import Continuations, Parting, continue_both
-from quantcore.evaluate.sensitivity import Sensitivity, sensitivity
 from quantcore.evaluate.skills import SkillScore, skill_steps
-from quantcore.evaluate.text import Chunks, cut, evaluation_text
 from quantcore.evaluate.weight_error import TensorError, model_errors
 from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF, UNAIDED
 from quantcore.io import ModelError
@@ -46,8 +44,6 @@ SELECTED = (
     *(get_type(name, pure=True).name for name in DEFAULTS),
 )
 CONTEXT = 512
-SENSITIVITY_FORMAT = "Q2_K"
-SENSITIVITY_CHUNKS = 8
 PROMPT = (
     "Last winter Nora the friendly tailor returned to Goldfield with her tame dog."
     " They counted what they had."
@@ -68,7 +64,6 @@ class Measured:
     skills: dict[str, list[SkillScore]]
     errors: dict[str, list[TensorError]]  # by format: a tensor's error is the same in any mix
     matrix_errors: dict[str, list[TensorError]]  # with the importance matrix, of `MATRIX_FORMATS`
-    sensitivity: list[Sensitivity]  # of each tensor alone in `SENSITIVITY_FORMAT`
     continuations: dict[str, Continuations]  # of `PROMPT`
 
 
@@ -124,7 +119,6 @@ def _read(folder: Path, found: dict, tokens: dict[str, np.ndarray]) -> Measured:
         skills={t: [SkillScore(**row) for row in rows] for t, rows in found["skills"].items()},
         errors=_errors(found["errors"]),
         matrix_errors=_errors(found["matrix_errors"]),
-        sensitivity=[Sensitivity(**row) for row in found["sensitivity"]],
         continuations={t: _continuation(row) for t, row in found["continuations"].items()},
     )
 
@@ -143,14 +137,12 @@ def measure() -> Iterator[MeasureProgress]:
     for i, type in enumerate(TYPES):
         llama = llama_of(model, type)
         for done in skill_steps(model, llama):
-            yield report(0.25 + 0.6 * (i + done.share) / len(TYPES), f"{type}: skills")
+            yield report(0.25 + 0.7 * (i + done.share) / len(TYPES), f"{type}: skills")
         skills[type] = done.scores
         continuations[type] = continue_both(model, original, llama, PROMPT, CONTINUATION_TOKENS)
     errors = {
         name: list(model_errors(model, get_type(name, pure=True).name)) for name in ERROR_FORMATS
     }
-    for done in sensitivity(model, SENSITIVITY_FORMAT, first_chunks(model)):
-        yield report(0.85 + 0.1 * done.share, f"sensitivity: {done.stage}")
     yield report(0.95, "errors with the importance matrix")
     matrix_errors = {name: list(_with_matrix(model, name)) for name in MATRIX_FORMATS}
     found = {
@@ -159,16 +151,10 @@ def measure() -> Iterator[MeasureProgress]:
         "skills": {type: [asdict(row) for row in rows] for type, rows in skills.items()},
         "errors": _rounded_rows(errors),
         "matrix_errors": _rounded_rows(matrix_errors),
-        "sensitivity": [asdict(row) for row in done.found],
         "continuations": {type: asdict(row) for type, row in continuations.items()},
     }
     _write(folder, found, drifts)
     yield report(1.0, "done")
-
-
-def first_chunks(model: Model) -> Chunks:
-    """Cut the part of the evaluation text on which sensitivity is measured."""
-    return cut(model, evaluation_text(), CONTEXT).first(SENSITIVITY_CHUNKS)
 
 
 def _with_matrix(model: Model, format_name: str) -> Iterator[TensorError]:

@@ -48,6 +48,20 @@ class Scores:
         return cls(np.empty(n), np.empty(n), np.empty(n, np.int32), np.empty(n, np.float32))
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Logits of a model that others are compared with; arrays (n_targets, vocabulary_size)."""
+
+    logits: Floats
+    powers: Floats  # exp(logits - the largest of the row)
+
+    @classmethod
+    def empty(cls, llama: Llama, n: int) -> "Kept":
+        """Room for n targets."""
+        shape = n, llama.config.vocabulary_size
+        return cls(np.empty(shape, np.float32), np.empty(shape, np.float32))
+
+
 def mean_and_error(values: NDArray[np.floating]) -> tuple[float, float]:
     """Mean and its standard error, as llama.cpp computes it.
 
@@ -64,28 +78,27 @@ def perplexity_of(nll: NDArray[np.floating]) -> tuple[float, float]:
     return float(np.exp(mean)), float(np.exp(mean) * error)
 
 
-def score(llama: Llama, states: Floats, targets: NDArray[np.int32], keep: Floats | None) -> Scores:
-    """Score targets (n,) by the states before them (n, hidden_size).
-
-    With `keep`, an array (n, vocabulary_size), the logits are left there.
-    """
+def score(
+    llama: Llama, states: Floats, targets: NDArray[np.int32], keep: Kept | None = None
+) -> Scores:
+    """Score targets (n,) by the states before them (n, hidden_size); `keep` takes the logits."""
     scores = Scores.empty(len(targets))
 
     def work(start: int, stop: int) -> None:
         for first in range(start, stop, ROWS_AT_ONCE):
             rows = slice(first, min(first + ROWS_AT_ONCE, stop))
             logits = llama.output(states[rows])
-            score_rows(logits, targets[rows], scores, rows)
+            powers = score_rows(logits, targets[rows], scores, rows)
             if keep is not None:
-                keep[rows] = logits
+                keep.logits[rows], keep.powers[rows] = logits, powers
 
     with one_thread():
         over_rows(work, len(targets), min_rows=ROWS_AT_ONCE)
     return scores
 
 
-def score_rows(logits: Floats, targets: NDArray[np.int32], scores: Scores, rows: slice) -> None:
-    """Fill one slice of `scores` from its logits (n, vocabulary_size)."""
+def score_rows(logits: Floats, targets: NDArray[np.int32], scores: Scores, rows: slice) -> Floats:
+    """Fill one slice of `scores` from its logits (n, vocabulary_size), and return their powers."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     _score(
         logits,
@@ -96,6 +109,7 @@ def score_rows(logits: Floats, targets: NDArray[np.int32], scores: Scores, rows:
         scores.top_token[rows],
         scores.top_probability[rows],
     )
+    return powers
 
 
 @kernel
@@ -135,7 +149,7 @@ def measure_perplexity(
     nll = []
     for inputs, tokens in zip(chunks.inputs, chunks.tokens, strict=True):
         states = llama.hidden(inputs[None])[0, :-1]
-        nll.append(score(llama, states[scored], tokens[1:][scored], None).nll)
+        nll.append(score(llama, states[scored], tokens[1:][scored]).nll)
     value, error = perplexity_of(np.concatenate(nll))
     return Perplexity(
         type=type_name(type),

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from quantcore.evaluate.divergence import score_against
 from quantcore.evaluate.drift import TokenDrift
-from quantcore.evaluate.perplexity import score
+from quantcore.evaluate.perplexity import Kept, score
 from quantcore.model.llama import Llama
 from quantcore.model.sampling import continue_greedily
 from quantcore.model.source import Model
@@ -48,9 +48,9 @@ def read_closely(model: Model, original: Llama, quantized: Llama, text: str) -> 
     if len(tokens) < 2:
         raise ValueError("The text has fewer than two tokens; there is nothing to predict.")
     inputs, targets = tokens[None, :-1], tokens[1:]
-    logits = np.empty((len(targets), model.config.vocabulary_size), np.float32)
-    base = score(original, original.hidden(inputs)[0], targets, logits)
-    found, kl = score_against(quantized, quantized.hidden(inputs)[0], targets, logits, base)
+    kept = Kept.empty(original, len(targets))
+    base = score(original, original.hidden(inputs)[0], targets, kept)
+    found, kl = score_against(quantized, quantized.hidden(inputs)[0], targets, kept, base)
     return TokenDrift(
         position=np.arange(1, len(tokens), dtype=np.int32),
         start=starts[1:].astype(np.int32),

@@ -12,17 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.evaluate.divergence import score_against
-from quantcore.evaluate.perplexity import score
-from quantcore.evaluate.quantized import needed_importance, restored
+from quantcore.evaluate.perplexity import Kept, score
 from quantcore.evaluate.text import Chunks
-from quantcore.formats import FORMATS
 from quantcore.model.llama import Floats, Llama, Stop
 from quantcore.model.source import Model
 from quantcore.pool import threads
 from quantcore.sensitivity.effect import Effect, Measured, effect_of
-from quantcore.sensitivity.pieces import Piece, entry, storable
+from quantcore.sensitivity.pieces import Piece, entry, restored_as, storable
 
 LOGITS_AT_ONCE = 1 << 21  # of the original, for one batch of chunks: 8 MiB
+
+
+Place = tuple[int, int]  # layer, and place in it
 
 
 class Walk:
@@ -30,17 +31,25 @@ class Walk:
 
     def __init__(self, llama: Llama, batches: list[NDArray[np.int32]], first: int) -> None:
         self.llama, self._batches, self._first = llama, batches, first
-        self._stops: list[Stop] = []
+        self._begin()
 
-    def at(self, layer: int, place: int, changed: Llama) -> list[Stop]:
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return self._stops[0].layer, self._stops[0].place
+
+    def at(self, place: Place, changed: Llama) -> list[Stop]:
         """Give the states there, by batch; `changed` looks up the tokens if it begins with that."""
-        if layer < 0:
+        if place < (0, 0):
             return [changed.begin(tokens) for tokens in self._batches]
-        if not self._stops or (self._stops[0].layer, self._stops[0].place) > (layer, place):
-            self._stops = [self.llama.begin(tokens) for tokens in self._batches]
-        while (self._stops[0].layer, self._stops[0].place) < (layer, place):
+        if self.place > place:
+            self._begin()
+        while self.place < place:
             self._stops = [self.llama.step(stop, self._first) for stop in self._stops]
         return self._stops
+
+    def _begin(self) -> None:
+        self._stops = [self.llama.begin(tokens) for tokens in self._batches]
 
 
 class Bench:
@@ -52,13 +61,10 @@ class Bench:
         Its weights are all in memory, as float32.
     chunks
         Divergence and perplexity are those of their scored tokens, the second half of each chunk.
-    with_imatrix
-        Whether formats use the importance matrix that lies with the model; those that cannot do
-        without always do.
     """
 
-    def __init__(self, model: Model, chunks: Chunks, with_imatrix: bool = False) -> None:
-        self.model, self.with_imatrix = model, with_imatrix
+    def __init__(self, model: Model, chunks: Chunks) -> None:
+        self.model = model
         scored = chunks.scored[0]
         self._first = int(scored.argmax())  # the state at place i predicts the token at i + 1
         n_logits = int(scored.sum()) * model.config.vocabulary_size
@@ -72,15 +78,15 @@ class Bench:
             self._read_original()
         self._lock = threading.Lock()
         self._bases: dict[str, Llama] = {}
-        self._walks = threading.local()
+        self._idle: list[Walk] = []
 
     def _read_original(self) -> None:
-        self._logits, self._scores = [], []
+        self._kept, self._scores = [], []
         for tokens, targets in zip(self._batches, self._targets, strict=True):
             states = self._states(self._original, self._original.begin(tokens))
-            logits = np.empty((len(targets), self.model.config.vocabulary_size), np.float32)
-            self._scores.append(score(self._original, states, targets, logits))
-            self._logits.append(logits)
+            kept = Kept.empty(self._original, len(targets))
+            self._scores.append(score(self._original, states, targets, kept))
+            self._kept.append(kept)
         self.original = Measured(
             nll=self._joined([scores.nll for scores in self._scores]),
             kl=np.zeros(self._shape),
@@ -90,23 +96,28 @@ class Bench:
     def measure(self, piece: Piece) -> Effect:
         """Measure one piece."""
         base = "" if piece.how == "alone" else piece.format
-        walk = self._walk(base)
+        place = entry(self.model, piece)
+        walk = self._take_walk(self._base(base), place)
         changed = walk.llama.replaced(
             {
-                name: self.model.weights(name) if base else self._restored(name, piece.format)
+                name: self.model.weights(name)
+                if base
+                else restored_as(self.model, name, piece.format)
                 for name in piece.tensors
             }
         )
-        found = self.run(changed, walk.at(*entry(self.model, piece), changed))
+        found = self.run(changed, walk.at(place, changed))
+        with self._lock:
+            self._idle.append(walk)
         return effect_of(self.model, piece, found, self.original)
 
     def run(self, changed: Llama, stops: list[Stop]) -> Measured:
         """Go on from stops with a changed model, and compare it with the original."""
         nll, kl, top = [], [], []
-        parts = zip(stops, self._targets, self._logits, self._scores, strict=True)
-        for stop, targets, logits, scores in parts:
+        parts = zip(stops, self._targets, self._kept, self._scores, strict=True)
+        for stop, targets, kept, scores in parts:
             states = self._states(changed, stop)
-            found, divergence = score_against(changed, states, targets, logits, scores)
+            found, divergence = score_against(changed, states, targets, kept, scores)
             nll.append(found.nll)
             kl.append(divergence)
             top.append(found.top_token)
@@ -120,25 +131,23 @@ class Bench:
     def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(parts).reshape(self._shape)
 
-    def _walk(self, base: str) -> Walk:
-        """Find this thread's walk through a model: the original, or all of it in a format."""
-        if getattr(self._walks, "base", None) != base:
-            with self._lock:
-                if base not in self._bases:
-                    # Pieces come format by format: what the last threads still use stays theirs.
-                    self._bases = {"": self._original, base: self._base(base)}
-                llama = self._bases[base]
-            self._walks.base, self._walks.walk = base, Walk(llama, self._batches, self._first)
-        return self._walks.walk
+    def _take_walk(self, llama: Llama, place: Place) -> Walk:
+        """Find a walk of a model that no piece is using: the one that has least to go."""
+        with self._lock:
+            self._idle = [walk for walk in self._idle if walk.llama is llama]
+            if not self._idle:
+                return Walk(llama, self._batches, self._first)
+            best = max(self._idle, key=lambda walk: (walk.place <= place, walk.place))
+            self._idle.remove(best)
+            return best
 
     def _base(self, format_name: str) -> Llama:
+        """Give the model that pieces change: the original, or all of it in a format."""
         if not format_name:
             return self._original
-        able = storable(self.model, format_name)
-        return self._original.replaced({name: self._restored(name, format_name) for name in able})
-
-    def _restored(self, name: str, format_name: str) -> Floats:
-        found = needed_importance(self.model, name, format_name)
-        if found is None and self.with_imatrix and format_name in FORMATS:
-            found = self.model.imatrix.importance(name)
-        return restored(self.model, name, format_name, found)
+        with self._lock:
+            if format_name not in self._bases:
+                able = storable(self.model, format_name)
+                weights = {name: restored_as(self.model, name, format_name) for name in able}
+                self._bases = {format_name: self._original.replaced(weights)}  # one at a time
+            return self._bases[format_name]

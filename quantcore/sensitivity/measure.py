@@ -11,9 +11,11 @@ import numpy as np
 
 from quantcore import sweep
 from quantcore.evaluate.text import Chunks, calibration_text, cut
+from quantcore.io.imatrix import Imatrix
 from quantcore.model.source import Model, open_model
 from quantcore.sensitivity.bench import Bench
 from quantcore.sensitivity.effect import Effect
+from quantcore.sensitivity.guides import GuideProgress, guide_steps
 from quantcore.sensitivity.pieces import (
     DEFAULT_FORMATS,
     Group,
@@ -47,7 +49,6 @@ def sensitivity_steps(
     *,
     groups: Sequence[Group] = ("tensor", "all"),
     hows: Sequence[How] = ("alone",),
-    with_imatrix: bool = False,
     text_name: str = "calibration.txt",
     known: Sensitivity | None = None,
     scheduler: str | None = None,
@@ -66,8 +67,6 @@ def sensitivity_steps(
     groups, hows
         What is changed at once ("tensor", "layer", "role", "all"), and whether that alone is
         quantized or all but that ("alone", "kept").
-    with_imatrix
-        Whether formats use the importance matrix that lies with the model.
     known
         Results of a sweep that was stopped: its pieces are not measured again, and new ones are
         added to it.
@@ -80,50 +79,58 @@ def sensitivity_steps(
         If a format, the text or the known results do not suit the model; before any work is done.
     """
     able = checked_formats(model, formats)
-    if with_imatrix and model.imatrix is None:
-        raise ValueError(f"no importance matrix lies with {model.name}.")
     text = calibration_text() if text is None else text
     chunks = _chunks(model, text, context, tokens)
-    source = _source(model, chunks, text_name, with_imatrix)
+    source = _source(model, chunks, text_name)
     if known is not None:
         known.refuse_other(source)
-    job = Job(str(model.place), source.fingerprint, source.text_digest, with_imatrix, chunks)
+    job = Job(str(model.place), model.given, chunks, source)
     results = Sensitivity(source) if known is None else known
     return _steps(model, job, pieces_of(model, able, groups, hows), results, scheduler)
+
+
+def guide_steps_of(
+    model: Model, results: Sensitivity, formats: Sequence[str], text: str
+) -> Iterator[GuideProgress]:
+    """Add the cheaper guides to results, on the tokens that they were measured on."""
+    source = results.source
+    chunks = _chunks(model, text, source.context, source.tokens)
+    results.refuse_other(_source(model, chunks, source.text))
+    for step in guide_steps(model, checked_formats(model, formats), chunks):
+        if step.guide is not None:
+            results.add_guide(step.guide)
+        yield step
 
 
 def _steps(
     model: Model, job: "Job", pieces: list[Piece], results: Sensitivity, scheduler: str | None
 ) -> Iterator[SensitivityProgress]:
     missing = [piece for piece in pieces if not results.has(piece)]
-    n_done = len(pieces) - len(missing)
-    yield SensitivityProgress(n_done / len(pieces), "reading the model", results)
+    yield SensitivityProgress(0.0, "reading the model", results)
     if scheduler is None:
-        work = Bench(model, job.chunks, job.with_imatrix).measure
+        work = Bench(model, job.chunks).measure
     else:
         work = partial(on_worker, job)
     with closing(sweep.run(work, missing, scheduler)) as outcomes:
-        for outcome in outcomes:
-            n_done += 1
+        for n_done, outcome in enumerate(outcomes, 1):
             if outcome.result is not None:
                 results.add(outcome.result)
             piece = outcome.piece
             stage = f"{piece.name} {piece.how} in {piece.format}"
             yield SensitivityProgress(
-                n_done / len(pieces), stage, results, outcome.result, outcome.problem
+                n_done / len(missing), stage, results, outcome.result, outcome.problem
             )
     yield SensitivityProgress(1.0, "done", results)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a worker elsewhere must know; two with the same digests are equal."""
+    """What a worker elsewhere must know."""
 
     place: str  # of the model, for every worker the same
-    fingerprint: str
-    text_digest: str
-    with_imatrix: bool
+    imatrix: Imatrix | None = field(compare=False, repr=False)  # if one was given to the model
     chunks: Chunks = field(compare=False, repr=False)
+    source: Source  # says with digests which weights, matrix and chunks these are
 
 
 def on_worker(job: Job, piece: Piece) -> Effect:
@@ -139,9 +146,11 @@ _lock = threading.Lock()
 @lru_cache(maxsize=1)
 def _bench(job: Job) -> Bench:
     model = open_model(job.place)
-    if model.fingerprint != job.fingerprint:
+    if job.imatrix is not None:
+        model = model.with_imatrix(job.imatrix)
+    if model.fingerprint != job.source.fingerprint:
         raise ValueError(f"the weights in {job.place} on this worker are others.")
-    return Bench(model, job.chunks, job.with_imatrix)
+    return Bench(model, job.chunks)
 
 
 def _chunks(model: Model, text: str, context: int, tokens: int | None) -> Chunks:
@@ -155,14 +164,21 @@ def _chunks(model: Model, text: str, context: int, tokens: int | None) -> Chunks
     return chunks.first(max(2, wanted))
 
 
-def _source(model: Model, chunks: Chunks, text_name: str, with_imatrix: bool) -> Source:
+def _source(model: Model, chunks: Chunks, text_name: str) -> Source:
     return Source(
         model=model.name,
         fingerprint=model.fingerprint,
         text=text_name,
-        text_digest=hashlib.sha256(np.ascontiguousarray(chunks.tokens)).hexdigest()[:16],
+        text_digest=_digest(chunks.tokens),
         context=chunks.tokens.shape[1],
         tokens=chunks.tokens.size,
         tokens_scored=int(chunks.scored.sum()),
-        with_imatrix=with_imatrix,
+        imatrix_digest="" if model.given is None else _digest(*model.given.sums.values()),
     )
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(np.ascontiguousarray(array))
+    return found.hexdigest()[:16]

@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from quantcore.evaluate.quantized import needed_importance
-from quantcore.formats import get_format
+import numpy as np
+from numpy.typing import NDArray
+
+from quantcore.evaluate.quantized import needed_importance, restored
+from quantcore.formats import FORMATS, get_format
 from quantcore.model.layer import ENTRY_OF
 from quantcore.model.source import Model
+from quantcore.recipe.quantize import importance_of
 
 Group = Literal["tensor", "layer", "role", "all"]
 How = Literal["alone", "kept"]
@@ -63,6 +67,18 @@ def storable(model: Model, format_name: str) -> list[str]:
     if not able:
         raise ValueError(f"{format_name} can store no tensor of {model.name}: {reason}")
     return able
+
+
+def restored_as(model: Model, name: str, format_name: str) -> NDArray[np.float32]:
+    """One tensor (n_rows, n_cols) quantized and restored.
+
+    An importance matrix that was given to the model serves every format, its own those that
+    cannot do without.
+    """
+    importance = needed_importance(model, name, format_name)
+    if importance is None and model.given and format_name in FORMATS:
+        importance = importance_of(model.given, name, model.tensors[name].shape[-1])
+    return restored(model, name, format_name, importance)
 
 
 def pieces_of(

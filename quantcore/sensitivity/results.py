@@ -7,7 +7,7 @@ sweep that was stopped goes on from there. Its fields:
     text, text_digest      name of the text, and digest of the tokens that were used
     context, tokens        tokens a chunk, and of all chunks
     tokens_scored          those of the second half of each chunk, which the figures speak of
-    with_imatrix           whether formats used the importance matrix
+    imatrix_digest         digest of the importance matrix that served every format, "" if none
     effects                {"columns": names of `Effect`'s fields, "rows": a list for each effect}
     guides                 the same of `Guide`: what is cheaper to compute, by tensor and format
 """
@@ -23,6 +23,7 @@ from quantcore.io import ModelError
 from quantcore.io.strict_json import read_json_object
 from quantcore.model.source import shipped_folder
 from quantcore.sensitivity.effect import Effect
+from quantcore.sensitivity.guides import GUIDES, Guide, rank_correlation
 from quantcore.sensitivity.pieces import Group, How, Piece
 
 MAX_FILE_BYTES = 2**26
@@ -40,7 +41,7 @@ class Source:
     context: int
     tokens: int
     tokens_scored: int
-    with_imatrix: bool
+    imatrix_digest: str
 
 
 @dataclass(slots=True)
@@ -49,10 +50,24 @@ class Sensitivity:
 
     source: Source
     _effects: dict[Place, Effect] = field(default_factory=dict)
+    _guides: dict[tuple[str, str], Guide] = field(default_factory=dict)
 
     def add(self, effect: Effect) -> None:
         """Take in one more effect, or a newer one of the same piece."""
         self._effects[effect.group, effect.name, effect.how, effect.format] = effect
+
+    def add_guide(self, guide: Guide) -> None:
+        """Take in what the guides say of one tensor in one format."""
+        self._guides[guide.name, guide.format] = guide
+
+    def guide(self, name: str, format_name: str) -> Guide | None:
+        """Return what the guides say of a tensor in a format, None if that was not computed."""
+        return self._guides.get((name, format_name))
+
+    @property
+    def guides(self) -> list[Guide]:
+        """What the guides say of all tensors."""
+        return list(self._guides.values())
 
     @property
     def effects(self) -> list[Effect]:
@@ -76,7 +91,10 @@ class Sensitivity:
 
     def save(self, path: Path) -> None:
         """Write the file whole, or leave what is there."""
-        found = asdict(self.source) | {"effects": _table(Effect, self.effects)}
+        found = asdict(self.source) | {
+            "effects": _table(Effect, self.effects),
+            "guides": _table(Guide, self.guides),
+        }
         beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         try:
             beside.write_text(_as_text(found), encoding="utf-8")
@@ -93,9 +111,10 @@ class Sensitivity:
                 f"these results are of other tokens: {mine.tokens:,} of {mine.text} at context "
                 f"{mine.context}; write to another file."
             )
-        if mine.with_imatrix != source.with_imatrix:
-            used = "with" if mine.with_imatrix else "without"
-            raise ValueError(f"these results are {used} an importance matrix; use another file.")
+        if mine.imatrix_digest != source.imatrix_digest:
+            used = "another" if mine.imatrix_digest and source.imatrix_digest else "no such"
+            used = "an" if not source.imatrix_digest else used
+            raise ValueError(f"these results are with {used} importance matrix: use another file.")
 
     def refuse_other_model(self, name: str, fingerprint: str) -> None:
         """Refuse, by a `ValueError`, a model whose weights (`Model.fingerprint`) are others."""
@@ -120,10 +139,31 @@ def load(path: Path) -> Sensitivity:
         found = Sensitivity(source)
         for effect in _rows(Effect, raw["effects"]):
             found.add(effect)
+        for guide in _rows(Guide, raw["guides"]):
+            found.add_guide(guide)
     except (KeyError, TypeError, ValueError) as problem:
         raise ModelError(
             f"{path.name} holds no results of python -m quantcore sensitivity."
         ) from problem
+    return found
+
+
+def guide_ranks(results: Sensitivity, format_name: str | None = None) -> dict[str, float]:
+    """Rank correlation of each guide with the measured divergence of tensors, in one format or all.
+
+    Guides that were not computed are left out.
+    """
+    pairs = [
+        (guide, results.effect(guide.name, guide.format))
+        for guide in results.guides
+        if format_name in (None, guide.format)
+    ]
+    found = {}
+    for name in GUIDES:
+        known = [(getattr(g, name), e) for g, e in pairs if e and getattr(g, name) is not None]
+        if len(known) > 1:
+            values, effects = zip(*known, strict=True)
+            found[name] = rank_correlation(values, [e.mean_kl_divergence for e in effects])
     return found
 
 

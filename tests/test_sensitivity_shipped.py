@@ -1,0 +1,73 @@
+"""What the tensors of the shipped model cost was measured: some of it is measured again."""
+
+import numpy as np
+import pytest
+
+from quantcore import open_model
+from quantcore.evaluate.text import calibration_text, cut
+from quantcore.model.source import shipped_folder
+from quantcore.sensitivity.bench import Bench
+from quantcore.sensitivity.guides import GUIDES
+from quantcore.sensitivity.pieces import DEFAULT_FORMATS, GROUPS, HOWS, checked_formats, pieces_of
+from quantcore.sensitivity.results import guide_ranks, shipped
+
+AGAIN = [
+    ("tensor", "token_embd.weight", "alone", "Q3_K"),
+    ("tensor", "blk.4.attn_v.weight", "alone", "Q2_K"),
+    ("tensor", "blk.7.ffn_down.weight", "alone", "Q6_K"),
+    ("tensor", "blk.2.ffn_up.weight", "kept", "Q2_K"),
+    ("layer", "6", "alone", "IQ4_XS"),
+    ("role", "attn_output", "kept", "Q2_K"),
+    ("all", "all", "alone", "Q4_K"),
+]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return open_model()
+
+
+@pytest.fixture(scope="module")
+def found():
+    return shipped()
+
+
+@pytest.fixture(scope="module")
+def pieces(model):
+    formats = checked_formats(model, DEFAULT_FORMATS)
+    return {(p.group, p.name, p.how, p.format): p for p in pieces_of(model, formats, GROUPS, HOWS)}
+
+
+def test_it_is_of_the_model_that_ships_and_whole(found, model, pieces):
+    found.refuse_other_model(model.name, model.fingerprint)
+    assert found.source.text == "calibration.txt"  # what is chosen by it is judged on another text
+    assert (found.source.tokens, found.source.imatrix_digest) == (4096, "")
+    assert all(found.has(piece) for piece in pieces.values())
+    assert len(found.guides) == len(model.quantizable) * len(DEFAULT_FORMATS)
+    assert (shipped_folder() / "sensitivity.json").stat().st_size < 400_000
+
+
+def test_some_of_it_comes_out_again(found, model, pieces):
+    bench = Bench(model, cut(model, calibration_text(), 512).first(8))
+    for place in AGAIN:
+        again, kept = (
+            bench.measure(pieces[place]),
+            found.effect(place[1], place[3], place[0], place[2]),
+        )
+        assert kept.bytes == again.bytes
+        for figure in ("mean_kl_divergence", "kl_low", "kl_high", "perplexity_ratio", "perplexity"):
+            assert getattr(kept, figure) == pytest.approx(getattr(again, figure), rel=2e-3), figure
+
+
+def test_small_effects_add_up(found, model):
+    """Of fine formats the sum over tensors is the whole; of coarse ones they add to each other."""
+    for format_name in ("Q4_K", "Q5_K", "Q6_K"):
+        alone = [found.effect(name, format_name).mean_kl_divergence for name in model.quantizable]
+        joint = found.effect("all", format_name, "all").mean_kl_divergence
+        assert np.sum(alone) == pytest.approx(joint, rel=0.15)
+
+
+def test_guides_know_it_better_the_more_they_cost(found):
+    ranks = guide_ranks(found, "Q4_K")
+    assert set(ranks) == set(GUIDES)
+    assert ranks["fisher"] > 0.9 > ranks["weight_error"]
