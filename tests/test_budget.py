@@ -11,6 +11,7 @@ from quantcore.cli import main
 from quantcore.evaluate.text import calibration_text
 from quantcore.sensitivity.budget import Budget, padded_bytes
 from quantcore.sensitivity.measure import sensitivity_steps
+from quantcore.sensitivity.results import shipped
 
 FORMATS = ("Q2_K", "Q4_K", "Q6_K", "Q8_0")
 
@@ -87,6 +88,25 @@ def test_conditions(model, measured):
     few = Budget(model, measured, ["Q4_K", "q6_k"])
     types = {tensor.type for tensor in few.within(few.bytes_of("5bpw")).plan.tensors}
     assert types == {"Q4_K", "Q6_K", "F32"}
+
+
+def test_what_needs_an_importance_matrix_is_left_out_without_one(model):
+    measured = shipped()
+    assert "IQ3_XXS" in measured.formats
+    found = Budget(model, measured)
+    assert "IQ3_XXS" not in found.formats
+    assert not any(t.needs_imatrix for t in found.within(found.bytes_of("3.2bpw")).plan.tensors)
+    assert "IQ3_XXS" in Budget(model, measured, ["Q8_0", "IQ3_XXS"]).formats
+
+
+@pytest.mark.parametrize("mix", ["Q3_K_M", "Q4_K_S", "Q4_K_M", "Q5_K_M"])
+def test_the_shipped_results_predict_much_less_than_the_rules_cost(model, mix):
+    """What the bars of benchmarks/budget.py measure on held-out text, by the sum of effects."""
+    budget = Budget(model, shipped())
+    rules = plan(model, mix)
+    found = budget.within(padded_bytes(rules))
+    assert found.padded_bytes <= padded_bytes(rules)
+    assert found.predicted_kl_divergence < 0.75 * budget.predicted(rules)
 
 
 def test_another_cost_can_be_small_instead(model, measured):

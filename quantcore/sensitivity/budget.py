@@ -17,6 +17,7 @@ from quantcore.recipe.contents import contents_of
 from quantcore.recipe.file_types import ALIASES, FILE_TYPES
 from quantcore.recipe.overrides import Override
 from quantcore.recipe.plan import Plan, plan
+from quantcore.recipe.rules import needs_imatrix
 from quantcore.sensitivity.results import Sensitivity
 
 ALIGNMENT = 32  # bytes; in a GGUF file each tensor begins at a multiple of it
@@ -43,7 +44,8 @@ class Budget:
     Parameters
     ----------
     formats
-        Those to choose from; all that were measured by default.
+        Those to choose from; by default all that were measured, but for those that llama-quantize
+        refuses to store without an importance matrix where they were measured without.
     keep_output
         Smallest type for the output (or the embedding that serves as it), such as "Q6_K".
     by_layer
@@ -69,7 +71,7 @@ class Budget:
     ) -> None:
         measured.refuse_other_model(model.name, model.fingerprint)
         self.model, self.measured = model, measured
-        self.formats = _known(formats or measured.formats, measured)
+        self.formats = _known(formats or _storable(measured), measured)
         self._cost = cost or self._divergence
         self._fixed = _padded(
             (shape, "F32")
@@ -253,6 +255,12 @@ def _known(formats: Sequence[str], measured: Sensitivity) -> list[str]:
             "with python -m quantcore sensitivity --types"
         )
     return [name for name in names if name in GGML_TYPES]
+
+
+def _storable(measured: Sensitivity) -> list[str]:
+    aided = bool(measured.source.imatrix_digest)
+    usual = "blk.0.ffn_up.weight"
+    return [name for name in measured.formats if aided or not needs_imatrix(usual, name, "")]
 
 
 def _groups(model: Model, by_layer: bool) -> dict[str, list[str]]:
