@@ -9,6 +9,7 @@ from pages.shared import (
     factors,
     frame,
     look,
+    memory_growth,
     memory_model,
     memory_parts,
     memory_setup,
@@ -33,7 +34,7 @@ shape = model.shape
 for sentence in words.about_model(model):
     look.note(sentence)
 machine = memory_setup.choose_machine()
-setup = memory_setup.choose(model.stored is not None)
+setup = memory_setup.choose(model.stored is not None, shape.context_length)
 each = setup.context // (setup.sequences if setup.runtime == "llama.cpp" else 1)
 if each > shape.context_length:
     look.note(words.beyond(shape, each))
@@ -70,7 +71,10 @@ if advice.give_up:
 # ---- what would fit -----------------------------------------------------------------------------
 
 st.space("medium")
-look.finding(words.best(advice.best_type, advice.largest_context, setup), words.HOW_TO_READ_TABLE)
+where = "the GPUs" if machine.gpus else "memory"
+look.finding(
+    words.best(advice.best_type, advice.largest_context, setup, where), words.HOW_TO_READ_TABLE
+)
 memory_parts.show_table(shape, setup, machine, advice.best_type)
 
 # ---- every term ---------------------------------------------------------------------------------
@@ -98,7 +102,7 @@ memory_parts.show_rules(rules)
 # ---- how it grows -------------------------------------------------------------------------------
 
 st.space("medium")
-memory_parts.show_growth(found, machine, style)
+memory_growth.show_growth(found, machine, style)
 
 # ---- take it along ------------------------------------------------------------------------------
 

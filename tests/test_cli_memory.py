@@ -74,6 +74,13 @@ def test_what_fits(capsys):
     assert [load["n_layers"] > 0 for load in two["devices"]] == [True, True, False]
 
 
+def test_vllm_gives_the_cache_its_share_of_the_gpu(capsys):
+    run = [LLAMA, "--type", "AWQ", "--runtime", "vllm", "--gpu-memory", "24GiB"]
+    all_of_it = found(capsys, *run, "--gpu-memory-utilization", "1")["devices"][0]
+    usual = found(capsys, *run)["devices"][0]
+    assert all_of_it["cache_bytes"] - usual["cache_bytes"] == pytest.approx(2.4 * GIB, rel=1e-6)
+
+
 def test_a_longer_context_than_the_model_was_made_for_is_a_warning(capsys):
     assert found(capsys, LLAMA, "--context", "131072")["notes"] == []
     (note,) = found(capsys, LLAMA, "--context", "131073")["notes"]
@@ -106,6 +113,7 @@ def test_a_table_for_people(capsys):
         ([LLAMA, "--type", "Q9"], "no format is called 'Q9'"),
         ([LLAMA, "--cache-type", "q9"], "no cache of type Q9"),
         ([LLAMA, "--runtime", "ollama"], "no runtime 'ollama'; there are none, llama.cpp, vllm"),
+        ([LLAMA, "--gpu-memory-utilization", "1.2"], "gpu_memory_utilization must be more than 0"),
         ([LLAMA, "--gpu-memory", "24 GX"], "'24 GX' is no size"),
         ([LLAMA, "--gpu-memory", "0"], "is no size"),
         ([LLAMA, "--shared-prefix", "5000"], "must lie within the context"),

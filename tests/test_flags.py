@@ -80,7 +80,7 @@ def test_vllm_names_the_method_and_the_share():
         "vllm serve owner/name --max-model-len 8192 --max-num-seqs 16 --gpu-memory-utilization 0.9 "
         "--kv-cache-dtype fp8 --tensor-parallel-size 2 --quantization awq"
     )
-    plain = vllm_serve("owner/name", Setup(type_name="BF16", runtime="vllm"), utilization=0.85)
+    plain = vllm_serve("owner/name", Setup(type_name="BF16", runtime="vllm", utilization=0.85))
     assert plain.endswith("--max-num-seqs 1 --gpu-memory-utilization 0.85")
     for name in DEPLOYED:
         assert "--quantization" in vllm_serve("m", Setup(type_name=name))

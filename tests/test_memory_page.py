@@ -244,6 +244,16 @@ def test_growth_marks_the_choice_and_the_level_of_the_weights():
     assert {"if wrong", "<b>F16</b>"} <= texts
 
 
+def test_the_buffer_grows_with_the_batch():
+    app = _open(runtime="llama.cpp")
+    assert "The compute buffer takes **267 MiB** with a micro-batch of 512" in _text(app)
+    assert "without flash attention" in _text(app)
+    figure = charts.buffer_by_batch(
+        [32, 64], {"flash attention": [2**24, 2**25]}, (32, 2**24), LIGHT
+    )
+    assert (figure.data[-1].x[0], figure.data[-1].y[0]) == (32, 2**24 / GIB)
+
+
 def test_rules_are_worded_by_how_far_they_are_off():
     gemma = rules_of_thumb(estimate(preset("gemma-3-27b-it"), Setup(context=131_072)))
     assert "times too much" in memory_words.thumb(gemma)
@@ -252,3 +262,46 @@ def test_rules_are_worded_by_how_far_they_are_off():
         if 0.95 < rule.factor < 1.05
     ]  # fmt: skip
     assert "within a tenth" in memory_words.thumb(right)
+
+
+@pytest.mark.parametrize(
+    "known, context, gib", [("Qwen3-0.6B", "40960", "4.38"), ("DeepSeek-V3", "163840", "10.7")]
+)
+def test_a_published_context_that_is_no_power_of_two_can_be_chosen(known, context, gib):
+    app = _open(known=known, context=context)
+    assert f"with {int(context):,} tokens" in _findings(app)[0]
+    assert f"KV cache {gib} GiB" in _text(app)
+    charts_drawn = {element.proto.id: json.loads(element.proto.spec)
+                    for element in app.get("plotly_chart")}  # fmt: skip
+    (growth,) = [spec for key, spec in charts_drawn.items() if key.endswith("memory_growth")]
+    assert growth["data"][-1]["x"][0] == int(context) == growth["data"][0]["x"][-1]
+
+
+@pytest.mark.parametrize("context", ["0", "-5", "9" * 30, "²"])
+def test_a_context_that_cannot_be_opens_the_usual_one(context):
+    assert "with 32,768 tokens" in _findings(_open(context=context))[0]
+
+
+def test_a_kept_set_up_is_whole():
+    setup = Setup(runtime="llama.cpp", flash_attention=False, batch=1024, ubatch=256)
+    assert memory_kept.from_text(memory_kept.as_text("m", setup)) == ("m", setup)
+    shared = Setup(sequences=4, shared_prefix=512, value_type="Q8_0")
+    assert memory_kept.from_text(memory_kept.as_text("m", shared)) == ("m", shared)
+    for wrong in ("m Q4_K_M many 1 F16 F16 none 0 2048 512 True", "m Q4_K_M 1 1 F16 F16 none"):
+        with pytest.raises(ValueError, match="is no set-up"):
+            memory_kept.from_text(wrong)
+
+
+def test_without_a_gpu_the_growth_is_that_of_all_memory():
+    assert "times** the memory of one" in memory_words.users(
+        [1, 4], [2**30, 2**31], [True, True], None
+    )
+
+
+def test_what_fits_is_the_same_in_every_sentence_and_in_the_table():
+    app = _open(known="gemma-3-27b-it")  # in Q2_K the embedding goes to system memory
+    assert "the largest type that fits is **Q2_K**" in _text(app)
+    assert "**2 of 9** types here fit" in _text(app)
+    app = _open(known="gemma-3-27b-it", runtime="llama.cpp")  # IQ2_XXS alone, with its matrix
+    assert "no type without an importance matrix is small enough for **the GPUs**" in _text(app)
+    assert "**1 of 9** types here fit" in _text(app)

@@ -98,7 +98,7 @@ def test_the_cache_gets_the_rest():
 )
 def test_the_largest_step_is_near_logs(model, gpu_gib, tokens, sequences, logged_gib):
     found = estimate(preset(model), Setup(type_name="BF16"))
-    reserved = reserve(found, int(gpu_gib * GIB), 1, 0.9, tokens, sequences)
+    reserved = reserve(found, int(gpu_gib * GIB), 1, tokens, sequences)
     (step,) = (term for term in reserved.terms if term.kind == "compute")
     assert step.bytes / GIB == pytest.approx(logged_gib, rel=0.4)
     assert step.why.startswith("estimate")
@@ -159,7 +159,6 @@ def test_mistakes_are_told():
         _reserve("Llama-3.1-8B", key_type="Q8_0", value_type="Q8_0")
     with pytest.raises(ValueError, match="keys and values in one type, not in F16 and FP8"):
         _reserve("Llama-3.1-8B", value_type="FP8")
-    found = estimate(preset("Llama-3.1-8B"), Setup())
     for share in (0, 1.5, -1, float("nan")):
         with pytest.raises(ValueError, match="must be more than 0 and at most 1"):
-            reserve(found, 24 * GIB, 1, share)
+            Setup(utilization=share)

@@ -38,6 +38,11 @@ class Cell:
     total_bytes: int
     fits: str  # "fits", "just", "in part" or "not"
 
+    @property
+    def whole(self) -> bool:
+        """Whether it fits where it is fast."""
+        return self.fits in ("fits", "just")
+
 
 @dataclass(frozen=True, slots=True)
 class Advice:
@@ -97,6 +102,13 @@ def table(
             one = estimated(shape, replace(there, type_name=name))
             found[name, context] = Cell(one.total_bytes, _fits(one, machine))
     return found
+
+
+@st.cache_data(max_entries=512, **_HASHED)
+def cell(shape: ModelShape, setup: Setup, machine: Machine) -> Cell:
+    """Say of one set-up whether it fits."""
+    found = estimated(shape, setup)
+    return Cell(found.total_bytes, _fits(found, machine))
 
 
 def _fits(found: Estimate, machine: Machine) -> str:

@@ -68,6 +68,16 @@ def show_running(figure: "go.Figure", alt: str) -> None:
     st.plotly_chart(figure, theme=None, config=config, alt=alt)
 
 
+def mend_tags() -> None:
+    """Make the chips of a multiselect readable: in the dark theme they are white on light grey."""
+    style = current()
+    st.html(
+        "<style>[data-testid='stMultiSelectTagsContainer'] > span > span, "
+        "[data-testid='stMultiSelectTagsContainer'] > span > span * "
+        f"{{background-color: {style.line} !important; color: {style.ink} !important}}</style>"
+    )
+
+
 def finding(sentence: str, how_to_read: str = "", help: str | None = None) -> None:
     """Write the headline of a chart: what it shows, in numbers that follow the state."""
     st.subheader(together(sentence), anchor=False, help=help)

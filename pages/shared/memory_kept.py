@@ -11,7 +11,19 @@ from quantcore.memory.hardware import Machine
 
 MOST = 3
 _KEY = "keep"
-_FIELDS = ("type_name", "context", "sequences", "key_type", "value_type", "runtime")
+_READ = {  # what the address says of a set-up, in this order, and how it is read back
+    "type_name": str,
+    "context": int,
+    "sequences": int,
+    "key_type": str,
+    "value_type": str,
+    "runtime": str,
+    "shared_prefix": int,
+    "batch": int,
+    "ubatch": int,
+    "flash_attention": {"True": True, "False": False}.__getitem__,
+    "utilization": float,
+}
 
 
 @dataclass(frozen=True)
@@ -52,25 +64,25 @@ def as_text(name: str, setup: Setup) -> str:
     """Write a set-up in one line.
 
     >>> as_text("Llama-3.1-8B", Setup())
-    'Llama-3.1-8B Q4_K_M 4096 1 F16 F16 none'
+    'Llama-3.1-8B Q4_K_M 4096 1 F16 F16 none 0 2048 512 True 0.9'
     """
-    values = [str(getattr(setup, field)).replace(" ", "+") for field in _FIELDS]
+    values = [str(getattr(setup, field)).replace(" ", "+") for field in _READ]
     return " ".join([name.replace(" ", "+"), *values])
 
 
 def from_text(text: str) -> tuple[str, Setup]:
     """Read it back; ValueError for anything else.
 
-    >>> from_text("Llama-3.1-8B Q4_K_M 4096 1 F16 F16 none")[1].context
-    4096
+    >>> from_text("Llama-3.1-8B Q4_K_M 4096 1 F16 F16 none 0 2048 512 False 0.9")[1].flash_attention
+    False
     """
     name, *values = text.split()
-    if len(values) != len(_FIELDS):
-        raise ValueError(f"{text[:60]!r} is no set-up")
-    given = dict(zip(_FIELDS, (value.replace("+", " ") for value in values), strict=True))
-    return name.replace("+", " "), Setup(
-        **given | {"context": int(given["context"]), "sequences": int(given["sequences"])}
-    )
+    try:
+        pairs = zip(_READ.items(), values, strict=True)
+        given = {field: read(value.replace("+", " ")) for (field, read), value in pairs}
+    except (ValueError, KeyError):
+        raise ValueError(f"{text[:60]!r} is no set-up") from None
+    return name.replace("+", " "), Setup(**given)
 
 
 def choose(model: FoundModel, found: Estimate) -> list[Kept]:
@@ -108,6 +120,13 @@ def _of(text: str, found: Estimate) -> Kept:
     many = f", {setup.sequences} sequences" if setup.sequences > 1 else ""
     under = "" if setup.runtime == "none" else f", {setup.runtime}"
     name = f"{found.shape.name} {setup.type_name}, {setup.context // 1024:,} k{many}{under}"
-    if setup.key_type != "F16":
-        name += f", cache {setup.key_type}"
+    if (setup.key_type, setup.value_type) != ("F16", "F16"):
+        kinds = dict.fromkeys([setup.key_type, setup.value_type])
+        name += f", cache {' and '.join(kinds)}"
+    if setup.shared_prefix:
+        name += f", {setup.shared_prefix:,} shared"
+    if setup.runtime == "llama.cpp":
+        name += f", -ub {setup.ubatch}" * (setup.ubatch != 512)
+        name += f", -b {setup.batch}" * (setup.batch != 2048)
+        name += ", -fa off" * (not setup.flash_attention)
     return Kept(name, found, (found.main_format, setup.key_type))

@@ -1,8 +1,10 @@
 """How the model of the page Memory is to be run, and on what."""
 
+from contextlib import suppress
+
 import streamlit as st
 
-from pages.shared import cache_memory, controls
+from pages.shared import cache_memory, controls, model_types
 from quantcore.memory import CACHE_FORMATS, RUNTIMES, Setup
 from quantcore.memory.deployed_formats import DEPLOYED
 from quantcore.memory.hardware import Device, Machine, card, gpus, machine, macs, systems
@@ -11,17 +13,21 @@ from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.types import get_type
 
 CONTEXTS = [2**power for power in range(9, 21)]
+LONGEST = 2**24  # ten million tokens are the most that a known model was made for
 HERE, NONE = "this machine", "no GPU"
 AS_STORED = "as in the file"
 
 
 def choose_type(has_file: bool) -> str:
     """Ask for the weights' type; ValueError where the name is unknown."""
-    options = [*([AS_STORED] if has_file else []), *FILE_TYPES, *DEPLOYED]
+    start = AS_STORED if has_file else _elsewhere()
+    options = list(
+        dict.fromkeys([*([AS_STORED] if has_file else []), *FILE_TYPES, *DEPLOYED, start])
+    )
     chosen = st.selectbox(
         "Weights in",
         options,
-        0 if has_file else options.index("Q4_K_M"),
+        options.index(start),
         key="stored",
         accept_new_options=True,
         help="llama-quantize’s mixes; then what checkpoints for GPUs store: GPTQ, AWQ, NF4, FP8 "
@@ -34,13 +40,31 @@ def choose_type(has_file: bool) -> str:
     return chosen.upper() if chosen.upper() in DEPLOYED else get_type(chosen).name
 
 
-def choose(has_file: bool) -> Setup:
-    """Ask for everything that a set-up has; ValueError where it cannot be."""
+def _contexts(trained: int) -> list[int]:
+    """Powers of two, what the model was made for, and what the address or an example asks for."""
+    asked = [*st.query_params.get_all("context"), str(st.session_state.get("context", ""))]
+    more = [int(text) for text in asked if text.isascii() and text.isdigit()]
+    return sorted({*CONTEXTS, *(n for n in (trained, *more) if 1 <= n <= LONGEST)})
+
+
+def _elsewhere() -> str:
+    """Name the type that another page chose, or the usual one."""
+    pure = st.session_state.get("way") == model_types.THROUGHOUT
+    with suppress(ValueError):
+        return get_type(st.session_state.get("type", "Q4_K_M"), pure).name
+    return "Q4_K_M"
+
+
+def choose(has_file: bool, trained: int) -> Setup:
+    """Ask for everything that a set-up has; ValueError where it cannot be.
+
+    `trained` is the context that the model was made for.
+    """
     one, two, three, four = st.columns(4)
     with one:
         type_name = choose_type(has_file)
     context = two.select_slider(
-        "Context, tokens", CONTEXTS, 32_768, key="context", **controls.BOUND,
+        "Context, tokens", _contexts(trained), 32_768, key="context", **controls.BOUND,
         help="Prompt and answer together, of each sequence; under llama.cpp they share it.",
     )  # fmt: skip
     kept = three.selectbox(
@@ -52,7 +76,7 @@ def choose(has_file: bool) -> Setup:
         **controls.BOUND,
     )  # fmt: skip
     runtime = st.session_state.get("runtime") or "none"
-    with st.expander("Batch, flash attention, values, shared prefix"):
+    with st.expander("Batch, flash attention, values, shared prefix, share of the GPU"):
         row = st.container(horizontal=True, vertical_alignment="bottom")
         bound = {"width": 170, **controls.BOUND}
         same = f"as the keys ({kept})"
@@ -74,6 +98,10 @@ def choose(has_file: bool) -> Setup:
             "Flash attention", True, key="flash", **controls.BOUND,
             help="llama.cpp’s `-fa`. Without it, attention scores fill the compute buffer.",
         )  # fmt: skip
+        share = row.number_input(
+            "GPU memory utilization", 0.05, 1.0, 0.9, 0.01, key="share", disabled=runtime != "vllm",
+            help="vLLM’s `gpu_memory_utilization`: what it takes of each GPU.", **bound,
+        )  # fmt: skip
     return Setup(
         type_name=type_name,
         context=context,
@@ -85,6 +113,7 @@ def choose(has_file: bool) -> Setup:
         batch=batch,
         ubatch=ubatch,
         flash_attention=flash,
+        utilization=share,
     )
 
 

@@ -46,7 +46,8 @@ def how_to_read_devices(found: Estimate) -> str:
         + {
             "none": "Without a runtime: its buffers come on top.",
             "llama.cpp": "Cache and compute buffer as llama.cpp allocates them.",
-            "vllm": "vLLM gives the cache all that it finds free: `gpu_memory_utilization` 0.9.",
+            "vllm": "vLLM gives the cache all that is left of its share of each GPU, "
+            f"{percent(found.setup.utilization)}.",
         }[found.setup.runtime]
     )
 
@@ -106,10 +107,11 @@ def placed(placement: Placement) -> str:
     return reason[:1].upper() + reason[1:] + "."
 
 
-def best(type_name: str | None, longest: int, setup: Setup) -> str:
-    """Say the best type and the longest context that fit on the GPUs, or in memory without any."""
+def best(type_name: str | None, longest: int, setup: Setup, where: str) -> str:
+    """Say the best type and the longest context that fit; `where` is "the GPUs" or "memory"."""
     if type_name is None:
-        return f"With {setup.context:,} tokens no type is small enough for this memory."
+        kind = "type" if setup.runtime == "vllm" else "type without an importance matrix"
+        return f"With {setup.context:,} tokens no {kind} is small enough for **{where}**."
     reach = f"up to **{longest:,} tokens** fit" if longest else "no context fits"
     return (
         f"With {setup.context:,} tokens the largest type that fits is **{type_name}**; in "
@@ -160,12 +162,14 @@ def how_to_read_growth(shape: ModelShape, wrong: bool) -> str:
     )
 
 
-def users(sequences: Sequence[int], totals: Sequence[int], limit: int | None) -> str:
-    """Say how many sequences the memory is enough for."""
+def users(
+    sequences: Sequence[int], totals: Sequence[int], fits: Sequence[bool], limit: int | None
+) -> str:
+    """Say how many sequences the memory is enough for; `limit` is that of the GPUs, if any."""
     if limit is None:
         grown = times(totals[-1] / totals[0])
-        return f"{sequences[-1]} sequences take **{grown} times** the cache of one."
-    fitting = [n for n, total in zip(sequences, totals, strict=True) if total <= limit]
+        return f"{sequences[-1]} sequences take **{grown} times** the memory of one."
+    fitting = [n for n, fit in zip(sequences, fits, strict=True) if fit]
     if not fitting:
         return "Not even one sequence of this length fits on the GPUs."
     if len(fitting) == len(sequences):
@@ -176,14 +180,23 @@ def users(sequences: Sequence[int], totals: Sequence[int], limit: int | None) ->
     return f"**{most} sequences** of this length fit on the GPUs, {2 * most} do not."
 
 
-def types(names: Sequence[str], sizes: Mapping[str, int], limit: int | None) -> str:
-    """Compare the types by size."""
+def batches(at: Sequence[int], buffers: Mapping[str, Sequence[int]], now: int, size: int) -> str:
+    """Say what a larger micro-batch costs."""
+    first = next(iter(buffers.values()))
+    grown = f"from {binary(first[0])} at {at[0]} tokens to {binary(first[-1])} at {at[-1]:,}"
+    text = f"The compute buffer takes **{binary(size)}** with a micro-batch of {now}: {grown}"
+    if len(buffers) > 1 and (other := list(buffers.values())[1])[-1] > 1.05 * first[-1]:
+        return f"{text}, without flash attention {binary(other[-1])}."
+    return text + "."
+
+
+def types(names: Sequence[str], sizes: Mapping[str, int], n_fitting: int, limit: int | None) -> str:
+    """Compare the types by size; `limit` is the memory of the GPUs, if any."""
     smallest, largest = min(sizes.values()), max(sizes.values())
     if limit is None:
         shrinks = times(largest / smallest)
         return f"From {names[0]} to {names[-1]} the whole shrinks **{shrinks} times**."
-    fitting = sum(size <= limit for size in sizes.values())
-    return f"**{fitting} of {len(sizes)}** of these types fit into {binary(limit)} of GPU memory."
+    return f"**{n_fitting} of {len(sizes)}** types here fit into {binary(limit)} of GPU memory."
 
 
 def thumb(rules: Sequence[Rule]) -> str:
@@ -197,8 +210,8 @@ def thumb(rules: Sequence[Rule]) -> str:
 
 
 HOW_TO_READ_RULES = (
-    "What articles count with, this model’s numbers put in, beside what comes out above. The last "
-    "column says what each rule leaves out."
+    "What articles count with, this model’s numbers put in, beside what comes out above. Why each "
+    "differs stands below the table."
 )
 
 

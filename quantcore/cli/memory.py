@@ -32,6 +32,7 @@ def memory(options: argparse.Namespace) -> None:
         batch=options.batch,
         ubatch=options.ubatch,
         flash_attention=options.flash_attention == "on",
+        utilization=options.gpu_memory_utilization,
     )
     taken = estimate(found.shape, setup, as_stored)
     placed = _place(taken, options.gpu_memory, options.system_memory)

@@ -115,6 +115,8 @@ def _add_memory(command: Command) -> None:
     run.add_argument("--batch", **whole, default=2048, help="llama.cpp's -b (2048)")
     run.add_argument("--ubatch", **whole, default=512, help="llama.cpp's -ub (512)")
     run.add_argument("--flash-attention", choices=["on", "off"], default="on")
+    what = "vLLM's share of each GPU (0.9)"
+    run.add_argument("--gpu-memory-utilization", type=float, default=0.9, metavar="S", help=what)
     what = "memory of each GPU: 24GiB, 16 GB"
     run.add_argument("--gpu-memory", nargs="+", default=[], metavar="SIZE", help=what)
     run.add_argument("--system-memory", metavar="SIZE", help="beside the GPUs")

@@ -13,7 +13,7 @@ from quantcore.memory.deployed import deployed_weights
 from quantcore.memory.deployed_formats import DEPLOYED
 from quantcore.memory.kv_cache import CacheTerm, cache_terms
 from quantcore.memory.term import Term, TermKind
-from quantcore.memory.vllm_terms import cache_terms_in_blocks, overhead_terms
+from quantcore.memory.vllm_terms import UTILIZATION, cache_terms_in_blocks, overhead_terms
 from quantcore.memory.weights import PARTS, StoredTensor, StoredWeights, stored_weights
 from quantcore.shape.model_shape import ModelShape
 
@@ -35,6 +35,7 @@ class Setup:
     batch: int = 2048  # llama.cpp's -b and -ub
     ubatch: int = 512
     flash_attention: bool = True
+    utilization: float = UTILIZATION  # vLLM's gpu_memory_utilization
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -43,6 +44,10 @@ class Setup:
         for name in ("context", "sequences", "batch", "ubatch"):
             if not 1 <= getattr(self, name) <= 2**40:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 < self.utilization <= 1:
+            raise ValueError(
+                f"gpu_memory_utilization must be more than 0 and at most 1, got {self.utilization}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ import shlex
 from quantcore.memory.deployed_formats import DEPLOYED
 from quantcore.memory.estimate import Setup
 from quantcore.memory.placement import Placement
-from quantcore.memory.vllm import UTILIZATION
 
 # vLLM finds the method in the checkpoint's config.json too; naming it makes a mistake visible.
 _VLLM_METHODS = {
@@ -94,7 +93,7 @@ def ollama(file: str, setup: Setup, placement: Placement) -> tuple[str, str]:
     return " ".join([*server, "ollama serve"]), "\n".join(modelfile)
 
 
-def vllm_serve(model: str, setup: Setup, n_gpus: int = 1, utilization: float = UTILIZATION) -> str:
+def vllm_serve(model: str, setup: Setup, n_gpus: int = 1) -> str:
     """Write the command for vLLM's server; `model` is an id on the Hub or a folder.
 
     Raises
@@ -108,7 +107,12 @@ def vllm_serve(model: str, setup: Setup, n_gpus: int = 1, utilization: float = U
             f"{setup.key_type} and {setup.value_type}"
         )
     words = ["vllm", "serve", model, "--max-model-len", setup.context]
-    words += ["--max-num-seqs", setup.sequences, "--gpu-memory-utilization", f"{utilization:g}"]
+    words += [
+        "--max-num-seqs",
+        setup.sequences,
+        "--gpu-memory-utilization",
+        f"{setup.utilization:g}",
+    ]
     if setup.key_type.upper() == "FP8":
         words += ["--kv-cache-dtype", "fp8"]
     if n_gpus > 1:

@@ -5,10 +5,10 @@ from quantcore.memory.hardware import Machine
 from quantcore.memory.loads import DeviceLoad
 from quantcore.memory.placement import Placement
 from quantcore.memory.sizes import gib
-from quantcore.memory.vllm import UTILIZATION, Reservation, reserve
+from quantcore.memory.vllm import Reservation, reserve
 
 
-def reserve_on(found: Estimate, machine: Machine, utilization: float = UTILIZATION) -> Reservation:
+def reserve_on(found: Estimate, machine: Machine) -> Reservation:
     """Say what vLLM reserves on each GPU of a machine.
 
     Raises
@@ -26,17 +26,15 @@ def reserve_on(found: Estimate, machine: Machine, utilization: float = UTILIZATI
             "vLLM gives every GPU the same share of a model, and these have "
             f"{' and '.join(gib(size) for size in sorted(sizes))}: choose equal ones"
         )
-    return reserve(found, sizes.pop(), len(machine.gpus), utilization)
+    return reserve(found, sizes.pop(), len(machine.gpus))
 
 
-def place_tensor_parallel(
-    found: Estimate, machine: Machine, utilization: float = UTILIZATION
-) -> Placement:
+def place_tensor_parallel(found: Estimate, machine: Machine) -> Placement:
     """Lay an estimate out as vLLM would: it fits if all sequences of the set-up have room at once.
 
     The cache of each GPU is all that vLLM gives it, not what the sequences need.
     """
-    reserved = reserve_on(found, machine, utilization)
+    reserved = reserve_on(found, machine)
     loads = [
         DeviceLoad(
             name=gpu.name,

@@ -23,7 +23,6 @@ from quantcore.memory.vllm_terms import (
 from quantcore.memory.weights import StoredTensor
 from quantcore.shape.model_shape import ModelShape
 
-UTILIZATION = 0.9  # 0.92 in releases of 2026
 _WHOLE = ("attn_q_a.", "attn_kv_a_mqa.", "ffn_gate_inp", "position_embd")  # on every GPU
 
 
@@ -79,7 +78,6 @@ def reserve(
     found: Estimate,
     gpu_bytes: int,
     n_gpus: int = 1,
-    utilization: float = UTILIZATION,
     batched_tokens: int | None = None,
     max_sequences: int | None = None,
 ) -> Reservation:
@@ -92,8 +90,6 @@ def reserve(
         cache.
     """
     shape, setup = found.shape, found.setup
-    if not 0 < utilization <= 1:
-        raise ValueError(f"gpu_memory_utilization must be more than 0 and at most 1: {utilization}")
     if n_gpus < 1 or shape.n_heads % n_gpus:
         raise ValueError(f"{n_gpus} GPUs cannot share {shape.n_heads} heads evenly")
     large = gpu_bytes >= LARGE_GPU_BYTES
@@ -102,7 +98,7 @@ def reserve(
     terms = (_weights(found, n_gpus), *overhead_terms(shape, n_gpus, batched, sequences))
     return Reservation(
         gpu_bytes=gpu_bytes,
-        utilization=utilization,
+        utilization=setup.utilization,
         n_gpus=n_gpus,
         terms=terms,
         blocks=blocks_of_shape(shape, one_type(setup.key_type, setup.value_type), n_gpus),

@@ -9,6 +9,7 @@ from quantcore.memory.term import Term
 from quantcore.memory.vllm_blocks import BLOCK_TOKENS, blocks_of_shape, one_type
 from quantcore.shape.model_shape import ModelShape
 
+UTILIZATION = 0.9  # gpu_memory_utilization; 0.92 in releases of 2026
 BATCHED_TOKENS, SEQUENCES = 2048, 256  # of `vllm serve` on GPUs with less than 70 GiB, and A100s
 LARGE_GPU_BYTES = 70 << 30
 LARGE_BATCHED_TOKENS, LARGE_SEQUENCES = 8192, 1024  # vllm/engine/arg_utils.py, get_batch_defaults

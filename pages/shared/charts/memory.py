@@ -184,6 +184,7 @@ def growth(
         y=[here[1] / GIB],
         mode="markers",
         marker={"symbol": "circle-open", "size": 13, "color": look.ink, "line": {"width": 2.5}},
+        cliponaxis=False,  # one sequence stands on the axis
         hovertemplate=f"{here[0]:,}: {binary(here[1])}<extra></extra>",
     )
     _log_axes(figure, at, [*curves.values(), *dashed.values(), [weights[1]]], what)
@@ -221,6 +222,28 @@ def _log_axes(figure, at, curves, what) -> None:
         tickvals=sizes,
         ticktext=[binary(gib * GIB).replace(".00", "").replace(".0", "") for gib in sizes],
     )
+
+
+def buffer_by_batch(
+    at: Sequence[int], curves: Mapping[str, Sequence[int]], here: tuple[int, int], look: Look
+) -> go.Figure:
+    """Draw bytes of the compute buffer by micro-batch, log both ways; `here` is marked."""
+    figure = blank(look, 300)
+    for place, (name, sizes) in enumerate(curves.items()):
+        line = {"color": look.ink if place == 0 else look.quiet, "width": 2.5 - place}
+        _line(figure, at, sizes, name, line)
+        end = {"x": np.log10(at[-1]), "y": np.log10(sizes[-1] / GIB)}
+        words(figure, name, look, xanchor="left", xshift=6, yshift=8 * place, **end)
+    figure.add_scatter(
+        x=[here[0]],
+        y=[here[1] / GIB],
+        mode="markers",
+        marker={"symbol": "circle-open", "size": 13, "color": look.ink, "line": {"width": 2.5}},
+        cliponaxis=False,
+        hovertemplate=f"{here[0]:,}: {binary(here[1])}<extra></extra>",
+    )
+    _log_axes(figure, at, [*curves.values(), [here[1]]], "micro-batch, tokens")
+    return figure
 
 
 def kept_side_by_side(
