@@ -5,8 +5,9 @@ or in which order the pieces are done; then the results are the same on one thre
 cluster. Each piece has one thread to itself: the lab's own sharing out of rows is off inside.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -86,26 +87,49 @@ def _on_cluster(
             "and give its tcp:// address."
         ) from problem
     with client:
-        # The order of the pieces is their priority, so that neighbours are done near each other.
-        waiting = [
-            client.submit(_alone, work, piece, pure=False, priority=-place)
-            for place, piece in enumerate(pieces)
-        ]
-        piece_of = {future.key: piece for future, piece in zip(waiting, pieces, strict=True)}
-        with client.as_current():
-            finished = distributed.as_completed(waiting)
-        try:
-            for done in finished:
-                yield _outcome(done, piece_of[done.key], scheduler)
-                done.release()
-        finally:
-            client.cancel(waiting)
+        yield from _gathered(client, work, pieces)
 
 
-def _outcome(done: object, piece: Piece, scheduler: str) -> Outcome[Piece, Result]:
-    if done.status == "finished":
-        return done.result()
-    if done.status == "error":  # the workers died of it, or could not even read it
-        problem = done.exception()
+def _gathered(
+    client: object, work: Callable[[Piece], Result], pieces: Sequence[Piece]
+) -> Iterator[Outcome[Piece, Result]]:
+    import distributed
+
+    def submit(piece: Piece, place: int = 0) -> object:
+        return client.submit(_alone, work, piece, pure=False, priority=-place)
+
+    # The order of the pieces is their priority, so that neighbours are done near each other.
+    waiting = {submit(piece, place): piece for place, piece in enumerate(pieces)}
+    suspects = []
+    with client.as_current():
+        finished = distributed.as_completed(list(waiting))
+    try:
+        for done in finished:
+            try:
+                yield _outcome(done, waiting[done])
+            except distributed.KilledWorker:
+                suspects.append(waiting[done])
+            done.release()
+        # Workers died of one of these, and the others were only waiting there: one at a time.
+        for piece in suspects:
+            try:
+                yield _outcome(submit(piece), piece)
+            except distributed.KilledWorker as problem:
+                yield Outcome(piece, problem=f"KilledWorker: {problem}")
+    finally:
+        client.cancel(list(waiting))
+
+
+def _outcome(done: object, piece: Piece) -> Outcome[Piece, Result]:
+    import distributed
+
+    try:
+        return done.result()  # waits where the worker that held it was lost meanwhile
+    except distributed.KilledWorker:
+        raise
+    except (CancelledError, asyncio.CancelledError) as problem:
+        raise ValueError(
+            "the Dask scheduler is gone: start it and run this again; what was found is kept."
+        ) from problem
+    except Exception as problem:  # a worker could not even read the piece
         return Outcome(piece, problem=f"{type(problem).__name__}: {problem}")
-    raise ValueError(f"the Dask scheduler at {scheduler} is gone: start it and run this again.")

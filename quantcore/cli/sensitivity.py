@@ -71,7 +71,7 @@ def _kept(steps: Iterator, output: Path, problems: list[str]) -> Iterator:
                 saved = time.monotonic()
             yield last
     finally:
-        if last is not None:
+        if last is not None and last.results.effects:
             last.results.save(output)
 
 
