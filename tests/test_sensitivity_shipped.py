@@ -1,5 +1,10 @@
 """What the tensors of the shipped model cost was measured: some of it is measured again."""
 
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 
@@ -9,7 +14,7 @@ from quantcore.model.source import shipped_folder
 from quantcore.sensitivity.bench import Bench
 from quantcore.sensitivity.guides import GUIDES
 from quantcore.sensitivity.pieces import DEFAULT_FORMATS, GROUPS, HOWS, checked_formats, pieces_of
-from quantcore.sensitivity.results import guide_ranks, shipped
+from quantcore.sensitivity.results import guide_ranks, load, shipped
 
 AGAIN = [
     ("tensor", "token_embd.weight", "alone", "Q3_K"),
@@ -71,3 +76,20 @@ def test_guides_know_it_better_the_more_they_cost(found):
     ranks = guide_ranks(found, "Q4_K")
     assert set(ranks) == set(GUIDES)
     assert ranks["fisher"] > 0.9 > ranks["weight_error"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["stopped", "killed"])
+def test_a_run_that_is_ended_leaves_what_it_found(tmp_path, how):
+    path = tmp_path / "found.json"
+    command = [sys.executable, "-m", "quantcore", "sensitivity", "--output", str(path)]
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    run.send_signal(how)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == (130 if how == signal.SIGINT else -how)
+    if how == signal.SIGINT:
+        assert said.splitlines()[-1] == "Stopped."
+        assert [each.name for each in tmp_path.iterdir()] == ["found.json"]
+    assert 0 < len(load(path).effects) < 457
