@@ -27,6 +27,7 @@ bench: $(VENV)/peers.ready
 	$(BIN)/python -m benchmarks.outside_gguf
 	$(BIN)/python -m benchmarks.forward
 	$(BIN)/python -m benchmarks.sensitivity
+	$(BIN)/python -m benchmarks.budget
 	$(BIN)/python -m benchmarks.first_use
 	$(BIN)/python -m benchmarks.first_chart
 	$(BIN)/python -m benchmarks.header
