@@ -272,6 +272,15 @@ def test_the_text_part_of_a_model_that_sees_is_taken():
     )  # the rest are defaults of the class
 
 
+def test_qwen2_with_eyes_is_qwen2():
+    raw = preset_config("Qwen2.5-7B")
+    for kind in ("qwen2_vl", "qwen2_5_vl"):
+        flat = shape_from_json(raw | {"model_type": kind, "vision_config": {}})
+        nested = shape_from_json({"model_type": kind, "text_config": raw})
+        assert flat.n_weights == nested.n_weights == preset("Qwen2.5-7B").n_weights
+        assert not flat.estimated
+
+
 def test_bad_cache_types_are_refused():
     llama = preset("Llama-3.1-8B")
     with pytest.raises(ValueError, match="no cache of type Q4_K"):

@@ -66,6 +66,8 @@ FAMILIES: dict[str, Family] = {
     "granitemoe": replace(_LLAMA, architecture="granitemoe"),
     "granitemoehybrid": replace(_LLAMA, architecture="granitehybrid"),
     "qwen2": _QWEN2,
+    "qwen2_vl_text": _QWEN2,
+    "qwen2_5_vl_text": _QWEN2,
     "qwen2_moe": replace(_QWEN2, architecture="qwen2moe", shared_gate=True),
     "qwen3": _QWEN3,
     "qwen3_moe": replace(_QWEN3, architecture="qwen3moe"),
