@@ -8,9 +8,8 @@ from toy_model import write_folder
 
 from quantcore import open_model, plan
 from quantcore.cli import main
-from quantcore.evaluate.text import calibration_text
 from quantcore.sensitivity.budget import Budget, padded_bytes
-from quantcore.sensitivity.measure import sensitivity_steps
+from quantcore.sensitivity.measure import Settings, sensitivity_steps
 from quantcore.sensitivity.results import shipped
 
 FORMATS = ("Q2_K", "Q4_K", "Q6_K", "Q8_0")
@@ -24,9 +23,8 @@ def model():
 @pytest.fixture(scope="module")
 def measured(model):
     """Measure the shipped model on few tokens."""
-    *_, last = sensitivity_steps(
-        model, list(FORMATS), calibration_text(), 128, 256, groups=["tensor"], hows=["alone"]
-    )
+    settings = Settings(formats=list(FORMATS), groups=["tensor"], context=128, tokens=256)
+    *_, last = sensitivity_steps(model, settings)
     return last.results
 
 

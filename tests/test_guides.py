@@ -8,7 +8,7 @@ from toy_model import write_folder
 from quantcore import FORMATS, Llama, measure_imatrix, open_model, write_imatrix
 from quantcore.evaluate.text import cut
 from quantcore.sensitivity.guides import guide_steps, rank_correlation
-from quantcore.sensitivity.measure import guide_steps_of, sensitivity_steps
+from quantcore.sensitivity.measure import Settings, guide_steps_of, sensitivity_steps
 from quantcore.sensitivity.pieces import checked_formats
 from quantcore.sensitivity.results import guide_ranks, load
 
@@ -66,7 +66,7 @@ def test_the_embedding_has_no_weighted_error(guides):
 
 def test_fisher_predicts_the_divergence_of_small_changes(model, guides):
     """As a parabola does near its bottom: the right size for the finest format."""
-    *_, last = sensitivity_steps(model, ["Q8_0"], TEXT, 64)
+    *_, last = sensitivity_steps(model, Settings(formats=["Q8_0"], text=TEXT, context=64))
     ratios = []
     for name in model.quantizable:
         measured = last.results.effect(name, "Q8_0").mean_kl_divergence
@@ -76,7 +76,7 @@ def test_fisher_predicts_the_divergence_of_small_changes(model, guides):
 
 
 def test_guides_are_kept_with_the_results(model, tmp_path):
-    *_, last = sensitivity_steps(model, ["Q4_0"], TEXT, 64)
+    *_, last = sensitivity_steps(model, Settings(formats=["Q4_0"], text=TEXT, context=64))
     for _ in guide_steps_of(model, last.results, ["Q4_0"], TEXT):
         pass
     last.results.save(tmp_path / "found.json")

@@ -12,7 +12,7 @@ from quantcore.evaluate.drift import compare
 from quantcore.evaluate.text import cut
 from quantcore.sensitivity import results as stored
 from quantcore.sensitivity.intervals import interval
-from quantcore.sensitivity.measure import sensitivity_steps
+from quantcore.sensitivity.measure import Settings, sensitivity_steps
 from quantcore.sensitivity.pieces import GROUPS, HOWS
 
 TEXT = "Once upon a time the river ran uphill, and nobody minded at all. " * 12
@@ -40,11 +40,13 @@ def _untied(folder, config):
     return folder
 
 
+def _settings(**more):
+    return Settings(**dict(formats=FORMATS_OF_TOY, text=TEXT, context=CONTEXT) | more)
+
+
 @pytest.fixture(scope="module")
 def found(model):
-    *_, last = sensitivity_steps(
-        model, FORMATS_OF_TOY, TEXT, CONTEXT, groups=GROUPS, hows=HOWS, text_name="river"
-    )
+    *_, last = sensitivity_steps(model, _settings(groups=GROUPS, hows=HOWS, text_name="river"))
     return last.results
 
 
@@ -83,16 +85,14 @@ def test_every_piece_is_what_the_whole_model_says(model, found):
 def test_a_stopped_sweep_goes_on(model, found, tmp_path):
     """What is kept is not measured again, and the end is the same as without a stop."""
     path = tmp_path / "found.json"
-    options = dict(groups=("tensor",), text_name="river")
-    steps = sensitivity_steps(model, FORMATS_OF_TOY, TEXT, CONTEXT, **options)
+    settings = _settings(groups=("tensor",), text_name="river")
+    steps = sensitivity_steps(model, settings)
     for step, _ in zip(steps, range(10), strict=False):
         step.results.save(path)
     steps.close()
     half = stored.load(path)
     assert 0 < len(half.effects) < 2 * len(model.quantizable)
-    rest = list(
-        sensitivity_steps(model, FORMATS_OF_TOY, TEXT, CONTEXT, known=stored.load(path), **options)
-    )
+    rest = list(sensitivity_steps(model, settings, stored.load(path)))
     new = [step.effect for step in rest if step.effect]
     assert len(new) + len(half.effects) == 2 * len(model.quantizable)
     rest[-1].results.save(path)
@@ -109,12 +109,12 @@ def test_results_of_something_else_are_refused(model, found, tmp_path):
     known = stored.load(path)
     assert known == found or known.source == found.source
     with pytest.raises(ValueError, match="other tokens"):
-        sensitivity_steps(model, FORMATS_OF_TOY, TEXT[9:], CONTEXT, known=known)
+        sensitivity_steps(model, _settings(text=TEXT[9:]), known)
     with pytest.raises(ValueError, match="other tokens"):
-        sensitivity_steps(model, FORMATS_OF_TOY, TEXT, 32, known=known)
+        sensitivity_steps(model, _settings(context=32), known)
     other = open_model(write_folder(tmp_path / "other", seed=5))
     with pytest.raises(ValueError, match="other weights"):
-        sensitivity_steps(other, FORMATS_OF_TOY, TEXT, CONTEXT, known=known)
+        sensitivity_steps(other, _settings(), known)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_results_of_something_else_are_refused(model, found, tmp_path):
 )
 def test_bad_input_is_one_sentence_before_any_work(model, formats, text, more, sentence):
     with pytest.raises(ValueError, match=sentence):
-        sensitivity_steps(model, formats, text, CONTEXT, **more)
+        sensitivity_steps(model, _settings(formats=formats, text=text, **more))
 
 
 def test_a_broken_file_is_one_sentence(found, tmp_path):

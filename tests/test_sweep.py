@@ -13,7 +13,7 @@ from toy_model import write_folder
 from quantcore import open_model, sweep
 from quantcore.cli import main
 from quantcore.pool import n_threads
-from quantcore.sensitivity.measure import sensitivity_steps
+from quantcore.sensitivity.measure import Settings, sensitivity_steps
 
 TEXT = "Once upon a time the river ran uphill, and nobody minded at all. " * 12
 
@@ -91,9 +91,10 @@ def cluster(monkeypatch):
 @pytest.mark.filterwarnings("ignore")
 def test_a_cluster_that_loses_a_worker_finds_the_same(cluster, tmp_path):
     model = open_model(write_folder(tmp_path / "toy"))
+    settings = Settings(formats=["Q4_0", "Q8_0"], text=TEXT, context=64)
 
     def found(scheduler=None):
-        steps = sensitivity_steps(model, ["Q4_0", "Q8_0"], TEXT, 64, scheduler=scheduler)
+        steps = sensitivity_steps(model, settings, scheduler=scheduler)
         for count, step in enumerate(step for step in steps if step.effect):
             assert step.problem is None
             if scheduler and count == 4:

@@ -15,7 +15,7 @@ SAVE_EVERY_S = 2
 def sensitivity(options: argparse.Namespace) -> int:
     """Sweep, keep every result in the file, and print the worst."""
     from quantcore.evaluate.text import calibration_text
-    from quantcore.sensitivity.measure import guide_steps_of, sensitivity_steps
+    from quantcore.sensitivity.measure import Settings, guide_steps_of, sensitivity_steps
     from quantcore.sensitivity.pieces import DEFAULT_FORMATS
     from quantcore.sensitivity.results import load
 
@@ -23,18 +23,17 @@ def sensitivity(options: argparse.Namespace) -> int:
     model = opened_model(options)
     text = calibration_text() if options.text is None else read_text(options.text)
     formats = options.types.replace(",", " ").split() if options.types else DEFAULT_FORMATS
-    steps = sensitivity_steps(
-        model,
-        formats,
-        text,
-        options.context,
-        options.tokens,
+    settings = Settings(
+        formats=formats,
         groups=options.groups,
         hows=options.hows,
+        text=text,
         text_name="calibration.txt" if options.text is None else options.text.name,
-        known=load(options.output) if options.output.exists() else None,
-        scheduler=options.scheduler,
+        context=options.context,
+        tokens=options.tokens,
     )
+    known = load(options.output) if options.output.exists() else None
+    steps = sensitivity_steps(model, settings, known, options.scheduler)
     problems: list[str] = []
     results = followed(_kept(steps, options.output, problems)).results
     if options.guides:

@@ -40,16 +40,26 @@ class SensitivityProgress:
     problem: str | None = None  # why a piece failed; the others go on
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a sweep measures, and on which text.
+
+    A tensor that a format cannot store is left out with it. The default text is the calibration
+    text that ships with the lab: what is chosen by these results must be judged on another one.
+    """
+
+    formats: Sequence[str] = DEFAULT_FORMATS
+    groups: Sequence[Group] = ("tensor", "all")  # what is changed at once
+    hows: Sequence[How] = ("alone",)  # that alone is quantized, or all but that
+    text: str | None = None
+    text_name: str = "calibration.txt"
+    context: int = 512  # tokens a chunk
+    tokens: int | None = None  # of the text's beginning; 4,096, or as many as there are
+
+
 def sensitivity_steps(
     model: Model,
-    formats: Sequence[str] = DEFAULT_FORMATS,
-    text: str | None = None,
-    context: int = 512,
-    tokens: int | None = None,
-    *,
-    groups: Sequence[Group] = ("tensor", "all"),
-    hows: Sequence[How] = ("alone",),
-    text_name: str = "calibration.txt",
+    settings: Settings | None = None,
     known: Sensitivity | None = None,
     scheduler: str | None = None,
 ) -> Iterator[SensitivityProgress]:
@@ -57,16 +67,6 @@ def sensitivity_steps(
 
     Parameters
     ----------
-    formats
-        Names. A tensor that a format cannot store is left out with it.
-    text
-        By default the calibration text that ships with the lab: what is chosen by these results
-        must be judged on another text.
-    context, tokens
-        Tokens a chunk, and of the text's beginning; by default 4,096, or as many as there are.
-    groups, hows
-        What is changed at once ("tensor", "layer", "role", "all"), and whether that alone is
-        quantized or all but that ("alone", "kept").
     known
         Results of a sweep that was stopped: its pieces are not measured again, and new ones are
         added to it.
@@ -78,15 +78,22 @@ def sensitivity_steps(
     ValueError
         If a format, the text or the known results do not suit the model; before any work is done.
     """
-    able = checked_formats(model, formats)
-    text = calibration_text() if text is None else text
-    chunks = _chunks(model, text, context, tokens)
-    source = _source(model, chunks, text_name)
+    settings = settings or Settings()
+    able = checked_formats(model, settings.formats)
+    chunks, source = read_for(model, settings)
     if known is not None:
         known.refuse_other(source)
     job = Job(str(model.place), model.given, chunks, source)
     results = Sensitivity(source) if known is None else known
-    return _steps(model, job, pieces_of(model, able, groups, hows), results, scheduler)
+    pieces = pieces_of(model, able, settings.groups, settings.hows)
+    return _steps(model, job, pieces, results, scheduler)
+
+
+def read_for(model: Model, settings: Settings) -> tuple[Chunks, Source]:
+    """Cut the text that a sweep reads, and say what its results will be of."""
+    text = calibration_text() if settings.text is None else settings.text
+    chunks = _chunks(model, text, settings.context, settings.tokens)
+    return chunks, _source(model, chunks, settings.text_name)
 
 
 def guide_steps_of(
