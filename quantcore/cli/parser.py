@@ -90,6 +90,8 @@ def _add_sensitivity(command: Command) -> None:
     for option, (known, usual, what) in choices.items():
         run.add_argument(option, nargs="+", choices=known, default=usual, help=what)
     _add_matrix(run, "importance matrix (default: the model's own, for formats that need one)")
+    what = "also ask so many questions of each skill and level, as the command skills does (0)"
+    run.add_argument("--skills", type=int, default=0, metavar="N", help=what)
     what = "cheaper guides too: errors of weights and outputs, Fisher"
     run.add_argument("--guides", action="store_true", help=what)
     what = "Dask scheduler, whose workers find the model at the same path"
