@@ -73,7 +73,8 @@ def sensitivity_steps(
         Results of a sweep that was stopped: its pieces are not measured again, and new ones are
         added to it.
     scheduler
-        Address of a Dask scheduler whose workers find the model at the same path.
+        Address of a Dask scheduler. Its workers find the model at the same path, or, if it was
+        opened from the Hub, download it.
 
     Raises
     ------
@@ -85,7 +86,7 @@ def sensitivity_steps(
     reading, source = read_for(model, settings)
     if known is not None:
         known.refuse_other(source)
-    job = Job(str(model.place), model.given, reading, source)
+    job = Job(model.address, model.given, reading, source)
     results = Sensitivity(source) if known is None else known
     pieces = pieces_of(model, able, settings.groups, settings.hows)
     return _steps(model, job, pieces, results, scheduler)
@@ -138,7 +139,7 @@ def _steps(
 class Job:
     """What a worker elsewhere must know."""
 
-    place: str  # of the model, for every worker the same
+    address: str  # of the model, on the Hub or a path that is the same for every worker
     imatrix: Imatrix | None = field(compare=False, repr=False)  # if one was given to the model
     reading: Reading = field(compare=False, repr=False)
     source: Source  # says with digests which weights, matrix and texts these are
@@ -156,11 +157,11 @@ _lock = threading.Lock()
 
 @lru_cache(maxsize=1)
 def _bench(job: Job) -> Bench:
-    model = open_model(job.place)
+    model = open_model(job.address)
     if job.imatrix is not None:
         model = model.with_imatrix(job.imatrix)
     if model.fingerprint != job.source.fingerprint:
-        raise ValueError(f"the weights in {job.place} on this worker are others.")
+        raise ValueError(f"the weights in {job.address} on this worker are others.")
     return Bench(model, job.reading)
 
 
