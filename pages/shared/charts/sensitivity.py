@@ -41,6 +41,7 @@ def ticks(low: float, high: float) -> dict:
         shown = [value for value in values if low <= np.log10(value) <= high]
         if len(shown) > 1:
             break
+    shown = shown[:: ceil(len(shown) / 5)]
     return {"tickvals": shown, "ticktext": [exact(value, 2) for value in shown]}
 
 
