@@ -9,12 +9,11 @@ from quantcore.cli.output import followed, print_json
 if TYPE_CHECKING:
     from quantcore.recipe.plan import Plan
 
-PLAN_KEYS = "name shape type rule fallback bytes".split()
-
 
 def plan(options: argparse.Namespace) -> None:
     """Print each tensor's type, and why."""
     from quantcore.recipe.contents import read_contents
+    from quantcore.recipe.recipe_file import recipe_of
 
     if (options.type is None) == (options.budget is None):
         raise ValueError("give either --type, for llama-quantize's rules, or --budget")
@@ -24,10 +23,7 @@ def plan(options: argparse.Namespace) -> None:
     else:
         planned = _planned(read_contents(options.model), options, options.with_imatrix)
     if options.json:
-        rows = [{key: getattr(row, key) for key in PLAN_KEYS} for row in planned.tensors]
-        size = {"bits_per_weight": planned.bits_per_weight, "bytes": planned.bytes}
-        found = {"model": planned.model, "type": planned.type, "tensors": rows}
-        print_json(found | size | predicted)
+        print_json(recipe_of(planned, **predicted))
         return
     print(f"{'tensor':<28}{'shape':>16}  {'type':<8}{'bytes':>14}  rule")
     for row in planned.tensors:
