@@ -6,21 +6,19 @@ tensors is the divergence that is predicted for the whole.
 
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.model.source import Model
 from quantcore.recipe.allocate import Allocation, Option, allocate, front
 from quantcore.recipe.contents import contents_of
 from quantcore.recipe.file_types import ALIASES, FILE_TYPES
-from quantcore.recipe.overrides import Override
+from quantcore.recipe.of_types import ALIGNMENT, padded_bytes, plan_of_types, tensors_bytes
 from quantcore.recipe.plan import Plan, plan
 from quantcore.recipe.rules import needs_imatrix
 from quantcore.sensitivity.results import Sensitivity
 
-ALIGNMENT = 32  # bytes; in a GGUF file each tensor begins at a multiple of it
 _UNITS = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
@@ -73,7 +71,7 @@ class Budget:
         self.model, self.measured = model, measured
         self.formats = _known(formats or _storable(measured), measured)
         self._cost = cost or self._divergence
-        self._fixed = _padded(
+        self._fixed = tensors_bytes(
             (shape, "F32")
             for name, shape in contents_of(model).shapes.items()
             if name not in model.quantizable
@@ -173,7 +171,7 @@ class Budget:
             if None in costs or not self._allowed(names, format_name, keep_output):
                 continue
             shapes = ((self.model.tensors[name].shape, format_name) for name in names)
-            found.append(Option(format_name, _padded(shapes), math.fsum(costs)))
+            found.append(Option(format_name, tensors_bytes(shapes), math.fsum(costs)))
         if not found:
             raise ValueError(
                 f"nothing was measured that {names[0]} could be stored in; measure it with python "
@@ -208,43 +206,6 @@ class Budget:
         cost = self._divergence(name, type)
         alone = "" if cost is None else f", {cost:.2g} nats a token when it alone is quantized"
         return f"{type} is the best for the budget{alone}"
-
-
-def plan_of_types(model: Model, types: dict[str, str], rule: Callable[[str, str], str]) -> Plan:
-    """Plan a file in which every matrix has a type of its own; `rule` says why."""
-    most = Counter()
-    for name, type in types.items():
-        most[type] += model.tensors[name].n_weights
-    file_type = _file_type_of(most.most_common(1)[0][0])
-    overrides = [Override(f"^{re.escape(name)}$", type) for name, type in types.items()]
-    made = plan(model, file_type, overrides=overrides)
-    tensors = tuple(
-        replace(tensor, rule=f"{tensor.name}: {rule(tensor.name, tensor.type)}.")
-        if tensor.name in types
-        else tensor
-        for tensor in made.tensors
-    )
-    return replace(made, tensors=tensors)
-
-
-def padded_bytes(made: Plan) -> int:
-    """Bytes of all tensors of a file, each rounded up to where the next may begin."""
-    return sum(-(-tensor.bytes // ALIGNMENT) * ALIGNMENT for tensor in made.tensors)
-
-
-def _padded(tensors) -> int:
-    total = 0
-    for shape, type in tensors:
-        size = math.prod(shape) // GGML_TYPES[type].block_size * GGML_TYPES[type].block_bytes
-        total += -(-size // ALIGNMENT) * ALIGNMENT
-    return total
-
-
-def _file_type_of(format_name: str) -> str:
-    """Name a file type most of whose tensors have this format."""
-    if format_name in FILE_TYPES or format_name in ALIASES:
-        return ALIASES.get(format_name, format_name)
-    return next(name for name, each in FILE_TYPES.items() if each.format == format_name)
 
 
 def _known(formats: Sequence[str], measured: Sensitivity) -> list[str]:

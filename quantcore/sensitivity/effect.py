@@ -41,9 +41,6 @@ class Effect:
 
 def effect_of(model: Model, piece: Piece, found: Measured, original: Measured) -> Effect:
     """Sum up what was measured of one piece."""
-    log_ratio = found.nll - original.nll
-    kl_low, kl_high = interval(found.kl)
-    ratio_low, ratio_high = np.exp(interval(log_ratio))
     fmt = get_format(piece.format)
     return Effect(
         group=piece.group,
@@ -51,12 +48,22 @@ def effect_of(model: Model, piece: Piece, found: Measured, original: Measured) -
         how=piece.how,
         format=piece.format,
         bytes=sum(fmt.stored_bytes(model.tensors[name].shape) for name in piece.tensors),
-        mean_kl_divergence=float(found.kl.mean()),
-        kl_low=kl_low,
-        kl_high=kl_high,
-        perplexity=float(np.exp(found.nll.mean())),
-        perplexity_ratio=float(np.exp(log_ratio.mean())),
-        ratio_low=float(ratio_low),
-        ratio_high=float(ratio_high),
         same_top_token=float((found.top_token == original.top_token).mean()),
+        **figures(found, original),
     )
+
+
+def figures(found: Measured, original: Measured) -> dict[str, float]:
+    """Divergence and perplexity with their intervals, by the names of `Effect`'s fields."""
+    log_ratio = found.nll - original.nll
+    kl_low, kl_high = interval(found.kl)
+    ratio_low, ratio_high = np.exp(interval(log_ratio))
+    return {
+        "mean_kl_divergence": float(found.kl.mean()),
+        "kl_low": kl_low,
+        "kl_high": kl_high,
+        "perplexity": float(np.exp(found.nll.mean())),
+        "perplexity_ratio": float(np.exp(log_ratio.mean())),
+        "ratio_low": float(ratio_low),
+        "ratio_high": float(ratio_high),
+    }
