@@ -39,8 +39,8 @@ peers: $(VENV)/peers.ready
 measured: $(VENV)/lab.ready
 	$(BIN)/python -m quantcore measure
 	rm -f $(SENSITIVITY)
-	$(BIN)/python -m quantcore sensitivity --groups tensor layer role all --guides --output $(SENSITIVITY)
-	$(BIN)/python -m quantcore sensitivity --groups tensor layer role --hows kept --output $(SENSITIVITY)
+	$(BIN)/python -m quantcore sensitivity --groups tensor layer role all --skills 20 --guides --output $(SENSITIVITY)
+	$(BIN)/python -m quantcore sensitivity --groups tensor layer role --hows kept --skills 20 --output $(SENSITIVITY)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -49,11 +49,11 @@ $(VENV)/lab.ready: requirements.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
-$(VENV)/dev.ready: requirements-dev.txt requirements.txt | $(VENV)/bin/python
+$(VENV)/dev.ready: requirements-dev.txt requirements-cluster.txt requirements.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-$(VENV)/peers.ready: requirements-peers.txt requirements-dev.txt requirements.txt | $(VENV)/bin/python
+$(VENV)/peers.ready: requirements-peers.txt requirements-dev.txt requirements-cluster.txt requirements.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-peers.txt
 	touch $@
 

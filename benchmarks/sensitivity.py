@@ -28,6 +28,7 @@ from quantcore.sensitivity.pieces import (
     pieces_of,
     restored_as,
 )
+from quantcore.sensitivity.reading import Batch, reading_of
 
 CONTEXT, CHUNKS = 512, 8
 EVERY = 11  # shares no factor with the 8 formats, so that all of them are in the sample
@@ -42,11 +43,11 @@ class FullModel(Bench):
         weights = {name: self.model.weights(name) for name in self.model.tensors}
         weights |= {name: restored_as(self.model, name, piece.format) for name in piece.tensors}
         llama = Llama(self.model.config, weights)
-        return self.run(llama, [llama.begin(tokens) for tokens in self._batches])
+        return self.run(llama, [llama.begin(batch.inputs) for batch in self._batches])
 
-    def _states(self, llama: Llama, stop: Stop) -> Floats:
+    def _states(self, llama: Llama, stop: Stop, batch: Batch) -> Floats:
         *_, states = llama.hidden_after(stop)
-        return states[:, self._first : -1].reshape(-1, states.shape[2])
+        return batch.wanted(states[:, batch.first :])
 
 
 class Drift:
@@ -71,11 +72,12 @@ def main() -> None:
     """Print seconds a piece of both, their ratio, and what the whole sweep takes at that speed."""
     model = open_model()
     chunks = cut(model, calibration_text(), CONTEXT).first(CHUNKS)
+    reading = reading_of(model, chunks)
     everything = pieces_of(model, checked_formats(model, DEFAULT_FORMATS), ["tensor"], ["alone"])
     sample = everything[::EVERY]
     benches = {
-        "sweep": partial(_run, Bench(model, chunks)),
-        "full model": partial(_run, FullModel(model, chunks)),
+        "sweep": partial(_run, Bench(model, reading)),
+        "full model": partial(_run, FullModel(model, reading)),
         "compare": Drift(model, chunks).run_all,
     }
     for measure in benches.values():

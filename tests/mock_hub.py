@@ -1,5 +1,6 @@
 """A Hugging Face Hub on the loopback that answers huggingface_hub's client from dictionaries."""
 
+import hashlib
 import json
 import re
 import threading
@@ -42,8 +43,12 @@ class _Handler(BaseHTTPRequestHandler):
         hub.requests.append((self.path, wanted))
         hub.headers.append({key.lower(): value for key, value in self.headers.items()})
         time.sleep(hub.delay_s)
-        if found := re.fullmatch(r"/api/models/([^/]+/[^/?]+)(?:\?.*)?", self.path):
+        if found := re.fullmatch(r"/api/models/([^/]+/[^/?]+)(/revision/\w+)?(?:\?.*)?", self.path):
+            if found[2] not in (None, "/revision/main", f"/revision/{REVISION}"):
+                return self._refuse(404, "RevisionNotFound", "Invalid rev id")
             return self._list(found[1])
+        if found := re.fullmatch(rf"/api/models/([^/]+/[^/]+)/tree/{REVISION}\?.*", self.path):
+            return self._tree(hub.models[found[1]])
         found = re.fullmatch(rf"/([^/]+/[^/]+)/resolve/(?:{REVISION}|main)/(.+)", self.path)
         if not found or found[1] not in hub.models:
             return self._refuse(401, "RepoNotFound", "Invalid username or password.")
@@ -64,12 +69,24 @@ class _Handler(BaseHTTPRequestHandler):
         answer = {"id": model_id, "sha": REVISION, "siblings": listed, "private": False}
         return self._send(200, {}, json.dumps(answer).encode())
 
+    def _tree(self, files):
+        found = [
+            {"type": "file", "path": name, "size": len(stored), "oid": _digest(stored)[:40],
+             "lfs": {"oid": _digest(stored), "size": len(stored), "pointerSize": 134}}
+            for name, stored in files.items()
+        ]  # fmt: skip
+        self._send(200, {}, json.dumps(found).encode())
+
     def _refuse(self, status, code, message):
         headers = {"X-Error-Code": code, "X-Error-Message": message}
         self._send(status, headers, json.dumps({"error": message}).encode())
 
     def _file(self, stored, wanted):
-        headers = {"ETag": f'"{"c" * 64}"', "X-Repo-Commit": REVISION, "Accept-Ranges": "bytes"}
+        headers = {
+            "ETag": f'"{_digest(stored)}"',
+            "X-Repo-Commit": REVISION,
+            "Accept-Ranges": "bytes",
+        }
         if not wanted or self.hub.ignores_ranges:
             return self._send(200, headers, stored)
         first, last = (int(end) for end in wanted.removeprefix("bytes=").split("-"))
@@ -96,6 +113,10 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request, client_address):
         """Say nothing of clients that went away."""
+
+
+def _digest(stored):
+    return hashlib.sha256(stored).hexdigest()
 
 
 @contextmanager

@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 
 from quantcore import open_model
+from quantcore.evaluate.quantized import llama_of
+from quantcore.evaluate.skills import skill_steps
 from quantcore.evaluate.text import calibration_text, cut
 from quantcore.model.source import shipped_folder
 from quantcore.sensitivity.bench import Bench
 from quantcore.sensitivity.guides import GUIDES
+from quantcore.sensitivity.measure import Settings, read_for
 from quantcore.sensitivity.pieces import DEFAULT_FORMATS, GROUPS, HOWS, checked_formats, pieces_of
+from quantcore.sensitivity.reading import first_questions, reading_of
 from quantcore.sensitivity.results import guide_ranks, load, shipped
 
 AGAIN = [
@@ -53,7 +57,10 @@ def test_it_is_of_the_model_that_ships_and_whole(found, model, pieces):
 
 
 def test_some_of_it_comes_out_again(found, model, pieces):
-    bench = Bench(model, cut(model, calibration_text(), 512).first(8))
+    mine = found.source
+    reading, source = read_for(model, Settings(tokens=mine.tokens, questions=mine.questions))
+    assert source == found.source
+    bench = Bench(model, reading)
     for place in AGAIN:
         again, kept = (
             bench.measure(pieces[place]),
@@ -62,6 +69,24 @@ def test_some_of_it_comes_out_again(found, model, pieces):
         assert kept.bytes == again.bytes
         for figure in ("mean_kl_divergence", "kl_low", "kl_high", "perplexity_ratio", "perplexity"):
             assert getattr(kept, figure) == pytest.approx(getattr(again, figure), rel=2e-3), figure
+
+
+def test_answers_are_those_of_the_command_skills(model, pieces):
+    """Right by the words of a continuation there, token by token here."""
+    questions = first_questions(20)
+    reading = reading_of(model, cut(model, calibration_text(), 64).first(2), questions)
+    bench = Bench(model, reading)
+    for group, name in (("all", "all"), ("layer", "7"), ("tensor", "token_embd.weight")):
+        piece = pieces[group, name, "alone", "Q2_K"]
+        types = dict.fromkeys(model.quantizable, "F32") | dict.fromkeys(piece.tensors, "Q2_K")
+        *_, last = skill_steps(model, llama_of(model, types), questions)
+        changes = bench.measure(piece).skills
+        assert [(c.skill, c.level, c.correct, c.total) for c in changes] == [
+            (s.skill, s.level, s.correct, s.total) for s in last.scores
+        ]
+        *_, last = skill_steps(model, llama_of(model, None), questions)
+        assert [c.original_correct for c in changes] == [s.correct for s in last.scores]
+        assert all(c.change_low <= c.log_probability_change <= c.change_high for c in changes)
 
 
 def test_small_effects_add_up(found, model):

@@ -80,7 +80,8 @@ def test_without_dask_or_scheduler_it_is_one_sentence(tmp_path, capsys):
 
 @pytest.fixture
 def cluster(monkeypatch):
-    distributed = pytest.importorskip("distributed")
+    import distributed
+
     monkeypatch.setattr(sweep, "CONNECT_S", 60)
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None

@@ -69,7 +69,7 @@ def _add_files(command: Command) -> None:
 def _add_imatrix(command: Command) -> None:
     says = "Measure the importance matrix: mean squared inputs."
     run = command("imatrix", measuring.imatrix, says)
-    _add_model(run, "a folder (default: shipped)")
+    _add_model(run, "a folder, a GGUF file, or hf://owner/name (default: shipped)")
     _add_text(run)
     run.add_argument("--process-output", action="store_true", help="the output matrix too")
     _add_output(run)
@@ -79,7 +79,7 @@ def _add_imatrix(command: Command) -> None:
 def _add_sensitivity(command: Command) -> None:
     says = "What each tensor costs in each format, alone; a stopped run goes on."
     run = command("sensitivity", sensitivity.sensitivity, says)
-    _add_model(run, "a folder or a GGUF file (default: shipped)")
+    _add_model(run, "a folder, a GGUF file, or hf://owner/name (default: shipped)")
     run.add_argument("--types", metavar="T,T", help="formats (default: Q2_K to Q8_0, eight)")
     _add_text(run)
     run.add_argument("--tokens", type=int, metavar="N", help="of the text's beginning (4096)")
@@ -90,9 +90,11 @@ def _add_sensitivity(command: Command) -> None:
     for option, (known, usual, what) in choices.items():
         run.add_argument(option, nargs="+", choices=known, default=usual, help=what)
     _add_matrix(run, "importance matrix (default: the model's own, for formats that need one)")
+    what = "also ask so many questions of each skill and level, as the command skills does (0)"
+    run.add_argument("--skills", type=int, default=0, metavar="N", help=what)
     what = "cheaper guides too: errors of weights and outputs, Fisher"
     run.add_argument("--guides", action="store_true", help=what)
-    what = "Dask scheduler, whose workers find the model at the same path"
+    what = "Dask scheduler, whose workers find the model at the same path or on the Hub"
     run.add_argument("--scheduler", metavar="ADDRESS", help=what)
     run.add_argument("--output", type=Path, required=True, metavar="FILE.json")
     _add_json(run)
@@ -128,7 +130,7 @@ def _add_model(run: argparse.ArgumentParser, where: str) -> None:
 
 
 def _add_model_and_type(run: argparse.ArgumentParser, *, required: bool = False) -> None:
-    _add_model(run, "a folder (default: shipped)")
+    _add_model(run, "a folder, a GGUF file, or hf://owner/name (default: shipped)")
     what = "Q4_K_M, Q4_0, ... as llama-quantize mixes them; INT4_G128, ... throughout"
     what += "" if required else " (default: F32, the original)"
     run.add_argument("--type", required=required, default=None if required else "F32", help=what)

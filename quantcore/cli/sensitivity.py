@@ -31,6 +31,7 @@ def sensitivity(options: argparse.Namespace) -> int:
         text_name="calibration.txt" if options.text is None else options.text.name,
         context=options.context,
         tokens=options.tokens,
+        questions=options.skills,
     )
     known = load(options.output) if options.output.exists() else None
     steps = sensitivity_steps(model, settings, known, options.scheduler)

@@ -73,7 +73,7 @@ def skill_steps(
     prompts = [_opened(model.tokenizer, question.prompt) for question in questions]
     order = np.argsort([len(prompt) for prompt in prompts], kind="stable")  # little padding
     right = np.zeros(len(questions), bool)
-    inside_words = _inside_words(model)
+    inside = inside_words(model)
     for start in range(0, len(order), PROMPTS_AT_ONCE):
         batch = order[start : start + PROMPTS_AT_ONCE]
         right[batch] = _answers(
@@ -81,7 +81,7 @@ def skill_steps(
             llama,
             [questions[i] for i in batch],
             [prompts[i] for i in batch],
-            inside_words,
+            inside,
         )
         yield SkillProgress((start + len(batch)) / len(order))
     yield SkillProgress(1.0, _scores(questions, right))
@@ -92,7 +92,7 @@ def _answers(
     llama: Llama,
     questions: list[Question],
     prompts: list[NDArray[np.int32]],
-    inside_words: NDArray[np.bool_],
+    inside: NDArray[np.bool_],
 ) -> list[bool]:
     """Whether each question was answered rightly."""
 
@@ -100,14 +100,14 @@ def _answers(
         return judge(tokenizer.decode(continuation), questions[i].answer) is not None
 
     longest = max(len(tokenizer.encode(question.answer)) for question in questions)
-    barred = np.outer([question.answer.startswith(" ") for question in questions], inside_words)
+    barred = np.outer([question.answer.startswith(" ") for question in questions], inside)
     found = continue_all(llama, prompts, longest + 2, decided, barred)
     # Whatever the text ends with, a word ends there too.
     texts = [tokenizer.decode(continuation) + " " for continuation in found]
     return [judge(t, q.answer) is True for t, q in zip(texts, questions, strict=True)]
 
 
-def _inside_words(model: Model) -> NDArray[np.bool_]:
+def inside_words(model: Model) -> NDArray[np.bool_]:
     """Mark the tokens of the vocabulary that do not begin with a space."""
     marks = np.ones(model.config.vocabulary_size, bool)
     known = range(min(marks.size, model.tokenizer.vocabulary_size))

@@ -1,9 +1,9 @@
-"""The Hugging Face Hub: lists of files, small files, and the beginnings of large ones.
+"""The Hugging Face Hub: lists of files, small files, the beginnings of large ones, whole models.
 
 Addresses, log-in and errors are huggingface_hub's; this is the only file that touches it. Its own
 `get_safetensors_metadata` stores the index of sharded models in the user's cache, and believes
 whatever length a server claims; here every answer is bounded in bytes and in time, and nothing is
-written. What a model's files say is read by `quantcore.io.hub_model`.
+written, but for `download`. What a model's files say is read by `quantcore.io.hub_model`.
 """
 
 import re
@@ -13,10 +13,11 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
-from huggingface_hub import constants, hf_hub_url
+from huggingface_hub import constants, hf_hub_url, snapshot_download
 from huggingface_hub.errors import (
     DeviceCodeError,
     DisabledRepoError,
@@ -26,6 +27,7 @@ from huggingface_hub.errors import (
     OIDCError,
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
+    RevisionNotFoundError,
 )
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
@@ -37,6 +39,7 @@ constants.HF_HUB_DISABLE_TELEMETRY = True
 TIMEOUT_S = 5.0  # without a byte from the server
 LONGEST_S = 30.0  # for one answer
 FIRST_BYTES = 2**16  # fetched of a file at first, twice as many each time after
+MODEL_FILES = ("config.json", "tokenizer*", "*.safetensors", "*.safetensors.index.json")
 _ERROR_HEADERS = ("X-Error-Code", "X-Error-Message")
 _INSTEAD = "a preset, a folder, a GGUF file or a pasted config.json needs no network"
 _PROBLEMS = (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, DeviceCodeError, OIDCError)
@@ -53,6 +56,10 @@ _REFUSALS = (  # classes before those that they belong to
         RepositoryNotFoundError,
         "The Hugging Face Hub has no model {}, or it is private, and no such folder is here: check "
         "the spelling, or log in with `hf auth login`.",
+    ),
+    (
+        RevisionNotFoundError,
+        "{} has no such revision on the Hub: name a branch, tag or commit.",
     ),
     (RemoteEntryNotFoundError, "A file of {} is listed but not there; try again."),
     (
@@ -74,6 +81,20 @@ def list_files(model_id: str, n_bytes: int) -> bytes:
 def read_small(model_id: str, revision: str, name: str, n_bytes: int) -> bytes:
     """Return a whole file of at most so many bytes."""
     return _get(model_id, _address(model_id, revision, name), n_bytes)[0]
+
+
+def download(model_id: str, revision: str | None = None) -> Path:
+    """Bring a model's folder into huggingface_hub's cache, whatever is there already kept.
+
+    The folder has the name of the commit. What was cut off goes on where it stopped.
+    """
+    with _said_clearly(model_id):
+        if not constants.HF_HUB_OFFLINE and not urllib.request.getproxies():
+            _refuse_slow_names(model_id)
+        found = snapshot_download(
+            model_id, revision=revision, allow_patterns=MODEL_FILES, etag_timeout=TIMEOUT_S
+        )
+    return Path(found)
 
 
 class RangeFile:

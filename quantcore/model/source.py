@@ -21,6 +21,7 @@ from quantcore.model.gguf_source import StoredInFile, open_gguf
 from quantcore.model.names import expected_shapes, layer_and_role, to_gguf, to_hugging_face
 from quantcore.model.tokenizer import Tokenizer, read_tokenizer
 
+ON_HUB = "hf://"
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 
@@ -63,6 +64,12 @@ class Model:
     tensors: dict[str, TensorInfo] = field(repr=False)
     _stored: Mapping[str, Stored] = field(repr=False)
     given: Imatrix | None = field(default=None, repr=False)  # for every tensor: see `with_imatrix`
+    hub_address: str = ""  # with the commit, if it is from the Hub
+
+    @property
+    def address(self) -> str:
+        """What `open_model` finds the same model by, on a machine that reaches as much as this."""
+        return self.hub_address or str(self.place)
 
     def weights(self, name: str, rows: slice = slice(None)) -> NDArray[np.float32]:
         """One tensor, read-only, of the shape that ``tensors[name]`` gives; or some of its rows.
@@ -162,6 +169,9 @@ def _imatrix_of(file: Path, _changed: int) -> Imatrix:
 def open_model(source: str | Path | None = None) -> Model:
     """Open a folder, a GGUF file, the shipped model by its name, or without `source` the shipped.
 
+    "hf://owner/name", or "hf://owner/name@revision", is downloaded from the Hugging Face Hub into
+    the cache of its client, or found there.
+
     Raises
     ------
     ModelError
@@ -173,16 +183,32 @@ def open_model(source: str | Path | None = None) -> Model:
     Traceback (most recent call last):
     quantcore.io.ModelError: There is no model folder and no GGUF file 'no/such/folder'.
     """
-    place = shipped_folder() if source is None else _find(source)
+    if str(source).startswith(ON_HUB):
+        place, name, hub_address = _download(str(source))
+    else:
+        place, hub_address = shipped_folder() if source is None else _find(source), ""
+        name = place.name
     found = open_gguf(place) if place.is_file() else _open_folder(place)
     config, tokenizer, stored = found
     if tokenizer.vocabulary_size > config.vocabulary_size:
         raise ModelError(
-            f"The tokenizer of {place.name} has {tokenizer.vocabulary_size:,} tokens but the "
+            f"The tokenizer of {name} has {tokenizer.vocabulary_size:,} tokens but the "
             f"model only {config.vocabulary_size:,}."
         )
     tensors = {name: _info(name, tensor) for name, tensor in stored.items()}
-    return Model(place.name, place, config, tokenizer, tensors, stored)
+    return Model(name, place, config, tokenizer, tensors, stored, hub_address=hub_address)
+
+
+def _download(source: str) -> tuple[Path, str, str]:
+    """Find the folder of a model on the Hub, its name, and its address with the commit."""
+    from quantcore.io.hub import download  # takes a while, and most models are here
+    from quantcore.io.hub_model import is_model_id
+
+    model_id, _, revision = source.removeprefix(ON_HUB).partition("@")
+    if not is_model_id(model_id):
+        raise ModelError(f"{source[:100]!r} is no model on the Hub; write hf://owner/name.")
+    place = download(model_id, revision or None)
+    return place, model_id.rpartition("/")[2], f"{ON_HUB}{model_id}@{place.name}"
 
 
 def _open_folder(folder: Path) -> tuple[LlamaConfig, Tokenizer, Mapping[str, Stored]]:

@@ -10,28 +10,24 @@ import threading
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from quantcore.evaluate.divergence import score_against
-from quantcore.evaluate.perplexity import Kept, score
-from quantcore.evaluate.text import Chunks
+from quantcore.evaluate.perplexity import Kept, Scores, score, score_rows
 from quantcore.model.llama import Floats, Llama, Stop
 from quantcore.model.source import Model
 from quantcore.pool import threads
 from quantcore.sensitivity.effect import Effect, Measured, effect_of
 from quantcore.sensitivity.pieces import Piece, entry_of, restored_as, storable
-
-LOGITS_AT_ONCE = 1 << 21  # of the original, for one batch of chunks: 8 MiB
-
+from quantcore.sensitivity.reading import Batch, Reading
 
 Place = tuple[int, int]  # layer, and place in it
 
 
 class Walk:
-    """A forward pass over all chunks that stands at one place, and goes on when asked."""
+    """A forward pass over all batches that stands at one place, and goes on when asked."""
 
-    def __init__(self, llama: Llama, batches: list[NDArray[np.int32]], first: int) -> None:
-        self.llama, self._batches, self._first = llama, batches, first
+    def __init__(self, llama: Llama, batches: list[Batch]) -> None:
+        self.llama, self._batches = llama, batches
         self._begin()
 
     @property
@@ -42,15 +38,16 @@ class Walk:
     def at(self, place: Place, changed: Llama) -> list[Stop]:
         """Give the states there, by batch; `changed` looks up the tokens if it begins with that."""
         if place < (0, 0):
-            return [changed.begin(tokens) for tokens in self._batches]
+            return [changed.begin(batch.inputs) for batch in self._batches]
         if self.place > place:
             self._begin()
         while self.place < place:
-            self._stops = [self.llama.step(stop, self._first) for stop in self._stops]
+            stops = zip(self._stops, self._batches, strict=True)
+            self._stops = [self.llama.step(stop, batch.first) for stop, batch in stops]
         return self._stops
 
     def _begin(self) -> None:
-        self._stops = [self.llama.begin(tokens) for tokens in self._batches]
+        self._stops = [self.llama.begin(batch.inputs) for batch in self._batches]
 
 
 class Bench:
@@ -60,20 +57,13 @@ class Bench:
     ----------
     model
         Its weights are all in memory, as float32.
-    chunks
-        Divergence and perplexity are those of their scored tokens, the second half of each chunk.
+    reading
+        What it reads. Divergence and perplexity are those of the chunks' targets.
     """
 
-    def __init__(self, model: Model, chunks: Chunks) -> None:
-        self.model = model
-        scored = chunks.scored[0]
-        self._first = int(scored.argmax())  # the state at place i predicts the token at i + 1
-        n_logits = int(scored.sum()) * model.config.vocabulary_size
-        at_once = max(1, LOGITS_AT_ONCE // n_logits)
-        starts = range(0, len(chunks.tokens), at_once)
-        self._batches = [chunks.inputs[i : i + at_once] for i in starts]
-        self._targets = [chunks.tokens[i : i + at_once, 1:][:, scored].ravel() for i in starts]
-        self._shape = len(chunks.tokens), int(scored.sum())
+    def __init__(self, model: Model, reading: Reading) -> None:
+        self.model, self.reading = model, reading
+        self._batches = reading.batches
         self._original = Llama(model.config, {name: model.weights(name) for name in model.tensors})
         with threads(1):  # as the pieces, so that rounding is the same
             self._read_original()
@@ -83,16 +73,18 @@ class Bench:
 
     def _read_original(self) -> None:
         self._kept, self._scores = [], []
-        for tokens, targets in zip(self._batches, self._targets, strict=True):
-            states = self._states(self._original, self._original.begin(tokens))
-            kept = Kept.empty(self._original, len(targets))
-            self._scores.append(score(self._original, states, targets, kept))
+        for batch in self._batches:
+            states = self._states(self._original, self._original.begin(batch.inputs), batch)
+            kept = Kept.empty(self._original, 0 if batch.is_answers else len(batch.targets))
+            self._scores.append(
+                self._answers(self._original, states, batch)
+                if batch.is_answers
+                else score(self._original, states, batch.targets, kept)
+            )
             self._kept.append(kept)
-        self.original = Measured(
-            nll=self._joined([scores.nll for scores in self._scores]),
-            kl=np.zeros(self._shape),
-            top_token=self._joined([scores.top_token for scores in self._scores]),
-        )
+        nll = np.concatenate([scores.nll for scores in self._scores])
+        top = np.concatenate([scores.top_token for scores in self._scores])
+        self.original = Measured(nll, np.zeros(nll.shape), top)
 
     def measure(self, piece: Piece) -> Effect:
         """Measure one piece."""
@@ -102,7 +94,7 @@ class Bench:
             for name in piece.tensors
         }
         found = self.changed(weights, self._base(base))
-        return effect_of(self.model, piece, found, self.original)
+        return effect_of(self.model, piece, self.reading, found, self.original)
 
     def with_weights(self, weights: Mapping[str, Floats]) -> Llama:
         """Give the original with other weights in some matrices."""
@@ -124,29 +116,37 @@ class Bench:
     def run(self, changed: Llama, stops: list[Stop]) -> Measured:
         """Go on from stops with a changed model, and compare it with the original."""
         nll, kl, top = [], [], []
-        parts = zip(stops, self._targets, self._kept, self._scores, strict=True)
-        for stop, targets, kept, scores in parts:
-            states = self._states(changed, stop)
-            found, divergence = score_against(changed, states, targets, kept, scores)
+        parts = zip(stops, self._batches, self._kept, self._scores, strict=True)
+        for stop, batch, kept, scores in parts:
+            states = self._states(changed, stop, batch)
+            if batch.is_answers:  # what they diverge by has no use
+                found, divergence = self._answers(changed, states, batch), np.zeros(len(states))
+            else:
+                found, divergence = score_against(changed, states, batch.targets, kept, scores)
             nll.append(found.nll)
             kl.append(divergence)
             top.append(found.top_token)
-        return Measured(self._joined(nll), self._joined(kl), self._joined(top))
+        return Measured(*(np.concatenate(parts) for parts in (nll, kl, top)))
 
-    def _states(self, llama: Llama, stop: Stop) -> Floats:
-        """States before the scored tokens, (n_targets, hidden_size)."""
-        *_, states = llama.hidden_after(stop, first=self._first)
-        return states[:, :-1].reshape(-1, states.shape[2])
+    def _states(self, llama: Llama, stop: Stop, batch: Batch) -> Floats:
+        """States before the targets, (n_targets, hidden_size)."""
+        *_, states = llama.hidden_after(stop, first=batch.first)
+        return batch.wanted(states)
 
-    def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
-        return np.concatenate(parts).reshape(self._shape)
+    def _answers(self, llama: Llama, states: Floats, batch: Batch) -> Scores:
+        """Score answers; where one opens a word, among the tokens that open one."""
+        scores = Scores.empty(len(states))
+        logits = llama.output(states)
+        logits[np.ix_(batch.opens_word, self.reading.inside_words)] = -np.inf
+        score_rows(logits, batch.targets, scores, slice(None))
+        return scores
 
     def _take_walk(self, llama: Llama, place: Place) -> Walk:
         """Find a walk of a model that no piece is using: the one that has least to go."""
         with self._lock:
             self._idle = [walk for walk in self._idle if walk.llama is llama]
             if not self._idle:
-                return Walk(llama, self._batches, self._first)
+                return Walk(llama, self._batches)
             best = max(self._idle, key=lambda walk: (walk.place <= place, walk.place))
             self._idle.remove(best)
             return best

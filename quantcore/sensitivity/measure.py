@@ -24,6 +24,7 @@ from quantcore.sensitivity.pieces import (
     checked_formats,
     pieces_of,
 )
+from quantcore.sensitivity.reading import Reading, first_questions, reading_of
 from quantcore.sensitivity.results import Sensitivity, Source
 
 TOKENS = 4096  # of the text, unless told otherwise
@@ -55,6 +56,7 @@ class Settings:
     text_name: str = "calibration.txt"
     context: int = 512  # tokens a chunk
     tokens: int | None = None  # of the text's beginning; 4,096, or as many as there are
+    questions: int = 0  # to ask of each skill at each level, besides the text
 
 
 def sensitivity_steps(
@@ -71,7 +73,8 @@ def sensitivity_steps(
         Results of a sweep that was stopped: its pieces are not measured again, and new ones are
         added to it.
     scheduler
-        Address of a Dask scheduler whose workers find the model at the same path.
+        Address of a Dask scheduler. Its workers find the model at the same path, or, if it was
+        opened from the Hub, download it.
 
     Raises
     ------
@@ -80,20 +83,22 @@ def sensitivity_steps(
     """
     settings = settings or Settings()
     able = checked_formats(model, settings.formats)
-    chunks, source = read_for(model, settings)
+    reading, source = read_for(model, settings)
     if known is not None:
         known.refuse_other(source)
-    job = Job(str(model.place), model.given, chunks, source)
+    job = Job(model.address, model.given, reading, source)
     results = Sensitivity(source) if known is None else known
     pieces = pieces_of(model, able, settings.groups, settings.hows)
     return _steps(model, job, pieces, results, scheduler)
 
 
-def read_for(model: Model, settings: Settings) -> tuple[Chunks, Source]:
+def read_for(model: Model, settings: Settings) -> tuple[Reading, Source]:
     """Cut the text that a sweep reads, and say what its results will be of."""
     text = calibration_text() if settings.text is None else settings.text
     chunks = _chunks(model, text, settings.context, settings.tokens)
-    return chunks, _source(model, chunks, settings.text_name)
+    questions = first_questions(settings.questions)
+    source = _source(model, chunks, settings.text_name, settings.questions)
+    return reading_of(model, chunks, questions), source
 
 
 def guide_steps_of(
@@ -102,7 +107,7 @@ def guide_steps_of(
     """Add the cheaper guides to results, on the tokens that they were measured on."""
     source = results.source
     chunks = _chunks(model, text, source.context, source.tokens)
-    results.refuse_other(_source(model, chunks, source.text))
+    results.refuse_other(_source(model, chunks, source.text, source.questions))
     for step in guide_steps(model, checked_formats(model, formats), chunks):
         if step.guide is not None:
             results.add_guide(step.guide)
@@ -115,7 +120,7 @@ def _steps(
     missing = [piece for piece in pieces if not results.has(piece)]
     yield SensitivityProgress(0.0, "reading the model", results)
     if scheduler is None:
-        work = Bench(model, job.chunks).measure
+        work = Bench(model, job.reading).measure
     else:
         work = partial(on_worker, job)
     with closing(sweep.run(work, missing, scheduler)) as outcomes:
@@ -134,10 +139,10 @@ def _steps(
 class Job:
     """What a worker elsewhere must know."""
 
-    place: str  # of the model, for every worker the same
+    address: str  # of the model, on the Hub or a path that is the same for every worker
     imatrix: Imatrix | None = field(compare=False, repr=False)  # if one was given to the model
-    chunks: Chunks = field(compare=False, repr=False)
-    source: Source  # says with digests which weights, matrix and chunks these are
+    reading: Reading = field(compare=False, repr=False)
+    source: Source  # says with digests which weights, matrix and texts these are
 
 
 def on_worker(job: Job, piece: Piece) -> Effect:
@@ -152,12 +157,12 @@ _lock = threading.Lock()
 
 @lru_cache(maxsize=1)
 def _bench(job: Job) -> Bench:
-    model = open_model(job.place)
+    model = open_model(job.address)
     if job.imatrix is not None:
         model = model.with_imatrix(job.imatrix)
     if model.fingerprint != job.source.fingerprint:
-        raise ValueError(f"the weights in {job.place} on this worker are others.")
-    return Bench(model, job.chunks)
+        raise ValueError(f"the weights in {job.address} on this worker are others.")
+    return Bench(model, job.reading)
 
 
 def _chunks(model: Model, text: str, context: int, tokens: int | None) -> Chunks:
@@ -171,7 +176,7 @@ def _chunks(model: Model, text: str, context: int, tokens: int | None) -> Chunks
     return chunks.first(max(2, wanted))
 
 
-def _source(model: Model, chunks: Chunks, text_name: str) -> Source:
+def _source(model: Model, chunks: Chunks, text_name: str, questions: int) -> Source:
     return Source(
         model=model.name,
         fingerprint=model.fingerprint,
@@ -180,6 +185,7 @@ def _source(model: Model, chunks: Chunks, text_name: str) -> Source:
         context=chunks.tokens.shape[1],
         tokens=chunks.tokens.size,
         tokens_scored=int(chunks.scored.sum()),
+        questions=questions,
         imatrix_digest="" if model.given is None else _digest(*model.given.sums.values()),
     )
 

@@ -24,7 +24,8 @@ from quantcore.model.source import Model, shipped_folder
 from quantcore.recipe.of_types import padded_bytes, plan_of_types
 from quantcore.sensitivity.bench import Bench
 from quantcore.sensitivity.cached import RestoredTensors
-from quantcore.sensitivity.effect import Measured, figures
+from quantcore.sensitivity.effect import figures
+from quantcore.sensitivity.reading import reading_of
 from quantcore.sensitivity.results import Source, as_text, read_rows, table, write_whole
 
 WAYS = (
@@ -60,6 +61,7 @@ class MixPoint:
     perplexity_ratio: float  # to the original's
     ratio_low: float
     ratio_high: float
+    same_top_token: float  # share of places where both would say the same
     predicted_kl_divergence: float | None
     types: dict[str, str]
 
@@ -92,12 +94,12 @@ def mix_steps(model: Model, mixes: Sequence[Mix], chunks: Chunks) -> Iterator[Mi
 
 def _steps(model: Model, mixes: Sequence[Mix], chunks: Chunks) -> Iterator[MixStep]:
     yield MixStep(0.0, "reading the model")
-    bench, restored = Bench(model, chunks), RestoredTensors(model)
+    bench, restored = Bench(model, reading_of(model, chunks)), RestoredTensors(model)
 
     def work(place: int) -> MixPoint:
         mix = mixes[place]
         found = bench.changed({name: restored.of(name, type) for name, type in mix.types.items()})
-        return _point(model, mix, found, bench.original)
+        return _point(model, mix, figures(bench.reading, found, bench.original))
 
     with closing(sweep.run(work, range(len(mixes)))) as outcomes:
         for done, outcome in enumerate(outcomes, 1):
@@ -109,10 +111,10 @@ def _steps(model: Model, mixes: Sequence[Mix], chunks: Chunks) -> Iterator[MixSt
             yield MixStep(done / len(mixes), f"{mix.name} by {mix.way}", outcome.result)
 
 
-def _point(model: Model, mix: Mix, found: Measured, original: Measured) -> MixPoint:
+def _point(model: Model, mix: Mix, found: dict[str, float]) -> MixPoint:
     made = plan_of_types(model, mix.types, lambda name, type: type)
     size = {"bytes": padded_bytes(made), "bits_per_weight": made.bits_per_weight}
-    return MixPoint(**asdict(mix) | size | figures(found, original))
+    return MixPoint(**asdict(mix) | size | found)
 
 
 def save_mixes(path: Path, source: Source, points: Sequence[MixPoint]) -> None:

@@ -7,26 +7,31 @@ sweep that was stopped goes on from there. Its fields:
     text, text_digest      name of the text, and digest of the tokens that were used
     context, tokens        tokens a chunk, and of all chunks
     tokens_scored          those of the second half of each chunk, which the figures speak of
+    questions              asked of each skill at each level, 0 for none
     imatrix_digest         digest of the importance matrix that served every format, "" if none
-    effects                {"columns": names of `Effect`'s fields, "rows": a list for each effect}
+    skills                 {"columns": ..., "rows": ...}: skill, level, and the original's answers
+    effects                {"columns": names of `Effect`'s fields, "rows": a list for each effect};
+                           its skills are a list for each of the rows above
     guides                 the same of `Guide`: what is cheaper to compute, by tensor and format
 """
 
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from quantcore.io import ModelError
 from quantcore.io.strict_json import read_json_object
 from quantcore.model.source import shipped_folder
-from quantcore.sensitivity.effect import Effect
+from quantcore.sensitivity.effect import Effect, SkillChange
 from quantcore.sensitivity.guides import GUIDES, Guide, rank_correlation
 from quantcore.sensitivity.pieces import Group, How, Piece
 
 MAX_FILE_BYTES = 2**26
+ASKED = ("skill", "level", "total", "original_correct")  # the same for all effects
+CHANGES = ("correct", "log_probability_change", "change_low", "change_high")
 Place = tuple[Group, str, How, str]  # group, name, how, format
 
 
@@ -41,6 +46,7 @@ class Source:
     context: int
     tokens: int
     tokens_scored: int
+    questions: int
     imatrix_digest: str
 
     @classmethod
@@ -97,6 +103,7 @@ class Sensitivity:
     def save(self, path: Path) -> None:
         """Write the file whole, or leave what is there."""
         found = asdict(self.source) | {
+            "skills": _skills_table(self.effects),
             "effects": table(Effect, self.effects),
             "guides": table(Guide, self.guides),
         }
@@ -110,6 +117,11 @@ class Sensitivity:
             raise ValueError(
                 f"these results are of other tokens: {mine.tokens:,} of {mine.text} at context "
                 f"{mine.context}; write to another file."
+            )
+        if mine.questions != source.questions:
+            raise ValueError(
+                f"these results are with {mine.questions} questions a skill and level, not "
+                f"{source.questions}: use another file."
             )
         if mine.imatrix_digest != source.imatrix_digest:
             used = "another" if mine.imatrix_digest and source.imatrix_digest else "no such"
@@ -137,7 +149,7 @@ def load(path: Path) -> Sensitivity:
     try:
         found = Sensitivity(Source.of(raw))
         for effect in read_rows(Effect, raw["effects"]):
-            found.add(effect)
+            found.add(replace(effect, skills=_skills(raw["skills"], effect.skills)))
         for guide in read_rows(Guide, raw["guides"]):
             found.add_guide(guide)
     except (KeyError, TypeError, ValueError) as problem:
@@ -188,20 +200,40 @@ def table(kind: type, rows: Iterable[Any]) -> dict[str, list]:
 
 
 def _short(value: Any) -> Any:
+    if isinstance(value, tuple):  # skills
+        return [[_short(getattr(each, name)) for name in CHANGES] for each in value]
     return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def _skills_table(effects: Sequence[Effect]) -> dict[str, list]:
+    rows = (
+        [[getattr(each, name) for name in ASKED] for each in effects[0].skills] if effects else []
+    )
+    return {"columns": list(ASKED), "rows": rows}
+
+
+def _skills(asked: dict[str, list], changes: list[list]) -> tuple[SkillChange, ...]:
+    if asked["columns"] != list(ASKED):
+        raise ValueError(f"skills by {asked['columns']}")
+    return tuple(
+        _checked(SkillChange(**dict(zip(ASKED + CHANGES, [*row, *mine], strict=True))))
+        for row, mine in zip(asked["rows"], changes, strict=True)
+    )
 
 
 def read_rows(kind: type, found: dict[str, list]) -> list[Any]:
     """Take rows of a dataclass from what `table` made; `ValueError` for what is no number."""
     names = found["columns"]
-    types = {each.name: each.type for each in fields(kind)}
-    rows = [kind(**dict(zip(names, row, strict=True))) for row in found["rows"]]
-    for row in rows:
-        for name in names:
-            value = getattr(row, name)
-            if types[name] in (int, float) and (type(value) not in (int, float) or value != value):
-                raise ValueError(f"{name} is {value!r}")
-    return rows
+    return [_checked(kind(**dict(zip(names, row, strict=True)))) for row in found["rows"]]
+
+
+def _checked(row: Any) -> Any:
+    """Refuse a row whose numbers are none."""
+    for each in fields(row):
+        value = getattr(row, each.name)
+        if each.type in (int, float) and (type(value) not in (int, float) or value != value):
+            raise ValueError(f"{each.name} is {value!r}")
+    return row
 
 
 def as_text(found: dict[str, Any]) -> str:
