@@ -137,9 +137,11 @@ def imatrix(options: argparse.Namespace) -> None:
 def measure(options: argparse.Namespace) -> None:
     """Measure again what lies beside the shipped model."""
     from quantcore.evaluate.measured import measure as steps
+    from quantcore.model.source import shipped_folder
+    from quantcore.sensitivity.measure_mixes import measure_mixes
 
-    folder = followed(steps()).folder
-    print(f"Written to {folder}.")
+    followed(measure_mixes() if options.mixes else steps())
+    print(f"Written to {shipped_folder() / 'measured'}.")
 
 
 def opened_model(options: argparse.Namespace) -> object:

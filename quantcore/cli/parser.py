@@ -32,7 +32,10 @@ def make_parser() -> argparse.ArgumentParser:
     _add_imatrix(command)
     _add_sensitivity(command)
     _add_memory(command)
-    command("measure", measuring.measure, "Measure again what the pages show of the shipped model.")
+    says = "Measure again what the pages show of the shipped model."
+    run = command("measure", measuring.measure, says)
+    what = "only mixes chosen in every way, by sensitivity.json, on the evaluation text"
+    run.add_argument("--mixes", action="store_true", help=what)
     command("compile", _compile, "Compile the kernels ahead.")
     _add_json(command("doctor", _doctor, "What this machine has and lacks for the lab."))
     return found

@@ -8,10 +8,11 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.model.source import Model
-from quantcore.recipe.allocate import Allocation, Option, allocate, front
+from quantcore.recipe.allocate import Allocation, Option, allocate, at_random, front
 from quantcore.recipe.contents import contents_of
 from quantcore.recipe.file_types import ALIASES, FILE_TYPES
 from quantcore.recipe.of_types import ALIGNMENT, padded_bytes, plan_of_types, tensors_bytes
@@ -48,8 +49,8 @@ class Budget:
         Smallest type for the output (or the embedding that serves as it), such as "Q6_K".
     by_layer
         Whether all matrices of a layer share one type.
-    cost
-        What is to be small, instead of the measured divergence: a cheaper guide, or chance.
+    cost, by
+        What is to be small, instead of the measured divergence, and how a rule says so.
 
     Raises
     ------
@@ -66,11 +67,12 @@ class Budget:
         keep_output: str | None = None,
         by_layer: bool = False,
         cost: Cost | None = None,
+        by: str = "",
     ) -> None:
         measured.refuse_other_model(model.name, model.fingerprint)
         self.model, self.measured = model, measured
         self.formats = _known(formats or _storable(measured), measured)
-        self._cost = cost or self._divergence
+        self._cost, self._by = cost or self._divergence, by
         self._fixed = tensors_bytes(
             (shape, "F32")
             for name, shape in contents_of(model).shapes.items()
@@ -111,6 +113,10 @@ class Budget:
         ValueError
             If the budget is below the smallest mix.
         """
+        return self._budgeted(allocate(self._options, self._spendable(budget_bytes)), budget_bytes)
+
+    def _spendable(self, budget_bytes: int) -> int:
+        """Bytes for what can be chosen."""
         left = budget_bytes - self._fixed
         smallest = sum(min(option.bytes for option in each) for each in self._options.values())
         if left < smallest:
@@ -118,7 +124,18 @@ class Budget:
                 f"a budget of {budget_bytes:,} bytes is below the smallest mix of these formats, "
                 f"{smallest + self._fixed:,} bytes"
             )
-        return self._budgeted(allocate(self._options, left), budget_bytes)
+        return left
+
+    def at_random(self, budget_bytes: int, seed: int) -> Budgeted:
+        """Plan a file that fills a budget by chance: what any way of choosing must beat.
+
+        Raises
+        ------
+        ValueError
+            If the budget is below the smallest mix.
+        """
+        left = self._spendable(budget_bytes)
+        return self._budgeted(at_random(self._options, left, seed), budget_bytes, "was drawn")
 
     def at_divergence(self, largest: float) -> Budgeted:
         """Plan the smallest file whose predicted divergence is at most this, in nats a token.
@@ -187,25 +204,26 @@ class Budget:
         least = GGML_TYPES[keep_output.upper()].bits_per_weight
         return GGML_TYPES[format_name].bits_per_weight >= least
 
-    def _budgeted(self, found: Allocation, budget_bytes: int) -> Budgeted:
+    def _budgeted(self, found: Allocation, budget_bytes: int, why: str = "") -> Budgeted:
+        why = why or f"is the best for the budget{self._by}"
         types = {
             name: str(option.name)
             for group, option in found.chosen.items()
             for name in self._members[group]
         }
-        made = plan_of_types(self.model, types, self._rule)
+        made = plan_of_types(self.model, types, partial(self._rule, why))
         return Budgeted(
             plan=made,
             budget_bytes=budget_bytes,
             padded_bytes=padded_bytes(made),
-            predicted_kl_divergence=found.cost,
+            predicted_kl_divergence=self.predicted(made),
             gap=found.gap,
         )
 
-    def _rule(self, name: str, type: str) -> str:
+    def _rule(self, why: str, name: str, type: str) -> str:
         cost = self._divergence(name, type)
         alone = "" if cost is None else f", {cost:.2g} nats a token when it alone is quantized"
-        return f"{type} is the best for the budget{alone}"
+        return f"{type} {why}{alone}"
 
 
 def _known(formats: Sequence[str], measured: Sensitivity) -> list[str]:

@@ -72,7 +72,8 @@ class MixStep:
 
     share: float
     stage: str
-    point: MixPoint | None = None  # found in this step; they come in any order
+    place: int | None = None  # of the mix that was measured in this step; they come in any order
+    point: MixPoint | None = None  # what it costs
 
 
 def mix_steps(model: Model, mixes: Sequence[Mix], chunks: Chunks) -> Iterator[MixStep]:
@@ -108,7 +109,8 @@ def _steps(model: Model, mixes: Sequence[Mix], chunks: Chunks) -> Iterator[MixSt
                 raise ValueError(
                     f"{mix.name} by {mix.way} could not be measured: {outcome.problem}"
                 )
-            yield MixStep(done / len(mixes), f"{mix.name} by {mix.way}", outcome.result)
+            stage = f"{mix.name} by {mix.way}"
+            yield MixStep(done / len(mixes), stage, outcome.piece, outcome.result)
 
 
 def _point(model: Model, mix: Mix, found: dict[str, float]) -> MixPoint:
