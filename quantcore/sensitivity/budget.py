@@ -6,7 +6,7 @@ tensors is the divergence that is predicted for the whole.
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -73,14 +73,17 @@ class Budget:
         self.model, self.measured = model, measured
         self.formats = _known(formats or _storable(measured), measured)
         self._cost, self._by = cost or self._divergence, by
+        keep_output = keep_output and keep_output.upper()
+        if keep_output not in (None, *GGML_TYPES):
+            raise ValueError(f"there is no type {keep_output[:40]!r} to keep the output in")
         self._fixed = tensors_bytes(
             (shape, "F32")
             for name, shape in contents_of(model).shapes.items()
             if name not in model.quantizable
         )
-        self._members = _groups(model, by_layer)
-        self._options = {
-            group: self._of_group(names, keep_output) for group, names in self._members.items()
+        self.members = _groups(model, by_layer)
+        self.options = {
+            group: self._of_group(names, keep_output) for group, names in self.members.items()
         }
 
     def bytes_of(self, text: str) -> int:
@@ -113,12 +116,12 @@ class Budget:
         ValueError
             If the budget is below the smallest mix.
         """
-        return self._budgeted(allocate(self._options, self._spendable(budget_bytes)), budget_bytes)
+        return self._budgeted(allocate(self.options, self.spendable(budget_bytes)), budget_bytes)
 
-    def _spendable(self, budget_bytes: int) -> int:
+    def spendable(self, budget_bytes: int) -> int:
         """Bytes for what can be chosen."""
         left = budget_bytes - self._fixed
-        smallest = sum(min(option.bytes for option in each) for each in self._options.values())
+        smallest = sum(min(option.bytes for option in each) for each in self.options.values())
         if left < smallest:
             raise ValueError(
                 f"a budget of {budget_bytes:,} bytes is below the smallest mix of these formats, "
@@ -134,8 +137,8 @@ class Budget:
         ValueError
             If the budget is below the smallest mix.
         """
-        left = self._spendable(budget_bytes)
-        return self._budgeted(at_random(self._options, left, seed), budget_bytes, "was drawn")
+        left = self.spendable(budget_bytes)
+        return self._budgeted(at_random(self.options, left, seed), budget_bytes, "was drawn")
 
     def at_divergence(self, largest: float) -> Budgeted:
         """Plan the smallest file whose predicted divergence is at most this, in nats a token.
@@ -145,7 +148,7 @@ class Budget:
         ValueError
             If no mix comes so near to the original.
         """
-        corners = front(self._options)
+        corners = front(self.options)
         if corners[-1].cost > largest:
             raise ValueError(
                 f"no mix of these formats diverges as little as {largest:g} nats a token: the "
@@ -153,10 +156,10 @@ class Budget:
             )
         at = next(i for i, corner in enumerate(corners) if corner.cost <= largest)
         low, high = corners[max(at - 1, 0)].bytes, corners[at].bytes
-        best = allocate(self._options, high)
+        best = allocate(self.options, high)
         while high - low > ALIGNMENT:
             middle = (low + high) // 2
-            found = allocate(self._options, middle)
+            found = allocate(self.options, middle)
             low, high, best = (
                 (low, found.bytes, found) if found.cost <= largest else (middle, high, best)
             )
@@ -164,7 +167,7 @@ class Budget:
 
     def front(self) -> list[Budgeted]:
         """List the best plans, smallest first; between two neighbours one tensor steps up."""
-        return [self._budgeted(each, each.bytes + self._fixed) for each in front(self._options)]
+        return [self._budgeted(each, each.bytes + self._fixed) for each in front(self.options)]
 
     def predicted(self, types: Plan) -> float | None:
         """Add up what was measured for any plan; None where a tensor's type was not measured."""
@@ -176,6 +179,10 @@ class Budget:
                     return None
                 found += cost
         return found
+
+    def divergence(self, group: str, option: Option) -> float:
+        """Add up what was measured of a group's tensors in an option; 0 where it was not."""
+        return sum(self._divergence(n, str(option.name)) or 0.0 for n in self.members[group])
 
     def _divergence(self, name: str, format_name: str) -> float | None:
         effect = self.measured.effect(name, format_name)
@@ -201,17 +208,11 @@ class Budget:
         output = "token_embd.weight" if tied else "output.weight"
         if keep_output is None or output not in names:
             return True
-        least = GGML_TYPES[keep_output.upper()].bits_per_weight
+        least = GGML_TYPES[keep_output].bits_per_weight
         return GGML_TYPES[format_name].bits_per_weight >= least
 
     def _budgeted(self, found: Allocation, budget_bytes: int, why: str = "") -> Budgeted:
-        why = why or f"is the best for the budget{self._by}"
-        types = {
-            name: str(option.name)
-            for group, option in found.chosen.items()
-            for name in self._members[group]
-        }
-        made = plan_of_types(self.model, types, partial(self._rule, why))
+        made = self.plan_of(found.chosen, why or f"is the best for the budget{self._by}")
         return Budgeted(
             plan=made,
             budget_bytes=budget_bytes,
@@ -219,6 +220,25 @@ class Budget:
             predicted_kl_divergence=self.predicted(made),
             gap=found.gap,
         )
+
+    def plan_of(self, chosen: Mapping[str, Option], why: str) -> Plan:
+        """Plan the file of an option for each group; its rules say "Q4_K {why}"."""
+        types = {
+            name: str(option.name)
+            for group, option in chosen.items()
+            for name in self.members[group]
+        }
+        return plan_of_types(self.model, types, partial(self._rule, why))
+
+    def chosen_in(self, made: Plan) -> dict[str, Option]:
+        """Find the options that a plan of this budget took, by group."""
+        types = {tensor.name: tensor.type for tensor in made.tensors}
+        return {
+            group: next(
+                option for option in options if option.name == types[self.members[group][0]]
+            )
+            for group, options in self.options.items()
+        }
 
     def _rule(self, why: str, name: str, type: str) -> str:
         cost = self._divergence(name, type)

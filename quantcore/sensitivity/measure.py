@@ -105,13 +105,19 @@ def guide_steps_of(
     model: Model, results: Sensitivity, formats: Sequence[str], text: str
 ) -> Iterator[GuideProgress]:
     """Add the cheaper guides to results, on the tokens that they were measured on."""
-    source = results.source
-    chunks = _chunks(model, text, source.context, source.tokens)
-    results.refuse_other(source_of(model, chunks, source.text, source.questions))
+    chunks = chunks_of(model, results, text)
     for step in guide_steps(model, checked_formats(model, formats), chunks):
         if step.guide is not None:
             results.add_guide(step.guide)
         yield step
+
+
+def chunks_of(model: Model, results: Sensitivity, text: str) -> Chunks:
+    """Cut the text that results were measured on; `ValueError` if it is another, or the model."""
+    source = results.source
+    chunks = _chunks(model, text, source.context, source.tokens)
+    results.refuse_other(source_of(model, chunks, source.text, source.questions))
+    return chunks
 
 
 def _steps(
