@@ -11,7 +11,7 @@ One JSON object, as `plan --json` prints it and the page Mix saves it:
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ def read_recipe(place: str | Path, source: Model | Contents) -> dict[str, str]:
 
 
 def plan_of_recipe(
-    place: str | Path, source: Model | Contents, overrides: tuple[Override, ...] = (), **how: Any
+    place: str | Path, source: Model | Contents, overrides: Sequence[Override] = (), **how: Any
 ) -> Plan:
     """Plan the file of a recipe; `overrides` go before it, `how` as for `plan`.
 
@@ -100,7 +100,7 @@ def plan_of_recipe(
             f'and gives {min(others)} another: name under "type" what most tensors have.'
         )
     asked = (*overrides, *exactly(types))
-    return plan(contents, file_type.name, overrides=asked, **{"pure": pure} | how)
+    return plan(contents, file_type.name, overrides=asked, pure=pure, **how)
 
 
 def _parsed(place: str | Path) -> tuple[dict[str, Any], str]:
