@@ -41,6 +41,7 @@ measured: $(VENV)/lab.ready
 	rm -f $(SENSITIVITY)
 	$(BIN)/python -m quantcore sensitivity --groups tensor layer role all --skills 20 --guides --output $(SENSITIVITY)
 	$(BIN)/python -m quantcore sensitivity --groups tensor layer role --hows kept --skills 20 --output $(SENSITIVITY)
+	$(BIN)/python -m quantcore measure --mixes
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

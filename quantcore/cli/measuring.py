@@ -21,7 +21,7 @@ def perplexity(options: argparse.Namespace) -> None:
     text = None if options.text is None else read_text(options.text)
     model, activations = opened_model(options), options.activations
     type = get_type(options.type, options.pure).name
-    if options.tensor_type_file is not None:
+    if options.recipe is not None or options.tensor_type_file is not None:
         type = _types_by_tensor(model, options)
     steps = drift_chunks(model, type, text, options.context, activations)
     (drift,) = followed(steps).drifts.values()
@@ -137,9 +137,11 @@ def imatrix(options: argparse.Namespace) -> None:
 def measure(options: argparse.Namespace) -> None:
     """Measure again what lies beside the shipped model."""
     from quantcore.evaluate.measured import measure as steps
+    from quantcore.model.source import shipped_folder
+    from quantcore.sensitivity.measure_mixes import measure_mixes
 
-    folder = followed(steps()).folder
-    print(f"Written to {folder}.")
+    followed(measure_mixes() if options.mixes else steps())
+    print(f"Written to {shipped_folder() / 'measured'}.")
 
 
 def opened_model(options: argparse.Namespace) -> object:
@@ -152,18 +154,22 @@ def opened_model(options: argparse.Namespace) -> object:
 
 
 def _types_by_tensor(model: object, options: argparse.Namespace) -> dict[str, str]:
-    """Give each matrix the type of the file's list, or else that of the mix."""
+    """Give each matrix the type of the file's list, or else that of the recipe or the mix."""
     from quantcore.recipe.overrides import read_overrides
     from quantcore.recipe.plan import plan
+    from quantcore.recipe.recipe_file import plan_of_recipe
 
-    overrides = read_overrides(options.tensor_type_file)
-    planned = plan(
-        model,
-        options.type,
-        imatrix=model.imatrix is not None,
-        pure=options.pure,
-        overrides=overrides,
-    )
+    listed = options.tensor_type_file
+    how = {
+        "imatrix": model.imatrix is not None,
+        "overrides": read_overrides(listed) if listed is not None else [],
+    }
+    if options.recipe is None:
+        planned = plan(model, options.type, pure=options.pure, **how)
+    elif options.type != "F32" or options.pure:
+        raise ValueError("give either --type or --recipe")
+    else:
+        planned = plan_of_recipe(options.recipe, model, **how)
     return {t.name: t.type for t in planned.tensors if t.name in model.quantizable}
 
 

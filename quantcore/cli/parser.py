@@ -9,6 +9,7 @@ from quantcore.cli import files, measuring, sensitivity
 from quantcore.cli.memory import memory
 from quantcore.cli.output import complain
 
+BY = ("measured", "weight_error", "weighted_error", "output_error", "fisher", "random")
 Command = Callable[[str, Callable, str], argparse.ArgumentParser]  # (name, what it runs, what for)
 
 
@@ -32,7 +33,10 @@ def make_parser() -> argparse.ArgumentParser:
     _add_imatrix(command)
     _add_sensitivity(command)
     _add_memory(command)
-    command("measure", measuring.measure, "Measure again what the pages show of the shipped model.")
+    says = "Measure again what the pages show of the shipped model."
+    run = command("measure", measuring.measure, says)
+    what = "only mixes chosen in every way, by sensitivity.json, on the evaluation text"
+    run.add_argument("--mixes", action="store_true", help=what)
     command("compile", _compile, "Compile the kernels ahead.")
     _add_json(command("doctor", _doctor, "What this machine has and lacks for the lab."))
     return found
@@ -48,6 +52,7 @@ def _add_measuring(command: Command) -> None:
     run.add_argument("--activations", choices=["F32", "Q8"], default="F32", help=what)
     what = "types of some tensors, as llama-quantize reads them; the rest as --type says"
     run.add_argument("--tensor-type-file", type=Path, metavar="FILE", help=what)
+    _add_recipe(run)
     run = command("error", measuring.error, "Error of each tensor in a mix or a format.")
     _add_model_and_type(run, required=True)
     run = command("skills", measuring.skills, "Right answers by skill, of the shipped model.")
@@ -56,7 +61,7 @@ def _add_measuring(command: Command) -> None:
 
 def _add_files(command: Command) -> None:
     run = command("plan", files.plan, "Each tensor's type in a file, and why.")
-    _add_mix(run, "folder, config.json", required=False)
+    _add_mix(run, "folder, config.json")
     _add_budget(run)
     run.add_argument("--with-imatrix", action="store_true", help="as if there were one")
     _add_json(run)
@@ -145,20 +150,34 @@ def _add_budget(run: argparse.ArgumentParser) -> None:
     run.add_argument("--budget", metavar="B", help=what)
     what = "what the tensors cost, by the command sensitivity (default: shipped)"
     run.add_argument("--sensitivity", type=Path, metavar="FILE.json", help=what)
-    run.add_argument("--types", metavar="T,T", help="formats to choose from (default: all in it)")
+    what = "formats to choose from, as those that a runtime can read (default: all in it)"
+    run.add_argument("--types", metavar="T,T", help=what)
     run.add_argument("--keep-output", metavar="T", help="the output at least in this type")
     run.add_argument("--by-layer", action="store_true", help="one type for all of a layer")
+    what = "what is to be small: the measured divergence (default), a cheaper guide, or chance"
+    run.add_argument("--by", choices=BY, default=BY[0], help=what)
+    run.add_argument("--seed", type=int, default=0, metavar="N", help="of --by random (0)")
+    what = "refine by swapping types: at most N measurements of the mix as a whole"
+    run.add_argument("--swaps", type=int, metavar="N", help=what)
+    what = "the text that FILE.json was measured on, for --swaps (default: shipped)"
+    run.add_argument("--text", type=Path, metavar="FILE", help=what)
 
 
-def _add_mix(run: argparse.ArgumentParser, where: str, *, required: bool = True) -> None:
+def _add_mix(run: argparse.ArgumentParser, where: str) -> None:
     _add_model(run, where)
-    run.add_argument("--type", required=required, help="Q4_K_M, IQ4_XS, 'Q4_K pure', ...")
+    run.add_argument("--type", help="Q4_K_M, IQ4_XS, 'Q4_K pure', ...")
+    _add_recipe(run)
     run.add_argument("--pure", action="store_true", help="one type for every matrix")
     run.add_argument("--output-tensor-type", metavar="T", help="type of the output")
     run.add_argument("--token-embedding-type", metavar="T", help="type of the embedding")
     what = "type of all tensors in whose name the pattern is found"
     run.add_argument("--tensor-type", action="append", default=[], metavar="PATTERN=T", help=what)
     run.add_argument("--tensor-type-file", type=Path, metavar="FILE", help="a list of such")
+
+
+def _add_recipe(run: argparse.ArgumentParser) -> None:
+    what = "instead of --type: every tensor's type, as plan --json prints them"
+    run.add_argument("--recipe", type=Path, metavar="FILE.json", help=what)
 
 
 def _add_matrix(run: argparse.ArgumentParser, what: str) -> None:

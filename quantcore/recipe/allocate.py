@@ -8,6 +8,7 @@ that no choice can beat. Source: Kellerer, Pferschy and Pisinger, Knapsack Probl
 """
 
 import math
+import random
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -65,11 +66,7 @@ def allocate(groups: Mapping[Hashable, Sequence[Option]], budget_bytes: int) -> 
     ({'a': 'Q4_K', 'b': 'Q8_0'}, 3.5, 0.0)
     """
     useful = {group: _undominated(group, options) for group, options in groups.items()}
-    smallest = sum(options[0].bytes for options in useful.values())
-    if smallest > budget_bytes:
-        raise ValueError(
-            f"a budget of {budget_bytes:,} bytes is below the smallest mix of {smallest:,} bytes"
-        )
+    smallest = _smallest(useful, budget_bytes)
     steps = [option.bytes - each[0].bytes for each in useful.values() for option in each[1:]]
     spare = min(budget_bytes - smallest, sum(e[-1].bytes - e[0].bytes for e in useful.values()))
     shared = math.gcd(*steps) or 1
@@ -97,6 +94,49 @@ def front(groups: Mapping[Hashable, Sequence[Option]]) -> list[Allocation]:
         chosen = chosen | {group: option}
         found.append(chosen)
     return [Allocation(each, sum(option.cost for option in each.values())) for each in found]
+
+
+def at_random(
+    groups: Mapping[Hashable, Sequence[Option]], budget_bytes: int, seed: int
+) -> Allocation:
+    """Step up from the smallest choice, a group drawn at a time, until no step fits the budget.
+
+    Raises
+    ------
+    ValueError
+        If a group has no option, or the smallest choice is above the budget.
+    """
+    rng = random.Random(seed)
+    by_size = {
+        group: sorted(each, key=lambda option: option.bytes) for group, each in groups.items()
+    }
+    useful = {group: _undominated(group, options) for group, options in groups.items()}
+    chosen = {group: options[0] for group, options in by_size.items()}
+    left = budget_bytes - _smallest(useful, budget_bytes)
+    able = list(groups)
+    while able:
+        group = rng.choice(able)
+        options, now = by_size[group], chosen[group]
+        up = next((option for option in options if option.bytes > now.bytes), now)
+        if up is now or up.bytes - now.bytes > left:
+            able.remove(group)
+            continue
+        left -= up.bytes - now.bytes
+        chosen[group] = up
+    return Allocation(chosen, _bound(useful, budget_bytes))
+
+
+def _size(option: Option) -> int:
+    return option.bytes
+
+
+def _smallest(useful: Mapping[Hashable, list[Option]], budget_bytes: int) -> int:
+    smallest = sum(options[0].bytes for options in useful.values())
+    if smallest > budget_bytes:
+        raise ValueError(
+            f"a budget of {budget_bytes:,} bytes is below the smallest mix of {smallest:,} bytes"
+        )
+    return smallest
 
 
 def _undominated(group: Hashable, options: Sequence[Option]) -> list[Option]:

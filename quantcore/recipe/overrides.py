@@ -1,7 +1,7 @@
 """Types asked for by name: `--tensor-type` of llama-quantize, and its file."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,15 @@ def read_overrides(path: Path) -> list[Override]:
     except UnicodeDecodeError as problem:
         raise ValueError(f"{path.name} is no text in UTF-8.") from problem
     return [parse_override(entry) for entry in text.split()]
+
+
+def exactly(types: Mapping[str, str]) -> list[Override]:
+    r"""Ask for types by tensors' whole names.
+
+    >>> exactly({"output.weight": "Q6_K"})
+    [Override(pattern='^output\\.weight$', type='Q6_K')]
+    """
+    return [Override(f"^{re.escape(name)}$", type) for name, type in types.items()]
 
 
 def overrides_as_text(types: Iterable[tuple[str, str]]) -> str:

@@ -7,6 +7,7 @@ in the order of the forward pass never compute them twice.
 """
 
 import threading
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from quantcore.model.llama import Floats, Llama, Stop
 from quantcore.model.source import Model
 from quantcore.pool import threads
 from quantcore.sensitivity.effect import Effect, Measured, effect_of
-from quantcore.sensitivity.pieces import Piece, entry, restored_as, storable
+from quantcore.sensitivity.pieces import Piece, entry_of, restored_as, storable
 from quantcore.sensitivity.reading import Batch, Reading
 
 Place = tuple[int, int]  # layer, and place in it
@@ -88,20 +89,29 @@ class Bench:
     def measure(self, piece: Piece) -> Effect:
         """Measure one piece."""
         base = "" if piece.how == "alone" else piece.format
-        place = entry(self.model, piece)
-        walk = self._take_walk(self._base(base), place)
-        changed = walk.llama.replaced(
-            {
-                name: self.model.weights(name)
-                if base
-                else restored_as(self.model, name, piece.format)
-                for name in piece.tensors
-            }
-        )
+        weights = {
+            name: self.model.weights(name) if base else restored_as(self.model, name, piece.format)
+            for name in piece.tensors
+        }
+        found = self.changed(weights, self._base(base))
+        return effect_of(self.model, piece, self.reading, found, self.original)
+
+    def with_weights(self, weights: Mapping[str, Floats]) -> Llama:
+        """Give the original with other weights in some matrices."""
+        return self._original.replaced(weights)
+
+    def changed(self, weights: Mapping[str, Floats], base: Llama | None = None) -> Measured:
+        """Measure the original, or another base, with other weights in some matrices.
+
+        States of the base are kept from one call to the next, of one base at a time.
+        """
+        place = entry_of(self.model, weights)
+        walk = self._take_walk(self._original if base is None else base, place)
+        changed = walk.llama.replaced(weights)
         found = self.run(changed, walk.at(place, changed))
         with self._lock:
             self._idle.append(walk)
-        return effect_of(self.model, piece, self.reading, found, self.original)
+        return found
 
     def run(self, changed: Llama, stops: list[Stop]) -> Measured:
         """Go on from stops with a changed model, and compare it with the original."""

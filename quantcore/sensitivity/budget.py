@@ -6,21 +6,20 @@ tensors is the divergence that is predicted for the whole.
 
 import math
 import re
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.model.source import Model
-from quantcore.recipe.allocate import Allocation, Option, allocate, front
+from quantcore.recipe.allocate import Allocation, Option, allocate, at_random, front
 from quantcore.recipe.contents import contents_of
 from quantcore.recipe.file_types import ALIASES, FILE_TYPES
-from quantcore.recipe.overrides import Override
+from quantcore.recipe.of_types import ALIGNMENT, padded_bytes, plan_of_types, tensors_bytes
 from quantcore.recipe.plan import Plan, plan
 from quantcore.recipe.rules import needs_imatrix
 from quantcore.sensitivity.results import Sensitivity
 
-ALIGNMENT = 32  # bytes; in a GGUF file each tensor begins at a multiple of it
 _UNITS = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
@@ -50,8 +49,8 @@ class Budget:
         Smallest type for the output (or the embedding that serves as it), such as "Q6_K".
     by_layer
         Whether all matrices of a layer share one type.
-    cost
-        What is to be small, instead of the measured divergence: a cheaper guide, or chance.
+    cost, by
+        What is to be small, instead of the measured divergence, and how a rule says so.
 
     Raises
     ------
@@ -68,19 +67,23 @@ class Budget:
         keep_output: str | None = None,
         by_layer: bool = False,
         cost: Cost | None = None,
+        by: str = "",
     ) -> None:
         measured.refuse_other_model(model.name, model.fingerprint)
         self.model, self.measured = model, measured
         self.formats = _known(formats or _storable(measured), measured)
-        self._cost = cost or self._divergence
-        self._fixed = _padded(
+        self._cost, self._by = cost or self._divergence, by
+        keep_output = keep_output and keep_output.upper()
+        if keep_output not in (None, *GGML_TYPES):
+            raise ValueError(f"there is no type {keep_output[:40]!r} to keep the output in")
+        self._fixed = tensors_bytes(
             (shape, "F32")
             for name, shape in contents_of(model).shapes.items()
             if name not in model.quantizable
         )
-        self._members = _groups(model, by_layer)
-        self._options = {
-            group: self._of_group(names, keep_output) for group, names in self._members.items()
+        self.members = _groups(model, by_layer)
+        self.options = {
+            group: self._of_group(names, keep_output) for group, names in self.members.items()
         }
 
     def bytes_of(self, text: str) -> int:
@@ -113,14 +116,29 @@ class Budget:
         ValueError
             If the budget is below the smallest mix.
         """
+        return self._budgeted(allocate(self.options, self.spendable(budget_bytes)), budget_bytes)
+
+    def spendable(self, budget_bytes: int) -> int:
+        """Bytes for what can be chosen."""
         left = budget_bytes - self._fixed
-        smallest = sum(min(option.bytes for option in each) for each in self._options.values())
+        smallest = sum(min(option.bytes for option in each) for each in self.options.values())
         if left < smallest:
             raise ValueError(
                 f"a budget of {budget_bytes:,} bytes is below the smallest mix of these formats, "
                 f"{smallest + self._fixed:,} bytes"
             )
-        return self._budgeted(allocate(self._options, left), budget_bytes)
+        return left
+
+    def at_random(self, budget_bytes: int, seed: int) -> Budgeted:
+        """Plan a file that fills a budget by chance: what any way of choosing must beat.
+
+        Raises
+        ------
+        ValueError
+            If the budget is below the smallest mix.
+        """
+        left = self.spendable(budget_bytes)
+        return self._budgeted(at_random(self.options, left, seed), budget_bytes, "was drawn")
 
     def at_divergence(self, largest: float) -> Budgeted:
         """Plan the smallest file whose predicted divergence is at most this, in nats a token.
@@ -130,7 +148,7 @@ class Budget:
         ValueError
             If no mix comes so near to the original.
         """
-        corners = front(self._options)
+        corners = front(self.options)
         if corners[-1].cost > largest:
             raise ValueError(
                 f"no mix of these formats diverges as little as {largest:g} nats a token: the "
@@ -138,10 +156,10 @@ class Budget:
             )
         at = next(i for i, corner in enumerate(corners) if corner.cost <= largest)
         low, high = corners[max(at - 1, 0)].bytes, corners[at].bytes
-        best = allocate(self._options, high)
+        best = allocate(self.options, high)
         while high - low > ALIGNMENT:
             middle = (low + high) // 2
-            found = allocate(self._options, middle)
+            found = allocate(self.options, middle)
             low, high, best = (
                 (low, found.bytes, found) if found.cost <= largest else (middle, high, best)
             )
@@ -149,7 +167,7 @@ class Budget:
 
     def front(self) -> list[Budgeted]:
         """List the best plans, smallest first; between two neighbours one tensor steps up."""
-        return [self._budgeted(each, each.bytes + self._fixed) for each in front(self._options)]
+        return [self._budgeted(each, each.bytes + self._fixed) for each in front(self.options)]
 
     def predicted(self, types: Plan) -> float | None:
         """Add up what was measured for any plan; None where a tensor's type was not measured."""
@@ -162,6 +180,10 @@ class Budget:
                 found += cost
         return found
 
+    def divergence(self, group: str, option: Option) -> float:
+        """Add up what was measured of a group's tensors in an option; 0 where it was not."""
+        return sum(self._divergence(n, str(option.name)) or 0.0 for n in self.members[group])
+
     def _divergence(self, name: str, format_name: str) -> float | None:
         effect = self.measured.effect(name, format_name)
         return None if effect is None else max(effect.mean_kl_divergence, 0.0)
@@ -173,7 +195,7 @@ class Budget:
             if None in costs or not self._allowed(names, format_name, keep_output):
                 continue
             shapes = ((self.model.tensors[name].shape, format_name) for name in names)
-            found.append(Option(format_name, _padded(shapes), math.fsum(costs)))
+            found.append(Option(format_name, tensors_bytes(shapes), math.fsum(costs)))
         if not found:
             raise ValueError(
                 f"nothing was measured that {names[0]} could be stored in; measure it with python "
@@ -186,65 +208,42 @@ class Budget:
         output = "token_embd.weight" if tied else "output.weight"
         if keep_output is None or output not in names:
             return True
-        least = GGML_TYPES[keep_output.upper()].bits_per_weight
+        least = GGML_TYPES[keep_output].bits_per_weight
         return GGML_TYPES[format_name].bits_per_weight >= least
 
-    def _budgeted(self, found: Allocation, budget_bytes: int) -> Budgeted:
-        types = {
-            name: str(option.name)
-            for group, option in found.chosen.items()
-            for name in self._members[group]
-        }
-        made = plan_of_types(self.model, types, self._rule)
+    def _budgeted(self, found: Allocation, budget_bytes: int, why: str = "") -> Budgeted:
+        made = self.plan_of(found.chosen, why or f"is the best for the budget{self._by}")
         return Budgeted(
             plan=made,
             budget_bytes=budget_bytes,
             padded_bytes=padded_bytes(made),
-            predicted_kl_divergence=found.cost,
+            predicted_kl_divergence=self.predicted(made),
             gap=found.gap,
         )
 
-    def _rule(self, name: str, type: str) -> str:
+    def plan_of(self, chosen: Mapping[str, Option], why: str) -> Plan:
+        """Plan the file of an option for each group; its rules say "Q4_K {why}"."""
+        types = {
+            name: str(option.name)
+            for group, option in chosen.items()
+            for name in self.members[group]
+        }
+        return plan_of_types(self.model, types, partial(self._rule, why))
+
+    def chosen_in(self, made: Plan) -> dict[str, Option]:
+        """Find the options that a plan of this budget took, by group."""
+        types = {tensor.name: tensor.type for tensor in made.tensors}
+        return {
+            group: next(
+                option for option in options if option.name == types[self.members[group][0]]
+            )
+            for group, options in self.options.items()
+        }
+
+    def _rule(self, why: str, name: str, type: str) -> str:
         cost = self._divergence(name, type)
         alone = "" if cost is None else f", {cost:.2g} nats a token when it alone is quantized"
-        return f"{type} is the best for the budget{alone}"
-
-
-def plan_of_types(model: Model, types: dict[str, str], rule: Callable[[str, str], str]) -> Plan:
-    """Plan a file in which every matrix has a type of its own; `rule` says why."""
-    most = Counter()
-    for name, type in types.items():
-        most[type] += model.tensors[name].n_weights
-    file_type = _file_type_of(most.most_common(1)[0][0])
-    overrides = [Override(f"^{re.escape(name)}$", type) for name, type in types.items()]
-    made = plan(model, file_type, overrides=overrides)
-    tensors = tuple(
-        replace(tensor, rule=f"{tensor.name}: {rule(tensor.name, tensor.type)}.")
-        if tensor.name in types
-        else tensor
-        for tensor in made.tensors
-    )
-    return replace(made, tensors=tensors)
-
-
-def padded_bytes(made: Plan) -> int:
-    """Bytes of all tensors of a file, each rounded up to where the next may begin."""
-    return sum(-(-tensor.bytes // ALIGNMENT) * ALIGNMENT for tensor in made.tensors)
-
-
-def _padded(tensors) -> int:
-    total = 0
-    for shape, type in tensors:
-        size = math.prod(shape) // GGML_TYPES[type].block_size * GGML_TYPES[type].block_bytes
-        total += -(-size // ALIGNMENT) * ALIGNMENT
-    return total
-
-
-def _file_type_of(format_name: str) -> str:
-    """Name a file type most of whose tensors have this format."""
-    if format_name in FILE_TYPES or format_name in ALIASES:
-        return ALIASES.get(format_name, format_name)
-    return next(name for name, each in FILE_TYPES.items() if each.format == format_name)
+        return f"{type} {why}{alone}"
 
 
 def _known(formats: Sequence[str], measured: Sensitivity) -> list[str]:

@@ -63,13 +63,6 @@ def effect_of(
     model: Model, piece: Piece, reading: Reading, found: Measured, original: Measured
 ) -> Effect:
     """Sum up what was measured of one piece."""
-    nll, kl, same = (
-        reading.of_chunks(values)
-        for values in (found.nll, found.kl, found.top_token == original.top_token)
-    )
-    log_ratio = nll - reading.of_chunks(original.nll)
-    kl_low, kl_high = interval(kl)
-    ratio_low, ratio_high = np.exp(interval(log_ratio))
     fmt = get_format(piece.format)
     return Effect(
         group=piece.group,
@@ -77,16 +70,30 @@ def effect_of(
         how=piece.how,
         format=piece.format,
         bytes=sum(fmt.stored_bytes(model.tensors[name].shape) for name in piece.tensors),
-        mean_kl_divergence=float(kl.mean()),
-        kl_low=kl_low,
-        kl_high=kl_high,
-        perplexity=float(np.exp(nll.mean())),
-        perplexity_ratio=float(np.exp(log_ratio.mean())),
-        ratio_low=float(ratio_low),
-        ratio_high=float(ratio_high),
-        same_top_token=float(same.mean()),
+        **figures(reading, found, original),
         skills=tuple(_skill_changes(reading, found, original)),
     )
+
+
+def figures(reading: Reading, found: Measured, original: Measured) -> dict[str, float]:
+    """Divergence and perplexity on the chunks, by the names of `Effect`'s fields."""
+    nll, kl, same = (
+        reading.of_chunks(values)
+        for values in (found.nll, found.kl, found.top_token == original.top_token)
+    )
+    log_ratio = nll - reading.of_chunks(original.nll)
+    kl_low, kl_high = interval(kl)
+    ratio_low, ratio_high = np.exp(interval(log_ratio))
+    return {
+        "mean_kl_divergence": float(kl.mean()),
+        "kl_low": kl_low,
+        "kl_high": kl_high,
+        "perplexity": float(np.exp(nll.mean())),
+        "perplexity_ratio": float(np.exp(log_ratio.mean())),
+        "ratio_low": float(ratio_low),
+        "ratio_high": float(ratio_high),
+        "same_top_token": float(same.mean()),
+    }
 
 
 def _skill_changes(reading: Reading, found: Measured, original: Measured) -> Iterator[SkillChange]:

@@ -97,7 +97,7 @@ def read_for(model: Model, settings: Settings) -> tuple[Reading, Source]:
     text = calibration_text() if settings.text is None else settings.text
     chunks = _chunks(model, text, settings.context, settings.tokens)
     questions = first_questions(settings.questions)
-    source = _source(model, chunks, settings.text_name, settings.questions)
+    source = source_of(model, chunks, settings.text_name, settings.questions)
     return reading_of(model, chunks, questions), source
 
 
@@ -105,13 +105,19 @@ def guide_steps_of(
     model: Model, results: Sensitivity, formats: Sequence[str], text: str
 ) -> Iterator[GuideProgress]:
     """Add the cheaper guides to results, on the tokens that they were measured on."""
-    source = results.source
-    chunks = _chunks(model, text, source.context, source.tokens)
-    results.refuse_other(_source(model, chunks, source.text, source.questions))
+    chunks = chunks_of(model, results, text)
     for step in guide_steps(model, checked_formats(model, formats), chunks):
         if step.guide is not None:
             results.add_guide(step.guide)
         yield step
+
+
+def chunks_of(model: Model, results: Sensitivity, text: str) -> Chunks:
+    """Cut the text that results were measured on; `ValueError` if it is another, or the model."""
+    source = results.source
+    chunks = _chunks(model, text, source.context, source.tokens)
+    results.refuse_other(source_of(model, chunks, source.text, source.questions))
+    return chunks
 
 
 def _steps(
@@ -176,7 +182,8 @@ def _chunks(model: Model, text: str, context: int, tokens: int | None) -> Chunks
     return chunks.first(max(2, wanted))
 
 
-def _source(model: Model, chunks: Chunks, text_name: str, questions: int) -> Source:
+def source_of(model: Model, chunks: Chunks, text_name: str, questions: int = 0) -> Source:
+    """Say what results are of that are measured on these chunks."""
     return Source(
         model=model.name,
         fingerprint=model.fingerprint,

@@ -1,6 +1,6 @@
 """What is measured in a sweep: one piece is one change of the model, in one format."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -108,7 +108,12 @@ def pieces_of(
 
 
 def entry(model: Model, piece: Piece) -> tuple[int, int]:
-    """Find the layer, and the place in it, before which the piece changes nothing.
+    """Find the layer, and the place in it, before which the piece changes nothing."""
+    return entry_of(model, piece.tensors)
+
+
+def entry_of(model: Model, tensors: Iterable[str]) -> tuple[int, int]:
+    """Find the layer, and the place in it, before which a change of these changes nothing.
 
     -1 stands for the embedding, the number of layers for the output.
     """
@@ -119,7 +124,7 @@ def entry(model: Model, piece: Piece) -> tuple[int, int]:
             return tensor.layer, ENTRY_OF[tensor.role]
         return (-1 if tensor.role == "token_embd" else model.config.n_layers), 0
 
-    return min(map(of, piece.tensors))
+    return min(map(of, tensors))
 
 
 def _members(model: Model, able: list[str], group: Group) -> dict[str, tuple[str, ...]]:

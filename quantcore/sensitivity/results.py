@@ -49,6 +49,11 @@ class Source:
     questions: int
     imatrix_digest: str
 
+    @classmethod
+    def of(cls, raw: dict[str, Any]) -> "Source":
+        """Take it from the fields of a file; `KeyError` where one is missing."""
+        return cls(**{each.name: raw[each.name] for each in fields(cls)})
+
 
 @dataclass(slots=True)
 class Sensitivity:
@@ -99,15 +104,10 @@ class Sensitivity:
         """Write the file whole, or leave what is there."""
         found = asdict(self.source) | {
             "skills": _skills_table(self.effects),
-            "effects": _table(Effect, self.effects),
-            "guides": _table(Guide, self.guides),
+            "effects": table(Effect, self.effects),
+            "guides": table(Guide, self.guides),
         }
-        beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        try:
-            beside.write_text(_as_text(found), encoding="utf-8")
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_whole(path, as_text(found))
 
     def refuse_other(self, source: Source) -> None:
         """Refuse, by a `ValueError`, to go on with what was measured on something else."""
@@ -147,11 +147,10 @@ def load(path: Path) -> Sensitivity:
     """
     raw = read_json_object(path, MAX_FILE_BYTES)
     try:
-        source = Source(**{each.name: raw[each.name] for each in fields(Source)})
-        found = Sensitivity(source)
-        for effect in _rows(Effect, raw["effects"]):
+        found = Sensitivity(Source.of(raw))
+        for effect in read_rows(Effect, raw["effects"]):
             found.add(replace(effect, skills=_skills(raw["skills"], effect.skills)))
-        for guide in _rows(Guide, raw["guides"]):
+        for guide in read_rows(Guide, raw["guides"]):
             found.add_guide(guide)
     except (KeyError, TypeError, ValueError) as problem:
         raise ModelError(
@@ -184,7 +183,18 @@ def shipped() -> Sensitivity:
     return load(shipped_folder() / "sensitivity.json")
 
 
-def _table(kind: type, rows: Iterable[Any]) -> dict[str, list]:
+def write_whole(path: Path, text: str) -> None:
+    """Write a file beside its place and rename it: it is there whole, or what was there stays."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def table(kind: type, rows: Iterable[Any]) -> dict[str, list]:
+    """Put rows of a dataclass into columns and lists; floats keep six digits."""
     names = [each.name for each in fields(kind)]
     return {"columns": names, "rows": [[_short(getattr(row, n)) for n in names] for row in rows]}
 
@@ -211,9 +221,10 @@ def _skills(asked: dict[str, list], changes: list[list]) -> tuple[SkillChange, .
     )
 
 
-def _rows(kind: type, table: dict[str, list]) -> list[Any]:
-    names = table["columns"]
-    return [_checked(kind(**dict(zip(names, row, strict=True)))) for row in table["rows"]]
+def read_rows(kind: type, found: dict[str, list]) -> list[Any]:
+    """Take rows of a dataclass from what `table` made; `ValueError` for what is no number."""
+    names = found["columns"]
+    return [_checked(kind(**dict(zip(names, row, strict=True)))) for row in found["rows"]]
 
 
 def _checked(row: Any) -> Any:
@@ -225,7 +236,7 @@ def _checked(row: Any) -> Any:
     return row
 
 
-def _as_text(found: dict[str, Any]) -> str:
+def as_text(found: dict[str, Any]) -> str:
     """JSON with a line for each row, so that a difference can be read."""
     parts = []
     for name, value in found.items():

@@ -1,0 +1,123 @@
+"""The command `plan --budget`: a mix chosen by what was measured, and refined by swaps."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from quantcore.cli.output import followed
+
+if TYPE_CHECKING:
+    from quantcore.recipe.plan import Plan
+    from quantcore.sensitivity.budget import Budget, Budgeted
+    from quantcore.sensitivity.swaps import Swapped
+
+
+def plan_for_budget(options: argparse.Namespace) -> tuple["Plan", dict]:
+    """Plan a file within a budget; and what is known of it."""
+    from quantcore.model.source import open_model
+    from quantcore.sensitivity.results import load, shipped
+    from quantcore.sensitivity.ways import budget_by
+
+    model = open_model(options.model)
+    measured = shipped() if options.sensitivity is None else load(options.sensitivity)
+    formats = options.types.replace(",", " ").split() if options.types else None
+    budget = budget_by(
+        "measured" if options.by == "random" else options.by,
+        model,
+        measured,
+        formats,
+        keep_output=options.keep_output,
+        by_layer=options.by_layer,
+    )
+    found = _made(budget, options)
+    known = {
+        "by": options.by,
+        "budget_bytes": found.budget_bytes,
+        "padded_bytes": found.padded_bytes,
+        "predicted_kl_divergence": found.predicted_kl_divergence,
+        "gap": found.gap,
+    }
+    if options.swaps is None:
+        return found.plan, known
+    swapped = _swapped(budget, found, options)
+    return swapped.plan, known | _known_of(swapped, found)
+
+
+def _made(budget: "Budget", options: argparse.Namespace) -> "Budgeted":
+    if options.budget.lower().startswith("kl:"):
+        if options.by != "measured":
+            raise ValueError(
+                f"{options.budget[:40]} bounds the measured divergence: leave --by out, or give a "
+                "size as the budget"
+            )
+        return budget.at_divergence(_divergence(options.budget[3:]))
+    n_bytes = budget.bytes_of(options.budget)
+    if options.by == "random":
+        return budget.at_random(n_bytes, options.seed)
+    return budget.within(n_bytes)
+
+
+def _divergence(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError(f"kl:{text[:40]} is no divergence: write nats a token, as kl:0.002")
+    return value
+
+
+def _swapped(budget: "Budget", found: "Budgeted", options: argparse.Namespace) -> "Swapped":
+    from quantcore.cli.measuring import read_text
+    from quantcore.evaluate.text import calibration_text
+    from quantcore.sensitivity.measure import chunks_of
+    from quantcore.sensitivity.swaps import swap_steps, swapped_plan
+
+    text = calibration_text() if options.text is None else read_text(options.text)
+    chunks = chunks_of(budget.model, budget.measured, text)
+    last = followed(swap_steps(budget, found, chunks, options.swaps))
+    return swapped_plan(budget, last.found)
+
+
+def _known_of(swapped: "Swapped", start: "Budgeted") -> dict:
+    from quantcore.sensitivity.swaps import is_near
+
+    found = swapped.found
+    return {
+        "padded_bytes": swapped.padded_bytes,
+        "predicted_kl_divergence": swapped.predicted_kl_divergence,
+        "sum_was_near": is_near(start.predicted_kl_divergence, found.before),
+        "measurements": found.measurements,
+        "swaps": [
+            {step.group: [step.before.name, step.after.name] for step in tried.swap}
+            for tried in found.history
+            if tried.kept
+        ],
+        "kl_divergence_before": [found.before.value, found.before.low, found.before.high],
+        "kl_divergence": [found.after.value, found.after.low, found.after.high],
+    }
+
+
+def known_as_text(known: dict) -> list[str]:
+    """Say what is known of a plan, a line each."""
+    lines = []
+    for what, value in known.items():
+        if what == "swaps":
+            lines += ["swaps kept: " + ("none" if not value else "")]
+            lines += ["  " + ", ".join(map(_step, swap.items())) for swap in value]
+        elif isinstance(value, list):
+            middle, low, high = value
+            lines.append(f"{_words(what)}: {middle:.6g} ({low:.6g} to {high:.6g})")
+        elif isinstance(value, str | bool):
+            lines.append(f"{_words(what)}: {str(value).lower().replace('_', ' ')}")
+        else:
+            lines.append(f"{_words(what)}: {value:,.6g}")
+    return lines
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _step(step: tuple[str, list[str]]) -> str:
+    group, (before, after) = step
+    return f"{group} from {before} to {after}"

@@ -1,0 +1,153 @@
+"""Mixes measured: what files of different recipes cost on a text, with their intervals.
+
+Those of the shipped model lie beside it, in assets/<model>/measured/mixes.json: for the sizes of
+llama-quantize's file types the mixes that its rules, measured divergence, the cheaper guides and
+chance make, chosen on the calibration text and judged on the evaluation text. The file:
+
+    model, fingerprint, text, text_digest, context, tokens, tokens_scored    as in `results`
+    tensors    names of the matrices
+    mixes      {"columns": names of `MixPoint`'s fields, "rows": a list for each mix}; in these the
+               types are one text, a type for each of the tensors
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from quantcore import sweep
+from quantcore.evaluate.quantized import formats_by_tensor
+from quantcore.evaluate.text import Chunks
+from quantcore.io import ModelError
+from quantcore.io.strict_json import read_json_object
+from quantcore.model.source import Model, shipped_folder
+from quantcore.recipe.of_types import padded_bytes, plan_of_types
+from quantcore.sensitivity.bench import Bench
+from quantcore.sensitivity.cached import RestoredTensors
+from quantcore.sensitivity.effect import figures
+from quantcore.sensitivity.reading import reading_of
+from quantcore.sensitivity.results import Source, as_text, read_rows, table, write_whole
+
+WAYS = (
+    *("rules", "measured", "swapped"),
+    *("weight_error", "weighted_error", "output_error", "fisher"),
+    *("random", "hand"),
+)
+MAX_FILE_BYTES = 2**24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mix:
+    """Types for the matrices of a model, and who chose them."""
+
+    name: str  # the size that it keeps within: "Q4_K_M", or any other name
+    way: str  # one of `WAYS`
+    types: dict[str, str]  # of every quantizable tensor
+    predicted_kl_divergence: float | None = None  # nats a token, the sum of single effects
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixPoint:
+    """What a mix costs; intervals hold the figure with 95 % confidence."""
+
+    name: str
+    way: str
+    bytes: int  # of all tensors, padding included
+    bits_per_weight: float  # without padding, as llama-quantize counts
+    mean_kl_divergence: float  # from the original, nats a token
+    kl_low: float
+    kl_high: float
+    perplexity: float
+    perplexity_ratio: float  # to the original's
+    ratio_low: float
+    ratio_high: float
+    same_top_token: float  # share of places where both would say the same
+    predicted_kl_divergence: float | None
+    types: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class MixStep:
+    """One step of the work."""
+
+    share: float
+    stage: str
+    place: int | None = None  # of the mix that was measured in this step; they come in any order
+    point: MixPoint | None = None  # what it costs
+
+
+def mix_steps(model: Model, mixes: Sequence[Mix], chunks: Chunks) -> Iterator[MixStep]:
+    """Measure mixes on some chunks; a step a mix. Stop iterating to cancel.
+
+    Divergence and perplexity are those of the scored tokens, the second half of each chunk. An
+    importance matrix that was given to the model serves all tensors, its own those that cannot do
+    without.
+
+    Raises
+    ------
+    ValueError
+        If a type is unknown, or does not suit its tensor; before any work is done.
+    """
+    for mix in mixes:
+        formats_by_tensor(model, mix.types)
+    return _steps(model, mixes, chunks)
+
+
+def _steps(model: Model, mixes: Sequence[Mix], chunks: Chunks) -> Iterator[MixStep]:
+    yield MixStep(0.0, "reading the model")
+    bench, restored = Bench(model, reading_of(model, chunks)), RestoredTensors(model)
+
+    def work(place: int) -> MixPoint:
+        mix = mixes[place]
+        found = bench.changed({name: restored.of(name, type) for name, type in mix.types.items()})
+        return _point(model, mix, figures(bench.reading, found, bench.original))
+
+    with closing(sweep.run(work, range(len(mixes)))) as outcomes:
+        for done, outcome in enumerate(outcomes, 1):
+            mix = mixes[outcome.piece]
+            if outcome.result is None:
+                raise ValueError(
+                    f"{mix.name} by {mix.way} could not be measured: {outcome.problem}"
+                )
+            stage = f"{mix.name} by {mix.way}"
+            yield MixStep(done / len(mixes), stage, outcome.piece, outcome.result)
+
+
+def _point(model: Model, mix: Mix, found: dict[str, float]) -> MixPoint:
+    made = plan_of_types(model, mix.types, lambda name, type: type)
+    size = {"bytes": padded_bytes(made), "bits_per_weight": made.bits_per_weight}
+    return MixPoint(**asdict(mix) | size | found)
+
+
+def save_mixes(path: Path, source: Source, points: Sequence[MixPoint]) -> None:
+    """Write the file whole, or leave what is there."""
+    tensors = list(points[0].types)
+    rows = table(MixPoint, points)
+    place = rows["columns"].index("types")
+    for row in rows["rows"]:
+        row[place] = " ".join(row[place][name] for name in tensors)
+    write_whole(path, as_text(asdict(source) | {"tensors": tensors, "mixes": rows}))
+
+
+def load_mixes(path: Path) -> tuple[Source, list[MixPoint]]:
+    """Read a file that `save_mixes` wrote.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, or not such a file.
+    """
+    raw = read_json_object(path, MAX_FILE_BYTES)
+    try:
+        source, tensors, mixes = Source.of(raw), raw["tensors"], raw["mixes"]
+        place = mixes["columns"].index("types")
+        for row in mixes["rows"]:
+            row[place] = dict(zip(tensors, row[place].split(), strict=True))
+        return source, read_rows(MixPoint, mixes)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as problem:
+        raise ModelError(f"{path.name} holds no measured mixes.") from problem
+
+
+def shipped_mixes() -> list[MixPoint]:
+    """Read what mixes of the shipped model cost on the evaluation text."""
+    return load_mixes(shipped_folder() / "measured" / "mixes.json")[1]
