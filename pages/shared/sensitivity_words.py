@@ -57,7 +57,7 @@ def headline(
 ) -> str:  # fmt: skip
     """Say what is worst, how many times the median, and what share of the sum."""
     if how == "kept":
-        return _kept(format_name, found, measure, whole)
+        return kept(format_name, found, measure, whole)
     worst = max(found, key=lambda name: found[name].size)
     cost, sizes = found[worst], [each.size for each in found.values()]
     if not cost.size:
@@ -75,7 +75,8 @@ def headline(
     return f"{said}: {ratio}{chance}."
 
 
-def _kept(format_name: str, found: Mapping[str, Cost], measure: Measure, whole: Cost | None) -> str:
+def kept(format_name: str, found: Mapping[str, Cost], measure: Measure, whole: Cost | None) -> str:
+    """Say which piece is worth most when it stays as it was, and what that leaves."""
     best = min(found, key=lambda name: found[name].value)
     left, reference = found[best], reference_of(found, whole)
     begin = f"With all else in **{format_name}**, keeping **{called(best)}** as it was "
@@ -106,7 +107,8 @@ def how_to_read_map(measure: Measure, how: str, part: str, whole: Cost | None) -
         number_is = f"The number, in {part} {measure.parts}".replace("  ", " ")
         number_is += ": what this one costs when all else stays as it was"
     chance = ", in parentheses where it may be chance" if measure.signed and how != "kept" else ""
-    return f"{number_is}{chance}. Stronger colour is more, on a log scale. Click a cell."
+    colour = "is more that is no chance" if measure.signed and how != "kept" else "is more"
+    return f"{number_is}{chance}. Stronger colour {colour}, on a log scale. Click a cell."
 
 
 def unit(found: Iterable[Cost], measure: Measure) -> tuple[float, str]:
