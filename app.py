@@ -15,6 +15,7 @@ page = st.navigation(
         st.Page("pages/scales.py", title="Scales"),
         st.Page("pages/imatrix.py", title="Importance"),
         st.Page("pages/layer_error.py", title="Error by layer"),
+        st.Page("pages/sensitivity.py", title="Sensitivity"),
         st.Page("pages/drift.py", title="Drift"),
         st.Page("pages/mix.py", title="Mix"),
         st.Page("pages/file.py", title="File"),

@@ -111,13 +111,14 @@ CARDS = (
     ("scales", "Weigh the scales", "What scale factors cost, and how they are stored."),
     ("imatrix", "Hear which columns matter", "An importance matrix, and what it changes."),
     ("layer_error", "Find the weak layers", "The error of every matrix in every format."),
+    ("sensitivity", "See what each layer can stand", "How far the model drifts, tensor by tensor."),
     ("drift", "Read what changes", "Where the smaller model thinks differently, word by word."),
     ("mix", "Compose a file", "Which type each tensor gets, and why; change it, and save it."),
     ("file", "Look into a file", "What a GGUF holds, and what its name promised."),
     ("memory", "Count the bytes", "What a model needs: weights, cache and overhead."),
 )
-for row in (CARDS[:3], CARDS[3:6], CARDS[6:]):
-    for column, (page, question, answer) in zip(st.columns(3), row, strict=True):
+for row in (CARDS[:5], CARDS[5:]):
+    for column, (page, question, answer) in zip(st.columns(5), row, strict=True):
         with column.container(border=True, height="stretch"):
             st.page_link(
                 f"pages/{page}.py", label=f"**{question}**", icon=ARROW, icon_position="right"

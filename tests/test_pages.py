@@ -93,7 +93,11 @@ def test_a_page_draws_a_gguf_file(page, own_models):
     app = _open(page, model="stories.gguf")
     assert not app.exception
     assert not _sentences(app)
-    assert _charts(app) or page in ("drift", "imatrix")  # which measure when asked to
+    assert _charts(app) or page in (
+        "drift",
+        "imatrix",
+        "sensitivity",
+    )  # which measure when asked to
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -122,3 +122,34 @@ def test_another_file_type_changes_the_page_and_its_address(visit):
     visitor.page.get_by_role("button", name="Write it and open it").click()
     expect(visitor.page.get_by_role("heading", name="Q2_K holds")).to_be_visible()
     assert visitor.settled().problems == []
+
+
+def test_a_cell_of_the_sensitivity_map_opens_its_tensor(visit):
+    visitor = visit("sensitivity?type=Q3_K")
+    _click(visitor, "sensitivity_map", 6.5 / 7, 8.5 / 9)
+    visitor.page.wait_for_url(re.compile(r"tensor=blk\.7\.ffn_down\.weight"))
+    assert "<b>layer 7 ffn_down</b>" in visitor.settled().drawn("sensitivity_worst")
+    visitor.page.get_by_role("button", name="Its scales").click()
+    visitor.page.get_by_role("heading", name="Scales", level=1).wait_for()
+    visitor.page.wait_for_url(re.compile(r"/scales\?.*tensor=blk\.7\.ffn_down\.weight"))
+    assert "type=Q3_K" in visitor.settled().page.url
+    assert "layer 7 ffn_down" in " ".join(visitor.findings)
+
+
+def test_marks_of_sensitivity_choose_their_tensor(visit):
+    visitor = visit("sensitivity")
+    _click_mark(visitor, "sensitivity_worst", 0, 2)
+    visitor.page.wait_for_url(re.compile(r"tensor=blk\."))
+    name = visitor.settled().chart("sensitivity_worst").evaluate("c => c.data[0].customdata[2]")
+    assert f"tensor={name}" in visitor.page.url
+    _click_mark(visitor, "sensitivity_guides", 0, 30)
+    name = visitor.chart("sensitivity_guides").evaluate("c => c.data[0].customdata[30]")
+    visitor.page.wait_for_url(re.compile(f"tensor={re.escape(name)}"))
+    assert visitor.settled().problems == []
+
+
+def test_a_format_is_chosen_on_the_map_of_layers(visit):
+    visitor = visit("sensitivity?changed=layers")
+    _click(visitor, "sensitivity_groups", 0.5 / 8, 0.5 / 8)
+    expect(visitor.page.get_by_role("heading", name="In Q2_K, layer")).to_be_visible()
+    visitor.page.wait_for_url(re.compile("type=Q2_K"))

@@ -12,15 +12,17 @@ PARTS = {"attn": "attention", "ffn": "feed-forward"}
 WHOLE_ROWS = {"token_embd.weight": "embedding", "output.weight": "output"}
 
 
-def shares(values: Mapping[str, float]) -> dict[str, float]:
+def shares(values: Mapping[str, float], ends: Sequence[float] = ()) -> dict[str, float]:
     """Place each value between the least (0) and the most (1); by ratio where they lie far apart.
+
+    With `ends` the scale spans these too, so that two maps can share it.
 
     >>> shares({"a": 1.0, "b": 2.0, "c": 3.0})
     {'a': 0.0, 'b': 0.5, 'c': 1.0}
     >>> shares({"a": 1.0, "b": 10.0, "c": 100.0})
     {'a': 0.0, 'b': 0.5, 'c': 1.0}
     """
-    low, high = min(values.values()), max(values.values())
+    low, high = min([*values.values(), *ends]), max([*values.values(), *ends])
     if high == low:
         return dict.fromkeys(values, 0.0)
     if high > 20 * low > 0:
@@ -37,11 +39,15 @@ def layer_map(
     *,
     tones: Sequence[str] = (),
     dashed: Collection[str] = (),
+    says: Mapping[str, str] | None = None,
+    ends: Sequence[float] = (),
 ) -> go.Figure:
     """Draw a cell a matrix, stronger colour for a larger value; embedding and output lie across.
 
     `texts` are written into the cells. A click on a cell carries the tensor's name as customdata.
     With `tones` the values are places in that list of colours; `dashed` cells get an outline.
+    `says` are the tooltips where they say more than the cells; `ends` are values that the scale
+    spans besides.
     """
     rows, roles = _layout(values)
     height = min(46, max(20, 520 // len(rows)))
@@ -52,7 +58,9 @@ def layer_map(
         for column, name in enumerate(names)
     }
     share = (
-        {n: at / max(1, len(tones) - 1) for n, at in values.items()} if tones else shares(values)
+        {n: at / max(1, len(tones) - 1) for n, at in values.items()}
+        if tones
+        else shares(values, ends)
     )
     scale = _steps(tones) if tones else harm_scale(look)
     figure.add_heatmap(
@@ -75,7 +83,9 @@ def layer_map(
         notes.append(note)
         shapes += under
     extend(figure, [*notes, *_heads(roles, look)], shapes)
-    _clickable(figure, place, texts, look, height)
+    if says is None:
+        says = {name: f"<b>{name}</b><br>{texts[name]}" for name in place if name}
+    _clickable(figure, place, says, look, height)
     figure.update_xaxes(visible=False, range=[-0.5, len(roles) - 0.5])
     figure.update_yaxes(
         tickvals=list(range(len(rows))),
@@ -90,7 +100,7 @@ def layer_map(
 def _layout(values: Mapping[str, float]) -> tuple[dict[str, list[str]], list[str]]:
     """Names of the cells by row, and the roles that head the columns."""
     cells = {tuple(n.split(".")[1:3]): n for n in values if n.startswith("blk.")}
-    roles = list(dict.fromkeys(role for _, role in cells))
+    roles = list(dict.fromkeys(role for _, role in cells)) or [""]
     layers = sorted({int(layer) for layer, _ in cells})
     rows = {f"layer {i}": [cells.get((str(i), role), "") for role in roles] for i in layers}
     wide = {WHOLE_ROWS[n]: [n] * len(roles) for n in WHOLE_ROWS if n in values}
@@ -119,7 +129,7 @@ def _label(name, place, text, fill, framed, roles, look) -> tuple[dict, list[dic
     return wording(text, look, x=column, y=row, font=font), [edges | shape for shape in shapes]
 
 
-def _clickable(figure, place, texts, look, height) -> None:
+def _clickable(figure, place, says, look, height) -> None:
     """Lay clear markers over the cells: plotly cannot select in a heat map."""
     spots = []
     for name, (row, column) in place.items():
@@ -134,7 +144,7 @@ def _clickable(figure, place, texts, look, height) -> None:
         selected={"marker": {"opacity": 0}},
         unselected={"marker": {"opacity": 0}},
         customdata=[name for _, _, name in spots],
-        text=[f"<b>{name}</b><br>{texts[name]}" for _, _, name in spots],
+        text=[says[name] for _, _, name in spots],
         hovertemplate="%{text}<extra></extra>",
     )
 

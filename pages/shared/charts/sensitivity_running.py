@@ -1,0 +1,53 @@
+"""The maps of a sweep as they fill up: one small map a format."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from pages.shared.charts.base import template
+from pages.shared.charts.layer_map import shares
+from pages.shared.palette import Look, harm_scale
+from quantcore.sensitivity.measure import Settings
+from quantcore.sensitivity.results import Sensitivity
+
+
+def so_far(
+    results: Sensitivity, tensors: Sequence[str], settings: Settings, look: Look, narrow: bool
+) -> go.Figure:
+    """Draw what each tensor costs as far as it is known, on one colour scale; others stay blank."""
+    how, names = settings.hows[0], list(settings.formats)
+    found = {
+        (effect.name, effect.format): effect.mean_kl_divergence
+        for effect in results.effects
+        if effect.group == "tensor" and effect.how == how
+    }
+    share = shares(found) if found else {}
+    roles = list(dict.fromkeys(n.split(".")[2] for n in tensors if n.startswith("blk.")))
+    layers = sorted({int(n.split(".")[1]) for n in tensors if n.startswith("blk.")})
+    wide = [n for n in ("token_embd.weight", "output.weight") if n in tensors]
+    rows = [[wide[0]] * len(roles)] if wide[:1] == ["token_embd.weight"] else []
+    rows += [[f"blk.{layer}.{role}.weight" for role in roles] for layer in layers]
+    rows += [[n] * len(roles) for n in wide if n == "output.weight"]
+    columns = 2 if narrow else min(4, len(names))
+    lines = -(-len(names) // columns)
+    done = {name: sum(fmt == name for _, fmt in found) for name in names}
+    figure = make_subplots(
+        lines, columns, horizontal_spacing=0.03,
+        vertical_spacing=min(0.3, 30 / (118 * lines - 26)) if lines > 1 else 0,
+        subplot_titles=[f"<b>{name}</b>  {done[name]} of {len(tensors)}" for name in names],
+    )  # fmt: skip
+    for at, name in enumerate(names):
+        figure.add_heatmap(
+            z=[[share.get((each, name), np.nan) for each in row] for row in rows],
+            colorscale=harm_scale(look), zmin=0, zmax=1, showscale=False, hoverinfo="skip",
+            xgap=1.5, ygap=1.5 if len(layers) < 20 else 0.5,
+            row=at // columns + 1, col=at % columns + 1,
+        )  # fmt: skip
+    margin = {"l": 0, "r": 0, "t": 26, "b": 0}
+    figure.update_layout(template=template(look), height=118 * lines, margin=margin)
+    figure.update_annotations(font={"size": 12, "color": look.ink}, yshift=2)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, autorange="reversed")
+    return figure

@@ -1,0 +1,121 @@
+"""Two results side by side: another model, another text, with or without an importance matrix."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from pages.shared import controls, look, sensitivity_kept
+from pages.shared import sensitivity_costs as figures
+from pages.shared import sensitivity_two_words as words
+from pages.shared.charts import layer_map
+from pages.shared.charts import sensitivity_against as charts
+from pages.shared.palette import Look
+from pages.shared.sensitivity_kept import Known
+from pages.shared.sensitivity_view import View
+from pages.shared.sensitivity_words import TERMS, tooltip
+
+NONE = "nothing"
+NAMED = 6  # marks of the scatter that are named
+
+
+def section(view: View, every: Mapping[str, Known], tensor: str, style: Look) -> None:
+    """Draw the choice of a second result, and both where there is one."""
+    headline = st.container()
+    one, two = st.columns([2, 3], vertical_alignment="bottom", gap="large")
+    others = [label for label in every if label != view.label]
+    if st.session_state.get("second", NONE) not in (NONE, *others):
+        del st.session_state["second"]
+    with one:
+        label = st.selectbox(
+            "Lay beside it", [NONE, *others], key="second", **controls.BOUND,
+            help="Results of another model, another text, or with an importance matrix: measured "
+            "below, kept from before, or from a file.",
+        )  # fmt: skip
+    with two:
+        st.file_uploader(
+            "Results from a file", type="json", key="sensitivity_file",
+            on_change=sensitivity_kept.take_upload, args=("sensitivity_file",), max_upload_size=64,
+            help="The JSON that `python -m quantcore sensitivity --output` writes, or this page.",
+        )  # fmt: skip
+    if problem := sensitivity_kept.problem():
+        st.error(problem)
+    if label == NONE:
+        with headline:
+            look.finding(words.NOTHING_BESIDE, words.HOW_TO_LAY_BESIDE)
+        return
+    first, second = view.costs("tensor"), _second(view, every[label])
+    if not second:
+        with headline:
+            look.finding(words.no_match(label, view.format_name, every[label].results.formats))
+        return
+    with headline:
+        rank = figures.correlation(first, second)
+        look.finding(
+            words.beside(first, second, rank, (view.label, label)),
+            words.how_to_read_two(view.format_name),
+            help=TERMS["rank"],
+        )
+    _maps(view, every[label], (first, second), tensor, style)
+    _scatter(view, label, (first, second), tensor, style)
+
+
+def _second(view: View, known: Known) -> dict[str, figures.Cost]:
+    """Look up the same pieces in the other results, in the same measure if they have it."""
+    if view.measure.name not in figures.measures(known.results):
+        return {}
+    return figures.costs(known.results, view.format_name, view.measure, "tensor", view.how)
+
+
+def _maps(view: View, known: Known, both, tensor: str, style: Look) -> None:
+    results = view.results, known.results
+    weights = []
+    for costs, each in zip(both, results, strict=True):
+        whole = figures.joint(each, view.format_name, view.measure)
+        weights.append(figures.weights_of(costs, view.how, whole))
+    ends = [value for weight in weights for value in weight.values()]
+    unit = figures.unit_of(cost.size for costs in both for cost in costs.values())
+    labels = view.label, known.label
+    for at, column in enumerate(st.columns(2, gap="large")):
+        with column:
+            look.note(f"**{labels[at]}**, in {unit[1]} {view.measure.parts}")
+            costs = both[at]
+            look.show(
+                layer_map.layer_map(
+                    weights[at],
+                    {n: figures.short(cost.value / unit[0]) for n, cost in costs.items()},
+                    tensor,
+                    style,
+                    says={n: tooltip(n, cost, view.measure) for n, cost in costs.items()},
+                    ends=ends,
+                ),
+                key=f"sensitivity_beside_{at}",
+                alt=f"What each matrix costs in {view.format_name}: {labels[at]}.",
+            )
+
+
+def _scatter(view: View, label: str, both, tensor: str, style: Look) -> None:
+    first, second = both
+    shared = [n for n in first if n in second]
+    if len(shared) < 2:
+        return
+
+    def clicked() -> None:
+        if place := controls.clicked("sensitivity_against"):
+            st.session_state["tensor"] = place[0]
+
+    left, _ = st.columns([3, 2], gap="large")
+    with left:
+        look.show(
+            charts.against(
+                first,
+                second,
+                (view.label, label),
+                tensor,
+                words.apart(first, second)[:NAMED],
+                style,
+            ),
+            key="sensitivity_against",
+            alt=f"Cost of each tensor in {label} against {view.label}.",
+            on_select=clicked,
+            selection_mode="points",
+        )
