@@ -64,12 +64,12 @@ class Choice:
     @property
     def hears_names(self) -> bool:
         """Whether types that are asked for by name count."""
-        return FILE_TYPES[self.base.type.removesuffix(" pure")].is_quantized
+        return self.base.file_type.is_quantized
 
     @property
     def file_type(self) -> str:
         """What `llama-quantize` calls the file."""
-        return self.base.type.removesuffix(" pure")
+        return self.base.file_type.name
 
     def asked(self, hand: dict[str, str]) -> dict[str, str]:
         """Types that go to llama-quantize by name: those by hand, and those of a budget."""
