@@ -97,7 +97,7 @@ class Budget:
         wanted = text.strip()
         n_weights = contents_of(self.model).n_weights
         if found := re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) ?bpw", wanted, re.IGNORECASE):
-            return int(float(found[1]) * n_weights / 8)
+            return _whole(float(found[1]) * n_weights / 8)
         if ALIASES.get(wanted.upper(), wanted.upper()) in FILE_TYPES:
             return padded_bytes(plan(self.model, wanted))
         found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) ?([kmg]?i?b?)", wanted, re.IGNORECASE)
@@ -106,7 +106,7 @@ class Budget:
                 f"{text[:40]!r} is no budget: write bits per weight, as 4.5bpw, a size, as 3.9MB, "
                 "or a file type whose size is meant, as Q4_K_M"
             )
-        return int(float(found[1]) * _UNITS[found[2].lower()])
+        return _whole(float(found[1]) * _UNITS[found[2].lower()])
 
     def within(self, budget_bytes: int) -> Budgeted:
         """Plan the file with the least predicted divergence within a budget.
@@ -244,6 +244,10 @@ class Budget:
         cost = self._divergence(name, type)
         alone = "" if cost is None else f", {cost:.2g} nats a token when it alone is quantized"
         return f"{type} {why}{alone}"
+
+
+def _whole(n_bytes: float) -> int:
+    return int(min(n_bytes, 2.0**62))  # a number of hundreds of digits is infinite
 
 
 def _known(formats: Sequence[str], measured: Sensitivity) -> list[str]:
