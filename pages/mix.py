@@ -2,27 +2,29 @@
 
 import streamlit as st
 
-from pages.shared import by_hand, cache, controls, frame, look, mixing, tables, writing
+from pages.shared import (
+    by_hand,
+    controls,
+    frame,
+    look,
+    mix_choice,
+    mix_divergence,
+    mix_take,
+    mixing,
+    tables,
+)
 from pages.shared import mix_words as words
 from pages.shared.charts import mix as charts
 from pages.shared.units import megabytes, percent, real_minus
 from quantcore.formats import FORMATS
 from quantcore.formats.ggml_types import GGML_TYPES
-from quantcore.recipe.file_types import FILE_TYPES
-from quantcore.recipe.overrides import overrides_as_text
 from quantcore.recipe.plan import Plan
-from quantcore.recipe.quantize import quantized_again
 from quantcore.recipe.rules import role_of
 
 frame.enter(__file__)
 
 BY_SIZE = sorted(FORMATS, key=lambda name: -GGML_TYPES[name].bits_per_weight)
 style, model = look.current(), controls.model()
-
-
-def plan_with(types: dict[str, str]) -> Plan:
-    """Plan the file with types chosen by hand."""
-    return cache.planned(model.name, mix, with_imatrix, pure, tuple(types.items()))
 
 
 def types_of(plan: Plan) -> dict[str, str]:
@@ -69,34 +71,13 @@ def clicked() -> None:
 # ---- the recipe ---------------------------------------------------------------------------------
 
 st.title("Mix", anchor=False)
-one, two, three, four = st.columns([2, 2, 2, 6], vertical_alignment="bottom")
-mix = one.selectbox(
-    "File type", list(FILE_TYPES), list(FILE_TYPES).index("Q4_K_M"), key="mix",
-    help="What `llama-quantize` calls a type: a recipe for the whole file.", **controls.BOUND,
-)  # fmt: skip
-with_imatrix = two.toggle(
-    "With imatrix", key="with_imatrix",
-    help="Some rules ask whether there is an importance matrix. With that which lies with the "
-    "model the file is written and the errors are measured; columns that matter little may move "
-    "more then, so that an error can rise although the model loses less.",
-    **controls.BOUND,
-)  # fmt: skip
-pure = three.toggle(
-    "Pure", key="pure", help="No rules: every matrix gets the type of most.", **controls.BOUND
-)
-asked = [*st.query_params.get_all("set"), *(st.session_state.get("set") or [])]
-with four:
-    st.multiselect(
-        "Changed by hand", list(dict.fromkeys(asked)), key="set", accept_new_options=True,
-        placeholder="none: click a cell below, or type blk.3.ffn_down=Q6_K", **controls.BOUND,
-        help="Takes precedence over the rules, as `--tensor-type` does. Remove one to undo it.",
-    )  # fmt: skip
-mixed = FILE_TYPES[mix].is_quantized
+choice = mix_choice.choose(model)
+with_imatrix, mixed = choice.with_imatrix, choice.hears_names
 hand_types = by_hand.changes(model)
 if hand_types and not mixed:
-    look.note(f"In a file of type {mix} llama-quantize ignores types that are asked for by name.")
+    look.note(words.names_unheard(choice.file_type))
 n_changed = len(hand_types) if mixed else 0
-base, hand = plan_with({}), plan_with(hand_types)
+base, hand = choice.base, choice.plan(hand_types)
 by_name = {tensor.name: tensor for tensor in hand.tensors}
 stock = mixing.stock(model, with_imatrix)
 tensor = st.session_state.get("tensor") or st.query_params.get("tensor")
@@ -115,8 +96,8 @@ for asked_for in wanted.values():
     mixing.at_once(model, mixing.lacking(model, asked_for))
 unknown = {scope: mixing.lacking(model, asked_for) for scope, asked_for in wanted.items()}
 
-base_recipe = recipe(base.type, base, with_imatrix)
-mine = recipe("by hand" if n_changed else base.type, hand, with_imatrix)
+base_recipe = recipe(choice.name, base, with_imatrix)
+mine = recipe("by hand" if n_changed else choice.short_name, hand, with_imatrix)
 
 # ---- the map ------------------------------------------------------------------------------------
 
@@ -147,7 +128,7 @@ with left:
             style,
         ),
         key="mix_map",
-        alt=f"Types of {model.name} as {mix} by layer and role; {tensor} is {after[tensor]}.",
+        alt=f"{choice.name}: types by layer and role; {tensor} is {after[tensor]}.",
         on_select=clicked,
         selection_mode="points",
     )
@@ -173,7 +154,7 @@ with right:
             st.button("Undo all", key="undo_all", on_click=by_hand.remember, args=({},))
     rows = []
     for type in steps_around(tensor, this.type) if mixed else ():
-        other = plan_with(hand_types | {tensor: type})
+        other = choice.plan(hand_types | {tensor: type})
         got = types_of(other)
         if got[tensor] != type:
             continue  # rows do not divide: what it falls back to has a line of its own
@@ -209,6 +190,11 @@ with right:
         formats=True,
     )  # fmt: skip
     mixing.offer(model, unknown["tensor"], "tensor", "Measure this tensor")
+
+# ---- what it costs the model --------------------------------------------------------------------
+
+st.space("medium")
+mix_divergence.section(choice, hand, n_changed)
 
 # ---- where the bytes go -------------------------------------------------------------------------
 
@@ -249,41 +235,7 @@ with right:
 # ---- take it along ------------------------------------------------------------------------------
 
 st.space("medium")
-look.finding(
-    "The recipe is a short file that **llama-quantize** reads.",
-    "One line a tensor that was changed by hand, each pattern made to fit only that tensor; the "
-    "rules of the file type decide about all others.",
-)
-file = writing.file_name(model, hand)
-text = overrides_as_text(hand_types.items())
-with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-    st.download_button(
-        "Save the recipe", text, "tensor-types.txt", "text/plain", key="save_recipe",
-        disabled=not text, on_click="ignore",
-    )  # fmt: skip
-    what = str((model.key, mix, with_imatrix, pure, tuple(hand_types.items())))
-    imatrix = model.imatrix if with_imatrix else None
-    if with_imatrix and imatrix is None:
-        look.note(words.NO_MATRIX)
-    else:
-        writing.offer(model, hand, what, imatrix)
-st.file_uploader(
-    "Load a recipe", key="recipe_file", on_change=by_hand.load, args=(model,),
-    help="A file as `--tensor-type-file` reads it: PATTERN=TYPE between spaces or line ends.",
-)  # fmt: skip
-if problem := by_hand.problem():
-    st.error(problem)
-demanded = with_imatrix or any(each.needs_imatrix for each in hand.tensors)
-matrix = " --imatrix imatrix.gguf" * demanded
-options = matrix + " --pure" * pure + " --tensor-type-file tensor-types.txt" * bool(text)
-mine_at = model.name if cache.is_shipped(model.name) else f"{cache.OWN_MODELS.name}/{model.name}"
-source = f"{model.name}-F16.gguf" if model.place.is_dir() else mine_at
-again = " --allow-requantize" * bool(quantized_again(model, hand))
-st.code(
-    f"llama-quantize{again}{options} {source} {file} {mix}\n"
-    f"python -m quantcore quantize {mine_at} --type {mix}{options} --output {file}",
-    language="bash",
-)
+mix_take.section(choice, hand, hand_types)
 with st.expander("Table of all tensors"):
     tables.show(
         [
@@ -306,6 +258,6 @@ with st.expander("Table of all tensors"):
             tables.Column(key="rule", title="rule", text=True, wide=True),
         ],
         "mix_tensors",
-        caption=f"Every tensor of {model.name} as {mix}",
+        caption=f"Every tensor of {model.name} by {choice.name}",
         chosen=tensor,
     )

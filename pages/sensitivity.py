@@ -9,6 +9,7 @@ from pages.shared import (
     sensitivity_beside,
     sensitivity_kept,
     sensitivity_run,
+    sensitivity_skills,
     sensitivity_table,
     sensitivity_view,
 )
@@ -69,7 +70,8 @@ with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
 with top:
     weight = figures.weights_of(found, view.how, whole)
     says = {name: words.tooltip(name, cost, measure) for name, cost in found.items()}
-    texts, part = words.cells(found, measure, view.how, whole)
+    factor, part = words.unit(found.values(), measure)
+    texts = words.cells(found, measure, view.how, whole, factor)
     look.finding(
         words.headline(format_name, found, measure, view.how, whole, view.noun),
         words.how_to_read_map(measure, view.how, part, whole),
@@ -90,7 +92,8 @@ with top:
             look.show(
                 charts.group_map(
                     {f: figures.weights_of(c, view.how, wholes[f]) for f, c in maps.items()},
-                    {f: words.cells(c, measure, view.how, wholes[f])[0] for f, c in maps.items()},
+                    {f: words.cells(c, measure, view.how, wholes[f], factor)
+                     for f, c in maps.items()},
                     {f: {n: words.tooltip(n, each, measure) for n, each in c.items()}
                      for f, c in maps.items()},
                     format_name,
@@ -136,7 +139,9 @@ with left:
     lines = {name: line for name, line in lines.items() if line}
     if lines:
         with headline:
-            look.finding(words.curves(lines), words.HOW_TO_READ_CURVES, help=words.terms(measure))
+            look.finding(
+                words.curves(lines, measure), words.HOW_TO_READ_CURVES, help=words.terms(measure)
+            )
         look.show(
             lines_charts.curves(
                 lines, format_name, tensor, measure.axis, style, narrow=look.narrow()
@@ -177,7 +182,7 @@ with left:
         says = (
             words.headline(format_name, layers, measure, "kept", whole, "layers")
             if view.how == "kept"
-            else words.depth(layers, ends, format_name)
+            else words.depth(layers, ends, format_name, measure)
         )
         look.finding(says, words.HOW_TO_READ_DEPTH)
         look.show(
@@ -191,7 +196,7 @@ with right:
         says = (
             words.headline(format_name, roles, measure, "kept", whole, "roles")
             if view.how == "kept"
-            else words.roles(roles)
+            else words.roles(roles, measure)
         )
         look.finding(says, words.HOW_TO_READ_ROLES)
         look.show(
@@ -217,8 +222,9 @@ if guides:
         **follow("sensitivity_guides"),
     )
 
-# ---- two results, the table, a new sweep --------------------------------------------------------
+# ---- skills, two results, the table, a new sweep ------------------------------------------------
 
+sensitivity_skills.section(view, style)
 st.space("medium")
 sensitivity_beside.section(view, every, tensor, style)
 st.space("medium")

@@ -92,49 +92,63 @@ def test_what_is_saved_is_the_joint_effect_less_what_is_left():
         Q: pytest.approx(0.08),
         K: pytest.approx(0.00008),  # more than the whole by chance: nothing is saved
     }
-    texts, _ = words.cells(found, KL, "kept", _exact(0.1))
+    texts = words.cells(found, KL, "kept", _exact(0.1), 1e-3)
     assert texts == {Q: "80 %", K: "−20 %"}
 
 
 def test_cells_count_parts_that_fit_the_middle():
-    texts, part = words.cells({Q: _exact(2.5e-7), K: _exact(3e-6), DOWN: _exact(4.19e-4)}, KL,
-                              "alone", None)  # fmt: skip
+    found = {Q: _exact(2.5e-7), K: _exact(3e-6), DOWN: _exact(4.19e-4)}
+    factor, part = words.unit(found.values(), KL)
+    texts = words.cells(found, KL, "alone", None, factor)
     assert part == "millionths" and texts == {Q: "0.25", K: "3.0", DOWN: "419"}
-    texts, _ = words.cells({Q: Cost(-2e-6, -3e-6, 1e-6), K: _exact(3e-6)}, PPL, "alone", None)
-    assert texts == {Q: "(−2.0)", K: "+3.0"}
+    moved = {Q: Cost(-2e-6, -3e-6, 1e-6), K: _exact(3e-6)}
+    assert words.cells(moved, PPL, "alone", None, 1e-6) == {Q: "(−2.0)", K: "+3.0"}
+    assert words.unit([Cost(0.1, 0.1, 0.1)], TOP) == (0.01, "percent")
 
 
 def test_curves_say_how_many_bits_buy_the_same():
     heavy = {"Q2_K": (2.6, _exact(0.1)), "Q4_K": (4.5, _exact(0.01)), "Q8_0": (8.5, _exact(1e-4))}
     light = {"Q2_K": (2.6, _exact(0.02)), "Q4_K": (4.5, _exact(1e-3)), "Q8_0": (8.5, _exact(1e-6))}
-    said = words.curves({DOWN: heavy, Q: light})
+    said = words.curves({DOWN: heavy, Q: light}, KL)
     assert "needs **Q4_K** to cost as little as layer 0 attn_q does in Q2_K: 4.5 bits" in said
     tiny = {name: (bits, _exact(cost.value / 1e6)) for name, (bits, cost) in light.items()}
-    assert words.curves({DOWN: heavy, Q: tiny}).startswith("Even in Q8_0")
-    alone = words.curves({DOWN: heavy})
+    assert words.curves({DOWN: heavy, Q: tiny}, KL).startswith("Even in Q8_0")
+    alone = words.curves({DOWN: heavy}, KL)
     assert "1,000 times less" in alone and f"**{1000 ** (1 / 5.9):.1f}**" in alone
-    assert "in Q2_K only" in words.curves({DOWN: {"Q2_K": (2.6, _exact(0.1))}})
+    assert "in Q2_K only" in words.curves({DOWN: {"Q2_K": (2.6, _exact(0.1))}}, KL)
     worse = {"Q2_K": (2.6, _exact(0.1)), "Q4_K": (4.5, _exact(0.2))}
-    assert "do not make" in words.curves({DOWN: worse})
+    assert "do not make" in words.curves({DOWN: worse}, KL)
+
+
+def test_where_it_may_be_chance_curves_compare_nothing():
+    line = {"Q2_K": (2.6, _exact(0.01)), "Q4_K": (4.5, Cost(-1e-3, -2e-3, 1e-3))}
+    said = words.curves({DOWN: line, Q: {"Q2_K": (2.6, _exact(0.005))}}, PPL)
+    assert said == (
+        "**Layer 1 ffn_down** in Q2_K moves perplexity by +1\u202f%; from **Q4_K** on it may be "
+        "chance."
+    )
+    found = {"0": _exact(0.01), "1": Cost(-1e-3, -2e-3, 1e-3)}
+    assert words.depth(found, {}, "Q4_K", PPL).endswith("1 of 2 layers may be chance.")
+    assert words.roles(found, PPL).endswith("1 of 2 roles may be chance.")
 
 
 def test_depth_names_the_layer_and_the_end_that_costs_more():
     layers = {"0": _exact(0.01), "1": _exact(0.04)}
-    said = words.depth(layers, {"token_embd": _exact(0.2)}, "Q4_K")
+    said = words.depth(layers, {"token_embd": _exact(0.2)}, "Q4_K", KL)
     assert said == (
         "Over depth, **layer 1** costs most: **4.0 times** layer 0; the embedding costs 5.0 times "
         "as much as that."
     )
-    assert "about the same" in words.depth({"0": _exact(0.01), "1": _exact(0.011)}, {}, "Q4_K")
-    assert "costs most of the layers" in words.depth({"0": _exact(0.01)}, {}, "Q4_K")
+    assert "about the same" in words.depth({"0": _exact(0.01), "1": _exact(0.011)}, {}, "Q4_K", KL)
+    assert "costs most of the layers" in words.depth({"0": _exact(0.01)}, {}, "Q4_K", KL)
 
 
 def test_roles_name_the_worst_within_the_layers():
     found = {"token_embd": _exact(1.0), "attn_q": _exact(0.1), "ffn_down": _exact(0.5)}
-    said = words.roles(found)
+    said = words.roles(found, KL)
     assert "the **embedding** costs most" in said and "**ffn_down** does, and attn_q least" in said
     del found["token_embd"]
-    assert words.roles(found) == "By role, **ffn_down** costs most and attn_q least."
+    assert words.roles(found, KL) == "By role, **ffn_down** costs most and attn_q least."
 
 
 def _guided():
@@ -221,10 +235,15 @@ def test_two_results_agree_or_do_not():
     rank = figures.correlation(first, other)
     said = two_words.beside(first, other, rank, ("here", "there"))
     assert rank == pytest.approx(1) and "agree on the order: rank correlation **1.00**" in said
-    assert "**Layer 1 ffn_down** differs most: 2.0 times as much in there" in said
+    assert said.endswith("; every tensor has the same place in both.")
+    assert two_words.apart(first, other)[0] == DOWN
+    twice = {name: _exact(2 * cost.value) for name, cost in first.items()}
+    assert "costs 2.0 times as much in b" in two_words.beside(first, twice, 1.0, ("a", "b"))
+    assert "costs 2.0 times as much in a" in two_words.beside(twice, first, 1.0, ("a", "b"))
     back = dict(zip(first, reversed(list(first.values())), strict=True))
-    assert "do not agree" in two_words.beside(first, back, figures.correlation(first, back), "ab")
-    assert "none costs 5 % more" in two_words.beside(first, first, 1.0, ("a", "b"))
+    said = two_words.beside(first, back, figures.correlation(first, back), ("a", "b"))
+    assert "do not agree" in said
+    assert "**Layer 0 attn_q** changes its place most: number 3 in a, number 1 in b." in said
     assert math.isnan(figures.correlation(first, {Q: _exact(1.0)}))
     assert "in common" in two_words.beside(first, {}, math.nan, ("a", "b"))
 

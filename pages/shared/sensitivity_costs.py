@@ -74,6 +74,11 @@ class Measure:
         """Whether it can get better as well as worse."""
         return self.name not in (DIVERGENCE, TOP_TOKEN)
 
+    @property
+    def is_skill(self) -> bool:
+        """Whether it is what right answers of a skill lose."""
+        return self.name not in (DIVERGENCE, PERPLEXITY, TOP_TOKEN)
+
     def worded(self, value: float) -> str:
         """Write a figure with its unit."""
         return f"{self.bare(value)} {self.unit}"
@@ -222,11 +227,12 @@ def unit_of(sizes: Iterable[float]) -> tuple[float, str]:
 def short(value: float) -> str:
     """Write a number of parts in as few letters as will do.
 
-    >>> short(0.0419), short(7.04), short(118.2), short(52762.4), short(-3.0)
-    ('0.04', '7.0', '118', '52,762', '−3.0')
+    >>> short(0.0419), short(7.04), short(118.2), short(52762.4), short(-3.0), short(-0.001)
+    ('0.04', '7.0', '118', '52,762', '−3.0', '0')
     """
     digits = 2 if abs(value) < 1 else 1 if abs(value) < 10 else 0
-    return f"{value:,.{digits}f}".replace("-", "−")
+    text = f"{value:,.{digits}f}"
+    return "0" if not text.strip("-0.") else text.replace("-", "−")
 
 
 def bits_of(results: Sensitivity, model: Model, name: str, format_name: str) -> float:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 from pages.shared.sensitivity_costs import Cost, called
 from pages.shared.units import plural, times
@@ -21,15 +22,27 @@ def beside(
             f"Both {agree} on the order: rank correlation **{_minus(rank)}** over "
             f"{plural(len(shared), 'tensor')}"
         )
-    far = apart(first, second)[0]
-    ratio = first[far].size / second[far].size
-    more = names[0] if ratio > 1 else names[1]
-    if max(ratio, 1 / ratio) < 1.05:
-        return f"{said}; none costs 5 % more in one than in the other."
+    ratio = median(second[n].size / first[n].size for n in shared)
+    if not 1 / 1.1 < ratio < 1.1:
+        less = ratio < 1
+        said += (
+            f". The median tensor costs {times(1 / ratio if less else ratio)} times as much in "
+            f"{names[0] if less else names[1]}"
+        )
+    places = [_places({n: each[n] for n in shared}) for each in (first, second)]
+    far = max(shared, key=lambda n: abs(places[0][n] - places[1][n]))
+    one, two = places[0][far], places[1][far]
+    if one == two:
+        return f"{said}; every tensor has the same place in both."
     return (
-        f"{said}. **{called(far).capitalize()}** differs most: {times(max(ratio, 1 / ratio))} "
-        f"times as much in {more}."
+        f"{said}. **{called(far).capitalize()}** changes its place most: number {one} in "
+        f"{names[0]}, number {two} in {names[1]}."
     )
+
+
+def _places(found: Mapping[str, Cost]) -> dict[str, int]:
+    """Give the tensors numbers, 1 the costliest."""
+    return {n: 1 + sum(o.size > c.size for o in found.values()) for n, c in found.items()}
 
 
 def _minus(value: float) -> str:
@@ -37,9 +50,11 @@ def _minus(value: float) -> str:
 
 
 def apart(first: Mapping[str, Cost], second: Mapping[str, Cost]) -> list[str]:
-    """List the tensors of both results, those whose costs differ most first."""
+    """List the tensors of both results, those farthest from the others’ ratio first."""
     shared = [n for n in first if n in second and first[n].size and second[n].size]
-    return sorted(shared, key=lambda n: -abs(math.log(first[n].size / second[n].size)))
+    ratios = {n: math.log(second[n].size / first[n].size) for n in shared}
+    middle = median(ratios.values()) if ratios else 0.0
+    return sorted(shared, key=lambda n: -abs(ratios[n] - middle))
 
 
 def no_match(label: str, format_name: str, formats: Sequence[str]) -> str:
@@ -54,7 +69,7 @@ def how_to_read_two(format_name: str) -> str:
     """Say how the two maps are to be read."""
     return (
         f"Both in {format_name}, on one colour scale and in one unit. Below, a mark a tensor; on "
-        "the dashed line both say the same."
+        "the dashed line both say the same; a cloud beside it costs more in one throughout."
     )
 
 

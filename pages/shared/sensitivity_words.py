@@ -1,7 +1,7 @@
 """The sentences of the page Sensitivity: costs in, text out."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 
 from pages.shared.sensitivity_costs import (
@@ -109,17 +109,19 @@ def how_to_read_map(measure: Measure, how: str, part: str, whole: Cost | None) -
     return f"{number_is}{chance}. Stronger colour is more, on a log scale. Click a cell."
 
 
+def unit(found: Iterable[Cost], measure: Measure) -> tuple[float, str]:
+    """Choose the parts that the cells of maps count, and their name."""
+    return (0.01, "percent") if measure.name == TOP_TOKEN else unit_of(cost.size for cost in found)
+
+
 def cells(
-    found: Mapping[str, Cost], measure: Measure, how: str, whole: Cost | None
-) -> tuple[dict[str, str], str]:
-    """Word the cells of the map in as few letters as will do, and say which parts they count."""
-    factor, part = unit_of(cost.size for cost in found.values())
-    if measure.name == TOP_TOKEN:
-        factor, part = 0.01, "percent"
+    found: Mapping[str, Cost], measure: Measure, how: str, whole: Cost | None, factor: float
+) -> dict[str, str]:
+    """Word the cells of the map, in parts of `factor`, in as few letters as will do."""
     if how == "kept" and whole is not None and whole.value > 0:
         saved = {n: (whole.value - cost.value) / whole.value for n, cost in found.items()}
-        return {n: short(100 * s) + " %" for n, s in saved.items()}, part
-    return {name: _cell(cost, factor, measure) for name, cost in found.items()}, part
+        return {n: short(100 * s) + " %" for n, s in saved.items()}
+    return {name: _cell(cost, factor, measure) for name, cost in found.items()}
 
 
 def _cell(cost: Cost, factor: float, measure: Measure) -> str:
@@ -155,16 +157,15 @@ def worst(found: Mapping[str, Cost], how: str, count: int, noun: str) -> str:
 Curve = Mapping[str, tuple[float, Cost]]  # by format, fewest bits first: bits a weight, cost
 
 
-def curves(lines: Mapping[str, Curve]) -> str:
+def curves(lines: Mapping[str, Curve], measure: Measure) -> str:
     """Say how many bits the costliest tensor needs to cost as little as another does with few."""
-    lines = {name: line for name, line in lines.items() if line}
     most = max(lines, key=lambda name: max(cost.size for _, cost in lines[name].values()))
     line = lines[most]
-    (few, first), (many, last) = next(iter(line.items())), list(line.items())[-1]
+    few, many = next(iter(line)), list(line)[-1]
     if few == many:
         return f"**{called(most).capitalize()}** is measured in {few} only."
     others = [name for name in lines if name != most and few in lines[name]]
-    if others:
+    if others and not measure.signed:
         other = sorted(others, key=lambda name: lines[name][few][1].size)[len(others) // 2]
         aim = lines[other][few][1].size
         enough = next((name for name, (_, cost) in line.items() if cost.size <= aim), None)
@@ -179,11 +180,23 @@ def curves(lines: Mapping[str, Curve]) -> str:
                 f"{called(other)} does in {few}: {line[enough][0]:.3g} bits a weight against "
                 f"{line[few][0]:.3g}."
             )
+    return _by_bits(most, line, measure)
+
+
+def _by_bits(name: str, line: Curve, measure: Measure) -> str:
+    """Say what more bits do for one tensor."""
+    (few, first), (many, last) = next(iter(line.items())), list(line.items())[-1]
     gain, bits = first[1].size / max(last[1].size, 1e-300), last[0] - first[0]
+    if measure.signed:
+        chance = next((fmt for fmt, (_, cost) in line.items() if cost.by_chance), None)
+        begin = f"**{called(name).capitalize()}** in {few} {measure.said}".format(
+            measure.bare(first[1].value)
+        )
+        return f"{begin}; from **{chance}** on it may be chance." if chance else f"{begin}."
     if gain <= 1 or bits <= 0:
-        return f"More bits do not make **{called(most)}** cost less here."
+        return f"More bits do not make **{called(name)}** cost less here."
     return (
-        f"From {few} to {many}, **{called(most)}** comes to cost {times(gain)} times less: each "
+        f"From {few} to {many}, **{called(name)}** comes to cost {times(gain)} times less: each "
         f"bit more divides it by **{gain ** (1 / bits):.1f}**."
     )
 
@@ -191,10 +204,14 @@ def curves(lines: Mapping[str, Curve]) -> str:
 # ---- depth and roles -----------------------------------------------------------------------------
 
 
-def depth(layers: Mapping[str, Cost], ends: Mapping[str, Cost], format_name: str) -> str:
+def depth(
+    layers: Mapping[str, Cost], ends: Mapping[str, Cost], format_name: str, measure: Measure
+) -> str:
     """Say which layer costs most, and how the ends compare."""
     top = max(layers, key=lambda name: layers[name].size)
     low = min(layers, key=lambda name: layers[name].size)
+    if measure.signed:
+        return f"Over depth, {_most(top, layers, measure, 'layers')}"
     if len(layers) < 2 or not layers[low].size:
         return f"In {format_name}, **{called(top)}** costs most of the layers."
     ratio = layers[top].size / layers[low].size
@@ -211,10 +228,12 @@ def depth(layers: Mapping[str, Cost], ends: Mapping[str, Cost], format_name: str
     return f"{said}; the {called(most)} costs {more} times as much as that."
 
 
-def roles(found: Mapping[str, Cost]) -> str:
+def roles(found: Mapping[str, Cost], measure: Measure) -> str:
     """Name the role that costs most, and the one that costs least."""
     top = max(found, key=lambda name: found[name].size)
     low = min(found, key=lambda name: found[name].size)
+    if measure.signed:
+        return f"By role, {_most(top, found, measure, 'roles')}"
     inner = {name: cost for name, cost in found.items() if name not in ("token_embd", "output")}
     if top in inner or not inner:
         return f"By role, **{called(top)}** costs most and {called(low)} least."
@@ -223,6 +242,13 @@ def roles(found: Mapping[str, Cost]) -> str:
         f"By role, the **{called(top)}** costs most; within the layers **{called(second)}** does, "
         f"and {called(low)} least."
     )
+
+
+def _most(top: str, found: Mapping[str, Cost], measure: Measure, noun: str) -> str:
+    """Say what the worst one does, and how many may do nothing."""
+    does = measure.said.format(measure.bare(found[top].value))
+    chance = sum(cost.by_chance for cost in found.values())
+    return f"**{called(top)}** {does}; {chance} of {len(found)} {noun} may be chance."
 
 
 # ---- guides --------------------------------------------------------------------------------------

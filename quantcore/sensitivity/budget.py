@@ -118,6 +118,19 @@ class Budget:
         """
         return self._budgeted(allocate(self.options, self.spendable(budget_bytes)), budget_bytes)
 
+    def plan_for(self, text: str) -> Budgeted:
+        """Plan for a budget as `bytes_of` reads it, or for a divergence, as "kl:0.002".
+
+        Raises
+        ------
+        ValueError
+            If it is neither, or no mix is as small or as near to the original.
+        """
+        wanted = text.strip().lower()
+        if wanted.startswith("kl:"):
+            return self.at_divergence(_divergence_of(wanted[3:]))
+        return self.within(self.bytes_of(text))
+
     def spendable(self, budget_bytes: int) -> int:
         """Bytes for what can be chosen."""
         left = budget_bytes - self._fixed
@@ -164,6 +177,10 @@ class Budget:
                 (low, found.bytes, found) if found.cost <= largest else (middle, high, best)
             )
         return self._budgeted(best, best.bytes + self._fixed)
+
+    def corners(self) -> list[tuple[int, float]]:
+        """Bytes of all tensors and predicted divergence of the best plans, smallest first."""
+        return [(each.bytes + self._fixed, each.cost) for each in front(self.options)]
 
     def front(self) -> list[Budgeted]:
         """List the best plans, smallest first; between two neighbours one tensor steps up."""
@@ -248,6 +265,16 @@ class Budget:
 
 def _whole(n_bytes: float) -> int:
     return int(min(n_bytes, 2.0**62))  # a number of hundreds of digits is infinite
+
+
+def _divergence_of(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise ValueError(f"kl:{text[:40]} is no divergence: write nats a token, as kl:0.002")
+    return value
 
 
 def _known(formats: Sequence[str], measured: Sensitivity) -> list[str]:

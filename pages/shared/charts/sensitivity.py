@@ -41,6 +41,7 @@ def ticks(low: float, high: float) -> dict:
         shown = [value for value in values if low <= np.log10(value) <= high]
         if len(shown) > 1:
             break
+    shown = shown[:: ceil(len(shown) / 5)]
     return {"tickvals": shown, "ticktext": [exact(value, 2) for value in shown]}
 
 
@@ -101,25 +102,31 @@ def dots(
     _figures(figure, shown, rows, (low, high), look)
     if whole is not None:
         figure.add_vline(x=whole.size, line={"color": look.quiet, "width": 1.5, "dash": "dash"})
-        place = {"x": np.log10(whole.size), "y": len(names) - 0.45, "xanchor": "right"}
+        place = {"x": np.log10(whole.size), "y": len(names) - 0.2, "xanchor": "right"}
         words(figure, "nothing kept", look, xshift=-5, **place)
     named = [f"<b>{called(n)}</b>" if n == selected else called(n) for n in names]
     figure.update_yaxes(
         tickvals=rows, ticktext=named, tickfont={"size": 13, "color": look.ink},
-        range=[len(names) - 0.2 + 0.5 * (whole is not None), -0.7],
+        range=[len(names) - 0.2 + 0.7 * (whole is not None), -0.8],
     )  # fmt: skip
     figure.update_xaxes(type="log", range=[low, high], title=title, **ticks(low, high))
     return figure
 
 
 def _figures(figure, shown: Sequence[Cost], rows: Sequence[int], span, look: Look) -> None:
-    """Write each number beside its interval, on the side where there is room."""
+    """Write each number beside its interval, on the side where there is room, else above."""
     low, high = span
+    room = 0.24 * (high - low)
     for row, cost in zip(rows, shown, strict=True):
-        right = np.log10(max(cost.span[1], 10**low)) < low + 0.75 * (high - low)
-        end = np.log10(max(cost.span[1 if right else 0], cost.size if right else 0, 10**low))
-        place = {"x": end, "y": row, "xanchor": "left" if right else "right"}
-        words(figure, number(cost.value), look, xshift=10 if right else -10, **place)
+        ends = [np.log10(max(end, 10**low)) for end in (*cost.span, cost.size)]
+        left, right = min(ends), max(ends)
+        if right + room < high:
+            place = {"x": right, "xanchor": "left", "xshift": 10}
+        elif left - room > low:
+            place = {"x": left, "xanchor": "right", "xshift": -10}
+        else:
+            place = {"x": ends[2], "xanchor": "center", "yshift": 13}
+        words(figure, number(cost.value), look, y=row, **place)
 
 
 def group_map(
@@ -128,12 +135,20 @@ def group_map(
     says: Mapping[str, Mapping[str, str]],
     chosen: str,
     look: Look,
+    *,
+    one_scale: bool = False,
+    narrow: bool = False,
 ) -> go.Figure:
-    """Draw a cell a piece and format, formats along; a click carries the format's name."""
+    """Draw a cell a piece and column: formats, or skills; a click carries the column's name.
+
+    Colours count within a column, or over all on `one_scale`. A `narrow` chart has no numbers.
+    """
     formats = list(values)
     names = list(dict.fromkeys(name for found in values.values() for name in found))
-    share = {f: shares(found) for f, found in values.items() if found}
-    figure = blank(look, 40 * len(names) + 52, clickmode="event+select")
+    ends = [each for found in values.values() for each in found.values()] if one_scale else []
+    share = {f: shares(found, ends) for f, found in values.items() if found}
+    high = (95 if narrow else 16) if any(" " in name for name in formats) else 0  # of longer heads
+    figure = blank(look, 40 * len(names) + 52 + high, clickmode="event+select")
     figure.add_heatmap(
         z=[[share.get(f, {}).get(name, np.nan) for f in formats] for name in names],
         colorscale=harm_scale(look), zmin=0, zmax=1, showscale=False, xgap=3, ygap=3,
@@ -144,13 +159,19 @@ def group_map(
         for y, each in enumerate(names):
             if each in values[name]:
                 font = {"size": 12, "color": ink_on(harm_colour(share[name][each], look))}
-                notes.append(wording(texts[name][each], look, x=x, y=y, font=font))
+                if not narrow:
+                    notes.append(wording(texts[name][each], look, x=x, y=y, font=font))
                 spots.append((x, y, name, says[name][each]))
         head = {"x": x, "y": 1, "yref": "paper", "yanchor": "bottom", "yshift": 2}
-        notes.append(wording(f"<b>{name}</b>" if name == chosen else name, look, **head))
-    x = formats.index(chosen)
-    frame = {"type": "rect", "x0": x - 0.48, "x1": x + 0.48, "y0": -0.47, "y1": len(names) - 0.53}
-    extend(figure, notes, [frame | {"line": {"color": look.ink, "width": 2.5}}])
+        head |= {"textangle": -90} if narrow and high else {}
+        text = name if narrow else name.replace(" ", "<br>")
+        notes.append(wording(f"<b>{text}</b>" if name == chosen else text, look, **head))
+    frames = []
+    if chosen in formats:
+        x = formats.index(chosen)
+        edges = {"x0": x - 0.48, "x1": x + 0.48, "y0": -0.47, "y1": len(names) - 0.53}
+        frames = [{"type": "rect", "line": {"color": look.ink, "width": 2.5}} | edges]
+    extend(figure, notes, frames)
     figure.add_scatter(
         x=[spot[0] for spot in spots],
         y=[spot[1] for spot in spots],
@@ -167,5 +188,5 @@ def group_map(
         tickvals=list(range(len(names))), ticktext=[called(name) for name in names],
         range=[len(names) - 0.5, -0.5], showgrid=False,
     )  # fmt: skip
-    figure.update_layout(margin={"t": 26})
+    figure.update_layout(margin={"t": high + 26})
     return figure
