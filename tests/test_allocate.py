@@ -6,7 +6,7 @@ import random
 import pytest
 
 from quantcore.recipe import allocate as knapsack
-from quantcore.recipe.allocate import Option, allocate, front
+from quantcore.recipe.allocate import Option, allocate, at_random, front
 
 BITS = {"Q2_K": 2.625, "Q3_K": 3.4375, "Q4_K": 4.5, "Q5_K": 5.5, "Q6_K": 6.5625, "Q8_0": 8.5}
 
@@ -75,3 +75,23 @@ def test_what_cannot_be_is_refused():
         allocate({"a": [Option("x", 4, 1.0)]}, 3)
     with pytest.raises(ValueError, match=r"no type is allowed for a"):
         allocate({"a": []}, 3)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_at_random_fills_the_budget_and_is_no_better_than_the_best(seed):
+    groups = _groups(20, 7)
+    for budget in _budgets(groups, 6)[1:-1]:
+        found, best = at_random(groups, budget, seed), allocate(groups, budget)
+        assert found.bytes <= budget
+        next_up = (
+            min((o.bytes for o in options if o.bytes > found.chosen[g].bytes), default=None)
+            for g, options in groups.items()
+        )
+        steps = [up - found.chosen[g].bytes for g, up in zip(groups, next_up, strict=True) if up]
+        assert not steps or min(steps) > budget - found.bytes
+        assert found.cost >= best.cost
+        assert found.bound <= best.cost * (1 + 1e-12)
+        assert at_random(groups, budget, seed).chosen == found.chosen
+    assert at_random(groups, budget, seed).chosen != at_random(groups, budget, seed + 1).chosen
+    with pytest.raises(ValueError, match="below the smallest mix"):
+        at_random(groups, 10, seed)

@@ -234,9 +234,10 @@ def test_a_reader_that_leaves_is_no_error(toy):
 
 def test_plan(toy, capsys, tmp_path):
     printed = found(capsys, "plan", "--type", "q4_k")
-    assert list(printed) == ["model", "type", "tensors", "bits_per_weight", "bytes"]
+    keys = ["recipe", "version", "model", "type", "bytes", "bits_per_weight", "tensors"]
+    assert list(printed) == keys
     assert printed["type"] == "Q4_K_M"
-    keys = ["name", "shape", "type", "rule", "fallback", "bytes"]
+    keys = ["name", "type", "bytes", "shape", "rule", "fallback"]
     assert all(list(row) == keys for row in printed["tensors"])
     assert printed["bytes"] == sum(row["bytes"] for row in printed["tensors"])
     assert found(capsys, "plan", toy, "--type", "Q4_0", "--pure")["model"] == "toy"

@@ -1,4 +1,7 @@
-"""Types of tensors chosen by hand: kept in a control, and so in the address; loaded from a file."""
+"""Types of tensors chosen by hand: kept in a control, and so in the address; loaded from a file.
+
+A file is what `--tensor-type-file` reads, patterns and types, or a whole recipe as JSON.
+"""
 
 import re
 
@@ -7,8 +10,11 @@ import streamlit as st
 from pages.shared.frame import sentence
 from quantcore.model.source import Model
 from quantcore.recipe.overrides import parse_override
+from quantcore.recipe.plan import Plan
+from quantcore.recipe.recipe_file import plan_of_recipe
 
 _PROBLEM = "_recipe"
+_LOADED = "_loaded_recipe"  # key of its model, and its plan
 
 
 def changes(model: Model) -> dict[str, str]:
@@ -34,25 +40,41 @@ def choose(key: str, tensor: str, hand: dict[str, str]) -> None:
     remember(hand | {tensor: st.session_state[key]})
 
 
+def loaded(model: Model) -> Plan | None:
+    """Return the recipe that was loaded for a model, None where there is none."""
+    key, plan = st.session_state.get(_LOADED, ("", None))
+    return plan if key == model.key else None
+
+
 def load(model: Model) -> None:
-    """Take over a recipe that was uploaded: first pattern found counts, as in llama-quantize."""
+    """Take over a recipe that was uploaded."""
     if (file := st.session_state["recipe_file"]) is None:
         return
     try:
-        entries = file.getvalue().decode("utf-8").split()
-        loaded = [parse_override(entry) for entry in entries]
-        found = {}
-        for name in model.quantizable:
-            hits = (each.type for each in loaded if re.search(each.pattern, name))
-            if type := next(hits, None):
-                found[name] = type
-        remember(found)
-        unused = not found
-        st.session_state[_PROBLEM] = "No pattern of that file is found in a name." * unused
+        text = file.getvalue().decode("utf-8")
+        if text.lstrip().startswith("{"):
+            st.session_state[_LOADED] = model.key, plan_of_recipe(text, model)
+            st.session_state["by"] = "the loaded recipe"
+            remember({})
+        else:
+            remember(_patterns(model, text))
     except UnicodeDecodeError:
         st.session_state[_PROBLEM] = f"{file.name} is no text in UTF-8."
     except ValueError as problem:
         st.session_state[_PROBLEM] = sentence(problem)
+
+
+def _patterns(model: Model, text: str) -> dict[str, str]:
+    """Find the type of each tensor: the first pattern found counts, as in llama-quantize."""
+    asked = [parse_override(entry) for entry in text.split()]
+    found = {}
+    for name in model.quantizable:
+        hits = (each.type for each in asked if re.search(each.pattern, name))
+        if type := next(hits, None):
+            found[name] = type
+    if not found:
+        raise ValueError("no pattern of that file is found in a name")
+    return found
 
 
 def problem() -> str:

@@ -29,7 +29,10 @@ from quantcore.model.llama import Llama
 from quantcore.recipe.overrides import Override
 from quantcore.recipe.plan import Plan
 from quantcore.recipe.types import get_type, mixed_formats, mixes_for
-from quantcore.sensitivity.results import Sensitivity
+from quantcore.sensitivity.budget import Budget, Budgeted
+from quantcore.sensitivity.mixes import MixPoint, load_mixes
+from quantcore.sensitivity.results import Sensitivity, Source
+from quantcore.sensitivity.ways import budget_by
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Only folders in here can be opened, never a path from the address bar.
@@ -287,6 +290,33 @@ def planned(
     overrides = [Override(f"^{re.escape(name)}$", type) for name, type in changed]
     opened = model(model_name)
     return quantcore.plan(opened, file_type, imatrix=imatrix, pure=pure, overrides=overrides)
+
+
+@st.cache_resource(show_spinner="Choosing types", max_entries=32)
+def budget(
+    model_name: str,
+    results_key: str,
+    by: str,
+    formats: tuple[str, ...],
+    keep_output: str | None,
+    by_layer: bool,
+    _results: Sensitivity,
+) -> Budget:
+    """List the choices that a model has by results of its sensitivity; the key names these."""
+    opened, some = model(model_name), list(formats) or None
+    return budget_by(by, opened, _results, some, keep_output=keep_output, by_layer=by_layer)
+
+
+@st.cache_resource(show_spinner=False, max_entries=512)
+def budgeted(budget_key: tuple, wanted: str, _budget: Budget) -> Budgeted:
+    """Plan for a budget: "Q4_K_M", "4.5bpw", "kl:0.002"."""
+    return _budget.plan_for(wanted)
+
+
+@st.cache_resource(show_spinner=False)
+def measured_mixes() -> tuple[Source, list[MixPoint]]:
+    """Read what mixes of the shipped model cost on the evaluation text."""
+    return load_mixes(sources()[shipped()] / "measured" / "mixes.json")
 
 
 @st.cache_resource(show_spinner=False)

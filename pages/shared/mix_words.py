@@ -13,6 +13,10 @@ NO_MATRIX = (
     "No importance matrix lies with this model, so this page cannot write the file: "
     "`python -m quantcore imatrix` makes one, and the command below writes it."
 )
+TAKE_ALONG = (
+    "One line a tensor whose type is not left to the rules of the file type, each pattern made to "
+    "fit only that tensor. As JSON it holds every tensor, and can be loaded here again."
+)
 REFUSED = (
     "llama-quantize refuses this without an importance matrix, so there is no error to measure: "
     "switch on “With imatrix”."
@@ -33,7 +37,7 @@ def headline(hand: Recipe, base: Recipe, n_changed: int) -> str:
     """Say size, bits and error, beside the mix without changes where there are some."""
     says = f"{megabytes(hand.n_bytes)}, {hand.bits_per_weight:.4g} bits a weight"
     if not n_changed:
-        return f"**{base.name}** takes **{says}**{_moves(hand.error)}."
+        return f"**{base.name[:1].upper()}{base.name[1:]}** takes **{says}**{_moves(hand.error)}."
     by = hand.n_bytes - base.n_bytes
     size = megabytes(abs(by)) if abs(by) >= 1e6 else f"{abs(by) / 1e3:,.1f} kB"
     change = f"{size} {'more' if by > 0 else 'less'}" if by else "as much"
@@ -52,6 +56,11 @@ def _moves(error: float | None) -> str:
 def _fine(error: float) -> str:
     """Word an error in four digits, for small changes show only there."""
     return f"{exact(100 * error)}\u202f%"
+
+
+def names_unheard(file_type: str) -> str:
+    """Say that a file of floats has one type throughout."""
+    return f"In a file of type {file_type} llama-quantize ignores types that are asked for by name."
 
 
 def fallbacks(tensors: Sequence) -> str:
@@ -99,7 +108,8 @@ def standing(hand: Recipe, stock: Sequence[Recipe], changed: bool) -> str:
     if not rivals:
         return f"No mix of llama-quantize is smaller than this recipe with {_fine(hand.error)}."
     best = min(rivals, key=lambda one: one.error)
-    mine = "The recipe made by hand" if changed else f"**{hand.name}**"
+    name = hand.name[:1].upper() + hand.name[1:]
+    mine = "The recipe made by hand" if changed else f"**{name}**"
     verdict = "beats" if hand.error < best.error else "does not beat"
     return (
         f"{mine} {verdict} the best mix that is no larger: **{_fine(hand.error)}** against "

@@ -43,27 +43,16 @@ def plan_for_budget(options: argparse.Namespace) -> tuple["Plan", dict]:
 
 
 def _made(budget: "Budget", options: argparse.Namespace) -> "Budgeted":
-    if options.budget.lower().startswith("kl:"):
-        if options.by != "measured":
-            raise ValueError(
-                f"{options.budget[:40]} bounds the measured divergence: leave --by out, or give a "
-                "size as the budget"
-            )
-        return budget.at_divergence(_divergence(options.budget[3:]))
-    n_bytes = budget.bytes_of(options.budget)
+    from quantcore.recipe.budget_text import divergence_asked
+
+    if options.by != "measured" and divergence_asked(options.budget) is not None:
+        raise ValueError(
+            f"{options.budget[:40]} bounds the measured divergence: leave --by out, or give a size "
+            "as the budget"
+        )
     if options.by == "random":
-        return budget.at_random(n_bytes, options.seed)
-    return budget.within(n_bytes)
-
-
-def _divergence(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise ValueError(f"kl:{text[:40]} is no divergence: write nats a token, as kl:0.002")
-    return value
+        return budget.at_random(budget.bytes_of(options.budget), options.seed)
+    return budget.plan_for(options.budget)
 
 
 def _swapped(budget: "Budget", found: "Budgeted", options: argparse.Namespace) -> "Swapped":

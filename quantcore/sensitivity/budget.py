@@ -5,7 +5,6 @@ tensors is the divergence that is predicted for the whole.
 """
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,14 +12,12 @@ from functools import partial
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.model.source import Model
 from quantcore.recipe.allocate import Allocation, Option, allocate, at_random, front
+from quantcore.recipe.budget_text import divergence_asked, read_budget
 from quantcore.recipe.contents import contents_of
-from quantcore.recipe.file_types import ALIASES, FILE_TYPES
 from quantcore.recipe.of_types import ALIGNMENT, padded_bytes, plan_of_types, tensors_bytes
-from quantcore.recipe.plan import Plan, plan
+from quantcore.recipe.plan import Plan
 from quantcore.recipe.rules import needs_imatrix
 from quantcore.sensitivity.results import Sensitivity
-
-_UNITS = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,19 +91,7 @@ class Budget:
         ValueError
             If it is none of these.
         """
-        wanted = text.strip()
-        n_weights = contents_of(self.model).n_weights
-        if found := re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) ?bpw", wanted, re.IGNORECASE):
-            return int(float(found[1]) * n_weights / 8)
-        if ALIASES.get(wanted.upper(), wanted.upper()) in FILE_TYPES:
-            return padded_bytes(plan(self.model, wanted))
-        found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) ?([kmg]?i?b?)", wanted, re.IGNORECASE)
-        if not found or found[2].lower() not in _UNITS:
-            raise ValueError(
-                f"{text[:40]!r} is no budget: write bits per weight, as 4.5bpw, a size, as 3.9MB, "
-                "or a file type whose size is meant, as Q4_K_M"
-            )
-        return int(float(found[1]) * _UNITS[found[2].lower()])
+        return read_budget(self.model, text)
 
     def within(self, budget_bytes: int) -> Budgeted:
         """Plan the file with the least predicted divergence within a budget.
@@ -117,6 +102,17 @@ class Budget:
             If the budget is below the smallest mix.
         """
         return self._budgeted(allocate(self.options, self.spendable(budget_bytes)), budget_bytes)
+
+    def plan_for(self, text: str) -> Budgeted:
+        """Plan for a budget as `bytes_of` reads it, or for a divergence, as "kl:0.002".
+
+        Raises
+        ------
+        ValueError
+            If it is neither, or no mix is as small or as near to the original.
+        """
+        largest = divergence_asked(text)
+        return self.within(self.bytes_of(text)) if largest is None else self.at_divergence(largest)
 
     def spendable(self, budget_bytes: int) -> int:
         """Bytes for what can be chosen."""
@@ -164,6 +160,10 @@ class Budget:
                 (low, found.bytes, found) if found.cost <= largest else (middle, high, best)
             )
         return self._budgeted(best, best.bytes + self._fixed)
+
+    def corners(self) -> list[tuple[int, float]]:
+        """Bytes of all tensors and predicted divergence of the best plans, smallest first."""
+        return [(each.bytes + self._fixed, each.cost) for each in front(self.options)]
 
     def front(self) -> list[Budgeted]:
         """List the best plans, smallest first; between two neighbours one tensor steps up."""

@@ -1,11 +1,17 @@
 """Ways of choosing a mix: by measured divergence, by what is cheaper to know, or by chance.
 
 Guides speak of one tensor at a time; what is made small is their sum over tensors. Fisher adds up
-as it is, in nats. The errors are relative to each tensor, so their squares are counted by the
-tensor's sum of squared weights: for the weight error that is the squared error of all weights of
-the file. (Counting every tensor alike, or by its number of weights, made worse mixes of the shipped
-model.) A tensor of which a guide says nothing, as the importance matrix of an embedding, is counted
-by its weight error.
+as it is, in nats. The errors are relative to a tensor, so what adds up is their square times that
+which they are relative to:
+
+    weight error      sum of W²                 the squared error of all weights of the file
+    weighted error    sum of h W²               h: mean squared input of each column (imatrix)
+    output error      sum of h W², about        the squared error of all matrices' outputs, with
+                      sum of (x W)² / tokens    inputs taken as independent
+
+(Counting every tensor alike, or by its number of weights, made worse mixes of the shipped model.)
+Where the importance matrix says nothing of a tensor, as of an embedding, h is the mean over all
+others, and the weighted error the plain one.
 """
 
 from collections.abc import Sequence
@@ -56,9 +62,15 @@ def _cost_by(way: str, model: Model, measured: Sensitivity) -> Cost:
             "these results hold no guides: add them by python -m quantcore sensitivity --guides"
         )
 
+    matrix = model.imatrix if way != "weight_error" else None
+    known = [] if matrix is None else [matrix.importance(name) for name in model.quantizable]
+    usual = float(np.mean([each.mean() for each in known if each is not None] or [1.0]))
+
     @cache
     def squares(name: str) -> float:
-        return float(np.square(model.weights(name)).sum(dtype=np.float64))
+        sums = np.square(model.weights(name)).sum(axis=0, dtype=np.float64)
+        importance = None if matrix is None else matrix.importance(name)
+        return float(sums.sum() * usual if importance is None else sums @ importance)
 
     def cost(name: str, format_name: str) -> float | None:
         guide = measured.guide(name, format_name)

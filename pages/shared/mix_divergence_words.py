@@ -1,0 +1,119 @@
+"""The sentences of the section on divergence of the page Mix: numbers in, text out."""
+
+from collections.abc import Mapping, Sequence
+
+from pages.shared.tables import Column
+from pages.shared.units import megabytes, number, percent
+from quantcore.sensitivity.mixes import MixPoint
+
+AIDED = ", with imatrix"
+TERMS = (
+    "Divergence is the Kullback-Leibler divergence of the model’s predictions from those of the "
+    "original, in nats a token. Mixes are chosen by what the calibration text says, and judged "
+    "here on the evaluation text, which no choice has seen. Bars are 95 % intervals from "
+    "resampled blocks of tokens."
+)
+NOT_MEASURED = (
+    "Nobody has measured what each tensor of this model costs, so no mix can be chosen by it."
+)
+COLUMNS = [
+    Column(key="mix", title="mix", text=True),
+    Column(key="bytes", title="size", show=megabytes),
+    Column(key="bits_per_weight", title="bits", show="{:.3f}".format, wide=True),
+    Column(key="kl_nats", title="divergence", show=number, help="Nats a token."),
+    Column(key="kl_low", title="95 % from", show=number, wide=True),
+    Column(key="kl_high", title="to", show=number, wide=True),
+    Column(
+        key="predicted_kl", title="predicted", show=number, wide=True,
+        help="The sum of what each tensor costs alone, on the calibration text.",
+    ),
+    Column(
+        key="perplexity_ratio", title="perplexity", show=lambda v: f"{100 * (v - 1):+.2f} %",
+        help="Change to the original’s.",
+    ),
+    Column(
+        key="same_top_token", title="same token", show=percent, wide=True,
+        help="How often both would say the same next.",
+    ),
+]  # fmt: skip
+
+
+def text_of(shipped: bool) -> str:
+    """Name the text on which mixes are judged."""
+    return "the evaluation text" if shipped else "the passage on quantization"
+
+
+def how_to_read(points: bool, predicted: bool) -> str:
+    """Say what the marks are."""
+    says = "Left is smaller, down is nearer to the original; the star is this recipe."
+    if points:
+        says += " A click on a mark takes that mix over."
+    if predicted:
+        says += " Dotted: the best that single effects promise for each size."
+    return says
+
+
+def nothing(name: str) -> str:
+    """Say that nothing was measured of a model."""
+    return f"What mixes of **{name}** cost is not measured yet."
+
+
+def standing(
+    name: str,
+    n_bytes: int,
+    mine: MixPoint | None,
+    predicted: float | None,
+    points: Sequence[MixPoint],
+) -> str:
+    """Say what the recipe costs, beside a mix of about its size that is chosen in another way.
+
+    llama-quantize's own is beside that by measured divergence, all others beside llama-quantize's.
+
+    >>> standing("the mix", 4_000_000, None, 0.002, [])
+    'The mix is predicted to cost **0.0020** nats a token at 4.0 MB.'
+    """
+    first = name[:1].upper() + name[1:]
+    if mine is not None:
+        cost = mine.mean_kl_divergence
+        says = f"{first} costs **{number(cost)}** nats a token at {megabytes(n_bytes)}"
+    elif predicted is not None:
+        cost = predicted
+        says = (
+            f"{first} is predicted to cost **{number(cost)}** nats a token at {megabytes(n_bytes)}"
+        )
+    else:
+        return f"{first} takes {megabytes(n_bytes)}; what it costs is not measured yet."
+    way = "measured" if mine is not None and mine.way == "rules" else "rules"
+    rival = _rival(n_bytes, [point for point in points if point.way == way])
+    if rival is None:
+        return f"{says}."
+    if way == "measured":
+        less = 1 - rival.mean_kl_divergence / cost
+        return (
+            f"{says}; a mix of that size chosen by measured divergence costs "
+            f"**{number(rival.mean_kl_divergence)}**, {percent(abs(less))} "
+            f"{'less' if less > 0 else 'more'}."
+        )
+    change = cost / rival.mean_kl_divergence - 1
+    than = f"llama-quantize’s {rival.name} with {megabytes(rival.bytes)}"
+    if mine is not None and mine.kl_low <= rival.mean_kl_divergence <= mine.kl_high:
+        return f"{says}, as {than} does, as far as this text can tell."
+    return f"{says}, **{percent(abs(change))} {'less' if change < 0 else 'more'}** than {than}."
+
+
+def _rival(n_bytes: int, others: Sequence[MixPoint]) -> MixPoint | None:
+    """Find the mix of about the same size: within 3 %."""
+    near = [point for point in others if abs(point.bytes / n_bytes - 1) < 0.03]
+    return min(near, key=lambda point: abs(point.bytes - n_bytes), default=None)
+
+
+def point(name: str, way: str, called: Mapping[str, str]) -> str:
+    """Call one measured mix.
+
+    >>> point("Q4_K_M", "fisher", {"fisher": "Fisher"}), point("Q4_K_M", "rules", {})
+    ('Q4_K_M’s size, by Fisher', 'Q4_K_M')
+    """
+    if way in ("rules", "hand"):
+        return name
+    size = name if "bits" in name else f"{name}’s size"
+    return f"{size}, {called[way]}" if way in ("random", "swapped") else f"{size}, by {called[way]}"
