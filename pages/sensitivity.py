@@ -15,6 +15,7 @@ from pages.shared import (
     sensitivity_view,
 )
 from pages.shared import sensitivity_costs as figures
+from pages.shared import sensitivity_trust_words as trust
 from pages.shared import sensitivity_words as words
 from pages.shared.charts import sensitivity as charts
 from pages.shared.charts import sensitivity_guides
@@ -130,16 +131,16 @@ def additivity(view: View) -> None:
     headline = st.container()
     formats = figures.sums_by_format(view.results)
     within = figures.sums_by_group(view.results, model, view.format_name)
-    over = words.SUMS[0]
+    over = trust.SUMS[0]
     if formats and within:
         over = st.segmented_control(
-            "Sums over", words.SUMS, default=over, required=True, key="sums", **controls.BOUND
+            "Sums over", trust.SUMS, default=over, required=True, key="sums", **controls.BOUND
         )
-    sums = within if over == words.SUMS[1] or not formats else formats
+    sums = within if over == trust.SUMS[1] or not formats else formats
     if not sums:
         return
     with headline:
-        look.finding(*words.sums(sums, view.format_name), help=words.TERMS["sums"])
+        look.finding(*trust.sums(sums, view.format_name), help=words.TERMS["sums"])
     tones = {name: colour(name, style) for name in view.results.formats}
     look.show(
         line_charts.additivity(sums, tones, view.format_name, style),
@@ -200,8 +201,8 @@ def guides(view: View, tensor: str) -> None:
     if not found:
         return
     st.space("medium")
-    says = words.guides(found, view.format_name)
-    look.finding(says, words.HOW_TO_READ_GUIDES, help=words.TERMS["guides"])
+    says = trust.guides(found, view.format_name)
+    look.finding(says, trust.HOW_TO_READ_GUIDES, help=words.TERMS["guides"])
     look.show(
         sensitivity_guides.against_guides(found, view.format_name, tensor, style, look.narrow()),
         alt=f"Each guide against the measured divergence of tensors in {view.format_name}.",

@@ -8,6 +8,7 @@ import pytest
 from pages.shared import cache, sensitivity_skills
 from pages.shared import sensitivity_costs as figures
 from pages.shared import sensitivity_run_words as run_words
+from pages.shared import sensitivity_trust_words as trust
 from pages.shared import sensitivity_two_words as two_words
 from pages.shared import sensitivity_words as words
 from pages.shared.sensitivity_costs import Cost, Followed, Sum
@@ -171,7 +172,7 @@ def test_guides_that_lie_are_named_with_the_tensor():
     assert by_name["fisher"].correlation == pytest.approx(1) and not by_name["fisher"].astray
     assert by_name["weight_error"].correlation == pytest.approx(-1)
     assert by_name["weight_error"].places[DOWN] == (3, 1)
-    said = words.guides(found, "Q4_K")
+    said = trust.guides(found, "Q4_K")
     assert "rank correlation **1.00**" in said and "**Weight error** does not (−1.00)" in said
     assert "it ranks layer 1 ffn_down 3rd of 3, in truth it is 1st" in said
 
@@ -220,13 +221,13 @@ def test_the_shipped_sums_are_those_of_a_budget():
     ],
 )
 def test_additivity_says_whether_it_may_be_added(joint, part):
-    assert part in words.additivity([Sum("Q4_K", 0.105, joint)], "Q4_K")
-    assert part in words.sums([Sum("Q4_K", 0.105, joint)], "Q4_K")[0]
+    assert part in trust.additivity([Sum("Q4_K", 0.105, joint)], "Q4_K")
+    assert part in trust.sums([Sum("Q4_K", 0.105, joint)], "Q4_K")[0]
 
 
 def test_additivity_within_names_what_misses_most():
     found = [Sum("layer 0", 0.1, Cost(0.1, 0.09, 0.11)), Sum("ffn_up", 0.1, Cost(0.4, 0.3, 0.5))]
-    said = words.sums(found, "Q4_K")[0]
+    said = trust.sums(found, "Q4_K")[0]
     assert "In 1 of 2 layers and roles" in said and "**ffn_up** misses most, with **0.25" in said
 
 
@@ -293,7 +294,7 @@ def test_the_end_of_a_sweep_is_said():
 def test_what_the_places_of_a_guide_mean():
     each = Followed("fisher", {}, 0.5, -0.25, {Q: (1, 3), K: (2, 2), DOWN: (3, 1)})
     assert each.astray == [DOWN, Q]
-    assert words.guide_title(each) == "<b>Fisher</b>  0.50; all formats −0.25"
+    assert trust.guide_title(each) == "<b>Fisher</b>  0.50; all formats −0.25"
 
 
 def _asked(skill, level, change, sure=True):

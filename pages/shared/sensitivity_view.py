@@ -61,6 +61,7 @@ def choose(model: Model, every: Mapping[str, Known]) -> View:
             help=words.TERMS["how"], **controls.BOUND,
         )  # fmt: skip
         measure = _choose_measure(results)
+    look.note(words.measured_on(results.source))
     if asked != format_name:
         look.note(f"{asked} is not measured here: {format_name} is shown.")
     return View(model, label, results, format_name, noun, figures.HOWS[how], measure)
