@@ -9,7 +9,7 @@ from pages.shared.frame import sentence
 from pages.shared.look import note
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.model.source import Model
-from quantcore.recipe.file_types import FILE_TYPES
+from quantcore.recipe.file_types import FILE_TYPES, file_of
 from quantcore.recipe.plan import Plan
 from quantcore.sensitivity.budget import Budget, Budgeted
 from quantcore.sensitivity.measure_mixes import SIZES
@@ -64,12 +64,12 @@ class Choice:
     @property
     def hears_names(self) -> bool:
         """Whether types that are asked for by name count."""
-        return self.base.file_type.is_quantized
+        return FILE_TYPES[self.file_type].is_quantized
 
     @property
     def file_type(self) -> str:
         """What `llama-quantize` calls the file."""
-        return self.base.file_type.name
+        return file_of(self.base.type)[0].name
 
     def asked(self, hand: dict[str, str]) -> dict[str, str]:
         """Types that go to llama-quantize by name: those by hand, and those of a budget."""
@@ -188,8 +188,9 @@ def _budget(model: Model, results: Sensitivity, by: str, limits: tuple) -> Budge
 def _within(budget: Budget, key: tuple) -> Budgeted:
     """Ask for a budget; what cannot be had is said, and the smallest mix taken instead."""
     asked = st.session_state.get("budget") or st.query_params.get("budget") or "Q4_K_M"
+    usual = list(dict.fromkeys([*SIZES, asked]))
     wanted = st.selectbox(
-        "As large as", list(dict.fromkeys([*SIZES, asked])), key="budget",
+        "As large as", usual, usual.index(asked), key="budget",
         accept_new_options=True, help=_BUDGET_HELP, **controls.BOUND,
     )  # fmt: skip
     try:
