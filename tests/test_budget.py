@@ -127,6 +127,13 @@ def test_a_budget_that_is_none(model, measured, text, says):
         budget.bytes_of(text)
 
 
+def test_a_budget_beyond_all_bounds_is_one(model, measured):
+    budget = Budget(model, measured)
+    for unit in ("MB", "bpw"):
+        found = budget.within(budget.bytes_of("9" * 400 + unit))
+        assert found.plan.tensors == budget.front()[-1].plan.tensors
+
+
 def test_what_cannot_be_is_refused(model, measured, tmp_path):
     budget = Budget(model, measured)
     with pytest.raises(ValueError, match="is below the smallest mix of these formats"):
@@ -162,8 +169,8 @@ def test_the_commands_make_and_measure_a_plan(results, tmp_path, capsys):
 @pytest.mark.parametrize(
     "arguments, says",
     [
-        (["plan"], "give either --type"),
-        (["plan", "--type", "Q4_K_M", "--budget", "4bpw"], "give either --type"),
+        (["plan"], "give one of --type"),
+        (["plan", "--type", "Q4_K_M", "--budget", "4bpw"], "give one of --type"),
         (["plan", "--budget", "1bpw"], "is below the smallest mix"),
         (["plan", "--budget", "kl:no"], "is no divergence"),
         (["plan", "--budget", "4bpw", "--sensitivity", "missing.json"], "missing"),

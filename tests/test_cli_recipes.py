@@ -160,6 +160,8 @@ MISTAKES = {
         "quantize --type Q4_K_M --recipe {recipe} --output {tmp}/f.gguf", "give either"),
     "neither": ("quantize --output {tmp}/f.gguf", "give either"),
     "swaps of rules": ("plan --type Q4_K_M --swaps 5", "only with --budget"),
+    "types asked for by name": ("plan --budget 4bpw --tensor-type attn_v=Q8_0",
+                                "--tensor-type does not go with --budget"),
     "no swaps": ("plan --budget 4bpw --swaps 0", "give 1 or more"),
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ from pages.shared.frame import sentence
 from pages.shared.look import note
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.model.source import Model
-from quantcore.recipe.file_types import FILE_TYPES, file_of
+from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.plan import Plan
 from quantcore.sensitivity.budget import Budget, Budgeted
 from quantcore.sensitivity.measure_mixes import SIZES
@@ -64,12 +64,12 @@ class Choice:
     @property
     def hears_names(self) -> bool:
         """Whether types that are asked for by name count."""
-        return FILE_TYPES[self.file_type].is_quantized
+        return self.base.file_type.is_quantized
 
     @property
     def file_type(self) -> str:
         """What `llama-quantize` calls the file."""
-        return file_of(self.base.type)[0].name
+        return self.base.file_type.name
 
     def asked(self, hand: dict[str, str]) -> dict[str, str]:
         """Types that go to llama-quantize by name: those by hand, and those of a budget."""

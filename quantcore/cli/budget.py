@@ -43,7 +43,9 @@ def plan_for_budget(options: argparse.Namespace) -> tuple["Plan", dict]:
 
 
 def _made(budget: "Budget", options: argparse.Namespace) -> "Budgeted":
-    if options.budget.strip().lower().startswith("kl:") and options.by != "measured":
+    from quantcore.recipe.budget_text import divergence_asked
+
+    if options.by != "measured" and divergence_asked(options.budget) is not None:
         raise ValueError(
             f"{options.budget[:40]} bounds the measured divergence: leave --by out, or give a size "
             "as the budget"

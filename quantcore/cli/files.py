@@ -10,6 +10,8 @@ from quantcore.cli.output import followed, print_json
 if TYPE_CHECKING:
     from quantcore.recipe.plan import Plan
 
+ASKED_FOR = "pure output_tensor_type token_embedding_type tensor_type tensor_type_file".split()
+
 
 def plan(options: argparse.Namespace) -> None:
     """Print each tensor's type, and why."""
@@ -24,6 +26,7 @@ def plan(options: argparse.Namespace) -> None:
         raise ValueError("--swaps refine what a budget chose: they go only with --budget")
     known = {}
     if options.budget is not None:
+        _refuse_asked_for(options)
         planned, known = plan_for_budget(options)
     else:
         planned = _planned(read_contents(options.model), options, options.with_imatrix)
@@ -42,6 +45,15 @@ def plan(options: argparse.Namespace) -> None:
     )
     if any(row.needs_imatrix for row in planned.tensors):
         print("llama-quantize refuses this without an importance matrix.")
+
+
+def _refuse_asked_for(options: argparse.Namespace) -> None:
+    for name in ASKED_FOR:
+        if getattr(options, name):
+            raise ValueError(
+                f"--{name.replace('_', '-')} does not go with --budget, which chooses every type: "
+                "print the plan with --json, and give it by --recipe"
+            )
 
 
 def quantize(options: argparse.Namespace) -> None:

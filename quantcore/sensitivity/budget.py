@@ -5,7 +5,6 @@ tensors is the divergence that is predicted for the whole.
 """
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,14 +12,12 @@ from functools import partial
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.model.source import Model
 from quantcore.recipe.allocate import Allocation, Option, allocate, at_random, front
+from quantcore.recipe.budget_text import divergence_asked, read_budget
 from quantcore.recipe.contents import contents_of
-from quantcore.recipe.file_types import ALIASES, FILE_TYPES
 from quantcore.recipe.of_types import ALIGNMENT, padded_bytes, plan_of_types, tensors_bytes
-from quantcore.recipe.plan import Plan, plan
+from quantcore.recipe.plan import Plan
 from quantcore.recipe.rules import needs_imatrix
 from quantcore.sensitivity.results import Sensitivity
-
-_UNITS = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,19 +91,7 @@ class Budget:
         ValueError
             If it is none of these.
         """
-        wanted = text.strip()
-        n_weights = contents_of(self.model).n_weights
-        if found := re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) ?bpw", wanted, re.IGNORECASE):
-            return int(float(found[1]) * n_weights / 8)
-        if ALIASES.get(wanted.upper(), wanted.upper()) in FILE_TYPES:
-            return padded_bytes(plan(self.model, wanted))
-        found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) ?([kmg]?i?b?)", wanted, re.IGNORECASE)
-        if not found or found[2].lower() not in _UNITS:
-            raise ValueError(
-                f"{text[:40]!r} is no budget: write bits per weight, as 4.5bpw, a size, as 3.9MB, "
-                "or a file type whose size is meant, as Q4_K_M"
-            )
-        return int(float(found[1]) * _UNITS[found[2].lower()])
+        return read_budget(self.model, text)
 
     def within(self, budget_bytes: int) -> Budgeted:
         """Plan the file with the least predicted divergence within a budget.
@@ -126,10 +111,8 @@ class Budget:
         ValueError
             If it is neither, or no mix is as small or as near to the original.
         """
-        wanted = text.strip().lower()
-        if wanted.startswith("kl:"):
-            return self.at_divergence(_divergence_of(wanted[3:]))
-        return self.within(self.bytes_of(text))
+        largest = divergence_asked(text)
+        return self.within(self.bytes_of(text)) if largest is None else self.at_divergence(largest)
 
     def spendable(self, budget_bytes: int) -> int:
         """Bytes for what can be chosen."""
@@ -261,16 +244,6 @@ class Budget:
         cost = self._divergence(name, type)
         alone = "" if cost is None else f", {cost:.2g} nats a token when it alone is quantized"
         return f"{type} {why}{alone}"
-
-
-def _divergence_of(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < math.inf:
-        raise ValueError(f"kl:{text[:40]} is no divergence: write nats a token, as kl:0.002")
-    return value
 
 
 def _known(formats: Sequence[str], measured: Sensitivity) -> list[str]:
