@@ -43,7 +43,8 @@ def section(choice: Choice, hand: Plan, n_changed: int) -> None:
     star = _star(model, n_bytes, mine, predicted)
     lines: dict[str, list] = {}
     for point in points:
-        lines.setdefault(point.way, []).append(_mark(model, point))
+        if point is not mine or point.way != "hand":  # a line has all its marks
+            lines.setdefault(point.way, []).append(_mark(model, point))
     corners = choice.budget.corners() if choice.budget else []
     look.show(
         charts.size_against_divergence(

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browser.test_clicks import _click
+from browser.test_clicks import _click, _click_mark
 from playwright.sync_api import expect
 
 from quantcore import open_model, plan
@@ -54,3 +54,47 @@ def test_a_recipe_is_loaded_and_a_bad_one_is_one_sentence(visit, tmp_path):
     upload.set_input_files(bad)
     expect(visitor.page.get_by_text("There is no tensor type 'q9_k'")).to_be_visible()
     assert "2 tensors changed by hand" in visitor.settled().findings[0]
+
+
+def test_the_slider_moves_along_the_front_and_the_json_brings_a_mix_back(visit, tmp_path):
+    visitor = visit("mix?by=measured+divergence")
+    page, before, drawn = visitor.page, visitor.findings, visitor.drawn("mix_map")
+    thumb = page.get_by_role("slider")
+    thumb.focus()
+    for _ in range(60):
+        thumb.press("ArrowLeft")
+    page.wait_for_url(re.compile(r"budget=\d\.\d\dbpw"))
+    after = visitor.settled().findings
+    bits = float(re.search(r"budget=(\d\.\d\d)bpw", page.url)[1])
+    taken = float(re.search(r"([\d.]+) bits a weight", after[0])[1])
+    assert bits - 0.05 < taken <= bits
+    assert after[0] != before[0] and "predicted" in after[1]
+    assert visitor.drawn("mix_map") != drawn
+
+    saved, drawn = tmp_path / "recipe.json", visitor.drawn("mix_map")
+    saved.write_text(visitor.download(page.get_by_role("button", name="Save as JSON")))
+    other = visit("mix")
+    assert other.drawn("mix_map") != drawn
+    other.page.locator("input[type=file]").set_input_files(saved)
+    other.page.get_by_role("heading", name="The loaded recipe takes").wait_for()
+    assert other.settled().drawn("mix_map") == drawn
+    size = re.compile(r"takes (.*? bits a weight)")
+    assert size.search(other.findings[0])[1] == size.search(after[0])[1]
+
+    bad = tmp_path / "bad.json"
+    bad.write_text(saved.read_text().replace('"blk.0.attn_q.weight"', '"blk.99.attn_q.weight"'))
+    other.page.locator("input[type=file]").set_input_files(bad)
+    expect(other.page.get_by_text("which has no blk.99.attn_q.weight")).to_be_visible()
+    assert other.settled().drawn("mix_map") == drawn and len(other.problems) == 1
+
+
+def test_a_mark_of_the_chart_is_taken_over(visit):
+    visitor = visit("mix")
+    traces = visitor.chart("mix_divergence").evaluate(
+        "chart => chart.data.map(trace => (trace.customdata || []).map(each => each[0]))"
+    )
+    fisher = next(i for i, ways in enumerate(traces) if "fisher" in ways)
+    _click_mark(visitor, "mix_divergence", fisher, 2)
+    visitor.page.wait_for_url(re.compile(r"by=Fisher"))
+    assert visitor.settled().findings[0].startswith("The mix by Fisher takes")
+    assert visitor.problems == []
