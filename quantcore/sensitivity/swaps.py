@@ -143,9 +143,11 @@ def swap_steps(
     )
 
 
-def swapped_plan(budget: Budget, found: Found) -> Swapped:
-    """Plan the file that swaps found."""
-    made = budget.plan_of(found.chosen, "was found by measured swaps")
+def swapped_plan(budget: Budget, start: Budgeted, found: Found) -> Swapped:
+    """Plan the file that swaps made of a start; what was not swapped keeps its rule."""
+    made = budget.plan_of(found.chosen, "was swapped in, by measuring the whole mix")
+    pairs = zip(start.plan.tensors, made.tensors, strict=True)
+    made = replace(made, tensors=tuple(a if a.type == b.type else b for a, b in pairs))
     return Swapped(
         plan=made,
         padded_bytes=padded_bytes(made),
