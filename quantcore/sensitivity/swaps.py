@@ -9,6 +9,7 @@ of the single effects, so the result must be judged on another one.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -132,6 +133,7 @@ def swap_steps(
     if measurements < 1:
         raise ValueError(f"{measurements:,} measurements are none: give 1 or more")
 
+    @cache
     def single(step: Step) -> float:
         return budget.divergence(step.group, step.after) - budget.divergence(
             step.group, step.before
