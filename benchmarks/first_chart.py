@@ -1,8 +1,8 @@
-"""How long a visitor waits for a page's first chart: ``python -m benchmarks.first_chart``.
+"""How long a visitor waits for a page's first chart.
 
-Prints a Markdown table of seconds, the median of some visits to a server that has drawn the page
-before: in a fresh window with an empty cache, which fetches Streamlit and plotly, and again in the
-same window.
+``python -m benchmarks.first_chart [page ...]`` prints a Markdown table of seconds, the median of
+some visits to a server that has drawn the page before: in a fresh window with an empty cache, which
+fetches Streamlit and plotly, and again in the same window.
 """
 
 import sys
@@ -40,12 +40,12 @@ def visit(browser, address: str, path: str) -> tuple[float, float]:
     return times
 
 
-def main() -> None:
-    """Run the command."""
+def main(*wanted: str) -> None:
+    """Run the command, for all pages or some."""
     path = find()
     if path is None:
         sys.exit("No Chromium here: run python tests/browser/chromium.py to get one.")
-    pages = sorted(page.stem for page in (ROOT / "pages").glob("[a-z]*.py"))
+    pages = wanted or sorted(page.stem for page in (ROOT / "pages").glob("[a-z]*.py"))
     print("| page | fresh window, s | again, s |\n|---|---:|---:|")
     with chromium(path) as browser, running() as address:
         for name in pages:
@@ -58,4 +58,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

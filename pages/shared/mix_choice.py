@@ -64,12 +64,12 @@ class Choice:
     @property
     def hears_names(self) -> bool:
         """Whether types that are asked for by name count."""
-        return FILE_TYPES[self.base.type.removesuffix(" pure")].is_quantized
+        return self.base.file_type.is_quantized
 
     @property
     def file_type(self) -> str:
         """What `llama-quantize` calls the file."""
-        return self.base.type.removesuffix(" pure")
+        return self.base.file_type.name
 
     def asked(self, hand: dict[str, str]) -> dict[str, str]:
         """Types that go to llama-quantize by name: those by hand, and those of a budget."""
@@ -188,8 +188,9 @@ def _budget(model: Model, results: Sensitivity, by: str, limits: tuple) -> Budge
 def _within(budget: Budget, key: tuple) -> Budgeted:
     """Ask for a budget; what cannot be had is said, and the smallest mix taken instead."""
     asked = st.session_state.get("budget") or st.query_params.get("budget") or "Q4_K_M"
+    usual = list(dict.fromkeys([*SIZES, asked]))
     wanted = st.selectbox(
-        "As large as", list(dict.fromkeys([*SIZES, asked])), key="budget",
+        "As large as", usual, usual.index(asked), key="budget",
         accept_new_options=True, help=_BUDGET_HELP, **controls.BOUND,
     )  # fmt: skip
     try:

@@ -43,8 +43,7 @@ def section(choice: Choice, hand: Plan, n_changed: int) -> None:
     star = _star(model, n_bytes, mine, predicted)
     lines: dict[str, list] = {}
     for point in points:
-        if point is not mine:
-            lines.setdefault(point.way, []).append(_mark(model, point))
+        lines.setdefault(point.way, []).append(_mark(model, point))
     corners = choice.budget.corners() if choice.budget else []
     look.show(
         charts.size_against_divergence(

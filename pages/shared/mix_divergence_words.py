@@ -70,17 +70,16 @@ def standing(
     llama-quantize's own is beside that by measured divergence, all others beside llama-quantize's.
 
     >>> standing("the mix", 4_000_000, None, 0.002, [])
-    'The mix is predicted to diverge by **0.002** nats a token at 4.00 MB.'
+    'The mix is predicted to cost **0.0020** nats a token at 4.0 MB.'
     """
     first = name[:1].upper() + name[1:]
     if mine is not None:
         cost = mine.mean_kl_divergence
-        says = f"{first} diverges by **{number(cost)}** nats a token at {megabytes(n_bytes)}"
+        says = f"{first} costs **{number(cost)}** nats a token at {megabytes(n_bytes)}"
     elif predicted is not None:
         cost = predicted
         says = (
-            f"{first} is predicted to diverge by **{number(cost)}** nats a token at "
-            f"{megabytes(n_bytes)}"
+            f"{first} is predicted to cost **{number(cost)}** nats a token at {megabytes(n_bytes)}"
         )
     else:
         return f"{first} takes {megabytes(n_bytes)}; what it costs is not measured yet."
@@ -91,7 +90,7 @@ def standing(
     if way == "measured":
         less = 1 - rival.mean_kl_divergence / cost
         return (
-            f"{says}; as large a mix chosen by measured divergence by "
+            f"{says}; a mix of that size chosen by measured divergence costs "
             f"**{number(rival.mean_kl_divergence)}**, {percent(abs(less))} "
             f"{'less' if less > 0 else 'more'}."
         )

@@ -108,7 +108,8 @@ def standing(hand: Recipe, stock: Sequence[Recipe], changed: bool) -> str:
     if not rivals:
         return f"No mix of llama-quantize is smaller than this recipe with {_fine(hand.error)}."
     best = min(rivals, key=lambda one: one.error)
-    mine = "The recipe made by hand" if changed else f"**{hand.name}**"
+    name = hand.name[:1].upper() + hand.name[1:]
+    mine = "The recipe made by hand" if changed else f"**{name}**"
     verdict = "beats" if hand.error < best.error else "does not beat"
     return (
         f"{mine} {verdict} the best mix that is no larger: **{_fine(hand.error)}** against "

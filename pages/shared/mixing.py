@@ -13,6 +13,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from pages.shared import cache, jobs, look
+from pages.shared.mix_words import Recipe
 from pages.shared.units import plural
 from quantcore.evaluate.weight_error import running_error
 from quantcore.formats import FORMATS
@@ -157,6 +158,23 @@ def whole(model: Model, types: Mapping[str, str], aided: bool) -> float | None:
         noise += error**2 * found.squares[case.tensor]
         signal += found.squares[case.tensor]
     return math.sqrt(noise / signal) if signal else 0.0
+
+
+def types_of(plan: Plan) -> dict[str, str]:
+    """Type of each tensor by name."""
+    return {tensor.name: tensor.type for tensor in plan.tensors}
+
+
+def error_of(model: Model, tensor: str, type: str, aided: bool) -> float | None:
+    """Error of one tensor in a type, where it is measured; vectors have none."""
+    found = cases(model, [(tensor, type)], aided)
+    return known(model).errors.get(found[0]) if found else None
+
+
+def recipe(model: Model, name: str, plan: Plan, aided: bool) -> Recipe:
+    """Sum up what a plan costs."""
+    error = whole(model, types_of(plan), aided)
+    return Recipe(name, plan.bytes, plan.bits_per_weight, error)
 
 
 def stock(model: Model, aided: bool) -> dict[str, Stock]:

@@ -73,18 +73,17 @@ def size_against_divergence(
         )
     for way, marks in shown.items():
         _line(figure, way, marks, look)
+    middle = bits[0] + 0.7 * (bits[1] - bits[0])
     for way, y in _heights(shown, low, high).items():
-        tone, _, _, symbol = _style(way, look)
-        text = f'<span style="color:{tone}">{SIGNS[symbol]}</span> {called[way]}'
-        place = {"x": 1, "xref": "paper", "y": y, "xanchor": "left", "xshift": 8}
-        words(figure, text, look, strong=way in ("rules", "measured"), **place)
-    for mark in () if narrow else shown.get("rules", ()):
+        last = shown[way][-1]
+        text = f"{called[way]}, {last.name}" if way == "rules" and not narrow else called[way]
+        _name(figure, way, last.bits, y, text, look, inside=last.bits > middle)
+    for mark in () if narrow else shown.get("rules", ())[:-1]:
         place = {"x": mark.bits, "y": np.log10(mark.divergence), "xshift": 8, "yshift": 9}
-        words(figure, mark.name, look, xanchor="left", **place)
+        words(figure, mark.name, look, xanchor="left", bgcolor=look.page, borderpad=0, **place)
     if star is not None:
         _star(figure, star, 10**low, look)
     room = 0.04 * (bits[1] - bits[0])
-    figure.update_layout(margin={"r": 120 if narrow else 150})
     figure.update_xaxes(
         title="bits a weight of the whole file",
         range=[bits[0] - room, bits[1] + room],
@@ -104,7 +103,7 @@ def _frame(shown, predicted, star) -> tuple[tuple[float, float], float, float]:
     ends = [m.low for m in marks] + [m.high for m in marks]
     ends += [y for _, y in predicted] + ([star.divergence] if star else [])
     ends = [each for each in ends if each > 0] or [1e-4, 1e-1]
-    low, high = float(np.log10(min(ends))) - 0.15, float(np.log10(max(ends))) + 0.25
+    low, high = float(np.log10(min(ends))) - 0.3, float(np.log10(max(ends))) + 0.25
     return (min(bits, default=2.0), max(bits, default=9.0)), low, high
 
 
@@ -150,10 +149,24 @@ def _style(way: str, look: Look) -> tuple[str, float, int, str]:
     return look.methods[at], 1.4, 7, symbols[at]
 
 
+def _name(
+    figure: go.Figure, way: str, bits: float, y: float, text: str, look: Look, *, inside: bool
+) -> None:
+    """Write a line's name at its right end: behind it, or below where the chart ends there."""
+    tone, _, _, symbol = _style(way, look)
+    strong = way in ("rules", "measured")
+    place = {"xanchor": "right", "xshift": 6} if inside else {"xanchor": "left", "xshift": 12}
+    text = f'<span style="color:{tone}">{SIGNS[symbol]}</span> {text}'
+    words(figure, text, look, strong=strong, x=bits, y=y, yshift=-14 if inside else 8, **place)
+
+
 def _heights(shown: Mapping, low: float, high: float) -> dict[str, float]:
     """Heights of the names beside the right ends, as powers of ten, pushed apart."""
-    ends = {way: float(np.log10(marks[-1].divergence)) for way, marks in shown.items()
-            if way != "hand"}  # fmt: skip
+    ends = {
+        way: float(np.log10(max(m.divergence for m in marks if m.bits == marks[-1].bits)))
+        for way, marks in shown.items()
+        if way != "hand"
+    }
     gap, order = GAP * (high - low), sorted(ends, key=ends.get)
     found, last = {}, -np.inf
     for way in order:
