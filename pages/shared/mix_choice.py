@@ -190,7 +190,7 @@ def _within(budget: Budget, key: tuple) -> Budgeted:
     asked = st.session_state.get("budget") or st.query_params.get("budget") or "Q4_K_M"
     usual = list(dict.fromkeys([*SIZES, asked]))
     wanted = st.selectbox(
-        "As large as", usual, usual.index(asked), key="budget",
+        "As large as", usual, usual.index("Q4_K_M"), key="budget",
         accept_new_options=True, help=_BUDGET_HELP, **controls.BOUND,
     )  # fmt: skip
     try:
