@@ -111,7 +111,7 @@ def test_choices_in_the_address_that_are_none_are_left_aside():
 def test_a_mix_means_its_format_and_one_that_is_not_measured_is_said():
     assert "**Q5_K**" in _open(type="Q5_K_M").subheader[0].value
     app = _open(type="Q4_0")
-    assert "Q4_0 is not measured yet" in _said(app)
+    assert "Q4_0 is not measured here: Q4_K is shown" in _said(app)
     (error,) = _open(type="Q9_K").error
     assert "Q9_K" in error.value
 

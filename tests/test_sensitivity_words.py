@@ -1,12 +1,14 @@
 """Costs and sentences of the page Sensitivity follow the numbers, each case with its own."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from pages.shared import cache
+from pages.shared import cache, sensitivity_skills
 from pages.shared import sensitivity_costs as figures
 from pages.shared import sensitivity_run_words as run_words
+from pages.shared import sensitivity_trust_words as trust
 from pages.shared import sensitivity_two_words as two_words
 from pages.shared import sensitivity_words as words
 from pages.shared.sensitivity_costs import Cost, Followed, Sum
@@ -170,7 +172,7 @@ def test_guides_that_lie_are_named_with_the_tensor():
     assert by_name["fisher"].correlation == pytest.approx(1) and not by_name["fisher"].astray
     assert by_name["weight_error"].correlation == pytest.approx(-1)
     assert by_name["weight_error"].places[DOWN] == (3, 1)
-    said = words.guides(found, "Q4_K")
+    said = trust.guides(found, "Q4_K")
     assert "rank correlation **1.00**" in said and "**Weight error** does not (−1.00)" in said
     assert "it ranks layer 1 ffn_down 3rd of 3, in truth it is 1st" in said
 
@@ -219,13 +221,13 @@ def test_the_shipped_sums_are_those_of_a_budget():
     ],
 )
 def test_additivity_says_whether_it_may_be_added(joint, part):
-    assert part in words.additivity([Sum("Q4_K", 0.105, joint)], "Q4_K")
-    assert part in words.sums([Sum("Q4_K", 0.105, joint)], "Q4_K")[0]
+    assert part in trust.additivity([Sum("Q4_K", 0.105, joint)], "Q4_K")
+    assert part in trust.sums([Sum("Q4_K", 0.105, joint)], "Q4_K")[0]
 
 
 def test_additivity_within_names_what_misses_most():
     found = [Sum("layer 0", 0.1, Cost(0.1, 0.09, 0.11)), Sum("ffn_up", 0.1, Cost(0.4, 0.3, 0.5))]
-    said = words.sums(found, "Q4_K")[0]
+    said = trust.sums(found, "Q4_K")[0]
     assert "In 1 of 2 layers and roles" in said and "**ffn_up** misses most, with **0.25" in said
 
 
@@ -292,4 +294,55 @@ def test_the_end_of_a_sweep_is_said():
 def test_what_the_places_of_a_guide_mean():
     each = Followed("fisher", {}, 0.5, -0.25, {Q: (1, 3), K: (2, 2), DOWN: (3, 1)})
     assert each.astray == [DOWN, Q]
-    assert words.guide_title(each) == "<b>Fisher</b>  0.50; all formats −0.25"
+    assert trust.guide_title(each) == "<b>Fisher</b>  0.50; all formats −0.25"
+
+
+def _asked(skill, level, change, sure=True):
+    return SkillChange(
+        skill=skill, level=level, total=20, original_correct=15, correct=12,
+        log_probability_change=-change, change_low=-2 * change,
+        change_high=-change / 2 if sure else change,
+    )  # fmt: skip
+
+
+def test_skills_name_what_they_hang_on():
+    results = _results(
+        _effect(Q, 0.1, skills=(_asked("facts", "hard", 0.5), _asked("recall", "easy", 0.01))),
+        _effect(DOWN, 0.2, skills=(_asked("facts", "hard", 0.9, sure=False),
+                                   _asked("recall", "easy", 0.2))),
+    )  # fmt: skip
+    skills = {n: m for n, m in figures.measures(results).items() if m.is_skill}
+    assert list(skills) == ["hard facts", "easy recall"]
+    found = {n: figures.costs(results, "Q4_K", m) for n, m in skills.items()}
+    said, how = sensitivity_skills.finding(found, "Q4_K", "tensors", 2)
+    assert said == (
+        "In **Q4_K**, **hard facts** loses most, to layer 0 attn_q: **0.50** nats an answer; 1 "
+        "skill hangs more on another, as easy recall on layer 1 ffn_down."
+    )
+    assert how.startswith("All 2 tensors.")
+    chance = {"hard facts": {Q: Cost(0.5, -0.1, 0.9)}}
+    assert "than chance" in sensitivity_skills.finding(chance, "Q4_K", "tensors", 1)[0]
+
+
+def test_what_may_be_chance_has_no_colour():
+    found = {Q: Cost(0.5, -0.1, 0.9), K: Cost(-0.2, -0.3, -0.1), DOWN: _exact(0.4)}
+    weight = figures.weights_of(found, "alone", None, sure=True)
+    assert weight == pytest.approx({Q: 0.36e-3, K: 0.1, DOWN: 0.36})
+
+
+def test_two_results_are_named_by_what_differs():
+    named = two_words.told_apart
+    assert named(SOURCE, replace(SOURCE, model="other")) == ("toy", "other")
+    assert named(SOURCE, replace(SOURCE, text="sea.txt")) == ("river.txt", "sea.txt")
+    assert named(SOURCE, replace(SOURCE, imatrix_digest="x")) == ("without imatrix", "with imatrix")
+    assert named(SOURCE, replace(SOURCE, tokens=512)) == ("4,096 tokens", "512 tokens")
+    assert named(SOURCE, SOURCE) == ("the first", "the second")
+
+
+def test_a_stage_says_what_was_measured():
+    assert run_words.stage(_effect(Q, 0.1)) == "Layer 0 attn_q in Q4_K"
+    assert run_words.stage(_effect("3", 0.1, group="layer", how="kept")) == (
+        "Layer 3 kept, all else in Q4_K"
+    )
+    assert run_words.stage(_effect("all", 0.1, group="all")) == "All tensors in Q4_K"
+    assert run_words.guide_stage(Q) == "Guides: layer 0 attn_q"

@@ -167,12 +167,13 @@ def test_where_effects_do_not_add_up_swaps_find_the_best_mix(budget, chunks, eve
     assert found.after.value == pytest.approx(best, rel=0.005)
     assert found.after.value < 0.93 * found.before.value
 
-    made = swapped_plan(budget, found)
+    made = swapped_plan(budget, start, found)
     assert made.padded_bytes <= budget_bytes
     point = _of(made.plan, every)
     assert point.bytes == made.padded_bytes
     assert found.after.value == pytest.approx(point.mean_kl_divergence, rel=1e-4)
-    assert "was found by measured swaps" in made.plan.tensors[1].rule
+    for before, after in zip(start.plan.tensors, made.plan.tensors, strict=True):
+        assert ("was swapped in" in after.rule) == (before.type != after.type)
 
 
 def test_what_fits_nowhere_is_left(budget, chunks):

@@ -11,7 +11,7 @@ from pages.shared.charts import layer_map
 from pages.shared.charts import sensitivity_against as charts
 from pages.shared.palette import Look
 from pages.shared.sensitivity_kept import Known
-from pages.shared.sensitivity_view import View
+from pages.shared.sensitivity_view import View, choosing
 from pages.shared.sensitivity_words import TERMS, tooltip
 
 NONE = "nothing"
@@ -48,15 +48,16 @@ def section(view: View, every: Mapping[str, Known], tensor: str, style: Look) ->
         with headline:
             look.finding(words.no_match(label, view.format_name, every[label].results.formats))
         return
+    names = words.told_apart(view.results.source, every[label].results.source)
     with headline:
         rank = figures.correlation(first, second)
         look.finding(
-            words.beside(first, second, rank, (view.label, label)),
+            words.beside(first, second, rank, names),
             words.how_to_read_two(view.format_name),
             help=TERMS["rank"],
         )
     _maps(view, every[label], (first, second), tensor, style)
-    _scatter(view, label, (first, second), tensor, style)
+    _scatter(view, names, (first, second), tensor, style)
 
 
 def _second(view: View, known: Known) -> dict[str, figures.Cost]:
@@ -71,7 +72,8 @@ def _maps(view: View, known: Known, both, tensor: str, style: Look) -> None:
     weights = []
     for costs, each in zip(both, results, strict=True):
         whole = figures.joint(each, view.format_name, view.measure)
-        weights.append(figures.weights_of(costs, view.how, whole))
+        sure = view.measure.signed
+        weights.append(figures.weights_of(costs, view.how, whole, sure=sure))
     ends = [value for weight in weights for value in weight.values()]
     unit = figures.unit_of(cost.size for costs in both for cost in costs.values())
     labels = view.label, known.label
@@ -93,29 +95,24 @@ def _maps(view: View, known: Known, both, tensor: str, style: Look) -> None:
             )
 
 
-def _scatter(view: View, label: str, both, tensor: str, style: Look) -> None:
+def _scatter(view: View, names: tuple[str, str], both, tensor: str, style: Look) -> None:
     first, second = both
     shared = [n for n in first if n in second]
     if len(shared) < 2:
         return
 
-    def clicked() -> None:
-        if place := controls.clicked("sensitivity_against"):
-            st.session_state["tensor"] = place[0]
-
+    titles = tuple(f"{view.measure.axis}: {name}" for name in names)
     left, _ = st.columns([3, 2], gap="large")
     with left:
         look.show(
             charts.against(
                 first,
                 second,
-                (view.label, label),
+                titles,
                 tensor,
                 words.apart(first, second)[:NAMED],
                 style,
             ),
-            key="sensitivity_against",
-            alt=f"Cost of each tensor in {label} against {view.label}.",
-            on_select=clicked,
-            selection_mode="points",
+            alt=f"Cost of each tensor: {names[1]} against {names[0]}.",
+            **choosing("sensitivity_against"),
         )

@@ -192,17 +192,20 @@ def joint(results: Sensitivity, format_name: str, measure: Measure) -> Cost | No
     return None if effect is None else measure.of(effect)
 
 
-def weights_of(found: Mapping[str, Cost], how: str, whole: Cost | None) -> dict[str, float]:
+def weights_of(
+    found: Mapping[str, Cost], how: str, whole: Cost | None, *, sure: bool = False
+) -> dict[str, float]:
     """Say how much each piece matters: its cost alone, or what is saved when it is kept.
 
     Never below zero; of the least a small share of the most is made, so that a log scale ends.
+    With `sure` a cost counts as far as the near end of its interval: what may be chance is nothing.
     """
     if how == "alone":
-        plain = {name: cost.size for name, cost in found.items()}
+        plain = {name: cost.span[0] if sure else cost.size for name, cost in found.items()}
     else:
         reference = reference_of(found, whole)
         plain = {name: max(reference - cost.value, 0.0) for name, cost in found.items()}
-    least = max(plain.values(), default=0.0) * (1e-6 if how == "alone" else 1e-3)
+    least = max(plain.values(), default=0.0) * (1e-6 if how == "alone" and not sure else 1e-3)
     return {name: max(value, least) for name, value in plain.items()}
 
 

@@ -83,7 +83,7 @@ def every(model: Model) -> dict[str, Known]:
     found = [(cache.sensitivity(), cache.is_shipped(model.name), None)]
     for path in sorted(folder().glob(f"*{ENDING}"), key=_changed, reverse=True)[:LISTED]:
         results = _read(path, _changed(path))
-        if results is not None and results.effects:
+        if results is not None and any(e.group != "all" for e in results.effects):
             mine = path.name.startswith(f"{model.key}-") and _fits(results, model)
             found.append((results, mine, path))
     labelled: dict[str, Known] = {}

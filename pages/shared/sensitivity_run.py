@@ -45,10 +45,11 @@ def steps(sweep: Sweep) -> Iterator[Progress]:
             if time.monotonic() - saved > SAVE_EVERY_S:
                 sensitivity_kept.save(results, path)
                 saved = time.monotonic()
-            yield Progress(part * step.share, step.stage, results, tuple(problems))
+            stage = words.stage(step.effect) if step.effect else step.stage
+            yield Progress(part * step.share, stage, results, tuple(problems))
         for guide in _guides(model, sweep, results):
             share = part + (1 - part) * guide.share
-            yield Progress(share, f"guides, {guide.stage}", results, tuple(problems))
+            yield Progress(share, words.guide_stage(guide.stage), results, tuple(problems))
     finally:
         if results is not None and results.effects:
             sensitivity_kept.save(results, path)
@@ -97,7 +98,7 @@ def panel() -> None:
         return
     jobs.forget()
     last, sweep = job.latest, st.session_state["_sweep"]
-    if last is not None and last.results.effects:
+    if last is not None and any(e.group != "all" for e in last.results.effects):
         st.session_state[FRESH] = sweep.path
     if job.state == "failed":
         st.error(job.problem)

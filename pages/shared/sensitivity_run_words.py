@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pages.shared.sensitivity_costs import called
 from pages.shared.units import plural
+from quantcore.sensitivity.effect import Effect
 
 if TYPE_CHECKING:
     from pages.shared.sensitivity_setup import Plan
@@ -18,6 +20,18 @@ ABOUT_MEASURING = (
     "Runs on this machine, one after the other with the runs of other visitors. You can go on "
     "using the lab meanwhile, or cancel: what was found stays."
 )
+
+
+def stage(effect: Effect) -> str:
+    """Say what was measured last."""
+    noun = "All tensors" if effect.group == "all" else called(effect.name).capitalize()
+    kept = " kept, all else" if effect.how == "kept" else ""
+    return f"{noun}{kept} in {effect.format}"
+
+
+def guide_stage(stage: str) -> str:
+    """Say what the guides are being computed of."""
+    return f"Guides: {called(stage) if '.' in stage else stage}"
 
 
 def estimate(plan: "Plan") -> str:

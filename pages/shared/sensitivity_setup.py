@@ -18,6 +18,7 @@ from quantcore.model.source import Model
 from quantcore.pool import n_threads
 from quantcore.sensitivity.measure import TOKENS, Settings, read_for
 from quantcore.sensitivity.pieces import DEFAULT_FORMATS, checked_formats, pieces_of, storable
+from quantcore.sensitivity.reading import first_questions
 from quantcore.sensitivity.results import Sensitivity, shipped
 
 # Of one core of the machine that docs/sensitivity.md was measured on, for a piece.
@@ -133,7 +134,8 @@ def plan_of(sweep: Sweep) -> Plan:
         context=settings.context,
         threads=n_threads(),
         seconds=(len(pieces) - n_known + GUIDE_PIECES * sweep.guides * (n_known < len(pieces)))
-        * SECONDS_PER_WEIGHT_AND_TOKEN * model.n_weights * settings.tokens,
+        * SECONDS_PER_WEIGHT_AND_TOKEN * model.n_weights
+        * (settings.tokens + asked_tokens(model.name, settings.questions)),
         elsewhere=sweep.scheduler is not None,
     )  # fmt: skip
 
@@ -153,6 +155,13 @@ def _known(key: tuple, _sweep: Sweep) -> Sensitivity | None:
 def n_tokens(model_name: str, text: str) -> int:
     """Count the tokens of a text."""
     return len(cache.model(model_name).tokenizer.encode(text))
+
+
+@st.cache_data(show_spinner=False, max_entries=32)
+def asked_tokens(model_name: str, questions: int) -> int:
+    """Count the tokens of so many questions of each skill and level."""
+    tokenizer = cache.model(model_name).tokenizer
+    return sum(len(tokenizer.encode(q.prompt + q.answer)) for q in first_questions(questions))
 
 
 def _formats(model: Model) -> list[str]:

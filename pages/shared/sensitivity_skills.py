@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from pages.shared import controls, look
+from pages.shared import look
 from pages.shared import sensitivity_costs as figures
 from pages.shared import sensitivity_words as words
 from pages.shared.charts import sensitivity as charts
 from pages.shared.palette import Look
 from pages.shared.sensitivity_costs import Cost, Measure, called
-from pages.shared.sensitivity_view import View
+from pages.shared.sensitivity_view import View, choosing
 from pages.shared.units import number, plural
 
 MOST_ROWS = 12
@@ -36,15 +36,13 @@ def section(view: View, style: Look) -> None:
     names = _worst(found)
     look.finding(*finding(found, view.format_name, view.noun, len(names)), help=ABOUT)
     factor, _ = figures.unit_of(cost.size for costs in found.values() for cost in costs.values())
+    pairs = {(s, n): cost for s, costs in found.items() for n, cost in costs.items()}
+    weight = figures.weights_of(pairs, "alone", None, sure=True)
     shown = {skill: {n: costs[n] for n in names} for skill, costs in found.items()}
-
-    def clicked() -> None:
-        if place := controls.clicked("sensitivity_skills"):
-            st.session_state["cost"] = place[0]
 
     look.show(
         charts.group_map(
-            {s: figures.weights_of(costs, "alone", None) for s, costs in shown.items()},
+            {s: {n: weight[s, n] for n in names} for s in shown},
             {s: words.cells(costs, skills[s], "alone", None, factor) for s, costs in shown.items()},
             {s: {n: _tooltip(view, n, skills[s], cost) for n, cost in costs.items()}
              for s, costs in shown.items()},
@@ -53,17 +51,15 @@ def section(view: View, style: Look) -> None:
             one_scale=True,
             narrow=look.narrow(),
         ),
-        key="sensitivity_skills",
         alt=f"What right answers of each skill lose in {view.format_name}.",
-        on_select=clicked,
-        selection_mode="points",
+        **choosing("sensitivity_skills", "cost"),
     )  # fmt: skip
 
 
 def _worst(found: Mapping[str, Mapping[str, Cost]]) -> list[str]:
     """List the pieces that cost any skill most, in the model's order."""
     names = list(next(iter(found.values())))
-    most = {n: max(costs[n].size for costs in found.values()) for n in names}
+    most = {n: max(costs[n].span[0] for costs in found.values()) for n in names}
     kept = set(sorted(names, key=most.get, reverse=True)[:MOST_ROWS])
     return [name for name in names if name in kept]
 
@@ -81,27 +77,27 @@ def finding(
     found: Mapping[str, Mapping[str, Cost]], format_name: str, noun: str, shown: int
 ) -> tuple[str, str]:
     """Say which skill loses most to what, and which hang on something else."""
-    worst = {skill: max(costs, key=lambda n: costs[n].value) for skill, costs in found.items()}
-    most = max(worst, key=lambda skill: found[skill][worst[skill]].value)
+    sure = {
+        skill: [name for name, cost in costs.items() if cost.low > 0]
+        for skill, costs in found.items()
+    }
+    worst = {s: max(names, key=lambda n: found[s][n].value) for s, names in sure.items() if names}
     _, part = figures.unit_of(c.size for costs in found.values() for c in costs.values())
     total = len(next(iter(found.values())))
-    rows = f"The {shown} of {total} {noun} that cost any skill most" if shown < total else ""
+    rows = f"The {shown} of {total} {noun} that surely cost any skill most" * (shown < total)
     how = (
-        f"{rows or f'All {total} {noun}'}; the number, in {part} of a nat an answer: what right "
-        "answers lose on average, in parentheses where it may be chance. Click a skill to map it."
+        f"{rows or f'All {total} {noun}'}. The number, in {part} of a nat an answer: what right "
+        "answers lose on average; in parentheses, and pale, where it may be chance. Click a skill "
+        "to map it."
     )
-    cost = found[most][worst[most]]
-    if cost.value <= 0 or cost.by_chance:
+    if not worst:
         return f"In **{format_name}** none of the {noun} takes more from a skill than chance.", how
+    most = max(worst, key=lambda skill: found[skill][worst[skill]].value)
     said = (
         f"In **{format_name}**, **{most}** loses most, to {called(worst[most])}: "
-        f"**{number(cost.value)}** nats an answer"
+        f"**{number(found[most][worst[most]].value)}** nats an answer"
     )
-    others = {
-        skill: name
-        for skill, name in worst.items()
-        if name != worst[most] and not found[skill][name].by_chance
-    }
+    others = {skill: name for skill, name in worst.items() if name != worst[most]}
     if not others:
         return f"{said}.", how
     skill = max(others, key=lambda s: found[s][others[s]].value)

@@ -6,6 +6,7 @@ from statistics import median
 
 from pages.shared.sensitivity_costs import Cost, called
 from pages.shared.units import plural, times
+from quantcore.sensitivity.results import Source
 
 
 def beside(
@@ -55,6 +56,20 @@ def apart(first: Mapping[str, Cost], second: Mapping[str, Cost]) -> list[str]:
     ratios = {n: math.log(second[n].size / first[n].size) for n in shared}
     middle = median(ratios.values()) if ratios else 0.0
     return sorted(shared, key=lambda n: -abs(ratios[n] - middle))
+
+
+def told_apart(first: Source, second: Source) -> tuple[str, str]:
+    """Name two results by what differs between them."""
+    for parts in (
+        lambda source: source.model,
+        lambda source: source.text,
+        lambda source: f"with{'' if source.imatrix_digest else 'out'} imatrix",
+        lambda source: f"{source.tokens:,} tokens",
+    ):
+        names = parts(first), parts(second)
+        if names[0] != names[1]:
+            return names
+    return "the first", "the second"
 
 
 def no_match(label: str, format_name: str, formats: Sequence[str]) -> str:

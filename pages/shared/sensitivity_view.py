@@ -50,7 +50,7 @@ def choose(model: Model, every: Mapping[str, Known]) -> View:
         if len(mine) > 1:
             label = _choose_results(mine)
         results = every[label].results
-        format_name = _choose_format(figures.by_size(results))
+        format_name, asked = _choose_format(results)
         noun = st.segmented_control(
             "Changed at once", list(figures.GROUPS), default="tensors", required=True,
             key="changed", help="One tensor at a time, one whole layer, or one role in all layers.",
@@ -61,6 +61,9 @@ def choose(model: Model, every: Mapping[str, Known]) -> View:
             help=words.TERMS["how"], **controls.BOUND,
         )  # fmt: skip
         measure = _choose_measure(results)
+    look.note(words.measured_on(results.source))
+    if asked != format_name:
+        look.note(f"{asked} is not measured here: {format_name} is shown.")
     return View(model, label, results, format_name, noun, figures.HOWS[how], measure)
 
 
@@ -73,20 +76,23 @@ def _choose_results(labels: list[str]) -> str:
     )  # fmt: skip
 
 
-def _choose_format(names: list[str]) -> str:
-    """Ask for one of the measured formats; of a mix that another page chose, that of most."""
+def _choose_format(results: Sensitivity) -> tuple[str, str]:
+    """Ask for one of the measured formats, and tell which was asked for before.
+
+    Of a mix that another page chose, the format of most matrices is meant.
+    """
+    single = {effect.format for effect in results.effects if effect.group != "all"}
+    names = [name for name in figures.by_size(results) if name in single]
     start = names.index("Q4_K") if "Q4_K" in names else (len(names) - 1) // 2
-    asked = st.session_state.get("type") or st.query_params.get("type")
-    if asked:
+    wanted = names[start]
+    if asked := st.session_state.get("type") or st.query_params.get("type"):
         wanted = get_type(asked, pure=True).format.name
         st.session_state["type"] = wanted if wanted in names else names[start]
     chosen = st.selectbox(
         "Format", names, start, key="type", help="The formats that were measured.", width=150,
         **controls.BOUND,
     )  # fmt: skip
-    if asked and wanted not in names:
-        look.note(f"{wanted} is not measured yet.")
-    return chosen
+    return chosen, chosen if wanted in names else wanted
 
 
 def _choose_measure(results: Sensitivity) -> figures.Measure:
@@ -98,3 +104,13 @@ def _choose_measure(results: Sensitivity) -> figures.Measure:
         "Measured by", list(by_name), key="cost", help=says, width=200, **controls.BOUND
     )
     return by_name[name]
+
+
+def choosing(chart: str, key: str = "tensor") -> dict:
+    """Return options of a chart in which a click chooses a tensor, or another value."""
+
+    def clicked() -> None:
+        if place := controls.clicked(chart):
+            st.session_state[key] = place[0]
+
+    return {"key": chart, "on_select": clicked, "selection_mode": "points"}

@@ -1,23 +1,19 @@
 """The sentences of the page Sensitivity: costs in, text out."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from statistics import median
 
 from pages.shared.sensitivity_costs import (
     DIVERGENCE,
-    GUIDE_WORDS,
     TOP_TOKEN,
     Cost,
-    Followed,
     Measure,
-    Sum,
     called,
     reference_of,
     short,
     unit_of,
 )
-from pages.shared.units import number, percent, plural, times
+from pages.shared.units import percent, times
 from quantcore.sensitivity.results import Source
 
 TERMS = {
@@ -46,8 +42,8 @@ def measured_on(source: Source) -> str:
     """Say what the figures were measured on."""
     aided = ", every format with the importance matrix" if source.imatrix_digest else ""
     return (
-        f"{source.model} on {source.tokens:,} tokens of {source.text}, of which "
-        f"{source.tokens_scored:,} are scored{aided}"
+        f"Measured on {source.tokens:,} tokens of {source.text}, of which {source.tokens_scored:,} "
+        f"are scored{aided}."
     )
 
 
@@ -57,7 +53,7 @@ def headline(
 ) -> str:  # fmt: skip
     """Say what is worst, how many times the median, and what share of the sum."""
     if how == "kept":
-        return _kept(format_name, found, measure, whole)
+        return kept(format_name, found, measure, whole)
     worst = max(found, key=lambda name: found[name].size)
     cost, sizes = found[worst], [each.size for each in found.values()]
     if not cost.size:
@@ -75,7 +71,8 @@ def headline(
     return f"{said}: {ratio}{chance}."
 
 
-def _kept(format_name: str, found: Mapping[str, Cost], measure: Measure, whole: Cost | None) -> str:
+def kept(format_name: str, found: Mapping[str, Cost], measure: Measure, whole: Cost | None) -> str:
+    """Say which piece is worth most when it stays as it was, and what that leaves."""
     best = min(found, key=lambda name: found[name].value)
     left, reference = found[best], reference_of(found, whole)
     begin = f"With all else in **{format_name}**, keeping **{called(best)}** as it was "
@@ -106,7 +103,8 @@ def how_to_read_map(measure: Measure, how: str, part: str, whole: Cost | None) -
         number_is = f"The number, in {part} {measure.parts}".replace("  ", " ")
         number_is += ": what this one costs when all else stays as it was"
     chance = ", in parentheses where it may be chance" if measure.signed and how != "kept" else ""
-    return f"{number_is}{chance}. Stronger colour is more, on a log scale. Click a cell."
+    colour = "is more that is no chance" if measure.signed and how != "kept" else "is more"
+    return f"{number_is}{chance}. Stronger colour {colour}, on a log scale. Click a cell."
 
 
 def unit(found: Iterable[Cost], measure: Measure) -> tuple[float, str]:
@@ -251,109 +249,16 @@ def _most(top: str, found: Mapping[str, Cost], measure: Measure, noun: str) -> s
     return f"**{called(top)}** {does}; {chance} of {len(found)} {noun} may be chance."
 
 
-# ---- guides --------------------------------------------------------------------------------------
-
-
-def guides(found: Sequence[Followed], format_name: str) -> str:
-    """Say which guide can be trusted, and where the one that cannot goes astray."""
-    known = [each for each in found if not math.isnan(each.correlation)]
-    if not known:
-        return f"No guide puts the tensors in an order in {format_name}."
-    best, weak = (pick(known, key=lambda each: each.correlation) for pick in (max, min))
-    said = (
-        f"In {format_name}, **{GUIDE_WORDS[best.guide]}** knows the order best: rank correlation "
-        f"**{best.correlation:.2f}**"
-    )
-    if best is weak or not weak.astray:
-        return f"{said}."
-    far = weak.astray[0]
-    guessed, true = weak.places[far]
-    return (
-        f"{said}. **{GUIDE_WORDS[weak.guide].capitalize()}** does not ({_signed(weak)}): it ranks "
-        f"{called(far)} {_ordinal(guessed)} of {len(weak.places)}, in truth it is "
-        f"{_ordinal(true)}."
-    )
-
-
-def guide_title(each: Followed) -> str:
-    """Head one guide’s chart."""
-    return (
-        f"<b>{GUIDE_WORDS[each.guide]}</b>  {_signed(each)}; all formats "
-        f"{each.everywhere:.2f}".replace("-", "−")
-    )
-
-
-def _signed(each: Followed) -> str:
-    return f"{each.correlation:.2f}".replace("-", "−")
-
-
-def _ordinal(place: int) -> str:
-    ending = "th" if 10 < place % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
-    return f"{place}{ending}"
-
-
-# ---- additivity ----------------------------------------------------------------------------------
-
-
-SUMS = ("formats", "layers and roles")
-
-
-def sums(found: Sequence[Sum], format_name: str) -> tuple[str, str]:
-    """Give the finding on additivity, and how to read its chart: over formats, or within one."""
-    if any(each.label == format_name for each in found):
-        return additivity(found, format_name), HOW_TO_READ_SUMS
-    return additivity_within(found, format_name), HOW_TO_READ_WITHIN
-
-
-def additivity(sums: Sequence[Sum], chosen: str) -> str:
-    """Say whether single effects add up to the joint one, and where they do not."""
-    mine = next((each for each in sums if each.label == chosen), sums[0])
-    ratio = mine.ratio
-    said = (
-        f"In **{mine.label}**, single effects add up to {number(mine.total)} nats a token, "
-        f"together they cost {number(mine.joint.value)}"
-    )
-    if ratio.low <= 1 <= ratio.high:
-        return f"{said}: **within the interval**, so they may be added."
-    way = "more" if ratio.value > 1 else "less"
-    return f"{said}: the sum is **{percent(abs(ratio.value - 1))} {way}** than the truth."
-
-
-def additivity_within(sums: Sequence[Sum], format_name: str) -> str:
-    """Say in which layer or role the sum misses most."""
-    far = max(sums, key=lambda each: abs(math.log(max(each.ratio.value, 1e-9))))
-    inside = sum(each.ratio.low <= 1 <= each.ratio.high for each in sums)
-    return (
-        f"In {inside} of {plural(len(sums), 'layer and role', 'layers and roles')} the sum in "
-        f"{format_name} lies within the interval; **{far.label}** misses most, with "
-        f"**{far.ratio.value:.2f} times** the joint effect."
-    )
-
-
 # ---- how to read ---------------------------------------------------------------------------------
 
 HOW_TO_READ_CURVES = (
     "Each quantized alone. Right is larger, down is closer to the original. Colour and shape are "
     "the format’s; the large marks are the format chosen. Bars: 95 % intervals."
 )
-HOW_TO_READ_SUMS = (
-    "A mix is chosen by adding up what tensors cost alone. At 1 the sum is what they cost "
-    "together. Bars: 95 % intervals of the joint divergence."
-)
-HOW_TO_READ_WITHIN = (
-    "The tensors of one layer or role added up, beside what they cost together. Bars: 95 % "
-    "intervals of the latter."
-)
 HOW_TO_READ_DEPTH = (
     "All matrices of a layer at once; the ends are embedding and output. Bars: 95 %."
 )
 HOW_TO_READ_ROLES = "One role in all layers at once, the costliest first. Bars: 95 % intervals."
-HOW_TO_READ_GUIDES = (
-    "Each mark is a tensor: along, what the guide says without running the model in this format; "
-    "upwards, the divergence that was measured. The better the guide, the more the marks form a "
-    "line. Named: the tensors whose places it gets most wrong. Above: the rank correlation in this "
-    "format, and over all formats."
-)
 
 
 def nothing(model_name: str) -> str:

@@ -64,7 +64,7 @@ def _swapped(budget: "Budget", found: "Budgeted", options: argparse.Namespace) -
     text = calibration_text() if options.text is None else read_text(options.text)
     chunks = chunks_of(budget.model, budget.measured, text)
     last = followed(swap_steps(budget, found, chunks, options.swaps))
-    return swapped_plan(budget, last.found)
+    return swapped_plan(budget, found, last.found)
 
 
 def _known_of(swapped: "Swapped", start: "Budgeted") -> dict:
@@ -96,8 +96,10 @@ def known_as_text(known: dict) -> list[str]:
         elif isinstance(value, list):
             middle, low, high = value
             lines.append(f"{_words(what)}: {middle:.6g} ({low:.6g} to {high:.6g})")
-        elif isinstance(value, str | bool):
-            lines.append(f"{_words(what)}: {str(value).lower().replace('_', ' ')}")
+        elif isinstance(value, str):
+            lines.append(f"{_words(what)}: {_words(value)}")
+        elif isinstance(value, bool):
+            lines.append(f"{_words(what)}: {'yes' if value else 'no'}")
         else:
             lines.append(f"{_words(what)}: {value:,.6g}")
     return lines

@@ -9,6 +9,7 @@ of the single effects, so the result must be judged on another one.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -132,6 +133,7 @@ def swap_steps(
     if measurements < 1:
         raise ValueError(f"{measurements:,} measurements are none: give 1 or more")
 
+    @cache
     def single(step: Step) -> float:
         return budget.divergence(step.group, step.after) - budget.divergence(
             step.group, step.before
@@ -143,9 +145,11 @@ def swap_steps(
     )
 
 
-def swapped_plan(budget: Budget, found: Found) -> Swapped:
-    """Plan the file that swaps found."""
-    made = budget.plan_of(found.chosen, "was found by measured swaps")
+def swapped_plan(budget: Budget, start: Budgeted, found: Found) -> Swapped:
+    """Plan the file that swaps made of a start; what was not swapped keeps its rule."""
+    made = budget.plan_of(found.chosen, "was swapped in, by measuring the whole mix")
+    pairs = zip(start.plan.tensors, made.tensors, strict=True)
+    made = replace(made, tensors=tuple(a if a.type == b.type else b for a, b in pairs))
     return Swapped(
         plan=made,
         padded_bytes=padded_bytes(made),

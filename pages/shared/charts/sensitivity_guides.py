@@ -11,7 +11,7 @@ from pages.shared.charts.sensitivity import KEEP, reach, ticks
 from pages.shared.charts.sensitivity_against import label
 from pages.shared.palette import Look, colour, marker
 from pages.shared.sensitivity_costs import Followed
-from pages.shared.sensitivity_words import guide_title
+from pages.shared.sensitivity_trust_words import guide_title
 from pages.shared.units import number
 
 NAMED = 2  # tensors that a guide misjudges most, in each chart

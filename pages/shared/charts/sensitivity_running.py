@@ -46,7 +46,9 @@ def so_far(
             row=at // columns + 1, col=at % columns + 1,
         )  # fmt: skip
     margin = {"l": 0, "r": 0, "t": 26, "b": 0}
-    figure.update_layout(template=template(look), height=118 * lines, margin=margin)
+    figure.update_layout(
+        template=template(look), height=118 * lines, margin=margin, plot_bgcolor=look.panel
+    )
     figure.update_annotations(font={"size": 12, "color": look.ink}, yshift=2)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, autorange="reversed")
