@@ -103,6 +103,22 @@ def test_limits_hold():
         assert len({type for name, type in types.items() if f"blk.{layer}." in name}) == 1
 
 
+def test_a_button_leaves_only_what_runtimes_have_in_common():
+    app = _open(by=MEASURED, budget="3.9MB")
+    assert any(type.startswith("IQ") for type in _types(app).values())
+    app.button(key="only_No IQ").click().run()
+    assert not any(type.startswith("IQ") for type in _types(app).values())
+    app.button(key="only_K-quants and Q8_0").click().run()
+    assert {type for type in _types(app).values() if not type.endswith("_K")} <= {"Q8_0"}
+    app.button(key="only_All").click().run()
+    assert any(type.startswith("IQ") for type in _types(app).values()) and not app.error
+
+
+def test_a_guide_knows_no_divergence():
+    (error,) = _open(by=mix_choice.BY["fisher"], budget="kl:0.002").error
+    assert error.value.startswith("Only measured divergence can be bounded, as by kl:0.002")
+
+
 def test_a_change_by_hand_stands_above_what_was_measured():
     app = _open(by=MEASURED, budget="Q4_K_M", set=["blk.3.ffn_down=Q8_0"])
     assert app.subheader[0].value.startswith("With 1 tensor changed by hand")

@@ -149,6 +149,9 @@ def _limits(known: list[sensitivity_kept.Known]) -> tuple[Sensitivity, tuple]:
             label = st.selectbox("By the results of", [each.label for each in known], key="results")
         results = next(each.results for each in known if each.label == label)
         able = [name for name in results.formats if name in GGML_TYPES]
+        with st.container(horizontal=True, gap="small"):
+            for preset, names in _presets(able).items():
+                st.button(preset, key=f"only_{preset}", on_click=_take_only, args=(names,))
         formats = st.multiselect(
             "Only these types", able, key="only", placeholder="all that were measured",
             help="What your runtime supports, or is fast with: the IQ types are slow on many "
@@ -160,6 +163,20 @@ def _limits(known: list[sensitivity_kept.Known]) -> tuple[Sensitivity, tuple]:
         )  # fmt: skip
         by_layer = st.toggle("One type for all of a layer", key="by_layer", **controls.BOUND)
     return results, (tuple(formats), None if keep == "any" else keep, by_layer)
+
+
+def _presets(able: list[str]) -> dict[str, list[str]]:
+    """List types that runtimes have in common, by what a button says; those that there are."""
+    kinds = {
+        "All": [],
+        "K-quants and Q8_0": [name for name in able if name.endswith("_K") or name == "Q8_0"],
+        "No IQ": [name for name in able if not name.startswith("IQ")],
+    }
+    return {label: names for label, names in kinds.items() if names or label == "All"}
+
+
+def _take_only(names: list[str]) -> None:
+    st.session_state["only"] = names
 
 
 def _by_hand() -> None:
@@ -190,10 +207,16 @@ def _within(budget: Budget, key: tuple) -> Budgeted:
     asked = st.session_state.get("budget") or st.query_params.get("budget") or "Q4_K_M"
     usual = list(dict.fromkeys([*SIZES, asked]))
     wanted = st.selectbox(
-        "As large as", usual, usual.index(asked), key="budget",
+        "As large as", usual, usual.index("Q4_K_M"), key="budget",
         accept_new_options=True, help=_BUDGET_HELP, **controls.BOUND,
     )  # fmt: skip
     try:
+        _, _, by, _ = key
+        if by != "measured" and (wanted or asked).strip().lower().startswith("kl:"):
+            raise ValueError(
+                f"only measured divergence can be bounded, as by {(wanted or asked)[:40]}: choose "
+                "types by it, or ask for a size"
+            )
         return cache.budgeted(key, wanted or asked, _budget=budget)
     except ValueError as problem:
         smallest, _ = budget.corners()[0]
