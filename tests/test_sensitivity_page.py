@@ -17,7 +17,8 @@ from quantcore.sensitivity.results import guide_ranks, shipped
 
 ROOT = Path(__file__).parent.parent
 TOY = {"model": "toy", "formats": ["Q4_0", "Q8_0"], "sweep_text": "passage", "tokens": "512"}
-CHARTS = ("map", "worst", "curves", "sums", "depth", "roles", "guides")
+CHARTS = ["map", "worst", "curves", "sums", "depth", "roles", "guides"]
+CHARTS += ["skills"] * bool(shipped().effects[0].skills)
 
 
 @pytest.fixture(autouse=True)
