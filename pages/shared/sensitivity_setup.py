@@ -89,10 +89,12 @@ def choose(model: Model) -> Sweep:
             "Quantized", list(HOWS), selection_mode="multi",
             default=["only this"], key="hows", **controls.BOUND,
         )  # fmt: skip
+    # As many as were shipped, so that a new format is added to what is known.
+    usual = cache.sensitivity().source.tokens if cache.is_shipped(model.name) else TOKENS
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         name, text = _text()
         asked = st.number_input(
-            "Tokens at most", 1, 1_000_000, TOKENS, 512, key="tokens", width=150,
+            "Tokens at most", 1, 1_000_000, usual, 512, key="tokens", width=150,
             help="From the beginning of the text. Half of them are scored.", **controls.BOUND,
         )  # fmt: skip
         guides = st.toggle("Guides too", True, key="with_guides", help=_GUIDES, **controls.BOUND)
