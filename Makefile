@@ -7,6 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 SENSITIVITY := assets/fable-7m/sensitivity.json
+TOKENS := 24576
 
 .PHONY: lab test lint bench peers measured clean
 
@@ -39,8 +40,8 @@ peers: $(VENV)/peers.ready
 measured: $(VENV)/lab.ready
 	$(BIN)/python -m quantcore measure
 	rm -f $(SENSITIVITY)
-	$(BIN)/python -m quantcore sensitivity --groups tensor layer role all --skills 20 --guides --output $(SENSITIVITY)
-	$(BIN)/python -m quantcore sensitivity --groups tensor layer role --hows kept --skills 20 --output $(SENSITIVITY)
+	$(BIN)/python -m quantcore sensitivity --groups tensor layer role all --tokens $(TOKENS) --skills 20 --guides --output $(SENSITIVITY)
+	$(BIN)/python -m quantcore sensitivity --groups tensor layer role --hows kept --tokens $(TOKENS) --skills 20 --output $(SENSITIVITY)
 	$(BIN)/python -m quantcore measure --mixes
 
 $(VENV)/bin/python:

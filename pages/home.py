@@ -112,7 +112,7 @@ CARDS = (
     (
         "imatrix",
         "Hear what matters",
-        "Which columns count: an importance matrix, and what it changes.",
+        "Which columns count, and what an importance matrix changes.",
     ),
     ("layer_error", "Find the weak layers", "The error of every matrix in every format."),
     ("sensitivity", "Test each tensor", "How far the model drifts when it alone is quantized."),

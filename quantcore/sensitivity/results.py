@@ -194,15 +194,15 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def table(kind: type, rows: Iterable[Any]) -> dict[str, list]:
-    """Put rows of a dataclass into columns and lists; floats keep six digits."""
+    """Put rows of a dataclass into columns and lists; floats keep six digits, of skills three."""
     names = [each.name for each in fields(kind)]
     return {"columns": names, "rows": [[_short(getattr(row, n)) for n in names] for row in rows]}
 
 
-def _short(value: Any) -> Any:
+def _short(value: Any, digits: int = 6) -> Any:
     if isinstance(value, tuple):  # skills
-        return [[_short(getattr(each, name)) for name in CHANGES] for each in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+        return [[_short(getattr(each, name), 3) for name in CHANGES] for each in value]
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
 
 
 def _skills_table(effects: Sequence[Effect]) -> dict[str, list]:
