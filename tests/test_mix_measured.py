@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from test_pages import visited_before  # noqa: F401
 from toy_model import write_folder
 
-from pages.shared import by_hand, cache, mix_choice
+from pages.shared import by_hand, cache, mix_choice, sensitivity_kept
 from pages.shared import mix_divergence_words as words
 from pages.shared.charts import mix_divergence as charts
 from pages.shared.palette import DARK, LIGHT
@@ -19,6 +19,7 @@ from quantcore import open_model, plan
 from quantcore.recipe.of_types import padded_bytes
 from quantcore.recipe.recipe_file import recipe_as_json
 from quantcore.sensitivity.mixes import shipped_mixes
+from quantcore.sensitivity.results import Sensitivity, shipped
 
 ROOT = Path(__file__).parent.parent
 MEASURED = mix_choice.BY["measured"]
@@ -117,6 +118,24 @@ def test_a_button_leaves_only_what_runtimes_have_in_common():
 def test_a_guide_knows_no_divergence():
     (error,) = _open(by=mix_choice.BY["fisher"], budget="kl:0.002").error
     assert error.value.startswith("Only measured divergence can be bounded, as by kl:0.002")
+
+
+def test_limits_that_leave_nothing_are_one_sentence():
+    app = _open(by=MEASURED, budget="Q4_K_M", only=["Q4_K"], keep_output="Q8_0")
+    (error,) = app.error
+    assert "token_embd.weight" in error.value and error.value.endswith(".")
+    assert set(_charts(app)) == {"mix_map", "mix_divergence", "mix_bytes", "mix_size"}
+
+
+def test_a_sweep_that_was_stopped_is_not_chosen_by(tmp_path, monkeypatch):
+    model, whole = open_model(), shipped()
+    part = Sensitivity(whole.source)
+    for effect in whole.effects[:40]:
+        part.add(effect)
+    known = sensitivity_kept.Known("part", part, True)
+    monkeypatch.setattr(sensitivity_kept, "every", lambda model: {"part": known})
+    assert _open().selectbox(key="by").options == [mix_choice.BY["rules"]]
+    assert not mix_choice._is_whole(model, part) and mix_choice._is_whole(model, whole)
 
 
 def test_a_change_by_hand_stands_above_what_was_measured():

@@ -91,7 +91,8 @@ class Choice:
 
 def choose(model: Model) -> Choice:
     """Draw the controls at the top of the page."""
-    known = [each for each in sensitivity_kept.every(model).values() if each.of_model]
+    every = sensitivity_kept.every(model).values()
+    known = [each for each in every if each.of_model and _is_whole(model, each.results)]
     loaded = by_hand.loaded(model)
     ways = [BY[way] for way in (RULES, *_ways(known), *([RECIPE] if loaded else []))]
     if st.session_state.get("by", ways[0]) not in ways:
@@ -125,12 +126,24 @@ def choose(model: Model) -> Choice:
         return Choice(model, by, base, with_imatrix, pure, budget=predicting)
     if by == RECIPE:
         return Choice(model, by, loaded, with_imatrix, budget=predicting)
-    budget = _budget(model, results, by, limits)
+    try:
+        budget = _budget(model, results, by, limits)
+    except ValueError as problem:  # the limits leave a tensor nothing
+        st.error(sentence(problem))
+        limits = ()
+        budget = _budget(model, results, by, limits)
     with second:
         made = _within(budget, (model.name, _key(results), by, limits))
     predicting = _budget(model, results, "measured", ())
     _slide(budget, made)
     return Choice(model, by, made.plan, with_imatrix, made=made, budget=predicting)
+
+
+def _is_whole(model: Model, results: Sensitivity) -> bool:
+    """Whether results are of these weights, and know every matrix: a sweep may be unfinished."""
+    return results.source.fingerprint == model.fingerprint and all(
+        any(results.effect(name, each) for each in results.formats) for name in model.quantizable
+    )
 
 
 def _ways(known: list[sensitivity_kept.Known]) -> list[str]:
