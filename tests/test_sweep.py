@@ -2,10 +2,12 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from dataclasses import asdict
 from functools import partial
+from types import ModuleType
 
 import pytest
 from toy_model import write_folder
@@ -82,6 +84,8 @@ def test_without_dask_or_scheduler_it_is_one_sentence(tmp_path, capsys):
 def cluster(monkeypatch):
     import distributed
 
+    # A worker runs the main module's file again; tests of pages leave app.py there.
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     monkeypatch.setattr(sweep, "CONNECT_S", 60)
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
