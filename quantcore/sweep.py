@@ -15,7 +15,7 @@ from quantcore.pool import n_threads, threads
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
-CONNECT_S = 10
+CONNECT_S = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
@@ -49,25 +49,33 @@ class Job:
 
     def run(self) -> None:
         """Work until done, cancelled, or unwatched. Called by the pool."""
-        if self._stopped():
+        if self._unwanted():
+            self.state = "cancelled"
             return
         self.state = "running"
         try:
-            for step in self._steps():
-                self.latest = step
-                if self._stopped():
-                    return
-            self.state = "done"
+            self.state = self._ended()  # only now: a job that is cancelled may still have to save
         except (ValueError, OSError, MemoryError) as problem:
             self.problem, self.state = sentence(problem), "failed"
         except Exception:  # whatever it is, the page must not wait for a job that is dead
             logging.getLogger("quantlab").exception("job %s", self.title)
             self.problem, self.state = "It broke off; the server's log says where.", "failed"
 
-    def _stopped(self) -> bool:
-        if self._cancelled.is_set() or time.monotonic() - self.seen > UNWATCHED_S:
-            self.state = "cancelled"
-        return self.state == "cancelled"
+    def _ended(self) -> State:
+        """Work through the steps, and close what yields them."""
+        steps = self._steps()
+        try:
+            for step in steps:
+                self.latest = step
+                if self._unwanted():
+                    return "cancelled"
+            return "done"
+        finally:
+            if isinstance(steps, Generator):
+                steps.close()
+
+    def _unwanted(self) -> bool:
+        return self._cancelled.is_set() or time.monotonic() - self.seen > UNWATCHED_S
 
 
 class Pool:
