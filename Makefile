@@ -16,7 +16,7 @@ lab: $(VENV)/lab.ready
 	$(BIN)/streamlit run app.py --server.port $(PORT)
 
 test: $(VENV)/dev.ready
-	$(BIN)/python tests/browser/chromium.py
+	$(BIN)/python -m tests.browser.chromium
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/dev.ready

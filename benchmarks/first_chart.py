@@ -44,7 +44,7 @@ def main(*wanted: str) -> None:
     """Run the command, for all pages or some."""
     path = find()
     if path is None:
-        sys.exit("No Chromium here: run python tests/browser/chromium.py to get one.")
+        sys.exit("No Chromium here: run python -m tests.browser.chromium to get one.")
     pages = wanted or sorted(page.stem for page in (ROOT / "pages").glob("[a-z]*.py"))
     print("| page | fresh window, s | again, s |\n|---|---:|---:|")
     with chromium(path) as browser, running() as address:

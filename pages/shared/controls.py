@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.shared import cache, look
+from pages.shared import (
+    bench,
+    look,
+    shipped,
+)
 from pages.shared.ranking import original_of
 from pages.shared.units import megabytes, millions, plural
 from quantcore.formats import FORMATS, OUTSIDE_GGUF, UNAIDED
@@ -81,7 +85,7 @@ def choose_model() -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.selectbox(
             "Model",
-            list(cache.sources()),
+            list(bench.sources()),
             key="model",
             width=190,
             label_visibility="collapsed",
@@ -108,7 +112,7 @@ def model_name() -> str:
 
 def model() -> "quantcore.Model":
     """Return the chosen model, opened; ValueError in one sentence where it cannot be."""
-    return cache.model(model_name())
+    return bench.model(model_name())
 
 
 def tensor(label: str = "Tensor", **more) -> str:
@@ -217,7 +221,7 @@ def _model_line(opened: "quantcore.Model") -> str:
 
 def published() -> dict | None:
     """Ask whether a large model's published figures are laid beside ours."""
-    figures = cache.published()
+    figures = shipped.published()
     wanted = st.pills(
         "Lay beside it",
         [figures["model"]],

@@ -6,18 +6,17 @@ parameters.
 """
 
 import logging
-from pathlib import Path
 
 import streamlit as st
 
 _FRAMED, _TARGET = "_framed", "_target"
 
 
-def enter(page_file: str) -> None:
-    """Call first in every page, with ``__file__``."""
+def enter(page: str) -> None:
+    """Call first in every page, with its name in the address."""
     if not st.session_state.get(_FRAMED):
         query = {key: st.query_params.get_all(key) for key in st.query_params}
-        st.session_state[_TARGET] = (f"pages/{Path(page_file).name}", query)
+        st.session_state[_TARGET] = (f"pages/{page}.py", query)
         st.switch_page("app.py")
 
 

@@ -6,7 +6,11 @@ with `pages.shared.controls`; each page spells what another page chose in its ow
 
 import streamlit as st
 
-from pages.shared import cache, controls, look
+from pages.shared import (
+    controls,
+    look,
+    plans,
+)
 from pages.shared.units import plural
 from quantcore.formats import DEFAULTS, OUTSIDE_GGUF, UNAIDED
 from quantcore.model.source import Model
@@ -76,7 +80,7 @@ def types(
 
 def copies(model: Model, type_name: str) -> str:
     """Say which matrices of a GGUF file a type leaves as they are; nothing where it changes all."""
-    formats = cache.formats(model.name, type_name)
+    formats = plans.formats(model.name, type_name)
     n_held = sum(model.holds(name, fmt) for name, fmt in formats.items())
     if not n_held or model.place.is_dir():
         return ""
@@ -102,7 +106,7 @@ def _listed(pure: bool) -> list[str]:
     if pure:
         return [*UNAIDED, *OUTSIDE_GGUF, *controls.INTEGERS]
     alone = [name for name in UNAIDED if get_type(name, pure=True).name == name]
-    mixes = [name for name in cache.mixes() if name != "MXFP4_MOE"]
+    mixes = [name for name in plans.mixes() if name != "MXFP4_MOE"]
     return list(dict.fromkeys([*mixes, *alone, *OUTSIDE_GGUF, *controls.INTEGERS]))
 
 

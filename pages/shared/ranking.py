@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from pages.shared.charts.home import Original, Point
+from pages.shared.charts.size import Original, Point
 from pages.shared.palette import Look, colour, family
 from pages.shared.tables import Column
 from pages.shared.units import megabytes, number, one_in, percent, signed

@@ -15,7 +15,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import cache, jobs, look
+from pages.shared import (
+    bench,
+    jobs,
+    look,
+)
 from pages.shared.units import megabytes, plural
 from quantcore.formats import FORMATS
 from quantcore.io.imatrix import Imatrix
@@ -172,7 +176,7 @@ def _hand_over(kept: Written) -> None:
             key="download_gguf",
             on_click="ignore",
         )
-        look.note(f"{megabytes(kept.path.stat().st_size)}; put it into `{cache.OWN_MODELS.name}/` "
+        look.note(f"{megabytes(kept.path.stat().st_size)}; put it into `{bench.OWN_MODELS.name}/` "
                   "and every page opens it.")  # fmt: skip
     st.code(
         f'llama-cli -m {name} -p "Once upon a time"\n'

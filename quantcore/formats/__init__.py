@@ -6,38 +6,43 @@
 import difflib
 
 from quantcore.format import BlockFormat
-from quantcore.formats.bf16 import BF16
-from quantcore.formats.f16 import F16
-from quantcore.formats.f32 import F32
-from quantcore.formats.fp8 import FP8_E4M3_ROW, FP8_E4M3_TENSOR, FP8_E5M2_ROW, FP8_E5M2_TENSOR
-from quantcore.formats.integer import IntegerFormat, integer_format
-from quantcore.formats.iq1_m import IQ1_M
-from quantcore.formats.iq1_s import IQ1_S
-from quantcore.formats.iq2_s import IQ2_S
-from quantcore.formats.iq2_xs import IQ2_XS
-from quantcore.formats.iq2_xxs import IQ2_XXS
-from quantcore.formats.iq3_s import IQ3_S
-from quantcore.formats.iq3_xxs import IQ3_XXS
-from quantcore.formats.iq4_nl import IQ4_NL
-from quantcore.formats.iq4_xs import IQ4_XS
-from quantcore.formats.mxfp4 import MXFP4
-from quantcore.formats.mxfp4_ocp import MXFP4_OCP
-from quantcore.formats.nf4 import NF4, NF4_DQ
-from quantcore.formats.nvfp4 import NVFP4
-from quantcore.formats.nvfp4_tensor import NVFP4_TENSOR
-from quantcore.formats.q2_k import Q2_K
-from quantcore.formats.q3_k import Q3_K
-from quantcore.formats.q4_0 import Q4_0
-from quantcore.formats.q4_1 import Q4_1
-from quantcore.formats.q4_k import Q4_K
-from quantcore.formats.q5_0 import Q5_0
-from quantcore.formats.q5_1 import Q5_1
-from quantcore.formats.q5_k import Q5_K
-from quantcore.formats.q6_k import Q6_K
-from quantcore.formats.q8_0 import Q8_0
-from quantcore.formats.scaled import ScaledFormat
-from quantcore.formats.tq1_0 import TQ1_0
-from quantcore.formats.tq2_0 import TQ2_0
+from quantcore.formats.floats.bf16 import BF16
+from quantcore.formats.floats.f16 import F16
+from quantcore.formats.floats.f32 import F32
+from quantcore.formats.floats.mxfp4 import MXFP4
+from quantcore.formats.floats.nvfp4 import NVFP4
+from quantcore.formats.integers.integer import IntegerFormat, integer_format
+from quantcore.formats.iq.iq1_m import IQ1_M
+from quantcore.formats.iq.iq1_s import IQ1_S
+from quantcore.formats.iq.iq2_s import IQ2_S
+from quantcore.formats.iq.iq2_xs import IQ2_XS
+from quantcore.formats.iq.iq2_xxs import IQ2_XXS
+from quantcore.formats.iq.iq3_s import IQ3_S
+from quantcore.formats.iq.iq3_xxs import IQ3_XXS
+from quantcore.formats.iq.iq4_nl import IQ4_NL
+from quantcore.formats.iq.iq4_xs import IQ4_XS
+from quantcore.formats.k.q2_k import Q2_K
+from quantcore.formats.k.q3_k import Q3_K
+from quantcore.formats.k.q4_k import Q4_K
+from quantcore.formats.k.q5_k import Q5_K
+from quantcore.formats.k.q6_k import Q6_K
+from quantcore.formats.outside_gguf.fp8 import (
+    FP8_E4M3_ROW,
+    FP8_E4M3_TENSOR,
+    FP8_E5M2_ROW,
+    FP8_E5M2_TENSOR,
+)
+from quantcore.formats.outside_gguf.mxfp4_ocp import MXFP4_OCP
+from quantcore.formats.outside_gguf.nf4 import NF4, NF4_DQ
+from quantcore.formats.outside_gguf.nvfp4_tensor import NVFP4_TENSOR
+from quantcore.formats.outside_gguf.scaled import ScaledFormat
+from quantcore.formats.simple.q4_0 import Q4_0
+from quantcore.formats.simple.q4_1 import Q4_1
+from quantcore.formats.simple.q5_0 import Q5_0
+from quantcore.formats.simple.q5_1 import Q5_1
+from quantcore.formats.simple.q8_0 import Q8_0
+from quantcore.formats.ternary.tq1_0 import TQ1_0
+from quantcore.formats.ternary.tq2_0 import TQ2_0
 
 _ALL = (
     *(F32, F16, BF16, Q8_0, Q6_K, Q5_1, Q5_0, Q5_K, Q4_1, Q4_0, Q4_K),

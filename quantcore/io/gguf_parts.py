@@ -4,6 +4,7 @@ The first, ``model-00001-of-00003.gguf``, has all metadata and says so: split.no
 split.tensors.count. The others hold only those three keys and their share of the tensors.
 """
 
+import glob
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -49,6 +50,19 @@ def first_part(path: Path) -> Path:
     """
     found = NUMBERED.fullmatch(path.name)
     return path.with_name(f"{found[1]}-00001-of-{found[3]}.gguf") if found else path
+
+
+def all_parts(path: Path) -> list[Path]:
+    """List the files that a GGUF file consists of, in order: itself, or the parts that are there.
+
+    >>> [part.name for part in all_parts(Path("m.gguf"))]
+    ['m.gguf']
+    """
+    numbered = NUMBERED.fullmatch(path.name)
+    if not numbered:
+        return [path]
+    series = f"{glob.escape(numbered[1])}-[0-9][0-9][0-9][0-9][0-9]-of-{numbered[3]}.gguf"
+    return sorted(path.parent.glob(series))
 
 
 def _joined(

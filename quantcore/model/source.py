@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from quantcore.formats import get_format
 from quantcore.io import ModelError
+from quantcore.io.gguf_parts import all_parts
 from quantcore.io.imatrix import Imatrix, read_imatrix
 from quantcore.io.safetensors import StoredTensor, read_folder
 from quantcore.io.strict_json import read_json_object
@@ -65,6 +66,7 @@ class Model:
     _stored: Mapping[str, Stored] = field(repr=False)
     given: Imatrix | None = field(default=None, repr=False)  # for every tensor: see `with_imatrix`
     hub_address: str = ""  # with the commit, if it is from the Hub
+    stamp: str = ""  # of its files when they were opened, see `stamp_of`
 
     @property
     def address(self) -> str:
@@ -117,8 +119,7 @@ class Model:
         """
         if self.given is not None:
             return self.given
-        beside = self.place.with_suffix(".imatrix.gguf")
-        file = self.place / "imatrix.gguf" if self.place.is_dir() else beside
+        file = _imatrix_file(self.place)
         return _imatrix_of(file, file.stat().st_mtime_ns) if file.is_file() else None
 
     @property
@@ -142,14 +143,10 @@ class Model:
             for name, tensor in self.tensors.items()
         )
 
-    @cached_property
+    @property
     def key(self) -> str:
         """A name for caches, other for every folder and for every change of its files."""
-        digest = hashlib.sha256(str(self.place).encode())
-        for path in sorted({stored.path for stored in self._stored.values()}):
-            status = path.stat()
-            digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns};".encode())
-        return f"{self.name}-{digest.hexdigest()[:12]}"
+        return f"{self.name}-{self.stamp}"
 
     @cached_property
     def fingerprint(self) -> str:
@@ -159,6 +156,25 @@ class Model:
             digest.update(f"{name} {tensor.shape};".encode())
             digest.update(np.ascontiguousarray(self.weights(name)))
         return digest.hexdigest()[:16]
+
+
+def stamp_of(place: Path) -> str:
+    """Digest of the files in a folder, or of a GGUF file and those beside it, and their changes.
+
+    Another one for each place, and after each change, whatever the file's name, size and date say:
+    a replaced file has another number on its disk.
+    """
+    files = list(place.iterdir()) if place.is_dir() else [*all_parts(place), _imatrix_file(place)]
+    digest = hashlib.sha256(str(place).encode())
+    for path in sorted(file for file in files if file.is_file()):
+        status = path.stat()
+        changed = f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+        digest.update(f"{path.name} {changed};".encode())
+    return digest.hexdigest()[:12]
+
+
+def _imatrix_file(place: Path) -> Path:
+    return place / "imatrix.gguf" if place.is_dir() else place.with_suffix(".imatrix.gguf")
 
 
 @lru_cache(maxsize=4)
@@ -188,6 +204,7 @@ def open_model(source: str | Path | None = None) -> Model:
     else:
         place, hub_address = shipped_folder() if source is None else _find(source), ""
         name = place.name
+    stamp = stamp_of(place)  # before anything is read: what changes meanwhile is noticed
     found = open_gguf(place) if place.is_file() else _open_folder(place)
     config, tokenizer, stored = found
     if tokenizer.vocabulary_size > config.vocabulary_size:
@@ -196,7 +213,9 @@ def open_model(source: str | Path | None = None) -> Model:
             f"model only {config.vocabulary_size:,}."
         )
     tensors = {name: _info(name, tensor) for name, tensor in stored.items()}
-    return Model(name, place, config, tokenizer, tensors, stored, hub_address=hub_address)
+    return Model(
+        name, place, config, tokenizer, tensors, stored, hub_address=hub_address, stamp=stamp
+    )
 
 
 def _download(source: str) -> tuple[Path, str, str]:

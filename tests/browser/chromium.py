@@ -1,4 +1,4 @@
-"""Find a Chromium for the browser tests, or fetch one: ``python tests/browser/chromium.py``."""
+"""Find a Chromium for the browser tests, or fetch one: ``python -m tests.browser.chromium``."""
 
 import os
 import shutil

@@ -1,16 +1,17 @@
 """One browser and one server for all tests; skipped only where there is no Chromium."""
 
 import pytest
-from browser.chromium import find
-from browser.server import running
-from browser.visitor import Visitor, chromium
+
+from tests.browser.chromium import find
+from tests.browser.server import running
+from tests.browser.visitor import Visitor, chromium
 
 
 @pytest.fixture(scope="session")
 def browser():
     path = find()
     if path is None:
-        pytest.skip("no Chromium here: run `python tests/browser/chromium.py` to get one")
+        pytest.skip("no Chromium here: run `python -m tests.browser.chromium` to get one")
     with chromium(path) as found:
         yield found
 

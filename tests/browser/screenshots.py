@@ -1,4 +1,4 @@
-"""Take pictures of every page: ``python tests/browser/screenshots.py [folder] [page ...]``.
+"""Take pictures of every page: ``python -m tests.browser.screenshots [folder] [page ...]``.
 
 Wide and narrow, light and dark, as whole pages; the README shows some of them.
 """
@@ -6,11 +6,9 @@ Wide and narrow, light and dark, as whole pages; the README shows some of them.
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
-from browser.chromium import find
-from browser.server import ROOT, running
-from browser.visitor import Visitor, chromium
+from tests.browser.chromium import find
+from tests.browser.server import ROOT, running
+from tests.browser.visitor import Visitor, chromium
 
 WIDTHS, SCHEMES = (1400, 420), ("light", "dark")
 TALLEST = 9000  # pixels
@@ -22,7 +20,7 @@ def main(folder: str = "docs/screens", *pages: str) -> None:
     target.mkdir(parents=True, exist_ok=True)
     path = find()
     if path is None:
-        sys.exit("No Chromium here: run python tests/browser/chromium.py to get one.")
+        sys.exit("No Chromium here: run python -m tests.browser.chromium to get one.")
     names = pages or sorted(page.stem for page in (ROOT / "pages").glob("[a-z]*.py"))
     with chromium(path) as browser, running() as address:
         for name in names:

@@ -5,9 +5,10 @@ import io
 from xml.etree import ElementTree
 
 import pytest
-from browser.server import ROOT, running
-from browser.visitor import Visitor
 from playwright.sync_api import expect
+
+from tests.browser.server import ROOT, running
+from tests.browser.visitor import Visitor
 
 pytestmark = pytest.mark.browser
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("[a-z]*.py"))

@@ -3,11 +3,11 @@
 import re
 
 import pytest
-from browser.test_clicks import _click, _click_mark
 from playwright.sync_api import expect
 
 from quantcore import open_model, plan
 from quantcore.recipe.overrides import read_overrides
+from tests.browser.test_clicks import _click, _click_mark
 
 pytestmark = pytest.mark.browser
 

@@ -1,16 +1,16 @@
-"""Record how ggml's CPU kernels round activations, for tests/test_activations.py.
+"""Record how ggml's CPU kernels round activations, for tests/engine/model/test_activations.py.
 
 By hand, with requirements-peers.txt: python -m tests.peers.make_activations
 """
 
 import ctypes
-from pathlib import Path
 
 import numpy as np
 
 from tests.peers.llama_cpp import _library
+from tests.support.places import GOLDEN
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "activations.npz"
+RECORD = GOLDEN / "activations.npz"
 BLOCKS = {"q8_0": (32, 34), "q8_K": (256, 292)}  # numbers and bytes of a block
 
 
@@ -34,7 +34,7 @@ def main() -> None:
         there(rows.ctypes.data, packed.ctypes.data, rows.size)
         back(packed.ctypes.data, restored.ctypes.data, rows.size)
         found[name.upper()] = restored
-    np.savez_compressed(GOLDEN, **found)
+    np.savez_compressed(RECORD, **found)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from tokenizers import models, pre_tokenizers, trainers
 from quantcore.io.gguf_writer import OutgoingTensor, write_gguf
 from quantcore.model.pre_tokenizers import FAMILY
 from tests.peers import llama_cpp
+from tests.support.places import GOLDEN
 
 TEXTS = (
     "Hello world, it's 12345 o'clock: don't pay 3.50 € (or $1,234,567.89)!\n",
@@ -129,7 +130,7 @@ def main() -> None:
                 continue
             by_name[name] = {"adds_bos": adds, "tokens": found}
     golden = {"tokens": tokens, "merges": pairs, "texts": TEXTS, "by_name": by_name}
-    place = Path(__file__).parents[1] / "golden" / "cuts.json"
+    place = GOLDEN / "cuts.json"
     place.write_text(json.dumps(golden, separators=(",", ":")) + "\n", encoding="utf-8")
     print(f"{place.name}: {len(by_name)} names")
 

@@ -8,17 +8,17 @@ differently.
 
 import hashlib
 import re
-from pathlib import Path
 
 import gguf
 import numpy as np
+from tests.edge_cases import edge_rows
 
 from benchmarks import ggml
 from quantcore import FORMATS
-from tests.edge_cases import edge_rows
+from tests.support.places import GOLDEN
 
 KEPT = re.compile(r"(restored/)?IQ[123]_")
-FILE = Path(__file__).parent.parent / "golden" / "ggml.npz"
+FILE = GOLDEN / "ggml.npz"
 
 
 def main() -> None:

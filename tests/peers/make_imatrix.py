@@ -1,4 +1,4 @@
-"""Record what llama.cpp's own tools make of the shipped model, for tests/test_imatrix.py.
+"""Record what llama.cpp's own tools make of the shipped model, for test_imatrix.py.
 
 By hand: python -m tests.peers.make_imatrix FOLDER, a folder that holds llama-imatrix and
 llama-quantize (commit 0c1e57098, built from PyPI's llama-cpp-python source package).
@@ -16,8 +16,8 @@ from quantcore.evaluate.text import calibration_text
 from quantcore.io.gguf import read_gguf
 from quantcore.recipe.contents import layer_of
 from quantcore.recipe.quantize import quantize
+from tests.support.places import GOLDEN
 
-GOLDEN = Path(__file__).parent.parent / "golden"
 N_CHARACTERS = 15_000
 PLAIN = "Q8_0 Q6_K Q5_K_M Q5_0 Q4_K_M Q4_1 Q4_0 IQ4_NL IQ4_XS Q3_K_M IQ3_M IQ3_S Q2_K TQ2_0".split()
 WITH_IMATRIX = "Q2_K_S IQ3_XXS IQ2_M IQ2_S IQ2_XS IQ2_XXS IQ1_M IQ1_S".split()

@@ -1,17 +1,16 @@
-"""Record logits of transformers for tests/test_llama.py.
+"""Record logits of transformers for tests/engine/model/test_llama.py.
 
 By hand, with requirements-peers.txt: python -m tests.peers.make_logits
 """
 
 import json
-from pathlib import Path
 
 import numpy as np
 import torch
 import transformers
 
-GOLDEN = Path(__file__).parent.parent / "golden"
-ROOT = Path(__file__).parent.parent.parent
+from tests.support.places import GOLDEN, ROOT
+
 SIZES = {
     "vocab_size": 61,
     "hidden_size": 32,

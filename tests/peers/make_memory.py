@@ -1,4 +1,4 @@
-"""Record what llama.cpp allocates for many shapes and set-ups, for tests/test_memory_llama_cpp.py.
+"""Record what llama.cpp allocates for many shapes and set-ups: test_memory_llama_cpp.py reads it.
 
 By hand: python -m tests.peers.make_memory FOLDER, a folder that holds llama-fit-params (commit
 0c1e57098, built from PyPI's llama-cpp-python source package as in benchmarks/whole_file.py; no
@@ -22,9 +22,10 @@ from quantcore.memory.llama_cpp import LlamaCppSetup, cache_bytes, compute_bytes
 from quantcore.shape import ModelShape, shape_from_json
 from tests.peers.header_only import write
 from tests.peers.random_shapes import KINDS, random_config, random_setup
+from tests.support.places import GOLDEN, ROOT
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "llama_cpp_memory.json"
-SHIPPED = Path(__file__).parents[2] / "assets" / "fable-7m" / "config.json"
+RECORD = GOLDEN / "llama_cpp_memory.json"
+SHIPPED = ROOT / "assets" / "fable-7m" / "config.json"
 TYPES = ("F16", "Q4_K_M", "Q8_0")
 SETUPS_PER_SHAPE = 4
 BUFFER = "compute buffer size"
@@ -43,8 +44,8 @@ def main() -> None:
     configs = [json.loads(SHIPPED.read_text())]
     configs += [random_config(kind, chance) for kind in KINDS for _ in range(2)]
     shapes = [record(tool, config, chance) for config in configs]
-    stays = json.loads(GOLDEN.read_text())["presets"]
-    GOLDEN.write_text(as_lines(stays, shapes), encoding="utf-8")
+    stays = json.loads(RECORD.read_text())["presets"]
+    RECORD.write_text(as_lines(stays, shapes), encoding="utf-8")
 
 
 def record(tool: Path, config: dict, chance: random.Random) -> dict:
@@ -114,7 +115,7 @@ def compare(tool: Path, n_pairs: int, seed: int = 1) -> None:
         setup = random_setup(chance)
         answer = ask(tool, shape, "F16", setup)
         if answer is None:
-            continue  # tests/test_memory_llama_cpp.py holds that these are refused here too
+            continue  # test_memory_llama_cpp.py holds that these are refused here too
         if problem := only_we_refuse(shape, setup, answer):
             print("only we refuse:", problem)
             continue

@@ -5,14 +5,14 @@ requirements-peers.txt.
 """
 
 from dataclasses import asdict
-from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 
 from tests.peers import bitsandbytes_cpu
+from tests.support.places import GOLDEN
 
-FILE = Path(__file__).parent.parent / "golden" / "outside_gguf.npz"
+FILE = GOLDEN / "outside_gguf.npz"
 FLOATS = {
     "E4M3": (ml_dtypes.float8_e4m3fn, 256, 448),
     "E5M2": (ml_dtypes.float8_e5m2, 256, 57344),

@@ -14,8 +14,9 @@ from quantcore import open_model, plan
 from quantcore.evaluate.text import cut, evaluation_text
 from quantcore.recipe.quantize import quantize
 from tests.peers import gguf_file, llama_cpp
+from tests.support.places import GOLDEN
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "perplexity_shipped.json"
+RECORD = GOLDEN / "perplexity_shipped.json"
 CONTEXT = 512
 N_CHARACTERS = 30_000
 FILE_TYPES = "F32 F16 BF16 Q8_0 Q6_K Q5_K_M Q5_1 Q4_K_M Q4_0 IQ4_XS Q3_K_M Q2_K".split()
@@ -44,7 +45,7 @@ def main():
             for _ in quantize(model, plan(model, file_type), path):
                 pass
             found["files"][file_type] = by_cache(path, model.config.vocabulary_size, chunks)
-    GOLDEN.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    RECORD.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def by_cache(path, n_vocabulary, chunks):

@@ -16,8 +16,9 @@ import psutil
 
 from quantcore.shape import preset
 from tests.peers.header_only import write
+from tests.support.places import GOLDEN
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "llama_cpp_placement.json"
+RECORD = GOLDEN / "llama_cpp_placement.json"
 MODELS = {
     "Llama-3.1-8B": "Q4_K_M",
     "gemma-3-4b-it": "Q8_0",
@@ -48,7 +49,7 @@ def main() -> None:
                 fitted += [ask.fitted(context, *pair) for pair in _pairs(size_mib)]
                 about = {"model": name, "type": type_name, "context": context}
                 found.append(about | {"given": given, "fitted": fitted})
-    GOLDEN.write_text(_as_lines(found), encoding="utf-8")
+    RECORD.write_text(_as_lines(found), encoding="utf-8")
 
 
 def _layers(n: int) -> list[tuple[int, tuple[int, ...]]]:

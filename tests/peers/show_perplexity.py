@@ -4,17 +4,17 @@ python -m tests.peers.show_perplexity
 """
 
 import json
-from pathlib import Path
 
 from quantcore import measure_perplexity, open_model, plan
 from quantcore.evaluate.text import evaluation_text
+from tests.support.places import GOLDEN
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "perplexity_shipped.json"
+RECORD = GOLDEN / "perplexity_shipped.json"
 
 
 def main() -> None:
     """Measure each recorded file type twice."""
-    golden, model = json.loads(GOLDEN.read_text(encoding="utf-8")), open_model()
+    golden, model = json.loads(RECORD.read_text(encoding="utf-8")), open_model()
     text = evaluation_text()[: golden["characters"]]
     print("| file type | llama.cpp | lab | apart | lab, activations in Q8 | apart |")
     print("|---|---:|---:|---:|---:|---:|")

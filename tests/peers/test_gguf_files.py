@@ -1,7 +1,6 @@
 """Files that the lab writes, read by others: make peers, with requirements-peers.txt."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from quantcore import measure_perplexity, open_model, plan
 from quantcore.evaluate.text import cut, evaluation_text
 from quantcore.model.gguf_source import in_neighbours, turned_heads
 from quantcore.recipe.quantize import quantize
+from tests.support.places import GOLDEN
 
 pytestmark = pytest.mark.peers
 N_CHARACTERS = 12_000
@@ -121,7 +121,7 @@ def test_parts_that_gguf_cuts_are_read_as_one(tmp_path):
 
 def test_the_golden_tokens_are_llama_cpps(tmp_path):
     make_cuts = pytest.importorskip("tests.peers.make_cuts")
-    golden = json.loads((Path(__file__).parents[1] / "golden" / "cuts.json").read_text("utf-8"))
+    golden = json.loads((GOLDEN / "cuts.json").read_text("utf-8"))
     assert make_cuts.TEXTS == tuple(golden["texts"])
     for name, expected in golden["by_name"].items():
         make_cuts.write(tmp_path / f"{name}.gguf", name, golden["tokens"], golden["merges"])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from quantcore import get_format
-from quantcore.formats.dynamic_map import DYNAMIC_MAP
-from quantcore.formats.fp8 import E4M3, E5M2
-from quantcore.formats.scaled import StoredScales
+from quantcore.formats.outside_gguf.dynamic_map import DYNAMIC_MAP
+from quantcore.formats.outside_gguf.fp8 import E4M3, E5M2
+from quantcore.formats.outside_gguf.scaled import StoredScales
 
 pytestmark = pytest.mark.peers
 ml_dtypes = pytest.importorskip("ml_dtypes")

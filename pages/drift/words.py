@@ -1,0 +1,191 @@
+"""Sentences about drift that follow the numbers. Measurements in, text out."""
+
+from collections.abc import Mapping, Sequence
+
+from pages.drift import skills
+from pages.shared.palette import FAMILY_WORDS, SIGNS, family
+from pages.shared.units import number, signed, times
+from quantcore.evaluate.drift import Drift
+from quantcore.recipe.types import get_type
+
+
+def marks(table: Sequence[Mapping]) -> str:
+    """Say what colour and shape mean; the original's row comes first."""
+    shown = {family(row["type"]) for row in table[1:]} - {"float"}
+    signs = [f"{SIGNS[each]} {FAMILY_WORDS[each]}" for each in SIGNS if each in shown]
+    return f"Colour is bits a code, shape the family: {', '.join(signs)}"
+
+
+def which(table: Sequence[Mapping]) -> str:
+    """Say which types are mixes, and which put one format on every matrix."""
+    names = [row["type"] for row in table[1:]]
+    mixes = [name for name in names if get_type(name).mix]
+    alone = [name for name in names if name not in mixes]
+    more = "which give matrices that matter more a larger format"
+    if not mixes:
+        return "Each type is one format on every matrix."
+    example = "Q4_K_M" if "Q4_K_M" in mixes else mixes[0]
+    if not alone:
+        return f"Types such as {example} are llama-quantize’s mixes, {more}."
+    return (
+        f"Types such as {example} are llama-quantize’s mixes, {more}; types such as {alone[-1]} "
+        "are one format on every matrix."
+    )
+
+
+def missing(names: Sequence[str], text: str) -> str:
+    """Say what was not measured yet, and how to."""
+    if len(names) > 3:
+        return f"{len(names)} of these types are not measured on {text} yet: press Measure."
+    verb = "is" if len(names) == 1 else "are"
+    return f"{_list(names)} {verb} not measured on {text} yet: press Measure."
+
+
+def granularity(table: Sequence[Mapping]) -> str | None:
+    """Compare INT4 by tensor, by row and by group, where all three were measured."""
+    kl = {row["type"]: row["mean_kl_nats"] for row in table}
+    groups = sorted(name for name in kl if name.startswith("INT4_G") and "ASYM" not in name)
+    if not groups or "INT4_TENSOR" not in kl or "INT4_ROW" not in kl:
+        return None
+    tensor, row, group = kl["INT4_TENSOR"], kl["INT4_ROW"], kl[groups[0]]
+    if min(tensor, row, group) <= 0 or tensor <= 1.2 * group:
+        return "For this model it hardly matters how many weights share a scale in INT4."
+    return (
+        f"The same four bits: with one scale for a whole tensor INT4 drifts "
+        f"**{times(tensor / group)} times** as far as with one scale for {groups[0][6:]} weights; "
+        f"one scale a row lies {_between(row, group, tensor)}."
+    )
+
+
+def _between(row: float, group: float, tensor: float) -> str:
+    if row > tensor:
+        return f"even further off, at {times(row / group)} times"
+    return (
+        f"between, at {times(row / group)} times" if row > group else "no further off than groups"
+    )
+
+
+def span(table: Sequence[Mapping]) -> str:
+    """Compare the gentlest type with the harshest."""
+    first, last = table[1], table[-1]
+    if len(table) == 2:
+        return f"**{first['type']}** diverges **{number(first['mean_kl_nats'])}** nats a token."
+    if first["mean_kl_nats"] <= 0:
+        return f"**{first['type']}** moves nothing; **{last['type']}** moves most."
+    ratio = last["mean_kl_nats"] / first["mean_kl_nats"]
+    return (
+        f"From **{first['type']}** to **{last['type']}** the divergence grows "
+        f"**{times(ratio)} times** while the file shrinks "
+        f"{times(first['weights_bytes'] / last['weights_bytes'])} times."
+    )
+
+
+def cost(table: Sequence[Mapping], chosen: str) -> str:
+    """Say what the chosen type does to perplexity and divergence, beside the best."""
+    rows = {row["type"]: row for row in table[1:]}
+    if chosen not in rows:
+        return f"{chosen} is not measured here yet; {span(table)[0].lower()}{span(table)[1:]}"
+    row, best = rows[chosen], table[1]
+    before, after = table[0]["perplexity"], row["perplexity"]
+    kl, least = row["mean_kl_nats"], best["mean_kl_nats"]
+    if kl <= 0:
+        return f"**{chosen}** changes nothing: perplexity stays at **{before:.3f}**."
+    text = (
+        f"**{chosen}** moves perplexity from {before:.3f} to **{after:.3f}** "
+        f"({signed(row['perplexity_change_percent'])} %) and diverges **{number(kl)}** nats a token"
+    )
+    if row is best:
+        return text + (", the least of all." if len(rows) > 1 else ".")
+    if least <= 0:
+        return text + "."
+    if kl < 1.1 * least:
+        return text + f", hardly more than {best['type']}."
+    return text + f", {times(kl / least)} times as much as {best['type']}."
+
+
+def how_ranked(drift: Drift, text: str) -> str:
+    """Say how it was measured, and where the floor lies."""
+    floor = drift.floor_perplexity
+    below = f" No model can bring perplexity below {floor:.3f}, the text’s own." if floor else ""
+    return (
+        f"Ranked by divergence from the original. {drift.tokens_scored:,} tokens of {text}, the "
+        f"second half of chunks of {drift.context}, as llama-perplexity scores them.{below}"
+    )
+
+
+def tail(table: Sequence[Mapping], chosen: str) -> str:
+    """Say how unevenly the damage falls on tokens."""
+    rows = {row["type"]: row for row in table[1:]}
+    name = chosen if chosen in rows else table[-1]["type"]
+    median, high = rows[name]["median_kl_nats"], rows[name]["kl_99_9_nats"]
+    mean = rows[name]["mean_kl_nats"]
+    if high <= 0:
+        return f"**{name}** moves no token at all."
+    uneven = f"In **{name}** half of the tokens diverge less than {number(median)} nats, but 1 in "
+    uneven += f"1,000 more than **{number(high)}**"
+    return uneven + (": the mean hides a tail." if mean > 2 * median else ".")
+
+
+def quantiles(table: Sequence[Mapping]) -> dict[str, dict[float, float]]:
+    """Divergence by percentage and type."""
+    keys = {
+        50: "median_kl_nats",
+        90: "kl_90_nats",
+        95: "kl_95_nats",
+        99: "kl_99_nats",
+        99.9: "kl_99_9_nats",
+    }
+    return {row["type"]: {p: row[key] for p, key in keys.items()} for row in table[1:]}
+
+
+def first_to_break(table: Sequence[Mapping]) -> str:
+    """Say which skill breaks first as bits go down; the original's row comes first."""
+    broken = skills.breaks(table)
+    if not broken:
+        return f"No skill loses ten answers in a hundred, not even in {table[-1]['type']}."
+    first, last = broken[0], broken[-1]
+    text = (
+        f"The first skill to break is **{first.words}**: in {first.type} the right answers fall "
+        f"from {100 * first.before:.0f} to **{100 * first.after:.0f} in 100**"
+    )
+    lost = {(b.skill, b.level) for b in broken}
+    kept = [pair for pair in skills.keys(table) if pair not in lost and _known(table[0], pair)]
+    if kept:
+        names = _list([f"{level} {skill}" for skill, level in kept[:2]])
+        more = "" if len(kept) <= 2 else f", with {len(kept) - 2} more,"
+        return f"{text}; of {names}{more} fewer than ten are lost in any type."
+    return f"{text}; {last.words} is the last, in {last.type}."
+
+
+def _known(original: Mapping, pair: tuple[str, str]) -> bool:
+    """Whether the original masters a skill at all."""
+    return original["_".join(pair)] >= 0.5
+
+
+def small_and_large(table: Sequence[Mapping], published: Mapping) -> str:
+    """Say how a model this small differs from a large one, where Q4_K_M was measured of both."""
+    theirs = {row["format"]: row for row in published["formats"]}
+    ours = {row["type"]: row["mean_kl_nats"] for row in table}
+    text = (
+        f"Dotted: {published['model']} in mixes, on {published['text']} ({published['source']}). "
+        f"Its floor, {number(published['floor_kl_nats'])}, comes from logits kept in 16 bits. "
+    )
+    if ours.get("Q4_K_M"):
+        large, small = theirs["Q4_K_M"]["kl_nats"], ours["Q4_K_M"]
+        how = "further" if large > 1.1 * small else "less far" if large < small / 1.1 else "as far"
+        ratio = max(large / small, small / large)
+        often = "" if how == "as far" else f"{times(ratio)} times "
+        text += (
+            f"In Q4_K_M the large model drifts {often}{how} "
+            f"({number(large)} against {number(small)} nats). "
+        )
+    return text + (
+        "A model a thousand times smaller has fewer weights to average errors out, but also fewer "
+        "things to tell apart: its text has a small vocabulary and few surprises. What carries "
+        "over is the shape: each bit less costs several times more."
+    )
+
+
+def _list(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

@@ -1,0 +1,174 @@
+"""Which file the page File shows: one among the models, or one that `quantize` would write."""
+
+import contextlib
+import re
+from dataclasses import dataclass
+
+import streamlit as st
+
+from pages.file import cache
+from pages.shared import (
+    bench,
+    controls,
+)
+from quantcore.evaluate.file_error import RestoredError
+from quantcore.io.gguf import GgufFile
+from quantcore.io.gguf_parts import read_parts
+from quantcore.recipe.file_types import FILE_TYPES, get_file_type
+from quantcore.recipe.promise import Promise
+from quantcore.shape import preset_config, preset_ids
+
+PLANNED, PURE, NONE = "as ", " --pure", "nothing"
+SMALL_BYTES = 200_000_000
+_HELP = (
+    "GGUF files lie in `models/` beside `app.py`, or in the folder that `QUANTLAB_MODELS` names; "
+    "any can be opened here, also those that the lab cannot run. **as Q4_K_M** is the file that "
+    "`quantize` would write of the model on the bench, **Llama-3.1-8B as Q4_K_M** that of a known "
+    "model; with `--pure` every matrix gets one type. Any file type of llama-quantize can be typed."
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen: a file among the models, or a file type for the model on the bench."""
+
+    label: str
+    file_name: str | None = None
+    file_type: str = ""
+    pure: bool = False
+    written: bool = False
+    known: str = ""  # a known model, of which only the sizes are here
+
+    @property
+    def planned(self) -> bool:
+        """Whether there is no file: only what would be in it is known."""
+        return self.file_name is None and not self.written
+
+    @property
+    def title(self) -> str:
+        """What sentences call it."""
+        planned = f"{self.known} {self.file_type}{PURE if self.pure else ''}".strip()
+        return self.file_name or planned
+
+    def header(self) -> GgufFile:
+        """Read or make the header; ValueError in one sentence where it cannot be had."""
+        if self.file_name:
+            return cache.header(self.file_name)
+        if self.known:
+            return cache.known_header(self.known, self.file_type, self.pure)
+        bench = controls.model().name
+        planned = cache.planned_header(bench, self.file_type, self.pure)
+        if not self.written:
+            return planned
+        if not small(planned):
+            raise ValueError(
+                f"{self.title} of {bench} is too large to be written just to be looked at; "
+                "`python -m quantcore quantize` writes files of any size"
+            )
+        return read_parts(cache.written_file(bench, self.file_type, self.pure).path)
+
+    def promise(self, file: GgufFile) -> Promise:
+        """Hold the file against its type."""
+        return cache.promise(file, self.label, controls.model_name())
+
+    def errors(self, original: str) -> list[RestoredError]:
+        """Compare its matrices with an original's; ValueError where they cannot be."""
+        if self.known:
+            raise ValueError(f"of {self.known} only the sizes are here, not the weights")
+        if self.file_name:
+            return cache.errors_of_file(self.file_name, original)
+        return cache.errors_of_plan(controls.model_name(), self.file_type, self.pure, original)
+
+
+def small(file: GgufFile) -> bool:
+    """Whether a file may be written on the server just to be looked at."""
+    return file.file_bytes <= SMALL_BYTES
+
+
+def choice(label: str) -> Choice:
+    """Take a label apart; ValueError where there is no such file and no such type."""
+    if label in _files():
+        return Choice(label, file_name=label)
+    found = re.fullmatch(rf"(written |.+ )?as (\S+)({PURE})?", label)
+    model = (found[1] or "").strip() if found else ""
+    if found and model in ("", "written", *known_models()):
+        written = model == "written"
+        return Choice(
+            label,
+            file_type=get_file_type(found[2]).name,
+            pure=bool(found[3]),
+            written=written,
+            known="" if written else model,
+        )
+    raise ValueError(
+        f"There is no file {label[:60]!r} among the models; write 'as Q4_K_M' or 'Llama-3.1-8B as "
+        "Q4_K_M' for a file that quantize would write"
+    )
+
+
+def choose() -> Choice:
+    """Ask for the file: at first the one on the bench, or Q4_K_M of the folder on the bench."""
+    model_name = controls.model_name()
+    default = model_name if model_name in _files() else f"{PLANNED}Q4_K_M"
+    _begin_anew("file", default, model_name)
+    return _ask("File", "file", _options(), default)
+
+
+def choose_beside(one: Choice) -> Choice | None:
+    """Ask for a second file; at first the same type without rules, for a file on the bench none."""
+    planned = f"{one.known} {PLANNED}{one.file_type}".strip()
+    default = NONE if one.file_name else planned if one.pure else planned + PURE
+    _begin_anew("beside_file", default, one.label)
+    return _ask("Beside it", "beside_file", [NONE, *_options()], default)
+
+
+def choose_original() -> str:
+    """Ask for the model that errors are measured against: a folder before a file."""
+    names = sorted(bench.sources(), key=lambda name: name in _files())
+    model_name = controls.model_name()
+    default = bench.shipped() if model_name in _files() else model_name
+    _begin_anew("original", default, model_name)
+    return st.selectbox(
+        "Original", names, names.index(default), key="original", width=220, **controls.BOUND,
+        help="Errors are measured against this model’s weights; it needs the same tensors.",
+    )  # fmt: skip
+
+
+def _begin_anew(key: str, default: str, of: str) -> None:
+    """Take the default again where it is about something else than in the last run."""
+    if st.session_state.get(f"_{key}_of", of) != of:
+        st.session_state[key] = default
+    st.session_state[f"_{key}_of"] = of
+
+
+def _ask(label: str, key: str, options: list[str], default: str) -> Choice | None:
+    if default not in options:
+        options = [*options, default]
+    chosen = st.selectbox(
+        label, options, options.index(default), key=key, accept_new_options=True, width=320,
+        help=_HELP, **controls.BOUND,
+    )  # fmt: skip
+    return None if chosen == NONE else choice(chosen)
+
+
+def _options() -> list[str]:
+    planned = [f"{PLANNED}{name}" for name in FILE_TYPES]
+    pure = [f"{PLANNED}{name}{PURE}" for name, of in FILE_TYPES.items() if of.is_quantized]
+    known = [f"{name} {PLANNED}Q4_K_M" for name in known_models()]
+    with contextlib.suppress(ValueError, OSError):
+        controls.model()
+        return [*_files(), *planned, *known, *pure]
+    return [*_files(), *known]  # nothing can be planned of a model that cannot be opened
+
+
+def known_models() -> list[str]:
+    """Llamas whose sizes are known, small ones first."""
+    return [
+        model_id.split("/")[1]
+        for model_id in preset_ids()
+        if preset_config(model_id)["model_type"] == "llama"
+    ]
+
+
+def _files() -> list[str]:
+    return [name for name, place in bench.sources().items() if place.suffix == ".gguf"]

@@ -1,0 +1,286 @@
+"""The sentences of the page File: numbers in, text out."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pages.layer_error.charts import three
+from pages.shared.units import binary, percent, plural, real_minus, spoken, times
+from quantcore.evaluate.file_error import RestoredError, total_rmse
+from quantcore.io.gguf import BOOL, NUMBERS, STRING, GgufFile
+from quantcore.recipe.promise import HeldTensor, Promise, code_bits, same_type
+
+HOW_TO_READ_TREE = (
+    "Every tensor of the file; area is bytes, colour is bits, warm for few. Grouped by what the "
+    "tensor does. Click a group to enlarge it, its name to go back."
+)
+HOW_TO_READ_CAUSES = (
+    "Bits a weight, from what the name says to what lies on disk. A name such as Q4_K_M speaks of "
+    "the codes alone."
+)
+HOW_TO_READ_HEADER = (
+    "A GGUF file opens with everything a program must know before it reads a weight: the model’s "
+    "sizes, its vocabulary, and name, type, shape and place of every tensor."
+)
+HOW_TO_READ_PAIRS = (
+    "Each mark is a matrix: its error in the one file to the right, in the other upwards, in "
+    "percent of its size. On the dashed line both are equal; above it the first file is closer to "
+    "the original."
+)
+HOW_IT_IS_CHOSEN = (
+    "A name such as Q4_K_M is a recipe: most matrices get Q4_K, and rules give some of them more "
+    "bits or fewer. The table below says for each tensor which rule it was."
+)
+CAUSES = {
+    "codes": "codes, as named",
+    "scales": "their scales",
+    "rules": "by the mix’s rules",
+    "fallbacks": "fallbacks",
+    "kept": "norms, in F32",
+    "differs": "unlike its name",
+    "header": "header, padding",
+}
+_WHY = {
+    "scales": "scales",
+    "rules": "the mix’s rules",
+    "fallbacks": "rows that do not divide",
+    "kept": "norms in F32",
+    "differs": "tensors unlike the name",
+}
+_NUMBER_WORDS = {"u": "unsigned", "i": "integer", "f": "float"}
+
+
+def not_a_file(known: str, bench: str) -> str:
+    """Say what is shown where there is no file."""
+    if known:
+        return (
+            f"Not a file: what `quantize` would write of {known}, from its sizes alone. The "
+            "vocabulary, which this header lacks, comes on top."
+        )
+    return (
+        f"Not written yet: this is what `quantize` would write of {bench}, byte for byte the same "
+        "header. GGUF files in `models/` can be chosen above."
+    )
+
+
+def whole(label: str, promise: Promise, planned: bool) -> str:
+    """Say what the file holds."""
+    share = Counter()
+    for tensor in promise.tensors:
+        share[tensor.type] += tensor.bytes
+    (most, size), *others = share.most_common()
+    verb = "would hold" if planned else "holds"
+    start = f"**{label}** {verb} {plural(len(promise.tensors), 'tensor')}"
+    bits = f"**{promise.bits_per_weight:.2f} bits** a weight"
+    if size > 0.995 * promise.bytes:
+        return f"{start}, as good as all of it {most}: {bits}."
+    second = f"{others[0][0]} {percent(others[0][1] / promise.bytes)}"
+    return (
+        f"{start} in {len(share)} types: {most} takes {percent(size / promise.bytes)} of the "
+        f"bytes, {second}. In all {bits}."
+    )
+
+
+def causes(promise: Promise, bits: Mapping[str, float]) -> str:
+    """Say why the average is not what the name says."""
+    named, found = code_bits(promise.file_type.format), promise.bits_per_weight
+    others = {_WHY[cause]: value for cause, value in bits.items() if cause in _WHY}
+    most = sorted(others, key=lambda why: -abs(others[why]))[:3]
+    said = [f"{why} {signed_bits(others[why])}" for why in most if abs(others[why]) >= 0.005]
+    if not said:
+        return f"**{promise.file_type.name}** says {named} bits, and **{found:.2f}** is what it is."
+    return (
+        f"**{promise.file_type.name}** speaks of {plural(named, 'bit')}; a weight of this file "
+        f"takes **{found:.2f}**: {', '.join(said)}."
+    )
+
+
+def kept_its_promise(promise: Promise) -> str:
+    """Say which tensors are not what llama-quantize makes of the name, and which fell back."""
+    differ = [tensor for tensor in promise.tensors if tensor.differs]
+    back = [tensor for tensor in promise.tensors if tensor.fell_back]
+    name = promise.file_type.name
+    if differ:
+        pairs = Counter((t.planned.type, t.type) for t in differ)
+        (wanted, found), count = pairs.most_common(1)[0]
+        says = (
+            f"**{len(differ)}** of {plural(len(promise.tensors), 'tensor')} "
+            f"{'is' if len(differ) == 1 else 'are'} not what llama-quantize gives a {name}: "
+            f"{plural(count, 'is', 'are')} {found} instead of {wanted}"
+        )
+        return says + (", and others." if len(pairs) > 1 else ".")
+    if back:
+        wanted, found = Counter((t.planned.fallback, t.type) for t in back).most_common(1)[0][0]
+        columns = back[0].shape[-1]
+        return (
+            f"Every tensor is what llama-quantize gives a {name}; "
+            f"**{plural(len(back), 'tensor')}** fell back, such as from {wanted} to {found}, for "
+            f"rows of {columns:,} do not divide."
+        )
+    return (
+        f"Every tensor is what llama-quantize gives a **{name}**; none had to fall back, for all "
+        "rows divide into blocks."
+    )
+
+
+def names_disagree(promise: Promise) -> str:
+    """Say where the file's name and its metadata speak of different types; empty where not."""
+    if promise.file_type is None:
+        return (
+            "Neither the file’s name nor its metadata say a file type, so there is nothing to "
+            "hold it against."
+        )
+    if promise.in_name and not same_type(promise.in_name, promise.file_type):
+        return (
+            f"The file’s name says {promise.in_name}, its metadata (general.file_type) "
+            f"{promise.file_type.name}: it is held against the metadata. Whoever made it chose "
+            "types by hand."
+        )
+    return ""
+
+
+def rule_of(tensor: HeldTensor) -> str:
+    """Say why a tensor has its type, in the words of the plan."""
+    return tensor.planned.rule if tensor.planned else ""
+
+
+def header(file: GgufFile, parts: Mapping[str, int]) -> str:
+    """Say how large the header is and what fills it."""
+    most = max(parts, key=parts.get)
+    share = file.header_bytes / file.file_bytes
+    return (
+        f"The header takes **{binary(file.header_bytes)}**, {percent(share)} of the file: "
+        f"{plural(len(file.metadata), 'entry', 'entries')} and "
+        f"{plural(len(file.tensors), 'tensor')} by name; the largest part is the {most}."
+    )
+
+
+def header_parts(file: GgufFile) -> dict[str, int]:
+    """Bytes of the header by what they are for; the parts add up to it."""
+    parts = dict.fromkeys(
+        ("settings", "vocabulary", "merges", "chat template", "list of tensors"), 0
+    )
+    for key, n_bytes in file.entry_bytes.items():
+        kind = "vocabulary" if key.startswith("tokenizer.") else "settings"
+        kind = "merges" if key == "tokenizer.ggml.merges" else kind
+        parts["chat template" if key.startswith("tokenizer.chat_template") else kind] += n_bytes
+    parts["list of tensors"] = file.header_bytes - sum(parts.values())
+    return {part: n_bytes for part, n_bytes in parts.items() if n_bytes}
+
+
+def tokenizer(file: GgufFile) -> str:
+    """Say what kind of tokenizer the file holds."""
+    kind = file.metadata.get("tokenizer.ggml.model")
+    tokens = file.metadata.get("tokenizer.ggml.tokens")
+    if kind is None or not isinstance(tokens, list):
+        return "It holds no tokenizer."
+    kinds = {
+        "gpt2": "byte-level BPE (“gpt2”)",
+        "llama": "SentencePiece (“llama”)",
+        "bert": "WordPiece (“bert”)",
+        "t5": "unigram (“t5”)",
+    }
+    cuts = file.metadata.get("tokenizer.ggml.pre")
+    after = f", text cut as in “{plain(cuts)}”" if isinstance(cuts, str) else ""
+    says = kinds.get(str(kind), f"of kind “{plain(kind)}”")
+    return f"Its tokenizer is {says} with {plural(len(tokens), 'token')}{after}."
+
+
+def plain(text: object) -> str:
+    """Show a file's own word in a sentence; a page is no place for a stranger's markup.
+
+    >>> plain("qwen2"), plain("![x](http://y)")
+    ('qwen2', '??x??http???y?')
+    """
+    return re.sub(r"[^\w.+-]", "?", str(text)[:40])
+
+
+def kind_of(file: GgufFile, key: str) -> str:
+    """Name the kind of a metadata value.
+
+    Numbers as in a programming language: ``u4`` is an unsigned integer of 4 bytes.
+    """
+    value, number = file.metadata[key], file.kinds[key]
+    kind = {STRING: "text", BOOL: "yes or no"}.get(number)
+    if kind is None:
+        code = NUMBERS[number]
+        kind = f"{_NUMBER_WORDS[code[0]]} of {8 * int(code[1])} bits"
+    many = isinstance(value, list | np.ndarray)
+    return f"{len(value):,} × {kind}" if many else kind
+
+
+def shortened(value: object, most: int = 70) -> str:
+    """Show a metadata value in one line.
+
+    >>> shortened(["a", "b", "c"]), shortened("x" * 100, 5), shortened(True)
+    ('a · b · c', 'xxxx…', 'yes')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | np.ndarray):
+        return shortened(" · ".join(str(one) for one in value[:20]), most)
+    if isinstance(value, float):
+        return f"{value:.8g}"
+    text = " ".join(str(value).encode("utf-8", "replace").decode().split())
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def side_by_side(
+    labels: Sequence[str], promises: Sequence[Promise], n_shared: int, n_differ: int
+) -> str:
+    """Compare two files by size and types."""
+    one, other = promises
+    first, second = labels
+    same = one.file_type is not None and one.file_type == other.file_type
+    calls = f" Both call themselves {one.file_type.name}." if same and n_differ else ""
+    if not n_differ:
+        shared = plural(n_shared, "tensor")
+        return f"**{first}** and **{second}** give the {shared} that both have the same types."
+    (size, smaller), (most, larger) = sorted(
+        (p.bytes, label) for p, label in zip(promises, labels, strict=True)
+    )
+    says = "Both have the same size"
+    if size < most:
+        by = percent(most / size - 1) if most < 2 * size else f"{times(most / size)} times"
+        says = f"**{larger}** is {by} larger than {smaller}"
+    return f"**{plural(n_differ, 'tensor')}** differ in type. {says}.{calls}"
+
+
+def errors(
+    labels: Sequence[str], found: Sequence[Sequence[RestoredError]], same_name: str | None
+) -> str:
+    """Compare two files by the error of their weights; `same_name` where both bear one name."""
+    (one, first), (other, second) = sorted(
+        (total_rmse(errors), label) for errors, label in zip(found, labels, strict=True)
+    )
+    if other < 1.005 * one:
+        return f"Both lie equally far from the original: **{three(100 * one)} %** of its size."
+    ratio = f"{times(other / one)} times as far" if one else "while the first is the original"
+    name = f"One name, {same_name}, two files: " if same_name else ""
+    return (
+        f"{name}**{second}** lies {three(100 * other)} % from the original, **{first}** "
+        f"{three(100 * one)} %: {ratio}."
+    )
+
+
+def most_apart(rows: Sequence[Mapping]) -> str:
+    """Name the matrix whose errors lie furthest apart in the two files; empty where none do."""
+    both = [row for row in rows if row.get("error_first") and row.get("error_second")]
+    if not both:
+        return ""
+    row = max(both, key=lambda r: abs(np.log(r["error_second"] / r["error_first"])))
+    low, high = sorted((row["error_first"], row["error_second"]))
+    if high < 1.02 * low:
+        return ""
+    return f" Furthest apart: {spoken(row['tensor'])}, {times(high / low)} times."
+
+
+def signed_bits(value: float) -> str:
+    """Write a part of the bits a weight with its sign.
+
+    >>> signed_bits(0.436), signed_bits(-0.436)
+    ('+0.44', '−0.44')
+    """
+    return real_minus(f"{value:+.2f}")

@@ -1,0 +1,1 @@
+"""Page: the importance matrix: which columns matter, how unevenly, and what that changes."""

@@ -1,0 +1,102 @@
+"""The sentences of the page Error by layer: numbers in, text out. Errors are in percent."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pages.layer_error.charts import three
+from pages.shared.units import spoken, times
+from quantcore.recipe.types import get_type
+
+Percents = Mapping[str, float]
+
+HOW_TO_READ_MAP = (
+    "Root mean square error of each matrix, in percent of the matrix’s own root mean square. "
+    "Stronger colour is worse within this type. Click a cell or a bar to follow a tensor."
+)
+
+
+def which(type_name: str, formats: Mapping[str, str]) -> str:
+    """Say whether one format is on every matrix, or how many matrices a mix gives each."""
+    if not get_type(type_name).mix:
+        return "The same format on every matrix."
+    counts = Counter(formats.values()).most_common()
+    listed = ", ".join(f"{count} in {name}" for name, count in counts)
+    return f"A mix of llama-quantize: of {len(formats)} matrices {listed}."
+
+
+def cells(errors: Percents, formats: Mapping[str, str]) -> dict[str, str]:
+    """Word the cells of the map: the error, and where they differ the format."""
+    return {
+        name: three(value) + (f"<br>{formats[name]}" if formats else "")
+        for name, value in errors.items()
+    }
+
+
+def extremes(type_name: str, errors: Percents) -> str:
+    """Name the worst and the best matrix of a type."""
+    worst, best = max(errors, key=errors.get), min(errors, key=errors.get)
+    if not errors[worst]:
+        return f"In **{type_name}** no matrix loses anything: every weight comes back as it was."
+    if errors[worst] < 1.05 * errors[best]:
+        return (
+            f"In **{type_name}** all matrices lose about the same: **{three(errors[worst])} %** of "
+            f"their size at most, {three(errors[best])} % at least."
+        )
+    return (
+        f"In **{type_name}**, **{spoken(worst)}** moves most: its weights change by "
+        f"{three(errors[worst])} % of their size. {spoken(best).capitalize()} moves least: "
+        f"{three(errors[best])} %."
+    )
+
+
+def side_by_side(every: Mapping[str, Percents]) -> str:
+    """Compare the gentlest with the harshest type; `every` is sorted that way."""
+    least, most = next(iter(every)), list(every)[-1]
+    low, high = (float(np.mean(list(every[name].values()))) for name in (least, most))
+    if least == most or not low:
+        return f"**{most}** loses {three(high)} % on average."
+    weak = "stays much the same" if alike(every[least], every[most]) else "changes"
+    return (
+        f"From {least} to {most} the error grows **{times(high / low)} times**; which matrices are "
+        f"weak {weak}."
+    )
+
+
+def alike(some: Percents, others: Percents) -> bool:
+    """Return whether two types find the same matrices weak, by their correlation."""
+    names = [name for name in some if name in others]
+    pairs = np.array([[some[name], others[name]] for name in names]).T
+    return len(names) > 2 and bool(pairs.std(axis=1).all()) and np.corrcoef(pairs)[0, 1] > 0.6
+
+
+def profile(tensor: str, format_name: str, errors: Percents, bits: Mapping[str, float]) -> str:
+    """Compare one tensor's error in the chosen format with the format nearest in size."""
+    rivals = [name for name in errors if name != format_name]
+    if format_name not in errors or not rivals:
+        return f"**{spoken(tensor).capitalize()}** in these formats."
+    rival = min(rivals, key=lambda name: (abs(bits[name] - bits[format_name]), errors[name]))
+    return (
+        f"**{spoken(tensor).capitalize()}** loses {three(errors[format_name])} % in {format_name} "
+        f"at {bits[format_name]:.3g} bits, {three(errors[rival])} % in {rival} at "
+        f"{bits[rival]:.3g}."
+    )
+
+
+def rows(tensor: str, errors: NDArray) -> str:
+    """Name the worst row, or say that all are alike."""
+    worst, middle = int(errors.argmax()), float(np.median(errors))
+    if not errors.any():
+        return f"No row of **{spoken(tensor)}** loses anything."
+    if not middle or errors[worst] > 1.15 * middle:
+        ratio = f", {times(errors[worst] / middle)} times the median row" if middle else ""
+        return (
+            f"Row {worst} of **{spoken(tensor)}** is the worst: **{three(float(errors[worst]))} "
+            f"%** of its size{ratio}."
+        )
+    return (
+        f"All rows of **{spoken(tensor)}** lose about as much: {three(float(errors.min()))} to "
+        f"**{three(float(errors.max()))} %** of their size."
+    )

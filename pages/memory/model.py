@@ -1,0 +1,125 @@
+"""Whose memory the page Memory counts: known, opened, pasted, on the Hub, or typed."""
+
+import streamlit as st
+
+from pages.memory import cache, words
+from pages.shared import (
+    bench,
+    controls,
+    look,
+)
+from quantcore.memory import FoundModel, find_shape
+from quantcore.shape import preset, shape_from_json
+
+KNOWN, OPENED, CONFIG, HUB, TYPED = WHOSE = (
+    "Known model", "Model on the bench", "config.json", "Hugging Face Hub", "Sizes of my own",
+)  # fmt: skip
+USUAL = "Llama-3.1-8B"
+SIZES = {  # key of the control: config.json's key, label, help
+    "own_layers": ("num_hidden_layers", "Layers", "Blocks of attention and feed-forward."),
+    "own_hidden": ("hidden_size", "Hidden size", "Numbers that stand for one token."),
+    "own_wide": ("intermediate_size", "Feed-forward size", "Width inside the feed-forward part."),
+    "own_vocabulary": ("vocab_size", "Vocabulary", "Different tokens."),
+    "own_heads": ("num_attention_heads", "Heads", "Query heads of attention."),
+    "own_kv": ("num_key_value_heads", "KV heads", "Fewer than heads in grouped-query attention."),
+    "own_head": ("head_dim", "Head size", "Not always hidden size / heads."),
+    "own_context": ("max_position_embeddings", "Trained context", "Tokens it was made for."),
+}
+_START = (32, 4096, 14_336, 128_256, 32, 8, 128, 131_072)  # Llama-3.1-8B's
+_KEPT = "_hub_found"
+
+
+def choose() -> FoundModel:
+    """Ask whose memory is meant; ValueError in one sentence where it cannot be read."""
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    whose = left.segmented_control(
+        "Whose memory", WHOSE, default=KNOWN, required=True, key="whose", **controls.BOUND
+    )
+    if whose == OPENED:
+        return _opened()
+    if whose == CONFIG:
+        return _config()
+    if whose == HUB:
+        return _hub(right)
+    if whose == TYPED:
+        return _typed()
+    names = list(cache.known())
+    name = right.selectbox(
+        "Known model", names, names.index(USUAL), key="known", **controls.BOUND,
+        help="Sizes as in the model’s config.json, kept with the lab: no network is needed.",
+    )  # fmt: skip
+    return FoundModel(shape=preset(name))
+
+
+def _opened() -> FoundModel:
+    place = bench.sources()[controls.model_name()]
+    return cache.in_files(str(place))
+
+
+def _config() -> FoundModel:
+    text = st.text_area(
+        "Text of a config.json", key="config_text", height=120,
+        placeholder='{"model_type": "llama", "hidden_size": 4096, …}',
+        help="As the Hub shows it under “Files”. It stays on this machine.",
+    )  # fmt: skip
+    file = st.file_uploader("Or the file", type="json", key="config_file")
+    if file is not None:
+        text = file.getvalue().decode("utf-8", "replace")
+    if not text.strip():
+        look.note("Paste a config.json, or choose one; until then nothing can be counted.")
+        st.stop()
+    if not text.strip().startswith("{"):
+        raise ValueError("A config.json begins with a brace: this is another text.")
+    return find_shape(text)
+
+
+def _hub(right) -> FoundModel:
+    name = right.text_input(
+        "Name on the Hub", key="hub", placeholder="owner/name, or owner/name:Q4_K_M",
+        help="Only headers are read: config.json, and names and shapes of tensors.",
+        **controls.BOUND,
+    ).strip()  # fmt: skip
+    pressed = right.button("Read the headers", key="read_hub", disabled=not name)
+    if pressed:
+        with st.spinner(f"Asking the Hub for the headers of {name}"):
+            st.session_state[_KEPT] = name, find_shape(name)
+    asked, found = st.session_state.get(_KEPT, ("", None))
+    if not name or asked != name:
+        look.note(words.NOT_ASKED)
+        st.stop()
+    return found
+
+
+def _typed() -> FoundModel:
+    asked = st.container(horizontal=True, vertical_alignment="bottom")
+    bound = {"width": 170, **controls.BOUND}
+    config: dict[str, object] = {"model_type": "llama"}
+    for (key, (name, label, says)), start in zip(SIZES.items(), _START, strict=True):
+        config[name] = asked.number_input(label, 1, 10_000_000, start, key=key, help=says, **bound)
+    window = asked.number_input(
+        "Window, tokens", 0, 10_000_000, 0, key="own_window",
+        help="Layers with a sliding window keep only so many tokens. 0: none.", **bound,
+    )  # fmt: skip
+    n_full = asked.number_input(
+        "Layers without window", 0, 1_000, 0, key="own_full", disabled=not window,
+        help="Layers that see everything all the same: 10 of 62 in Gemma-3-27B.", **bound,
+    )  # fmt: skip
+    experts = asked.number_input(
+        "Experts", 0, 4_096, 0, key="own_experts",
+        help="Feed-forward parts of that width in each layer. 0: an ordinary model.", **bound,
+    )  # fmt: skip
+    used = asked.number_input(
+        "Experts a token uses", 1, 4_096, 2, key="own_used", disabled=not experts, **bound
+    )
+    config["tie_word_embeddings"] = asked.checkbox(
+        "Output shares the embedding", key="own_tied",
+        help="Many small models keep one matrix for both.", **controls.BOUND,
+    )  # fmt: skip
+    if window:
+        n_layers = config["num_hidden_layers"]
+        kinds = ["full_attention"] * min(n_full, n_layers)
+        kinds += ["sliding_attention"] * (n_layers - len(kinds))
+        config |= {"sliding_window": window, "use_sliding_window": True, "layer_types": kinds}
+    if experts > 1:
+        config |= {"num_local_experts": experts, "num_experts_per_tok": used}
+    return FoundModel(shape=shape_from_json(config, "your model", "this page"))

@@ -1,0 +1,266 @@
+"""What the page Mix plans: by llama-quantize's rules, by what was measured, or from a file."""
+
+from dataclasses import dataclass, replace
+
+import streamlit as st
+
+from pages.mix import by_hand, cache
+from pages.shared import (
+    controls,
+    plans,
+)
+from pages.shared import sweeps as sensitivity_kept
+from pages.shared.frame import sentence
+from pages.shared.look import note
+from quantcore.formats.ggml_types import GGML_TYPES
+from quantcore.model.source import Model
+from quantcore.recipe.file_types import FILE_TYPES
+from quantcore.recipe.plan import Plan
+from quantcore.sensitivity.budget import Budget, Budgeted
+from quantcore.sensitivity.measure_mixes import SIZES
+from quantcore.sensitivity.results import Sensitivity
+
+RULES, RECIPE = "rules", "recipe"
+BY = {
+    RULES: "llama-quantize’s rules",
+    "measured": "measured divergence",
+    "fisher": "Fisher",
+    "output_error": "output error",
+    "weighted_error": "weighted error",
+    "weight_error": "weight error",
+    RECIPE: "the loaded recipe",
+}
+_BY_HELP = (
+    "The rules know a tensor by its role and place. Measured divergence is what the page "
+    "Sensitivity found of each tensor in each format: the best choice of types for a size. The "
+    "guides are cheaper to know, and choose by their own sums."
+)
+_BUDGET_HELP = (
+    "As small as a file type (`Q4_K_M`), bits a weight (`4.5bpw`), a size (`3.9MB`), or the "
+    "smallest file that is predicted to diverge at most so many nats a token (`kl:0.002`)."
+)
+_OUTPUTS = ("any", "Q6_K", "Q8_0")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plan before changes by hand, and where it comes from."""
+
+    model: Model
+    by: str
+    base: Plan
+    with_imatrix: bool
+    pure: bool = False
+    made: Budgeted | None = None  # by a budget
+    budget: Budget | None = None  # of measured divergence, to predict with; None where not measured
+
+    @property
+    def name(self) -> str:
+        """What a sentence calls the plan."""
+        if self.by == RULES:
+            return self.base.type
+        return "the loaded recipe" if self.by == RECIPE else f"the mix by {BY[self.by]}"
+
+    @property
+    def short_name(self) -> str:
+        """What a label beside a mark calls it."""
+        return self.base.type if self.by == RULES else "this recipe"
+
+    @property
+    def hears_names(self) -> bool:
+        """Whether types that are asked for by name count."""
+        return self.base.file_type.is_quantized
+
+    @property
+    def file_type(self) -> str:
+        """What `llama-quantize` calls the file."""
+        return self.base.file_type.name
+
+    def asked(self, hand: dict[str, str]) -> dict[str, str]:
+        """Types that go to llama-quantize by name: those by hand, and those of a budget."""
+        if self.by == RULES:
+            return hand
+        matrices = self.model.quantizable
+        return {t.name: t.type for t in self.base.tensors if t.name in matrices} | hand
+
+    def plan(self, hand: dict[str, str]) -> Plan:
+        """Plan the file with types chosen by hand."""
+        asked = tuple(self.asked(hand).items())
+        made = plans.planned(self.model.name, self.file_type, self.with_imatrix, self.pure, asked)
+        if self.by == RULES:
+            return made
+        reasons = {t.name: t.rule for t in self.base.tensors if t.name not in hand}
+        tensors = (replace(t, rule=reasons.get(t.name, t.rule)) for t in made.tensors)
+        return replace(made, tensors=tuple(tensors))
+
+
+def choose(model: Model) -> Choice:
+    """Draw the controls at the top of the page."""
+    every = sensitivity_kept.every(model).values()
+    known = [each for each in every if each.of_model and _is_whole(model, each.results)]
+    loaded = by_hand.loaded(model)
+    ways = [BY[way] for way in (RULES, *_ways(known), *([RECIPE] if loaded else []))]
+    if st.session_state.get("by", ways[0]) not in ways:
+        del st.session_state["by"]
+    first, second, third, fourth = st.columns([3, 2, 3, 4], vertical_alignment="bottom")
+    called = first.selectbox("Types by", ways, key="by", help=_BY_HELP, **controls.BOUND)
+    by = next(way for way, name in BY.items() if name == called)
+    with third.container(horizontal=True, vertical_alignment="bottom"):
+        with_imatrix = st.toggle(
+            "With imatrix", key="with_imatrix",
+            help="Some rules ask whether there is an importance matrix. With that which lies with "
+            "the model the file is written and the errors are measured; columns that matter little "
+            "may move more then, so that an error can rise although the model loses less.",
+            **controls.BOUND,
+        )  # fmt: skip
+        pure = by == RULES and st.toggle(
+            "Pure", key="pure", help="No rules: every matrix gets the type of most.",
+            **controls.BOUND,
+        )  # fmt: skip
+        results, limits = _limits(known) if by not in (RULES, RECIPE) else (None, ())
+    with fourth:
+        _by_hand()
+    predicting = _budget(model, known[0].results, "measured", ()) if known else None
+    if by == RULES:
+        mix = second.selectbox(
+            "File type", list(FILE_TYPES), list(FILE_TYPES).index("Q4_K_M"), key="mix",
+            help="What `llama-quantize` calls a type: a recipe for the whole file.",
+            **controls.BOUND,
+        )  # fmt: skip
+        base = plans.planned(model.name, mix, with_imatrix, pure)
+        return Choice(model, by, base, with_imatrix, pure, budget=predicting)
+    if by == RECIPE:
+        return Choice(model, by, loaded, with_imatrix, budget=predicting)
+    try:
+        budget = _budget(model, results, by, limits)
+    except ValueError as problem:  # the limits leave a tensor nothing
+        st.error(sentence(problem))
+        limits = ()
+        budget = _budget(model, results, by, limits)
+    with second:
+        made = _within(budget, (model.name, _key(results), by, limits))
+    predicting = _budget(model, results, "measured", ())
+    _slide(budget, made)
+    return Choice(model, by, made.plan, with_imatrix, made=made, budget=predicting)
+
+
+def _is_whole(model: Model, results: Sensitivity) -> bool:
+    """Whether results are of these weights, and know every matrix: a sweep may be unfinished."""
+    return results.source.fingerprint == model.fingerprint and all(
+        any(results.effect(name, each) for each in results.formats) for name in model.quantizable
+    )
+
+
+def _ways(known: list[sensitivity_kept.Known]) -> list[str]:
+    """Name the ways of choosing that results allow: guides only where they were computed."""
+    if not known:
+        return []
+    guided = any(each.results.guides for each in known)
+    return [way for way in BY if way not in (RULES, RECIPE) and (guided or way == "measured")]
+
+
+def _limits(known: list[sensitivity_kept.Known]) -> tuple[Sensitivity, tuple]:
+    """Ask which results to choose by, and which types are allowed."""
+    with st.popover("Limits"):
+        label = known[0].label
+        if len(known) > 1:
+            label = st.selectbox("By the results of", [each.label for each in known], key="results")
+        results = next(each.results for each in known if each.label == label)
+        able = [name for name in results.formats if name in GGML_TYPES]
+        with st.container(horizontal=True, gap="small"):
+            for preset, names in _presets(able).items():
+                st.button(preset, key=f"only_{preset}", on_click=_take_only, args=(names,))
+        formats = st.multiselect(
+            "Only these types", able, key="only", placeholder="all that were measured",
+            help="What your runtime supports, or is fast with: the IQ types are slow on many "
+            "processors.", **controls.BOUND,
+        )  # fmt: skip
+        keep = st.selectbox(
+            "Output at least", _OUTPUTS, key="keep_output", **controls.BOUND,
+            help="The output matrix, or the embedding that serves as it.",
+        )  # fmt: skip
+        by_layer = st.toggle("One type for all of a layer", key="by_layer", **controls.BOUND)
+    return results, (tuple(formats), None if keep == "any" else keep, by_layer)
+
+
+def _presets(able: list[str]) -> dict[str, list[str]]:
+    """List types that runtimes have in common, by what a button says; those that there are."""
+    kinds = {
+        "All": [],
+        "K-quants and Q8_0": [name for name in able if name.endswith("_K") or name == "Q8_0"],
+        "No IQ": [name for name in able if not name.startswith("IQ")],
+    }
+    return {label: names for label, names in kinds.items() if names or label == "All"}
+
+
+def _take_only(names: list[str]) -> None:
+    st.session_state["only"] = names
+
+
+def _by_hand() -> None:
+    asked = [*st.query_params.get_all("set"), *(st.session_state.get("set") or [])]
+    st.multiselect(
+        "Changed by hand", list(dict.fromkeys(asked)), key="set", accept_new_options=True,
+        placeholder="none: click a cell below, or type blk.3.ffn_down=Q6_K", **controls.BOUND,
+        help="Takes precedence over the rules, as `--tensor-type` does. Remove one to undo it.",
+    )  # fmt: skip
+
+
+def _key(results: Sensitivity) -> str:
+    source = results.source
+    return (
+        f"{source.fingerprint} {source.text_digest} {source.imatrix_digest} {len(results.effects)}"
+    )
+
+
+def _budget(model: Model, results: Sensitivity, by: str, limits: tuple) -> Budget:
+    formats, keep_output, by_layer = limits or ((), None, False)
+    return cache.budget(
+        model.name, _key(results), by, formats, keep_output, by_layer, _results=results
+    )
+
+
+def _within(budget: Budget, key: tuple) -> Budgeted:
+    """Ask for a budget; what cannot be had is said, and the smallest mix taken instead."""
+    asked = st.session_state.get("budget") or st.query_params.get("budget") or "Q4_K_M"
+    usual = list(dict.fromkeys([*SIZES, asked]))
+    wanted = st.selectbox(
+        "As large as", usual, usual.index("Q4_K_M"), key="budget",
+        accept_new_options=True, help=_BUDGET_HELP, **controls.BOUND,
+    )  # fmt: skip
+    try:
+        _, _, by, _ = key
+        if by != "measured" and (wanted or asked).strip().lower().startswith("kl:"):
+            raise ValueError(
+                f"only measured divergence can be bounded, as by {(wanted or asked)[:40]}: choose "
+                "types by it, or ask for a size"
+            )
+        return cache.budgeted(key, wanted or asked, _budget=budget)
+    except ValueError as problem:
+        smallest, _ = budget.corners()[0]
+        st.error(sentence(problem))
+        return cache.budgeted(key, f"{smallest}b", _budget=budget)
+
+
+def _slide(budget: Budget, made: Budgeted) -> None:
+    """Draw the slider that moves along the front, and follows a budget that was typed."""
+    corners = budget.corners()
+    low, high = (bits_of(budget.model, corners[at][0]) for at in (0, -1))
+    st.session_state["bits"] = min(max(bits_of(budget.model, made.padded_bytes), low), high)
+    st.slider(
+        "Bits a weight, all tensors with their padding", low, high, step=0.01, key="bits",
+        format="%.2f", on_change=_take_slider,
+        help="Each place is the mix that is best for its size; between two neighbours one tensor "
+        "steps up or down.",
+    )  # fmt: skip
+    if made.gap > 1e-6:
+        note(f"Within {100 * made.gap:.2g} % of the best that is possible.")
+
+
+def _take_slider() -> None:
+    st.session_state["budget"] = f"{st.session_state['bits']:.2f}bpw"
+
+
+def bits_of(model: Model, n_bytes: int) -> float:
+    """Bits a weight, rounded up to hundredths so that a budget of them holds as many bytes."""
+    return -(-8 * n_bytes * 100 // model.n_weights) / 100

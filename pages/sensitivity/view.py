@@ -1,0 +1,116 @@
+"""What the page Sensitivity looks at: results, format, pieces and measure, all in the address."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import streamlit as st
+
+from pages.sensitivity import costs as figures
+from pages.sensitivity import words
+from pages.sensitivity.run import FRESH
+from pages.shared import controls, look
+from pages.shared.sweeps import Known
+from quantcore.model.source import Model
+from quantcore.recipe.types import get_type
+from quantcore.sensitivity.results import Sensitivity
+
+
+@dataclass(frozen=True)
+class View:
+    """The choices of the page, and the costs that follow from them."""
+
+    model: Model
+    label: str
+    results: Sensitivity
+    format_name: str
+    noun: str  # what is changed at once: "tensors"
+    how: str
+    measure: figures.Measure
+
+    def costs(
+        self, group: str | None = None, format_name: str | None = None, how: str | None = None
+    ) -> dict[str, figures.Cost]:
+        """Look up what the pieces of a group cost in a format; by default those chosen."""
+        group = group or figures.GROUPS[self.noun]
+        fmt = format_name or self.format_name
+        return figures.costs(self.results, fmt, self.measure, group, how or self.how)
+
+    def whole(self, format_name: str | None = None) -> figures.Cost | None:
+        """Look up the joint cost of all tensors."""
+        return figures.joint(self.results, format_name or self.format_name, self.measure)
+
+
+def choose(model: Model, every: Mapping[str, Known]) -> View:
+    """Draw the controls of the page."""
+    mine = [label for label, known in every.items() if known.of_model]
+    label, fresh = mine[0], st.session_state.pop(FRESH, None)
+    if shown := [each for each in mine if fresh and every[each].path == fresh]:
+        st.session_state["results"] = shown[0]
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        if len(mine) > 1:
+            label = _choose_results(mine)
+        results = every[label].results
+        format_name, asked = _choose_format(results)
+        noun = st.segmented_control(
+            "Changed at once", list(figures.GROUPS), default="tensors", required=True,
+            key="changed", help="One tensor at a time, one whole layer, or one role in all layers.",
+            **controls.BOUND,
+        )  # fmt: skip
+        how = st.segmented_control(
+            "Quantized", list(figures.HOWS), default="only this", required=True, key="how",
+            help=words.TERMS["how"], **controls.BOUND,
+        )  # fmt: skip
+        measure = _choose_measure(results)
+    look.note(words.measured_on(results.source))
+    if asked != format_name:
+        look.note(f"{asked} is not measured here: {format_name} is shown.")
+    return View(model, label, results, format_name, noun, figures.HOWS[how], measure)
+
+
+def _choose_results(labels: list[str]) -> str:
+    if st.session_state.get("results", labels[0]) not in labels:
+        del st.session_state["results"]
+    return st.selectbox(
+        "Results", labels, key="results", width=330, **controls.BOUND,
+        help="What was measured of this model, and on what.",
+    )  # fmt: skip
+
+
+def _choose_format(results: Sensitivity) -> tuple[str, str]:
+    """Ask for one of the measured formats, and tell which was asked for before.
+
+    Of a mix that another page chose, the format of most matrices is meant.
+    """
+    single = {effect.format for effect in results.effects if effect.group != "all"}
+    names = [name for name in figures.by_size(results) if name in single]
+    start = names.index("Q4_K") if "Q4_K" in names else (len(names) - 1) // 2
+    wanted = names[start]
+    if asked := st.session_state.get("type") or st.query_params.get("type"):
+        wanted = get_type(asked, pure=True).format.name
+        st.session_state["type"] = wanted if wanted in names else names[start]
+    chosen = st.selectbox(
+        "Format", names, start, key="type", help="The formats that were measured.", width=150,
+        **controls.BOUND,
+    )  # fmt: skip
+    return chosen, chosen if wanted in names else wanted
+
+
+def _choose_measure(results: Sensitivity) -> figures.Measure:
+    by_name = figures.measures(results)
+    if st.session_state.get("cost", figures.DIVERGENCE) not in by_name:
+        del st.session_state["cost"]
+    says = " ".join(f"**{name}**: {words.TERMS[name]}" for name in by_name if name in words.TERMS)
+    name = st.selectbox(
+        "Measured by", list(by_name), key="cost", help=says, width=200, **controls.BOUND
+    )
+    return by_name[name]
+
+
+def choosing(chart: str, key: str = "tensor") -> dict:
+    """Return options of a chart in which a click chooses a tensor, or another value."""
+
+    def clicked() -> None:
+        if place := controls.clicked(chart):
+            st.session_state[key] = place[0]
+
+    return {"key": chart, "on_select": clicked, "selection_mode": "points"}

@@ -1,0 +1,100 @@
+"""Which models can be put on the bench, and the one that is there, opened once for all sessions."""
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import streamlit as st
+
+import quantcore
+from quantcore.io.gguf_parts import first_part
+from quantcore.io.imatrix import Imatrix
+from quantcore.model.source import stamp_of
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+Cached = TypeVar("Cached", bound=Callable[..., Any])
+# Only folders in here can be opened, never a path from the address bar.
+OWN_MODELS = Path(os.environ.get("QUANTLAB_MODELS", ROOT / "models"))
+
+
+def sources() -> dict[str, Path]:
+    """Folders and GGUF files of the models that can be opened, by name; the shipped one first."""
+    found: dict[str, Path] = {}
+    for folder in (ROOT / "assets", OWN_MODELS):
+        for config in sorted(folder.glob("*/config.json")):
+            found.setdefault(config.parent.name, config.parent)
+    for file in sorted(OWN_MODELS.glob("*.gguf")):
+        # Of a model in several files, the first stands for all.
+        if first_part(file) == file and not file.name.endswith(".imatrix.gguf"):
+            found.setdefault(file.name, file)
+    return found
+
+
+def stamp(name: str) -> str:
+    """Tell the present files of a model from any that lay under the same name before."""
+    return stamp_of(sources()[name])
+
+
+def per_model(cache: Callable, **options: Any) -> Callable[[Cached], Cached]:
+    """Cache a function whose first argument is a model's name.
+
+    An entry serves as long as the model's files stay as they are: what was read of a file that has
+    been replaced since is never taken for the new one.
+
+    Parameters
+    ----------
+    cache
+        `st.cache_resource` or `st.cache_data`.
+    options
+        What Streamlit takes there, such as `max_entries`.
+    """
+
+    def decorate(function: Cached) -> Cached:
+        @cache(**({"show_spinner": False} | options))
+        @functools.wraps(function)  # Streamlit tells cached functions apart by name and source
+        def kept(*arguments: Any, files: str, **named: Any) -> Any:
+            return function(*arguments, **named)
+
+        @functools.wraps(function)
+        def call(model_name: str, *arguments: Any, **named: Any) -> Any:
+            return kept(model_name, *arguments, files=stamp(model_name), **named)
+
+        return cast(Cached, call)
+
+    return decorate
+
+
+@per_model(st.cache_resource, show_spinner="Opening the model", max_entries=4)
+def model(name: str) -> "quantcore.Model":
+    """Open a model: its config, tokenizer and tensor names; weights are read when asked for."""
+    return quantcore.open_model(sources()[name])
+
+
+def shipped() -> str:
+    """Name the model that the lab ships."""
+    return next(name for name in sources() if is_shipped(name))
+
+
+def is_shipped(name: str) -> bool:
+    """Whether it is the model that the lab ships, with its evaluation text and questions."""
+    return sources()[name].parent == ROOT / "assets"
+
+
+@st.cache_data
+def passage() -> str:
+    """Read the hand-written text for models from elsewhere."""
+    return (ROOT / "assets" / "passage.txt").read_text(encoding="utf-8")
+
+
+@st.cache_resource
+def measured_imatrices() -> dict[str, Imatrix]:
+    """Keep importance matrices that were measured since the server started, by key of the model."""
+    return {}
+
+
+def imatrix(model_name: str) -> Imatrix | None:
+    """Find the importance matrix in a model's folder, beside its GGUF file, or measured here."""
+    opened = model(model_name)
+    return opened.imatrix or measured_imatrices().get(opened.key)

@@ -1,0 +1,242 @@
+"""INT2 to INT8: evenly spaced codes; one scale a tensor, a row or a group of columns.
+
+restored = scale * (code - zero_point)
+
+Symmetric, the default: ``scale = absmax / (2**(b-1) - 1)``, codes from -(2**(b-1) - 1) to
+2**(b-1) - 1, no zero point. So INT4 has 15 codes, -7 to 7: the convention of SmoothQuant, and not
+the one that divides by 7.5 or 8 to use code -8.
+Asymmetric (`_ASYM`): the range from the least to the greatest weight, made to include 0, is cut
+into 2**b - 1 steps; codes from 0, and the zero point is the code that stands for 0.
+
+Scales are rounded to float16 before codes are chosen, and codes round half to even. Stored are b
+bits a code, 16 a scale, b a zero point.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantcore.checks import (
+    as_float32,
+    check_not_empty,
+    check_place,
+    checked_out,
+    read_only,
+    refuse_non_finite,
+)
+from quantcore.format import (
+    WEIGHTS_PER_THREAD,
+    Family,
+    OpenedBlock,
+    ScaleFactors,
+    Weights,
+)
+from quantcore.formats.integers.group import open_group
+from quantcore.formats.integers.kernels import decode, encode, find_ranges
+from quantcore.pool import over_rows
+
+LARGEST_HALF = np.float32(65504)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class IntegerPacked:
+    """A tensor as integers, one a byte; `IntegerFormat.stored_bytes` is what a file would take."""
+
+    codes: NDArray[np.int8] | NDArray[np.uint8]  # (n_rows, n_cols); int8 where symmetric
+    scales: NDArray[np.float16]  # (1, 1), (n_rows, 1) or (n_rows, n_groups)
+    zero_points: NDArray[np.uint8] | None  # likewise, None where symmetric
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the weights."""
+        return self.codes.shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntegerFormat:
+    """Integers with a scale for each tensor, row, or group of columns.
+
+    Examples
+    --------
+    >>> int4 = integer_format("INT4_ROW")
+    >>> packed = int4.quantize(np.float32([[0.875, -0.3125, 0.375, 0]]))
+    >>> packed.codes.tolist()  # the scale is 1/8, and -2.5 is half way
+    [[7, -2, 3, 0]]
+    >>> int4.stored_bytes((1, 4))  # two bytes of codes, two of scale
+    4
+    """
+
+    name: str
+    code_bits: int
+    symmetric: bool
+    span: Literal["tensor", "row", "group"]  # what shares a scale
+    group_size: int | None  # columns, where the span is a group
+    family: Family = "int"
+    source: str = "Xiao et al., SmoothQuant, 2023 (symmetric); Jacob et al., 2018 (zero point)"
+
+    @property
+    def whole_tensor(self) -> bool:
+        """Whether rows depend on each other: one scale covers them."""
+        return self.span == "tensor"
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raise a `ValueError` if weights of this shape cannot be stored."""
+        check_not_empty(self.name, shape)
+        if len(shape) != 2:
+            raise ValueError(f"{self.name} needs weights (n_rows, n_cols), got shape {shape}")
+        if self.group_size and shape[1] % self.group_size:
+            raise ValueError(
+                f"{self.name} needs rows of a multiple of {self.group_size} weights, got {shape[1]}"
+            )
+
+    def stored_bytes(self, shape: tuple[int, int]) -> int:
+        """Bytes that weights of this shape take: codes, scales and zero points, each packed."""
+        self.check(shape)
+        n_scales = math.prod(self._scales_shape(shape))
+        zero_bits = 0 if self.symmetric else self.code_bits
+        return -(-shape[0] * shape[1] * self.code_bits // 8) + -(-n_scales * (16 + zero_bits) // 8)
+
+    def quantize(self, weights: Weights) -> IntegerPacked:
+        """Encode finite floats ``(n_rows, n_cols)``; anything else raises a `ValueError`."""
+        weights = as_float32(self.name, weights)
+        self.check(weights.shape)
+        groups = read_only(weights.reshape(-1, self.group_size or weights.shape[1]))
+        scales, zero_points = self._choose(*self._ranges(groups, weights))
+        codes = np.empty(groups.shape, np.uint8)
+        group_scales, group_zeros = _per_group(scales, zero_points, len(groups))
+        group_scales[group_scales == 0] = np.inf  # so that all codes become the zero point
+        limits = (-self._most if self.symmetric else 0, self._most)
+
+        def work(start: int, stop: int) -> None:
+            part = slice(start, stop)
+            encode(groups[part], group_scales[part], group_zeros[part], *limits, codes[part])
+
+        over_rows(work, len(groups), self._groups_per_thread(groups))
+        codes = codes.view(np.int8) if self.symmetric else codes
+        shape = self._scales_shape(weights.shape)
+        return IntegerPacked(
+            codes=codes.reshape(weights.shape),
+            scales=scales.reshape(shape),
+            zero_points=None if self.symmetric else zero_points.reshape(shape),
+        )
+
+    def dequantize(self, packed: IntegerPacked, out: Weights | None = None) -> Weights:
+        """Decode to float32 ``(n_rows, n_cols)``, into `out` if given."""
+        self.check(packed.shape)
+        out = np.empty(packed.shape, np.float32) if out is None else out
+        checked_out(self.name, out, packed.shape)
+        group_length = self.group_size or packed.shape[1]
+        codes = read_only(packed.codes.view(np.uint8).reshape(-1, group_length))
+        restored = out.reshape(-1, group_length)
+        scales, zeros = _per_group(packed.scales, packed.zero_points, len(codes))
+
+        def work(start: int, stop: int) -> None:
+            part = slice(start, stop)
+            decode(codes[part], scales[part], zeros[part], self.symmetric, restored[part])
+
+        over_rows(work, len(codes), self._groups_per_thread(codes))
+        return out
+
+    def round_trip(self, weights: Weights, out: Weights | None = None) -> Weights:
+        """Quantize, then dequantize: the weights as a model would use them."""
+        return self.dequantize(self.quantize(weights), out)
+
+    def scale_factors(self, packed: IntegerPacked) -> ScaleFactors:
+        """Scales, and minima where there are zero points: ``minimum = scale * zero_point``."""
+        scales = packed.scales.astype(np.float32)
+        zeros = packed.zero_points
+        per_scale = math.prod(packed.shape) // scales.size
+        return ScaleFactors(
+            scales=scales,
+            minimums=None if zeros is None else scales * zeros.astype(np.float32),
+            super_scales=None,
+            super_minimums=None,
+            scale_codes=None,
+            minimum_codes=None if zeros is None else zeros.astype(np.int16),
+            weights_per_scale=per_scale,
+            overhead_bits=(16 if zeros is None else 16 + self.code_bits) / per_scale,
+        )
+
+    def open_block(self, packed: IntegerPacked, row: int, block: int) -> OpenedBlock:
+        """Take apart what shares a scale within a row: a group, or the whole row."""
+        length = self.group_size or packed.shape[1]
+        check_place((packed.shape[0], packed.shape[1] // length), row, block)
+        place = (0 if self.span == "tensor" else row, block)
+        zero_points = packed.zero_points
+        return open_group(
+            packed.codes[row, block * length : (block + 1) * length],
+            scale=packed.scales[place],
+            zero_point=None if zero_points is None else int(zero_points[place]),
+            code_bits=self.code_bits,
+        )
+
+    @property
+    def _most(self) -> int:
+        return 2 ** (self.code_bits - 1) - 1 if self.symmetric else 2**self.code_bits - 1
+
+    def _scales_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
+        if self.span == "tensor":
+            return (1, 1)
+        return (shape[0], shape[1] // (self.group_size or shape[1]))
+
+    def _groups_per_thread(self, groups: NDArray) -> int:
+        return -(-WEIGHTS_PER_THREAD // groups.shape[1])
+
+    def _ranges(self, groups: Weights, weights: Weights) -> tuple[Weights, Weights]:
+        """Least and greatest weight of whatever shares a scale."""
+        ranges = np.empty((len(groups), 2), np.float32)
+
+        def work(start: int, stop: int) -> None:
+            find_ranges(groups[start:stop].view(np.int32), ranges[start:stop])
+
+        over_rows(work, len(groups), self._groups_per_thread(groups))
+        if not np.isfinite(ranges).all():
+            refuse_non_finite(self.name, weights)
+        low, high = ranges.T
+        if self.span == "tensor":
+            return low.min(keepdims=True), high.max(keepdims=True)
+        return low, high
+
+    def _choose(self, low: Weights, high: Weights) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
+        """Scales and zero points for these ranges."""
+        if self.symmetric:
+            scales = np.maximum(-low, high) / np.float32(self._most)
+            return _as_half(scales), np.zeros(scales.shape, np.uint8)
+        low, high = np.minimum(low, 0), np.maximum(high, 0)
+        with np.errstate(over="ignore"):  # `_as_half` takes care of infinity
+            scales = _as_half((high - low) / np.float32(self._most))
+        steps = np.divide(-low, scales, out=np.zeros_like(low), where=scales > 0, dtype=np.float32)
+        return scales, np.clip(np.rint(steps), 0, self._most).astype(np.uint8)
+
+
+@cache
+def integer_format(name: str) -> IntegerFormat | None:
+    """Return the format of a name such as ``INT4_G128_ASYM``, or None for any other name."""
+    found = re.fullmatch(r"INT([2-8])_(TENSOR|ROW|G([1-9]\d{0,6}))(_ASYM)?", name)
+    if not found:
+        return None
+    bits, span, group, asym = found.groups()
+    return IntegerFormat(
+        name=name,
+        code_bits=int(bits),
+        symmetric=asym is None,
+        span="group" if group else span.lower(),
+        group_size=int(group) if group else None,
+    )
+
+
+def _as_half(scales: Weights) -> NDArray[np.float16]:
+    # A scale beyond float16 would restore every weight as infinity: clip the weights instead.
+    return np.minimum(scales, LARGEST_HALF).astype(np.float16)
+
+
+def _per_group(scales, zero_points, n_groups: int) -> tuple[Weights, NDArray[np.uint8]]:
+    """One scale and zero point for each group of weights, where a whole tensor shares them too."""
+    repeats = n_groups // scales.size
+    zeros = np.zeros(scales.size, np.uint8) if zero_points is None else zero_points.reshape(-1)
+    return scales.reshape(-1).astype(np.float32).repeat(repeats), zeros.repeat(repeats)

@@ -1,0 +1,1 @@
+"""ggml's IQ formats: uneven grids and codebooks."""

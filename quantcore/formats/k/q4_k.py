@@ -1,0 +1,102 @@
+"""Q4_K: 256 weights in 8 sub-blocks of 32, 4-bit codes (4.5 bits per weight).
+
+restored = scale * code - minimum          code from 0 to 15
+
+byte  0                                             16                        144
+      | two float16, 6-bit scales and minimums      | 4 * 32 bytes of codes   |
+      | of the sub-blocks: see k_six_bits           | one nibble each         |
+
+Codes 0 to 31 are low nibbles of bytes 16 to 47, codes 32 to 63 their high nibbles, and so on.
+"""
+
+import numpy as np
+
+from quantcore._jit import kernel, pasted
+from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors
+from quantcore.formats.k import weighted
+from quantcore.formats.k.affine import find_scale_and_offset, weigh_by_size_and_spread
+from quantcore.formats.k.blocks import Plane, open_block, scale_factors
+from quantcore.formats.k.codes import pack_nibbles, to_float
+from quantcore.formats.k.encode import Codes, encode
+from quantcore.formats.k.lanes import SUPER_BLOCK
+from quantcore.formats.k.six_bits import (
+    FIELDS,
+    N_SUB_BLOCKS,
+    SIZE,
+    read_scales,
+    store_scales,
+    sub_scales,
+)
+from quantcore.formats.k.weighted import sum_importance, weigh_super_blocks
+
+BLOCK_BYTES = 144
+HIGHEST = 15
+FIRST, STEP, N_STEPS = np.float32(-1), np.float32(0.1), 20  # candidates of the search
+CODES = Codes(size=SIZE, lowest=0, highest=HIGHEST)
+
+
+@kernel
+def _encode(blocks, packed):
+    return encode(blocks, None, packed, CODES, _search, store_scales, _pack)
+
+
+@kernel
+def _encode_weighted(blocks, importance, packed):
+    return encode(blocks, importance, packed, CODES, _search, store_scales, _pack)
+
+
+@pasted
+def _search(batch, importance, first, board):
+    if importance is None:
+        weigh_by_size_and_spread(board, SIZE)
+        find_scale_and_offset(board, SIZE, HIGHEST, FIRST, STEP, N_STEPS, False)
+    else:
+        weigh_super_blocks(batch, importance, first, SIZE, np.float32(2), board)
+        sum_importance(board, SIZE)
+        find_scale_and_offset(
+            board, SIZE, HIGHEST, weighted.FIRST, weighted.STEP, weighted.N_STEPS, False
+        )
+
+
+@pasted
+def _pack(codes, packed):
+    pack_nibbles(codes, 32, packed[16:])
+
+
+@kernel
+def _decode(packed, out):
+    scales = np.empty(N_SUB_BLOCKS, np.float32)
+    minimums = np.empty(N_SUB_BLOCKS, np.float32)
+    for b in range(packed.shape[0]):
+        read_scales(packed[b], scales, minimums)
+        for j in range(0, N_SUB_BLOCKS, 2):
+            for i in range(SIZE):
+                pair = packed[b, 16 + 16 * j + i]
+                low, high = to_float(pair & 15), to_float(pair >> 4)
+                out[b, 32 * j + i] = scales[j] * low - minimums[j]
+                out[b, 32 * j + 32 + i] = scales[j + 1] * high - minimums[j + 1]
+
+
+def _open(packed: Packed) -> OpenedBlock:
+    codes = Field(name="codes", kind="codes", where=slice(16, 144), says="4 bits each")
+    planes = (Plane(start=16, bits=4),)
+    return open_block(packed, sub_scales(packed), planes, 0, (*FIELDS, codes))
+
+
+def _factors(packed: Packed) -> ScaleFactors:
+    return scale_factors(sub_scales(packed), Q4_K.bits_per_weight, Q4_K.code_bits)
+
+
+Q4_K = BlockFormat(
+    name="Q4_K",
+    code_bits=4,
+    family="K",
+    block_size=SUPER_BLOCK,
+    block_bytes=BLOCK_BYTES,
+    encode=_encode,
+    encode_weighted=_encode_weighted,
+    decode=_decode,
+    open=_open,
+    factors=_factors,
+    source="ggml/src/ggml-quants.c, quantize_row_q4_K_ref",
+)

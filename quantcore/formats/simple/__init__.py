@@ -1,0 +1,1 @@
+"""ggml's first formats: blocks of 32 weights with one scale."""

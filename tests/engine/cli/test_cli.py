@@ -1,0 +1,294 @@
+"""The command line: what it prints where, and how it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from quantcore import measure_drift, open_model, tensor_error
+from quantcore.cli import main
+from tests.support.places import ROOT
+from tests.support.toy_model import CONFIG, write_folder
+
+TEXT = "Once upon a time the river ran uphill, and nobody minded. " * 8
+PERPLEXITY = [
+    *("model", "type", "context", "tokens_scored", "perplexity", "perplexity_error"),
+    *("base_perplexity", "floor_perplexity", "mean_kl_divergence", "same_top_token"),
+    *("bits_per_weight", "weights_bytes", "activations"),
+]
+TENSOR = [
+    *("name", "shape", "format", "relative_rmse", "sqnr_db", "max_abs_error", "bits_per_weight"),
+]
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return str(write_folder(tmp_path_factory.mktemp("models") / "toy"))
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return str(path)
+
+
+def found(capsys, *arguments):
+    """Run a command and read the object that it prints; nothing else may be there."""
+    assert main([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_perplexity(toy, text, capsys):
+    options = ["perplexity", toy, "--text", text, "--context", "64"]
+    printed = found(capsys, *options, "--type", "q4_0")
+    drift = measure_drift(open_model(toy), "Q4_0", TEXT, 64)
+    assert list(printed) == PERPLEXITY
+    assert printed["model"] == "toy"
+    assert printed["type"] == "Q4_0"
+    assert printed["floor_perplexity"] is None
+    for key in PERPLEXITY[3:7] + PERPLEXITY[8:12]:
+        assert printed[key] == pytest.approx(getattr(drift, key), rel=1e-5)
+    original = found(capsys, *options)
+    assert (original["type"], original["mean_kl_divergence"]) == ("F32", 0)
+    assert original["perplexity"] == original["base_perplexity"]
+
+
+def test_perplexity_of_the_shipped_model_on_the_shipped_text(capsys):
+    printed = found(capsys, "perplexity")
+    assert printed["model"] == open_model().name
+    assert printed["context"] == 512
+    assert printed["tokens_scored"] > 10_000
+    assert 1 < printed["floor_perplexity"] < printed["perplexity"]
+
+
+def test_a_type_is_a_mix_unless_pure_is_asked_for(capsys, tmp_path):
+    wide = str(write_folder(tmp_path / "wide", CONFIG | {"hidden_size": 256}))
+    for arguments, name, formats in (
+        (["Q4_K"], "Q4_K_M", {"Q4_K", "Q5_0", "Q6_K", "Q8_0"}),
+        (["q4_k_m", "--pure"], "Q4_K pure", None),
+        (["Q4_0", "--pure"], "Q4_0 pure", {"Q4_0"}),
+        (["int4_row", "--pure"], "INT4_ROW", {"INT4_ROW"}),
+    ):
+        if formats is None:  # rows of ffn_down have 128 weights, which a mix gives another format
+            assert main(["error", wide, "--type", *arguments]) == 2
+            assert "ffn_down.weight: Q4_K needs rows" in capsys.readouterr().err
+            continue
+        printed = found(capsys, "error", wide, "--type", *arguments)
+        assert printed["type"] == name
+        assert {row["format"] for row in printed["tensors"]} == formats
+
+
+def test_perplexity_of_a_mix_and_of_its_format_throughout(toy, text, capsys):
+    options = ["perplexity", toy, "--text", text, "--context", "64", "--type", "Q4_0"]
+    mixed, pure = found(capsys, *options), found(capsys, *options, "--pure")
+    assert (mixed["type"], pure["type"]) == ("Q4_0", "Q4_0 pure")
+    planned = found(capsys, "plan", toy, "--type", "Q4_0")
+    assert mixed["weights_bytes"] == planned["bytes"]
+    assert mixed["bits_per_weight"] == pytest.approx(planned["bits_per_weight"])
+    assert mixed["weights_bytes"] > pure["weights_bytes"]
+    assert mixed["perplexity"] != pure["perplexity"]
+
+
+def test_error(toy, capsys):
+    printed = found(capsys, "error", toy, "--type", "int4_g32_asym")
+    assert list(printed) == ["model", "type", "tensors"]
+    assert printed["type"] == "INT4_G32_ASYM"
+    assert [row["name"] for row in printed["tensors"]] == open_model(toy).quantizable
+    assert list(printed["tensors"][0]) == TENSOR
+    assert printed["tensors"][0]["shape"] == [260, 64]
+    lossless = found(capsys, "error", toy, "--type", "F32")["tensors"][0]
+    assert lossless["sqnr_db"] is None  # infinite, which JSON cannot say
+    assert lossless["relative_rmse"] == 0
+
+
+def test_an_importance_matrix_serves_every_tensor(capsys):
+    shipped, matrix = open_model(), "assets/fable-7m/imatrix.gguf"
+    matrix = str(ROOT / matrix)
+    without = found(capsys, "error", "--type", "Q4_0")
+    with_it = found(capsys, "error", "--type", "Q4_0", "--imatrix", matrix)
+    formats = [{row["name"]: row["format"] for row in one["tensors"]} for one in (without, with_it)]
+    assert formats[0]["blk.0.ffn_down.weight"] == "Q4_0"
+    assert formats[1]["blk.0.ffn_down.weight"] == "Q4_1"  # a rule that asks whether there is one
+    assert without["tensors"][0] == with_it["tensors"][0]  # the embedding, of which it says nothing
+    row = next(row for row in with_it["tensors"] if row["name"] == "blk.1.attn_q.weight")
+    importance = shipped.imatrix.importance(row["name"])
+    expected = tensor_error(shipped.weights(row["name"]), "Q4_0", importance)
+    assert row["relative_rmse"] == expected.relative_rmse
+
+
+def test_tables_for_people(toy, text, capsys):
+    assert main(["perplexity", toy, "--text", text, "--context", "64", "--type", "Q8_0"]) == 0
+    shown = capsys.readouterr()
+    assert "KL divergence" in shown.out
+    assert "all targets" in shown.out
+    assert "chunk" in shown.err
+    assert main(["error", toy, "--type", "Q8_0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 16
+    assert len({len(line) for line in lines[1:]}) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pattern"),
+    [
+        ([], "COMMAND"),
+        (["frobnicate"], "frobnicate"),
+        (["perplexity", "no-such-model"], "no GGUF file 'no-such-model'"),
+        (["perplexity", "TOY", "--type", "Q9_K"], "Q9_K"),
+        (["perplexity", "TOY", "--type", "INT4_G48"], "token_embd.weight"),
+        (["perplexity", "TOY", "--text", "none.txt"], "none.txt"),
+        (["perplexity", "TOY", "--text", "TOY"], "directory"),
+        (["perplexity", "TOY", "--text", "TOY/model.safetensors"], "not UTF-8"),
+        (["perplexity", "TOY", "--context", "0"], "4 to 128"),
+        (["perplexity", "TOY", "--context", "many"], "many"),
+        (["perplexity", "TOY", "--context", "128", "--text", "TEXT"], "it takes 256"),
+        (["error", "TOY"], "--type"),
+        (["error", "TOY", "--type", ""], "no format"),
+        (["error", "TOY", "--type", "Q4_K", "--pure"], "multiple of 256"),
+        (["error", "TOY", "--type", "IQ9_XXS"], "IQ9_XXS"),
+        (["error", "--type", "IQ2_XXS", "--pure"], "says nothing of token_embd.weight"),
+        (["skills", "TOY", "--type", "Q4"], "Q4"),
+        (["error", "TOY", "--type", "Q4_0", "--imatrix", "none.gguf"], "none.gguf"),
+        (["error", "TOY", "--type", "Q4_0", "--imatrix", "MATRIX"], "is of another model"),
+        (
+            ["perplexity", "TOY", "--type", "Q4_0", "--imatrix", "MATRIX", "--context", "32"],
+            "is of another model",
+        ),
+    ],
+)
+def test_a_mistake_gets_one_sentence(toy, tmp_path, capsys, arguments, pattern):
+    short = tmp_path / "short.txt"
+    short.write_text("too short")
+    matrix = ROOT / "assets/fable-7m/imatrix.gguf"
+    places = {
+        "MATRIX": str(matrix),
+        "TOY": toy,
+        "TEXT": str(short),
+        "TOY/model.safetensors": f"{toy}/model.safetensors",
+    }
+    arguments = [places.get(word, word) for word in arguments]
+    try:
+        status = main(arguments)
+    except SystemExit as end:
+        status = end.code
+    shown = capsys.readouterr()
+    assert status == 2
+    assert shown.out == ""
+    assert pattern in shown.err
+    assert shown.err.count("\n") == 1
+    assert shown.err.endswith(".\n")
+
+
+def test_a_broken_folder_gets_one_sentence(toy, tmp_path, capsys):
+    folder = write_folder(tmp_path / "broken")
+    (folder / "config.json").write_text("{")
+    assert main(["error", str(folder), "--type", "Q8_0"]) == 2
+    assert capsys.readouterr().err == "config.json is not valid JSON.\n"
+
+
+def test_help_says_what_there_is(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
+    for command in ("perplexity", "error", "skills", "imatrix", "measure", "compile", "doctor"):
+        assert command in shown
+
+
+@pytest.fixture
+def keys_are_heard():
+    """Set a handler: a child would inherit that SIGINT is ignored, as in a shell's background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_key_stops_it_without_a_traceback(keys_are_heard):
+    command = [sys.executable, "-m", "quantcore", "skills"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running.stderr.readline()  # the first sign of progress
+    time.sleep(0.2)
+    os.kill(running.pid, signal.SIGINT)
+    out, err = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.endswith("Stopped.\n")
+
+
+def test_a_reader_that_leaves_is_no_error(toy):
+    command = f"{sys.executable} -m quantcore error {toy} --type Q8_0 2>&1 >/dev/full | cat; echo"
+    shown = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60).stdout
+    assert "Traceback" not in shown
+    command = f"{sys.executable} -m quantcore error {toy} --type Q8_0 | head -n 1"
+    shown = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    assert shown.stdout.startswith("tensor")
+    assert "Traceback" not in shown.stderr
+    assert "Exception" not in shown.stderr
+
+
+def test_plan(toy, capsys, tmp_path):
+    printed = found(capsys, "plan", "--type", "q4_k")
+    keys = ["recipe", "version", "model", "type", "bytes", "bits_per_weight", "tensors"]
+    assert list(printed) == keys
+    assert printed["type"] == "Q4_K_M"
+    keys = ["name", "type", "bytes", "shape", "rule", "fallback"]
+    assert all(list(row) == keys for row in printed["tensors"])
+    assert printed["bytes"] == sum(row["bytes"] for row in printed["tensors"])
+    assert found(capsys, "plan", toy, "--type", "Q4_0", "--pure")["model"] == "toy"
+    config = found(capsys, "plan", toy + "/config.json", "--type", "Q4_0", "--pure")
+    assert config == found(capsys, "plan", toy, "--type", "Q4_0", "--pure")
+
+
+def test_plan_and_quantize_read_pure_in_a_name(capsys, tmp_path):
+    named = found(capsys, "plan", "--type", "q4_k pure")
+    assert named["type"] == "Q4_K pure"
+    assert named == found(capsys, "plan", "--type", "Q4_K_M", "--pure")
+    files = [tmp_path / "named.gguf", tmp_path / "pure.gguf"]
+    for path, arguments in zip(files, (["Q4_0 pure"], ["Q4_0", "--pure"]), strict=True):
+        assert main(["quantize", "--type", *arguments, "--output", str(path)]) == 0
+        assert f"{path}: Q4_0 pure, " in capsys.readouterr().out
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_plan_with_types_asked_for(capsys, tmp_path):
+    path = tmp_path / "types.txt"
+    path.write_text("attn_v=q8_0\nffn_up=f16 ffn_gate=q5_0")
+    printed = found(
+        capsys, "plan", "--type", "Q4_K_M", "--tensor-type", "ffn_up=q6_k", "--tensor-type-file",
+        str(path), "--token-embedding-type", "q8_0",
+    )  # fmt: skip
+    types = {row["name"]: row["type"] for row in printed["tensors"]}
+    asked = {"attn_v": "Q8_0", "ffn_up": "Q6_K", "ffn_gate": "Q5_0"}
+    assert {role: types[f"blk.3.{role}.weight"] for role in asked} == asked
+    assert types["token_embd.weight"] == "Q8_0"
+
+
+def test_plan_as_a_table(capsys):
+    assert main(["plan", "--type", "iq2_xs"]) == 0
+    printed = capsys.readouterr().out
+    assert "attn_q of layer 0: most tensors get IQ2_XS." in printed
+    assert "refuses this without an importance matrix" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--type", "Q9"], "There is no file type 'Q9'"),
+        (["--type", "nf4"], "A GGUF file cannot hold 'nf4'; try one of F32"),
+        (["--type", "Q4_0", "--tensor-type", "ffn"], "'ffn' is no override"),
+        (["--type", "Q4_0", "--output-tensor-type", "q9"], "There is no tensor type 'Q9'"),
+        (["--type", "Q4_0", "--tensor-type-file", "none.txt"], "none.txt is missing"),
+        (["none.json", "--type", "Q4_0"], "none.json is missing"),
+    ],
+)
+def test_plan_refuses_in_one_sentence(options, sentence, capsys):
+    assert main(["plan", *options]) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith(sentence)
+    assert complaint.count("\n") == 1

@@ -1,0 +1,191 @@
+"""Mixes measured side by side: with shared tensors, and by whole models; those that ship."""
+
+import json
+
+import numpy as np
+import pytest
+
+from quantcore import open_model, plan
+from quantcore.evaluate.drift import compare
+from quantcore.evaluate.text import cut, evaluation_text
+from quantcore.io import ModelError
+from quantcore.model.source import shipped_folder
+from quantcore.recipe.of_types import padded_bytes
+from quantcore.sensitivity import cached
+from quantcore.sensitivity.guides import GUIDES
+from quantcore.sensitivity.measure import source_of
+from quantcore.sensitivity.measure_mixes import SEEDS, SIZES, mixes_to_measure
+from quantcore.sensitivity.mixes import (
+    WAYS,
+    Mix,
+    load_mixes,
+    mix_steps,
+    save_mixes,
+    shipped_mixes,
+)
+from quantcore.sensitivity.results import shipped
+from quantcore.sensitivity.ways import budget_by
+from tests.support.toy_model import CONFIG, write_folder
+
+PATH = shipped_folder() / "measured" / "mixes.json"
+AGAIN = [
+    ("Q3_K_M", "rules"),
+    ("Q3_K_M", "measured"),
+    ("Q4_K_M", "output_error"),
+    ("Q2_K", "random"),
+]
+TEXT = "Once upon a time the river ran uphill, and nobody minded at all. " * 20
+
+
+@pytest.fixture(scope="module")
+def model():
+    return open_model()
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return open_model(write_folder(tmp_path_factory.mktemp("models") / "toy", CONFIG))
+
+
+@pytest.fixture(scope="module")
+def chunks(toy):
+    return cut(toy, TEXT, 64)
+
+
+@pytest.fixture(scope="module")
+def points():
+    return shipped_mixes()
+
+
+def _mixes(toy, n=6):
+    rng = np.random.default_rng(4)
+    return [
+        Mix(name=f"mix {i}", way="hand", types={
+            name: str(rng.choice(["Q4_0", "Q5_1", "Q8_0", "F16"])) for name in toy.quantizable
+        })
+        for i in range(n)
+    ]  # fmt: skip
+
+
+def test_a_mix_is_what_the_whole_model_says(toy, chunks):
+    mixes = _mixes(toy)
+    steps = list(mix_steps(toy, mixes, chunks))
+    assert [step.share for step in steps] == pytest.approx([i / 6 for i in range(7)])
+    found = {step.place: step.point for step in steps if step.point}
+    *_, last = compare(toy, {mix.name: mix.types for mix in mixes}, chunks)
+    for place, mix in enumerate(mixes):
+        point, drift = found[place], last.drifts[mix.name]
+        assert (point.name, point.way, point.types) == (mix.name, "hand", mix.types)
+        assert point.mean_kl_divergence == pytest.approx(drift.mean_kl_divergence, rel=1e-4)
+        assert point.kl_low < point.mean_kl_divergence < point.kl_high
+        assert point.perplexity == pytest.approx(drift.perplexity, rel=1e-5)
+        assert point.perplexity_ratio == pytest.approx(drift.perplexity_ratio, rel=1e-5)
+        assert point.ratio_low < point.perplexity_ratio < point.ratio_high
+        assert point.bits_per_weight == pytest.approx(drift.bits_per_weight)
+        assert drift.weights_bytes <= point.bytes < drift.weights_bytes + 32 * len(toy.tensors)
+
+
+def test_tensors_make_room_for_each_other(toy, monkeypatch):
+    """Only so many bytes are kept; what was used last stays, and nothing else changes."""
+    made = []
+    restored_as = cached.restored_as
+    monkeypatch.setattr(cached, "restored_as", lambda *a: made.append(a[1:]) or restored_as(*a))
+    names = toy.quantizable[1:4]  # 64 x 64, 32 x 64 and 32 x 64
+    kept = cached.RestoredTensors(toy, most_bytes=4 * 64 * 128)
+    for name in (*names, *names):
+        np.testing.assert_array_equal(kept.of(name, "Q4_0"), restored_as(toy, name, "Q4_0"))
+    assert len(made) == 3
+    kept.of(names[1], "Q8_0")
+    kept.of(names[2], "Q4_0")
+    assert len(made) == 4
+    kept.of(names[0], "Q4_0")
+    assert made[-1] == (names[0], "Q4_0")
+
+
+def test_what_does_not_suit_is_refused_before_any_work(toy, chunks):
+    (mix,) = _mixes(toy, 1)
+    for type, says in (("Q9", "Q9"), ("Q4_K", "Q4_K needs rows")):
+        types = mix.types | {toy.quantizable[3]: type}
+        with pytest.raises(ValueError, match=says):
+            mix_steps(toy, [mix, Mix(name="x", way="hand", types=types)], chunks)
+
+
+def test_the_file_comes_back_and_a_broken_one_is_refused(toy, chunks, tmp_path):
+    points = [step.point for step in mix_steps(toy, _mixes(toy, 2), chunks) if step.point]
+    source, path = source_of(toy, chunks, "river"), tmp_path / "mixes.json"
+    save_mixes(path, source, points)
+    read_source, again = load_mixes(path)
+    assert read_source == source
+    for mine, other in zip(points, again, strict=True):
+        assert (mine.name, mine.types, mine.bytes) == (other.name, other.types, other.bytes)
+        assert other.kl_low == pytest.approx(mine.kl_low, rel=1e-5)
+    whole = path.read_text(encoding="utf-8")
+    for broken in (whole[:-20], "{}", "[]", whole.replace("Q4_0 ", ""), whole.replace(":", ",")):
+        path.write_text(broken, encoding="utf-8")
+        with pytest.raises(ModelError):
+            load_mixes(path)
+    raw = json.loads(whole)
+    raw["mixes"]["rows"][0][2] = "many"
+    path.write_text(json.dumps(raw), encoding="utf-8")
+    with pytest.raises(ModelError, match="holds no measured mixes"):
+        load_mixes(path)
+
+
+def test_what_ships_is_of_the_model_and_text_that_ship(model, points):
+    source, _ = load_mixes(PATH)
+    assert source == source_of(model, cut(model, evaluation_text(), 512), "evaluation.txt")
+    assert {point.way for point in points} <= set(WAYS)
+    assert PATH.stat().st_size < 100_000
+
+
+def test_what_ships_was_chosen_by_the_results_that_ship(model, points):
+    """By the sum of effects, which is the same for any choice that is as good."""
+    mixes = mixes_to_measure(model, shipped())
+    assert [(p.name, p.way) for p in points] == [(m.name, m.way) for m in mixes]
+    for point, mix in zip(points, mixes, strict=True):
+        if point.way in ("rules", "measured"):
+            assert point.predicted_kl_divergence == pytest.approx(
+                mix.predicted_kl_divergence, rel=1e-5
+            ), f"{mix.name}: run python -m quantcore measure --mixes"
+
+
+def test_all_ways_are_there_at_sizes_that_compare(model, points):
+    for size in SIZES:
+        rules = padded_bytes(plan(model, size))
+        mine = [point for point in points if point.name == size]
+        expected = ["rules", "measured", *GUIDES, *["random"] * len(SEEDS)]
+        assert sorted(point.way for point in mine) == sorted(expected)
+        assert all(0.995 * rules < point.bytes <= rules for point in mine)
+
+
+def test_some_of_it_comes_out_again(model, points):
+    """By whole models from their first token, on the whole text."""
+    again = {
+        f"{name} {way}": next(each for each in points if (each.name, each.way) == (name, way))
+        for name, way in (("Q3_K_M", "measured"), ("Q2_K", "random"))
+    }
+    types = {name: point.types for name, point in again.items()}
+    *_, last = compare(model, types, cut(model, evaluation_text(), 512))
+    for name, point in again.items():
+        drift = last.drifts[name]
+        assert point.mean_kl_divergence == pytest.approx(drift.mean_kl_divergence, rel=2e-3)
+        assert point.perplexity == pytest.approx(drift.perplexity, rel=1e-4)
+        assert point.bits_per_weight == pytest.approx(drift.bits_per_weight, rel=1e-5)
+
+
+@pytest.mark.parametrize("size", ["Q3_K_M", "Q4_K_S", "Q4_K_M", "Q5_K_M"])
+def test_measured_mixes_diverge_a_quarter_less_than_the_rules_on_held_out_text(points, size):
+    by_way = {point.way: point for point in points if point.name == size}
+    assert by_way["measured"].kl_high < 0.75 * by_way["rules"].kl_low
+    chance = [point.mean_kl_divergence for point in points if (point.name, point.way) ==
+              (size, "random")]  # fmt: skip
+    assert by_way["measured"].mean_kl_divergence < min(chance)
+
+
+def test_a_way_that_is_none_or_was_not_measured_is_refused(model, toy):
+    with pytest.raises(ValueError, match="there is no way 'taste'"):
+        budget_by("taste", model, shipped())
+    bare = shipped()
+    bare._guides.clear()
+    with pytest.raises(ValueError, match="hold no guides"):
+        budget_by("fisher", model, bare)

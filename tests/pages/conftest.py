@@ -1,0 +1,30 @@
+"""What tests of pages share: a server that was visited before, and a folder of one's own models."""
+
+import pytest
+from streamlit.runtime.pages_manager import PagesManager
+
+from pages.shared import bench
+from tests.support.toy_model import CONFIG, write_folder
+
+
+@pytest.fixture(autouse=True)
+def visited_before(monkeypatch):
+    """Run pages through ``app.py``, as a server does after its first visit; AppTest forgets it."""
+    begin = PagesManager.__init__
+
+    def begin_again(self, *arguments, **options):
+        begin(self, *arguments, **options)
+        PagesManager.uses_pages_directory = False
+
+    monkeypatch.setattr(PagesManager, "__init__", begin_again)
+
+
+@pytest.fixture
+def own_models(tmp_path, monkeypatch):
+    """Lay out a whole model, one that K-quants do not fit, and a broken one."""
+    wide = CONFIG | {"hidden_size": 256, "intermediate_size": 256}
+    write_folder(tmp_path / "wide-toy", wide)
+    write_folder(tmp_path / "small-toy")
+    (write_folder(tmp_path / "broken-toy") / "model.safetensors").write_bytes(b"\x00" * 20)
+    monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
+    return tmp_path

@@ -1,0 +1,102 @@
+"""Charts of Home and Drift: what a reader must be able to see."""
+
+import numpy as np
+import pytest
+
+from pages.drift import charts as drift
+from pages.home import charts as anatomy
+from pages.shared import (
+    shipped,
+)
+from pages.shared.charts import labels
+from pages.shared.charts import size as home
+from pages.shared.palette import DARK, LIGHT, colour, marker
+
+ORIGINAL = home.Original(stored_as="BF16", n_bytes=13_600_000, bits_per_weight=16.0)
+POINTS = [
+    home.Point(type=name, n_bytes=int(850_000 * bits), bits_per_weight=bits, divergence=kl)
+    for name, bits, kl in (
+        ("Q8_0", 8.5, 1e-4),
+        ("Q4_K_M", 4.9, 5e-3),
+        ("Q4_K pure", 4.5, 1e-2),
+        ("Q2_K", 2.6, 0.4),
+    )
+]
+
+
+def _named(figure):
+    return {trace.customdata[0]: trace for trace in figure.data if trace.customdata is not None}
+
+
+@pytest.mark.parametrize("look", [LIGHT, DARK])
+def test_each_format_stands_at_its_size_and_divergence(look):
+    marks = _named(home.size_against_divergence(POINTS, ORIGINAL, look))
+    for point in POINTS:
+        mark = marks[point.type]
+        assert (mark.x, mark.y) == ((point.bits_per_weight,), (point.divergence,))
+        assert mark.marker.color == colour(point.type, look)
+        assert mark.marker.symbol == marker(point.type)
+        assert point.type in mark.text[0]
+
+
+def test_a_format_without_divergence_has_no_place_on_a_log_axis():
+    still = home.Point(type="F16", n_bytes=13_600_000, bits_per_weight=16.0, divergence=0.0)
+    assert "F16" not in _named(home.size_against_divergence([*POINTS, still], ORIGINAL, LIGHT))
+
+
+def test_the_floor_is_drawn_where_it_is_or_named_at_the_edge():
+    near = home.size_against_divergence(POINTS, ORIGINAL, LIGHT, floor=(5e-5, "floor"))
+    assert near.layout.shapes[0].y0 == pytest.approx(5e-5)
+    far = home.size_against_divergence(POINTS, ORIGINAL, LIGHT, floor=(1e-9, "floor"))
+    assert np.log10(far.layout.shapes[0].y0) >= far.layout.yaxis.range[0]
+    assert any("1.0 × 10⁻⁹" in note.text for note in far.layout.annotations)
+
+
+def test_the_published_model_is_laid_beside():
+    published = shipped.published()
+    figure = home.size_against_divergence(POINTS, ORIGINAL, LIGHT, published=published)
+    theirs = next(trace for trace in figure.data if len(trace.x) == len(published["formats"]))
+    assert set(theirs.y) == {row["kl_nats"] for row in published["formats"]}
+    assert all(symbol.endswith("-open") for symbol in theirs.marker.symbol)
+    assert figure.layout.yaxis.range[0] <= np.log10(min(theirs.y))
+
+
+def test_anatomy_is_as_wide_as_the_matrices_are():
+    n_weights = {"token_embd.weight": 100, "blk.0.attn_q.weight": 30, "blk.0.ffn_up.weight": 60}
+    damage = {name: 0.1 * (i + 1) for i, name in enumerate(n_weights)}
+    figure = anatomy.anatomy(n_weights, damage, LIGHT, "nats")
+    assert {t.customdata[0]: t.x[0] for t in figure.data} == n_weights
+    assert [t.y[0] for t in figure.data] == ["embedding", "layer 0", "layer 0"]
+
+
+def test_damage_by_token_has_a_row_a_format_and_the_tail():
+    quantiles = {
+        "Q8_0": {50: 0.0, 90: 1e-4, 99: 1e-3, 99.9: 1e-2},
+        "Q2_K": {50: 0.05, 90: 0.8, 99: 3.0, 99.9: 6.0},
+    }
+    figure = drift.damage_by_token(quantiles, {"Q8_0": 2e-4, "Q2_K": 0.4}, "Q2_K", LIGHT)
+    rows = {trace.y[0] for trace in figure.data}
+    assert rows == {"Q8_0", "Q2_K"}
+    places = np.concatenate([np.array(trace.x, float) for trace in figure.data])
+    assert (places > 0).all() and places.max() == 6.0
+
+
+def test_the_course_shows_what_is_there_so_far():
+    figure = drift.so_far({"Q8_0": [1e-4], "Q2_K": [0.3, 0.4]}, [2, 4], 40, LIGHT)
+    assert [list(trace.x) for trace in figure.data] == [[2], [2, 4]]
+    assert {note.text for note in figure.layout.annotations} == {"<b>Q8_0</b>", "<b>Q2_K</b>"}
+
+
+def test_labels_never_cover_each_other():
+    rng = np.random.default_rng(1)
+    x, y = rng.uniform(40, 260, 30), rng.uniform(20, 380, 30)
+    texts = [f"INT{i}_G128" for i in range(30)]
+    chosen = labels.sides(x, y, texts, (300, 400))
+    assert 5 < sum(side != "" for side in chosen)
+    boxes = [
+        labels._box(x[i], y[i], texts[i], labels._SIDES[side])
+        for i, side in enumerate(chosen)
+        if side
+    ]
+    pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i]]
+    assert not any(labels._touch(a, b) for a, b in pairs)

@@ -1,0 +1,186 @@
+"""Findings follow the numbers, and each case has a sentence of its own."""
+
+import numpy as np
+import pytest
+
+from pages.drift import reading_words, skills
+from pages.drift import words as drift_words
+from pages.home import words as home_words
+from pages.shared.charts.size import Original
+from quantcore.evaluate.drift import TokenDrift
+from quantcore.evaluate.reading import Continuations, Parting
+from quantcore.evaluate.skills import SkillScore
+
+ORIGINAL = Original(stored_as="BF16", n_bytes=16_000, bits_per_weight=16.0)
+
+
+def _table(**divergences):
+    rows = [
+        {
+            "type": name,
+            "weights_bytes": 8000 - 500 * i,
+            "mean_kl_nats": kl,
+            "median_kl_nats": kl / 10,
+            "kl_99_9_nats": 20 * kl,
+            "perplexity": 2.0 + kl,
+            "perplexity_change_percent": 50 * kl,
+            "sure_tokens_changed": min(kl, 1.0) / 10,
+        }
+        for i, (name, kl) in enumerate(sorted(divergences.items(), key=lambda pair: pair[1]))
+    ]
+    return [
+        {"type": "original, BF16", "mark": False, "perplexity": 2.0, "mean_kl_nats": 0.0},
+        *rows,
+    ]
+
+
+def test_granularity_compares_the_three_spans():
+    said = drift_words.granularity(_table(INT4_TENSOR=0.4, INT4_ROW=0.1, INT4_G128=0.05))
+    assert "**8.0 times**" in said and "between, at 2.0 times" in said
+    assert drift_words.granularity(_table(INT4_TENSOR=0.4, INT4_ROW=0.1)) is None
+    assert "hardly matters" in drift_words.granularity(
+        _table(INT4_TENSOR=0.11, INT4_ROW=0.1, INT4_G128=0.1)
+    )
+    assert "no further" in drift_words.granularity(
+        _table(INT4_TENSOR=0.4, INT4_ROW=0.1, INT4_G128=0.1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "chosen", "part"),
+    [
+        (_table(Q8_0=1e-4, Q2_K=0.4), "Q2_K", "4,000 times as much as Q8_0"),
+        (_table(Q8_0=1e-4, Q2_K=0.4), "Q8_0", "the least of all"),
+        (_table(Q8_0=1e-4, Q6_K=1.05e-4), "Q6_K", "hardly more than Q8_0"),
+        (_table(F16=0.0, Q2_K=0.4), "F16", "changes nothing"),
+        (_table(F16=0.0, Q2_K=0.4), "Q2_K", "**0.40** nats a token."),
+        (_table(Q8_0=1e-4, Q2_K=0.4), "Q3_K", "not measured here yet; from **Q8_0**"),
+        (_table(Q2_K=0.4), "Q2_K", "**0.40** nats a token."),
+    ],
+)
+def test_cost_has_a_sentence_for_each_case(table, chosen, part):
+    assert part in drift_words.cost(table, chosen)
+
+
+def test_which_types_are_mixes_is_said():
+    which = lambda *names: drift_words.which(_table(**dict.fromkeys(names, 0.1)))  # noqa: E731
+    assert which("Q4_K pure", "INT4_ROW") == "Each type is one format on every matrix."
+    assert which("Q2_K", "Q4_K_M").startswith("Types such as Q4_K_M are llama-quantize’s mixes")
+    assert "one format" not in which("Q2_K", "Q4_K_M")
+    both = which("Q4_K_M", "Q4_K pure")
+    assert "such as Q4_K_M are" in both
+    assert both.endswith("types such as Q4_K pure are one format on every matrix.")
+
+
+def test_mixes_are_laid_beside_mixes():
+    published = {
+        "model": "Large",
+        "text": "text",
+        "source": "source",
+        "floor_kl_nats": 1e-4,
+        "formats": [{"format": "Q4_K_M", "kl_nats": 0.04}],
+    }
+    said = drift_words.small_and_large(_table(**{"Q4_K_M": 0.01}), published)
+    assert "In Q4_K_M the large model drifts 4.0 times further" in said
+    assert "In Q4_K_M" not in drift_words.small_and_large(_table(**{"Q4_K pure": 0.01}), published)
+
+
+def test_tail_tells_whether_the_mean_hides_one():
+    assert "the mean hides a tail" in drift_words.tail(_table(Q2_K=0.4), "Q2_K")
+    assert "moves no token" in drift_words.tail(_table(F16=0.0), "F16")
+
+
+def _skills(**shares):
+    return [
+        SkillScore(*key.rsplit("_", 1), round(100 * share), 100) for key, share in shares.items()
+    ]
+
+
+def test_the_first_skill_to_break_is_named():
+    table = skills.rows(
+        {
+            "F32": _skills(facts_easy=1.0, facts_hard=0.9, chain_hard=0.8),
+            "Q4_K": _skills(facts_easy=1.0, facts_hard=0.7, chain_hard=0.75),
+            "Q2_K": _skills(facts_easy=0.95, facts_hard=0.2, chain_hard=0.4),
+        },
+        ["F32", "Q4_K", "Q2_K"],
+    )
+    said = drift_words.first_to_break(table)
+    assert "**hard facts**: in Q4_K the right answers fall from 90 to **70 in 100**" in said
+    assert "of easy facts fewer than ten are lost in any type" in said
+    assert "No skill loses" in drift_words.first_to_break([table[0], table[0]])
+    assert "hard chain is the last, in Q2_K" in drift_words.first_to_break(
+        [{k: v for k, v in row.items() if k != "facts_easy"} for row in table]
+    )
+
+
+def _read(kl):
+    kl = np.array(kl, np.float32)
+    n = len(kl)
+    one, zero = np.full(n, 0.5, np.float32), np.zeros(n, np.int32)
+    return TokenDrift(
+        position=zero,
+        start=zero,
+        token=zero,
+        scored=np.ones(n, bool),
+        nll=one,
+        base_nll=one,
+        kl=kl,
+        top_token=np.arange(n, dtype=np.int32),
+        base_top_token=zero,
+        base_top_probability=np.array([0.9] * (n - 1) + [0.3], np.float32),
+    )
+
+
+def test_unevenness_names_the_heaviest_token():
+    words = [f" w{i}" for i in range(20)]
+    said = reading_words.unevenness(_read([0.1] * 19 + [5.0]), words, "Q2_K")
+    assert "“w19”" in said and "74" in said
+    assert "no token" in reading_words.unevenness(_read([0.0] * 20), words, "F16")
+
+
+def test_only_sure_tokens_are_underlined():
+    found = reading_words.tokens(_read([0.1, 0.2, 4.0]), ["a", "b", "c"], str)
+    assert [token.flipped for token in found] == [False, True, False]  # same, sure, unsure
+    assert found[2].share == 1.0 and 0 < found[0].share < found[1].share < 1
+
+
+def test_parting_tells_a_tie_from_a_change_of_mind():
+    decode = "".join
+    near = Continuations(
+        ["p"], ["a", "b"], ["a", "c"], Parting(1, "b", "c", (0.3, 0.29), (0.2, 0.4))
+    )
+    headline, note = reading_words.parting(near, decode, "Q2_K")
+    assert "the same 1 token, then “c” where the original writes “b”" in headline
+    assert "a near tie" in note and "20\u202f% and 40\u202f%" in note
+    far = Continuations(["p"], ["b"], ["c"], Parting(0, "b", "c", (0.9, 0.01), (0.2, 0.4)))
+    headline, note = reading_words.parting(far, decode, "Q2_K")
+    assert "at once" in headline and "no tie" in note
+    same = Continuations(["p"], ["a", "b"], ["a", "b"], None)
+    assert "the same 2 tokens" in reading_words.parting(same, decode, "Q2_K")[0]
+
+
+def test_sides_are_cut_at_the_parting():
+    found = Continuations(["p"], list("abcd"), list("abxy"), Parting(2, "c", "x", (0, 0), (0, 0)))
+    assert reading_words.sides(found, "".join) == (("ab", "c", "d"), ("ab", "x", "y"))
+
+
+def test_home_picks_the_smallest_that_is_gentle_and_the_smallest_of_all():
+    table = _table(Q8_0=1e-4, Q4_K=0.05, Q2_K=0.8)
+    assert home_words.gentle_and_harsh(table) == ("Q4_K", "Q2_K")
+    said = home_words.at_a_glance(table, ORIGINAL)
+    assert "1 in 200 of the tokens" in said and "1 in 12" in said
+    assert home_words.gentle_and_harsh(_table(Q3_K=0.5, Q2_K=0.8)) == ("Q3_K", "Q2_K")
+
+
+def test_anatomy_tells_who_carries_more_than_its_share():
+    found = {"a.weight": 0.9, "b.weight": 0.1}
+    assert "carries **90" in home_words.anatomy(found, {"a.weight": 10, "b.weight": 90}, "Q2_K")
+    fair = home_words.anatomy(found, {"a.weight": 90, "b.weight": 10}, "Q2_K")
+    assert "no more than its share" in fair
+
+
+def test_a_sample_ends_with_its_second_sentence():
+    said = home_words.sample("Nora hid the key.", " She left. It rained. Then")
+    assert said == "Given “Nora hid the key.”, it goes on: “She left. It rained.”"
+    assert home_words.sample("a", " b c").endswith("“b c”")

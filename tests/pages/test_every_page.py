@@ -1,0 +1,175 @@
+"""Every page draws, teaches before anything is touched, and turns mistakes into one sentence."""
+
+import json
+import re
+
+import pytest
+
+from pages.shared import (
+    bench,
+    model_types,
+    shipped,
+)
+from quantcore import open_model, plan
+from quantcore.evaluate.measured import SELECTED
+from quantcore.recipe.quantize import quantize
+from tests.support.app import drawn_charts, sentences, visit
+from tests.support.places import ROOT
+
+PAGES = sorted(path.stem for path in (ROOT / "pages").glob("[a-z]*.py"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_teaches_before_anything_is_touched(page):
+    app = visit(page)
+    assert not app.exception
+    assert not sentences(app)
+    assert app.title
+    assert app.subheader, "no finding"
+    assert drawn_charts(app), "no chart"
+    assert all(element.proto.alt for element in app.get("plotly_chart"))
+
+
+@pytest.mark.parametrize("page", ["block", "scales", "layer_error"])
+@pytest.mark.parametrize("type", ["IQ4_NL", "IQ4_XS", "NVFP4", "MXFP4", "TQ2_0", "TQ1_0"])
+def test_a_page_draws_uneven_and_ternary_formats(page, type):
+    app = visit(page, type=type)
+    assert not app.exception
+    assert not sentences(app)
+    assert drawn_charts(app)
+
+
+def test_the_numbers_of_an_uneven_block_multiply_out():
+    app = visit("block", type="MXFP4")
+    said = next(m.value for m in app.markdown if "which stands for" in m.value)
+    numbers = re.search(r"so (\S+) × (\S+) = \*\*(\S+)\*\*", said.replace("−", "-"))
+    scale, factor, product = (float(part.strip("()")) for part in numbers.groups())
+    assert scale * factor == pytest.approx(product, rel=1e-3)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_draws_a_gguf_file(page, own_models):
+    model = open_model()
+    for _ in quantize(model, plan(model, "Q4_K_M"), own_models / "stories.gguf"):
+        pass
+    app = visit(page, model="stories.gguf")
+    assert not app.exception
+    assert not sentences(app)
+    assert drawn_charts(app) or page in (
+        "drift",
+        "imatrix",
+        "sensitivity",
+    )  # which measure when asked to
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_draws_another_model(page, own_models):
+    app = visit(page, model="wide-toy")
+    assert not app.exception
+    assert not sentences(app)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ("home", "memory")])
+def test_a_broken_model_is_one_sentence(page, own_models):
+    app = visit(page, model="broken-toy")
+    assert not app.exception
+    (sentence,) = sentences(app)
+    assert sentence.endswith(".") and "\n" not in sentence
+
+
+def test_a_format_that_does_not_fit_is_one_sentence(own_models):
+    app = visit("drift", model="small-toy", type="Q4_K pure")
+    assert not app.exception
+    (sentence,) = sentences(app)
+    assert "256" in sentence
+
+
+def test_an_unknown_format_is_one_sentence():
+    app = visit("drift", type="Q9_K")
+    assert not app.exception
+    (sentence,) = sentences(app)
+    assert "Q9_K" in sentence and "Q2_K" in sentence
+
+
+def test_a_deep_link_on_a_fresh_server_goes_through_the_frame(monkeypatch):
+    monkeypatch.undo()
+    app = visit("drift", type="Q5_K")
+    assert app.selectbox(key="model").value == bench.shipped()
+    assert app.selectbox(key="type").value == "Q5_K"
+
+
+def test_every_selected_type_has_its_mark_on_home():
+    drawn = set()
+    for way in ("mixes", "one format throughout"):
+        traces = drawn_charts(visit("home", way=way))[0]["data"]
+        names = {name for trace in traces for name in trace.get("customdata", [])}
+        assert names == set(model_types.of_way(names, pure=way != "mixes"))
+        drawn |= names
+    drifts = shipped.measured().drifts
+    wanted = {name for name in SELECTED if drifts[name].mean_kl_divergence}
+    assert wanted - drawn <= {"F16", "BF16"}  # the floor
+
+
+@pytest.mark.parametrize("name", ["IQ2_XXS", "IQ1_S", "IQ4_XS", "NF4", "FP8_E4M3_ROW", "MXFP4_OCP"])
+def test_what_takes_long_to_measure_is_there_at_once(name):
+    app = visit("drift", type=name, types=name)
+    assert not app.exception and not app.error
+    assert any(f"**{name}** moves perplexity" in finding.value for finding in app.subheader)
+    assert not any("not measured" in element.value for element in app.markdown)
+
+
+def test_the_published_curve_can_be_laid_beside():
+    without, beside = (
+        drawn_charts(visit("home", **query))[0] for query in ({}, {"beside": "Llama-3-8B"})
+    )
+    assert "Llama-3-8B" in json.dumps(beside) and "Llama-3-8B" not in json.dumps(without)
+
+
+def test_the_address_chooses_what_is_looked_at():
+    for name in ("Q2_K", "Q4_K pure", "INT4_G64"):
+        app = visit("drift", type=name)
+        assert not app.exception
+        assert any(f"**{name}**" in finding.value for finding in app.subheader)
+
+
+def test_a_choice_changes_the_chart():
+    app = visit("drift", type="Q2_K")
+    before = drawn_charts(app)
+    app.selectbox(key="type").set_value("Q5_K_M").run()
+    assert not app.exception
+    assert drawn_charts(app) != before
+
+
+def test_drift_shows_mixes_or_one_format_throughout():
+    mixed, pure = visit("drift", type="Q4_K_M"), visit("drift", way="one format throughout")
+    assert any("**Q4_K_M** moves perplexity" in finding.value for finding in mixed.subheader)
+    assert any("**Q4_K pure** moves perplexity" in finding.value for finding in pure.subheader)
+    mixed.segmented_control(key="way").set_value("one format throughout").run()
+    assert not mixed.exception
+    assert mixed.session_state["type"] == "Q4_K"
+    assert any("**Q4_K pure** moves perplexity" in finding.value for finding in mixed.subheader)
+    shown = " ".join(element.proto.body for element in mixed.get("html"))
+    names = re.findall(r"(\w+) pure</th>", shown)
+    assert set(names) >= {"Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q3_K", "Q2_K", "Q4_0"}
+
+
+def test_a_page_for_one_tensor_takes_the_format_of_most():
+    for name in ("Q4_K_M", "Q4_K pure", "Q4_K"):
+        app = visit("block", type=name)
+        assert any("**Q4_K** keeps" in finding.value for finding in app.subheader)
+
+
+def test_ones_own_text_and_prompt_are_read():
+    app = visit("drift", type="Q2_K", text="own")
+    app.text_area(key="own").set_value("Nora put the lucky lock in the boat.").run()
+    app.text_area(key="prompt").set_value("Last winter Nora").run()
+    assert not app.exception and not sentences(app)
+    shown = " ".join(element.proto.body for element in app.get("html"))
+    assert ">lucky<" in shown.replace("> ", ">") or "lucky" in shown
+
+
+def test_a_text_without_tokens_is_one_sentence():
+    app = visit("drift", text="own")
+    app.text_area(key="own").set_value("").run()
+    assert not app.exception
+    assert sentences(app) == ["The text has fewer than two tokens; there is nothing to predict."]

@@ -1,0 +1,119 @@
+"""What an importance matrix changes: errors with and without, and the page that shows them."""
+
+import numpy as np
+import pytest
+
+from pages.imatrix import charts, words
+from pages.imatrix import run as imatrix_run
+from pages.shared.palette import DARK, LIGHT
+from quantcore import FORMATS, measure_imatrix, open_model, read_imatrix, write_imatrix
+from quantcore.evaluate.importance_use import (
+    Pair,
+    block_with_and_without,
+    loudest_share,
+    with_and_without,
+)
+from quantcore.model.source import shipped_folder
+from tests.support.app import drawn_charts, sentences, visit
+
+TENSOR = "blk.1.ffn_down.weight"
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return read_imatrix(shipped_folder() / "imatrix.gguf")
+
+
+def test_the_shipped_matrix_is_of_the_shipped_model(shipped):
+    """Measured again on the first chunks: a matrix of other weights would be far off."""
+    model = open_model()
+    assert (shipped.datasets, shipped.chunk_count) == (("calibration.txt",), 49)
+    again = measure_imatrix(model)
+    for name in shipped.sums:
+        np.testing.assert_allclose(again.sums[name], shipped.sums[name], rtol=1e-4, err_msg=name)
+
+
+def test_errors_by_hand(shipped):
+    fmt, weights = FORMATS["Q4_K"], open_model().weights(TENSOR)
+    importance = shipped.importance(TENSOR)
+    found = with_and_without(fmt, weights, importance)
+    for place, by in enumerate((None, importance)):
+        error = (fmt.dequantize(fmt.quantize(weights, by)) - weights).astype(np.float64)
+        plain = np.sqrt((error**2).sum() / (weights.astype(np.float64) ** 2).sum())
+        counted = (importance * error**2).sum() / (
+            importance * weights.astype(np.float64) ** 2
+        ).sum()
+        assert found.plain[place] == pytest.approx(plain, rel=1e-5)
+        assert found.weighted[place] == pytest.approx(np.sqrt(counted), rel=1e-5)
+    assert found.weighted[1] < 0.6 * found.weighted[0]
+    assert found.plain[1] > found.plain[0]
+
+
+def test_one_block_is_part_of_the_row(shipped):
+    fmt, weights = FORMATS["Q5_0"], open_model().weights(TENSOR)
+    importance = shipped.importance(TENSOR)
+    both = block_with_and_without(fmt, weights[7], importance, 3)
+    whole = fmt.dequantize(fmt.quantize(weights, importance))
+    np.testing.assert_array_equal(both.with_it, whole[7, 96:128])
+    np.testing.assert_array_equal(both.weights, weights[7, 96:128])
+    np.testing.assert_array_equal(both.importance, importance[96:128])
+    assert both.errors.weighted[1] <= both.errors.weighted[0]
+
+
+def test_nothing_to_lose():
+    flat = with_and_without(FORMATS["Q4_K"], np.zeros((2, 256), np.float32), np.ones(256, "f4"))
+    assert flat == Pair((0.0, 0.0), (0.0, 0.0))
+    assert loudest_share(np.zeros(4, np.float32)) == 0
+    assert "loses nothing" in words.changed(TENSOR, "Q4_K", flat)
+    assert "never see an input" in words.loudest(TENSOR, np.float32([0, 0, 0, 1]))
+
+
+def test_sentences_follow_the_numbers():
+    better, worse = Pair((0.07, 0.08), (0.06, 0.03)), Pair((0.07, 0.07), (0.06, 0.066))
+    assert "lowers the weighted error of layer 1 ffn_down by **50" in words.changed(
+        TENSOR, "Q4_K", better
+    )
+    assert "raises" in words.changed(TENSOR, "Q4_K", worse)
+    loud = np.ones(200, np.float32)
+    loud[5] = 100
+    assert words.loudest(TENSOR, loud).startswith("Column 5 of **layer 1 ffn_down** matters **100")
+
+
+@pytest.mark.parametrize("look", [LIGHT, DARK])
+def test_many_columns_are_merged(look):
+    importance = np.arange(5000, dtype=np.float32)
+    figure = charts.columns(importance, look)
+    assert len(figure.data[0].x) <= charts.AT_MOST
+    assert list(figure.data[1].x) == [4999, 4998, 4997]
+    assert np.nanmax(figure.data[0].y) == 4999
+
+
+def test_the_page_shows_the_chosen_tensor_and_format():
+    app = visit("imatrix", tensor="blk.7.ffn_down.weight", weighted="IQ4_NL", row="3", block="2")
+    assert not app.exception
+    assert not sentences(app)
+    findings = [each.value for each in app.subheader]
+    assert "**layer 7 ffn_down**" in findings[0]
+    assert findings[2].startswith("In IQ4_NL the matrix lowers")
+    assert len(drawn_charts(app)) == 3
+
+
+def test_a_model_without_a_matrix_can_be_measured(own_models):
+    app = visit("imatrix", model="small-toy")
+    assert "No importance matrix of **small-toy** is here yet." in app.subheader[0].value
+    assert app.button(key="measure_imatrix")
+    model = open_model(own_models / "small-toy")
+    found = {}
+    *_, last = imatrix_run.steps(model, found)
+    assert found == {model.key: last.imatrix}
+    write_imatrix(model.place / "imatrix.gguf", last.imatrix)
+    app = visit("imatrix", model="small-toy", weighted="Q4_0")
+    assert not app.exception
+    assert len(drawn_charts(app)) == 3
+
+
+def test_the_matrix_of_another_model_is_one_sentence(own_models, shipped):
+    write_imatrix(own_models / "small-toy" / "imatrix.gguf", shipped)
+    app = visit("imatrix", model="small-toy")
+    assert not app.exception
+    assert len(sentences(app)) == 1

@@ -1,0 +1,130 @@
+"""Ways through Weights, Block, Scales and Error by layer, without a browser."""
+
+import pytest
+
+from quantcore import get_type
+from quantcore.formats import FORMATS, OUTSIDE_GGUF, UNAIDED
+from tests.support.app import drawn_charts, findings, visit
+
+INTEGERS = ("INT8_TENSOR", "INT4_ROW", "INT4_G32_ASYM", "INT2_G16")
+EVERY = [*UNAIDED, *OUTSIDE_GGUF, *INTEGERS]
+
+
+def _text(app):
+    return " ".join(element.proto.body for element in app.get("html"))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_format_can_be_opened(name):
+    app = visit("block", type=name, row="3")
+    assert not app.error
+    assert f"**{name}**" in findings(app)[0]
+    assert 'class="b on"' in _text(app), "no byte of the weight is outlined"
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_format_shows_its_scales(name):
+    app = visit("scales", type=name)
+    assert not app.error
+    assert any(f"**{name}**" in finding for finding in findings(app))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_format_has_its_errors(name):
+    app = visit("layer_error", type=name, types="Q8_0")
+    assert not app.error
+    assert f"**{get_type(name, pure=True).name}**" in findings(app)[0]
+    assert "The same format on every matrix" in " ".join(m.value for m in app.markdown)
+
+
+def test_errors_of_a_mix_name_the_format_of_each_tensor():
+    app = visit("layer_error", type="Q4_K", errors_as="mixes", tensor="blk.0.ffn_down.weight")
+    assert "**Q4_K_M**" in findings(app)[0]
+    says = " ".join(m.value for m in app.markdown)
+    assert "of 57 matrices 48 in Q4_K, 9 in Q6_K" in says
+    assert "Q4_K_M (Q6_K)" in says
+    assert "<td>Q6_K</td>" in _text(app).replace(' class=""', "")
+
+
+def test_the_textbook_example():
+    app = visit("block", example="33 comes back as 32")
+    assert findings(app)[0].startswith("**33** divided by the scale 16 is about 2")
+    assert "**32**" in findings(app)[0]
+    assert "code 2, so 16 × 2 = **32**; it was 33" in " ".join(m.value for m in app.markdown)
+
+
+def test_choosing_the_textbook_example_chooses_its_format():
+    app = visit("block", type="Q2_K")
+    app.segmented_control(key="example").set_value("33 comes back as 32").run()
+    assert not app.exception
+    assert app.session_state["type"] == "Q4_0"
+    assert "**32**" in findings(app)[0]
+
+
+def test_dials_move_the_grid_and_go_back():
+    app = visit("block")
+    stored = findings(app)[0]
+    app.slider(key="dial_scale").set_value(50).run()
+    assert findings(app)[0].startswith("By hand, with 4 bits")
+    assert "cut off" in findings(app)[1]
+    app.button(key="dial_reset").click().run()
+    assert not app.exception
+    assert findings(app)[0] == stored
+
+
+def test_another_block_brings_the_dials_back():
+    app = visit("block", dial_bits="2")
+    assert findings(app)[0].startswith("By hand, with 2 bits")
+    app.number_input(key="row").set_value(5).run()
+    assert findings(app)[0].startswith("**Q4_0** keeps")
+
+
+def test_sub_blocks_differ():
+    lines = [drawn_charts(visit("block", type="Q4_K", part=part))[0] for part in ("0", "7")]
+    assert lines[0]["data"] != lines[1]["data"]
+
+
+def test_an_outlier_takes_the_codes():
+    app = visit("block", example="One outlier")
+    assert "takes the whole range" in findings(app)[0]
+
+
+@pytest.mark.parametrize("measure", ["tails", "reach", "outliers", "spread"])
+def test_tensors_are_compared_by_each_measure(measure):
+    app = visit("weights", measure=measure, counts="log", grid="2")
+    assert "leads in" in findings(app)[-1]
+
+
+def test_the_address_chooses_the_tensor():
+    app = visit("weights", tensor="blk.2.ffn_up.weight")
+    assert "**layer 2 ffn_up**" in findings(app)[0]
+
+
+def test_minima_can_be_looked_at():
+    app = visit("scales", type="Q4_K", factor="minima")
+    assert "minima" in findings(app)[1]
+
+
+def test_a_place_beyond_the_tensor_is_brought_back():
+    assert not visit("block", row="999999", block="999999", part="99").error
+
+
+@pytest.mark.parametrize("page", ["block", "scales", "layer_error"])
+def test_an_unknown_format_is_one_sentence(page):
+    app = visit(page, type="Q9_K")
+    (error,) = app.error
+    assert "Q9_K" in error.value
+
+
+@pytest.mark.parametrize("page", ["block", "scales", "layer_error"])
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - set(UNAIDED)))
+def test_a_format_that_needs_a_matrix_takes_the_models_own(page, name):
+    app = visit(page, type=name, tensor="blk.0.ffn_down.weight")
+    assert not app.error
+    assert f"**{name}" in " ".join(findings(app))
+
+
+@pytest.mark.parametrize("page", ["block", "scales"])
+def test_a_tensor_that_the_matrix_says_nothing_of_is_one_sentence(page):
+    (error,) = visit(page, type="IQ2_XXS", tensor="token_embd.weight").error
+    assert "says nothing of token_embd.weight" in error.value

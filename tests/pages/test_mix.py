@@ -1,0 +1,321 @@
+"""The page Mix: types, sizes and errors follow what is changed by hand; the recipe is read back."""
+
+import json
+import math
+import re
+import time
+
+import numpy as np
+import pytest
+
+from pages.mix import errors as mixing
+from pages.mix import words as mix_words
+from pages.mix.charts import map as charts
+from pages.shared import (
+    bench,
+    writing,
+)
+from pages.shared.palette import DARK, LIGHT
+from quantcore import open_model, plan, quantize, tensor_error
+from quantcore.evaluate.file_error import restored_errors, total_rmse
+from quantcore.formats import get_format
+from quantcore.io.gguf import read_gguf
+from quantcore.recipe.file_types import FILE_TYPES
+from quantcore.recipe.overrides import overrides_as_text, read_overrides
+from tests.support.app import visit
+from tests.support.toy_model import CONFIG, write_folder
+
+DOWN = "blk.3.ffn_down=Q8_0"
+
+
+def _recipe(name, n_bytes, error):
+    return mix_words.Recipe(name, n_bytes, 4.5, error)
+
+
+def test_a_change_in_the_address_is_shown_and_can_be_undone():
+    plain, changed = visit("mix"), visit("mix", set=[DOWN], tensor="blk.3.ffn_down.weight")
+    assert plain.subheader[0].value.startswith("**Q4_K_M** takes")
+    assert changed.subheader[0].value.startswith("With 1 tensor changed by hand")
+    assert any("was asked for by" in m.value for m in changed.markdown)
+    changed.button(key="undo").click().run()
+    assert changed.subheader[0].value == plain.subheader[0].value
+
+
+def test_choosing_another_type_changes_the_file():
+    app = visit("mix", tensor="blk.3.attn_q.weight")
+    app.selectbox(key="as_blk.3.attn_q.weight_Q4_K").set_value("Q6_K").run()
+    assert not app.exception
+    assert app.session_state["set"] == ["blk.3.attn_q=Q6_K"]
+    assert "kB more than before" in app.subheader[0].value
+
+
+@pytest.mark.parametrize("entry", ["blk.3.ffn_down", "blk.3.ffn_down=Q9_K", "no.such=Q4_K"])
+def test_a_change_that_is_none_is_one_sentence(entry):
+    (error,) = visit("mix", set=[entry]).error
+    assert error.value.endswith(".") and "\n" not in error.value
+
+
+def test_rows_that_do_not_divide_are_said_before_the_run(tmp_path, monkeypatch):
+    write_folder(tmp_path / "small-toy")
+    monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
+    app = visit("mix", model="small-toy")
+    assert not app.error
+    assert any("rows do not divide" in m.value for m in app.markdown)
+
+
+def test_the_error_of_a_mix_is_that_of_all_weights_laid_end_to_end():
+    model = open_model()
+    types = {tensor.name: tensor.type for tensor in plan(model, "Q4_K_S").tensors}
+    mixing.at_once(model, mixing.cases(model, types.items(), aided=False))
+    noise = signal = 0.0
+    for name in model.quantizable:
+        weights = model.weights(name).astype(np.float64)
+        noise += ((get_format(types[name]).round_trip(model.weights(name)) - weights) ** 2).sum()
+        signal += (weights**2).sum()
+    error = mixing.whole(model, types, aided=False)
+    assert error == pytest.approx(math.sqrt(noise / signal), rel=1e-4)
+
+
+def test_with_the_matrix_the_error_is_that_of_the_file_written_with_it(tmp_path):
+    model, path = open_model(), tmp_path / "aided.gguf"
+    planned = plan(model, "Q4_0", imatrix=True)
+    for _ in quantize(model, planned, path, model.imatrix):
+        pass
+    expected = total_rmse(list(restored_errors(model, open_model(path).weights)))
+    types = {tensor.name: tensor.type for tensor in planned.tensors}
+    cases = mixing.cases(model, types.items(), aided=True)
+    assert {case.tensor for case in cases if not case.aided} == {"token_embd.weight"}
+    mixing.at_once(model, cases)
+    assert mixing.whole(model, types, aided=True) == pytest.approx(expected, rel=1e-4)
+    without = mixing.whole(model, types, aided=False)
+    assert without is not None and without != pytest.approx(expected, rel=1e-3)
+
+
+def test_a_case_is_without_the_matrix_where_that_changes_nothing():
+    model = open_model()
+    types = [("blk.0.attn_q.weight", type) for type in ("Q8_0", "Q4_K", "TQ2_0", "IQ2_XXS")]
+    found = mixing.cases(model, [*types, ("blk.0.attn_norm.weight", "F32")], aided=True)
+    assert [case.aided for case in found] == [False, True, False, True]
+    bare = mixing.cases(model, types, aided=False)
+    assert [case.type for case in mixing.lacking(model, bare)] == []  # IQ2_XXS cannot be had so
+
+
+def test_every_file_type_that_can_be_had_is_drawn(tmp_path):
+    with_it = mixing.stock(open_model(), aided=False)
+    mixes = [name for name, each in FILE_TYPES.items() if each.is_quantized]
+    assert [*with_it] == [name for name in mixes if name != "MXFP4_MOE"]
+    assert not any(each.missing for each in with_it.values())
+    assert with_it["IQ2_XXS"].aided and not with_it["Q4_K_M"].aided
+    chart = json.loads(visit("mix").get("plotly_chart")[-1].proto.spec)
+    named = {re.search("<b>(.*?)</b>", trace["hovertemplate"])[1] for trace in chart["data"]}
+    assert named == set(with_it)
+
+
+def test_a_run_measures_what_a_page_would_not_wait_for(monkeypatch, tmp_path):
+    model = open_model(write_folder(tmp_path / "toy"))
+    monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
+    monkeypatch.setattr(mixing, "AT_ONCE", 1)
+    types = dict.fromkeys(model.quantizable, "Q4_0")
+    cases = mixing.cases(model, types.items(), aided=False)
+    mixing.at_once(model, cases)
+    assert mixing.lacking(model, cases) == cases and mixing.whole(model, types, False) is None
+    taken = list(mixing.steps(model, mixing.known(model), cases))
+    shares = [step.share for step in taken]
+    assert shares == sorted(shares) and shares[-1] == 1.0 and taken[-1].left_s == 0
+    assert mixing.whole(model, types, False) > 0 and not mixing.lacking(model, cases)
+
+
+def test_a_button_measures_one_tensor_of_a_large_model(monkeypatch, tmp_path):
+    write_folder(tmp_path / "large", CONFIG | {"hidden_size": 256, "intermediate_size": 512})
+    monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
+    monkeypatch.setattr(mixing, "AT_ONCE", 1)
+    app = visit("mix", model="large", tensor="blk.1.attn_q.weight")
+    assert "bits a weight**." in app.subheader[0].value  # size at once, error not yet
+    app.button(key="measure_tensor").click().run()
+    end = time.monotonic() + 60
+    while "_job" in app.session_state and time.monotonic() < end:
+        time.sleep(0.05)
+        app.run()
+    assert not app.exception and not app.error
+    model = bench.model("large")
+    measured = {case.tensor for case in mixing.known(model).errors}
+    assert measured == {"blk.1.attn_q.weight"}
+    expected = tensor_error(model.weights("blk.1.attn_q.weight"), "Q4_K").relative_rmse
+    (found,) = (v for case, v in mixing.known(model).errors.items() if case.type == "Q4_K")
+    assert found == pytest.approx(expected, rel=1e-9)
+    assert {"measure_recipe", "measure_stock"} <= {button.key for button in app.button}
+
+
+def test_a_file_is_written_with_progress_and_goes_with_its_folder():
+    model = open_model()
+    folder, planned = writing.Folder(), plan(model, "Q4_K_M")
+    path = folder.path / writing.file_name(model, planned)
+    *_, last = writing.steps(model, planned, path)
+    assert last.share == pytest.approx(1.0) and last.left_s == pytest.approx(0.0)
+    found = read_gguf(path)
+    assert {name: t.type for name, t in found.tensors.items()} == {
+        tensor.name: tensor.type for tensor in planned.tensors
+    }
+    place = folder.path
+    del folder
+    assert not place.exists()
+
+
+def test_the_button_writes_and_offers_the_file():
+    app = visit("mix", set=[DOWN])
+    app.button(key="write").click().run()
+    end = time.monotonic() + 60
+    while "_job" in app.session_state and time.monotonic() < end:  # forgotten once it is done
+        time.sleep(0.05)
+        app.run()
+    assert not app.exception and not app.error
+    kept = app.session_state["_written"]
+    types = {name: t.type for name, t in read_gguf(kept.path).tensors.items()}
+    assert types["blk.3.ffn_down.weight"] == "Q8_0"
+    app.button(key="undo_all").click().run()
+    assert not any("ollama" in code.value for code in app.code), "offers the file of another recipe"
+
+
+def test_rules_with_a_matrix_are_reproduced_by_a_command_with_one():
+    without, given = visit("mix", mix="Q4_0"), visit("mix", mix="Q4_0", with_imatrix="true")
+    assert "--imatrix" not in without.code[0].value
+    assert all("--imatrix imatrix.gguf" in line for line in given.code[0].value.splitlines())
+    assert "--imatrix" in visit("mix", mix="IQ2_XS").code[0].value
+
+
+def test_a_model_without_a_matrix_is_not_written_by_rules_with_one(tmp_path, monkeypatch):
+    write_folder(tmp_path / "no-matrix")
+    monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
+    without, given = (
+        visit("mix", model="no-matrix"),
+        visit("mix", model="no-matrix", with_imatrix="true"),
+    )
+    assert "write" in {button.key for button in without.button}
+    assert "write" not in {button.key for button in given.button}
+    assert any(m.value for m in given.markdown if "No importance matrix lies" in m.value)
+    assert "write" in {button.key for button in visit("mix", with_imatrix="true").button}
+
+
+def test_pure_is_not_called_the_mix_and_is_compared_with_it():
+    findings = [finding.value for finding in visit("mix", mix="Q4_K_M", pure="true").subheader]
+    assert findings[0].startswith("**Q4_K pure** takes")
+    assert any("**Q4_K pure** does not beat" in finding for finding in findings)
+
+
+def test_changes_that_llama_quantize_ignores_do_not_count():
+    app = visit("mix", mix="F16", set=[DOWN])
+    assert app.subheader[0].value.startswith("**F16** takes")
+    assert not any("by hand" in finding.value for finding in app.subheader)
+    assert "× 10" in app.subheader[0].value and "e-" not in app.subheader[0].value
+
+
+def test_file_types_that_need_a_matrix_are_named(tmp_path, monkeypatch):
+    (note,) = [m.value for m in visit("mix").markdown if "cannot do without" in m.value]
+    assert "IQ2_XS" in note and "Q2_K_S" in note and "Q4_K_M" not in note
+    assert any(
+        "All file types are with" in m.value for m in visit("mix", with_imatrix="true").markdown
+    )
+    write_folder(tmp_path / "bare", CONFIG | {"hidden_size": 256, "intermediate_size": 512})
+    monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
+    (note,) = [m.value for m in visit("mix", model="bare").markdown if "Not drawn" in m.value]
+    assert "IQ2_XS" in note and "Q4_K_M" not in note
+
+
+def test_errors_follow_the_matrix():
+    without, given = (
+        visit("mix", tensor="blk.0.ffn_up.weight"),
+        visit("mix", tensor="blk.0.ffn_up.weight", with_imatrix="true"),
+    )
+    moves = [re.search("by (.*?) of their size", a.subheader[0].value)[1] for a in (without, given)]
+    assert moves[0] != moves[1]
+    refused = visit("mix", mix="IQ2_XXS")
+    assert any("llama-quantize refuses this" in m.value for m in refused.markdown)
+    assert (
+        "moves the weights" in visit("mix", mix="IQ2_XXS", with_imatrix="true").subheader[0].value
+    )
+
+
+def test_a_file_that_is_quantized_already_is_named_and_quantized_again(tmp_path, monkeypatch):
+    model, path = open_model(), tmp_path / "tale-Q4_K.gguf"
+    for _ in quantize(model, plan(model, "Q4_K pure"), path):
+        pass
+    monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
+    app = visit("mix", model=path.name)
+    command = app.code[0].value.splitlines()[0]
+    place = f"{tmp_path.name}/{path.name}"
+    assert command == f"llama-quantize --allow-requantize {place} tale-Q4_K-Q4_K_M.gguf Q4_K_M"
+    assert any("9 tensors would be quantized a second time" in m.value for m in app.markdown)
+    app = visit("mix", model=path.name, pure="true")
+    assert "--allow-requantize" not in app.code[0].value
+    assert "moves the weights by 0" in app.subheader[0].value
+
+
+def test_the_command_names_the_file_of_the_download():
+    model, app = open_model(), visit("mix", pure="true")
+    name = writing.file_name(model, plan(model, "Q4_K_M", pure=True))
+    assert name == "fable-7m-Q4_K-pure.gguf"
+    assert all(name in line for line in app.code[0].value.splitlines())
+
+
+def test_what_the_lab_cannot_write_is_said_and_not_started():
+    app = visit("mix", mix="IQ1_S")
+    assert app.button(key="write").disabled
+    assert not app.error
+
+
+def test_a_saved_recipe_gives_the_same_types(tmp_path):
+    model = open_model()
+    types = [("blk.0.ffn_down.weight", "Q8_0"), ("token_embd.weight", "Q4_0")]
+    file = tmp_path / "types.txt"
+    file.write_text(overrides_as_text(types))
+    found = {t.name: t.type for t in plan(model, "Q4_K_M", overrides=read_overrides(file)).tensors}
+    assert dict(types).items() <= found.items()
+
+
+@pytest.mark.parametrize("look", [LIGHT, DARK], ids=["light", "dark"])
+def test_the_map_colours_by_type_and_outlines_what_was_changed(look):
+    types = {
+        "token_embd.weight": "Q6_K",
+        "blk.0.attn_q.weight": "Q4_K",
+        "blk.0.attn_v.weight": "Q8_0",
+    }
+    figure = charts.type_map(types, ["blk.0.attn_v.weight"], ["blk.0.attn_q.weight"], "x", look)
+    texts = {note.text for note in figure.layout.annotations}
+    assert {"Q6_K", "Q4_K", "Q8_0 ▾"} <= texts
+    assert [shape.line.dash for shape in figure.layout.shapes if shape.line.color] == ["dot"]
+    tones = [tone for _, tone in figure.data[0].colorscale]
+    assert tones == [look.bits[6], look.bits[4], look.bits[8]]
+
+
+def test_bytes_add_up_to_the_file():
+    sizes = {"attn_q": {"Q4_K": 4_000_000}, "ffn_down": {"Q6_K": 5_000_000, "Q4_K": 1_000_000}}
+    figure = charts.bytes_by_role(sizes, LIGHT)
+    assert sum(sum(trace.x) for trace in figure.data) == pytest.approx(10)
+
+
+def test_the_recipe_is_a_star_among_the_stock_mixes():
+    stock = [_recipe("Q4_K_M", 100, 0.03), _recipe("Q8_0", 200, 0.004)]
+    hand = _recipe("by hand", 150, 0.02)
+    figure = charts.size_against_error(stock, hand, LIGHT, False)
+    assert figure.data[0].marker.color in (LIGHT.bits[4], LIGHT.bits[8])
+    assert [t.marker.symbol for t in figure.data].count("star") == 1
+    assert len(figure.data) == 3
+
+
+def test_the_verdict_is_measured():
+    stock = [_recipe("Q4_K_S", 90, 0.04), _recipe("Q4_K_M", 100, 0.03), _recipe("Q8_0", 200, 0.004)]
+    say = mix_words.standing
+    assert "by hand beats" in say(_recipe("by hand", 150, 0.02), stock, True)
+    assert "does not beat" in say(_recipe("by hand", 150, 0.035), stock, True)
+    assert "not measured" in say(_recipe("by hand", 150, None), stock, True)
+    assert say(_recipe("by hand", 50, 0.1), stock, True).startswith("No mix")
+
+
+def test_the_headline_says_more_less_or_as_much():
+    base = _recipe("Q4_K_M", 4_000_000, 0.03)
+    for n_bytes, says in (
+        (5_000_000, "1.0 MB more"),
+        (3_000_000, "1.0 MB less"),
+        (4_000_000, "as much as"),
+    ):
+        assert says in mix_words.headline(_recipe("by hand", n_bytes, 0.02), base, 1)

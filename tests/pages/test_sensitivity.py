@@ -1,0 +1,330 @@
+"""The page Sensitivity: shipped results at once, a sweep measured, cancelled and gone on with."""
+
+import json
+import time
+
+import pytest
+
+from pages.sensitivity import run as sensitivity_run
+from pages.sensitivity import setup as sensitivity_setup
+from pages.shared import (
+    bench,
+)
+from pages.shared import sweeps as sensitivity_kept
+from quantcore import open_model
+from quantcore.sensitivity import results as stored
+from quantcore.sensitivity.measure import Settings, guide_steps_of, sensitivity_steps
+from quantcore.sensitivity.results import guide_ranks, shipped
+from tests.support.app import drawn_charts, visit
+from tests.support.toy_model import write_folder
+
+TOY = {"model": "toy", "formats": ["Q4_0", "Q8_0"], "sweep_text": "passage", "tokens": "512"}
+CHARTS = ["map", "worst", "curves", "sums", "depth", "roles", "guides"]
+CHARTS += ["skills"] * bool(shipped().effects[0].skills)
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path, monkeypatch):
+    """Keep results of these tests to themselves."""
+    place = tmp_path / "kept"
+    monkeypatch.setenv("QUANTLAB_RESULTS", str(place))
+    sensitivity_kept.folder.cache_clear()
+    yield place
+    sensitivity_kept.folder.cache_clear()
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """Put a small model on the bench."""
+    (tmp_path / "models").mkdir()
+    folder = write_folder(tmp_path / "models" / "toy")
+    monkeypatch.setattr(bench, "OWN_MODELS", tmp_path / "models")
+    monkeypatch.setattr(sensitivity_setup, "is_local", lambda: True)
+    return folder
+
+
+def _said(app):
+    return " ".join(each.value for each in [*app.subheader, *app.markdown])
+
+
+def _sweep(app, seconds=60):
+    """Wait for the run of a page, and draw it again."""
+    app.button(key="measure_sensitivity").click().run()
+    end = time.monotonic() + seconds
+    while "_job" in app.session_state and time.monotonic() < end:
+        time.sleep(0.1)
+        app.run()
+    assert not app.exception
+    return app
+
+
+def test_the_shipped_results_are_there_at_once():
+    app = visit("sensitivity")
+    assert not app.error
+    assert len(drawn_charts(app)) == len(CHARTS)
+    assert app.subheader[0].value.startswith("In **Q4_K**, **")
+
+
+@pytest.mark.parametrize("format_name", shipped().formats)
+def test_every_format_names_its_worst_tensor(format_name):
+    app, results = visit("sensitivity", type=format_name), shipped()
+    effects = [e for e in results.effects if (e.group, e.how, e.format) ==
+               ("tensor", "alone", format_name)]  # fmt: skip
+    worst = max(effects, key=lambda e: e.mean_kl_divergence)
+    texts = drawn_charts(app)[0]["data"][1]["text"]
+    assert any(f"<b>{worst.name}</b><br>" in text for text in texts)
+    rows = drawn_charts(app)[1]["data"][0]
+    assert rows["customdata"][0] == worst.name
+    assert rows["x"][0] == pytest.approx(worst.mean_kl_divergence)
+    assert rows["error_x"]["array"][0] == pytest.approx(worst.kl_high - worst.mean_kl_divergence)
+    ranks = guide_ranks(results, format_name)
+    titles = " ".join(note["text"] for note in drawn_charts(app)[6]["layout"]["annotations"])
+    assert f"{ranks['fisher']:.2f}" in titles and f"{guide_ranks(results)['fisher']:.2f}" in titles
+
+
+@pytest.mark.parametrize("changed", ["tensors", "layers", "roles"])
+@pytest.mark.parametrize("how", ["only this", "all but this"])
+@pytest.mark.parametrize("cost", ["divergence", "perplexity", "top token"])
+def test_every_choice_draws(changed, how, cost):
+    app = visit("sensitivity", changed=changed, how=how, cost=cost, type="Q2_K")
+    assert not app.error
+    assert len(drawn_charts(app)) == len(CHARTS)
+    assert app.subheader[0].value.startswith("With all else" if how != "only this" else "In **Q2_K")
+
+
+def test_choices_in_the_address_that_are_none_are_left_aside():
+    app = visit(
+        "sensitivity",
+        changed="atoms",
+        how="half",
+        cost="beauty",
+        second="nobody",
+        sums="x",
+        results="y",
+    )
+    assert not app.error and len(drawn_charts(app)) == len(CHARTS)
+
+
+def test_a_mix_means_its_format_and_one_that_is_not_measured_is_said():
+    assert "**Q5_K**" in visit("sensitivity", type="Q5_K_M").subheader[0].value
+    app = visit("sensitivity", type="Q4_0")
+    assert "Q4_0 is not measured here: Q4_K is shown" in _said(app)
+    (error,) = visit("sensitivity", type="Q9_K").error
+    assert "Q9_K" in error.value
+
+
+def test_curves_of_chosen_tensors():
+    app = visit(
+        "sensitivity", curves=["blk.3.attn_q.weight", "output.weight"], tensor="blk.5.ffn_up.weight"
+    )
+    (curves,) = [
+        c for c in drawn_charts(app) if "bits a weight" in json.dumps(c["layout"]["xaxis"])
+    ]
+    assert len(curves["data"]) == 2  # the model has no output matrix of its own
+
+
+def test_sums_within_layers_and_roles():
+    app = visit("sensitivity", sums="layers and roles")
+    assert any("layers and roles the sum in Q4_K" in each.value for each in app.subheader)
+
+
+@pytest.mark.parametrize("page", ["weights", "block", "scales", "mix"])
+def test_a_tensor_leads_on_with_its_format(page):
+    app = visit("sensitivity", tensor="blk.3.attn_v.weight", type="Q3_K")
+    app.button(key=f"sensitivity_to_{page}").click().run()
+    assert not app.exception and not app.error
+    assert app.session_state["tensor"] == "blk.3.attn_v.weight"
+    if page in ("block", "scales"):
+        assert app.session_state["type"] == "Q3_K"
+
+
+def test_a_model_is_measured_kept_and_shown(toy, kept):
+    app = visit("sensitivity", **TOY)
+    assert "Nothing is measured of **toy**" in app.subheader[0].value and not drawn_charts(app)
+    assert "32 pieces" in _said(app)
+    _sweep(app)
+    assert not app.error
+    assert app.subheader[0].value.startswith("In **Q4_0**, **")
+    (file,) = kept.glob("*.sensitivity.json")
+    found = stored.load(file)
+    opened = open_model(toy)
+    text = bench.passage()
+    settings = Settings(formats=["Q4_0", "Q8_0"], text=text, context=found.source.context,
+                        text_name="passage.txt", tokens=found.source.tokens)  # fmt: skip
+    *_, last = sensitivity_steps(opened, settings)
+    for _ in guide_steps_of(opened, last.results, ["Q4_0", "Q8_0"], text):
+        pass
+    assert len(found.effects) == len(last.results.effects) == 32
+    for effect in last.results.effects:
+        mine = found.effect(effect.name, effect.format, effect.group)
+        assert mine.mean_kl_divergence == pytest.approx(effect.mean_kl_divergence, rel=1e-4)
+    assert len(found.guides) == len(last.results.guides) == 30
+    again = visit("sensitivity", **TOY)  # as after a restart
+    assert again.subheader[0].value == app.subheader[0].value
+    assert "32 of them known already" in _said(again)
+
+
+def test_a_sweep_that_was_stopped_goes_on(toy, kept):
+    sweep = sensitivity_setup.Sweep(
+        open_model(toy),
+        Settings(formats=["Q4_0", "Q8_0"], text=bench.passage(), context=128, tokens=512),
+        guides=True, scheduler=None, is_shipped=False,
+    )  # fmt: skip
+    kept.mkdir()
+    steps = sensitivity_run.steps(sweep)
+    for step, _ in zip(steps, range(20), strict=False):
+        assert step.share < 1
+    steps.close()  # as a cancel does
+    half = len(stored.load(sweep.path).effects)
+    assert 0 < half < 32
+    assert sensitivity_setup.plan_of(sweep).known == half
+    new = {len(step.results.effects) for step in sensitivity_run.steps(sweep)}
+    assert min(new) == half and max(new) == 32
+    assert not list(kept.glob("*.tmp"))
+
+
+def test_a_cancelled_sweep_says_what_is_kept(toy, monkeypatch):
+    app = visit("sensitivity", **TOY)
+    whole = sensitivity_run.steps
+
+    def slowly(sweep):
+        for step in whole(sweep):
+            time.sleep(0.2)
+            yield step
+
+    monkeypatch.setattr(sensitivity_run, "steps", slowly)
+    app.button(key="measure_sensitivity").click().run()
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        time.sleep(0.1)
+        step = app.session_state["_job"].latest
+        if step is not None and len(step.results.effects) > 3:
+            break
+    app.run()
+    assert not app.exception and drawn_charts(app), "the map fills up"
+    app.button(key="cancel_sensitivity").click().run()
+    while "_job" in app.session_state and time.monotonic() < end:
+        time.sleep(0.1)
+        app.run()
+    assert not app.exception and not app.error
+    assert "the sweep goes on from there" in _said(app)
+    assert "of them known already" in _said(app)
+    assert app.subheader[0].value.startswith("In **Q")  # what was found is shown
+
+
+def test_a_part_of_a_sweep_can_be_looked_at(toy, kept):
+    opened = open_model(toy)
+    settings = Settings(formats=["Q4_0", "Q8_0"], text=bench.passage(), context=64, tokens=512)
+    kept.mkdir()
+    for n, step in enumerate(sensitivity_steps(opened, settings)):
+        if n in (1, 2, 3, 6):
+            step.results.save(kept / f"{opened.key}-{n}.sensitivity.json")
+            assert not visit("sensitivity", model="toy").error
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ({"tokens": "10"}, "10 tokens are asked for, and it takes 128 or more."),
+        ({"formats": ["Q5_9"]}, "Q5_9"),
+        ({"formats": ["Q4_K"]}, "Q4_K can store no tensor"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_sentence(toy, query, sentence):
+    app = visit("sensitivity", **TOY | query)
+    (error,) = app.error
+    assert sentence in error.value and "\n" not in error.value
+    assert app.button(key="measure_sensitivity").disabled
+
+
+def test_a_text_of_ten_tokens_is_one_sentence(toy):
+    app = visit("sensitivity", **TOY | {"sweep_text": "own"})
+    app.text_area(key="sweep_own").set_value("ten tokens").run()
+    (error,) = app.error
+    assert "it takes 128" in error.value and app.button(key="measure_sensitivity").disabled
+
+
+def test_nothing_to_measure_is_one_sentence(toy):
+    app = visit("sensitivity", **TOY)
+    app.multiselect(key="formats").set_value([]).run()
+    assert ["No format is given."] == [error.value for error in app.error]
+
+
+@pytest.mark.parametrize("address", ["10.0.0.5:8786", "tcp://", "tcp://host:port", "file:///etc"])
+def test_an_address_that_is_none_is_one_sentence(toy, address):
+    app = visit("sensitivity", **TOY)
+    app.text_input(key="scheduler").set_value(address).run()
+    (error,) = app.error
+    assert "write tcp://HOST:PORT" in error.value
+
+
+def test_a_scheduler_that_is_not_there_is_one_sentence(toy):
+    app = visit("sensitivity", **TOY)
+    app.text_input(key="scheduler").set_value("tcp://127.0.0.1:9").run()
+    assert "shared among the workers" in _said(app)
+    app = _sweep(app)
+    (error,) = app.error
+    assert "Dask" in error.value and "\n" not in error.value
+
+
+def test_strangers_cannot_name_a_scheduler(toy, monkeypatch):
+    monkeypatch.setattr(sensitivity_setup, "is_local", lambda: False)
+    app = visit("sensitivity", **TOY)
+    assert "Only a visitor at the machine" in _said(app)
+    assert "scheduler" not in {field.key for field in app.text_input}
+
+
+def _upload(app, name, content):
+    app.file_uploader(key="sensitivity_file").set_value((name, content, "application/json")).run()
+    assert not app.exception
+    return app
+
+
+def test_two_results_are_laid_side_by_side(tmp_path):
+    other = stored.load(bench.ROOT / "assets/fable-7m/sensitivity.json")
+    path = tmp_path / "other.json"
+    other.save(path)
+    text = path.read_text(encoding="utf-8").replace("calibration.txt", "passage.txt")
+    app = _upload(visit("sensitivity"), "mine-sensitivity.json", text.encode())
+    assert not app.error
+    label = next(option for option in app.selectbox(key="second").options if "passage" in option)
+    app.selectbox(key="second").set_value(label).run()
+    assert not app.exception and not app.error
+    assert "rank correlation **1.00**" in _said(app)
+    assert len(drawn_charts(app)) == len(CHARTS) + 3
+    app.selectbox(key="type").set_value("Q2_K").run()
+    assert "rank correlation **1.00**" in _said(app)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"no json", b"\xff\xfe", "no effect", "no format", "no end"],
+)
+def test_a_file_that_holds_no_results_is_one_sentence(content, tmp_path):
+    if isinstance(content, str):
+        results = shipped()
+        path = tmp_path / "found.json"
+        if content == "no effect":
+            stored.Sensitivity(results.source).save(path)
+        else:
+            results.save(path)
+        text = path.read_text(encoding="utf-8")
+        value = f"{results.effects[0].mean_kl_divergence:.6g}"
+        text = text.replace('"Q2_K"', '"Q2_Z"') if content == "no format" else text
+        text = text.replace(f" {value},", " 1e999,", 1) if content == "no end" else text
+        content = text.encode()
+    app = _upload(visit("sensitivity"), "broken.json", content)
+    (error,) = app.error
+    assert error.value.endswith(".") and "\n" not in error.value
+    assert len(drawn_charts(app)) == len(CHARTS)
+
+
+def test_a_broken_kept_file_is_passed_over(toy, kept):
+    kept.mkdir()
+    (kept / f"{open_model(toy).key}-0.sensitivity.json").write_text("{", encoding="utf-8")
+    assert "Nothing is measured" in visit("sensitivity", model="toy").subheader[0].value
+
+
+def test_all_results_can_be_taken_along():
+    again = json.loads(sensitivity_kept.as_json(shipped()))
+    assert len(again["effects"]["rows"]) == len(shipped().effects)

@@ -1,0 +1,35 @@
+"""Visit pages without a browser, and read what they show."""
+
+import json
+
+from streamlit.testing.v1 import AppTest
+
+from tests.support.places import ROOT
+
+
+def visit(page: str, session: dict | None = None, **query) -> AppTest:
+    """Open a page through ``app.py``, as its address with this query does."""
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    for key, value in (session or {}).items():
+        app.session_state[key] = value
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.switch_page(f"pages/{page}.py")
+    app.run()
+    assert not app.exception
+    return app
+
+
+def drawn_charts(app: AppTest) -> list[dict]:
+    """Return what plotly is given to draw, chart by chart."""
+    return [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
+
+
+def findings(app: AppTest) -> list[str]:
+    """Return the headlines above the charts."""
+    return [element.value for element in app.subheader]
+
+
+def sentences(app: AppTest) -> list[str]:
+    """Return what the page says went wrong."""
+    return [error.value for error in app.error]
