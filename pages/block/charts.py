@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from pages.shared.charts.base import blank, extend, wording, words
-from pages.shared.palette import Look, mix
+from pages.shared.palette import Look, blend
 from pages.shared.units import real_minus
 from quantcore.format import Part
 
@@ -80,7 +80,7 @@ def _falls(figure, landing: Landing, tone: str, look: Look) -> None:
         x=np.column_stack([values, restored, gap]).ravel(),
         y=np.tile([1, 0, np.nan], values.size),
         mode="lines",
-        line={"color": mix(tone, look.page, 0.5), "width": 1.2},
+        line={"color": blend(tone, look.page, 0.5), "width": 1.2},
         hoverinfo="skip",
     )
     figure.add_scatter(
@@ -184,7 +184,7 @@ def weight_errors(
 ) -> go.Figure:
     """Draw the error of each weight in its place; dashed is half a step, where there is one."""
     figure = blank(look, 300)
-    tones = [mix(tone, look.page, 0.75)] * error.size
+    tones = [blend(tone, look.page, 0.75)] * error.size
     tones[worst] = look.ink
     figure.add_bar(
         x=np.arange(error.size) + first_weight,
@@ -263,7 +263,7 @@ def super_block(
                 "type": "rect",
                 **{"x0": start - 0.5, "x1": stop - 0.5},
                 **{"y0": float(part.grid.min()), "y1": float(part.grid.max())},
-                "fillcolor": mix(tone, look.page, 0.3 if strong else 0.13),
+                "fillcolor": blend(tone, look.page, 0.3 if strong else 0.13),
                 "line": {"color": look.ink if strong else look.page, "width": 1 + strong},
                 "layer": "below",
             }

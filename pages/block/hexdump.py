@@ -5,7 +5,7 @@ from html import escape
 import streamlit as st
 
 from pages.shared import look
-from pages.shared.palette import MONO, SANS, Look, mix
+from pages.shared.palette import MONO, SANS, Look, blend
 from pages.shared.units import plural, real_minus
 from quantcore.format import Field, OpenedBlock
 
@@ -36,7 +36,7 @@ def _field(field: Field, block, held, weight, part, style: Look) -> str:
     )
     says = f"{escape(real_minus(field.says))} · {size}" if field.says else size
     return (
-        f'<div style="--tone:{tone};--tint:{mix(tone, style.page, 0.16)}">'
+        f'<div style="--tone:{tone};--tint:{blend(tone, style.page, 0.16)}">'
         f'<div class="name"><b>{escape(field.name)}</b> <span>{says}</span></div>'
         f'<div class="cells">{cells}</div></div>'
     )

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pages.shared.charts.base import blank, powers_of_ten, words
-from pages.shared.palette import Look, colour, marker, mix
+from pages.shared.palette import Look, blend, colour, marker
 from pages.shared.units import number
 
 LEAST = 1e-9  # nats; what is below is drawn here, a log axis knows no zero
@@ -60,7 +60,7 @@ def _row(figure, name: str, quantiles: Mapping, mean: float, look: Look, strong:
         x=[x[0], x[-1]],
         y=[name, name],
         mode="lines",
-        line={"color": mix(tone, look.page, 0.5), "width": 5 if strong else 3},
+        line={"color": blend(tone, look.page, 0.5), "width": 5 if strong else 3},
         hoverinfo="skip",
     )
     figure.add_scatter(

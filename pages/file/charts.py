@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pages.shared.charts.base import blank, powers_of_ten, segment, words
-from pages.shared.palette import Look, bits_colour, ink_on, marker, mix
+from pages.shared.palette import Look, bits_colour, blend, ink_on, marker
 from pages.shared.units import binary, spoken
 from quantcore.formats import FORMATS
 from quantcore.recipe.promise import HeldTensor, code_bits
@@ -76,7 +76,7 @@ def by_cause(
     figure = blank(look, 34 * (len(shown) + 1) + 12, bargap=0.3)
     tone, start = type_colour(type, look), 0.0
     for i, (name, bits) in enumerate(shown):
-        fill = tone if not i else mix(tone, look.page, 0.55) if bits > 0 else look.line
+        fill = tone if not i else blend(tone, look.page, 0.55) if bits > 0 else look.line
         _bar(figure, name, start, bits, fill, texts[name], look)
         start += bits
     end = sum(causes.values())
@@ -106,7 +106,7 @@ def parts(sizes: Mapping[str, int], look: Look) -> go.Figure:
     figure = blank(look, 76, barmode="stack", uniformtext={"minsize": 11, "mode": "hide"})
     total = sum(sizes.values())
     for place, (name, size) in enumerate(sizes.items()):
-        fill = mix(look.quiet, look.page, 1 - 0.18 * place)
+        fill = blend(look.quiet, look.page, 1 - 0.18 * place)
         figure.add_bar(
             y=[""],
             x=[size],

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pages.shared.charts.base import blank, segment, words
-from pages.shared.palette import Look, bits_colour, colour, mix
+from pages.shared.palette import Look, bits_colour, blend, colour
 from pages.shared.units import binary
 from quantcore.memory.deployed_formats import DEPLOYED
 from quantcore.memory.placement import DeviceLoad
@@ -32,12 +32,15 @@ def by_device(loads: Sequence[DeviceLoad], weights: str, cache: str, look: Look)
     figure = blank(look, each * len(loads) + 70, barmode="stack", bargap=0.42)
     parts = {
         "weights": ([load.weights_bytes for load in loads], tone(weights, look)),
-        "KV cache": ([load.cache_bytes for load in loads], mix(tone(cache, look), look.page, 0.6)),
+        "KV cache": (
+            [load.cache_bytes for load in loads],
+            blend(tone(cache, look), look.page, 0.6),
+        ),
         "compute buffer": (
             [load.compute_bytes for load in loads],
-            mix(look.quiet, look.page, 0.55),
+            blend(look.quiet, look.page, 0.55),
         ),
-        "kept free": ([load.overhead_bytes for load in loads], mix(look.quiet, look.page, 0.25)),
+        "kept free": ([load.overhead_bytes for load in loads], blend(look.quiet, look.page, 0.25)),
         "free": ([max(load.free_bytes or 0, 0) for load in loads], look.panel),
     }
     names = [load.name for load in loads]
@@ -97,7 +100,7 @@ def by_type(
     `limit` is the memory of all GPUs, a dashed line.
     """
     figure = blank(look, 27 * len(names) + 70, barmode="stack", bargap=0.28)
-    grey = mix(look.quiet, look.page, 0.35)
+    grey = blend(look.quiet, look.page, 0.35)
     largest = max(weights) + rest
     figure.add_bar(
         y=list(names),
@@ -255,8 +258,8 @@ def kept_side_by_side(
     for part in ("weights", "KV cache", "buffers"):
         tones = {
             "weights": [tone(weights, look) for weights, _ in types],
-            "KV cache": [mix(tone(cache, look), look.page, 0.6) for _, cache in types],
-            "buffers": [mix(look.quiet, look.page, 0.45)] * len(names),
+            "KV cache": [blend(tone(cache, look), look.page, 0.6) for _, cache in types],
+            "buffers": [blend(look.quiet, look.page, 0.45)] * len(names),
         }[part]
         for name, each, fill in zip(names, parts, tones, strict=True):
             size = each[part]

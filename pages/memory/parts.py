@@ -10,7 +10,7 @@ from pages.memory import kept as memory_kept
 from pages.memory.growth import CHECKPOINTS, TYPES
 from pages.memory.setup import CONTEXTS
 from pages.shared import look, tables
-from pages.shared.palette import Look, mix
+from pages.shared.palette import Look, blend
 from pages.shared.units import binary
 from quantcore.memory import Estimate, FoundModel, Setup
 from quantcore.memory.examples import EXAMPLES
@@ -53,10 +53,10 @@ def show_table(shape: ModelShape, setup: Setup, machine: Machine, best: str | No
     contexts = tuple(dict.fromkeys([*contexts[-7:], setup.context]))
     cells = cache.table(shape, setup, machine, types, tuple(sorted(contexts)))
     tones = {
-        "fits": mix(style.bits[8], style.page, 0.16),
-        "just": mix(style.bits[8], style.page, 0.07),
-        "in part": mix(style.bits[2], style.page, 0.16),
-        "not": mix(style.bits[3], style.page, 0.34),
+        "fits": blend(style.bits[8], style.page, 0.16),
+        "just": blend(style.bits[8], style.page, 0.07),
+        "in part": blend(style.bits[2], style.page, 0.16),
+        "not": blend(style.bits[3], style.page, 0.34),
     }
     rows = []
     for name in types:

@@ -118,10 +118,10 @@ def marker(type_name: str) -> str:
     return MARKERS[family(type_name)]
 
 
-def mix(colour_hex: str, page_hex: str, share: float) -> str:
+def blend(colour_hex: str, page_hex: str, share: float) -> str:
     """Lay `share` of a colour over another.
 
-    >>> mix("#ffffff", "#000000", 0.5)
+    >>> blend("#ffffff", "#000000", 0.5)
     '#808080'
     """
     pairs = zip(_channels(colour_hex), _channels(page_hex), strict=True)
@@ -134,7 +134,7 @@ def harm_colour(share: float, look: Look) -> str:
     """Place an error on the sequential scale; `share` from 0 (none) to 1 (worst)."""
     place = min(max(share, 0.0), 1.0) * (len(look.harm) - 1)
     step = min(int(place), len(look.harm) - 2)
-    return mix(look.harm[step + 1], look.harm[step], place - step)
+    return blend(look.harm[step + 1], look.harm[step], place - step)
 
 
 def harm_scale(look: Look) -> list[list]:

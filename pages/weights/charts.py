@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from pages.shared.charts.base import blank, powers_of_ten, template, words
-from pages.shared.palette import Look, mix
+from pages.shared.palette import Look, blend
 from pages.shared.units import number
 from quantcore.evaluate.statistics import Ranges
 
@@ -56,7 +56,7 @@ def distribution(
 def _tones(middles, grid, grid_colour, look) -> list[str]:
     """Colour the bins that the grid stores as 0."""
     half_step = abs(grid[1] - grid[0]) / 2 if grid.size > 1 else 0.0
-    tones = mix(look.quiet, look.page, 0.5), mix(grid_colour, look.page, 0.55)
+    tones = blend(look.quiet, look.page, 0.5), blend(grid_colour, look.page, 0.55)
     return [tones[int(abs(middle) < half_step)] for middle in middles]
 
 
@@ -171,7 +171,7 @@ def _bands(figure, found: Ranges, word: str, look: Look, where: dict) -> None:
                 mode="lines",
                 line=line,
                 fill=fill,
-                fillcolor=mix(look.quiet, look.page, share),
+                fillcolor=blend(look.quiet, look.page, share),
                 hoverinfo="skip",
                 **where,
             )

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pages.shared.charts.base import blank, powers_of_ten, words
-from pages.shared.palette import Look, mix
+from pages.shared.palette import Look, blend
 from pages.shared.units import number
 
 HEIGHT = 520
@@ -118,7 +118,7 @@ def _line(figure: go.Figure, way: str, marks: Sequence[Mark], look: Look) -> Non
                 "line": {"color": tone if "open" in symbol else look.page, "width": 1.2}},
         error_y={
             "type": "data", "symmetric": False, "width": 3, "thickness": 1.2,
-            "color": mix(tone, look.page, 0.7),
+            "color": blend(tone, look.page, 0.7),
             "array": [m.high - m.divergence for m in marks],
             "arrayminus": [m.divergence - m.low for m in marks],
         },

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pages.shared.charts.base import blank, words
 from pages.shared.charts.labels import sides
-from pages.shared.palette import Look, colour, marker, mix
+from pages.shared.palette import Look, blend, colour, marker
 from pages.shared.units import exact
 
 
@@ -21,7 +21,7 @@ def spread(
         x=(edges[:-1] + edges[1:]) / 2,
         y=counts,
         width=np.diff(edges),
-        marker={"color": mix(tone, look.page, 0.75), "line_width": 0},
+        marker={"color": blend(tone, look.page, 0.75), "line_width": 0},
         customdata=np.column_stack([edges[:-1], edges[1:]]),
         hovertemplate="%{customdata[0]:.4g} to %{customdata[1]:.4g}<br>%{y:,}<extra></extra>",
     )
@@ -57,7 +57,11 @@ def scale_map(
     figure = blank(look, 380, clickmode="event+select", hoverdistance=100)
     figure.add_heatmap(
         z=sizes,
-        colorscale=[[0, mix(tone, look.page, 0.04)], [0.5, mix(tone, look.page, 0.5)], [1, tone]],
+        colorscale=[
+            [0, blend(tone, look.page, 0.04)],
+            [0.5, blend(tone, look.page, 0.5)],
+            [1, tone],
+        ],
         zmin=float(sizes.min()),
         zmax=float(sizes.max()),
         showscale=False,

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from pages.shared.charts.base import blank, extend, words
-from pages.shared.palette import Look, mix
+from pages.shared.palette import Look, blend
 from pages.shared.units import real_minus
 from quantcore.format import Part
 from quantcore.formats.layout import SubScaleBits
@@ -80,7 +80,7 @@ def _frame(x: int, bit: int, look: Look) -> dict:
 def _four_tones(look: Look) -> list[tuple[float, str]]:
     """Make the steps of the colour scale: scale pale and strong, minimum pale and strong."""
     tones = [
-        mix(look.fields[kind], look.page, share)
+        blend(look.fields[kind], look.page, share)
         for kind in ("scale", "minimum")
         for share in (0.2, 1.0)
     ]
@@ -106,7 +106,7 @@ def stored_numbers(parts: Sequence[Part], chosen: int, kind: str, look: Look) ->
         x=list(range(len(codes))),
         y=codes,
         marker={
-            "color": [tone if at == chosen else mix(tone, look.page, 0.35)
+            "color": [tone if at == chosen else blend(tone, look.page, 0.35)
                       for at in range(len(codes))],
             "line_width": 0,
         },

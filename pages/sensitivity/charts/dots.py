@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from pages.sensitivity.costs import Cost, called
 from pages.shared.charts.base import blank, extend, powers_of_ten, wording, words
 from pages.shared.charts.layer_map import shares
-from pages.shared.palette import Look, colour, harm_colour, harm_scale, ink_on, marker, mix
+from pages.shared.palette import Look, blend, colour, harm_colour, harm_scale, ink_on, marker
 from pages.shared.units import exact, number
 
 KEEP = {"selected": {"marker": {"opacity": 1}}, "unselected": {"marker": {"opacity": 1}}}
@@ -82,7 +82,7 @@ def dots(
         x=[max(cost.size, 10**low) for cost in shown],
         y=rows,
         mode="markers",
-        error_x=arms(shown, low) | {"color": mix(tone, look.page, 0.6)},
+        error_x=arms(shown, low) | {"color": blend(tone, look.page, 0.6)},
         marker={
             "symbol": [marker(format_name) + "-open" * (cost.value < 0) for cost in shown],
             "size": [14 if name == selected else 10 for name in names],

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from pages.sensitivity.charts.dots import arms, reach, ticks
 from pages.sensitivity.costs import Cost, Sum, called
 from pages.shared.charts.base import blank, words
-from pages.shared.palette import Look, colour, marker, mix
+from pages.shared.palette import Look, blend, colour, marker
 from pages.shared.units import number
 
 Curve = Mapping[str, tuple[float, Cost]]
@@ -91,13 +91,13 @@ def depth(
     inner = [i for i, name in enumerate(names) if name in layers]
     figure.add_scatter(
         x=inner, y=[size[i] for i in inner], mode="lines", hoverinfo="skip",
-        line={"color": mix(tone, look.page, 0.45), "width": 2},
+        line={"color": blend(tone, look.page, 0.45), "width": 2},
     )  # fmt: skip
     figure.add_scatter(
         x=list(range(len(names))),
         y=size,
         mode="markers",
-        error_y=arms(shown, low) | {"color": mix(tone, look.page, 0.6)},
+        error_y=arms(shown, low) | {"color": blend(tone, look.page, 0.6)},
         marker={
             "symbol": [
                 (marker(format_name) if n in layers else "diamond") + "-open" * (c.value < 0)
@@ -133,7 +133,7 @@ def additivity(sums: Sequence[Sum], tones: Mapping[str, str], chosen: str, look:
     for row, ratio, tone in zip(rows, ratios, colours, strict=True):
         figure.add_scatter(
             x=[ratio.low, ratio.high], y=[row, row], mode="lines", hoverinfo="skip",
-            line={"color": mix(tone, look.page, 0.5), "width": 4},
+            line={"color": blend(tone, look.page, 0.5), "width": 4},
         )  # fmt: skip
     figure.add_scatter(
         x=[ratio.value for ratio in ratios],
