@@ -182,6 +182,13 @@ def clicked(chart: str) -> list | None:
     return carried if isinstance(carried, list) else [carried]
 
 
+def link(page: str, label: str, key: str, **choices) -> None:
+    """Draw the way to another page, which opens with these choices; `go` says what they are."""
+    arrow = {"icon": ":material/arrow_forward:", "icon_position": "right", "type": "tertiary"}
+    if st.button(label, key=key, **arrow):
+        go(page, **choices)
+
+
 def choose_from(event, key: str = "type", page: str | None = None) -> None:
     """Take over what was clicked in a chart whose marks carry a name as ``customdata``.
 

@@ -4,7 +4,7 @@ Seven sums a block say everything; rows and tensors add up the sums of their blo
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,24 +101,53 @@ def block_errors(weights: Weights, type: str | Format) -> WeightError:
 def model_errors(model: Model, type: Type) -> Iterator[TensorError]:
     """Error of every quantizable tensor, in the model's order; one tensor in memory at a time.
 
-    A tensor that a file holds in its format already loses nothing more: llama-quantize copies it.
     `type` is a mix ("Q4_K_M"), one format on every matrix ("Q4_K pure"), or the format of each
     tensor by name.
     """
     importance = importances(model, type)
     for name, format_name in formats_by_tensor(model, type).items():
-        tensor, fmt = model.tensors[name], get_format(format_name)
-        applied = applied_format(model, name, format_name)
-        error = tensor_error(model.weights(name), applied, importance.get(name))
-        yield TensorError(
-            name=name,
-            shape=tensor.shape,
-            layer=tensor.layer,
-            role=tensor.role,
-            format=fmt.name,
-            bits_per_weight=8 * fmt.stored_bytes(tensor.shape) / tensor.n_weights,
-            **{field: getattr(error, field) for field in WeightError.__slots__},
-        )
+        yield stored_error(model, name, format_name, importance.get(name))
+
+
+def stored_error(
+    model: Model, name: str, format_name: str, importance: Weights | None = None
+) -> TensorError:
+    """Error of a model's tensor in a format, with importance (n_cols,) or without.
+
+    A tensor that a file holds in its format already loses nothing more: llama-quantize copies it.
+
+    Raises
+    ------
+    ValueError
+        If the format cannot store the tensor, or needs an importance matrix.
+    """
+    tensor, fmt = model.tensors[name], get_format(format_name)
+    applied = applied_format(model, name, format_name)
+    error = tensor_error(model.weights(name), applied, importance)
+    return TensorError(
+        name=name,
+        shape=tensor.shape,
+        layer=tensor.layer,
+        role=tensor.role,
+        format=fmt.name,
+        bits_per_weight=8 * fmt.stored_bytes(tensor.shape) / tensor.n_weights,
+        **{field: getattr(error, field) for field in WeightError.__slots__},
+    )
+
+
+def same_are_weak(some: Mapping[str, float], others: Mapping[str, float]) -> bool:
+    """Return whether two types find the same matrices weak: errors by tensor that go together.
+
+    The correlation of those that both know is above 0.6. False for fewer than three, and where
+    either is the same throughout.
+
+    >>> same_are_weak({"a": 1, "b": 2, "c": 3}, {"a": 10, "b": 20, "c": 31})
+    True
+    """
+    shared = [name for name in some if name in others]
+    pairs = np.array([[some[name], others[name]] for name in shared]).T
+    varied = len(shared) > 2 and pairs.std(axis=1).all()
+    return bool(varied and np.corrcoef(pairs)[0, 1] > 0.6)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pages.shared.charts import layer_map
 from pages.shared.palette import DARK, LIGHT, colour, marker
 from pages.weights import charts as weights
 from quantcore.evaluate import statistics as st
+from quantcore.evaluate.landing import Landing, as_stored
 from quantcore.formats import get_format
 from quantcore.formats.layout import sub_scale_bits
 
@@ -111,18 +112,8 @@ def _opened(name, values):
 
 
 def _line(name, values, look=LIGHT):
-    found = _opened(name, values)
-    part = found.parts[0]
-    mine = values[part.weights]
-    landing = block.Landing(
-        values=mine,
-        codes=found.codes[part.weights],
-        restored=found.restored[part.weights],
-        grid=part.grid,
-        worst=3,
-        first_code=found.first_code,
-    )
-    return block.number_line(landing, look.bits[4], look)
+    landing = as_stored(values, _opened(name, values), 0)
+    return block.number_line(landing, 3, look.bits[4], look)
 
 
 @pytest.mark.parametrize("name, codes", [("Q4_0", range(-8, 8)), ("Q4_1", range(16))])
@@ -152,8 +143,8 @@ def test_what_lies_beyond_the_grid_is_marked():
     values = _normal((32,))
     grid = np.linspace(-0.5, 0.5, 16, dtype=np.float32)
     codes = np.abs(values[:, None] - grid).argmin(axis=1)
-    landing = block.Landing(values=values, codes=codes, restored=grid[codes], grid=grid, worst=0)
-    figure = block.number_line(landing, "#123456", LIGHT)
+    landing = Landing(values=values, codes=codes, restored=grid[codes], grid=grid)
+    figure = block.number_line(landing, 0, "#123456", LIGHT)
     assert "cut off" in _texts(figure)
     assert "cut off" not in _texts(_line("Q8_0", values))
 
