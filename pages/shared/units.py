@@ -103,15 +103,6 @@ def megabytes(n_bytes: float) -> str:
     return f"{n_bytes / 1e6:,.1f} MB"
 
 
-def gibibytes(n_bytes: float) -> str:
-    """Write bytes in GiB, which are 2³⁰, three digits.
-
-    >>> gibibytes(2**34), gibibytes(4.58 * 2**30)
-    ('16.0 GiB', '4.58 GiB')
-    """
-    return f"{_three_wide(n_bytes / 2**30)} GiB"
-
-
 def binary(n_bytes: float) -> str:
     """Bytes in the binary unit that fits, three digits: KiB 2¹⁰, MiB 2²⁰, GiB 2³⁰, TiB 2⁴⁰.
 
@@ -120,7 +111,9 @@ def binary(n_bytes: float) -> str:
     """
     for unit, size in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if n_bytes >= 0.9995 * size:
-            return f"{_three_wide(n_bytes / size)} {unit}"
+            value = n_bytes / size
+            rounded = _rounded(value, 3)
+            return f"{value:,.{2 if rounded < 10 else 1 if rounded < 100 else 0}f} {unit}"
     return f"{n_bytes:.0f} B"
 
 
@@ -177,9 +170,3 @@ def _raised(text: str) -> str:
     """Typeset Python's ``2.4e-06`` as 2.4 × 10⁻⁶."""
     digits, power = text.split("e")
     return real_minus(digits) + " × 10" + str(int(power)).translate(_RAISED)
-
-
-def _three_wide(size: float) -> str:
-    """Write three digits, and all that lie before the point."""
-    rounded = _rounded(size, 3)
-    return f"{size:,.{2 if rounded < 10 else 1 if rounded < 100 else 0}f}"

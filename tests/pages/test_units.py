@@ -35,11 +35,6 @@ WRITERS = {
     "percent": (lambda v: units.percent(v / 100), BOTH_SIGNS, lambda v: _half_of(2, v)),
     "times": (units.times, SIZES, lambda v: max(0.05, _half_of(2, v))),
     "megabytes": (lambda v: units.megabytes(1e6 * v), SIZES, lambda v: 0.05),
-    "gibibytes": (
-        lambda v: units.gibibytes(2**30 * v),
-        SIZES,
-        lambda v: max(0.005, _half_of(3, v)),
-    ),
 }
 
 
@@ -92,5 +87,5 @@ def test_where_rounding_reaches_the_next_power_of_ten():
     assert units.percent(4e-8) == "4.0 × 10⁻⁶\u202f%"
     assert units.three(9.996) == "10.0" and units.three(4e-6) == "4.0 × 10⁻⁶"
     assert units.signed(9.996) == "+10" and units.times(9.96) == "10"
-    assert units.gibibytes(9.996 * 2**30) == "10.0 GiB"
+    assert units.binary(9.996 * 2**30) == "10.0 GiB"
     assert units.millions(999_900_000) == "1 billion"

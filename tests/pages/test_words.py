@@ -19,10 +19,10 @@ def _statistics(values):
 
 
 def test_reach_says_what_a_grid_costs():
-    found = _statistics(np.random.default_rng(0).normal(size=10_000))
-    says = weights_words.reach("blk.3.attn_q.weight", found, 4, 0.25)
+    statistics = _statistics(np.random.default_rng(0).normal(size=10_000))
+    says = weights_words.reach("blk.3.attn_q.weight", statistics, 4, 0.25)
     assert "**layer 3 attn_q**" in says and "**25 in 100**" in says
-    assert "no weight as 0" in weights_words.reach("output.weight", found, 8, 0.0)
+    assert "no weight as 0" in weights_words.reach("output.weight", statistics, 8, 0.0)
     assert "are equal" in weights_words.reach("output.weight", _statistics([1, 1]), 4, 0.0)
 
 
