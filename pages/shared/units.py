@@ -168,5 +168,7 @@ def _scientific(value: float, digits: int) -> str:
 
 def _raised(text: str) -> str:
     """Typeset Python's ``2.4e-06`` as 2.4 × 10⁻⁶."""
-    digits, power = text.split("e")
+    digits, _, power = text.partition("e")
+    if not power:  # nan
+        return digits
     return real_minus(digits) + " × 10" + str(int(power)).translate(_RAISED)

@@ -89,3 +89,9 @@ def test_where_rounding_reaches_the_next_power_of_ten():
     assert units.signed(9.996) == "+10" and units.times(9.96) == "10"
     assert units.binary(9.996 * 2**30) == "10.0 GiB"
     assert units.millions(999_900_000) == "1 billion"
+
+
+@pytest.mark.parametrize("writer", ["number", "three", "exact", "signed", "percent", "times"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_is_no_number_is_called_so(writer, value):
+    assert WRITERS[writer][0](value).lstrip("+").startswith(str(value))
