@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pages.layer_error.charts import three
-from pages.shared.units import binary, percent, plural, real_minus, spoken, times
+from pages.shared.units import binary, percent, plural, real_minus, spoken, three, times
 from quantcore.evaluate.file_error import RestoredError, total_rmse
 from quantcore.io.gguf import BOOL, NUMBERS, STRING, GgufFile
 from quantcore.recipe.promise import HeldTensor, Promise, code_bits, same_type

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from pages.layer_error.charts import three
-from pages.shared.units import spoken, times
+from pages.shared.units import spoken, three, times
 from quantcore.recipe.types import get_type
 
 Percents = Mapping[str, float]

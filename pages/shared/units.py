@@ -147,3 +147,14 @@ def real_minus(text: str) -> str:
 def together(text: str) -> str:
     """Keep a number and its percent sign on one line."""
     return text.replace(" %", "\u202f%")
+
+
+def three(value: float) -> str:
+    """Word a percentage in three digits, so that neighbours can be compared.
+
+    >>> three(7.0512), three(31.04), three(0.0123)
+    ('7.05', '31.0', '0.012')
+    """
+    return (
+        f"{value:.2f}" if 0.1 <= value < 10 else f"{value:.1f}" if value >= 10 else f"{value:.2g}"
+    )
