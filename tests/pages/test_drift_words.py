@@ -166,12 +166,10 @@ def test_sides_are_cut_at_the_parting():
     assert reading_words.sides(found, "".join) == (("ab", "c", "d"), ("ab", "x", "y"))
 
 
-def test_home_picks_the_smallest_that_is_gentle_and_the_smallest_of_all():
+def test_home_says_what_a_gentle_and_a_harsh_type_cost():
     table = _table(Q8_0=1e-4, Q4_K=0.05, Q2_K=0.8)
-    assert home_words.gentle_and_harsh(table) == ("Q4_K", "Q2_K")
-    said = home_words.at_a_glance(table, ORIGINAL)
+    said = home_words.at_a_glance(table, ORIGINAL, "Q4_K", "Q2_K")
     assert "1 in 200 of the tokens" in said and "1 in 12" in said
-    assert home_words.gentle_and_harsh(_table(Q3_K=0.5, Q2_K=0.8)) == ("Q3_K", "Q2_K")
 
 
 def test_anatomy_tells_who_carries_more_than_its_share():
