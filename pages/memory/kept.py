@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.memory import cache
+from pages.memory import cache, words
 from pages.shared import controls
 from quantcore.memory import Estimate, FoundModel, Setup
-from quantcore.memory.fitting import lay_out, settled
+from quantcore.memory.fit_table import how_it_fits
 from quantcore.memory.hardware import Machine
 
 MOST = 3
@@ -53,12 +53,9 @@ class Kept:
     def fits(self, machine: Machine) -> str:
         """Say in a word whether it fits a machine."""
         try:
-            placed = lay_out(self.found, machine)
+            return words.VERDICTS[how_it_fits(self.found, machine)]
         except ValueError:
             return "cannot run there"
-        if not placed.fits:
-            return "does not fit"
-        return "fits" if settled(placed, machine) else "fits in part"
 
 
 def as_text(name: str, setup: Setup) -> str:

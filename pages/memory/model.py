@@ -3,11 +3,7 @@
 import streamlit as st
 
 from pages.memory import cache, words
-from pages.shared import (
-    bench,
-    controls,
-    look,
-)
+from pages.shared import controls, look
 from quantcore.memory import FoundModel, find_shape
 from quantcore.shape import preset, shape_from_json
 
@@ -36,7 +32,7 @@ def choose() -> FoundModel:
         "Whose memory", WHOSE, default=KNOWN, required=True, key="whose", **controls.BOUND
     )
     if whose == OPENED:
-        return _opened()
+        return cache.on_bench(controls.model_name())
     if whose == CONFIG:
         return _config()
     if whose == HUB:
@@ -49,11 +45,6 @@ def choose() -> FoundModel:
         help="Sizes as in the model’s config.json, kept with the lab: no network is needed.",
     )  # fmt: skip
     return FoundModel(shape=preset(name))
-
-
-def _opened() -> FoundModel:
-    place = bench.sources()[controls.model_name()]
-    return cache.in_files(str(place))
 
 
 def _config() -> FoundModel:

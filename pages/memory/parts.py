@@ -46,12 +46,11 @@ def show_table(shape: ModelShape, setup: Setup, machine: Machine, best: str | No
     style = look.current()
     shown = CHECKPOINTS if setup.runtime == "vllm" else TYPES
     types = tuple(dict.fromkeys([*shown, *([best] if best else []), setup.type_name]))
-    sizes = {name: cache.stored(shape, name, setup.runtime).total_bytes for name in types}
-    types = tuple(sorted(types, key=lambda name: -sizes[name]))
     longest = max(shape.context_length, setup.context, 4096)
     contexts = tuple(n for n in CONTEXTS[2:] if n <= longest) or (CONTEXTS[2],)
-    contexts = tuple(dict.fromkeys([*contexts[-7:], setup.context]))
-    cells = cache.table(shape, setup, machine, types, tuple(sorted(contexts)))
+    contexts = tuple(sorted({*contexts[-7:], setup.context}))
+    cells = cache.table(shape, setup, machine, types, contexts)
+    types = sorted(types, key=lambda name: -cells[name, contexts[0]].weights_bytes)
     tones = {
         "fits": blend(style.bits[8], style.page, 0.16),
         "just": blend(style.bits[8], style.page, 0.07),
@@ -68,7 +67,7 @@ def show_table(shape: ModelShape, setup: Setup, machine: Machine, best: str | No
             row[f"{context}_bytes"] = cell.total_bytes
         rows.append(row)
     columns = [tables.Column(key="type", title="GiB")]
-    for place, context in enumerate(sorted(contexts)):
+    for place, context in enumerate(contexts):
         columns.append(
             tables.Column(
                 key=str(context),
@@ -77,7 +76,7 @@ def show_table(shape: ModelShape, setup: Setup, machine: Machine, best: str | No
                 wide=place < len(contexts) - 3,
             )
         )
-    keys = ["type", *(f"{n}_{what}" for n in sorted(contexts) for what in ("bytes", "fits"))]
+    keys = ["type", *(f"{n}_{what}" for n in contexts for what in ("bytes", "fits"))]
     tables.show(
         rows,
         columns,

@@ -23,6 +23,7 @@ HOW_TO_READ_TABLE = (
     "Weights, cache and buffers in GiB, a type a row, a context a column. ● fits, ◐ fits with less "
     "than a twentieth to spare, ○ only with layers in system memory, × not at all."
 )
+VERDICTS = {"fits": "fits", "just": "fits", "in part": "fits in part", "not": "does not fit"}
 SIGNS = {"fits": "●", "just": "◐", "in part": "○", "not": "×"}
 
 
@@ -178,6 +179,11 @@ def users(
     if most == 1:
         return "**1 sequence** of this length fits on the GPUs, 2 do not."
     return f"**{most} sequences** of this length fit on the GPUs, {2 * most} do not."
+
+
+def flash_attention(on: bool) -> str:
+    """Name a curve by whether flash attention is on."""
+    return "flash attention" if on else "without it"
 
 
 def batches(at: Sequence[int], buffers: Mapping[str, Sequence[int]], now: int, size: int) -> str:

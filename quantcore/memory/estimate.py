@@ -37,6 +37,11 @@ class Setup:
     flash_attention: bool = True
     utilization: float = UTILIZATION  # vLLM's gpu_memory_utilization
 
+    @property
+    def context_of_each(self) -> int:
+        """Tokens of one sequence: under llama.cpp all of them share the context."""
+        return self.context // (self.sequences if self.runtime == "llama.cpp" else 1)
+
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
         if self.runtime not in RUNTIMES:

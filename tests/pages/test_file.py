@@ -8,7 +8,6 @@ import re
 import numpy as np
 import pytest
 
-from pages.file import cache
 from pages.file import choice as files
 from pages.shared import (
     bench,
@@ -37,8 +36,6 @@ def models(tmp_path, monkeypatch, shipped):
     (tmp_path / "words.gguf").write_bytes(gguf_bytes({"general.architecture": "llama"}, {}))
     (tmp_path / "broken.gguf").write_bytes(b"GGUF" + b"\xff" * 40)
     monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
-    for cached in (cache.header, cache.promise, cache.errors_of_file):
-        cached.clear()
     return tmp_path
 
 
