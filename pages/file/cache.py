@@ -60,8 +60,7 @@ def written_header(model_name: str, file_type: str, pure: bool) -> Header:
     opened = bench.model(model_name)
     with tempfile.TemporaryDirectory(prefix="quantlab-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / f"{opened.place.stem}-{file_type}.gguf"
-        for _ in quantize(opened, plans.planned(model_name, file_type, False, pure), path):
-            pass
+        quantize(opened, plans.planned(model_name, file_type, False, pure), path)
         return _header(read_parts(path))
 
 
