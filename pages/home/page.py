@@ -11,7 +11,7 @@ from pages.shared.charts import size as size_chart
 from pages.shared.palette import Look
 from quantcore.evaluate.drift import Drift
 from quantcore.evaluate.gentle import gentle_and_harsh
-from quantcore.evaluate.measured import PROMPT, SELECTED, Measured
+from quantcore.evaluate.measured import PROMPT, SELECTED, ShippedResults
 from quantcore.model.original import Original, original_of
 from quantcore.recipe.types import get_type
 
@@ -49,7 +49,9 @@ def main() -> None:
     show_cards()
 
 
-def show_introduction(model: "quantcore.Model", measured: Measured, original: Original) -> None:
+def show_introduction(
+    model: "quantcore.Model", measured: ShippedResults, original: Original
+) -> None:
     """Say what the lab is, and which model its figures are of."""
     st.title("How many bits does a thought need?", anchor=False)
     st.markdown(

@@ -30,8 +30,8 @@ def _hash_of_shape(shape: ModelShape) -> int:
     return hash(tuple(tuple(v.items()) if isinstance(v, Mapping) else v for v in values))
 
 
-def _hash_of_estimate(found: Estimate) -> int:
-    return hash((_hash_of_shape(found.shape), found.setup, found.stored))
+def _hash_of_estimate(taken: Estimate) -> int:
+    return hash((_hash_of_shape(taken.shape), taken.setup, taken.stored))
 
 
 _HASHED = {
@@ -61,9 +61,9 @@ def estimated(shape: ModelShape, setup: Setup, stored: StoredWeights | None = No
     return in_type(_in_f16(shape, replace(setup, type_name="F16")), setup.type_name, stored)
 
 
-def again(found: Estimate, setup: Setup) -> Estimate:
+def again(taken: Estimate, setup: Setup) -> Estimate:
     """Estimate another set-up with the same weights."""
-    return estimated(found.shape, setup, found.stored)
+    return estimated(taken.shape, setup, taken.stored)
 
 
 @st.cache_data(max_entries=256, **_HASHED)
@@ -95,9 +95,9 @@ def table(
 
 
 @st.cache_data(max_entries=512, **_HASHED)
-def cell(found: Estimate, machine: Machine) -> Cell:
+def cell(taken: Estimate, machine: Machine) -> Cell:
     """Say of one estimate how well it fits."""
-    return fit_table.cell_of(found, machine)
+    return fit_table.cell_of(taken, machine)
 
 
 @st.cache_data(show_spinner=False, ttl=600)

@@ -17,30 +17,30 @@ SEQUENCES = [2**power for power in range(9)]
 BATCHES = [2**power for power in range(5, 13)]
 
 
-def show_growth(found: Estimate, compared: Setup, machine: Machine, style: Look) -> None:
+def show_growth(taken: Estimate, compared: Setup, machine: Machine, style: Look) -> None:
     """Draw the cache by context, all of it by type, the cache by sequences, the buffer by batch.
 
     `compared` is the estimate's set-up with a type that has a name, where a file has none.
     """
-    _by_context(found, compared.type_name, style)
+    _by_context(taken, compared.type_name, style)
     left, right = st.columns(2, gap="large")
     with left:
-        _by_type(found, compared, machine, style)
+        _by_type(taken, compared, machine, style)
     with right:
-        _by_sequences(found, compared.type_name, machine, style)
+        _by_sequences(taken, compared.type_name, machine, style)
     if compared.runtime == "llama.cpp":
-        _by_batch(found, style)
+        _by_batch(taken, style)
 
 
-def _by_context(found: Estimate, type_name: str, style: Look) -> None:
-    shape, setup = found.shape, found.setup
+def _by_context(taken: Estimate, type_name: str, style: Look) -> None:
+    shape, setup = taken.shape, taken.setup
     longest = max(setup.context, shape.context_length, 4096)
     reach = sorted({*(n for n in CONTEXTS if n <= longest), setup.context, longest})
-    growth = cache_growth(found, reach, cache.again)
+    growth = cache_growth(taken, reach, cache.again)
     at_longest = growth.cache_bytes[setup.key_type][-1]
     look.finding(
         words.crossing(
-            growth.crossing_tokens, longest, type_name, at_longest / found.weights_bytes
+            growth.crossing_tokens, longest, type_name, at_longest / taken.weights_bytes
         ),
         words.how_to_read_growth(shape, bool(growth.misread_bytes)),
     )
@@ -49,27 +49,27 @@ def _by_context(found: Estimate, type_name: str, style: Look) -> None:
             charts.growth(
                 growth.contexts,
                 growth.cache_bytes,
-                (type_name, found.weights_bytes),
-                (setup.context, found.kv_cache_bytes),
+                (type_name, taken.weights_bytes),
+                (setup.context, taken.kv_cache_bytes),
                 "tokens in the context",
                 style,
                 {words.misread(name): sizes for name, sizes in growth.misread_bytes.items()},
             ),
             key="memory_growth",
             alt=f"KV cache of {shape.name} by context in {', '.join(growth.cache_bytes)}; "
-            f"{binary(found.kv_cache_bytes)} at {setup.context:,} tokens.",
+            f"{binary(taken.kv_cache_bytes)} at {setup.context:,} tokens.",
         )
 
 
-def _by_type(found: Estimate, setup: Setup, machine: Machine, style: Look) -> None:
-    shape = found.shape
+def _by_type(taken: Estimate, setup: Setup, machine: Machine, style: Look) -> None:
+    shape = taken.shape
     shown = CHECKPOINTS if setup.runtime == "vllm" else TYPES
     types = tuple(dict.fromkeys([*shown, setup.type_name]))
     table = cache.table(shape, setup, machine, types, (setup.context,))
     cells = {name: cell for (name, _), cell in table.items()}
     names = sorted(types, key=lambda name: -cells[name].weights_bytes)
     sizes = [cells[name].weights_bytes for name in names]
-    rest, limit = found.total_bytes - found.weights_bytes, machine.gpu_memory_bytes
+    rest, limit = taken.total_bytes - taken.weights_bytes, machine.gpu_memory_bytes
     totals = {name: size + rest for name, size in zip(names, sizes, strict=True)}
     n_fitting = sum(cell.whole for cell in cells.values())
     look.finding(
@@ -84,9 +84,9 @@ def _by_type(found: Estimate, setup: Setup, machine: Machine, style: Look) -> No
     )
 
 
-def _by_sequences(found: Estimate, type_name: str, machine: Machine, style: Look) -> None:
-    setup = found.setup
-    many = with_sequences(found, SEQUENCES, cache.again)
+def _by_sequences(taken: Estimate, type_name: str, machine: Machine, style: Look) -> None:
+    setup = taken.setup
+    many = with_sequences(taken, SEQUENCES, cache.again)
     look.finding(
         words.users(
             SEQUENCES,
@@ -102,27 +102,27 @@ def _by_sequences(found: Estimate, type_name: str, machine: Machine, style: Look
             charts.growth(
                 SEQUENCES,
                 {setup.key_type: caches},
-                (type_name, found.weights_bytes),
-                (setup.sequences, found.kv_cache_bytes),
+                (type_name, taken.weights_bytes),
+                (setup.sequences, taken.kv_cache_bytes),
                 "sequences at once",
                 style,
             ),
             key="memory_sequences",
-            alt=f"KV cache of {found.shape.name} by number of sequences.",
+            alt=f"KV cache of {taken.shape.name} by number of sequences.",
         )
 
 
-def _by_batch(found: Estimate, style: Look) -> None:
-    by_flash = compute_by_batch(found, BATCHES, cache.again)
+def _by_batch(taken: Estimate, style: Look) -> None:
+    by_flash = compute_by_batch(taken, BATCHES, cache.again)
     named = {words.flash_attention(flash): sizes for flash, sizes in by_flash.items()}
-    now = min(found.setup.batch, found.setup.ubatch)
+    now = min(taken.setup.batch, taken.setup.ubatch)
     look.finding(
-        words.batches(BATCHES, named, now, found.compute_bytes),
+        words.batches(BATCHES, named, now, taken.compute_bytes),
         "The compute buffer by micro-batch (`-ub`, with a batch as large); both on log scales.",
     )
     look.show(
-        charts.buffer_by_batch(BATCHES, named, (now, found.compute_bytes), style),
+        charts.buffer_by_batch(BATCHES, named, (now, taken.compute_bytes), style),
         key="memory_batch",
-        alt=f"Compute buffer of {found.shape.name} by micro-batch; {binary(found.compute_bytes)} "
+        alt=f"Compute buffer of {taken.shape.name} by micro-batch; {binary(taken.compute_bytes)} "
         f"at {now}.",
     )

@@ -74,11 +74,11 @@ def _hub(right) -> FoundModel:
     if pressed:
         with st.spinner(f"Asking the Hub for the headers of {name}"):
             st.session_state[_KEPT] = name, find_shape(name)
-    asked, found = st.session_state.get(_KEPT, ("", None))
+    asked, model = st.session_state.get(_KEPT, ("", None))
     if not name or asked != name:
         look.note(words.NOT_ASKED)
         st.stop()
-    return found
+    return model
 
 
 def _typed() -> FoundModel:

@@ -11,6 +11,7 @@ from pages.shared import look
 from pages.shared.palette import Look
 from pages.shared.units import binary
 from quantcore.memory import Estimate, FoundModel, Setup, cache_terms
+from quantcore.memory.estimate_memory import AS_STORED
 from quantcore.memory.factors import cache_products
 from quantcore.memory.fit_table import Advice
 from quantcore.memory.fitting import lay_out
@@ -25,26 +26,26 @@ def main() -> None:
     style = look.current()
     st.title("Memory", anchor=False)
     model, machine, asked = choose()
-    stored = model.stored if asked.type_name == setups.AS_STORED else None
-    found = cache.estimated(model.shape, asked, stored)
+    stored = model.stored if asked.type_name == AS_STORED else None
+    taken = cache.estimated(model.shape, asked, stored)
     # Where a file has no type, what is compared and worded has the type of most of its bytes.
-    setup = replace(asked, type_name=found.main_format) if stored else asked
-    placed = lay_out(found, machine)
+    setup = replace(asked, type_name=taken.main_format) if stored else asked
+    placed = lay_out(taken, machine)
     advice = cache.advice(model.shape, setup, machine, stored)
     st.space("small")
-    show_verdict(found, placed, machine, cache.says(model.shape, setup, machine, stored), style)
+    show_verdict(taken, placed, machine, cache.says(model.shape, setup, machine, stored), style)
     if advice.give_up:
         parts.show_given_up(advice.give_up)
     st.space("medium")
-    show_what_fits(found, setup, machine, advice)
+    show_what_fits(taken, setup, machine, advice)
     st.space("medium")
-    show_cache(found, setup)
+    show_cache(taken, setup)
     st.space("medium")
-    growth.show_growth(found, setup, machine, style)
+    growth.show_growth(taken, setup, machine, style)
     st.space("medium")
-    parts.show_kept(model, found, machine, style)
+    parts.show_kept(model, taken, machine, style)
     st.space("medium")
-    show_commands(found, placed, machine)
+    show_commands(taken, placed, machine)
 
 
 def choose() -> tuple[FoundModel, Machine, Setup]:
@@ -60,56 +61,56 @@ def choose() -> tuple[FoundModel, Machine, Setup]:
 
 
 def show_verdict(
-    found: Estimate, placed: Placement, machine: Machine, says: str, style: Look
+    taken: Estimate, placed: Placement, machine: Machine, says: str, style: Look
 ) -> None:
     """Draw what lies on each device, and say whether it fits and how fast it is at best."""
     look.finding(
-        words.verdict(found, machine, says),
-        words.how_to_read_devices(found),
+        words.verdict(taken, machine, says),
+        words.how_to_read_devices(taken),
         help="Weights, KV cache and buffers on each device, to the byte where a runtime is chosen "
         "that the lab knows to the byte: llama.cpp.",
     )
     loads = [load for load in placed.loads if load.used_bytes or load.capacity_bytes]
     look.show(
-        charts.by_device(loads, found.main_format, found.setup.key_type, style),
+        charts.by_device(loads, taken.main_format, taken.setup.key_type, style),
         key="memory_devices",
-        alt=f"{found.shape.name} on {machine.name}: {'; '.join(placed.reasons)}.",
+        alt=f"{taken.shape.name} on {machine.name}: {'; '.join(placed.reasons)}.",
     )
     look.note(words.placed(placed))
-    st.markdown(words.speed(speed_bound(found, placed, machine)), help=words.SPEED_IS_A_BOUND)
+    st.markdown(words.speed(speed_bound(taken, placed, machine)), help=words.SPEED_IS_A_BOUND)
 
 
-def show_what_fits(found: Estimate, setup: Setup, machine: Machine, advice: Advice) -> None:
+def show_what_fits(taken: Estimate, setup: Setup, machine: Machine, advice: Advice) -> None:
     """Say the best type and the longest context that fit; draw types by contexts."""
     where = "the GPUs" if machine.gpus else "memory"
     look.finding(
         words.best(advice.best_type, advice.largest_context, setup, where),
         words.HOW_TO_READ_TABLE,
     )
-    parts.show_table(found.shape, setup, machine, advice.best_type)
+    parts.show_table(taken.shape, setup, machine, advice.best_type)
 
 
-def show_cache(found: Estimate, setup: Setup) -> None:
+def show_cache(taken: Estimate, setup: Setup) -> None:
     """Put the cache's numbers into its formula; list all terms, and rules of thumb beside them."""
-    shape, rules = found.shape, rules_of_thumb(found)
+    shape, rules = taken.shape, rules_of_thumb(taken)
     look.finding(
-        words.heads(shape, found.kv_cache_bytes, rules, found.kv_bytes_per_token),
+        words.heads(shape, taken.kv_cache_bytes, rules, taken.kv_bytes_per_token),
         words.HOW_TO_READ_FACTORS,
         help="Grouped-query attention: several query heads read the same keys and values.",
     )
     if setup.runtime == "none" and setup.key_type == setup.value_type and not setup.shared_prefix:
         terms = cache_terms(shape, setup.context, setup.sequences, setup.key_type, setup.value_type)
-        factors.show(cache_products(shape, terms, setup.key_type), binary(found.kv_cache_bytes))
-    parts.show_terms(found)
+        factors.show(cache_products(shape, terms, setup.key_type), binary(taken.kv_cache_bytes))
+    parts.show_terms(taken)
     st.space("medium")
     look.finding(words.thumb(rules), words.HOW_TO_READ_RULES)
     parts.show_rules(rules)
 
 
-def show_commands(found: Estimate, placed: Placement, machine: Machine) -> None:
+def show_commands(taken: Estimate, placed: Placement, machine: Machine) -> None:
     """Give the commands that run the choice."""
     look.finding(
         "The commands that run **exactly this**.",
         "File names and the model’s name are examples; all options follow the choices above.",
     )
-    parts.show_commands(found, placed, machine)
+    parts.show_commands(taken, placed, machine)

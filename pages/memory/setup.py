@@ -8,6 +8,7 @@ from pages.memory import cache
 from pages.shared import controls, model_types
 from quantcore.memory import CACHE_FORMATS, RUNTIMES, Setup
 from quantcore.memory.deployed_formats import DEPLOYED
+from quantcore.memory.estimate_memory import AS_STORED
 from quantcore.memory.hardware import Machine, card, gpus, machine, macs, system_memory, systems
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.types import get_type
@@ -15,7 +16,6 @@ from quantcore.recipe.types import get_type
 CONTEXTS = [2**power for power in range(9, 21)]
 LONGEST = 2**24  # ten million tokens are the most that a known model was made for
 HERE, NONE = "this machine", "no GPU"
-AS_STORED = "as in the file"
 
 
 def choose_type(has_file: bool) -> str:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from quantcore.cli.output import print_json
 
-AS_STORED = "as in the file"
-
 if TYPE_CHECKING:
     from quantcore.memory import Estimate
     from quantcore.memory.hardware import Machine
@@ -18,11 +16,12 @@ if TYPE_CHECKING:
 def memory(options: argparse.Namespace) -> None:
     """Print weights, cache and buffers of a model under a set-up."""
     from quantcore.memory import Setup, estimate, find_shape
+    from quantcore.memory.estimate_memory import AS_STORED
     from quantcore.memory.fitting import lay_out, settled
     from quantcore.model.source import shipped_folder
 
-    found = find_shape(options.model or shipped_folder().name)
-    as_stored = found.stored if options.type is None else None
+    model = find_shape(options.model or shipped_folder().name)
+    as_stored = model.stored if options.type is None else None
     setup = Setup(
         type_name=options.type or (AS_STORED if as_stored else "Q4_K_M"),
         context=options.context,
@@ -36,10 +35,10 @@ def memory(options: argparse.Namespace) -> None:
         flash_attention=options.flash_attention == "on",
         utilization=options.gpu_memory_utilization,
     )
-    taken = estimate(found.shape, setup, as_stored)
+    taken = estimate(model.shape, setup, as_stored)
     machine = _machine(options.gpu_memory, options.system_memory)
     placed = machine and lay_out(taken, machine)
-    notes = [*found.notes, *_warnings(taken)]
+    notes = [*model.notes, *_warnings(taken)]
     if options.json:
         fits = None if placed is None else settled(placed, machine)
         _print_as_json(taken, placed, fits, notes)

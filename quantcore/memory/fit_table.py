@@ -39,7 +39,7 @@ class Advice:
     give_up: tuple[Sacrifice, ...]  # what hurts least first; empty where it fits
 
 
-def how_it_fits(found: Estimate, machine: Machine) -> Fit:
+def how_it_fits(taken: Estimate, machine: Machine) -> Fit:
     """Say how well an estimate fits a machine.
 
     Raises
@@ -47,7 +47,7 @@ def how_it_fits(found: Estimate, machine: Machine) -> Fit:
     ValueError
         If its runtime cannot use the machine.
     """
-    placed = lay_out(found, machine)
+    placed = lay_out(taken, machine)
     if not placed.fits:
         return "not"
     if not settled(placed, machine):
@@ -57,12 +57,12 @@ def how_it_fits(found: Estimate, machine: Machine) -> Fit:
     return "just" if spare is not None and spare < JUST * largest else "fits"
 
 
-def cell_of(found: Estimate, machine: Machine) -> Cell:
+def cell_of(taken: Estimate, machine: Machine) -> Cell:
     """Say of an estimate how much it takes, and how well that fits a machine."""
     return Cell(
-        weights_bytes=found.weights_bytes,
-        total_bytes=found.total_bytes,
-        fits=how_it_fits(found, machine),
+        weights_bytes=taken.weights_bytes,
+        total_bytes=taken.total_bytes,
+        fits=how_it_fits(taken, machine),
     )
 
 

@@ -22,16 +22,16 @@ class CacheGrowth:
     crossing_tokens: int | None  # from here on larger than the weights; None if never
 
 
-def same_weights(found: Estimate, setup: Setup) -> Estimate:
+def same_weights(taken: Estimate, setup: Setup) -> Estimate:
     """Estimate another set-up with the weights of an estimate, whatever type it names."""
-    return estimate(found.shape, setup, found.stored)
+    return estimate(taken.shape, setup, taken.stored)
 
 
 Again = Callable[[Estimate, Setup], Estimate]
 
 
 def cache_growth(
-    found: Estimate, contexts: Sequence[int], again: Again = same_weights
+    taken: Estimate, contexts: Sequence[int], again: Again = same_weights
 ) -> CacheGrowth:
     """Follow the cache of an estimate over contexts, in several types; no prefix is shared.
 
@@ -42,20 +42,20 @@ def cache_growth(
     again
         What further estimates are asked from, for those who keep them; here and below.
     """
-    shape, setup = found.shape, found.setup
+    shape, setup = taken.shape, taken.setup
     types = [
         name
         for name in dict.fromkeys([setup.key_type, *CACHE_TYPES])
         if shape.head_size % 32 == 0 or name in (setup.key_type, "F16")
     ]
     cache_bytes = {
-        name: tuple(_cache_bytes(found, name, context, again) for context in contexts)
+        name: tuple(_cache_bytes(taken, name, context, again) for context in contexts)
         for name in types
     }
     longest = cache_bytes[setup.key_type][-1]
     misread = {
         name: sizes
-        for name, sizes in _by_wrong_formulas(found, contexts, again).items()
+        for name, sizes in _by_wrong_formulas(taken, contexts, again).items()
         if longest and sizes[-1] > MISREAD * longest
     }
     return CacheGrowth(
@@ -63,31 +63,31 @@ def cache_growth(
         cache_bytes=cache_bytes,
         misread_bytes=misread,
         crossing_tokens=tokens_that_fill(
-            shape, found.weights_bytes, setup.sequences, setup.key_type, setup.value_type
+            shape, taken.weights_bytes, setup.sequences, setup.key_type, setup.value_type
         ),
     )
 
 
-def _cache_bytes(found: Estimate, cache_type: str, context: int, again: Again) -> int:
+def _cache_bytes(taken: Estimate, cache_type: str, context: int, again: Again) -> int:
     """Bytes of the cache in a type, as the runtime keeps it, or the model itself if it cannot."""
-    setup = replace(found.setup, context=context, shared_prefix=0)
+    setup = replace(taken.setup, context=context, shared_prefix=0)
     if cache_type != setup.key_type:
         setup = replace(setup, key_type=cache_type, value_type=cache_type)
     if setup.value_type not in UNQUANTIZED:  # llama.cpp keeps them with flash attention only
         setup = replace(setup, flash_attention=True)
     try:
-        return again(found, setup).kv_cache_bytes
+        return again(taken, setup).kv_cache_bytes
     except ValueError:  # vLLM has no such cache
-        return again(found, replace(setup, runtime="none")).kv_cache_bytes
+        return again(taken, replace(setup, runtime="none")).kv_cache_bytes
 
 
 def _by_wrong_formulas(
-    found: Estimate, contexts: Sequence[int], again: Again
+    taken: Estimate, contexts: Sequence[int], again: Again
 ) -> dict[str, tuple[int, ...]]:
     """Bytes by the formulas of articles that get heads, windows or the head size wrong."""
     sizes: dict[str, list[int]] = {}
     for context in contexts:
-        there = again(found, replace(found.setup, context=context, shared_prefix=0))
+        there = again(taken, replace(taken.setup, context=context, shared_prefix=0))
         for rule in rules_of_thumb(there):
             if rule.is_cache_formula:
                 sizes.setdefault(rule.name, []).append(rule.bytes)
@@ -95,19 +95,19 @@ def _by_wrong_formulas(
 
 
 def with_sequences(
-    found: Estimate, counts: Sequence[int], again: Again = same_weights
+    taken: Estimate, counts: Sequence[int], again: Again = same_weights
 ) -> list[Estimate]:
     """Estimate so many sequences at once, each with the whole context; no prefix is shared.
 
     Under llama.cpp, where all share one context, it is made as much longer.
     """
-    context = found.setup.context
-    together = found.setup.runtime == "llama.cpp"
+    context = taken.setup.context
+    together = taken.setup.runtime == "llama.cpp"
     return [
         again(
-            found,
+            taken,
             replace(
-                found.setup,
+                taken.setup,
                 sequences=n,
                 context=context * n if together else context,
                 shared_prefix=0,
@@ -118,17 +118,17 @@ def with_sequences(
 
 
 def compute_by_batch(
-    found: Estimate, sizes: Sequence[int], again: Again = same_weights
+    taken: Estimate, sizes: Sequence[int], again: Again = same_weights
 ) -> dict[bool, list[int]]:
     """Bytes of llama.cpp's compute buffer by micro-batch, with flash attention and without.
 
     The batch is as large. Quantized values are kept with flash attention only: there is no other.
     """
-    ways = (True, False) if found.setup.value_type in UNQUANTIZED else (True,)
+    ways = (True, False) if taken.setup.value_type in UNQUANTIZED else (True,)
     return {
         flash: [
             again(
-                found, replace(found.setup, batch=n, ubatch=n, flash_attention=flash)
+                taken, replace(taken.setup, batch=n, ubatch=n, flash_attention=flash)
             ).compute_bytes
             for n in sizes
         ]
