@@ -19,11 +19,11 @@ SIZES = ("Q3_K_M", "Q4_K_S", "Q4_K_M", "Q5_K_M")
 def main() -> None:
     """Print a column for each size, a row for each way."""
     model = open_model()
-    mixes = [mix for mix in mixes_to_measure(model, shipped()) if mix.name in SIZES]
+    mixes = [mix for mix in mixes_to_measure(model, shipped()) if mix.size_of in SIZES]
     found: dict[tuple[str, str], list] = {}
     for step in mix_steps(model, mixes, cut(model, evaluation_text(), CONTEXT)):
         if step.point is not None:
-            found.setdefault((step.point.way, step.point.name), []).append(step.point)
+            found.setdefault((step.point.way, step.point.size_of), []).append(step.point)
     print("nats a token on held-out text, and the change from llama.cpp's rules")
     print(f"{'':<16}" + "".join(f"{size:>20}" for size in SIZES))
     bits = [found["rules", size][0].bits_per_weight for size in SIZES]

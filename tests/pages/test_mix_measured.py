@@ -22,6 +22,7 @@ from quantcore.recipe.of_types import padded_bytes
 from quantcore.recipe.recipe_file import recipe_as_json
 from quantcore.sensitivity.mixes import shipped_mixes
 from quantcore.sensitivity.results import Sensitivity, shipped
+from quantcore.sensitivity.ways import covers
 from tests.support.app import visit
 from tests.support.toy_model import write_folder
 
@@ -128,7 +129,7 @@ def test_a_sweep_that_was_stopped_is_not_chosen_by(tmp_path, monkeypatch):
     known = sensitivity_kept.Known("part", part, True)
     monkeypatch.setattr(sensitivity_kept, "every", lambda model: {"part": known})
     assert visit("mix").selectbox(key="by").options == [mix_choice.BY["rules"]]
-    assert not mix_choice._is_whole(model, part) and mix_choice._is_whole(model, whole)
+    assert not covers(part, model) and covers(whole, model)
 
 
 def test_a_change_by_hand_stands_above_what_was_measured():
@@ -209,7 +210,7 @@ def test_a_model_that_nobody_measured_has_rules_only(tmp_path, monkeypatch):
 
 
 def _mark(name, bits, cost):
-    place = dict(low=0.9 * cost, high=1.1 * cost, carries=("rules", name))
+    place = dict(low=0.9 * cost, high=1.1 * cost, carries=("rules", name, False))
     return charts.Mark(name=name, bits=bits, divergence=cost, **place)
 
 
@@ -239,8 +240,8 @@ def test_sentences_know_chance():
     same = replace(measured, mean_kl_divergence=rules.mean_kl_divergence,
                    kl_low=0.9 * rules.kl_low, kl_high=1.1 * rules.kl_high)  # fmt: skip
     n_bytes = measured.bytes
-    assert "less** than" in words.standing("it", n_bytes, measured, None, [rules])
-    assert "as far as this text can tell" in words.standing("it", n_bytes, same, None, [rules])
-    assert words.standing("it", n_bytes, rules, None, [measured]).endswith("less.")
-    assert "not measured yet" in words.standing("it", n_bytes, None, None, [rules])
-    assert words.standing("it", 99, None, 0.1, [rules]).endswith("nats a token at 0.0 MB.")
+    assert "less** than" in words.verdict("it", n_bytes, measured, None, [rules])
+    assert "as far as this text can tell" in words.verdict("it", n_bytes, same, None, [rules])
+    assert words.verdict("it", n_bytes, rules, None, [measured]).endswith("less.")
+    assert "not measured yet" in words.verdict("it", n_bytes, None, None, [rules])
+    assert words.verdict("it", 99, None, 0.1, [rules]).endswith("nats a token at 0.0 MB.")
