@@ -19,7 +19,7 @@ from quantcore.recipe.plan import Plan
 from quantcore.sensitivity.mixes import Mix, MixPoint, MixStep, find_mix, mix_of, mix_steps
 
 TITLE = "mix divergence"
-_FOUND = "_mix_points"  # what this session measured, by model
+_POINTS = "_mix_points"  # what this session measured, by model
 _RUN = "_mix_run"
 _CALLED = BY | {RULES: "llama-quantize", "random": "at random", "hand": "", "swapped": "swapped"}
 
@@ -94,7 +94,7 @@ def _link() -> None:
 
 def _points(model: Model) -> list[MixPoint]:
     """Return the mixes that lie beside the shipped model, and those that this session measured."""
-    mine = st.session_state.get(_FOUND, {}).get(model.key, [])
+    mine = st.session_state.get(_POINTS, {}).get(model.key, [])
     if not bench.is_shipped(model.name):
         return mine
     source, shipped = cache.measured_mixes(model.name)
@@ -192,7 +192,7 @@ def _take_in(job: jobs.Job | None) -> None:
     if job is None:
         return
     if job.state == "done":
-        points = st.session_state.setdefault(_FOUND, {})
+        points = st.session_state.setdefault(_POINTS, {})
         points.setdefault(st.session_state[_RUN], []).append(job.latest.point)
     elif job.state == "cancelled":
         look.note("Cancelled; nothing was kept of that run.")

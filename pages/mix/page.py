@@ -71,8 +71,17 @@ def _headline(choice: ChosenMix, hand: Plan, mine: MixSummary, n_changed: int) -
         help="Weight error: root of the squared errors’ sum over the squared weights’ sum, all "
         "tensors together. Bits a weight as llama-quantize counts them, norms included.",
     )
-    if hand.needs_imatrix:
-        look.note(words.REFUSED)
+    if refused := _refused(choice, hand):
+        lies_there = choice.model.imatrix is not None
+        look.note(words.refused(refused[0], choice.with_imatrix, lies_there))
+
+
+def _refused(choice: ChosenMix, hand: Plan) -> list[str]:
+    """Name the tensors whose type needs an importance matrix that is not there for them."""
+    table = cache.error_table(choice.model.name)
+    cases = table.cases(hand.types.items(), choice.with_imatrix)
+    lacking = [case.tensor for case in cases if table.lacks_importance(case)]
+    return lacking + [each.name for each in hand.tensors if each.needs_imatrix]
 
 
 def _notes(choice: ChosenMix, hand: Plan, hand_types: dict[str, str], cases: list[Case]) -> None:

@@ -17,10 +17,6 @@ TAKE_ALONG = (
     "One line a tensor whose type is not left to the rules of the file type, each pattern made to "
     "fit only that tensor. As JSON it holds every tensor, and can be loaded here again."
 )
-REFUSED = (
-    "llama-quantize refuses this without an importance matrix, so there is no error to measure: "
-    "switch on “With imatrix”."
-)
 
 
 def headline(hand: MixSummary, base: MixSummary, n_changed: int) -> str:
@@ -51,6 +47,34 @@ def _fine(error: float) -> str:
 def changes_ignored(file_type: str) -> str:
     """Say that a file of floats has one type throughout."""
     return f"In a file of type {file_type} llama-quantize ignores types that are asked for by name."
+
+
+def refused(tensor_name: str, with_imatrix: bool, lies_there: bool) -> str:
+    """Say why a recipe cannot be had that gives a tensor a type which needs an importance matrix.
+
+    Parameters
+    ----------
+    tensor_name
+        The first such tensor.
+    with_imatrix
+        Whether the page is set to use the model's importance matrix.
+    lies_there
+        Whether one lies with the model.
+    """
+    if not lies_there:
+        return (
+            "llama-quantize refuses this without an importance matrix, and none lies with this "
+            "model: `python -m quantcore imatrix` makes one."
+        )
+    if with_imatrix:
+        return (
+            f"This cannot be had: the importance matrix of this model says nothing of "
+            f"{spoken(tensor_name)}, and its type needs that; choose another one for it."
+        )
+    return (
+        "llama-quantize refuses this without an importance matrix, so there is no error to "
+        "measure: switch on “With imatrix”."
+    )
 
 
 def fallbacks(tensors: Sequence) -> str:

@@ -104,10 +104,15 @@ class ErrorTable:
                 f"{case.tensor} cannot be {case.type}: its rows of {n_cols:,} do not divide into "
                 f"blocks of {fmt.block_size}"
             )
-        held = self.model.holds(case.tensor, case.type)  # its bytes are copied
-        if fmt.needs_importance and not case.with_importance and not held:
+        if self.lacks_importance(case):
             return f"{case.tensor} as {case.type} needs an importance matrix that knows it"
         return ""
+
+    def lacks_importance(self, case: Case) -> bool:
+        """Whether a type cannot do without an importance matrix, and the tensor goes without."""
+        held = self.model.holds(case.tensor, case.type)  # its bytes are copied
+        demands = case.type in FORMATS and FORMATS[case.type].needs_importance
+        return demands and not case.with_importance and not held
 
     def costs(self, cases: Iterable[Case]) -> list[float]:
         """Count the weights that each case takes to measure, in this order; more for slow types."""

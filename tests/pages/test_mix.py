@@ -173,6 +173,35 @@ def test_file_types_that_need_a_matrix_are_named(tmp_path, monkeypatch):
     assert "IQ2_XS" in note and "Q4_K_M" not in note
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        {"mix": "IQ2_XXS"},
+        {"mix": "IQ2_XXS", "with_imatrix": "true"},
+        {"set": ["blk.0.attn_q=IQ3_XXS"], "tensor": "blk.0.attn_q.weight"},
+        {"set": ["blk.0.attn_q=IQ2_XS"], "with_imatrix": "true", "tensor": "blk.0.attn_q.weight"},
+        {"mix": "Q2_K_S"},
+    ],
+)
+def test_a_type_that_needs_a_matrix_is_one_sentence_where_there_is_none(
+    tmp_path, monkeypatch, address
+):
+    write_folder(tmp_path / "bare", CONFIG | {"hidden_size": 256, "intermediate_size": 512})
+    monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
+    app = visit("mix", model="bare", **address)
+    assert not app.error
+    (note,) = [m.value for m in app.markdown if "llama-quantize refuses this" in m.value]
+    assert "and none lies with this model: `python -m quantcore imatrix` makes one." in note
+    assert "switch on" not in note
+
+
+def test_a_tensor_that_the_matrix_does_not_know_is_one_sentence():
+    address = {"set": ["token_embd=IQ2_XXS"], "tensor": "token_embd.weight"}
+    app = visit("mix", with_imatrix="true", **address)
+    assert not app.error
+    assert any("says nothing of" in m.value for m in app.markdown)
+
+
 def test_errors_follow_the_matrix():
     without, given = (
         visit("mix", tensor="blk.0.ffn_up.weight"),

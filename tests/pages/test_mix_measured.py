@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pages.mix import by_hand
+from pages.mix import by_hand, divergence
 from pages.mix import choice as mix_choice
 from pages.mix import divergence_words as words
 from pages.mix.charts import divergence as charts
@@ -177,7 +177,11 @@ def test_a_recipe_of_this_model_is_taken(monkeypatch):
     monkeypatch.setattr(by_hand.st, "session_state", state)
     by_hand.load(model)
     assert by_hand.problem() == "" and state["by"] == mix_choice.BY["recipe"]
-    assert by_hand.loaded(model).type == "Q5_K_M"
+    assert by_hand.loaded(model).type == "Q5_K_M" and not state["with_imatrix"]
+    aided = recipe_as_json(plan(model, "Q5_K_M", imatrix=True))
+    state["recipe_file"] = SimpleNamespace(name="x.json", getvalue=aided.encode)
+    by_hand.load(model)
+    assert state["with_imatrix"]
 
 
 def test_a_recipe_is_measured_and_becomes_a_point():
@@ -198,6 +202,33 @@ def test_a_recipe_is_measured_and_becomes_a_point():
     assert point.way == "hand" and point.types["blk.0.attn_k.weight"] == "Q8_0"
     (rules,) = (p for p in shipped_mixes() if (p.name, p.way) == ("Q4_K_M", "rules"))
     assert point.mean_kl_divergence == pytest.approx(rules.mean_kl_divergence, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "taken"),
+    [
+        (
+            {"way": "rules", "size_of": "Q4_K pure", "with_imatrix": True},
+            {"by": mix_choice.BY["rules"], "mix": "Q4_K_M", "pure": True, "with_imatrix": True},
+        ),
+        (
+            {"way": "fisher", "size_of": None, "bytes": 3_000_000, "name": "Q4_K_M"},
+            {"by": "Fisher", "budget": "3000000b", "with_imatrix": False},
+        ),
+        (
+            {"way": "measured", "size_of": "Q4_K_S", "name": "5.01 bits"},
+            {"by": MEASURED, "budget": "Q4_K_S", "with_imatrix": False},
+        ),
+        ({"way": "hand", "size_of": None}, {}),
+    ],
+)
+def test_a_mark_is_taken_over_by_what_it_is_and_not_by_its_name(monkeypatch, changes, taken):
+    mark = divergence._mark(open_model(), replace(shipped_mixes()[0], **changes))
+    state = {}
+    monkeypatch.setattr(divergence.st, "session_state", state)
+    monkeypatch.setattr(divergence.controls, "clicked", lambda key: list(mark.carries))
+    divergence._clicked()
+    assert state == taken
 
 
 def test_a_model_that_nobody_measured_has_rules_only(tmp_path, monkeypatch):
