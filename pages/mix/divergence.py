@@ -13,10 +13,11 @@ from pages.shared import bench, controls, jobs, look, tables
 from pages.shared.units import plural
 from quantcore.evaluate.text import cut, evaluation_text
 from quantcore.model.source import Model
+from quantcore.progress import Progress
 from quantcore.recipe.file_types import file_of
 from quantcore.recipe.of_types import matrix_types, padded_bytes
 from quantcore.recipe.plan import Plan
-from quantcore.sensitivity.mixes import Mix, MixPoint, MixStep, find_mix, mix_of, mix_steps
+from quantcore.sensitivity.mixes import Mix, MixPoint, find_mix, mix_of, mix_steps
 
 TITLE = "mix divergence"
 _POINTS = "_mix_points"  # what this session measured, by model
@@ -181,9 +182,9 @@ def _mix(choice: ChosenMix, hand: Plan, name: str, n_changed: int) -> Mix:
     return mix_of(choice.model, hand, choice.by, name=bits)
 
 
-def _steps(model: Model, mix: Mix, text: str) -> Iterator[MixStep]:
+def _steps(model: Model, mix: Mix, text: str) -> Iterator[Progress[dict[int, MixPoint]]]:
     context = context_for(model, len(model.tokenizer.encode(text)))
-    yield MixStep(0.0, "reading the text")
+    yield Progress(0.0, "reading the text")
     yield from mix_steps(model, [mix], cut(model, text, context))
 
 
@@ -193,6 +194,6 @@ def _take_in(job: jobs.Job | None) -> None:
         return
     if job.state == "done":
         points = st.session_state.setdefault(_POINTS, {})
-        points.setdefault(st.session_state[_RUN], []).append(job.latest.point)
+        points.setdefault(st.session_state[_RUN], []).append(job.latest.result[0])
     elif job.state == "cancelled":
         look.note("Cancelled; nothing was kept of that run.")

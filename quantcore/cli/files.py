@@ -45,6 +45,8 @@ def plan(options: argparse.Namespace) -> None:
     )
     if planned.needs_imatrix:
         print("llama-quantize refuses this without an importance matrix.")
+    if planned.with_imatrix and not options.with_imatrix:  # so says a recipe, or what was measured
+        print("This is for a file made with an importance matrix: give it with --imatrix.")
 
 
 def _refuse_asked_for(options: argparse.Namespace) -> None:
@@ -60,8 +62,7 @@ def quantize(options: argparse.Namespace) -> None:
     """Write a GGUF file."""
     from quantcore.io.imatrix import read_imatrix
     from quantcore.model.source import open_model
-    from quantcore.recipe.quantize import quantize as write
-    from quantcore.recipe.quantize import quantized_again
+    from quantcore.recipe.quantize import quantize_steps, quantized_again
 
     if (options.type is None) == (options.recipe is None):
         raise ValueError("give either --type, for llama-quantize's rules, or --recipe, for a file")
@@ -75,7 +76,7 @@ def quantize(options: argparse.Namespace) -> None:
             "with --allow-requantize.",
             file=sys.stderr,
         )
-    followed(write(model, planned, options.output, imatrix))
+    followed(quantize_steps(model, planned, options.output, imatrix))
     print(
         f"{options.output}: {planned.type}, {options.output.stat().st_size:,} bytes, "
         f"{planned.bits_per_weight:.4f} bits per weight"
