@@ -4,14 +4,13 @@ from collections.abc import Iterator, Sequence
 
 import streamlit as st
 
-from pages.drift.measuring import context_for
 from pages.mix import cache
 from pages.mix import divergence_words as words
 from pages.mix.charts import divergence as charts
 from pages.mix.choice import BY, RECIPE, RULES, ChosenMix
 from pages.shared import bench, controls, jobs, look, tables
 from pages.shared.units import plural
-from quantcore.evaluate.text import cut, evaluation_text
+from quantcore.evaluate.text import context_for, cut, evaluation_text
 from quantcore.model.source import Model
 from quantcore.progress import Progress
 from quantcore.recipe.file_types import file_of
