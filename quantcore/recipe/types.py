@@ -71,7 +71,7 @@ def get_type(name: str, pure: bool = False) -> ModelType:
 
 def needs_imatrix(model: Model, mix: FileType) -> bool:
     """Whether llama-quantize would refuse the mix without an importance matrix."""
-    return any(tensor.needs_imatrix for tensor in plan(model, mix.name).tensors)
+    return plan(model, mix.name).needs_imatrix
 
 
 def mixed_formats(model: Model, mix: FileType) -> dict[str, str]:
