@@ -5,18 +5,17 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
+from quantcore.architectures import by_name
 from quantcore.formats import get_format
 from quantcore.formats.ggml_types import FALLBACK
 from quantcore.recipe.contents import contents_of_shape, layer_of
 from quantcore.recipe.plan import plan
 from quantcore.recipe.rules import may_quantize
 from quantcore.recipe.types import ModelType, get_type
-from quantcore.shape.families import FAMILIES
 from quantcore.shape.model_shape import ModelShape, is_expert, is_weight
 
 PARTS = ("embedding and output", "attention", "feed-forward", "experts", "norms and the like")
 Part = Literal[PARTS]
-_RULED = {family.architecture for family in FAMILIES.values() if family.rules}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +112,7 @@ def stored_weights(shape: ModelShape, type_name: str) -> StoredWeights:
     meant = get_type(type_name)
     tensors = _in_mix(shape, meant) if meant.mix else _in_format(shape, meant)
     estimated = shape.estimated
-    if meant.mix and not estimated and shape.architecture not in _RULED:
+    if meant.mix and not estimated and not by_name(shape.architecture).mix_rules:
         estimated = f"the lab’s rules of mixes do not cover {shape.architecture}"
     return StoredWeights(tensors=tensors, estimated=estimated)
 

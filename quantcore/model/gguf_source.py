@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from quantcore.architectures import RUNNABLE
 from quantcore.io import ModelError
 from quantcore.io.gguf import GgufFile, GgufTensor
 from quantcore.io.gguf_parts import read_parts
@@ -91,7 +92,7 @@ def turned_heads(name: str, config: LlamaConfig) -> int:
 
     Qwen's files keep the halves: llama.cpp rotates these architectures as Hugging Face does.
     """
-    if config.architecture not in ("llama", "mistral"):
+    if not RUNNABLE[config.architecture].rotates_neighbours:
         return 0
     role = name.rpartition(".")[0].rpartition(".")[2]
     return {"attn_q": config.n_heads, "attn_k": config.n_kv_heads}.get(role, 0)

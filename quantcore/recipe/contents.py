@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from quantcore.architectures import RUNNABLE
 from quantcore.io import ModelError
 from quantcore.io.strict_json import read_json_object
 from quantcore.model.config import LlamaConfig
@@ -88,7 +89,7 @@ def _of_config(config: LlamaConfig, name: str, types: Mapping[str, str] | None =
         shapes[ROPE_FACTORS] = (config.head_size // 2,)
     return Contents(
         name=name,
-        architecture="llama" if config.architecture == "mistral" else config.architecture,
+        architecture=RUNNABLE[config.architecture].name,
         n_layers=config.n_layers,
         n_heads=config.n_heads,
         n_kv_heads=config.n_kv_heads,

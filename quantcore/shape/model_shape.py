@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from quantcore.architectures import RUNNABLE
 from quantcore.model.config import LlamaConfig
 from quantcore.model.names import expected_shapes
 
@@ -130,7 +131,7 @@ def shape_from_config(config: LlamaConfig, name: str) -> ModelShape:
     row = config.n_kv_heads * config.head_size
     return ModelShape(
         name=name,
-        architecture="llama" if config.architecture == "mistral" else config.architecture,
+        architecture=RUNNABLE[config.architecture].name,
         caches=(LayerCache(kind="full", key_values=row, value_values=row),) * config.n_layers,
         tensors=expected_shapes(config),
         source="the opened model",

@@ -6,8 +6,6 @@ from quantcore.memory.llama_cpp.graph import Graph, Node, new, over, view
 from quantcore.memory.llama_cpp.layer import Layer
 
 FUSED = 15  # experts a token whose results CUDA adds up at once
-# Architectures that do not make the weights of the chosen experts add up to one.
-_AS_THEY_ARE = ("deepseek2", "jamba", "llama4", "qwen2moe")
 
 
 def feed_forward(graph: Graph, layer: Layer, cur: Node) -> Node:
@@ -42,7 +40,8 @@ def _experts(graph: Graph, layer: Layer, cur: Node) -> Node:
     used = (experts.used, "experts")
     weights, chosen = _router(layer, cur)
     graph.expand(weights)
-    if layer.shape.architecture == "llama4":  # weighs what the experts read, not what they say
+    on_input = layer.architecture.expert_weights == "on input"
+    if on_input:
         repeated = new("experts, input", cur, dims=(layer.hidden[0], used, tokens))
         cur = over("experts, input", repeated, weights)
     width = (layer.tensors["ffn_down_exps"][-1], "values"), used, tokens
@@ -60,7 +59,7 @@ def _experts(graph: Graph, layer: Layer, cur: Node) -> Node:
         "ffn_down_exps", "experts, down", inner, chosen, dims=(layer.hidden[0], used, tokens)
     )
     weighed = said
-    if layer.shape.architecture != "llama4":
+    if not on_input:
         weighed = over("experts, down", said, weights)
     total = _added(graph, layer, graph.expand(weighed))
     if 2 <= experts.used <= FUSED and weighed is not said:
@@ -75,13 +74,13 @@ def _router(layer: Layer, cur: Node) -> tuple[Node, Node]:
     logits = layer.product("ffn_gate_inp", "router", cur, dims=(all_of_them, tokens))
     scores = over("router", logits)
     biased = over("router", scores) if "exp_probs_b" in layer else scores
-    if layer.shape.architecture == "llama4":  # ranks what it has not yet squashed
+    if layer.architecture.expert_weights == "on input":
         biased = logits
     ranked = new("router", biased, dims=(all_of_them, tokens))
     chosen = view(ranked, dims=(used, tokens), contiguous=False)
     each = view(scores, dims=((1, ""), all_of_them, tokens))
     weights = new("router", each, chosen, dims=((1, ""), used, tokens))
-    if layer.shape.architecture not in _AS_THEY_ARE:
+    if layer.architecture.expert_weights == "normed":
         weights = over("router", view(weights))
     return weights, chosen
 

@@ -8,6 +8,7 @@ weights of norms) takes no memory and is left out.
 import re
 from collections import defaultdict
 
+from quantcore.architectures import by_name
 from quantcore.memory.llama_cpp.block import block, rows
 from quantcore.memory.llama_cpp.graph import Dims, Graph, Node, new, over
 from quantcore.memory.llama_cpp.inputs import model_inputs
@@ -28,12 +29,13 @@ def build(shape: ModelShape, setup: LlamaCppSetup) -> Graph:
         cur = over("hidden state", cur, _looked_up(inputs.positions, hidden))
     for layer in _layers(shape, setup):
         cur = block(graph, layer, cur, inputs)
-    if shape.architecture == "gpt-oss":
+    rows_chosen = by_name(shape.architecture).rows_chosen
+    if rows_chosen == "before last norm":
         cur.is_output = True
         cur = rows(cur, inputs.chosen)
     cur = normed(shape, cur)
     cur.is_output = True
-    if shape.architecture == "qwen3next":
+    if rows_chosen == "after last norm":
         cur = rows(cur, inputs.chosen)
     logits = new("logits", cur, dims=((shape.vocabulary_size, "scores"), inputs.chosen.dims[0]))
     logits.weight = "token_embd.weight" if shape.tied_embedding else "output.weight"

@@ -5,23 +5,15 @@ Sizes are the metadata's, tensors the file's own.
 
 import re
 
+from quantcore.architectures import by_name
 from quantcore.io import ModelError
 from quantcore.io.gguf import GgufFile
 from quantcore.memory.lookup.found import FoundModel
-from quantcore.memory.lookup.gguf_caches import WITH_RULES, caches_of, latent_of
+from quantcore.memory.lookup.gguf_caches import caches_of, latent_of
 from quantcore.memory.lookup.gguf_keys import Keys
 from quantcore.memory.weights import StoredTensor, StoredWeights
 from quantcore.shape.model_shape import Experts, ModelShape
 
-_ORDINARY = (
-    "llama deci falcon baichuan grok gpt2 gptj gptneox mpt starcoder refact bloom stablelm qwen "
-    "qwen2 qwen2moe qwen2vl qwen3 qwen3moe qwen3vl qwen3vlmoe phi2 phi3 phimoe plamo codeshell "
-    "orion internlm2 minicpm gemma gemma4 starcoder2 xverse command-r dbrx olmo olmoe openelm "
-    "arctic deepseek chatglm glm4 glm4moe bitnet jais nemotron exaone granite granitemoe chameleon "
-    "bailingmoe bailingmoe2 dots1 arcee ernie4_5 ernie4_5-moe hunyuan-moe hunyuan-dense smollm3 "
-    "dream llada llada-moe seed_oss grovemoe apertus minimax-m2 mistral3 mimo2 step35 maincoder"
-).split()
-_KNOWN = {*WITH_RULES, *_ORDINARY}
 _NO_MODELS = {
     "clip": "the vision part of a model",
     "mmproj": "the vision part of a model",
@@ -64,7 +56,7 @@ def find_in_gguf(file: GgufFile, name: str, source: str) -> FoundModel:
         latent=latent_of(keys),
         tensors=tensors,
         estimated=""
-        if architecture in _KNOWN
+        if by_name(architecture).caches_known
         else f"the lab does not know the architecture {architecture!r}: its weights are counted "
         "from the file, its cache is taken to be that of ordinary attention",
         source=source,

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from quantcore.io import ModelError
-from quantcore.io.json_fields import short
+from quantcore.io import ModelError, short
 from quantcore.io.safetensors import StoredTensor
 from quantcore.memory.lookup.found import FoundModel
 from quantcore.memory.lookup.measured import measured_shape
