@@ -15,7 +15,7 @@ from quantcore.formats import get_format
 from quantcore.io import ModelError
 from quantcore.io.gguf_parts import all_parts
 from quantcore.io.imatrix import Imatrix, read_imatrix
-from quantcore.io.safetensors import StoredTensor, read_folder
+from quantcore.io.safetensors import SafetensorsTensor, read_folder
 from quantcore.io.strict_json import read_json_object
 from quantcore.model.config import LlamaConfig, read_config
 from quantcore.model.gguf_source import StoredInFile, open_gguf
@@ -255,9 +255,11 @@ def _find(source: str | Path) -> Path:
     raise ModelError(f"There is no model folder and no GGUF file {str(source)[:200]!r}.")
 
 
-def _named(found: dict[str, StoredTensor], config: LlamaConfig) -> dict[str, StoredTensor]:
+def _named(
+    found: dict[str, SafetensorsTensor], config: LlamaConfig
+) -> dict[str, SafetensorsTensor]:
     """Give tensors their GGUF names, in order; refuse what is missing, misshapen or unknown."""
-    tensors: dict[str, StoredTensor] = {}
+    tensors: dict[str, SafetensorsTensor] = {}
     for name, shape in expected_shapes(config).items():
         stored = found.get(to_hugging_face(name))
         if stored is None:

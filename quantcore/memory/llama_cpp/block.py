@@ -4,11 +4,11 @@ from quantcore.memory.llama_cpp.attention import attention
 from quantcore.memory.llama_cpp.feed_forward import feed_forward
 from quantcore.memory.llama_cpp.graph import Graph, Node, new, over
 from quantcore.memory.llama_cpp.inputs import Inputs
-from quantcore.memory.llama_cpp.layer import Layer, normed
+from quantcore.memory.llama_cpp.layer import GraphLayer, normed
 from quantcore.memory.llama_cpp.mixers import mixer
 
 
-def block(graph: Graph, layer: Layer, cur: Node, inputs: Inputs) -> Node:
+def block(graph: Graph, layer: GraphLayer, cur: Node, inputs: Inputs) -> Node:
     """Read a hidden state and return the next; of the last layer only the chosen tokens.
 
     Where a norm after attention is the only one, it is the feed-forward's. Without any of them both

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from quantcore.memory.llama_cpp.graph import Graph, Node, new, over, view
-from quantcore.memory.llama_cpp.layer import Layer
+from quantcore.memory.llama_cpp.layer import GraphLayer
 
 FUSED = 15  # experts a token whose results CUDA adds up at once
 
 
-def feed_forward(graph: Graph, layer: Layer, cur: Node) -> Node:
+def feed_forward(graph: Graph, layer: GraphLayer, cur: Node) -> Node:
     """Read the normed hidden state, return what is added to it."""
     layer = replace(layer, n_tokens=cur.dims[-1][0])  # in the last layer the chosen ones
     if not layer.shape.experts or "ffn_gate_inp" not in layer:
@@ -19,7 +19,7 @@ def feed_forward(graph: Graph, layer: Layer, cur: Node) -> Node:
     return routed
 
 
-def _dense(layer: Layer, cur: Node, suffix: str) -> Node:
+def _dense(layer: GraphLayer, cur: Node, suffix: str) -> Node:
     """Gate and up side by side, or one of twice the width, or up alone; then down."""
     width = (layer.tensors[f"ffn_down{suffix}"][-1], "values"), layer.tokens
     wide = (layer.tensors.get(f"ffn_up{suffix}", (width[0][0], 0))[-2], "values"), layer.tokens
@@ -34,7 +34,7 @@ def _dense(layer: Layer, cur: Node, suffix: str) -> Node:
     return layer.product(f"ffn_down{suffix}", "hidden state", inner, dims=layer.hidden)
 
 
-def _experts(graph: Graph, layer: Layer, cur: Node) -> Node:
+def _experts(graph: Graph, layer: GraphLayer, cur: Node) -> Node:
     """Choose experts for each token, run them, and add up what they say."""
     experts, tokens = layer.shape.experts, layer.tokens
     used = (experts.used, "experts")
@@ -67,7 +67,7 @@ def _experts(graph: Graph, layer: Layer, cur: Node) -> Node:
     return total
 
 
-def _router(layer: Layer, cur: Node) -> tuple[Node, Node]:
+def _router(layer: GraphLayer, cur: Node) -> tuple[Node, Node]:
     """Return the weights of the chosen experts and their numbers."""
     experts, tokens = layer.shape.experts, layer.tokens
     all_of_them, used = (experts.count, "experts"), (experts.used, "experts")
@@ -85,7 +85,7 @@ def _router(layer: Layer, cur: Node) -> tuple[Node, Node]:
     return weights, chosen
 
 
-def _added(graph: Graph, layer: Layer, said: Node) -> Node:
+def _added(graph: Graph, layer: GraphLayer, said: Node) -> Node:
     """Add up the experts' results one after the other."""
     parts = [
         graph.expand(view(said, dims=layer.hidden, contiguous=False))

@@ -9,7 +9,7 @@ from quantcore.shape.model_shape import LatentAttention, LayerCache, ModelShape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
+class GraphLayer:
     """A layer's sizes; `tensors` maps ``attn_q`` and its like to their shapes."""
 
     shape: ModelShape

@@ -12,7 +12,7 @@ from quantcore.architectures import by_name
 from quantcore.memory.llama_cpp.block import block, rows
 from quantcore.memory.llama_cpp.graph import Dims, Graph, Node, new, over
 from quantcore.memory.llama_cpp.inputs import model_inputs
-from quantcore.memory.llama_cpp.layer import Layer, normed
+from quantcore.memory.llama_cpp.layer import GraphLayer, normed
 from quantcore.memory.llama_cpp.setup import LlamaCppSetup
 from quantcore.shape.model_shape import ModelShape
 
@@ -46,19 +46,19 @@ def build(shape: ModelShape, setup: LlamaCppSetup) -> Graph:
 
 def _looked_up(numbers: Node, hidden: Dims) -> Node:
     """Take rows of an embedding, which always lies in system memory."""
-    found = new("hidden state", numbers, dims=hidden)
-    found.on_host = True
-    return found
+    rows = new("hidden state", numbers, dims=hidden)
+    rows.on_host = True
+    return rows
 
 
-def _layers(shape: ModelShape, setup: LlamaCppSetup) -> list[Layer]:
+def _layers(shape: ModelShape, setup: LlamaCppSetup) -> list[GraphLayer]:
     """Describe each layer."""
     tensors: dict[int, dict[str, tuple[int, ...]]] = defaultdict(dict)
     for name, size in shape.tensors.items():
-        if found := _LAYER.match(name):
-            tensors[int(found[1])].setdefault(found[2], size)
+        if match := _LAYER.match(name):
+            tensors[int(match[1])].setdefault(match[2], size)
     return [
-        Layer(
+        GraphLayer(
             shape=shape,
             cache=cache,
             tensors=tensors[i],

@@ -11,7 +11,7 @@ from quantcore.io.gguf import GgufFile
 from quantcore.memory.lookup.found import FoundModel
 from quantcore.memory.lookup.gguf_caches import caches_of, latent_of
 from quantcore.memory.lookup.gguf_keys import Keys
-from quantcore.memory.weights import StoredTensor, StoredWeights
+from quantcore.memory.weights import StoredWeights, TensorBytes
 from quantcore.shape.model_shape import Experts, ModelShape
 
 _NO_MODELS = {
@@ -32,7 +32,7 @@ def find_in_gguf(file: GgufFile, name: str, source: str) -> FoundModel:
     """
     architecture = _architecture(file)
     keys = Keys(file, architecture)
-    tensors = {tensor: found.shape for tensor, found in file.tensors.items()}
+    tensors = {name: tensor.shape for name, tensor in file.tensors.items()}
     predicting = keys.number("nextn_predict_layers", 0, least=0, most=100)
     n_layers = keys.number("block_count", most=1000) - predicting
     hidden_size = keys.number("embedding_length", most=2**17)
@@ -67,15 +67,15 @@ def find_in_gguf(file: GgufFile, name: str, source: str) -> FoundModel:
 
 
 def _architecture(file: GgufFile) -> str:
-    found, kind = (file.metadata.get(f"general.{key}") for key in ("architecture", "type"))
-    for word in (kind, found):
+    architecture, kind = (file.metadata.get(f"general.{key}") for key in ("architecture", "type"))
+    for word in (kind, architecture):
         if word in _NO_MODELS:
             raise ModelError(f"{file.path.name} is {_NO_MODELS[word]}, no language model.")
-    if not isinstance(found, str) or not re.fullmatch(r"[\w.-]{1,40}", found):
+    if not isinstance(architecture, str) or not re.fullmatch(r"[\w.-]{1,40}", architecture):
         raise ModelError(f"{file.path.name} does not say what architecture it is of.")
     if not file.tensors:
         raise ModelError(f"{file.path.name} holds a vocabulary only, no model.")
-    return found
+    return architecture
 
 
 def _vocabulary_size(keys: Keys, tensors: dict[str, tuple[int, ...]]) -> int:
@@ -104,7 +104,7 @@ def _experts(keys: Keys, tensors: dict[str, tuple[int, ...]]) -> Experts | None:
 def _as_stored(file: GgufFile) -> StoredWeights:
     return StoredWeights(
         tensors=tuple(
-            StoredTensor(name=name, shape=t.shape, format=t.type, wanted=None, bytes=t.n_bytes)
+            TensorBytes(name=name, shape=t.shape, format=t.type, wanted=None, bytes=t.n_bytes)
             for name, t in file.tensors.items()
         )
     )

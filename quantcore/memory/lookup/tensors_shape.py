@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from quantcore.io import ModelError, short
-from quantcore.io.safetensors import StoredTensor
+from quantcore.io.safetensors import SafetensorsTensor
 from quantcore.memory.lookup.found import FoundModel
 from quantcore.memory.lookup.measured import measured_shape
-from quantcore.memory.lookup.stored_names import FoundTensor, Packing, sort_out, tensors_of
+from quantcore.memory.lookup.stored_names import FolderTensor, Packing, sort_out, tensors_of
 from quantcore.recipe.contents import layer_of
 from quantcore.shape.configs import shape_from_json
 from quantcore.shape.model_shape import ModelShape, is_weight
 
-_ASIDE = {
+_LEFT_OUT = {
     "duplicate": "The files repeat the tied output",
     "vision": "The files also hold parts for images or sound",
     "prediction": "The files also hold layers that predict further tokens",
@@ -23,7 +23,7 @@ _ASIDE = {
 
 
 def find_in_tensors(
-    raw: Mapping[str, Any] | None, stored: Mapping[str, StoredTensor], name: str, source: str
+    raw: Mapping[str, Any] | None, stored: Mapping[str, SafetensorsTensor], name: str, source: str
 ) -> FoundModel:
     """Take sizes from a parsed config.json and hold them against the tensors that there are.
 
@@ -38,9 +38,9 @@ def find_in_tensors(
     expected, problem = _by_config(raw, name, source)
     packing = _packing(raw)
     n_layers, tied = (expected.n_layers, expected.tied_embedding) if expected else (None, False)
-    found = sort_out(stored, n_layers, tied, packing)
-    language = [one for one in found if one.kind == "language"]
-    notes = tuple(_aside(found))
+    tensors = sort_out(stored, n_layers, tied, packing)
+    language = [one for one in tensors if one.kind == "language"]
+    notes = tuple(_left_out(tensors))
     if packing:
         notes += (f"The files are quantized ({packing.method}); sizes here are before that.",)
     if expected and not expected.estimated:
@@ -50,7 +50,7 @@ def find_in_tensors(
         why = expected.estimated.partition(":")[0] if expected else problem
         shape = measured_shape(expected, language, name, source, why)
     kinds = ("language", "scale")
-    stored_bytes = sum(one.n_bytes for one in found if one.kind in kinds)
+    stored_bytes = sum(one.n_bytes for one in tensors if one.kind in kinds)
     return FoundModel(shape=shape, stored_bytes=stored_bytes, notes=notes)
 
 
@@ -67,7 +67,7 @@ def _by_config(
 
 
 def _held_against(
-    expected: ModelShape, language: list[FoundTensor], packing: Packing | None
+    expected: ModelShape, language: list[FolderTensor], packing: Packing | None
 ) -> tuple[ModelShape, tuple[str, ...]]:
     """Compare weights layer by layer; fused, split and turned matrices make no difference."""
     notes: tuple[str, ...] = ()
@@ -97,15 +97,15 @@ def _held_against(
     return replace(expected, tensors=tensors_of(language), estimated=why), (*notes, said)
 
 
-def _aside(found: list[FoundTensor]) -> list[str]:
+def _left_out(tensors: list[FolderTensor]) -> list[str]:
     """Name what is left out, with its weights."""
-    left: Counter[str] = Counter()
-    for one in found:
-        left[one.kind] += one.n_weights
+    n_weights: Counter[str] = Counter()
+    for one in tensors:
+        n_weights[one.kind] += one.n_weights
     return [
-        f"{what}: {left[kind]:,} weights, not counted."
-        for kind, what in _ASIDE.items()
-        if left[kind]
+        f"{what}: {n_weights[kind]:,} weights, not counted."
+        for kind, what in _LEFT_OUT.items()
+        if n_weights[kind]
     ]
 
 
