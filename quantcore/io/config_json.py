@@ -96,6 +96,17 @@ class ConfigJson:
             return None
         return [str(word) for word in words]
 
+    def part(self, key: str) -> "ConfigJson | None":
+        """Return an object inside this one; None where there is none."""
+        value = self._values.get(key)
+        return ConfigJson(value, self.source) if isinstance(value, Mapping) else None
+
+    def parts(self, key: str) -> list["ConfigJson"]:
+        """Return the objects inside an object inside this one, whatever their names."""
+        values = self._values.get(key)
+        objects = values.values() if isinstance(values, Mapping) else ()
+        return [ConfigJson(one, self.source) for one in objects if isinstance(one, Mapping)]
+
     def rope(self) -> "ConfigJson":
         """Return what transformers 5 calls `rope_parameters`, and others `rope_scaling`."""
         values = self._values.get("rope_parameters") or self._values.get("rope_scaling") or {}

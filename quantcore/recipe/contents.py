@@ -60,9 +60,7 @@ def contents_of(source: Model | LlamaConfig | Mapping[str, Any], name: str = "mo
     """
     if isinstance(source, Model):
         types = {name: tensor.dtype for name, tensor in source.tensors.items()}
-        in_file = (
-            types if source.place.is_file() else {}
-        )  # a folder is converted first: F32 vectors
+        in_file = types if source.path.is_file() else {}  # a folder is converted first: F32 vectors
         return _of_config(source.config, source.name, in_file)
     if isinstance(source, LlamaConfig):
         return _of_config(source, name)

@@ -9,7 +9,7 @@ from quantcore.architectures import RUNNABLE
 from quantcore.model.config import LlamaConfig
 from quantcore.model.names import expected_shapes
 
-Kind = Literal["full", "window", "chunk", "latent", "state", "none"]
+CacheKind = Literal["full", "window", "chunk", "latent", "state", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class LayerCache:
     recurrent layer keeps a state of fixed size.
     """
 
-    kind: Kind
+    kind: CacheKind
     key_values: int = 0  # numbers that a token adds to the keys: KV heads * head size
     value_values: int = 0
     window: int | None = None  # tokens that a layer with a window or chunks sees

@@ -26,8 +26,8 @@ def block(graph: Graph, layer: GraphLayer, cur: Node, inputs: Inputs) -> Node:
     if "ffn_down" not in layer and "ffn_down_exps" not in layer:
         return over("hidden state", cur, residual)
     if not layer.tensors.keys() & {"ffn_norm", "post_attention_norm"}:
-        said = feed_forward(graph, layer, read)
-        return over("hidden state", over("hidden state", said, cur), residual)
+        fed_forward = feed_forward(graph, layer, read)
+        return over("hidden state", over("hidden state", fed_forward, cur), residual)
     if "post_attention_norm" in layer and layer.tensors.keys() & {"ffn_norm", "post_ffw_norm"}:
         cur = normed(shape, cur)
     summed = _sum(cur, residual, residual_first == "both")

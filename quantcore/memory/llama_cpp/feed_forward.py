@@ -55,15 +55,15 @@ def _experts(graph: Graph, layer: GraphLayer, cur: Node) -> Node:
         up = layer.product("ffn_up_exps", "experts, up", cur, chosen, dims=width)
         sources = (layer.product("ffn_gate_exps", "experts, gate", cur, chosen, dims=width), up)
     inner = new("experts, gate × up", *sources, dims=width)
-    said = layer.product(
+    results = layer.product(
         "ffn_down_exps", "experts, down", inner, chosen, dims=(layer.hidden[0], used, tokens)
     )
-    weighed = said
+    weighed = results
     if not on_input:
-        weighed = over("experts, down", said, weights)
+        weighed = over("experts, down", results, weights)
     total = _added(graph, layer, graph.expand(weighed))
-    if 2 <= experts.used <= FUSED and weighed is not said:
-        total.kept = (said, weights)
+    if 2 <= experts.used <= FUSED and weighed is not results:
+        total.kept = (results, weights)
     return total
 
 
@@ -85,10 +85,10 @@ def _router(layer: GraphLayer, cur: Node) -> tuple[Node, Node]:
     return weights, chosen
 
 
-def _added(graph: Graph, layer: GraphLayer, said: Node) -> Node:
+def _added(graph: Graph, layer: GraphLayer, results: Node) -> Node:
     """Add up the experts' results one after the other."""
     parts = [
-        graph.expand(view(said, dims=layer.hidden, contiguous=False))
+        graph.expand(view(results, dims=layer.hidden, contiguous=False))
         for _ in range(layer.shape.experts.used)
     ]
     total = parts[0]

@@ -87,7 +87,7 @@ def _experts(keys: Keys, tensors: dict[str, tuple[int, ...]]) -> Experts | None:
     count = keys.number("expert_count", 0, least=0, most=2**16)
     if not count:
         return None
-    wide = keys.number("expert_feed_forward_length", keys.number("feed_forward_length", 1))
+    width = keys.number("expert_feed_forward_length", keys.number("feed_forward_length", 1))
     shared_rows = next((s[0] for name, s in tensors.items() if "ffn_up_shexp.w" in name), 0)
     used = keys.number("expert_used_count", most=2**16)
     if used > count:
@@ -95,8 +95,8 @@ def _experts(keys: Keys, tensors: dict[str, tuple[int, ...]]) -> Experts | None:
     return Experts(
         count=count,
         used=used,
-        size=wide,
-        shared=keys.number("expert_shared_count", shared_rows // wide, least=0),
+        size=width,
+        shared=keys.number("expert_shared_count", shared_rows // width, least=0),
         dense_layers=keys.number("leading_dense_block_count", 0, least=0),
     )
 

@@ -49,8 +49,8 @@ def measured_shape(
     vocabulary_size, hidden_size = embedding
     head = _head_size(guess, tensors)
     caches = tuple(_cache(tensors, layer, guess) for layer in range(n_layers))
-    blind = sum(cache.kind == "none" for cache in caches)
-    without = f" ({blind} of {n_layers} layers have none that the lab knows)" if blind else ""
+    n_none = sum(cache.kind == "none" for cache in caches)
+    without = f" ({n_none} of {n_layers} layers have none that the lab knows)" if n_none else ""
     key_values = max(cache.key_values for cache in caches)
     measured = {
         "n_layers": n_layers,

@@ -57,8 +57,8 @@ def choose_gguf(files: Mapping[str, int], which: str, model_id: str) -> str:
             return min(matches, key=len)
     if not which and files:
         return min(files)
-    there = ", ".join(sorted(files)[:6]) or "none"
-    raise ModelError(f"{model_id} has no GGUF file {which[:80]!r}; there are: {there}.")
+    names = ", ".join(sorted(files)[:6]) or "none"
+    raise ModelError(f"{model_id} has no GGUF file {which[:80]!r}; there are: {names}.")
 
 
 def _in_gguf(model: HubModel, which: str) -> FoundModel:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from quantcore.io.safetensors import SafetensorsTensor
 
-Kind = Literal["language", "vision", "prediction", "duplicate", "constant", "scale"]
+TensorKind = Literal["language", "vision", "prediction", "duplicate", "constant", "scale"]
 
 _ROLES = {
     "attn_q": "q_proj wq query q_lin",
@@ -71,7 +71,7 @@ class Packing:
 class FolderTensor:
     """One tensor of a folder: what it is, and the shape that its weights have."""
 
-    kind: Kind
+    kind: TensorKind
     name: str  # GGUF's, as far as it can be told
     layer: int  # -1 outside the layers
     shape: tuple[int, ...]
@@ -105,7 +105,7 @@ def sort_out(
     tensors = []
     for name, tensor in stored.items():
         layer, gguf_name = _renamed(name)
-        kind: Kind = "language"
+        kind: TensorKind = "language"
         if _CONSTANT.search(name):
             kind = "constant"
         elif packing and _SCALE.search(name):
