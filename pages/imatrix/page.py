@@ -35,7 +35,7 @@ style, model = look.current(), controls.model()
 st.title("Importance", anchor=False)
 imatrix = bench.imatrix(model.name)
 if imatrix is None:
-    look.finding(words.none_here(model.name), words.how_to_make(model.place))
+    look.finding(words.none_here(model.name), words.how_to_make(model.path))
     imatrix_run.offer(model)
     st.stop()
 one, two = st.columns([3, 2], vertical_alignment="bottom")

@@ -46,7 +46,7 @@ def section(choice: ChosenMix, hand: Plan, hand_types: dict[str, str]) -> None:
     mine_at = (
         model.name if bench.is_shipped(model.name) else f"{bench.OWN_MODELS.name}/{model.name}"
     )
-    source = f"{model.name}-F16.gguf" if model.place.is_dir() else mine_at
+    source = f"{model.name}-F16.gguf" if model.path.is_dir() else mine_at
     again = " --allow-requantize" * bool(quantized_again(model, hand))
     st.code(
         f"llama-quantize{again}{options} {source} {file} {mix}\n"

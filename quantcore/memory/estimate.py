@@ -14,7 +14,7 @@ from quantcore.memory.deployed_formats import DEPLOYED
 from quantcore.memory.kv_cache import CacheTerm, cache_terms
 from quantcore.memory.term import Term, TermKind
 from quantcore.memory.vllm_terms import UTILIZATION, cache_terms_in_blocks, overhead_terms
-from quantcore.memory.weights import PARTS, StoredTensor, StoredWeights, stored_weights
+from quantcore.memory.weights import PARTS, StoredWeights, TensorBytes, stored_weights
 from quantcore.shape.model_shape import ModelShape
 
 RUNTIMES = ("none", "llama.cpp", "vllm")
@@ -159,7 +159,7 @@ def weights_in(shape: ModelShape, type_name: str, runtime: Runtime = "none") -> 
 def _weights(stored: StoredWeights) -> Iterator[Term]:
     """One term for the tensors of each part in each format."""
 
-    def key(tensor: StoredTensor) -> tuple[int, str]:
+    def key(tensor: TensorBytes) -> tuple[int, str]:
         return PARTS.index(tensor.part), tensor.format
 
     for (part, format_name), tensors in groupby(sorted(stored.tensors, key=key), key):

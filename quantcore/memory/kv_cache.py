@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from quantcore.formats import get_format
-from quantcore.shape.model_shape import Kind, ModelShape
+from quantcore.shape.model_shape import CacheKind, ModelShape
 
 CACHE_FORMATS = ("F32", "F16", "BF16", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "IQ4_NL", "FP8")
 _FP8 = (1, 1)  # vLLM's fp8 cache: a byte a number; its scales are one a layer
@@ -14,7 +14,7 @@ _FP8 = (1, 1)  # vLLM's fp8 cache: a byte a number; its scales are one a layer
 class CacheTerm:
     """Layers of one kind: each keeps `n_tokens` keys and values, and a state."""
 
-    kind: Kind
+    kind: CacheKind
     n_layers: int
     n_tokens: int  # of all sequences
     n_sequences: int

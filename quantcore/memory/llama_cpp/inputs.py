@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from quantcore.architectures import by_name
 from quantcore.formats import get_format
 from quantcore.memory.llama_cpp.graph import F16, F32, I32, I64, Graph, Node, given, new
 from quantcore.memory.llama_cpp.layer import window_of
@@ -77,7 +78,7 @@ def _cache_inputs(
     flash, tokens = setup.flash_attention, (setup.n_tokens, "tokens")
     n_cells = setup.window_cells(window) if window else setup.cells
     widest = max(cache.value_values for cache in shape.caches)
-    if shape.architecture == "llama4" and not window:  # scales queries by position, not rotates
+    if by_name(shape.architecture).scaled_queries and not window:
         positions = given("inputs", tokens)
     places = tokens if flash else (setup.n_tokens * widest, "values")
     return CacheInputs(
