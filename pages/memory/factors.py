@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.shared import look
 from pages.shared.palette import SANS
-from quantcore.formats import get_format
+from quantcore.formats import FORMATS
 from quantcore.memory import CacheTerm
 from quantcore.shape import ModelShape
 
@@ -48,7 +48,7 @@ def _line(term: CacheTerm, shape: ModelShape, type_name: str, n: int) -> Factors
 def _bytes_each(type_name: str) -> float:
     if type_name == "FP8":  # vLLM's cache
         return 1
-    fmt = get_format(type_name)
+    fmt = FORMATS[type_name]
     return fmt.block_bytes / fmt.block_size
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from quantcore.formats import get_format
+from quantcore.formats import FORMATS
 from quantcore.shape.model_shape import Kind, ModelShape
 
 CACHE_FORMATS = ("F32", "F16", "BF16", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "IQ4_NL", "FP8")
@@ -132,7 +132,7 @@ def _block(shape: ModelShape, format_name: str) -> tuple[int, int]:
         raise ValueError(f"no cache of type {format_name}; there are {', '.join(CACHE_FORMATS)}")
     if name == "FP8":
         return _FP8
-    fmt = get_format(name)
+    fmt = FORMATS[name]
     row = shape.latent.kv_size + shape.latent.rope_size if shape.latent else shape.head_size
     if row % fmt.block_size:
         raise ValueError(f"a {name} cache needs heads of a multiple of {fmt.block_size}, got {row}")
