@@ -103,11 +103,11 @@ def machine_code(package, module):
 def test_results_follow_an_edit_anywhere_and_little_is_compiled_again(package):
     assert run(package) == [112, 2]
     apart = machine_code(package, "apart")
-    assert len(apart) == len(machine_code(package, "kernels")) == 1
     for file, old, new, wanted in EDITS:
         edit(package, file, old, new)
         assert run(package) == [wanted, 2], file
     assert machine_code(package, "apart") == apart
+    assert len(apart) == 1
     assert len(machine_code(package, "kernels")) == len(EDITS)  # the last was known
 
 

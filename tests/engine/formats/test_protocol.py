@@ -9,7 +9,7 @@ from quantcore.format import Format
 from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF, get_format
 
 NAMES = [*FORMATS, *OUTSIDE_GGUF, *(n for n in DEFAULTS if n not in FORMATS), "INT3_G32_ASYM"]
-ALL = pytest.mark.parametrize("fmt", map(get_format, NAMES), ids=lambda fmt: fmt.name)
+ALL = pytest.mark.parametrize("fmt", [get_format(name) for name in NAMES], ids=NAMES)
 METHODS = [n for n, member in vars(Format).items() if inspect.isfunction(member) and n[0] != "_"]
 PROPERTIES = {n: p for n, p in vars(Format).items() if isinstance(p, property)}
 WEIGHTS = np.random.default_rng(3).standard_t(4, (4, 512)).astype(np.float32)
