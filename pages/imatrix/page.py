@@ -22,7 +22,7 @@ from quantcore.formats import FORMATS
 
 frame.enter("imatrix")
 
-WEIGHTED = [name for name, fmt in FORMATS.items() if fmt.encode_weighted is not None]
+WEIGHTED = [name for name, fmt in FORMATS.items() if fmt.uses_importance]
 
 
 def choose_tensor() -> None:

@@ -180,11 +180,10 @@ def _each(format_name: str) -> str:
         return "1 B"
     if format_name in DEPLOYED:
         return DEPLOYED[format_name].each
-    fmt = get_format(format_name)
-    size = getattr(fmt, "block_size", None)
-    if size is None:  # the scale covers a row or a tensor
-        return f"{fmt.code_bits} bits, and scales"
-    return f"{fmt.block_bytes} B" if size == 1 else f"{fmt.block_bytes} B / {size}"
+    stored_in = get_format(format_name)
+    if (fmt := FORMATS.get(stored_in.name)) is None:  # scales lie apart from the codes
+        return f"{stored_in.code_bits} bits, and scales"
+    return f"{fmt.block_bytes} B" + (f" / {fmt.block_size}" if fmt.block_size > 1 else "")
 
 
 def llama_cpp_setup(setup: Setup) -> llama_cpp.LlamaCppSetup:

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from quantcore.formats import get_format
+from quantcore.formats import FORMATS
 from quantcore.shape.model_shape import CacheKind, ModelShape
 
 CACHE_FORMATS = ("F32", "F16", "BF16", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "IQ4_NL", "FP8")
@@ -142,7 +142,7 @@ def _block(cache_type: str) -> tuple[int, int]:
         raise ValueError(f"no cache of type {cache_type}; there are {', '.join(CACHE_FORMATS)}")
     if name == "FP8":
         return _FP8
-    fmt = get_format(name)
+    fmt = FORMATS[name]
     return fmt.block_size, fmt.block_bytes
 
 

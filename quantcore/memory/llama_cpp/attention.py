@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from quantcore.formats import get_format
+from quantcore.formats import FORMATS
 from quantcore.memory.llama_cpp.graph import F16, Dims, Graph, Node, new, over, stored, view
 from quantcore.memory.llama_cpp.inputs import CacheInputs
 from quantcore.memory.llama_cpp.layer import GraphLayer
@@ -158,7 +158,7 @@ def _scores(layer: GraphLayer, heads: Heads, given: CacheInputs) -> Node:
     sources = [scores]
     if layer.latent:
         dims = _cached(layer, layer.value_size, given)
-        item_bytes = get_format(given.key_type).block_bytes
+        item_bytes = FORMATS[given.key_type].block_bytes
         sources.insert(0, new("latent values, turned round", dims=dims, item_bytes=item_bytes))
     dims = ((layer.value_size, "values"), tokens, n_heads)
     result = new("attention result", *sources, dims=dims)
@@ -194,7 +194,7 @@ def _lent(layer: GraphLayer, what: str, given: CacheInputs) -> Node:
     """Copy keys or values of a layer from another device."""
     keys = what == "keys"
     size = layer.key_size if keys else layer.value_size
-    n_bytes = get_format(given.key_type if keys else given.value_type).stored_bytes(
+    n_bytes = FORMATS[given.key_type if keys else given.value_type].stored_bytes(
         (1, size * layer.n_kv_heads)
     )
     dims = (n_bytes, "B"), (given.n_cells, "cells"), (given.n_streams, "streams")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from quantcore.architectures import by_name
-from quantcore.formats import get_format
+from quantcore.formats import FORMATS
 from quantcore.memory.llama_cpp.graph import F16, F32, I32, I64, Graph, Node, given, new
 from quantcore.memory.llama_cpp.layer import window_of
 from quantcore.memory.llama_cpp.setup import LlamaCppSetup
@@ -99,7 +99,7 @@ def _cache_inputs(
 
 def _rotation(cache_type: str, head_size: int, largest: bool) -> Node | None:
     """Give the matrix that turns heads before they are quantized: 64 wide, for keys the widest."""
-    if get_format(cache_type).block_size == 1 or head_size % 64:
+    if FORMATS[cache_type].block_size == 1 or head_size % 64:
         return None
     size = 64
     while largest and head_size % (2 * size) == 0:
