@@ -9,8 +9,8 @@ from pages.block import dials, words
 from pages.shared import controls, tensors
 from quantcore.evaluate import specimens
 from quantcore.evaluate.specimens import Specimen
-from quantcore.formats import FORMATS, Format, get_format
-from quantcore.formats.layout import block_length
+from quantcore.format import Format
+from quantcore.formats import FORMATS, get_format
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def _of_model(fmt: Format, places: DeltaGenerator, *, spoilt: bool) -> Specimen:
         tensor = controls.tensor(on_change=dials.reset, width=300)
     shape = model.tensors[tensor].shape
     fmt.check(shape)
-    length = block_length(fmt, shape[1])
+    length = fmt.block_length(shape[1])
     with places:
         row = controls.row(shape[0], on_change=dials.reset, width=140)
         block = controls.block(shape[1] // length, on_change=dials.reset, width=140)

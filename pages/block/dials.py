@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from pages.shared import controls
-from quantcore.formats import Format
+from quantcore.format import Format
 from quantcore.recipe.types import get_type
 
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from pages.scales import cache
 from pages.shared import controls
-from quantcore.format import ScaleFactors
-from quantcore.formats import Format, get_format
-from quantcore.formats.layout import sub_scale_bits
+from quantcore.format import Format, ScaleFactors
+from quantcore.formats import get_format
+from quantcore.formats.k.sub_scale_bits import sub_scale_bits
 
 
 @dataclass(frozen=True, kw_only=True)

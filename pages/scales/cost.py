@@ -8,7 +8,8 @@ from pages.shared import look, tables, tensors
 from pages.shared.palette import Look
 from pages.shared.units import percent
 from quantcore.evaluate.scale_cost import rivals_of, scale_bits
-from quantcore.formats import Format, get_format
+from quantcore.format import Format
+from quantcore.formats import get_format
 
 
 def draw_cost(

@@ -12,7 +12,6 @@ from pages.shared import controls, look, tables
 from pages.shared.palette import Look, colour
 from quantcore.evaluate.scale_cost import fits, largest_to_median, merged
 from quantcore.format import ScaleFactors
-from quantcore.formats.layout import block_length
 
 AT_MOST = 256  # rows and columns of the map
 AT_MOST_LISTED = 200_000  # scales in the CSV
@@ -94,7 +93,7 @@ def take_clicked(chosen: Chosen) -> None:
     """Choose row and block of a clicked scale."""
     if place := controls.clicked("scales_map"):
         row, scale = map(int, place)
-        length = block_length(chosen.k_quant, chosen.shape[1])
+        length = chosen.k_quant.block_length(chosen.shape[1])
         st.session_state.update(row=row, block=scale * chosen.factors.weights_per_scale // length)
 
 

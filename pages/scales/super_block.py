@@ -6,8 +6,8 @@ from pages.scales import cache, words
 from pages.scales.charts import super_block as charts
 from pages.shared import controls, look, tensors
 from pages.shared.palette import Look
-from quantcore.formats import Format
-from quantcore.formats.layout import sub_scale_bits
+from quantcore.format import Format
+from quantcore.formats.k.sub_scale_bits import sub_scale_bits
 
 
 def draw_super_block(

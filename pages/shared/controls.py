@@ -13,9 +13,9 @@ from pages.shared import (
     look,
     shipped,
 )
-from pages.shared.ranking import original_of
 from pages.shared.units import megabytes, millions, plural
 from quantcore.formats import FORMATS, OUTSIDE_GGUF, UNAIDED
+from quantcore.model.original import original_of
 from quantcore.recipe.types import get_type
 
 if TYPE_CHECKING:

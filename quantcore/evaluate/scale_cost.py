@@ -5,7 +5,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.formats import OUTSIDE_GGUF, UNAIDED, Format, get_format
+from quantcore.format import Format
+from quantcore.formats import OUTSIDE_GGUF, UNAIDED, get_format
 
 # What one scale of an integer covers, from all weights to sixteen.
 SPANS = ("TENSOR", "ROW", "G256", "G128", "G64", "G32", "G16")

@@ -4,9 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quantcore.format import BlockFormat, OpenedBlock, Weights
-from quantcore.formats import Format
-from quantcore.formats.layout import block_length
+from quantcore.format import Format, OpenedBlock, Weights
 from quantcore.model.gguf_source import StoredInFile
 
 TEXTBOOK_WEIGHT = 20  # the one that is 33
@@ -56,7 +54,7 @@ def from_tensor(
     ValueError
         If there is no such row or block.
     """
-    length = block_length(fmt, weights.shape[1])
+    length = fmt.block_length(weights.shape[1])
     opened = fmt.open_block(packed, row, block)
     place = None
     if stored is not None and stored.dtype == fmt.name:
@@ -71,11 +69,8 @@ def alone(fmt: Format, weights: Weights) -> Specimen:
 
     Of a format that needs an importance matrix, no column matters more than another.
     """
-    rows = weights[None]
-    if isinstance(fmt, BlockFormat):
-        packed = fmt.quantize(rows, np.ones_like(weights) if fmt.needs_importance else None)
-    else:
-        packed = fmt.quantize(rows)
+    importance = np.ones_like(weights) if fmt.needs_importance else None
+    packed = fmt.quantize(weights[None], importance)
     opened = fmt.open_block(packed, 0, 0)
     n_bytes = min(fmt.stored_bytes((1, weights.size)), opened.packed.size)
     return Specimen(weights, opened, 8 * n_bytes / weights.size)
@@ -88,13 +83,13 @@ def textbook(fmt: Format) -> Specimen:
     """
     ramp = np.round(np.linspace(-128, 119, 32))
     ramp[TEXTBOOK_WEIGHT] = 33
-    length = block_length(fmt, MADE_UP_COLUMNS)
+    length = fmt.block_length(MADE_UP_COLUMNS)
     return alone(fmt, np.resize(ramp, max(length, 32))[:length].astype(np.float32))
 
 
 def all_equal(fmt: Format) -> Specimen:
     """Store a block of weights that are all 0.5."""
-    return alone(fmt, np.full(block_length(fmt, MADE_UP_COLUMNS), 0.5, np.float32))
+    return alone(fmt, np.full(fmt.block_length(MADE_UP_COLUMNS), 0.5, np.float32))
 
 
 def spoilt(fmt: Format, weights: Weights) -> Specimen:
