@@ -5,6 +5,7 @@ import tomllib
 
 import pytest
 
+from quantcore.architectures import ARCHITECTURES
 from tests.support.places import ROOT
 
 SOURCES = [
@@ -16,7 +17,7 @@ SOURCES = [
 # Inner rooms first: a room may import from itself and from the rooms above it.
 LAYERS = (
     {"_jit", "bits", "rounding", "pool", "sweep", "checks", "format", "progress"},
-    {"formats"},
+    {"formats", "architectures"},
     {"io", "model", "corpus"},
     {"shape"},
     {"evaluate", "memory", "recipe", "sensitivity"},
@@ -38,6 +39,14 @@ DOORS = {
         "quantcore/memory/this_machine.py",
         "pages/shared/serving.py",
     ),
+}
+
+# Where words stand that are also names of architectures, and what they mean there.
+NO_ARCHITECTURES = {
+    "quantcore/corpus/": "words of the shipped model's stories",
+    "quantcore/model/pre_tokenizers.py": "names in tokenizer.ggml.pre",
+    "quantcore/model/gguf_vocabulary.py": "kinds of tokenizers, and names in tokenizer.ggml.pre",
+    "quantcore/shape/hybrid.py": "kinds of layers in config.json's layer_types",
 }
 
 
@@ -156,3 +165,22 @@ def test_both_palettes_have_ten_colours():
     theme = tomllib.loads((ROOT / ".streamlit/config.toml").read_text(encoding="utf-8"))["theme"]
     for mode in ("light", "dark"):
         assert len(set(theme[mode]["chartCategoricalColors"])) == 10
+
+
+def _literals(path):
+    """Words of each string of a file that is no docstring."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docs = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docs:
+            yield node.value.split()
+
+
+def test_architectures_are_named_in_their_table_only():
+    names = {entry.name for entry in ARCHITECTURES}
+    names |= {model_type for entry in ARCHITECTURES for model_type in entry.model_types}
+    allowed = ("quantcore/architectures/", *NO_ARCHITECTURES)
+    for path in (path for path in SOURCES if _name(path).startswith("quantcore/")):
+        for words in _literals(path):
+            named = words and names.issuperset(words)
+            assert not named or _name(path).startswith(allowed), f"{_name(path)}: {words}"

@@ -18,7 +18,6 @@ from pages.shared.palette import bits_colour, colour
 from pages.shared.units import exact, number, real_minus
 from quantcore.evaluate.by_hand import best_turn, grid_of
 from quantcore.formats import FORMATS, get_format
-from quantcore.formats.layout import block_length
 from quantcore.recipe.types import get_type
 
 frame.enter("block")
@@ -61,7 +60,7 @@ def from_model(damaged: bool) -> Specimen:
         tensor = controls.tensor(on_change=reset_dials, width=300)
     name, shape = controls.model_name(), controls.model().tensors[tensor].shape
     fmt.check(shape)
-    length = block_length(fmt, shape[1])
+    length = fmt.block_length(shape[1])
     with choices:
         row = controls.row(shape[0], on_change=reset_dials, width=140)
         at = controls.block(shape[1] // length, on_change=reset_dials, width=140)

@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pages.block import words
-from quantcore.format import BlockFormat, OpenedBlock, Weights
-from quantcore.formats import Format
-from quantcore.formats.layout import block_length
+from quantcore.format import Format, OpenedBlock, Weights
 
 TEXTBOOK_WEIGHT = 20  # the one that is 33
 MADE_UP_COLUMNS = 256
@@ -29,10 +27,8 @@ class Specimen:
 def alone(fmt: Format, weights: Weights) -> Specimen:
     """Store a block by itself; what a format keeps once for a whole tensor is not counted."""
     rows = weights[None]
-    if isinstance(fmt, BlockFormat):  # no column matters more than another, where a format asks
-        packed = fmt.quantize(rows, np.ones_like(weights) if fmt.needs_importance else None)
-    else:
-        packed = fmt.quantize(rows)
+    equal = np.ones_like(weights)  # no column matters more than another, where a format asks
+    packed = fmt.quantize(rows, equal if fmt.needs_importance else None)
     opened = fmt.open_block(packed, 0, 0)
     n_bytes = min(fmt.stored_bytes((1, weights.size)), opened.packed.size)
     return Specimen(weights, opened, 8 * n_bytes / weights.size)
@@ -40,7 +36,7 @@ def alone(fmt: Format, weights: Weights) -> Specimen:
 
 def made_up(fmt: Format, example: str) -> Specimen:
     """Make the block of an example that no model has, as long as the format's blocks."""
-    length = block_length(fmt, MADE_UP_COLUMNS)
+    length = fmt.block_length(MADE_UP_COLUMNS)
     if example == words.EQUAL:
         return alone(fmt, np.full(length, 0.5, np.float32))
     ramp = np.round(np.linspace(-128, 119, 32))

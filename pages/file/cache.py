@@ -59,7 +59,7 @@ def written_header(model_name: str, file_type: str, pure: bool) -> Header:
     """Write a small model as a GGUF file, and read its header; the file does not stay."""
     opened = bench.model(model_name)
     with tempfile.TemporaryDirectory(prefix="quantlab-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder) / f"{opened.place.stem}-{file_type}.gguf"
+        path = Path(folder) / f"{opened.path.stem}-{file_type}.gguf"
         quantize(opened, plans.planned(model_name, file_type, False, pure), path)
         return _header(read_parts(path))
 

@@ -3,19 +3,15 @@
 import streamlit as st
 
 from pages.mix import by_hand, words
-from pages.mix.choice import RULES, Choice
-from pages.shared import (
-    bench,
-    look,
-    writing,
-)
+from pages.mix.choice import RULES, ChosenMix
+from pages.shared import bench, look, writing
 from quantcore.recipe.overrides import overrides_as_text
 from quantcore.recipe.plan import Plan
 from quantcore.recipe.quantize import quantized_again
 from quantcore.recipe.recipe_file import recipe_as_json
 
 
-def section(choice: Choice, hand: Plan, hand_types: dict[str, str]) -> None:
+def section(choice: ChosenMix, hand: Plan, hand_types: dict[str, str]) -> None:
     """Draw downloads, the run that writes the file, the upload and the commands."""
     model, mix = choice.model, choice.file_type
     look.finding("The recipe is a short file that **llama-quantize** reads.", words.TAKE_ALONG)
@@ -44,13 +40,13 @@ def section(choice: Choice, hand: Plan, hand_types: dict[str, str]) -> None:
     )  # fmt: skip
     if problem := by_hand.problem():
         st.error(problem)
-    demanded = choice.with_imatrix or any(each.needs_imatrix for each in hand.tensors)
+    demanded = choice.with_imatrix or hand.needs_imatrix
     options = " --imatrix imatrix.gguf" * demanded + " --pure" * choice.pure
     options += " --tensor-type-file tensor-types.txt" * bool(text)
     mine_at = (
         model.name if bench.is_shipped(model.name) else f"{bench.OWN_MODELS.name}/{model.name}"
     )
-    source = f"{model.name}-F16.gguf" if model.place.is_dir() else mine_at
+    source = f"{model.name}-F16.gguf" if model.path.is_dir() else mine_at
     again = " --allow-requantize" * bool(quantized_again(model, hand))
     st.code(
         f"llama-quantize{again}{options} {source} {file} {mix}\n"
@@ -59,7 +55,7 @@ def section(choice: Choice, hand: Plan, hand_types: dict[str, str]) -> None:
     )
 
 
-def _as_json(choice: Choice, hand: Plan) -> str:
+def _as_json(choice: ChosenMix, hand: Plan) -> str:
     known = {"by": choice.by}
     if choice.budget and choice.by != RULES and not choice.with_imatrix:
         predicted = choice.budget.predicted(hand)

@@ -16,7 +16,7 @@ from pages.shared import (
 from pages.shared.palette import colour
 from pages.shared.units import percent
 from quantcore.formats import OUTSIDE_GGUF, UNAIDED, get_format
-from quantcore.formats.layout import block_length, sub_scale_bits
+from quantcore.formats.k.sub_scale_bits import sub_scale_bits
 
 frame.enter("scales")
 
@@ -49,7 +49,7 @@ def choose_place() -> None:
     """Take over row and block of a clicked scale."""
     if place := controls.clicked("scales_map"):
         row, scale = map(int, place)
-        block = scale * factors.weights_per_scale // block_length(get_format(picture), shape[1])
+        block = scale * factors.weights_per_scale // get_format(picture).block_length(shape[1])
         st.session_state.update(row=row, block=block)
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pages.shared.units import exact, percent, plural, spoken, times
 from quantcore.format import Part
-from quantcore.formats.layout import SubScaleBits
+from quantcore.formats.k.sub_scale_bits import SubScaleBits
 
 
 def several(count: int, shown: str) -> str:

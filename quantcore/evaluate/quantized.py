@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.formats import FORMATS, Format, get_format
+from quantcore.format import Format
+from quantcore.formats import FORMATS, get_format
 from quantcore.io import ModelError
 from quantcore.model.activations import input_type
 from quantcore.model.llama import Llama
@@ -67,7 +68,7 @@ def needed_importance(model: Model, name: str, format_name: str) -> NDArray[np.f
     ModelError
         If there is no matrix with the model, or it says nothing of this tensor.
     """
-    if not getattr(applied_format(model, name, format_name), "needs_importance", False):
+    if not applied_format(model, name, format_name).needs_importance:
         return None
     if model.imatrix is None:
         raise ModelError(
@@ -120,8 +121,7 @@ def restored(
 ) -> NDArray[np.float32]:
     """One tensor (n_rows, n_cols) quantized and restored, with importance (n_cols,) or without."""
     fmt = applied_format(model, name, format_name)
-    aided = {} if importance is None else {"importance": importance}
-    return fmt.round_trip(model.weights(name), **aided)
+    return fmt.round_trip(model.weights(name), importance=importance)
 
 
 def stored_types(model: Model, type: Type | None = None) -> dict[str, str]:

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from quantcore._jit import kernel
 from quantcore.checks import read_only
 from quantcore.evaluate.quantized import Type, applied_format, formats_by_tensor, importances
-from quantcore.format import Weights
-from quantcore.formats import Format, get_format
-from quantcore.formats.layout import block_length
+from quantcore.format import Format, Weights
+from quantcore.formats import get_format
 from quantcore.model.gguf_source import turned_heads
 from quantcore.model.source import Model
 from quantcore.pool import over_rows
@@ -158,7 +157,7 @@ def running_error(
 
 
 def _block_size(fmt: Format, n_cols: int) -> int:
-    if (length := block_length(fmt, n_cols)) > 1:
+    if (length := fmt.block_length(n_cols)) > 1:
         return length
     return 32 if n_cols % 32 == 0 else n_cols
 
@@ -171,7 +170,7 @@ def _sums_by_chunk(
     for start in range(0, len(weights), step):
         # One kind of array for the kernel, whoever asks: it is compiled once.
         rows = read_only(np.ascontiguousarray(weights[start : start + step], np.float32))
-        packed = fmt.quantize(rows) if importance is None else fmt.quantize(rows, importance)
+        packed = fmt.quantize(rows, importance)
         restored = fmt.dequantize(packed)
         factors = fmt.scale_factors(packed)
         sums = np.zeros((len(rows), weights.shape[1] // block_size, N_SUMS))

@@ -3,8 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from quantcore.formats import get_format
-from quantcore.shape.model_shape import Kind, ModelShape
+from quantcore.formats import FORMATS
+from quantcore.shape.model_shape import CacheKind, ModelShape
 
 CACHE_FORMATS = ("F32", "F16", "BF16", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "IQ4_NL", "FP8")
 _FP8 = (1, 1)  # vLLM's fp8 cache: a byte a number; its scales are one a layer
@@ -14,7 +14,7 @@ _FP8 = (1, 1)  # vLLM's fp8 cache: a byte a number; its scales are one a layer
 class CacheTerm:
     """Layers of one kind: each keeps `n_tokens` keys and values, and a state."""
 
-    kind: Kind
+    kind: CacheKind
     n_layers: int
     n_tokens: int  # of all sequences
     n_sequences: int
@@ -142,7 +142,7 @@ def _block(cache_type: str) -> tuple[int, int]:
         raise ValueError(f"no cache of type {cache_type}; there are {', '.join(CACHE_FORMATS)}")
     if name == "FP8":
         return _FP8
-    fmt = get_format(name)
+    fmt = FORMATS[name]
     return fmt.block_size, fmt.block_bytes
 
 

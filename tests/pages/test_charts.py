@@ -12,7 +12,7 @@ from pages.shared.palette import DARK, LIGHT, colour, marker
 from pages.weights import charts as weights
 from quantcore.evaluate import statistics as st
 from quantcore.formats import get_format
-from quantcore.formats.layout import sub_scale_bits
+from quantcore.formats.k.sub_scale_bits import sub_scale_bits
 
 TENSORS = ["token_embd.weight"] + [
     f"blk.{i}.{role}.weight" for i in range(3) for role in ("attn_q", "attn_v", "ffn_down")

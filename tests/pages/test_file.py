@@ -148,7 +148,7 @@ def test_scales_are_the_files_own(models):
 def test_what_has_its_type_already_is_copied(models, tmp_path_factory):
     model = open_model(models / "tale-UD-Q4_K_XL.gguf")  # Q4_K throughout
     path = write(model, tmp_path_factory.mktemp("again") / "again.gguf")
-    one, other = read_gguf(model.place).tensors, read_gguf(path).tensors
+    one, other = read_gguf(model.path).tensors, read_gguf(path).tensors
     same = [name for name in one if one[name].type == other[name].type]
     assert len(same) == len(one) - 9
     for name in same:

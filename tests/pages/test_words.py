@@ -11,7 +11,7 @@ from pages.scales import words as scales_words
 from pages.weights import words as weights_words
 from quantcore.evaluate.statistics import tensor_statistics
 from quantcore.formats import get_format
-from quantcore.formats.layout import sub_scale_bits
+from quantcore.formats.k.sub_scale_bits import sub_scale_bits
 
 
 def _statistics(values):
