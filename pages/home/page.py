@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def show_introduction(
-    model: "quantcore.Model", measured: ShippedResults, original: Original
+    model: "quantcore.Model", results: ShippedResults, original: Original
 ) -> None:
     """Say what the lab is, and which model its figures are of."""
     st.title("How many bits does a thought need?", anchor=False)
@@ -60,13 +60,13 @@ def show_introduction(
         "real weights and measures what changes.",
         width=720,
     )
-    first = next(iter(measured.drifts.values()))
+    first = next(iter(results.drifts.values()))
     look.note(
         words.the_model(model.name, model.config, model.n_weights, first, original)
         + " "
-        + words.sample(PROMPT, model.tokenizer.decode(measured.continuations["F32"].original))
+        + words.sample(PROMPT, model.tokenizer.decode(results.continuations["F32"].original))
     )
-    if controls.model_name() != model.name or measured.stale:
+    if controls.model_name() != model.name or results.stale:
         look.note(
             f"The figures below are those of {model.name} as it was when they were measured. "
             "The page Drift measures any model."
