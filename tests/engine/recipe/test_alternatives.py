@@ -6,6 +6,7 @@ from quantcore import open_model, plan
 from quantcore.formats import FORMATS
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.recipe.alternatives import fitting_types, nearby_types, storable_types
+from quantcore.recipe.commands import quantize_commands
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.of_types import matrix_types
 from quantcore.recipe.overrides import first_matches, parse_override
@@ -80,3 +81,14 @@ def test_bytes_by_role_add_up_to_the_file(model):
     sizes = made.bytes_by_role()
     assert sum(sum(by_type.values()) for by_type in sizes.values()) == made.bytes
     assert set(sizes["ffn_down"]) == {"Q4_K", "Q6_K"} and set(sizes["norms and biases"]) == {"F32"}
+
+
+def test_commands_say_what_a_plan_needs(model):
+    pure = plan(model, "Q4_K pure", imatrix=True)
+    for line in quantize_commands(model, pure, "m", "out.gguf", "types.txt"):
+        assert "--imatrix imatrix.gguf --pure --tensor-type-file types.txt" in line
+        assert "out.gguf" in line and "Q4_K_M" in line
+    for line in quantize_commands(model, plan(model, "Q4_K_M"), "m", "out.gguf"):
+        assert "--imatrix" not in line and "--pure" not in line and "--tensor-type" not in line
+    refused = quantize_commands(model, plan(model, "IQ2_XS"), "m", "out.gguf")
+    assert all("--imatrix" in line for line in refused)  # without one it would be refused

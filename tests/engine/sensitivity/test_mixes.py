@@ -137,8 +137,8 @@ def test_the_file_comes_back_and_a_broken_one_is_refused(toy, chunks, tmp_path):
 
 def test_a_mix_says_itself_whether_it_had_the_matrix_and_whose_size_it_keeps(model, tmp_path):
     """Names are for people: nothing is read from them."""
-    bare = mix_of(model, plan(model, "Q4_0"), "rules", size_of="Q4_0", name="x, with imatrix")
-    aided = mix_of(model, plan(model, "Q4_0", imatrix=True), "hand", name="4.50 bits")
+    bare = mix_of(model, plan(model, "Q4_0 pure"), "rules", size_of="Q4_0", name="x, with imatrix")
+    aided = mix_of(model, plan(model, "Q4_0 pure", imatrix=True), "hand", name="4.50 bits")
     assert (bare.with_imatrix, bare.size_of) == (False, "Q4_0")
     assert (aided.with_imatrix, aided.size_of) == (True, None)
     assert bare.types == aided.types
