@@ -8,8 +8,8 @@ from pages.mix import by_hand, cache
 from pages.shared import (
     controls,
     plans,
+    sweeps,
 )
-from pages.shared import sweeps as sensitivity_kept
 from pages.shared.frame import sentence
 from pages.shared.look import note
 from quantcore.formats.ggml_types import GGML_TYPES
@@ -19,6 +19,7 @@ from quantcore.recipe.plan import Plan
 from quantcore.sensitivity.budget import Budget, Budgeted
 from quantcore.sensitivity.measure_mixes import SIZES
 from quantcore.sensitivity.results import Sensitivity
+from quantcore.sensitivity.ways import guided_formats
 
 RULES, RECIPE = "rules", "recipe"
 BY = {
@@ -96,10 +97,11 @@ class Choice:
 
 def choose(model: Model) -> Choice:
     """Draw the controls at the top of the page."""
-    every = sensitivity_kept.every(model).values()
+    every = sweeps.every(model).values()
     known = [each for each in every if each.of_model and _is_whole(model, each.results)]
     loaded = by_hand.loaded(model)
-    ways = [BY[way] for way in (RULES, *_ways(known), *([RECIPE] if loaded else []))]
+    guided = [each for each in known if guided_formats(model, each.results)]
+    ways = [BY[way] for way in (RULES, *_ways(known, guided), *([RECIPE] if loaded else []))]
     if st.session_state.get("by", ways[0]) not in ways:
         del st.session_state["by"]
     first, second, third, fourth = st.columns([3, 2, 3, 4], vertical_alignment="bottom")
@@ -117,7 +119,9 @@ def choose(model: Model) -> Choice:
             "Pure", key="pure", help="No rules: every matrix gets the type of most.",
             **controls.BOUND,
         )  # fmt: skip
-        results, limits = _limits(known) if by not in (RULES, RECIPE) else (None, ())
+        results, limits = None, ()
+        if by not in (RULES, RECIPE):
+            results, limits = _limits(known if by == "measured" else guided)
     with fourth:
         _by_hand()
     predicting = _budget(model, known[0].results, "measured", ()) if known else None
@@ -151,20 +155,21 @@ def _is_whole(model: Model, results: Sensitivity) -> bool:
     )
 
 
-def _ways(known: list[sensitivity_kept.Known]) -> list[str]:
-    """Name the ways of choosing that results allow: guides only where they were computed."""
+def _ways(known: list[sweeps.KeptSweep], guided: list[sweeps.KeptSweep]) -> list[str]:
+    """Name the ways of choosing that results allow: guides only where some hold them whole."""
     if not known:
         return []
-    guided = any(each.results.guides for each in known)
     return [way for way in BY if way not in (RULES, RECIPE) and (guided or way == "measured")]
 
 
-def _limits(known: list[sensitivity_kept.Known]) -> tuple[Sensitivity, tuple]:
+def _limits(known: list[sweeps.KeptSweep]) -> tuple[Sensitivity, tuple]:
     """Ask which results to choose by, and which types are allowed."""
     with st.popover("Limits"):
-        label = known[0].label
+        label, labels = known[0].label, [each.label for each in known]
+        if st.session_state.get("results", label) not in labels:
+            del st.session_state["results"]
         if len(known) > 1:
-            label = st.selectbox("By the results of", [each.label for each in known], key="results")
+            label = st.selectbox("By the results of", labels, key="results")
         results = next(each.results for each in known if each.label == label)
         able = [name for name in results.formats if name in GGML_TYPES]
         with st.container(horizontal=True, gap="small"):
@@ -209,7 +214,8 @@ def _by_hand() -> None:
 def _key(results: Sensitivity) -> str:
     source = results.source
     return (
-        f"{source.fingerprint} {source.text_digest} {source.imatrix_digest} {len(results.effects)}"
+        f"{source.fingerprint} {source.text_digest} {source.imatrix_digest} "
+        f"{len(results.effects)} {len(results.guides)}"
     )
 
 

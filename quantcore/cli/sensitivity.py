@@ -1,7 +1,6 @@
 """The command that measures what each tensor costs in each format."""
 
 import argparse
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -9,13 +8,11 @@ from pathlib import Path
 from quantcore.cli.measuring import opened_model, read_text
 from quantcore.cli.output import complain, followed, print_json
 
-SAVE_EVERY_S = 2
-
 
 def sensitivity(options: argparse.Namespace) -> int:
     """Sweep, keep every result in the file, and print the worst."""
     from quantcore.evaluate.text import calibration_text
-    from quantcore.sensitivity.measure import Settings, guide_steps_of, sensitivity_steps
+    from quantcore.sensitivity.measure import Settings, guide_steps_of, saving, sensitivity_steps
     from quantcore.sensitivity.pieces import DEFAULT_FORMATS
     from quantcore.sensitivity.results import load
 
@@ -36,10 +33,9 @@ def sensitivity(options: argparse.Namespace) -> int:
     known = load(options.output) if options.output.exists() else None
     steps = sensitivity_steps(model, settings, known, options.scheduler)
     problems: list[str] = []
-    results = followed(_kept(steps, options.output, problems)).results
+    results = followed(_collecting(saving(steps, options.output), problems)).results
     if options.guides:
-        followed(guide_steps_of(model, results, formats, text))
-        results.save(options.output)
+        followed(saving(guide_steps_of(model, results, formats, text), options.output))
     if options.json:
         rows = [asdict(effect) for effect in results.effects]
         guides = [asdict(guide) for guide in results.guides]
@@ -59,20 +55,12 @@ def _refuse_place(output: Path) -> None:
         raise ValueError(f"{output} cannot be written: there is no such folder.")
 
 
-def _kept(steps: Iterator, output: Path, problems: list[str]) -> Iterator:
-    """Save what was found every few seconds, and whatever ends the work."""
-    last, saved = None, time.monotonic()
-    try:
-        for last in steps:
-            if last.problem:
-                problems.append(f"{last.stage} failed: {last.problem}")
-            if time.monotonic() - saved > SAVE_EVERY_S:
-                last.results.save(output)
-                saved = time.monotonic()
-            yield last
-    finally:
-        if last is not None and last.results.effects:
-            last.results.save(output)
+def _collecting(steps: Iterator, problems: list[str]) -> Iterator:
+    """Pass steps on, and collect why pieces failed."""
+    for step in steps:
+        if step.problem:
+            problems.append(f"{step.stage} failed: {step.problem}")
+        yield step
 
 
 def _print_worst(results: object) -> None:

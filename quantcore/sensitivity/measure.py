@@ -2,10 +2,12 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from quantcore.io.imatrix import Imatrix
 from quantcore.model.source import Model, open_model
 from quantcore.sensitivity.bench import Bench
 from quantcore.sensitivity.effect import Effect
-from quantcore.sensitivity.guides import GuideProgress, guide_steps
+from quantcore.sensitivity.guides import guide_steps
 from quantcore.sensitivity.pieces import (
     DEFAULT_FORMATS,
     Group,
@@ -28,6 +30,7 @@ from quantcore.sensitivity.reading import Reading, first_questions, reading_of
 from quantcore.sensitivity.results import Sensitivity, Source
 
 TOKENS = 4096  # of the text, unless told otherwise
+SAVE_EVERY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +106,43 @@ def read_for(model: Model, settings: Settings) -> tuple[Reading, Source]:
 
 def guide_steps_of(
     model: Model, results: Sensitivity, formats: Sequence[str], text: str
-) -> Iterator[GuideProgress]:
-    """Add the cheaper guides to results, on the tokens that they were measured on."""
+) -> Iterator[SensitivityProgress]:
+    """Add the cheaper guides that results lack, on the tokens that they were measured on.
+
+    Which are lacking is decided by tensor and format: work that was stopped goes on from there,
+    and ends with what it would have found without the stop.
+
+    Raises
+    ------
+    ValueError
+        If the results are of another model or text, or a format can store no tensor.
+    """
     chunks = chunks_of(model, results, text)
-    for step in guide_steps(model, checked_formats(model, formats), chunks):
+    missing = results.without_guides(checked_formats(model, formats))
+    if missing:
+        yield SensitivityProgress(0.0, "reading the model", results)
+    for step in guide_steps(model, missing, chunks) if missing else ():
         if step.guide is not None:
             results.add_guide(step.guide)
-        yield step
+        yield SensitivityProgress(step.share, step.stage, results)
+    yield SensitivityProgress(1.0, "done", results)
+
+
+def saving(steps: Iterator[SensitivityProgress], path: Path) -> Iterator[SensitivityProgress]:
+    """Pass steps on, and save their results every few seconds and when the work ends.
+
+    However it ends: whoever stops iterating, or meets an error, keeps what was found so far.
+    """
+    last, saved = None, time.monotonic()
+    try:
+        for last in steps:
+            if time.monotonic() - saved > SAVE_EVERY_S:
+                last.results.save(path)
+                saved = time.monotonic()
+            yield last
+    finally:
+        if last is not None and last.results.effects:
+            last.results.save(path)
 
 
 def chunks_of(model: Model, results: Sensitivity, text: str) -> Chunks:
@@ -193,12 +226,17 @@ def source_of(model: Model, chunks: Chunks, text_name: str, questions: int = 0) 
         tokens=chunks.tokens.size,
         tokens_scored=int(chunks.scored.sum()),
         questions=questions,
-        imatrix_digest="" if model.given is None else _digest(*model.given.sums.values()),
+        imatrix_digest=imatrix_digest(model),
     )
 
 
+def imatrix_digest(model: Model) -> str:
+    """Digest of the importance matrix that was given to a model; "" where none was."""
+    return "" if model.given is None else _digest(*model.given.sums.values())
+
+
 def _digest(*arrays: np.ndarray) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for array in arrays:
-        found.update(np.ascontiguousarray(array))
-    return found.hexdigest()[:16]
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()[:16]

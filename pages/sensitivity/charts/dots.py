@@ -10,11 +10,12 @@ from math import ceil, floor
 import numpy as np
 import plotly.graph_objects as go
 
-from pages.sensitivity.costs import Cost, called
+from pages.sensitivity.words.figures import called
 from pages.shared.charts.base import blank, extend, powers_of_ten, wording, words
 from pages.shared.charts.layer_map import shares
 from pages.shared.palette import Look, blend, colour, harm_colour, harm_scale, ink_on, marker
 from pages.shared.units import exact, number
+from quantcore.sensitivity.costs import Cost
 
 KEEP = {"selected": {"marker": {"opacity": 1}}, "unselected": {"marker": {"opacity": 1}}}
 
@@ -70,11 +71,11 @@ def dots(
     look: Look,
     *,
     title: str,
-    whole: Cost | None = None,
+    joint: Cost | None = None,
 ) -> go.Figure:
-    """Draw a row a piece: its cost and the interval, the first on top; `whole` is a dashed line."""
+    """Draw a row a piece: its cost and the interval, the first on top; `joint` is a dashed line."""
     shown = [costs[name] for name in names]
-    low, high = reach(shown, *([whole.size] if whole else []))
+    low, high = reach(shown, *([joint.size] if joint else []))
     figure = blank(look, 27 * len(names) + 74, clickmode="event+select")
     tone = colour(format_name, look)
     rows = list(range(len(names)))
@@ -100,14 +101,14 @@ def dots(
         **KEEP,
     )
     _figures(figure, shown, rows, (low, high), look)
-    if whole is not None:
-        figure.add_vline(x=whole.size, line={"color": look.quiet, "width": 1.5, "dash": "dash"})
-        place = {"x": np.log10(whole.size), "y": len(names) - 0.2, "xanchor": "right"}
+    if joint is not None:
+        figure.add_vline(x=joint.size, line={"color": look.quiet, "width": 1.5, "dash": "dash"})
+        place = {"x": np.log10(joint.size), "y": len(names) - 0.2, "xanchor": "right"}
         words(figure, "nothing kept", look, xshift=-5, **place)
     named = [f"<b>{called(n)}</b>" if n == selected else called(n) for n in names]
     figure.update_yaxes(
         tickvals=rows, ticktext=named, tickfont={"size": 13, "color": look.ink},
-        range=[len(names) - 0.2 + 0.7 * (whole is not None), -0.8],
+        range=[len(names) - 0.2 + 0.7 * (joint is not None), -0.8],
     )  # fmt: skip
     figure.update_xaxes(type="log", range=[low, high], title=title, **ticks(low, high))
     return figure
@@ -144,9 +145,9 @@ def group_map(
     Colours count within a column, or over all on `one_scale`. A `narrow` chart has no numbers.
     """
     formats = list(values)
-    names = list(dict.fromkeys(name for found in values.values() for name in found))
-    ends = [each for found in values.values() for each in found.values()] if one_scale else []
-    share = {f: shares(found, ends) for f, found in values.items() if found}
+    names = list(dict.fromkeys(name for column in values.values() for name in column))
+    ends = [each for column in values.values() for each in column.values()] if one_scale else []
+    share = {f: shares(column, ends) for f, column in values.items() if column}
     high = (95 if narrow else 16) if any(" " in name for name in formats) else 0  # of longer heads
     figure = blank(look, 40 * len(names) + 52 + high, clickmode="event+select")
     figure.add_heatmap(
