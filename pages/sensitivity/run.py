@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 
 import streamlit as st
 
@@ -14,42 +13,30 @@ from pages.shared.frame import sentence
 from quantcore.model.source import Model
 from quantcore.pool import n_threads
 from quantcore.progress import Progress
-from quantcore.sensitivity.measure import guide_steps_of, saving, sensitivity_steps
-from quantcore.sensitivity.results import Sensitivity
+from quantcore.sensitivity.measure import Swept, guide_steps_of, saving, sensitivity_steps
 
 TITLE = "sensitivity"
 FRESH = "_fresh_sensitivity"  # file that the page shows next
 PART_OF_PIECES = 0.85  # of the work, where guides follow
 
 
-@dataclass(frozen=True)
-class SweepState:
-    """How far a sweep has come."""
-
-    results: Sensitivity
-    problems: tuple[str, ...] = ()  # why pieces failed
-
-
-def steps(sweep: Sweep) -> Iterator[Progress[SweepState]]:
+def steps(sweep: Sweep) -> Iterator[Progress[Swept]]:
     """Measure what is missing, and keep what was found every few seconds and at the end."""
-    model, part = sweep.model, PART_OF_PIECES if sweep.guides else 1.0
-    state = None
-    pieces = sensitivity_steps(model, sweep.settings, sweep.known(), sweep.scheduler)
+    model, settings = sweep.model, sweep.settings
+    part = PART_OF_PIECES if sweep.guides else 1.0
+    pieces = sensitivity_steps(model, settings, sweep.known(), sweep.scheduler)
     with closing(saving(pieces, sweep.path)) as saved:
         for step in saved:
-            problems = state.problems if state else ()
-            if step.problem:
-                problems += (f"{step.stage} failed: {step.problem}",)
-            state = SweepState(step.results, problems)
-            stage = words.stage(step.effect) if step.effect else step.stage
-            yield Progress(part * step.share, stage, state)
-    if sweep.guides and state:
-        settings = sweep.settings
-        guides = guide_steps_of(model, state.results, settings.formats, settings.text)
-        with closing(saving(guides, sweep.path)) as saved:
-            for step in saved:
-                share = part + (1 - part) * step.share
-                yield Progress(share, words.guide_stage(step.stage), state)
+            swept = step.result
+            stage = words.stage(swept.effect) if swept.effect else step.stage
+            yield Progress(part * step.share, stage, swept)
+    if not sweep.guides:
+        return
+    guides = guide_steps_of(model, swept.results, settings.formats, settings.text)
+    with closing(saving(guides, sweep.path)) as saved:
+        for step in saved:
+            share, stage = part + (1 - part) * step.share, words.guide_stage(step.stage)
+            yield Progress(share, stage, swept)
 
 
 def offer(model: Model) -> None:
@@ -79,16 +66,16 @@ def panel() -> None:
     job = jobs.panel(TITLE, draw=_draw)
     if job is None:
         return
-    state = job.latest.result if job.latest else None
-    if state and any(effect.group != "all" for effect in state.results.effects):
+    swept = job.latest.result if job.latest else None
+    if swept and any(effect.group != "all" for effect in swept.results.effects):
         st.session_state[FRESH] = st.session_state["_sweep"].path
     if job.state == "cancelled":
-        look.note(words.cancelled(len(state.results.effects) if state else 0))
-    if state and state.problems:
-        st.error(words.failed_pieces(state.problems))
+        look.note(words.cancelled(len(swept.results.effects) if swept else 0))
+    if swept and swept.problems:
+        st.error(words.failed_pieces(swept.problems))
 
 
-def _draw(step: Progress[SweepState]) -> None:
+def _draw(step: Progress[Swept]) -> None:
     """Draw the maps of a sweep as they fill up."""
     sweep: Sweep = st.session_state["_sweep"]
     figure = charts.so_far(

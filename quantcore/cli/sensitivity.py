@@ -1,7 +1,6 @@
 """The command that measures what each tensor costs in each format."""
 
 import argparse
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -32,8 +31,8 @@ def sensitivity(options: argparse.Namespace) -> int:
     )
     known = load(options.output) if options.output.exists() else None
     steps = sensitivity_steps(model, settings, known, options.scheduler)
-    problems: list[str] = []
-    results = followed(_collecting(saving(steps, options.output), problems)).results
+    swept = followed(saving(steps, options.output))
+    results, problems = swept.results, swept.problems
     if options.guides:
         followed(saving(guide_steps_of(model, results, formats, text), options.output))
     if options.json:
@@ -53,14 +52,6 @@ def sensitivity(options: argparse.Namespace) -> int:
 def _refuse_place(output: Path) -> None:
     if not output.parent.is_dir() or output.is_dir():
         raise ValueError(f"{output} cannot be written: there is no such folder.")
-
-
-def _collecting(steps: Iterator, problems: list[str]) -> Iterator:
-    """Pass steps on, and collect why pieces failed."""
-    for step in steps:
-        if step.problem:
-            problems.append(f"{step.stage} failed: {step.problem}")
-        yield step
 
 
 def _print_worst(results: object) -> None:

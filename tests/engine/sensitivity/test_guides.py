@@ -27,7 +27,7 @@ def model(tmp_path_factory):
 def guides(model):
     chunks = cut(model, TEXT, 64)
     steps = guide_steps(model, checked_formats(model, ["Q4_0", "Q8_0"]), chunks)
-    found = [step.guide for step in steps if step.guide]
+    found = [step.result for step in steps if step.result]
     assert len(found) == 2 * len(model.quantizable)
     return {(guide.name, guide.format): guide for guide in found}
 
@@ -70,7 +70,7 @@ def test_fisher_predicts_the_divergence_of_small_changes(model, guides):
     *_, last = sensitivity_steps(model, Settings(formats=["Q8_0"], text=TEXT, context=64))
     ratios = []
     for name in model.quantizable:
-        measured = last.results.effect(name, "Q8_0").mean_kl_divergence
+        measured = last.result.results.effect(name, "Q8_0").mean_kl_divergence
         ratios.append(guides[name, "Q8_0"].fisher / measured)
     assert 0.5 < np.median(ratios) < 2
     assert all(0.2 < ratio < 5 for ratio in ratios)
@@ -78,9 +78,9 @@ def test_fisher_predicts_the_divergence_of_small_changes(model, guides):
 
 def test_guides_are_kept_with_the_results(model, tmp_path):
     *_, last = sensitivity_steps(model, Settings(formats=["Q4_0"], text=TEXT, context=64))
-    for _ in guide_steps_of(model, last.results, ["Q4_0"], TEXT):
+    for _ in guide_steps_of(model, last.result.results, ["Q4_0"], TEXT):
         pass
-    last.results.save(tmp_path / "found.json")
+    last.result.results.save(tmp_path / "found.json")
     again = load(tmp_path / "found.json")
     assert len(again.guides) == len(model.quantizable)
     ranks = guide_ranks(again)
@@ -101,14 +101,14 @@ def test_guides_that_were_stopped_go_on(model, guides, tmp_path, n_known):
     path, settings = tmp_path / "found.json", Settings(formats=["Q4_0", "Q8_0"], text=TEXT,
                                                        context=64, groups=["all"])  # fmt: skip
     *_, last = sensitivity_steps(model, settings)
-    steps = saving(guide_steps_of(model, last.results, settings.formats, TEXT), path)
+    steps = saving(guide_steps_of(model, last.result.results, settings.formats, TEXT), path)
     for step in steps:
-        if len(step.results.guides) == n_known:
+        if len(step.result.results.guides) == n_known:
             break
     steps.close()  # as a cancel does
     known = load(path)
     assert len(known.guides) == n_known
-    counts = [len(step.results.guides)
+    counts = [len(step.result.results.guides)
               for step in guide_steps_of(model, known, settings.formats, TEXT)]  # fmt: skip
     assert max(np.diff(counts)) == 1 and counts[-1] == len(guides) == 30
     for guide in known.guides:
@@ -121,7 +121,7 @@ def test_guides_that_were_stopped_go_on(model, guides, tmp_path, n_known):
 
 def test_a_format_that_is_added_leaves_the_guides_of_others(model):
     *_, last = sensitivity_steps(model, Settings(formats=["Q4_0"], text=TEXT, context=64))
-    results = last.results
+    results = last.result.results
     list(guide_steps_of(model, results, ["Q4_0"], TEXT))
     before = results.guides
     list(guide_steps_of(model, results, ["Q8_0", "Q4_0"], TEXT))
