@@ -23,14 +23,14 @@ def section(view: View, tensor: str, style: Look) -> None:
         words.how_to_read_map(measure, view.how, part, joint),
         help=words.terms(measure),
     )
-    says = {name: words.tooltip(name, cost, measure) for name, cost in costs.items()}
+    tips = {name: words.tooltip(name, cost, measure) for name, cost in costs.items()}
     left, right = st.columns([3, 2], gap="large")
     with left:
         if view.noun == "tensors":
             texts = words.cells(costs, measure, view.how, joint, factor)
             colours = impacts(costs, view.how, joint, certain=measure.signed)
             look.show(
-                layer_map.layer_map(colours, texts, tensor, style, says=says),
+                layer_map.layer_map(colours, texts, tensor, style, says=tips),
                 alt=f"What each matrix costs in {view.format_name}, by layer and role.",
                 **choosing("sensitivity_map"),
             )
@@ -42,7 +42,7 @@ def section(view: View, tensor: str, style: Look) -> None:
         look.note(words.worst(costs, view.how, len(names), view.noun))
         look.show(
             charts.dots(
-                costs, names, says, view.format_name, tensor, style, title=wording(measure).axis,
+                costs, names, tips, view.format_name, tensor, style, title=wording(measure).axis,
                 joint=joint if view.how == "kept" else None,
             ),
             alt=f"The {len(names)} that cost most in {view.format_name}, with 95 % intervals.",
@@ -52,16 +52,16 @@ def section(view: View, tensor: str, style: Look) -> None:
 
 def _by_format(view: View, factor: float, style: Look) -> None:
     """Draw layers or roles by formats; a click chooses the format."""
-    values, texts, says = {}, {}, {}
+    values, texts, tips = {}, {}, {}
     for name in formats_by_size(view.results):
         if costs := view.costs(format_name=name):
             joint = view.joint(name)
             certain = view.measure.signed
             values[name] = impacts(costs, view.how, joint, certain=certain)
             texts[name] = words.cells(costs, view.measure, view.how, joint, factor)
-            says[name] = {n: words.tooltip(n, c, view.measure) for n, c in costs.items()}
+            tips[name] = {n: words.tooltip(n, c, view.measure) for n, c in costs.items()}
     look.show(
-        charts.group_map(values, texts, says, view.format_name, style),
+        charts.group_map(values, texts, tips, view.format_name, style),
         alt=f"What the {view.noun} cost in each format.",
         **choosing("sensitivity_groups", "type"),
     )

@@ -12,7 +12,8 @@ sweep that was stopped goes on from there. Its fields:
     skills                 {"columns": ..., "rows": ...}: skill, level, and the original's answers
     effects                {"columns": names of `Effect`'s fields, "rows": a list for each effect};
                            its skills are a list for each of the rows above
-    guides                 the same of `Guide`: what is cheaper to compute, by tensor and format
+    guides                 {"columns": names of `Guide`'s fields, "rows": a list for each tensor and
+                           format}: what is cheaper to compute
 """
 
 import json

@@ -108,6 +108,7 @@ def _guided(
     """Find the formats that a guide may choose from: those asked for, or all that are whole."""
     if way not in GUIDES:
         raise ValueError(f"there is no way {way[:40]!r} of choosing: there are {', '.join(BY)}")
+    measured.refuse_other_model(model.name, model.fingerprint)
     if not measured.guides:
         raise ValueError(
             "these results hold no guides: add them by python -m quantcore sensitivity --guides"

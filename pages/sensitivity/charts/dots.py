@@ -65,7 +65,7 @@ def arms(costs: Sequence[Cost], low: float) -> dict:
 def dots(
     costs: Mapping[str, Cost],
     names: Sequence[str],
-    says: Mapping[str, str],
+    tips: Mapping[str, str],
     format_name: str,
     selected: str,
     look: Look,
@@ -95,7 +95,7 @@ def dots(
             },
         },
         customdata=list(names),
-        text=[says[name] for name in names],
+        text=[tips[name] for name in names],
         hovertemplate="%{text}<extra></extra>",
         cliponaxis=False,
         **KEEP,
@@ -133,7 +133,7 @@ def _figures(figure, shown: Sequence[Cost], rows: Sequence[int], span, look: Loo
 def group_map(
     values: Mapping[str, Mapping[str, float]],
     texts: Mapping[str, Mapping[str, str]],
-    says: Mapping[str, Mapping[str, str]],
+    tips: Mapping[str, Mapping[str, str]],
     chosen: str,
     look: Look,
     *,
@@ -162,7 +162,7 @@ def group_map(
                 font = {"size": 12, "color": ink_on(harm_colour(share[name][each], look))}
                 if not narrow:
                     notes.append(wording(texts[name][each], look, x=x, y=y, font=font))
-                spots.append((x, y, name, says[name][each]))
+                spots.append((x, y, name, tips[name][each]))
         head = {"x": x, "y": 1, "yref": "paper", "yanchor": "bottom", "yshift": 2}
         head |= {"textangle": -90} if narrow and high else {}
         text = name if narrow else name.replace(" ", "<br>")

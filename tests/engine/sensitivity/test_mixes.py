@@ -190,6 +190,8 @@ def test_a_way_that_is_none_or_was_not_measured_is_refused(model, toy):
     bare._guides.clear()
     with pytest.raises(ValueError, match="hold no guides"):
         budget_by("fisher", model, bare)
+    with pytest.raises(ValueError, match="with other weights"):
+        budget_by("fisher", toy, shipped())
 
 
 def _with_guides(wanted):
