@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from pages.drift import words as drift_words
 from pages.home import charts as anatomy
 from pages.home import words as home_words
 from pages.shared import (
@@ -55,7 +54,7 @@ with headline:
     look.finding(
         home_words.at_a_glance(table, original),
         "Each mark is the same model stored another way. Left is smaller, down is closer to the "
-        f"original. {drift_words.which(table)} {drift_words.marks(table)}.",
+        f"original. {ranking.which(table)} {ranking.marks(table)}.",
         help=ranking.TERMS["sure"],
     )
 stressed = home_words.gentle_and_harsh(table)
@@ -65,7 +64,7 @@ picked = look.show(
         original,
         style,
         chosen=stressed,
-        floor=home_words.floor(measured.drifts),
+        floor=ranking.floor(measured.drifts),
         published=published,
         narrow=look.narrow(),
     ),
@@ -76,7 +75,7 @@ picked = look.show(
 )
 controls.choose_from(picked, "type", page="drift")
 if published:
-    look.note(drift_words.small_and_large(table, published))
+    look.note(ranking.small_and_large(table, published))
 
 # ---- where it hurts -----------------------------------------------------------------------------
 

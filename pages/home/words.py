@@ -49,16 +49,6 @@ def _costs(row: Mapping) -> str:
     return f"changes {one_in(share)} of the tokens the model was sure of"
 
 
-def floor(drifts: Mapping[str, Drift]) -> tuple[float, str] | None:
-    """Find the least that a change of number format costs: what rounding to 16 bits does."""
-    halves = {n: drifts[n].mean_kl_divergence for n in ("F16", "BF16") if n in drifts}
-    costly = {name: kl for name, kl in halves.items() if kl > 0}
-    if not costly:
-        return None
-    least = min(costly, key=costly.get)
-    return costly[least], f"floor: rounding to {least} alone"
-
-
 def anatomy(damage: Mapping[str, float], n_weights: Mapping[str, int], format_name: str) -> str:
     """Say which matrix matters most for its size; `damage` in nats a token, by name."""
     total = sum(damage.values())

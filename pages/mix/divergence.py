@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 import streamlit as st
 
-from pages.drift import measuring
 from pages.mix import cache
 from pages.mix import divergence_words as words
 from pages.mix.charts import divergence as charts
@@ -17,7 +16,7 @@ from pages.shared import (
     tables,
 )
 from pages.shared.units import plural
-from quantcore.evaluate.text import cut, evaluation_text
+from quantcore.evaluate.text import context_for, cut, evaluation_text
 from quantcore.model.source import Model
 from quantcore.recipe.of_types import padded_bytes
 from quantcore.recipe.plan import Plan
@@ -201,7 +200,7 @@ def _bits_of(choice: Choice, hand: Plan) -> float:
 
 
 def _steps(model: Model, mix: Mix, text: str) -> Iterator[MixStep]:
-    context = measuring.context_for(model, len(model.tokenizer.encode(text)))
+    context = context_for(model, len(model.tokenizer.encode(text)))
     yield MixStep(0.0, "reading the text")
     yield from mix_steps(model, [mix], cut(model, text, context))
 
@@ -231,6 +230,6 @@ def _watch() -> None:
         st.rerun()
     with st.container(border=True, key="mix_divergence_panel"):
         step = job.latest
-        st.markdown(f"**{step.stage}**" if step else measuring.waiting(jobs.ahead_of(job)))
+        st.markdown(f"**{step.stage}**" if step else jobs._waiting(jobs.ahead_of(job)))
         st.progress(step.share if step else 0.0)
         st.button("Cancel", key="cancel_recipe", on_click=job.cancel)

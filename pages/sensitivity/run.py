@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
-from pages.drift.measuring import waiting
 from pages.sensitivity import run_words as words
 from pages.sensitivity.charts import running as charts
 from pages.sensitivity.setup import Sweep, choose, plan_of
@@ -117,7 +116,7 @@ def _watch() -> None:
     sweep: Sweep = st.session_state["_sweep"]
     with st.container(border=True, key="sensitivity_panel"):
         step = job.latest
-        st.markdown(f"**{step.stage}**" if step else waiting(jobs.ahead_of(job)))
+        st.markdown(f"**{step.stage}**" if step else jobs._waiting(jobs.ahead_of(job)))
         st.progress(min(step.share, 1.0) if step else 0.0)
         if step:
             figure = charts.so_far(

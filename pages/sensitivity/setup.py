@@ -10,7 +10,6 @@ from pathlib import Path
 import streamlit as st
 
 import quantcore.sensitivity.results as sensitivity_files
-from pages.drift.measuring import context_for
 from pages.sensitivity.costs import GROUPS, HOWS
 from pages.shared import (
     bench,
@@ -19,7 +18,7 @@ from pages.shared import (
     shipped,
 )
 from pages.shared import sweeps as sensitivity_kept
-from quantcore.evaluate.text import calibration_text, cut
+from quantcore.evaluate.text import calibration_text, context_for, cut
 from quantcore.formats import OUTSIDE_GGUF, get_format
 from quantcore.model.source import Model
 from quantcore.pool import n_threads

@@ -36,6 +36,11 @@ class SkillScore:
     correct: int
     total: int
 
+    @property
+    def share(self) -> float:
+        """Share of right answers, 0 to 1."""
+        return self.correct / self.total
+
 
 @dataclass(frozen=True, slots=True)
 class SkillProgress:

@@ -6,7 +6,9 @@ import pytest
 from pages.drift import reading_words, skills
 from pages.drift import words as drift_words
 from pages.home import words as home_words
+from pages.shared import ranking
 from pages.shared.charts.size import Original
+from pages.shared.palette import LIGHT, harm_colour
 from quantcore.evaluate.drift import TokenDrift
 from quantcore.evaluate.reading import Continuations, Parting
 from quantcore.evaluate.skills import SkillScore
@@ -63,7 +65,7 @@ def test_cost_has_a_sentence_for_each_case(table, chosen, part):
 
 
 def test_which_types_are_mixes_is_said():
-    which = lambda *names: drift_words.which(_table(**dict.fromkeys(names, 0.1)))  # noqa: E731
+    which = lambda *names: ranking.which(_table(**dict.fromkeys(names, 0.1)))  # noqa: E731
     assert which("Q4_K pure", "INT4_ROW") == "Each type is one format on every matrix."
     assert which("Q2_K", "Q4_K_M").startswith("Types such as Q4_K_M are llama-quantize’s mixes")
     assert "one format" not in which("Q2_K", "Q4_K_M")
@@ -80,9 +82,9 @@ def test_mixes_are_laid_beside_mixes():
         "floor_kl_nats": 1e-4,
         "formats": [{"format": "Q4_K_M", "kl_nats": 0.04}],
     }
-    said = drift_words.small_and_large(_table(**{"Q4_K_M": 0.01}), published)
+    said = ranking.small_and_large(_table(**{"Q4_K_M": 0.01}), published)
     assert "In Q4_K_M the large model drifts 4.0 times further" in said
-    assert "In Q4_K_M" not in drift_words.small_and_large(_table(**{"Q4_K pure": 0.01}), published)
+    assert "In Q4_K_M" not in ranking.small_and_large(_table(**{"Q4_K pure": 0.01}), published)
 
 
 def test_tail_tells_whether_the_mean_hides_one():
@@ -96,22 +98,32 @@ def _skills(**shares):
     ]
 
 
+SKILLS = {
+    "F32": _skills(facts_easy=1.0, facts_hard=0.9, chain_hard=0.8),
+    "Q4_K": _skills(facts_easy=1.0, facts_hard=0.7, chain_hard=0.75),
+    "Q2_K": _skills(facts_easy=0.95, facts_hard=0.2, chain_hard=0.4),
+}
+
+
 def test_the_first_skill_to_break_is_named():
-    table = skills.rows(
-        {
-            "F32": _skills(facts_easy=1.0, facts_hard=0.9, chain_hard=0.8),
-            "Q4_K": _skills(facts_easy=1.0, facts_hard=0.7, chain_hard=0.75),
-            "Q2_K": _skills(facts_easy=0.95, facts_hard=0.2, chain_hard=0.4),
-        },
-        ["F32", "Q4_K", "Q2_K"],
-    )
-    said = drift_words.first_to_break(table)
+    said = drift_words.first_to_break(SKILLS)
     assert "**hard facts**: in Q4_K the right answers fall from 90 to **70 in 100**" in said
     assert "of easy facts fewer than ten are lost in any type" in said
-    assert "No skill loses" in drift_words.first_to_break([table[0], table[0]])
-    assert "hard chain is the last, in Q2_K" in drift_words.first_to_break(
-        [{k: v for k, v in row.items() if k != "facts_easy"} for row in table]
-    )
+    same = {"F32": SKILLS["F32"], "Q8_0": SKILLS["F32"]}
+    assert drift_words.first_to_break(same).endswith("not even in Q8_0.")
+    hard = {name: [s for s in scores if s.level == "hard"] for name, scores in SKILLS.items()}
+    assert "hard chain is the last, in Q2_K" in drift_words.first_to_break(hard)
+
+
+def test_the_table_of_skills_is_coloured_by_what_was_lost():
+    original, *others = skills.rows(SKILLS)
+    assert (original["type"], original["mark"]) == ("original", False)
+    assert [row["type"] for row in others] == ["Q4_K", "Q2_K"]
+    columns = {column.key: column for column in skills.columns(SKILLS["F32"], LIGHT)}
+    assert list(columns) == ["type", "facts_easy", "facts_hard", "chain_hard"]
+    hard = columns["facts_hard"]
+    assert hard.show(others[1]["facts_hard"]) == "20"
+    assert hard.fill(others[1]) == harm_colour(0.7, LIGHT) != hard.fill(original)
 
 
 def _read(kl):
@@ -140,9 +152,9 @@ def test_unevenness_names_the_heaviest_token():
 
 
 def test_only_sure_tokens_are_underlined():
-    found = reading_words.tokens(_read([0.1, 0.2, 4.0]), ["a", "b", "c"], str)
-    assert [token.flipped for token in found] == [False, True, False]  # same, sure, unsure
-    assert found[2].share == 1.0 and 0 < found[0].share < found[1].share < 1
+    tokens = reading_words.tokens(_read([0.1, 0.2, 4.0]), ["a", "b", "c"], str)
+    assert [token.flipped for token in tokens] == [False, True, False]  # same, sure, unsure
+    assert tokens[2].share == 1.0 and 0 < tokens[0].share < tokens[1].share < 1
 
 
 def test_parting_tells_a_tie_from_a_change_of_mind():
@@ -158,11 +170,6 @@ def test_parting_tells_a_tie_from_a_change_of_mind():
     assert "at once" in headline and "no tie" in note
     same = Continuations(["p"], ["a", "b"], ["a", "b"], None)
     assert "the same 2 tokens" in reading_words.parting(same, decode, "Q2_K")[0]
-
-
-def test_sides_are_cut_at_the_parting():
-    found = Continuations(["p"], list("abcd"), list("abxy"), Parting(2, "c", "x", (0, 0), (0, 0)))
-    assert reading_words.sides(found, "".join) == (("ab", "c", "d"), ("ab", "x", "y"))
 
 
 def test_home_picks_the_smallest_that_is_gentle_and_the_smallest_of_all():
