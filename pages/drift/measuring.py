@@ -8,7 +8,7 @@ import streamlit as st
 from pages.drift import charts
 from pages.drift.texts import Text
 from pages.shared import bench, jobs, look, shipped
-from quantcore.evaluate.drift import Drift, DriftProgress, drift_chunks
+from quantcore.evaluate.drift import Comparison, Drift, drift_steps
 from quantcore.evaluate.quantized import restored_tensors
 from quantcore.evaluate.skills import SkillScore, skill_steps
 from quantcore.evaluate.text import context_for
@@ -45,12 +45,11 @@ class Course:
     chunks: list[int] = field(default_factory=list)  # done after each batch
     results: Results | None = None
 
-    def add(self, step: DriftProgress) -> None:
-        """Take in a step of the measurement."""
-        if step.kl_so_far is not None:
-            self.chunks.append(step.chunks_done)  # first: a page may look at any time
-            for name, value in step.kl_so_far.items():
-                self.running[name].append(value)
+    def add(self, known: Comparison) -> None:
+        """Take in what was known after one more batch."""
+        self.chunks.append(known.chunks_done)  # first: a page may look at any time
+        for name, value in known.mean_kl.items():
+            self.running[name].append(value)
 
 
 def results(model: Model, text_key: str) -> Results:
@@ -74,8 +73,9 @@ def steps(
     context = context_for(model, n_tokens)
     course = Course((model.key, text.key), n_tokens // context, {name: [] for name in types})
     part = 0.5 if with_skills else 1.0
-    for step in drift_chunks(model, types, text.words, context):
-        course.add(step)
+    for step in drift_steps(model, types, text.words, context):
+        if step.result is not None and not step.result.drifts:
+            course.add(step.result)
         yield Progress(part * step.share, step.stage, course)
     skills: dict[str, list[SkillScore]] = {}
     answering = (ORIGINAL, *types) if with_skills else ()
@@ -83,7 +83,7 @@ def steps(
         for share, scores in _skill_steps(model, name):
             yield Progress(part + part * (i + share) / len(answering), f"{name}: skills", course)
             skills[name] = scores or []
-    yield Progress(1.0, "done", replace(course, results=Results(step.drifts, skills)))
+    yield Progress(1.0, "done", replace(course, results=Results(step.result.drifts, skills)))
 
 
 def _skill_steps(model: Model, name: str) -> Iterator[tuple[float, list[SkillScore] | None]]:
@@ -92,7 +92,7 @@ def _skill_steps(model: Model, name: str) -> Iterator[tuple[float, list[SkillSco
         weights[tensor] = restored
         yield 0.0, None
     for step in skill_steps(model, Llama(model.config, weights)):
-        yield step.share, step.scores
+        yield step.share, step.result
 
 
 def run_button(model: Model, types: Sequence[str], text: Text) -> None:

@@ -21,9 +21,9 @@ def steps(model: Model, measured: dict[str, Imatrix]) -> Iterator[Progress[Imatr
     """
     context = min(CONTEXT, model.config.context_length)
     for step in imatrix_steps(model, None, context):
-        if step.imatrix is not None:
-            measured.setdefault(model.key, step.imatrix)
-        yield Progress(step.share, step.stage, step.imatrix)
+        if step.result is not None:
+            measured.setdefault(model.key, step.result)
+        yield step
 
 
 def offer(model: Model) -> None:

@@ -21,7 +21,7 @@ from quantcore.model.source import Model
 from quantcore.recipe.file_types import throughout
 from quantcore.recipe.plan import Plan
 from quantcore.recipe.plan import plan as plan_file
-from quantcore.recipe.quantize import quantize, quantized_again
+from quantcore.recipe.quantize import quantize_steps, quantized_again
 from quantcore.recipe.types import get_type, needs_imatrix
 
 TITLE = "write"
@@ -112,7 +112,7 @@ def _start(model: Model, plan: Plan, what: str, imatrix: Imatrix | None) -> None
     """Begin to write; the former file goes once the queue has taken the new one, not before."""
     folder = Folder()
     path = folder.path / file_name(model, plan)
-    jobs.start(TITLE, lambda: quantize(model, plan, path, imatrix))
+    jobs.start(TITLE, lambda: quantize_steps(model, plan, path, imatrix))
     if former := st.session_state.get(_KEPT):
         former.folder.remove()
     st.session_state[_KEPT] = Written(folder, path, what)

@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -13,9 +13,10 @@ from quantcore import sweep
 from quantcore.evaluate.text import Chunks, calibration_text, cut
 from quantcore.io.imatrix import Imatrix
 from quantcore.model.source import Model, open_model
+from quantcore.progress import Progress, result_of
 from quantcore.sensitivity.bench import Bench
 from quantcore.sensitivity.effect import Effect
-from quantcore.sensitivity.guides import GuideProgress, guide_steps
+from quantcore.sensitivity.guides import guide_steps
 from quantcore.sensitivity.pieces import (
     DEFAULT_FORMATS,
     Group,
@@ -31,14 +32,12 @@ TOKENS = 4096  # of the text, unless told otherwise
 
 
 @dataclass(frozen=True, slots=True)
-class SensitivityProgress:
-    """One step of the work."""
+class Swept:
+    """What a sweep has found so far."""
 
-    share: float
-    stage: str
-    results: Sensitivity  # what was found so far; it grows from step to step
+    results: Sensitivity  # it grows from step to step
     effect: Effect | None = None  # found in this step
-    problem: str | None = None  # why a piece failed; the others go on
+    problems: tuple[str, ...] = ()  # why pieces failed, a sentence each; the others go on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +58,28 @@ class Settings:
     questions: int = 0  # to ask of each skill at each level, besides the text
 
 
+def measure_sensitivity(
+    model: Model,
+    settings: Settings | None = None,
+    known: Sensitivity | None = None,
+    scheduler: str | None = None,
+    on_progress: Callable[[Progress[Swept]], None] | None = None,
+) -> Swept:
+    """Measure what each piece of a model costs in each format.
+
+    Arguments as for `sensitivity_steps`; `on_progress` is called after each piece, and an exception
+    that it raises ends the work. Pieces that failed are missing in the results, and ``problems``
+    says why.
+    """
+    return result_of(sensitivity_steps(model, settings, known, scheduler), on_progress)
+
+
 def sensitivity_steps(
     model: Model,
     settings: Settings | None = None,
     known: Sensitivity | None = None,
     scheduler: str | None = None,
-) -> Iterator[SensitivityProgress]:
+) -> Iterator[Progress[Swept]]:
     """Measure what each piece of a model costs in each format; a step a piece.
 
     Parameters
@@ -103,13 +118,13 @@ def read_for(model: Model, settings: Settings) -> tuple[Reading, Source]:
 
 def guide_steps_of(
     model: Model, results: Sensitivity, formats: Sequence[str], text: str
-) -> Iterator[GuideProgress]:
+) -> Iterator[Progress[Sensitivity]]:
     """Add the cheaper guides to results, on the tokens that they were measured on."""
     chunks = chunks_of(model, results, text)
     for step in guide_steps(model, checked_formats(model, formats), chunks):
-        if step.guide is not None:
-            results.add_guide(step.guide)
-        yield step
+        if step.result is not None:
+            results.add_guide(step.result)
+        yield Progress(step.share, step.stage, results)
 
 
 def chunks_of(model: Model, results: Sensitivity, text: str) -> Chunks:
@@ -122,9 +137,10 @@ def chunks_of(model: Model, results: Sensitivity, text: str) -> Chunks:
 
 def _steps(
     model: Model, job: "Job", pieces: list[Piece], results: Sensitivity, scheduler: str | None
-) -> Iterator[SensitivityProgress]:
+) -> Iterator[Progress[Swept]]:
     missing = [piece for piece in pieces if not results.has(piece)]
-    yield SensitivityProgress(0.0, "reading the model", results)
+    yield Progress(0.0, "reading the model", Swept(results))
+    problems: list[str] = []
     if scheduler is None:
         work = Bench(model, job.reading).measure
     else:
@@ -135,10 +151,11 @@ def _steps(
                 results.add(outcome.result)
             piece = outcome.piece
             stage = f"{piece.name} {piece.how} in {piece.format}"
-            yield SensitivityProgress(
-                n_done / len(missing), stage, results, outcome.result, outcome.problem
-            )
-    yield SensitivityProgress(1.0, "done", results)
+            if outcome.problem is not None:
+                problems.append(f"{stage} failed: {outcome.problem}")
+            swept = Swept(results, outcome.result, tuple(problems))
+            yield Progress(n_done / len(missing), stage, swept)
+    yield Progress(1.0, "done", Swept(results, problems=tuple(problems)))
 
 
 @dataclass(frozen=True, slots=True)

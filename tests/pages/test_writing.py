@@ -77,7 +77,7 @@ def test_a_cancelled_file_is_not_offered(monkeypatch):
         opened.wait()
         yield Progress(0.5, "half")
 
-    monkeypatch.setattr(writing, "quantize", steps)
+    monkeypatch.setattr(writing, "quantize_steps", steps)
     app = visit("drift", type="Q4_0", types="Q4_0")
     app.button(key="write").click().run()
     app.button(key="cancel_job").click().run()
