@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from pages.imatrix import cache, charts, run, words
-from pages.shared import bench, controls, look, tables, tensors
+from pages.shared import bench, controls, jobs, look, tables, tensors
 from pages.shared.charts import layer_map
 from pages.shared.units import percent
 from quantcore.evaluate.importance_use import (
@@ -25,6 +25,7 @@ def main() -> None:
     """Draw the page."""
     model = controls.model()
     st.title("Importance", anchor=False)
+    jobs.panel(run.TITLE)
     imatrix = bench.imatrix(model.name)
     if imatrix is None:
         look.finding(words.none_here(model.name), words.how_to_make(model.place))

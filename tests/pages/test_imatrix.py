@@ -86,7 +86,6 @@ def test_it_is_measured_from_the_page(own_models):
     app = visit("imatrix", model="small-toy", weighted="Q4_0")
     app.button(key="measure_imatrix").click().run()
     run_until_ended(app)
-    app.run()
     assert not app.exception and not app.error
     assert len(drawn_charts(app)) == 3
 
