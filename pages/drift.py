@@ -1,6 +1,6 @@
-"""The address of a page; its room is the folder of the same name."""
+"""The address /drift; its room is pages/drift."""
 
-import runpy
-from pathlib import Path
+from pages.drift.page import main
+from pages.shared import frame
 
-runpy.run_path(str(Path(__file__).with_suffix("") / "page.py"))
+frame.show("drift", main)

@@ -10,6 +10,18 @@ from pages.shared.palette import Look, blend, colour, marker
 from pages.shared.units import number
 
 LEAST = 1e-9  # nats; what is below is drawn here, a log axis knows no zero
+PERCENTAGES = {
+    50: "median_kl_nats",
+    90: "kl_90_nats",
+    95: "kl_95_nats",
+    99: "kl_99_nats",
+    99.9: "kl_99_9_nats",
+}
+
+
+def quantiles(table: Sequence[Mapping]) -> dict[str, dict[float, float]]:
+    """Take divergence by percentage out of the ranked rows, by type; the original's comes first."""
+    return {row["type"]: {p: row[key] for p, key in PERCENTAGES.items()} for row in table[1:]}
 
 
 def damage_by_token(
@@ -52,7 +64,9 @@ def damage_by_token(
     return figure
 
 
-def _row(figure, name: str, quantiles: Mapping, mean: float, look: Look, strong: bool) -> None:
+def _row(
+    figure: go.Figure, name: str, quantiles: Mapping, mean: float, look: Look, strong: bool
+) -> None:
     tone = colour(name, look)
     places = sorted(quantiles)
     x = [max(quantiles[p], LEAST) for p in places]

@@ -1,65 +1,76 @@
 """Page: how far a quantized model's answers drift from the original's."""
 
+from collections.abc import Mapping, Sequence
+
 import streamlit as st
 
-from pages.drift import cache, charts, measuring, reading_words, texts
-from pages.drift import skills as skill_table
-from pages.drift import words as drift_words
-from pages.shared import (
-    controls,
-    frame,
-    look,
-    model_types,
-    prose,
-    ranking,
-    tables,
-    writing,
-)
+from pages.drift import charts, measuring, reading, skills, texts, words
+from pages.drift.texts import Text
+from pages.shared import controls, look, model_types, ranking, tables, writing
 from pages.shared.charts import size as size_chart
-from quantcore.model.original import original_of
+from quantcore.evaluate.drift import Drift
+from quantcore.evaluate.skills import SkillScore
+from quantcore.model.original import Original, original_of
+from quantcore.model.source import Model
 
-frame.enter("drift")
-style, model = look.current(), controls.model()
-original = original_of(model)
 
-st.title("Drift", anchor=False)
-st.markdown(
-    "Quantize the whole model, let it read the same text as the original, and compare what the "
-    "two expect at every token.",
-    width=720,
-)
+def main() -> None:
+    """Draw the page."""
+    model = controls.model()
+    original = original_of(model)
+    st.title("Drift", anchor=False)
+    st.markdown(
+        "Quantize the whole model, let it read the same text as the original, and compare what "
+        "the two expect at every token.",
+        width=720,
+    )
+    one, many = st.columns([2, 5])
+    with one:
+        pure = model_types.choose_way()
+        chosen = model_types.type_("Look closely at", pure=pure)
+    with many:
+        types = list(dict.fromkeys([*model_types.types("Compare", pure=pure), chosen]))
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        text = texts.choose_text(model)
+        measuring.run_button(model, types, text)
+    measuring.panel()
+    known = measuring.results(model, text.key)
+    notes(known, model, types, chosen, text)
+    table = ranking.rows(known.drifts, types, original)
+    if table:
+        size(table, original, ranking.floor(known.drifts), chosen)
+        ranked(table, known.drifts, chosen, text)
+        tail(table, chosen)
+    ranks = [measuring.ORIGINAL, *[row["type"] for row in table[1:]]]
+    answers = {name: known.skills[name] for name in ranks if name in known.skills}
+    if len(answers) > 1:
+        broken_skills(answers, chosen)
+    reading.one_text(model, chosen, text)
+    reading.going_on(model, chosen, original)
+    as_a_file(model, chosen)
 
-# ---- what to compare, and the run ---------------------------------------------------------------
 
-one, many = st.columns([2, 5])
-with one:
-    pure = model_types.choose_way()
-    chosen = model_types.type_("Look closely at", pure=pure)
-with many:
-    types = list(dict.fromkeys([*model_types.types("Compare", pure=pure), chosen]))
-with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-    text = texts.choose_text(model)
-    measuring.run_button(model, types, text)
-measuring.panel()
-known = measuring.results(model.name, text.key)
-missing = [name for name in types if name not in known.drifts]
-if known.stale:
-    look.note("These figures belong to another version of the model: press Measure for new ones.")
-if copies := model_types.copies(model, chosen):
-    look.note(copies)
-if missing:
-    look.note(drift_words.missing(missing, text.says))
+def notes(
+    known: measuring.Results, model: Model, types: Sequence[str], chosen: str, text: Text
+) -> None:
+    """Say what of the figures is old, missing, or no change at all."""
+    if known.stale:
+        look.note(words.STALE)
+    if copies := model_types.copies(model, chosen):
+        look.note(copies)
+    if missing := [name for name in types if name not in known.drifts]:
+        look.note(words.missing(missing, text.says))
 
-# ---- what each type costs -----------------------------------------------------------------------
 
-table = ranking.rows(known.drifts, types, original)
-if table:
+def size(
+    table: Sequence[Mapping], original: Original, floor: tuple[float, str] | None, chosen: str
+) -> None:
+    """Draw size against divergence of every type."""
     st.space("small")
     look.finding(
-        drift_words.granularity(table) or drift_words.span(table),
+        words.granularity(table) or words.span(table),
         f"Left is smaller, down is closer to the original. {ranking.which(table)} "
-        f"{ranking.marks(table)}. "
-        "Click a mark to look at it closely.",
+        f"{ranking.marks(table)}. Click a mark to look at it closely.",
         help=ranking.TERMS["divergence"],
     )
     published = controls.published()
@@ -67,9 +78,9 @@ if table:
         size_chart.size_against_divergence(
             ranking.points(table),
             original,
-            style,
+            look.current(),
             chosen=(chosen,),
-            floor=ranking.floor(known.drifts),
+            floor=floor,
             published=published,
             narrow=look.narrow(),
         ),
@@ -81,12 +92,15 @@ if table:
     if published:
         look.note(ranking.small_and_large(table, published))
 
+
+def ranked(table: Sequence[Mapping], drifts: Mapping[str, Drift], chosen: str, text: Text) -> None:
+    """Rank the types by divergence, with all that was measured of each."""
     st.space("small")
-    first = known.drifts[table[1]["type"]]
-    look.finding(drift_words.cost(table, chosen), drift_words.how_ranked(first, text.says))
+    first = drifts[table[1]["type"]]
+    look.finding(words.cost(table, chosen), words.how_ranked(first, text.says))
     tables.show(
         table,
-        ranking.columns(table, style),
+        ranking.columns(table, look.current()),
         "drift",
         caption="Types ranked by divergence from the original",
         chosen=chosen,
@@ -94,70 +108,41 @@ if table:
         csv_keys=ranking.CSV_KEYS,
     )
 
+
+def tail(table: Sequence[Mapping], chosen: str) -> None:
+    """Draw how unevenly the damage falls on tokens."""
     st.space("small")
     look.finding(
-        drift_words.tail(table, chosen),
-        "Large mark: half of the tokens diverge less. Small marks: 90, 95, 99 and 99.9 % do. "
-        "Upright bar: the mean.",
-        help=ranking.TERMS["divergence"],
+        words.tail(table, chosen), words.HOW_TO_READ_TAIL, help=ranking.TERMS["divergence"]
     )
     means = {row["type"]: row["mean_kl_nats"] for row in table[1:]}
     look.show(
-        charts.damage_by_token(drift_words.quantiles(table), means, chosen, style),
+        charts.damage_by_token(charts.quantiles(table), means, chosen, look.current()),
         key="drift_tail",
         alt="Divergence of the median token and of the tail, a row a type, with the mean.",
     )
 
-# ---- which skill breaks first -------------------------------------------------------------------
 
-answers = skill_table.rows(known.skills, [measuring.ORIGINAL, *[row["type"] for row in table[1:]]])
-if len(answers) > 1:
+def broken_skills(answers: Mapping[str, Sequence[SkillScore]], chosen: str) -> None:
+    """Show which skill breaks first; the original's answers come first."""
     st.space("medium")
-    look.finding(drift_words.first_to_break(answers), skill_table.HOW_TO_READ)
+    look.finding(words.first_to_break(answers), skills.HOW_TO_READ)
     tables.show(
-        answers,
-        skill_table.columns(answers, style),
+        skills.rows(answers),
+        skills.columns(next(iter(answers.values())), look.current()),
         "skills",
         caption="Right answers in 100, by skill and level, a row a type",
         chosen=chosen,
         formats=True,
     )
 
-# ---- one text, token by token -------------------------------------------------------------------
 
-st.space("medium")
-headline = st.container()
-passage = texts.choose_passage(model, text)
-read = cache.reading(model.name, chosen, passage)
-pieces = prose.pieces(passage, read.start)
-with headline:
-    look.finding(
-        reading_words.unevenness(read, pieces, chosen),
-        "Background: divergence at each token, on one scale for all types. Underlined: the "
-        "original was sure of a token and the other model chose another. Hover, focus or tap.",
-        help=ranking.TERMS["divergence"],
-    )
-st.html(prose.coloured(reading_words.tokens(read, pieces, model.tokenizer.decode), style, chosen))
-st.html(prose.ramp("0", f"{reading_words.FULL_NATS:g} nats and more", "at a token", style))
-tables.download(reading_words.token_rows(read, pieces), reading_words.TOKEN_KEYS, "tokens")
-
-# ---- going on -----------------------------------------------------------------------------------
-
-st.space("medium")
-headline = st.container()
-prompt = texts.choose_prompt(model)
-both = cache.continuations(model.name, chosen, prompt, texts.NEW_TOKENS)
-with headline:
-    look.finding(*reading_words.parting(both, model.tokenizer.decode, chosen))
-ours, theirs = reading_words.sides(both, model.tokenizer.decode)
-titles = f"original, {original.stored_as}", tables.swatch(chosen, style) + chosen
-columns = prose.Side(titles[0], *ours), prose.Side(titles[1], *theirs)
-st.html(prose.side_by_side(columns, style))
-
-# ---- take it along ------------------------------------------------------------------------------
-
-planned, imatrix = writing.plan_of(model, chosen)
-if planned:
-    st.space("medium")
-    look.note(f"{chosen} as a file for llama.cpp. Mix says which tensor gets which type, and why.")
-    writing.offer(model, planned, f"{model.key} {chosen}", imatrix)
+def as_a_file(model: Model, chosen: str) -> None:
+    """Offer the file for llama.cpp, where there is one."""
+    planned, imatrix = writing.plan_of(model, chosen)
+    if planned:
+        st.space("medium")
+        look.note(
+            f"{chosen} as a file for llama.cpp. Mix says which tensor gets which type, and why."
+        )
+        writing.offer(model, planned, f"{model.key} {chosen}", imatrix)

@@ -1,43 +1,38 @@
 """Sentences and tooltips about one text read closely. Measurements in, text out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pages.shared.prose import Token
+from pages.drift.prose import Token
 from pages.shared.units import number, percent, plural
 from quantcore.evaluate.drift import TokenDrift
-from quantcore.evaluate.drift_result import SURE
 from quantcore.evaluate.reading import Continuations
 
 FULL_NATS = 0.5  # divergence of the strongest colour
-TIE = 1.5  # the first choice leads by less than this: a touch flips it
+Decode = Callable[[Sequence[int]], str]
 
 
-def unevenness(read: TokenDrift, words: Sequence[str], name: str) -> str:
+def unevenness(read: TokenDrift, pieces: Sequence[str], name: str) -> str:
     """Say how much of the drift a tenth of the tokens carries, and which token is heaviest."""
-    total = float(read.kl.sum())
-    if total < 1e-6 * len(read.kl):
+    if read.kl.mean() < 1e-6:
         return f"In **{name}** no token of this text moves."
-    tenth = max(1, len(read.kl) // 10)
-    share = float(np.sort(read.kl)[::-1][:tenth].sum()) / total
-    heaviest = words[int(read.kl.argmax())].strip() or "¶"
     return (
-        f"In **{name}** a tenth of the tokens carries **{percent(share)}** of the drift; "
-        f"the heaviest is “{heaviest}”."
+        f"In **{name}** a tenth of the tokens carries **{percent(read.heaviest_share(0.1))}** of "
+        f"the drift; the heaviest is “{_shown(pieces[int(read.kl.argmax())])}”."
     )
 
 
-def parting(found: Continuations, decode, name: str) -> tuple[str, str]:
+def parting(both: Continuations, decode: Decode, name: str) -> tuple[str, str]:
     """Say where the two continuations part, and how sure either model was."""
-    split = found.parting
+    split = both.parting
     if split is None:
-        count = plural(len(found.original), "token")
+        count = plural(len(both.original), "token")
         return f"Asked to go on, **{name}** writes the same {count} as the original.", ""
-    ours, theirs = (decode([token]).strip() or "¶" for token in (split.original, split.quantized))
+    ours, theirs = (_shown(decode([token])) for token in (split.original, split.quantized))
     same = f"the same {plural(split.at, 'token')}, then" if split.at else "at once"
     p, q = split.by_original
-    near = "a near tie" if p < TIE * q else "no tie"
+    near = "a near tie" if split.near_tie else "no tie"
     after, before = split.by_quantized[::-1]
     return (
         f"Asked to go on, **{name}** writes {same} “{theirs}” where the original writes “{ours}”.",
@@ -46,47 +41,28 @@ def parting(found: Continuations, decode, name: str) -> tuple[str, str]:
     )
 
 
-def chances(read: TokenDrift, i: int, pieces: Sequence[str], decode) -> str:
+def chances(read: TokenDrift, i: int, pieces: Sequence[str], decode: Decode) -> str:
     """Tell about one token, for its tooltip."""
     before, after = float(read.base_probability[i]), float(read.probability[i])
     first, now = decode([int(read.base_top_token[i])]), decode([int(read.top_token[i])])
     same = read.base_top_token[i] == read.top_token[i]
-    change = "unchanged" if same else f"→ “{now.strip() or '¶'}”"
+    change = "unchanged" if same else f"→ “{_shown(now)}”"
     return (
         f"divergence {number(float(read.kl[i]))} nats\n"
-        f"chance of “{pieces[i].strip() or '¶'}”: {percent(before)} → {percent(after)}\n"
-        f"first choice: “{first.strip() or '¶'}” {change}"
+        f"chance of “{_shown(pieces[i])}”: {percent(before)} → {percent(after)}\n"
+        f"first choice: “{_shown(first)}” {change}"
     )
 
 
-def tokens(read: TokenDrift, words: Sequence[str], decode) -> list[Token]:
+def tokens(read: TokenDrift, pieces: Sequence[str], decode: Decode) -> list[Token]:
     """Colour each token by its divergence, on one scale for all types and models."""
-    sure = (read.base_top_probability > SURE) & (read.top_token != read.base_top_token)
-    shares = np.sqrt(np.minimum(read.kl / FULL_NATS, 1.0))
+    shares, flipped = np.sqrt(np.minimum(read.kl / FULL_NATS, 1.0)), read.sure_and_changed
     return [
-        Token(words[i], float(shares[i]), chances(read, i, words, decode), bool(sure[i]))
-        for i in range(len(words))
+        Token(piece, float(shares[i]), chances(read, i, pieces, decode), bool(flipped[i]))
+        for i, piece in enumerate(pieces)
     ]
 
 
-TOKEN_KEYS = ("token", "kl_nats", "probability_original", "probability_quantized")
-
-
-def token_rows(read: TokenDrift, words: Sequence[str]) -> list[dict]:
-    """Make a row a token for the CSV."""
-    columns = (words, read.kl, read.base_probability, read.probability)
-    return [
-        dict(zip(TOKEN_KEYS, (word, *map(float, values)), strict=True))
-        for word, *values in zip(*columns, strict=True)
-    ]
-
-
-def sides(found: Continuations, decode) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
-    """Cut both continuations into what they share, the token that differs, and what follows."""
-    at = found.parting.at if found.parting else len(found.original)
-    return tuple(_cut(side, at, decode) for side in (found.original, found.quantized))
-
-
-def _cut(written: list[int], at: int, decode) -> tuple[str, str, str]:
-    same, differs, whole = (decode(written[:n]) for n in (at, at + 1, len(written)))
-    return same, differs[len(same) :], whole[len(differs) :]
+def _shown(piece: str) -> str:
+    """Show a token's text in a sentence, and a line break by its sign."""
+    return piece.strip() or "¶"

@@ -4,11 +4,9 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-import quantcore
-from pages.shared import (
-    bench,
-)
+from pages.shared import bench
 from quantcore.evaluate.text import evaluation_text
+from quantcore.model.source import Model
 
 NEW_TOKENS = 60
 PROMPT_LETTERS = 110
@@ -23,7 +21,7 @@ class Text:
     says: str  # what a sentence calls it
 
 
-def choose_text(model: "quantcore.Model") -> Text:
+def choose_text(model: Model) -> Text:
     """Ask which text the model is measured on and read closely."""
     own = "Paste a text of your own; to measure drift on it, a few hundred words."
     key = st.segmented_control(
@@ -56,7 +54,7 @@ _TEXTS = {
 }
 
 
-def choose_passage(model: "quantcore.Model", text: Text) -> str:
+def choose_passage(text: Text) -> str:
     """Ask which paragraph is read closely; a text of one's own is read as it stands."""
     if text.key not in ("evaluation", "passage"):
         return text.words
@@ -76,7 +74,7 @@ def choose_passage(model: "quantcore.Model", text: Text) -> str:
     return parts[n - 1].strip()
 
 
-def choose_prompt(model: "quantcore.Model") -> str:
+def choose_prompt(model: Model) -> str:
     """Ask what the two models should continue."""
     story = evaluation_text().split("\n")[0]
     opening = story[: story.find(".", PROMPT_LETTERS) + 1] or story

@@ -2,9 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-from pages.drift import skills
 from pages.shared.units import number, signed, times
+from quantcore.evaluate import skill_loss
 from quantcore.evaluate.drift import Drift
+from quantcore.evaluate.skills import SkillScore
+
+STALE = "These figures belong to another version of the model: press Measure for new ones."
+HOW_TO_READ_TAIL = (
+    "Large mark: half of the tokens diverge less. Small marks: 90, 95, 99 and 99.9 % do. Upright "
+    "bar: the mean."
+)
 
 
 def missing(names: Sequence[str], text: str) -> str:
@@ -100,40 +107,21 @@ def tail(table: Sequence[Mapping], chosen: str) -> str:
     return uneven + (": the mean hides a tail." if mean > 2 * median else ".")
 
 
-def quantiles(table: Sequence[Mapping]) -> dict[str, dict[float, float]]:
-    """Divergence by percentage and type."""
-    keys = {
-        50: "median_kl_nats",
-        90: "kl_90_nats",
-        95: "kl_95_nats",
-        99: "kl_99_nats",
-        99.9: "kl_99_9_nats",
-    }
-    return {row["type"]: {p: row[key] for p, key in keys.items()} for row in table[1:]}
-
-
-def first_to_break(table: Sequence[Mapping]) -> str:
-    """Say which skill breaks first as bits go down; the original's row comes first."""
-    broken = skills.breaks(table)
+def first_to_break(scores: Mapping[str, Sequence[SkillScore]]) -> str:
+    """Say which skill breaks first as bits go down; the original's scores come first."""
+    broken, held = skill_loss.breaks(scores), skill_loss.unbroken(scores)
     if not broken:
-        return f"No skill loses ten answers in a hundred, not even in {table[-1]['type']}."
+        return f"No skill loses ten answers in a hundred, not even in {list(scores)[-1]}."
     first, last = broken[0], broken[-1]
     text = (
-        f"The first skill to break is **{first.words}**: in {first.type} the right answers fall "
-        f"from {100 * first.before:.0f} to **{100 * first.after:.0f} in 100**"
+        f"The first skill to break is **{first.level} {first.skill}**: in {first.type} the right "
+        f"answers fall from {100 * first.before:.0f} to **{100 * first.after:.0f} in 100**"
     )
-    lost = {(b.skill, b.level) for b in broken}
-    kept = [pair for pair in skills.keys(table) if pair not in lost and _known(table[0], pair)]
-    if kept:
-        names = _list([f"{level} {skill}" for skill, level in kept[:2]])
-        more = "" if len(kept) <= 2 else f", with {len(kept) - 2} more,"
+    if held:
+        names = _list([f"{level} {skill}" for skill, level in held[:2]])
+        more = "" if len(held) <= 2 else f", with {len(held) - 2} more,"
         return f"{text}; of {names}{more} fewer than ten are lost in any type."
-    return f"{text}; {last.words} is the last, in {last.type}."
-
-
-def _known(original: Mapping, pair: tuple[str, str]) -> bool:
-    """Whether the original masters a skill at all."""
-    return original["_".join(pair)] >= 0.5
+    return f"{text}; {last.level} {last.skill} is the last, in {last.type}."
 
 
 def _list(names: Sequence[str]) -> str:

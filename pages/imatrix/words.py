@@ -3,11 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pages.shared.units import exact, percent, plural, spoken, times
-from quantcore.evaluate.importance_use import BlockPair, Pair, loudest_share
+from quantcore.evaluate.importance_use import BlockPair, Loudest, Pair
 from quantcore.io.imatrix import Imatrix
 
 HOW_TO_READ_MAP = (
@@ -58,16 +55,14 @@ def finely(share: float) -> str:
     return exact(100 * share, 3) + "\u202f%"
 
 
-def loudest(tensor: str, importance: NDArray) -> str:
+def loudest(tensor: str, loud: Loudest) -> str:
     """Say which column is the loudest, and how much the loud ones hold."""
-    column, median = int(importance.argmax()), float(np.median(importance))
-    held = loudest_share(importance)
-    if not median:
+    if loud.over_median is None:
         return f"Half the columns of **{spoken(tensor)}** or more never see an input."
-    ratio = float(importance.max()) / median
     return (
-        f"Column {column} of **{spoken(tensor)}** matters **{times(ratio)} times** as much as the "
-        f"median column; the loudest hundredth holds {percent(held)} of all importance."
+        f"Column {loud.column} of **{spoken(tensor)}** matters **{times(loud.over_median)} times** "
+        f"as much as the median column; the loudest hundredth holds {percent(loud.share)} of all "
+        "importance."
     )
 
 
@@ -112,13 +107,11 @@ def does_not_fit(tensor: str, type_name: str) -> str:
 
 def one_block(row: int, block: int, both: BlockPair) -> str:
     """Say how many weights of a block come back as others, and explain the picture."""
-    n_moved = int((both.without != both.with_it).sum())
-    loud = float(both.importance.max() / (both.importance.mean() or 1.0))
+    weights, loud = plural(both.weights.size, "weight"), exact(both.loudest_over_mean, 2)
     return (
-        f"Row {row}, block {block}: {n_moved} of {plural(both.weights.size, 'weight')} come back "
-        f"with another value. Above: importance of the columns, the largest {exact(loud, 2)} times "
-        "the mean. Below: what rounding moved each weight by, hollow without the matrix, filled "
-        "with it."
+        f"Row {row}, block {block}: {both.n_changed} of {weights} come back with another value. "
+        f"Above: importance of the columns, the largest {loud} times the mean. Below: what "
+        "rounding moved each weight by, hollow without the matrix, filled with it."
     )
 
 

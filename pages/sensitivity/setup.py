@@ -8,9 +8,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.drift.measuring import context_for
 from pages.shared import bench, controls, look, shipped, sweeps
-from quantcore.evaluate.text import calibration_text, cut
+from quantcore.evaluate.text import calibration_text, context_for, cut
 from quantcore.formats import OUTSIDE_GGUF, get_format
 from quantcore.model.source import Model
 from quantcore.sensitivity import results

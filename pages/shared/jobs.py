@@ -25,6 +25,8 @@ UNWATCHED_S = 600.0  # as long as Streamlit keeps the session of a closed tab
 REDRAW_S = 0.7
 SURE_AFTER_S = 2.0  # how long a job has run before it is told how long it still will
 
+_UNSEEN = "_unseen_jobs"  # by title: done, and followed by another before their panel was drawn
+
 State = Literal["waiting", "running", "done", "cancelled", "failed"]
 
 
@@ -123,6 +125,8 @@ def _pool() -> Pool:
 def start(title: str, steps: Callable[[], Iterator[Progress]]) -> Job:
     """Begin this session's job; one that still runs is cancelled.
 
+    One that is done, but whose panel was not drawn since, waits for it.
+
     Raises
     ------
     ValueError
@@ -132,6 +136,8 @@ def start(title: str, steps: Callable[[], Iterator[Progress]]) -> Job:
     _pool().submit(job)
     if former := current():
         former.cancel()
+        if former.state == "done":
+            st.session_state.setdefault(_UNSEEN, {})[former.title] = former
     st.session_state["_job"] = job
     return job
 
@@ -168,7 +174,7 @@ def panel(title: str, draw: Callable[[Progress], None] | None = None) -> Job | N
     """
     job = current()
     if job is None or job.title != title:
-        return None
+        return st.session_state.get(_UNSEEN, {}).pop(title, None)
     if job.active:
         _watch(title, draw)
         return None

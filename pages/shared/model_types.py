@@ -54,7 +54,7 @@ def type_(label: str = "Type", *, pure: bool = False, default: str = "Q4_K_M", *
 def types(
     label: str = "Types", *, pure: bool = False, default: tuple[str, ...] = DEFAULTS, **more
 ) -> list[str]:
-    """Ask for one or more types; stop the page until there is one.
+    """Ask for types to compare, and say so where none is chosen.
 
     The address may name any type besides those listed.
     """
@@ -74,7 +74,6 @@ def types(
     )
     if not chosen:
         look.note("Choose at least one type.")
-        st.stop()
     return list(dict.fromkeys(get_type(name, pure).name for name in chosen))
 
 

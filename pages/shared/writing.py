@@ -7,19 +7,13 @@ with the session, or with the server. Room is reserved before the first byte is 
 
 import shutil
 import tempfile
-import time
 import weakref
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import (
-    bench,
-    jobs,
-    look,
-)
+from pages.shared import bench, jobs, look
 from pages.shared.units import megabytes, plural
 from quantcore.formats import FORMATS
 from quantcore.io.imatrix import Imatrix
@@ -56,23 +50,6 @@ class Written:
     what: str  # recipe: offered only while the page shows the same one
 
 
-@dataclass(frozen=True)
-class Step:
-    """One tensor more is written."""
-
-    share: float
-    stage: str
-    left_s: float
-
-
-def steps(model: Model, plan: Plan, path: Path, imatrix: Imatrix | None = None) -> Iterator[Step]:
-    """Write a file, and estimate how long the rest takes from what the bytes so far took."""
-    begun = time.monotonic()
-    for step in quantize_steps(model, plan, path, imatrix):
-        spent = time.monotonic() - begun
-        yield Step(step.share, step.stage, spent * (1 / step.share - 1))
-
-
 def file_name(model: Model, plan: Plan) -> str:
     """Name a file as llama.cpp's users do."""
     return f"{model.path.stem}-{plan.type.replace(' ', '-')}.gguf"
@@ -95,18 +72,14 @@ def offer(model: Model, plan: Plan, what: str, imatrix: Imatrix | None = None) -
 
     `what` tells recipes apart: a file of another one is not offered.
     """
-    job = jobs.current()
-    if job is not None and job.title == TITLE and not job.active:
-        _take_in(job)
-    kept: Written | None = st.session_state.get(_KEPT)
-    done = kept is not None and kept.what == what and kept.path.exists()
     unable = _why_not(plan)
-    busy = job is not None and job.active
     says = (
         f"Writes {file_name(model, plan)} on the server, about {megabytes(plan.bytes)}, to be "
         "downloaded. It is removed when you leave."
     )
-    if st.button("Write the GGUF file", key="write", disabled=busy or bool(unable), help=says):
+    if st.button(
+        "Write the GGUF file", key="write", disabled=jobs.busy() or bool(unable), help=says
+    ):
         _start(model, plan, what, imatrix)
         st.rerun()
     if unable:
@@ -116,9 +89,11 @@ def offer(model: Model, plan: Plan, what: str, imatrix: Imatrix | None = None) -
             f"{plural(len(again), 'tensor')} would be quantized a second time, and errors add up: "
             "llama-quantize does that only with `--allow-requantize`."
         )
-    if busy and job.title == TITLE:
-        _watch()
-    if done:
+    job = jobs.panel(TITLE)
+    if job is not None and job.state == "cancelled":
+        look.note("Cancelled; nothing is left of that file.")
+    kept: Written | None = st.session_state.get(_KEPT)
+    if kept is not None and kept.what == what and kept.path.exists():
         _hand_over(kept)
 
 
@@ -134,35 +109,13 @@ def _why_not(plan: Plan) -> str:
 
 
 def _start(model: Model, plan: Plan, what: str, imatrix: Imatrix | None) -> None:
-    if former := st.session_state.pop(_KEPT, None):
-        former.folder.remove()
+    """Begin to write; the former file goes once the queue has taken the new one, not before."""
     folder = Folder()
     path = folder.path / file_name(model, plan)
-    jobs.start(TITLE, lambda: steps(model, plan, path, imatrix))
+    jobs.start(TITLE, lambda: quantize_steps(model, plan, path, imatrix))
+    if former := st.session_state.get(_KEPT):
+        former.folder.remove()
     st.session_state[_KEPT] = Written(folder, path, what)
-
-
-def _take_in(job: jobs.Job) -> None:
-    jobs.forget()
-    if job.state == "failed":
-        st.error(job.problem)
-    elif job.state == "cancelled":
-        look.note("Cancelled; nothing is left of that file.")
-
-
-@st.fragment(run_every=0.5)
-def _watch() -> None:
-    job = jobs.current()
-    if job is None or not job.active:
-        st.rerun()
-    with st.container(border=True, key="write_panel"):
-        step = job.latest
-        ahead = jobs.ahead_of(job)
-        waiting = f"Waiting: {plural(ahead, 'run')} ahead." if ahead else "Starting."
-        left = "" if step is None else f", about {plural(max(1, step.left_s), 'second')} left"
-        st.markdown(waiting if step is None else f"**{step.stage}**{left}")
-        st.progress(step.share if step else 0.0)
-        st.button("Cancel", key="cancel_write", on_click=job.cancel)
 
 
 def _hand_over(kept: Written) -> None:

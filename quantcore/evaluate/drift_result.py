@@ -38,6 +38,20 @@ class TokenDrift:
         """Of the true token, by the original."""
         return np.exp(-self.base_nll)
 
+    @property
+    def sure_and_changed(self) -> NDArray[np.bool_]:
+        """Where the original was sure of a token and the quantized model would say another."""
+        return (self.base_top_probability > SURE) & (self.top_token != self.base_top_token)
+
+    def heaviest_share(self, part: float = 0.1) -> float:
+        """Share of all divergence that a part of the tokens carries: those with the most of it.
+
+        At least one token counts; 0 where nothing diverges.
+        """
+        n = max(1, int(part * len(self.kl)))
+        heaviest = np.sort(self.kl)[::-1][:n]
+        return float(heaviest.sum()) / (float(self.kl.sum()) or 1.0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:

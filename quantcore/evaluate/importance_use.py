@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from quantcore.format import Weights
 from quantcore.formats.block_format import BlockFormat
+from quantcore.io.imatrix import Imatrix
+from quantcore.model.source import Model
 
 Floats = NDArray[np.float32]
 ROWS_AT_ONCE = 1 << 21  # weights
@@ -35,6 +37,53 @@ class BlockPair:
     without: Floats  # restored
     with_it: Floats
     errors: Pair
+
+    @property
+    def n_changed(self) -> int:
+        """Number of weights that come back with another value."""
+        return int((self.without != self.with_it).sum())
+
+    @property
+    def loudest_over_mean(self) -> float:
+        """Largest importance in the block, in times the mean of the block; 0 where all are 0."""
+        return float(self.importance.max() / (self.importance.mean() or 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Loudest:
+    """How unevenly the columns of one matrix matter."""
+
+    column: int  # the most important one
+    over_median: float | None  # times the median column; None where the median is zero
+    share: float  # of all importance, held by the loudest hundredth of the columns
+
+
+def loudest(importance: Floats) -> Loudest:
+    """Find the most important column of a matrix, from the importance of each, (n_cols,).
+
+    >>> loudest(np.float32([1, 1, 5, 1]))
+    Loudest(column=2, over_median=5.0, share=0.625)
+    """
+    median = float(np.median(importance))
+    return Loudest(
+        column=int(importance.argmax()),
+        over_median=float(importance.max()) / median if median else None,
+        share=loudest_share(importance),
+    )
+
+
+def loudest_shares(model: Model, imatrix: Imatrix) -> dict[str, float]:
+    """Give what `loudest_share` says of each matrix of a model that the importance matrix knows.
+
+    An entry that does not fit the matrix's rows is left out: it is of another model, or of stacked
+    experts.
+    """
+    entries = {name: imatrix.importance(name) for name in model.quantizable}
+    return {
+        name: loudest_share(importance)
+        for name, importance in entries.items()
+        if importance is not None and importance.size == model.tensors[name].shape[1]
+    }
 
 
 def loudest_share(importance: Floats, share: float = 0.01) -> float:

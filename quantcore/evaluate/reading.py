@@ -1,5 +1,6 @@
 """Reading one short text closely: where a quantized model thinks differently, token by token."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from quantcore.model.llama import Llama
 from quantcore.model.sampling import continue_greedily
 from quantcore.model.source import Model
 
+TIE = 1.5  # a first choice that leads by less than this many times: a touch flips it
+
 
 @dataclass(frozen=True, slots=True)
 class Parting:
@@ -23,6 +26,12 @@ class Parting:
     by_original: tuple[float, float]  # probability of either token, by the original
     by_quantized: tuple[float, float]
 
+    @property
+    def near_tie(self) -> bool:
+        """Whether the original had hardly a preference."""
+        first, second = self.by_original
+        return first < TIE * second
+
 
 @dataclass(frozen=True, slots=True)
 class Continuations:
@@ -32,6 +41,16 @@ class Continuations:
     original: list[int]
     quantized: list[int]
     parting: Parting | None  # None where they agree to the end
+
+    def texts(
+        self, decode: Callable[[Sequence[int]], str]
+    ) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
+        """Cut both texts, the original's first: what they share, what differs, what follows.
+
+        What differs is one token; nothing differs and nothing follows where they agree to the end.
+        """
+        at = self.parting.at if self.parting else len(self.original)
+        return _cut_at(at, self.original, decode), _cut_at(at, self.quantized, decode)
 
 
 def read_closely(model: Model, original: Llama, quantized: Llama, text: str) -> TokenDrift:
@@ -82,6 +101,45 @@ def continue_both(
     )
     parting = _parting(original, quantized, tokens, ours, theirs)
     return Continuations([int(t) for t in tokens], ours, theirs, parting)
+
+
+def _cut_at(
+    at: int, written: Sequence[int], decode: Callable[[Sequence[int]], str]
+) -> tuple[str, str, str]:
+    """Decode from the beginning each time: a token's text may depend on those before it."""
+    same, differs, whole = (decode(written[:n]) for n in (at, at + 1, len(written)))
+    return same, differs[len(same) :], whole[len(differs) :]
+
+
+def pieces(text: str, starts: Sequence[int]) -> list[str]:
+    """Cut a text where its tokens start.
+
+    >>> pieces("to be", [0, 2])
+    ['to', ' be']
+    """
+    ends = [*starts[1:], len(text)]
+    return [text[start:end] for start, end in zip(starts, ends, strict=True)]
+
+
+def rows_by_token(read: TokenDrift, text: str) -> list[dict[str, str | float]]:
+    """Make one row a token of a text that was read, with what a table of tokens needs.
+
+    Returns
+    -------
+    list[dict]
+        ``token``, its own text; ``kl_nats``; ``probability_original`` and
+        ``probability_quantized``, of that token.
+    """
+    columns = (pieces(text, read.start), read.kl, read.base_probability, read.probability)
+    return [
+        {
+            "token": token,
+            "kl_nats": float(kl),
+            "probability_original": float(before),
+            "probability_quantized": float(after),
+        }
+        for token, kl, before, after in zip(*columns, strict=True)
+    ]
 
 
 def opened(model: Model, text: str, room: int = 0) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

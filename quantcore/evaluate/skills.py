@@ -37,6 +37,11 @@ class SkillScore:
     correct: int
     total: int
 
+    @property
+    def share(self) -> float:
+        """Share of right answers, 0 to 1."""
+        return self.correct / self.total
+
 
 def shipped_questions() -> list[Question]:
     """Read the questions that ship with the lab, in the order of the file."""

@@ -121,8 +121,8 @@ def test_a_drift_run_can_be_cancelled_and_ends(visit):
     visitor = visit("drift")
     page = visitor.page
     page.get_by_role("button", name="Measure", exact=True).click()
-    course = page.locator(".st-key-run_panel .js-plotly-plot").element_handle()
-    page.locator(".st-key-run_panel").evaluate(_WATCH_HEIGHT)
+    course = page.locator(".st-key-job_panel .js-plotly-plot").element_handle()
+    page.locator(".st-key-job_panel").evaluate(_WATCH_HEIGHT)
     page.wait_for_function("chart => !chart.isConnected", arg=course)  # a longer curve came
     assert len(set(page.evaluate("heights"))) == 1, "the page jumps when the chart is drawn anew"
     page.get_by_role("button", name="Cancel").click()

@@ -7,6 +7,7 @@ from pages.drift import reading_words, skills
 from pages.drift import words as drift_words
 from pages.home import words as home_words
 from pages.shared import ranking
+from pages.shared.palette import LIGHT, harm_colour
 from quantcore.evaluate.drift import TokenDrift
 from quantcore.evaluate.reading import Continuations, Parting
 from quantcore.evaluate.skills import SkillScore
@@ -97,22 +98,32 @@ def _skills(**shares):
     ]
 
 
+SKILLS = {
+    "F32": _skills(facts_easy=1.0, facts_hard=0.9, chain_hard=0.8),
+    "Q4_K": _skills(facts_easy=1.0, facts_hard=0.7, chain_hard=0.75),
+    "Q2_K": _skills(facts_easy=0.95, facts_hard=0.2, chain_hard=0.4),
+}
+
+
 def test_the_first_skill_to_break_is_named():
-    table = skills.rows(
-        {
-            "F32": _skills(facts_easy=1.0, facts_hard=0.9, chain_hard=0.8),
-            "Q4_K": _skills(facts_easy=1.0, facts_hard=0.7, chain_hard=0.75),
-            "Q2_K": _skills(facts_easy=0.95, facts_hard=0.2, chain_hard=0.4),
-        },
-        ["F32", "Q4_K", "Q2_K"],
-    )
-    said = drift_words.first_to_break(table)
+    said = drift_words.first_to_break(SKILLS)
     assert "**hard facts**: in Q4_K the right answers fall from 90 to **70 in 100**" in said
     assert "of easy facts fewer than ten are lost in any type" in said
-    assert "No skill loses" in drift_words.first_to_break([table[0], table[0]])
-    assert "hard chain is the last, in Q2_K" in drift_words.first_to_break(
-        [{k: v for k, v in row.items() if k != "facts_easy"} for row in table]
-    )
+    same = {"F32": SKILLS["F32"], "Q8_0": SKILLS["F32"]}
+    assert drift_words.first_to_break(same).endswith("not even in Q8_0.")
+    hard = {name: [s for s in scores if s.level == "hard"] for name, scores in SKILLS.items()}
+    assert "hard chain is the last, in Q2_K" in drift_words.first_to_break(hard)
+
+
+def test_the_table_of_skills_is_coloured_by_what_was_lost():
+    original, *others = skills.rows(SKILLS)
+    assert (original["type"], original["mark"]) == ("original", False)
+    assert [row["type"] for row in others] == ["Q4_K", "Q2_K"]
+    columns = {column.key: column for column in skills.columns(SKILLS["F32"], LIGHT)}
+    assert list(columns) == ["type", "facts_easy", "facts_hard", "chain_hard"]
+    hard = columns["facts_hard"]
+    assert hard.show(others[1]["facts_hard"]) == "20"
+    assert hard.fill(others[1]) == harm_colour(0.7, LIGHT) != hard.fill(original)
 
 
 def _read(kl):
@@ -141,9 +152,9 @@ def test_unevenness_names_the_heaviest_token():
 
 
 def test_only_sure_tokens_are_underlined():
-    found = reading_words.tokens(_read([0.1, 0.2, 4.0]), ["a", "b", "c"], str)
-    assert [token.flipped for token in found] == [False, True, False]  # same, sure, unsure
-    assert found[2].share == 1.0 and 0 < found[0].share < found[1].share < 1
+    tokens = reading_words.tokens(_read([0.1, 0.2, 4.0]), ["a", "b", "c"], str)
+    assert [token.flipped for token in tokens] == [False, True, False]  # same, sure, unsure
+    assert tokens[2].share == 1.0 and 0 < tokens[0].share < tokens[1].share < 1
 
 
 def test_parting_tells_a_tie_from_a_change_of_mind():
@@ -161,12 +172,7 @@ def test_parting_tells_a_tie_from_a_change_of_mind():
     assert "the same 2 tokens" in reading_words.parting(same, decode, "Q2_K")[0]
 
 
-def test_sides_are_cut_at_the_parting():
-    found = Continuations(["p"], list("abcd"), list("abxy"), Parting(2, "c", "x", (0, 0), (0, 0)))
-    assert reading_words.sides(found, "".join) == (("ab", "c", "d"), ("ab", "x", "y"))
-
-
-def test_home_says_what_a_gentle_and_a_harsh_type_cost():
+def test_home_picks_the_smallest_that_is_gentle_and_the_smallest_of_all():
     table = _table(Q8_0=1e-4, Q4_K=0.05, Q2_K=0.8)
     said = home_words.at_a_glance(table, ORIGINAL, "Q4_K", "Q2_K")
     assert "1 in 200 of the tokens" in said and "1 in 12" in said

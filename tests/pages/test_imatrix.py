@@ -3,18 +3,15 @@
 import numpy as np
 import pytest
 
-from pages.imatrix import charts, words
+from pages.imatrix import cache, charts, words
 from pages.imatrix import run as imatrix_run
+from pages.shared import bench
 from pages.shared.palette import DARK, LIGHT
 from quantcore import FORMATS, measure_imatrix, open_model, read_imatrix, write_imatrix
-from quantcore.evaluate.importance_use import (
-    Pair,
-    block_with_and_without,
-    loudest_share,
-    with_and_without,
-)
+from quantcore.evaluate.importance_use import Pair, loudest, with_and_without
 from quantcore.model.source import shipped_folder
 from tests.support.app import drawn_charts, sentences, visit
+from tests.support.waiting import run_until_ended
 
 TENSOR = "blk.1.ffn_down.weight"
 
@@ -33,39 +30,10 @@ def test_the_shipped_matrix_is_of_the_shipped_model(shipped):
         np.testing.assert_allclose(again.sums[name], shipped.sums[name], rtol=1e-4, err_msg=name)
 
 
-def test_errors_by_hand(shipped):
-    fmt, weights = FORMATS["Q4_K"], open_model().weights(TENSOR)
-    importance = shipped.importance(TENSOR)
-    found = with_and_without(fmt, weights, importance)
-    for place, by in enumerate((None, importance)):
-        error = (fmt.dequantize(fmt.quantize(weights, by)) - weights).astype(np.float64)
-        plain = np.sqrt((error**2).sum() / (weights.astype(np.float64) ** 2).sum())
-        counted = (importance * error**2).sum() / (
-            importance * weights.astype(np.float64) ** 2
-        ).sum()
-        assert found.plain[place] == pytest.approx(plain, rel=1e-5)
-        assert found.weighted[place] == pytest.approx(np.sqrt(counted), rel=1e-5)
-    assert found.weighted[1] < 0.6 * found.weighted[0]
-    assert found.plain[1] > found.plain[0]
-
-
-def test_one_block_is_part_of_the_row(shipped):
-    fmt, weights = FORMATS["Q5_0"], open_model().weights(TENSOR)
-    importance = shipped.importance(TENSOR)
-    both = block_with_and_without(fmt, weights[7], importance, 3)
-    whole = fmt.dequantize(fmt.quantize(weights, importance))
-    np.testing.assert_array_equal(both.with_it, whole[7, 96:128])
-    np.testing.assert_array_equal(both.weights, weights[7, 96:128])
-    np.testing.assert_array_equal(both.importance, importance[96:128])
-    assert both.errors.weighted[1] <= both.errors.weighted[0]
-
-
 def test_nothing_to_lose():
     flat = with_and_without(FORMATS["Q4_K"], np.zeros((2, 256), np.float32), np.ones(256, "f4"))
-    assert flat == Pair((0.0, 0.0), (0.0, 0.0))
-    assert loudest_share(np.zeros(4, np.float32)) == 0
     assert "loses nothing" in words.changed(TENSOR, "Q4_K", flat)
-    assert "never see an input" in words.loudest(TENSOR, np.float32([0, 0, 0, 1]))
+    assert "never see an input" in words.loudest(TENSOR, loudest(np.float32([0, 0, 0, 1])))
 
 
 def test_sentences_follow_the_numbers():
@@ -76,7 +44,9 @@ def test_sentences_follow_the_numbers():
     assert "raises" in words.changed(TENSOR, "Q4_K", worse)
     loud = np.ones(200, np.float32)
     loud[5] = 100
-    assert words.loudest(TENSOR, loud).startswith("Column 5 of **layer 1 ffn_down** matters **100")
+    assert words.loudest(TENSOR, loudest(loud)).startswith(
+        "Column 5 of **layer 1 ffn_down** matters **100"
+    )
 
 
 @pytest.mark.parametrize("look", [LIGHT, DARK])
@@ -103,13 +73,48 @@ def test_a_model_without_a_matrix_can_be_measured(own_models):
     assert "No importance matrix of **small-toy** is here yet." in app.subheader[0].value
     assert app.button(key="measure_imatrix")
     model = open_model(own_models / "small-toy")
-    found = {}
-    *_, last = imatrix_run.steps(model, found)
-    assert found == {model.key: last.result}
+    measured = {}
+    *_, last = imatrix_run.steps(model, measured)
+    assert measured == {model.key: last.result}
     write_imatrix(model.path / "imatrix.gguf", last.result)
     app = visit("imatrix", model="small-toy", weighted="Q4_0")
     assert not app.exception
     assert len(drawn_charts(app)) == 3
+
+
+def test_it_is_measured_from_the_page(own_models):
+    app = visit("imatrix", model="small-toy", weighted="Q4_0")
+    app.button(key="measure_imatrix").click().run()
+    run_until_ended(app)
+    assert not app.exception and not app.error
+    assert len(drawn_charts(app)) == 3
+
+
+def test_figures_are_never_those_of_another_matrix(own_models):
+    """Measured here, measured again, laid beside the model, replaced there, taken away again."""
+    name, tensor, place = "small-toy", "blk.0.ffn_up.weight", own_models / "small-toy"
+    weights = open_model(place).weights(tensor)
+    texts = ("the tree that told two tales " * 40, "nobody minded a river uphill " * 40)
+    first, second = (measure_imatrix(open_model(place), text, 64) for text in texts)
+
+    def right(imatrix):
+        return with_and_without(FORMATS["Q4_0"], weights, imatrix.importance(tensor))
+
+    def shown():
+        return cache.with_and_without(name, tensor, "Q4_0")
+
+    assert right(first) != right(second)
+    bench.measured_imatrices()[bench.model(name).key] = first
+    assert shown() == right(first)
+    *_, again = imatrix_run.steps(bench.model(name), bench.measured_imatrices())
+    assert right(again.result) != right(first)
+    assert bench.imatrix(name) is first and shown() == right(first)
+    for imatrix in (second, first, second):
+        (place / "imatrix.gguf").unlink(missing_ok=True)
+        write_imatrix(place / "imatrix.gguf", imatrix)
+        assert shown() == right(imatrix)
+    (place / "imatrix.gguf").unlink()
+    assert shown() == right(first)
 
 
 def test_the_matrix_of_another_model_is_one_sentence(own_models, shipped):

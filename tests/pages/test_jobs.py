@@ -1,93 +1,100 @@
-"""Long work: progress, cancel, the queue, and a failure that becomes one sentence."""
+"""Long work: progress, cancel, the queue, a failure that becomes one sentence, and the panel."""
 
 import threading
-import time
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from pages.shared import jobs
 from pages.shared.jobs import Job, Pool
+from quantcore.progress import Progress
+from tests.support.waiting import PATIENCE_S, run_until_ended, until
 
 
-def _until(condition, seconds=5.0):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.005)
-    assert condition()
-
-
-def _gate():
-    """Make an iterator that counts up each time the gate opens."""
+@pytest.fixture
+def gate():
+    """Make an iterator that counts up each time the gate opens; at the end it stands open."""
     opened = threading.Semaphore(0)
 
     def steps():
         for i in range(1000):
-            opened.acquire(timeout=5)
-            yield i
+            opened.acquire()
+            yield Progress(i / 1000, f"step {i}", i)
 
-    return opened, steps
+    yield opened, steps
+    opened.release(1000)
+
+
+def _steps(n):
+    return lambda: (Progress((i + 1) / n, f"step {i}", i) for i in range(n))
+
+
+def _running(pool, steps, title="gated"):
+    job = Job(title, steps)
+    pool.submit(job)
+    until(lambda: job.state == "running")
+    return job
 
 
 def test_a_job_reports_its_last_step_and_ends():
-    job = Job("count", lambda: iter(range(5)))
+    job = Job("count", _steps(5))
     Pool(1).submit(job)
-    _until(lambda: job.state == "done")
-    assert job.latest == 4
+    until(lambda: job.state == "done")
+    assert job.latest.result == 4
 
 
-def test_cancel_stops_at_the_next_step():
-    opened, steps = _gate()
-    job = Job("gated", steps)
-    Pool(1).submit(job)
+def test_cancel_stops_at_the_next_step(gate):
+    opened, steps = gate
+    job = _running(Pool(1), steps)
     opened.release()
-    _until(lambda: job.latest == 0)
+    until(lambda: job.latest is not None)
     job.cancel()
     opened.release()
-    _until(lambda: job.state == "cancelled")
-    assert job.latest == 1
+    until(lambda: job.state == "cancelled")
+    assert job.latest.result == 1
 
 
-def test_a_second_job_waits_and_knows_its_place():
-    opened, steps = _gate()
-    pool, first, second = Pool(1), Job("first", steps), Job("second", lambda: iter([1]))
-    pool.submit(first)
+def test_a_second_job_waits_and_knows_its_place(gate):
+    opened, steps = gate
+    pool, second = Pool(1), Job("second", _steps(1))
+    first = _running(pool, steps)
     pool.submit(second)
     assert (pool.ahead_of(first), pool.ahead_of(second), second.state) == (0, 1, "waiting")
     first.cancel()
     opened.release()
-    _until(lambda: second.state == "done")
+    until(lambda: second.state == "done")
     assert pool.ahead_of(second) == 0
 
 
-def test_a_waiting_job_can_be_cancelled():
-    opened, steps = _gate()
-    pool, first, second = Pool(1), Job("first", steps), Job("second", lambda: iter([1]))
-    pool.submit(first)
+def test_a_waiting_job_can_be_cancelled(gate):
+    opened, steps = gate
+    pool, second = Pool(1), Job("second", _steps(1))
+    first = _running(pool, steps)
     pool.submit(second)
     second.cancel()
     assert second.state == "cancelled"
     first.cancel()
     opened.release()
-    _until(lambda: not first.active)
+    third = Job("third", _steps(1))
+    pool.submit(third)
+    until(lambda: third.state == "done")  # and so the second one's turn is over
     assert second.latest is None
 
 
-def test_the_queue_has_an_end(monkeypatch):
+def test_the_queue_has_an_end(gate, monkeypatch):
     monkeypatch.setattr(jobs, "MOST_WAITING", 1)
-    opened, steps = _gate()
-    pool, first = Pool(1), Job("first", steps)
-    pool.submit(first)
-    _until(lambda: first.state == "running")
-    pool.submit(Job("second", lambda: iter([1])))
+    _, steps = gate
+    pool = Pool(1)
+    first = _running(pool, steps)
+    pool.submit(Job("second", _steps(1)))
     with pytest.raises(ValueError, match="1 runs wait already"):
-        pool.submit(Job("third", lambda: iter([1])))
+        pool.submit(Job("third", _steps(1)))
     first.cancel()
-    opened.release()
 
 
 def test_what_the_engine_refuses_is_said_in_its_words():
     def steps():
-        yield 1
+        yield Progress(0.5, "reading")
         raise ValueError("the text has 3 tokens")
 
     job = Job("short", steps)
@@ -95,8 +102,114 @@ def test_what_the_engine_refuses_is_said_in_its_words():
     assert (job.state, job.problem) == ("failed", "The text has 3 tokens.")
 
 
+def test_a_job_that_breaks_is_failed_and_not_waited_for():
+    def steps():
+        yield Progress(0.5, "reading")
+        raise RuntimeError("a defect")
+
+    job = Job("broken", steps)
+    job.run()
+    assert job.state == "failed" and "log" in job.problem and "defect" not in job.problem
+
+
 def test_nobody_watches_so_it_stops(monkeypatch):
     monkeypatch.setattr(jobs, "UNWATCHED_S", -1.0)
-    job = Job("alone", lambda: iter(range(5)))
+    job = Job("alone", _steps(5))
     job.run()
     assert (job.state, job.latest) == ("cancelled", None)
+
+
+def test_the_time_left_follows_from_the_time_spent(monkeypatch):
+    job = Job("long", _steps(4))
+    now = [100.0]
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: now[0])
+    assert job.left_s is None
+    job.begun, job.latest = 100.0, Progress(0.25, "step 0")
+    assert job.left_s is None, "told before anything can be known"
+    now[0] = 110.0
+    assert job.left_s == pytest.approx(30.0)
+
+
+# ---- on a page ----------------------------------------------------------------------------------
+
+
+def _page():
+    """Draw two sections with a job each; how a job ended is kept for the test."""
+    import streamlit as st
+
+    from pages.shared import jobs
+
+    for title in ("one", "two"):
+        if st.button(title, key=title):
+            try:
+                jobs.start(title, st.session_state[f"steps_{title}"])
+            except ValueError as problem:
+                st.error(str(problem))
+            else:
+                st.rerun()
+        job = jobs.panel(title, lambda step: st.markdown(f"so far {step.result}"))
+        if job is not None:
+            st.session_state.setdefault("ended", []).append((title, job.state))
+
+
+@pytest.fixture
+def page(monkeypatch):
+    pool = Pool(1)
+    monkeypatch.setattr(jobs, "_pool", lambda: pool)
+    app = AppTest.from_function(_page, default_timeout=PATIENCE_S)
+    app.session_state["steps_one"] = app.session_state["steps_two"] = _steps(3)
+    return app.run()
+
+
+def _said(app):
+    return [element.value for element in app.markdown]
+
+
+def test_the_panel_shows_stage_and_results_and_ends_once(gate, page):
+    opened, steps = gate
+    page.session_state["steps_one"] = steps
+    page.button(key="one").click().run()
+    assert _said(page) == ["Starting."]
+    opened.release()
+    until(lambda: page.session_state["_job"].latest is not None)
+    page.run()
+    assert _said(page) == ["**step 0**", "so far 0"]
+    page.button(key="cancel_job").click().run()
+    opened.release()
+    run_until_ended(page)
+    page.run()
+    assert page.session_state["ended"] == [("one", "cancelled")]
+    assert not _said(page) and not page.exception
+
+
+def test_a_failed_job_says_why_in_its_panel(page):
+    def steps():
+        yield Progress(0.5, "half")
+        raise ValueError("the disk is full")
+
+    page.session_state["steps_two"] = steps
+    page.button(key="two").click().run()
+    run_until_ended(page)
+    assert [error.value for error in page.error] == ["The disk is full."]
+    assert page.session_state["ended"] == [("two", "failed")]
+
+
+def test_what_was_done_unseen_is_not_lost_to_the_next_job(page, monkeypatch):
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(jobs, "panel", lambda *_: None)  # as on another page
+        page.button(key="one").click().run()
+        until(lambda: not page.session_state["_job"].active)
+        page.button(key="two").click().run()
+    run_until_ended(page)
+    assert sorted(page.session_state["ended"]) == [("one", "done"), ("two", "done")]
+
+
+def test_a_full_queue_leaves_the_running_job_alone(gate, page, monkeypatch):
+    _, page.session_state["steps_one"] = gate
+    page.button(key="one").click().run()
+    running = page.session_state["_job"]
+    monkeypatch.setattr(jobs, "MOST_WAITING", 0)
+    page.button(key="two").click().run()
+    assert page.error[0].value.startswith("0 runs wait already")
+    assert page.session_state["_job"] is running and running.active
+    running.cancel()

@@ -98,21 +98,6 @@ def test_a_button_measures_one_tensor_of_a_large_model(monkeypatch, tmp_path):
     assert {"measure_recipe", "measure_stock"} <= {button.key for button in app.button}
 
 
-def test_a_file_is_written_with_progress_and_goes_with_its_folder():
-    model = open_model()
-    folder, planned = writing.Folder(), plan(model, "Q4_K_M")
-    path = folder.path / writing.file_name(model, planned)
-    *_, last = writing.steps(model, planned, path)
-    assert last.share == pytest.approx(1.0) and last.left_s == pytest.approx(0.0)
-    found = read_gguf(path)
-    assert {name: t.type for name, t in found.tensors.items()} == {
-        tensor.name: tensor.type for tensor in planned.tensors
-    }
-    place = folder.path
-    del folder
-    assert not place.exists()
-
-
 def test_the_button_writes_and_offers_the_file():
     app = visit("mix", set=[DOWN])
     app.button(key="write").click().run()

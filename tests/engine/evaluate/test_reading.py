@@ -1,5 +1,7 @@
 """Reading one text closely: token by token, and two continuations up to their parting."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,14 @@ import quantcore
 from quantcore.evaluate import drift_result
 from quantcore.evaluate.drift import drift_steps
 from quantcore.evaluate.quantized import llama_of
-from quantcore.evaluate.reading import continue_both, read_closely
+from quantcore.evaluate.reading import (
+    Continuations,
+    Parting,
+    continue_both,
+    pieces,
+    read_closely,
+    rows_by_token,
+)
 from tests.support.toy_model import write_folder
 
 TEXT = "the tree that told two tales to the town"
@@ -35,9 +44,46 @@ def test_divergence_is_that_of_the_two_sets_of_logits(pair):
 def test_starts_cut_the_text_into_its_tokens(pair):
     model, original, quantized = pair
     found = read_closely(model, original, quantized, TEXT)
-    ends = [*found.start[1:], len(TEXT)]
-    pieces = [TEXT[start:end] for start, end in zip(found.start, ends, strict=True)]
-    assert pieces == model.tokenizer.pieces(found.token)
+    assert pieces(TEXT, found.start) == model.tokenizer.pieces(found.token)
+
+
+def test_rows_by_token_say_what_was_read(pair):
+    read = read_closely(*pair, TEXT)
+    rows = rows_by_token(read, TEXT)
+    assert "".join(row["token"] for row in rows) == TEXT
+    np.testing.assert_array_equal([row["kl_nats"] for row in rows], read.kl)
+    chances = [(row["probability_original"], row["probability_quantized"]) for row in rows]
+    np.testing.assert_array_equal(chances, np.stack([read.base_probability, read.probability], 1))
+
+
+def test_the_heaviest_tokens_carry_their_share(pair):
+    read = replace(read_closely(*pair, TEXT), kl=np.float32([0.1] * 19 + [5.0]))
+    assert read.heaviest_share(0.1) == pytest.approx(5.1 / 6.9)
+    assert read.heaviest_share(0.001) == pytest.approx(5.0 / 6.9)
+    assert replace(read, kl=np.zeros(20, np.float32)).heaviest_share() == 0
+
+
+def test_only_sure_tokens_count_as_changed(pair):
+    read = replace(
+        read_closely(*pair, TEXT),
+        top_token=np.int32([1, 2, 3]),
+        base_top_token=np.int32([1, 1, 1]),
+        base_top_probability=np.float32([0.9, 0.9, 0.3]),
+    )
+    assert read.sure_and_changed.tolist() == [False, True, False]
+
+
+def test_texts_are_cut_at_the_parting():
+    parting = Parting(2, "c", "x", (0.3, 0.29), (0, 0))
+    both = Continuations(["p"], list("abcd"), list("abxy"), parting)
+    assert both.texts("".join) == (("ab", "c", "d"), ("ab", "x", "y"))
+    same = Continuations(["p"], list("ab"), list("ab"), None)
+    assert same.texts("".join) == (("ab", "", ""), ("ab", "", ""))
+
+
+def test_a_near_tie_is_one_that_a_touch_flips():
+    assert Parting(0, 1, 2, (0.3, 0.29), (0, 0)).near_tie
+    assert not Parting(0, 1, 2, (0.9, 0.01), (0, 0)).near_tie
 
 
 def test_a_long_text_is_cut_to_the_context(pair):

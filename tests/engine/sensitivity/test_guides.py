@@ -133,7 +133,7 @@ def test_a_format_that_is_added_leaves_the_guides_of_others(model):
 def test_the_command_computes_the_guides_that_lack(model, tmp_path, capsys):
     path, text = tmp_path / "found.json", tmp_path / "river.txt"
     text.write_text(TEXT, encoding="utf-8")
-    command = ["sensitivity", str(model.place), "--text", str(text), "--context", "64",
+    command = ["sensitivity", str(model.path), "--text", str(text), "--context", "64",
                "--output", str(path), "--types", "Q4_0,Q8_0", "--guides"]  # fmt: skip
     assert main(command) == 0
     whole = load(path)
@@ -148,7 +148,7 @@ def test_the_command_computes_the_guides_that_lack(model, tmp_path, capsys):
     assert {(g.name, g.format): g for g in again.guides} == {
         (g.name, g.format): g for g in whole.guides
     }
-    plan = ["plan", str(model.place), "--budget", "6bpw", "--sensitivity", str(path)]
+    plan = ["plan", str(model.path), "--budget", "6bpw", "--sensitivity", str(path)]
     capsys.readouterr()
     assert main([*plan, "--by", "fisher"]) == 0
     part.save(path)
