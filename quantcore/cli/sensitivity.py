@@ -18,6 +18,7 @@ def sensitivity(options: argparse.Namespace) -> int:
     from quantcore.sensitivity.measure import Settings, guide_steps_of, sensitivity_steps
     from quantcore.sensitivity.pieces import DEFAULT_FORMATS
     from quantcore.sensitivity.results import load
+    from quantcore.sweep import Patience
 
     _refuse_place(options.output)
     model = opened_model(options)
@@ -34,7 +35,8 @@ def sensitivity(options: argparse.Namespace) -> int:
         questions=options.skills,
     )
     known = load(options.output) if options.output.exists() else None
-    steps = sensitivity_steps(model, settings, known, options.scheduler)
+    patience = Patience(workers_s=options.wait_for_workers, piece_s=options.wait_for_piece)
+    steps = sensitivity_steps(model, settings, known, options.scheduler, patience)
     problems: list[str] = []
     results = followed(_kept(steps, options.output, problems)).results
     if options.guides:
@@ -64,6 +66,8 @@ def _kept(steps: Iterator, output: Path, problems: list[str]) -> Iterator:
     last, saved = None, time.monotonic()
     try:
         for last in steps:
+            if last.workers is not None:
+                complain(last.stage, 0)
             if last.problem:
                 problems.append(f"{last.stage} failed: {last.problem}")
             if time.monotonic() - saved > SAVE_EVERY_S:

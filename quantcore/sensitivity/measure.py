@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -28,6 +28,7 @@ from quantcore.sensitivity.reading import Reading, first_questions, reading_of
 from quantcore.sensitivity.results import Sensitivity, Source
 
 TOKENS = 4096  # of the text, unless told otherwise
+Outcomes = Iterator[sweep.Outcome[Piece, Effect] | sweep.Workers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class SensitivityProgress:
     results: Sensitivity  # what was found so far; it grows from step to step
     effect: Effect | None = None  # found in this step
     problem: str | None = None  # why a piece failed; the others go on
+    workers: int | None = None  # of the cluster, in a step that tells how many it has now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,7 @@ def sensitivity_steps(
     settings: Settings | None = None,
     known: Sensitivity | None = None,
     scheduler: str | None = None,
+    patience: sweep.Patience | None = None,
 ) -> Iterator[SensitivityProgress]:
     """Measure what each piece of a model costs in each format; a step a piece.
 
@@ -75,11 +78,14 @@ def sensitivity_steps(
     scheduler
         Address of a Dask scheduler. Its workers find the model at the same path, or, if it was
         opened from the Hub, download it.
+    patience
+        How long to wait for the cluster's workers, and for a piece.
 
     Raises
     ------
     ValueError
-        If a format, the text or the known results do not suit the model; before any work is done.
+        If a format, the text or the known results do not suit the model, before any work is done;
+        in the middle of it if the cluster is lost: what was found so far is in the results.
     """
     settings = settings or Settings()
     able = checked_formats(model, settings.formats)
@@ -89,7 +95,14 @@ def sensitivity_steps(
     job = Job(model.address, model.given, reading, source)
     results = Sensitivity(source) if known is None else known
     pieces = pieces_of(model, able, settings.groups, settings.hows)
-    return _steps(model, job, pieces, results, scheduler)
+    missing = [piece for piece in pieces if not results.has(piece)]
+
+    def begin() -> Outcomes:
+        if scheduler is None:
+            return sweep.run(Bench(model, reading).measure, missing)
+        return sweep.run_on_cluster(partial(on_worker, job), missing, scheduler, patience)
+
+    return _steps(begin, len(missing), results)
 
 
 def read_for(model: Model, settings: Settings) -> tuple[Reading, Source]:
@@ -121,24 +134,31 @@ def chunks_of(model: Model, results: Sensitivity, text: str) -> Chunks:
 
 
 def _steps(
-    model: Model, job: "Job", pieces: list[Piece], results: Sensitivity, scheduler: str | None
+    begin: Callable[[], Outcomes], n_pieces: int, results: Sensitivity
 ) -> Iterator[SensitivityProgress]:
-    missing = [piece for piece in pieces if not results.has(piece)]
-    yield SensitivityProgress(0.0, "reading the model", results)
-    if scheduler is None:
-        work = Bench(model, job.reading).measure
-    else:
-        work = partial(on_worker, job)
-    with closing(sweep.run(work, missing, scheduler)) as outcomes:
-        for n_done, outcome in enumerate(outcomes, 1):
+    n_done, share = 0, 0.0
+    yield SensitivityProgress(share, "reading the model", results)
+    with closing(begin()) as outcomes:
+        for outcome in outcomes:
+            if isinstance(outcome, sweep.Workers):
+                stage = _crew(outcome.count)
+                yield SensitivityProgress(share, stage, results, workers=outcome.count)
+                continue
             if outcome.result is not None:
                 results.add(outcome.result)
-            piece = outcome.piece
-            stage = f"{piece.name} {piece.how} in {piece.format}"
-            yield SensitivityProgress(
-                n_done / len(missing), stage, results, outcome.result, outcome.problem
-            )
+            piece, n_done = outcome.piece, n_done + 1
+            share, stage = n_done / n_pieces, f"{piece.name} {piece.how} in {piece.format}"
+            yield SensitivityProgress(share, stage, results, outcome.result, outcome.problem)
     yield SensitivityProgress(1.0, "done", results)
+
+
+def _crew(n_workers: int) -> str:
+    """Say how many workers a cluster has.
+
+    >>> _crew(0), _crew(1), _crew(2)
+    ('waiting for a worker', '1 worker', '2 workers')
+    """
+    return f"{n_workers:,} worker{'s' * (n_workers != 1)}" if n_workers else "waiting for a worker"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ import os
 
 import numpy as np
 import pytest
-import twins.naive_scaled as naive
 
 from quantcore import get_format, pool
 from quantcore.formats import OUTSIDE_GGUF
@@ -13,6 +12,7 @@ from quantcore.formats.outside_gguf.fp8 import round_to_e4m3
 from quantcore.formats.outside_gguf.scaled import ScaledPacked, StoredScales
 from tests.support.edge_cases import edge_rows
 from tests.support.places import GOLDEN
+from tests.twins import naive_scaled as naive
 
 JIT_IS_OFF = os.environ.get("NUMBA_DISABLE_JIT") == "1"
 ROWS = slice(1) if JIT_IS_OFF else slice(None)  # a row takes seconds then
