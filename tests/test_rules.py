@@ -15,7 +15,7 @@ SOURCES = [
 
 # Inner rooms first: a room may import from itself and from the rooms above it.
 LAYERS = (
-    {"_jit", "bits", "rounding", "pool", "sweep", "checks", "format"},
+    {"_jit", "bits", "rounding", "pool", "sweep", "checks", "format", "progress"},
     {"formats"},
     {"io", "model", "corpus"},
     {"shape"},

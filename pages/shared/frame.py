@@ -6,6 +6,7 @@ parameters.
 """
 
 import logging
+from collections.abc import Callable
 
 import streamlit as st
 
@@ -18,6 +19,20 @@ def enter(page: str) -> None:
         query = {key: st.query_params.get_all(key) for key in st.query_params}
         st.session_state[_TARGET] = (f"pages/{page}.py", query)
         st.switch_page("app.py")
+
+
+def show(page: str, main: Callable[[], None]) -> None:
+    """Draw a page within the frame: all that a file ``pages/<page>.py`` does.
+
+    Parameters
+    ----------
+    page
+        Its name in the address.
+    main
+        Draws it.
+    """
+    enter(page)
+    main()
 
 
 def go_on() -> None:

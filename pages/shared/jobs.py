@@ -1,8 +1,8 @@
-"""Long work beside the page: a bounded pool, progress, a place in the queue, cancel.
+"""Long work beside the page: a bounded pool, a place in the queue, a panel to watch and cancel it.
 
 A rerun of the script does not stop what the last one began, so long work never runs inside the
-script. A job is an iterator that yields progress every 150 ms or sooner; between two steps it looks
-whether somebody cancelled it or nobody watches it any more. One job a session.
+script. A job is an iterator that yields its progress every 150 ms or sooner; between two steps it
+looks whether somebody cancelled it or nobody watches it any more. One job a session.
 """
 
 import logging
@@ -16,10 +16,14 @@ from typing import Literal
 import streamlit as st
 
 from pages.shared.frame import sentence
+from pages.shared.units import plural
+from quantcore.progress import Progress
 
 WORKERS = max(1, (os.cpu_count() or 1) // 2)
 MOST_WAITING = 30
 UNWATCHED_S = 600.0  # as long as Streamlit keeps the session of a closed tab
+REDRAW_S = 0.7
+SURE_AFTER_S = 2.0  # how long a job has run before it is told how long it still will
 
 State = Literal["waiting", "running", "done", "cancelled", "failed"]
 
@@ -27,12 +31,13 @@ State = Literal["waiting", "running", "done", "cancelled", "failed"]
 class Job:
     """A piece of long work and how far it came. `latest` is what its iterator yielded last."""
 
-    def __init__(self, title: str, steps: Callable[[], Iterator]):
+    def __init__(self, title: str, steps: Callable[[], Iterator[Progress]]):
         self.title = title
         self.state: State = "waiting"
-        self.latest = None
+        self.latest: Progress | None = None
         self.problem = ""
         self.seen = time.monotonic()
+        self.begun: float | None = None
         self._steps = steps
         self._cancelled = threading.Event()
 
@@ -40,6 +45,14 @@ class Job:
     def active(self) -> bool:
         """Whether it waits or runs."""
         return self.state in ("waiting", "running")
+
+    @property
+    def left_s(self) -> float | None:
+        """Estimate the seconds that are left from those that were spent; None at the beginning."""
+        spent = 0.0 if self.begun is None else time.monotonic() - self.begun
+        if spent < SURE_AFTER_S or self.latest is None or self.latest.share <= 0:
+            return None
+        return spent * (1 / self.latest.share - 1)
 
     def cancel(self) -> None:
         """Ask it to stop at its next step."""
@@ -52,7 +65,7 @@ class Job:
         if self._unwanted():
             self.state = "cancelled"
             return
-        self.state = "running"
+        self.state, self.begun = "running", time.monotonic()
         try:
             self.state = self._ended()  # only now: a job that is cancelled may still have to save
         except (ValueError, OSError, MemoryError) as problem:
@@ -107,12 +120,18 @@ def _pool() -> Pool:
     return Pool()
 
 
-def start(title: str, steps: Callable[[], Iterator]) -> Job:
-    """Begin this session's job; one that still runs is cancelled."""
-    if former := current():
-        former.cancel()
+def start(title: str, steps: Callable[[], Iterator[Progress]]) -> Job:
+    """Begin this session's job; one that still runs is cancelled.
+
+    Raises
+    ------
+    ValueError
+        If too many jobs wait already; then nothing has changed.
+    """
     job = Job(title, steps)
     _pool().submit(job)
+    if former := current():
+        former.cancel()
     st.session_state["_job"] = job
     return job
 
@@ -123,6 +142,78 @@ def current() -> Job | None:
     if job is not None:
         job.seen = time.monotonic()
     return job
+
+
+def busy() -> bool:
+    """Whether this session's job waits or runs, whatever it is."""
+    job = current()
+    return job is not None and job.active
+
+
+def panel(title: str, draw: Callable[[Progress], None] | None = None) -> Job | None:
+    """Draw the job of this title while it waits or runs: stage, time left, progress, cancel.
+
+    Parameters
+    ----------
+    title
+        As it was given to `start`. A job of another title is another section's affair.
+    draw
+        Draws more of the latest step below the progress bar, such as a chart of results so far.
+
+    Returns
+    -------
+    Job | None
+        The job, once, in the first run after its end: what it found is the caller's to keep, and
+        whether it was cancelled the caller's to say. Why it failed has been said here.
+    """
+    job = current()
+    if job is None or job.title != title:
+        return None
+    if job.active:
+        _watch(title, draw)
+        return None
+    st.session_state.pop("_job", None)
+    if job.state == "failed":
+        st.error(job.problem)
+    return job
+
+
+@st.fragment(run_every=REDRAW_S)
+def _watch(title: str, draw: Callable[[Progress], None] | None) -> None:
+    job = current()
+    if job is None or not job.active or job.title != title:
+        st.rerun()
+    with st.container(border=True, key="job_panel"):
+        step = job.latest
+        if step is None:
+            st.markdown(_waiting(_pool().ahead_of(job)))
+        else:
+            st.markdown(f"**{step.stage}**{_left(job.left_s)}")
+        st.progress(min(step.share, 1.0) if step else 0.0)
+        if step and draw:
+            draw(step)
+        st.button("Cancel", key="cancel_job", on_click=job.cancel)
+
+
+def _waiting(ahead: int) -> str:
+    """Say how long the queue is.
+
+    >>> _waiting(0), _waiting(2)
+    ('Starting.', 'Waiting: 2 runs ahead in the queue.')
+    """
+    return f"Waiting: {plural(ahead, 'run')} ahead in the queue." if ahead else "Starting."
+
+
+def _left(seconds: float | None) -> str:
+    """Say how much time is left.
+
+    >>> _left(1.2), _left(600), _left(None)
+    (', about 1 second left', ', about 10 minutes left', '')
+    """
+    if seconds is None:
+        return ""
+    amount, unit = (seconds, "second") if seconds < 100 else (seconds / 60, "minute")
+    return f", about {plural(max(1, round(amount)), unit)} left"
 
 
 def forget() -> None:
