@@ -207,10 +207,12 @@ class _Cluster:
                 n_left, quiet_s, deserted_s = n_left - 1, 0.0, 0.0
 
     def _count(self) -> int:
+        if self._client.status != "running":  # it has lost its scheduler, and with it all futures
+            raise _scheduler_gone()
         ask = self._client.scheduler.identity
         try:
             return self._client.sync(ask, n_workers=0, callback_timeout=FETCH_S)["n_workers"]
-        except (OSError, TimeoutError) as problem:
+        except (OSError, TimeoutError, CancelledError) as problem:
             raise _scheduler_gone() from problem
 
     def _refuse_to_wait(self, quiet_s: float, deserted_s: float) -> None:

@@ -8,6 +8,7 @@ from typing import NoReturn
 from quantcore.cli import files, measuring, sensitivity
 from quantcore.cli.memory import memory
 from quantcore.cli.output import complain
+from quantcore.sweep import Patience
 
 BY = ("measured", "weight_error", "weighted_error", "output_error", "fisher", "random")
 Command = Callable[[str, Callable, str], argparse.ArgumentParser]  # (name, what it runs, what for)
