@@ -9,6 +9,7 @@ import numpy as np
 
 from quantcore import open_model
 from quantcore.evaluate.text import cut, evaluation_text
+from quantcore.progress import result_of
 from quantcore.sensitivity.measure_mixes import CONTEXT, mixes_to_measure
 from quantcore.sensitivity.mixes import mix_steps
 from quantcore.sensitivity.results import shipped
@@ -21,9 +22,9 @@ def main() -> None:
     model = open_model()
     mixes = [mix for mix in mixes_to_measure(model, shipped()) if mix.name in SIZES]
     found: dict[tuple[str, str], list] = {}
-    for step in mix_steps(model, mixes, cut(model, evaluation_text(), CONTEXT)):
-        if step.point is not None:
-            found.setdefault((step.point.way, step.point.name), []).append(step.point)
+    chunks = cut(model, evaluation_text(), CONTEXT)
+    for point in result_of(mix_steps(model, mixes, chunks)).values():
+        found.setdefault((point.way, point.name), []).append(point)
     print("nats a token on held-out text, and the change from llama.cpp's rules")
     print(f"{'':<16}" + "".join(f"{size:>20}" for size in SIZES))
     bits = [found["rules", size][0].bits_per_weight for size in SIZES]

@@ -77,8 +77,7 @@ def write_original(folder: Path) -> Path:
     }
     gguf_file.write(folder / "f32.gguf", SHAPE, weights)
     model = open_model(folder / "f32.gguf")
-    for _ in quantize(model, plan(model, "F16"), folder / "f16.gguf"):
-        pass
+    quantize(model, plan(model, "F16"), folder / "f16.gguf")
     (folder / "f32.gguf").unlink()
     return folder / "f16.gguf"
 
@@ -86,8 +85,7 @@ def write_original(folder: Path) -> Path:
 def ours(model: Model, path: Path, n_threads: int) -> None:
     """Quantize with the lab."""
     with threads(n_threads):
-        for _ in quantize(model, plan(model, TYPE), path):
-            pass
+        quantize(model, plan(model, TYPE), path)
 
 
 def compare(what: str, made: Path, clock: Callable, theirs: Callable, mine: Callable) -> None:

@@ -3,31 +3,72 @@
 >>> import quantcore
 >>> quantcore.FORMATS["Q4_K"].bits_per_weight
 4.5
+
+Verbs such as `quantize` and `measure_drift` work to the end and return the result; each has an
+iterator beside it, `quantize_steps` and `drift_steps`, for those who want to see how far it is, or
+to stop half-way.
 """
 
 import importlib
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from quantcore.evaluate.drift import drift_steps as drift_steps
+    from quantcore.evaluate.drift import measure_drift as measure_drift
+    from quantcore.evaluate.importance import imatrix_steps as imatrix_steps
+    from quantcore.evaluate.importance import measure_imatrix as measure_imatrix
+    from quantcore.evaluate.perplexity import measure_perplexity as measure_perplexity
+    from quantcore.evaluate.skills import measure_skills as measure_skills
+    from quantcore.evaluate.skills import skill_steps as skill_steps
+    from quantcore.evaluate.weight_error import model_errors as model_errors
+    from quantcore.evaluate.weight_error import tensor_error as tensor_error
+    from quantcore.formats import FORMATS as FORMATS
+    from quantcore.formats import get_format as get_format
+    from quantcore.io import ModelError as ModelError
+    from quantcore.io.imatrix import read_imatrix as read_imatrix
+    from quantcore.io.imatrix import write_imatrix as write_imatrix
+    from quantcore.memory.estimate_memory import estimate_memory as estimate_memory
+    from quantcore.model.llama import Llama as Llama
+    from quantcore.model.source import Model as Model
+    from quantcore.model.source import open_model as open_model
+    from quantcore.progress import Progress as Progress
+    from quantcore.recipe.plan import plan as plan
+    from quantcore.recipe.quantize import quantize as quantize
+    from quantcore.recipe.quantize import quantize_steps as quantize_steps
+    from quantcore.recipe.types import get_type as get_type
+    from quantcore.sensitivity.measure import measure_sensitivity as measure_sensitivity
+    from quantcore.sensitivity.measure import sensitivity_steps as sensitivity_steps
+    from quantcore.sensitivity.ways import plan_for_budget as plan_for_budget
+
+# Where each name lives; it is imported when it is first asked for, so that a script which only
+# plans a file does not wait for a compiler.
 _HOMES = {
     "FORMATS": "quantcore.formats",
-    "get_format": "quantcore.formats",
-    "ModelError": "quantcore.io",
-    "Model": "quantcore.model.source",
-    "open_model": "quantcore.model.source",
     "Llama": "quantcore.model.llama",
-    "tensor_error": "quantcore.evaluate.weight_error",
-    "model_errors": "quantcore.evaluate.weight_error",
-    "plan": "quantcore.recipe.plan",
-    "quantize": "quantcore.recipe.quantize",
+    "Model": "quantcore.model.source",
+    "ModelError": "quantcore.io",
+    "Progress": "quantcore.progress",
+    "drift_steps": "quantcore.evaluate.drift",
+    "estimate_memory": "quantcore.memory.estimate_memory",
+    "get_format": "quantcore.formats",
     "get_type": "quantcore.recipe.types",
-    "measure_imatrix": "quantcore.evaluate.importance",
     "imatrix_steps": "quantcore.evaluate.importance",
-    "read_imatrix": "quantcore.io.imatrix",
-    "write_imatrix": "quantcore.io.imatrix",
     "measure_drift": "quantcore.evaluate.drift",
-    "drift_chunks": "quantcore.evaluate.drift",
+    "measure_imatrix": "quantcore.evaluate.importance",
     "measure_perplexity": "quantcore.evaluate.perplexity",
+    "measure_sensitivity": "quantcore.sensitivity.measure",
+    "measure_skills": "quantcore.evaluate.skills",
+    "model_errors": "quantcore.evaluate.weight_error",
+    "open_model": "quantcore.model.source",
+    "plan": "quantcore.recipe.plan",
+    "plan_for_budget": "quantcore.sensitivity.ways",
+    "quantize": "quantcore.recipe.quantize",
+    "quantize_steps": "quantcore.recipe.quantize",
+    "read_imatrix": "quantcore.io.imatrix",
     "sensitivity_steps": "quantcore.sensitivity.measure",
-    "skills_of": "quantcore.evaluate.skills",
+    "skill_steps": "quantcore.evaluate.skills",
+    "tensor_error": "quantcore.evaluate.weight_error",
+    "write_imatrix": "quantcore.io.imatrix",
 }
 __all__ = list(_HOMES)
 

@@ -15,7 +15,7 @@ from pages.shared import (
     shipped,
 )
 from pages.shared.units import plural
-from quantcore.evaluate.drift import Drift, DriftProgress, drift_chunks
+from quantcore.evaluate.drift import Comparison, Drift, drift_steps
 from quantcore.evaluate.quantized import restored_tensors
 from quantcore.evaluate.skills import SkillScore, skill_steps
 from quantcore.model.llama import Llama
@@ -51,11 +51,11 @@ class Course:
     running: Mapping[str, list[float]]  # mean divergence after each batch, by type
     chunks: list[int] = field(default_factory=list)  # done after each batch
 
-    def add(self, step: DriftProgress) -> None:
-        """Take in a step of the measurement."""
-        if step.kl_so_far is not None:
-            self.chunks.append(step.chunks_done)  # first: a page may look at any time
-            for name, value in step.kl_so_far.items():
+    def add(self, known: Comparison) -> None:
+        """Take in what a step of the measurement brought."""
+        if not known.drifts:
+            self.chunks.append(known.chunks_done)  # first: a page may look at any time
+            for name, value in known.mean_kl.items():
                 self.running[name].append(value)
 
 
@@ -102,8 +102,9 @@ def steps(model: "quantcore.Model", run: Run) -> Iterator[Progress]:
     context = context_for(model, n_tokens)
     course = Course(n_tokens // context, {name: [] for name in run.types})
     part = 0.5 if run.with_skills else 1.0
-    for step in drift_chunks(model, run.types, run.text, context):
-        course.add(step)
+    for step in drift_steps(model, run.types, run.text, context):
+        if step.result is not None:
+            course.add(step.result)
         yield Progress(part * step.share, step.stage, course)
     skills: dict[str, list[SkillScore]] = {}
     answering = (ORIGINAL, *run.types) if run.with_skills else ()
@@ -111,7 +112,7 @@ def steps(model: "quantcore.Model", run: Run) -> Iterator[Progress]:
         for share, scores in _skill_steps(model, name):
             yield Progress(part + part * (i + share) / len(answering), f"{name}: skills", course)
             skills[name] = scores or []
-    yield Progress(1.0, "done", course, step.drifts, skills)
+    yield Progress(1.0, "done", course, step.result.drifts, skills)
 
 
 def _skill_steps(
@@ -122,7 +123,7 @@ def _skill_steps(
         weights[tensor] = restored
         yield 0.0, None
     for step in skill_steps(model, Llama(model.config, weights)):
-        yield step.share, step.scores
+        yield step.share, step.result
 
 
 def run_button(model: "quantcore.Model", types: Sequence[str], text: Text) -> None:

@@ -51,8 +51,7 @@ class WrittenFile:
     def __init__(self, opened: "quantcore.Model", file_type: str, pure: bool) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="quantlab-", ignore_cleanup_errors=True)
         self.path = Path(self._folder.name) / f"{opened.place.stem}-{file_type}.gguf"
-        for _ in quantize(opened, quantcore.plan(opened, file_type, pure=pure), self.path):
-            pass
+        quantize(opened, quantcore.plan(opened, file_type, pure=pure), self.path)
 
 
 @st.cache_resource(show_spinner="Writing the file", max_entries=4)

@@ -10,7 +10,9 @@ from pages.shared import (
     bench,
     jobs,
 )
-from quantcore.evaluate.importance import ImatrixProgress, imatrix_steps
+from quantcore.evaluate.importance import imatrix_steps
+from quantcore.io.imatrix import Imatrix
+from quantcore.progress import Progress
 
 if TYPE_CHECKING:
     import quantcore
@@ -19,12 +21,12 @@ TITLE = "imatrix"
 CONTEXT = 512
 
 
-def steps(model: "quantcore.Model", found: dict) -> Iterator[ImatrixProgress]:
+def steps(model: "quantcore.Model", found: dict) -> Iterator[Progress[Imatrix]]:
     """Measure on the calibration text, and leave the result in `found`."""
     context = min(CONTEXT, model.config.context_length)
     for step in imatrix_steps(model, None, context):
         yield step
-    found[model.key] = step.imatrix
+    found[model.key] = step.result
 
 
 def offer(model: "quantcore.Model") -> None:

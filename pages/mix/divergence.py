@@ -19,9 +19,10 @@ from pages.shared import (
 from pages.shared.units import plural
 from quantcore.evaluate.text import cut, evaluation_text
 from quantcore.model.source import Model
+from quantcore.progress import Progress
 from quantcore.recipe.of_types import padded_bytes
 from quantcore.recipe.plan import Plan
-from quantcore.sensitivity.mixes import Mix, MixPoint, MixStep, mix_steps
+from quantcore.sensitivity.mixes import Mix, MixPoint, mix_steps
 
 TITLE = "mix divergence"
 _FOUND = "_mix_points"  # what this session measured, by model
@@ -200,9 +201,9 @@ def _bits_of(choice: Choice, hand: Plan) -> float:
     return _bits(choice.model, padded_bytes(hand))
 
 
-def _steps(model: Model, mix: Mix, text: str) -> Iterator[MixStep]:
+def _steps(model: Model, mix: Mix, text: str) -> Iterator[Progress[dict[int, MixPoint]]]:
     context = measuring.context_for(model, len(model.tokenizer.encode(text)))
-    yield MixStep(0.0, "reading the text")
+    yield Progress(0.0, "reading the text")
     yield from mix_steps(model, [mix], cut(model, text, context))
 
 
@@ -219,7 +220,7 @@ def _panel(model: Model) -> None:
         st.error(job.problem)
     elif job.state == "done":
         found = st.session_state.setdefault(_FOUND, {})
-        found.setdefault(st.session_state[_RUN], []).append(job.latest.point)
+        found.setdefault(st.session_state[_RUN], []).append(job.latest.result[0])
     else:
         look.note("Cancelled; nothing was kept of that run.")
 

@@ -14,7 +14,7 @@ from pages.shared import jobs, look
 from pages.shared import sweeps as sensitivity_kept
 from pages.shared.frame import sentence
 from quantcore.model.source import Model
-from quantcore.sensitivity.guides import GuideProgress
+from quantcore.progress import Progress as Step
 from quantcore.sensitivity.measure import guide_steps_of, sensitivity_steps
 from quantcore.sensitivity.results import Sensitivity
 
@@ -36,28 +36,26 @@ class Progress:
 def steps(sweep: Sweep) -> Iterator[Progress]:
     """Measure what is missing, and keep what was found every few seconds and at the end."""
     model, path = sweep.model, sweep.path
-    results, problems, saved = None, [], time.monotonic()
+    results, problems, saved = None, (), time.monotonic()
     part = 0.85 if sweep.guides else 1.0
     try:
         for step in sensitivity_steps(model, sweep.settings, sweep.known(), sweep.scheduler):
-            results = step.results
-            if step.problem:
-                problems.append(f"{step.stage} failed: {step.problem}")
+            results, problems = step.result.results, step.result.problems
             if time.monotonic() - saved > SAVE_EVERY_S:
                 sensitivity_kept.save(results, path)
                 saved = time.monotonic()
-            stage = words.stage(step.effect) if step.effect else step.stage
-            yield Progress(part * step.share, stage, results, tuple(problems))
+            stage = words.stage(step.result.effect) if step.result.effect else step.stage
+            yield Progress(part * step.share, stage, results, problems)
         for guide in _guides(model, sweep, results):
             share = part + (1 - part) * guide.share
-            yield Progress(share, words.guide_stage(guide.stage), results, tuple(problems))
+            yield Progress(share, words.guide_stage(guide.stage), results, problems)
     finally:
         if results is not None and results.effects:
             sensitivity_kept.save(results, path)
-    yield Progress(1.0, "done", results, tuple(problems))
+    yield Progress(1.0, "done", results, problems)
 
 
-def _guides(model: Model, sweep: Sweep, results: Sensitivity) -> Iterator[GuideProgress]:
+def _guides(model: Model, sweep: Sweep, results: Sensitivity) -> Iterator[Step[Sensitivity]]:
     """Compute the guides of the formats that have none yet."""
     have = {guide.format for guide in results.guides}
     lacking = [name for name in sweep.settings.formats if name not in have]

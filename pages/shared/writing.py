@@ -27,7 +27,7 @@ from quantcore.model.source import Model
 from quantcore.recipe.file_types import throughout
 from quantcore.recipe.plan import Plan
 from quantcore.recipe.plan import plan as plan_file
-from quantcore.recipe.quantize import quantize, quantized_again
+from quantcore.recipe.quantize import quantize_steps, quantized_again
 from quantcore.recipe.types import get_type, needs_imatrix
 
 TITLE = "write"
@@ -68,7 +68,7 @@ class Step:
 def steps(model: Model, plan: Plan, path: Path, imatrix: Imatrix | None = None) -> Iterator[Step]:
     """Write a file, and estimate how long the rest takes from what the bytes so far took."""
     begun = time.monotonic()
-    for step in quantize(model, plan, path, imatrix):
+    for step in quantize_steps(model, plan, path, imatrix):
         spent = time.monotonic() - begun
         yield Step(step.share, step.stage, spent * (1 / step.share - 1))
 

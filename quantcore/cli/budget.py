@@ -63,8 +63,8 @@ def _swapped(budget: "Budget", found: "Budgeted", options: argparse.Namespace) -
 
     text = calibration_text() if options.text is None else read_text(options.text)
     chunks = chunks_of(budget.model, budget.measured, text)
-    last = followed(swap_steps(budget, found, chunks, options.swaps))
-    return swapped_plan(budget, found, last.found)
+    swaps = followed(swap_steps(budget, found, chunks, options.swaps))
+    return swapped_plan(budget, found, swaps)
 
 
 def _known_of(swapped: "Swapped", start: "Budgeted") -> dict:

@@ -60,8 +60,7 @@ def quantize(options: argparse.Namespace) -> None:
     """Write a GGUF file."""
     from quantcore.io.imatrix import read_imatrix
     from quantcore.model.source import open_model
-    from quantcore.recipe.quantize import quantize as write
-    from quantcore.recipe.quantize import quantized_again
+    from quantcore.recipe.quantize import quantize_steps, quantized_again
 
     if (options.type is None) == (options.recipe is None):
         raise ValueError("give either --type, for llama-quantize's rules, or --recipe, for a file")
@@ -75,7 +74,7 @@ def quantize(options: argparse.Namespace) -> None:
             "with --allow-requantize.",
             file=sys.stderr,
         )
-    followed(write(model, planned, options.output, imatrix))
+    followed(quantize_steps(model, planned, options.output, imatrix))
     print(
         f"{options.output}: {planned.type}, {options.output.stat().st_size:,} bytes, "
         f"{planned.bits_per_weight:.4f} bits per weight"

@@ -15,7 +15,7 @@ ERROR_KEYS = "name shape format relative_rmse sqnr_db max_abs_error bits_per_wei
 
 def perplexity(options: argparse.Namespace) -> None:
     """Print perplexity, and the divergence from the original."""
-    from quantcore.evaluate.drift import drift_chunks, summary_of
+    from quantcore.evaluate.drift import drift_steps, summary_of
     from quantcore.recipe.types import get_type
 
     text = None if options.text is None else read_text(options.text)
@@ -23,7 +23,7 @@ def perplexity(options: argparse.Namespace) -> None:
     type = get_type(options.type, options.pure).name
     if options.recipe is not None or options.tensor_type_file is not None:
         type = _types_by_tensor(model, options)
-    steps = drift_chunks(model, type, text, options.context, activations)
+    steps = drift_steps(model, type, text, options.context, activations)
     (drift,) = followed(steps).drifts.values()
     if options.json:
         found = summary_of(drift)
@@ -90,7 +90,7 @@ def skills(options: argparse.Namespace) -> None:
     from quantcore.recipe.types import get_type
 
     model, type = opened_model(options), get_type(options.type, options.pure).name
-    scores = followed(skill_steps(model, llama_of(model, type))).scores
+    scores = followed(skill_steps(model, llama_of(model, type)))
     if options.json:
         rows = [asdict(score) for score in scores]
         print_json({"model": model.name, "type": type, "skills": rows})
@@ -115,7 +115,7 @@ def imatrix(options: argparse.Namespace) -> None:
     steps = imatrix_steps(
         model, text, options.context, dataset=name, process_output=options.process_output
     )
-    measured = followed(steps).imatrix
+    measured = followed(steps)
     write_imatrix(options.output, measured)
     found = {
         "model": model.name,
@@ -136,11 +136,11 @@ def imatrix(options: argparse.Namespace) -> None:
 
 def measure(options: argparse.Namespace) -> None:
     """Measure again what lies beside the shipped model."""
-    from quantcore.evaluate.measured import measure as steps
+    from quantcore.evaluate.measured import measure_steps
     from quantcore.model.source import shipped_folder
-    from quantcore.sensitivity.measure_mixes import measure_mixes
+    from quantcore.sensitivity.measure_mixes import measure_mixes_steps
 
-    followed(measure_mixes() if options.mixes else steps())
+    followed(measure_mixes_steps() if options.mixes else measure_steps())
     print(f"Written to {shipped_folder() / 'measured'}.")
 
 

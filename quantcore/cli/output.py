@@ -4,16 +4,22 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import TypeVar
+
+from quantcore.progress import Progress, result_of
+
+Result = TypeVar("Result")
 
 
-def followed(steps: Iterable) -> object:
-    """Run through an iterator of progress, showing it, and return its last step."""
-    last, start = None, time.monotonic()
-    for last in steps:
-        stage = getattr(last, "stage", "")
-        show(last.share, _left(last.share, time.monotonic() - start) + stage)
-    return last
+def followed(steps: Iterator[Progress[Result]]) -> Result:
+    """Take all steps of long work, show how far it is, and return its result."""
+    start = time.monotonic()
+
+    def report(step: Progress[Result]) -> None:
+        show(step.share, _left(step.share, time.monotonic() - start) + step.stage)
+
+    return result_of(steps, report)
 
 
 def _left(share: float, seconds: float) -> str:

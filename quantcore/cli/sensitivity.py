@@ -5,9 +5,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from quantcore.cli.measuring import opened_model, read_text
 from quantcore.cli.output import complain, followed, print_json
+
+if TYPE_CHECKING:
+    from quantcore.progress import Progress
+    from quantcore.sensitivity.measure import Swept
 
 SAVE_EVERY_S = 2
 
@@ -37,8 +42,8 @@ def sensitivity(options: argparse.Namespace) -> int:
     known = load(options.output) if options.output.exists() else None
     patience = Patience(workers_s=options.wait_for_workers, piece_s=options.wait_for_piece)
     steps = sensitivity_steps(model, settings, known, options.scheduler, patience)
-    problems: list[str] = []
-    results = followed(_kept(steps, options.output, problems)).results
+    swept = followed(_kept(steps, options.output))
+    results, problems = swept.results, swept.problems
     if options.guides:
         followed(guide_steps_of(model, results, formats, text))
         results.save(options.output)
@@ -61,22 +66,20 @@ def _refuse_place(output: Path) -> None:
         raise ValueError(f"{output} cannot be written: there is no such folder.")
 
 
-def _kept(steps: Iterator, output: Path, problems: list[str]) -> Iterator:
+def _kept(steps: "Iterator[Progress[Swept]]", output: Path) -> "Iterator[Progress[Swept]]":
     """Save what was found every few seconds, and whatever ends the work."""
     last, saved = None, time.monotonic()
     try:
         for last in steps:
-            if last.workers is not None:
+            if last.result.workers is not None:
                 complain(last.stage, 0)
-            if last.problem:
-                problems.append(f"{last.stage} failed: {last.problem}")
             if time.monotonic() - saved > SAVE_EVERY_S:
-                last.results.save(output)
+                last.result.results.save(output)
                 saved = time.monotonic()
             yield last
     finally:
-        if last is not None and last.results.effects:
-            last.results.save(output)
+        if last is not None and last.result.results.effects:
+            last.result.results.save(output)
 
 
 def _print_worst(results: object) -> None:

@@ -5,7 +5,7 @@ in memory at a time, so a long text takes no more of it than a short one.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +24,15 @@ from quantcore.evaluate.quantized import (
 from quantcore.evaluate.text import Chunks, cut, evaluation_text, floor_by_target
 from quantcore.model.llama import Llama
 from quantcore.model.source import Model
+from quantcore.progress import Progress, result_of
 
 __all__ = [
     "SURE",
+    "Comparison",
     "Drift",
-    "DriftProgress",
     "TokenDrift",
     "compare",
-    "drift_chunks",
+    "drift_steps",
     "measure_drift",
     "summary_of",
 ]
@@ -40,14 +41,12 @@ LOGITS_AT_ONCE = 1 << 22  # of the base, kept for one batch of chunks, and their
 
 
 @dataclass(frozen=True, slots=True)
-class DriftProgress:
-    """One step of long work."""
+class Comparison:
+    """What is known of several types: a mean after each batch of chunks, everything at the end."""
 
-    share: float  # done so far, 0 to 1
-    stage: str  # "Q4_K_M: quantizing", "Q4_K_M: chunk 3 of 40"
-    drifts: dict[str, Drift] | None = None  # at the last step, by type
-    kl_so_far: dict[str, float] | None = None  # mean after each batch of chunks, nats, by type
-    chunks_done: int = 0  # that `kl_so_far` covers
+    mean_kl: dict[str, float]  # divergence of the chunks that are done, nats a token, by type
+    chunks_done: int
+    drifts: dict[str, Drift] = field(default_factory=dict)  # at the end, by type
 
 
 def measure_drift(
@@ -55,7 +54,7 @@ def measure_drift(
     type: Type,
     text: str | None = None,
     context: int = 512,
-    on_chunk: Callable[[DriftProgress], None] | None = None,
+    on_progress: Callable[[Progress[Comparison]], None] | None = None,
     activations: Activations = "F32",
 ) -> Drift:
     """Compare a quantized model with the original.
@@ -69,7 +68,7 @@ def measure_drift(
         By default the evaluation text that ships with the lab.
     context
         Tokens a chunk.
-    on_chunk
+    on_progress
         Called at each step; an exception that it raises ends the work.
     activations
         "Q8" rounds the input of every product of the quantized model as llama.cpp does on a CPU,
@@ -81,23 +80,22 @@ def measure_drift(
     ValueError
         If the type, the context or the text does not suit the model.
     """
-    for progress in drift_chunks(model, [type], text, context, activations):
-        if on_chunk is not None:
-            on_chunk(progress)
-    return next(iter(progress.drifts.values()))
+    steps = drift_steps(model, [type], text, context, activations)
+    (drift,) = result_of(steps, on_progress).drifts.values()
+    return drift
 
 
-def drift_chunks(
+def drift_steps(
     model: Model,
     types: Type | Sequence[Type],
     text: str | None = None,
     context: int = 512,
     activations: Activations = "F32",
-) -> Iterator[DriftProgress]:
-    """`measure_drift` for several types in small steps, each at most a layer of one batch.
+) -> Iterator[Progress[Comparison]]:
+    """Compare several quantized models with the original; a step is at most a layer of one batch.
 
-    The original runs once for all types. The weights of every type are in memory, as float32. Stop
-    iterating to cancel. The last step carries the results.
+    Arguments as for `measure_drift`, which waits for the end. The original runs once for all types.
+    The weights of every type are in memory, as float32.
     """
     by_name = {type_name(t): t for t in ([types] if isinstance(types, str | Mapping) else types)}
     for type in by_name.values():
@@ -115,8 +113,18 @@ def compare(
     chunks: Chunks,
     floor: NDArray[np.float64] | None = None,
     activations: Activations = "F32",
-) -> Iterator[DriftProgress]:
-    """`drift_chunks` for types that have names of their own, on chunks that were cut already."""
+) -> Iterator[Progress[Comparison]]:
+    """Compare types that have names of their own, on chunks that were cut already.
+
+    Parameters
+    ----------
+    types
+        By the names that results get.
+    floor
+        Least possible negative log-likelihood of each scored token, in nats, where it is known.
+    activations
+        "Q8" rounds inputs as llama.cpp does on a CPU; see `measure_drift`.
+    """
     same = activations == "F32"  # then F32 is the original itself
     n_models = len(types.keys() | {"F32"}) if same else len(types) + 1
     passes = _Passes(n_models, len(chunks.tokens), len(model.tensors))
@@ -141,12 +149,12 @@ def compare(
             if llama is not base:
                 states = yield from _forward(llama, name, chunks, batch, passes)
             parts[name].append(score_against(llama, states, targets, kept, scores))
-        yield passes.scored(_kl_so_far(parts, chunks), first + len(chunks.tokens[batch]))
+        yield passes.scored(Comparison(_mean_kl(parts, chunks), first + len(chunks.tokens[batch])))
     drifts = {}
-    for name, found in parts.items():
-        tokens = _by_token(chunks, base_parts, found)
+    for name, batches in parts.items():
+        tokens = _by_token(chunks, base_parts, batches)
         drifts[name] = summarize(model, types[name], chunks.tokens.shape[1], tokens, floor)
-    yield DriftProgress(1.0, "done", drifts)
+    yield Progress(1.0, "done", Comparison(_mean_kl(parts, chunks), len(chunks.tokens), drifts))
 
 
 class _Passes:
@@ -157,19 +165,18 @@ class _Passes:
         self._total = n_models * (n_chunks + 1)
         self._done = 0.0
 
-    def step(self, chunks: float, stage: str) -> DriftProgress:
+    def step(self, chunks: float, stage: str) -> Progress[Comparison]:
         self._done += chunks
         self._stage = stage
-        return DriftProgress(min(self._done / self._total, 1.0), stage)
+        return Progress(min(self._done / self._total, 1.0), stage)
 
-    def scored(self, kl_so_far: dict[str, float], chunks_done: int) -> DriftProgress:
-        share = min(self._done / self._total, 1.0)
-        return DriftProgress(share, self._stage, kl_so_far=kl_so_far, chunks_done=chunks_done)
+    def scored(self, result: Comparison) -> Progress[Comparison]:
+        return Progress(min(self._done / self._total, 1.0), self._stage, result)
 
 
 def _load(
     model: Model, type: Type | None, passes: _Passes, activations: Activations = "F32"
-) -> Iterator[DriftProgress]:
+) -> Iterator[Progress[Comparison]]:
     weights = {}
     stage = "reading the model" if type is None else f"{type_name(type)}: quantizing"
     for name, restored in restored_tensors(model, type):
@@ -180,7 +187,7 @@ def _load(
 
 def _forward(
     llama: Llama, name: str, chunks: Chunks, batch: slice, passes: _Passes
-) -> Iterator[DriftProgress]:
+) -> Iterator[Progress[Comparison]]:
     """States before each target of some chunks, (n_targets, hidden_size)."""
     inputs = chunks.inputs[batch]
     stage = f"{name}: chunk {batch.start + len(inputs)} of {passes.n_chunks}"
@@ -191,16 +198,16 @@ def _forward(
     return states[:, :-1].reshape(-1, states.shape[2])
 
 
-def _kl_so_far(parts: dict[str, list], chunks: Chunks) -> dict[str, float]:
+def _mean_kl(parts: dict[str, list], chunks: Chunks) -> dict[str, float]:
     means = {}
-    for name, found in parts.items():
-        kl = np.concatenate([kl for _, kl in found])
+    for name, batches in parts.items():
+        kl = np.concatenate([kl for _, kl in batches])
         means[name] = float(kl[chunks.scored.ravel()[: len(kl)]].mean())
     return means
 
 
 def _by_token(
-    chunks: Chunks, base: list[Scores], found: list[tuple[Scores, NDArray[np.float64]]]
+    chunks: Chunks, base: list[Scores], batches: list[tuple[Scores, NDArray[np.float64]]]
 ) -> TokenDrift:
     context = chunks.tokens.shape[1]
     place = np.arange(chunks.tokens.size).reshape(-1, context)
@@ -213,10 +220,10 @@ def _by_token(
         start=chunks.starts[:, 1:].ravel().astype(np.int32),
         token=chunks.tokens[:, 1:].ravel(),
         scored=chunks.scored.ravel(),
-        nll=joined([scores.nll for scores, _ in found], np.float32),
+        nll=joined([scores.nll for scores, _ in batches], np.float32),
         base_nll=joined([scores.nll for scores in base], np.float32),
-        kl=joined([kl for _, kl in found], np.float32),
-        top_token=joined([scores.top_token for scores, _ in found], np.int32),
+        kl=joined([kl for _, kl in batches], np.float32),
+        top_token=joined([scores.top_token for scores, _ in batches], np.int32),
         base_top_token=joined([scores.top_token for scores in base], np.int32),
         base_top_probability=joined([scores.top_probability for scores in base], np.float32),
     )

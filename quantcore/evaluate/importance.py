@@ -7,7 +7,6 @@ looked up and not multiplied, has no entry, and the output has one only on deman
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +15,7 @@ from quantcore.evaluate.text import Chunks, calibration_text, cut
 from quantcore.io.imatrix import Imatrix
 from quantcore.model.llama import Llama
 from quantcore.model.source import Model
-
-
-@dataclass(frozen=True, slots=True)
-class ImatrixProgress:
-    """One step of the work; the last one carries the result."""
-
-    share: float
-    stage: str
-    imatrix: Imatrix | None = field(default=None, repr=False)
+from quantcore.progress import Progress, result_of
 
 
 def measure_imatrix(
@@ -34,7 +25,7 @@ def measure_imatrix(
     *,
     dataset: str = "calibration.txt",
     process_output: bool = False,
-    on_step: Callable[[ImatrixProgress], None] | None = None,
+    on_progress: Callable[[Progress[Imatrix]], None] | None = None,
 ) -> Imatrix:
     """Measure the importance matrix of a model.
 
@@ -48,7 +39,7 @@ def measure_imatrix(
         Name of the text, kept in the file.
     process_output
         Whether the output matrix gets an entry too, unless it is the embedding.
-    on_step
+    on_progress
         Called at each step; an exception that it raises ends the work.
 
     Raises
@@ -57,10 +48,7 @@ def measure_imatrix(
         If the context or the text does not suit the model.
     """
     steps = imatrix_steps(model, text, context, dataset=dataset, process_output=process_output)
-    for progress in steps:
-        if on_step is not None:
-            on_step(progress)
-    return progress.imatrix
+    return result_of(steps, on_progress)
 
 
 def imatrix_steps(
@@ -70,21 +58,21 @@ def imatrix_steps(
     *,
     dataset: str = "calibration.txt",
     process_output: bool = False,
-) -> Iterator[ImatrixProgress]:
-    """`measure_imatrix` in steps of a layer of one chunk. Stop iterating to cancel."""
+) -> Iterator[Progress[Imatrix]]:
+    """Measure the importance matrix in steps of a layer of one chunk; see `measure_imatrix`."""
     chunks = cut(model, calibration_text() if text is None else text, context)
     return _steps(model, chunks, dataset, process_output)
 
 
 def _steps(
     model: Model, chunks: Chunks, dataset: str, process_output: bool
-) -> Iterator[ImatrixProgress]:
+) -> Iterator[Progress[Imatrix]]:
     n_chunks, context = chunks.tokens.shape
     collected = _Sums(process_output and not model.config.tied_embedding)
     weights = {}
     for name in model.tensors:
         weights[name] = model.weights(name)
-        yield ImatrixProgress(0.0, "reading the model")
+        yield Progress(0.0, "reading the model")
     llama = Llama(model.config, weights, watch=collected.add)
     n_steps = model.config.n_layers + 1
     for chunk in range(n_chunks):
@@ -93,8 +81,8 @@ def _steps(
             if step == n_steps and collected.with_output:
                 llama.output(states[0])
             share = (chunk + step / n_steps) / n_chunks
-            yield ImatrixProgress(share, f"chunk {chunk + 1} of {n_chunks}")
-    yield ImatrixProgress(1.0, "done", collected.result(n_chunks, context, dataset))
+            yield Progress(share, f"chunk {chunk + 1} of {n_chunks}")
+    yield Progress(1.0, "done", collected.result(n_chunks, context, dataset))
 
 
 class _Sums:
@@ -119,13 +107,13 @@ class _Sums:
     def result(self, n_chunks: int, context: int, dataset: str) -> Imatrix:
         """Give every matrix its entry; those with the same input have equal ones."""
         sums, counts = {}, {}
-        for names, found in self._sums.items():
-            if not np.isfinite(found).all():
+        for names, squares in self._sums.items():
+            if not np.isfinite(squares).all():
                 raise ValueError(
                     f"{names[0]} meets inputs that are not finite; the model is broken."
                 )
             for name in names:
-                sums[name] = found.astype(np.float32)[None]
+                sums[name] = squares.astype(np.float32)[None]
                 counts[name] = np.float32([self._counts[names]])
         return Imatrix(
             sums=sums, counts=counts, datasets=(dataset,), chunk_count=n_chunks, chunk_size=context

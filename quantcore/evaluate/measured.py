@@ -12,13 +12,12 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from quantcore.evaluate.divergence import Spread
-from quantcore.evaluate.drift import Drift, TokenDrift, drift_chunks, summary_of
+from quantcore.evaluate.drift import Drift, TokenDrift, drift_steps, summary_of
 from quantcore.evaluate.quantized import llama_of
 from quantcore.evaluate.reading import Continuations, Parting, continue_both
 from quantcore.evaluate.skills import SkillScore, skill_steps
@@ -26,6 +25,7 @@ from quantcore.evaluate.weight_error import TensorError, model_errors
 from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF, UNAIDED
 from quantcore.io import ModelError
 from quantcore.model.source import Model, open_model, shipped_folder
+from quantcore.progress import Progress
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.types import get_type
 
@@ -55,8 +55,8 @@ PLACES = {"position": np.int32, "start": np.int32, "token": np.uint16, "scored":
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """Everything that `measure` found; `drifts`, `skills` and `continuations` of all `TYPES`."""
+class ShippedResults:
+    """What `measure_steps` wrote; `drifts`, `skills` and `continuations` are of all `TYPES`."""
 
     folder: Path
     stale: bool  # measured on another model or text than lies there now
@@ -67,15 +67,6 @@ class Measured:
     continuations: dict[str, Continuations]  # of `PROMPT`
 
 
-@dataclass(frozen=True, slots=True)
-class MeasureProgress:
-    """One step of the work."""
-
-    share: float
-    stage: str
-    folder: Path
-
-
 def key() -> str:
     """Digest of the shipped weights and of the evaluation text."""
     digest = hashlib.sha256()
@@ -84,7 +75,7 @@ def key() -> str:
     return digest.hexdigest()
 
 
-def load() -> Measured:
+def load() -> ShippedResults:
     """Read what was measured of the shipped model.
 
     Raises
@@ -94,10 +85,10 @@ def load() -> Measured:
     """
     folder = shipped_folder() / "measured"
     try:
-        found = json.loads((folder / "measured.json").read_text(encoding="utf-8"))
+        rows = json.loads((folder / "measured.json").read_text(encoding="utf-8"))
         with np.load(folder / "tokens.npz") as stored:
             tokens = dict(stored)
-        return _read(folder, found, tokens)
+        return _read(folder, rows, tokens)
     except (OSError, ValueError, KeyError, TypeError) as problem:
         sentence = (
             "Nothing readable was measured of the shipped model: run python -m quantcore measure."
@@ -105,14 +96,14 @@ def load() -> Measured:
         raise ModelError(sentence) from problem
 
 
-def _read(folder: Path, found: dict, tokens: dict[str, np.ndarray]) -> Measured:
+def _read(folder: Path, found: dict, tokens: dict[str, np.ndarray]) -> ShippedResults:
     shared = {name: _widened(tokens[name]) for name in (*SHARED, *PLACES)}
     by_type = {name: _widened(tokens[name]) for name in BY_TYPE}
     drifts = {
         type: _drift(row, shared | {name: array[i] for name, array in by_type.items()})
         for i, (type, row) in enumerate(found["drifts"].items())
     }
-    return Measured(
+    return ShippedResults(
         folder=folder,
         stale={found["key"], str(tokens["key"])} != {key()},
         drifts=drifts,
@@ -123,27 +114,26 @@ def _read(folder: Path, found: dict, tokens: dict[str, np.ndarray]) -> Measured:
     )
 
 
-def measure() -> Iterator[MeasureProgress]:
-    """Measure the shipped model in all `TYPES` and write the files at the end."""
+def measure_steps() -> Iterator[Progress[Path]]:
+    """Measure the shipped model in all `TYPES` and write the files, in a folder, at the end."""
     model = open_model()
     folder = shipped_folder() / "measured"
     before = key()
-    report = partial(MeasureProgress, folder=folder)
-    for step in drift_chunks(model, TYPES, None, CONTEXT):
-        yield report(0.25 * step.share, step.stage)
-    drifts = step.drifts
+    for step in drift_steps(model, TYPES, None, CONTEXT):
+        yield Progress(0.25 * step.share, step.stage)
+    drifts = step.result.drifts
     skills, continuations = {}, {}
     original = llama_of(model)
     for i, type in enumerate(TYPES):
         llama = llama_of(model, type)
         for done in skill_steps(model, llama):
-            yield report(0.25 + 0.7 * (i + done.share) / len(TYPES), f"{type}: skills")
-        skills[type] = done.scores
+            yield Progress(0.25 + 0.7 * (i + done.share) / len(TYPES), f"{type}: skills")
+        skills[type] = done.result
         continuations[type] = continue_both(model, original, llama, PROMPT, CONTINUATION_TOKENS)
     errors = {
         name: list(model_errors(model, get_type(name, pure=True).name)) for name in ERROR_FORMATS
     }
-    yield report(0.95, "errors with the importance matrix")
+    yield Progress(0.95, "errors with the importance matrix")
     matrix_errors = {name: list(_with_matrix(model, name)) for name in MATRIX_FORMATS}
     found = {
         "key": before,
@@ -154,7 +144,7 @@ def measure() -> Iterator[MeasureProgress]:
         "continuations": {type: asdict(row) for type, row in continuations.items()},
     }
     _write(folder, found, drifts)
-    yield report(1.0, "done")
+    yield Progress(1.0, "done", folder)
 
 
 def _with_matrix(model: Model, format_name: str) -> Iterator[TensorError]:

@@ -13,6 +13,7 @@ from quantcore.model.llama import Llama
 from quantcore.model.sampling import continue_all
 from quantcore.model.source import Model, shipped_folder
 from quantcore.model.tokenizer import Tokenizer
+from quantcore.progress import Progress, result_of
 
 PROMPTS_AT_ONCE = 32
 
@@ -37,14 +38,6 @@ class SkillScore:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class SkillProgress:
-    """One step of the work; the scores come with the last one."""
-
-    share: float
-    scores: list[SkillScore] | None = None
-
-
 def shipped_questions() -> list[Question]:
     """Read the questions that ship with the lab, in the order of the file."""
     path = shipped_folder() / "skills.json"
@@ -54,20 +47,19 @@ def shipped_questions() -> list[Question]:
     return [Question(row["skill"], row["level"], row["prompt"], row["answer"]) for row in rows]
 
 
-def skills_of(model: Model, type: Type | None = None) -> list[SkillScore]:
-    """Scores by skill and level, quantized unless `type` is None.
+def measure_skills(model: Model, type: Type | None = None) -> list[SkillScore]:
+    """Count right answers by skill and level, of the model quantized, or as it is without `type`.
 
     An answer is right when the most probable continuation begins with it and the word ends there.
     Where the answer begins with a space, only continuations that do so count, for the prompt's last
     word is whole: after "the chair", the token "s" would make another prompt of it.
     """
-    *_, last = skill_steps(model, llama_of(model, type))
-    return last.scores
+    return result_of(skill_steps(model, llama_of(model, type)))
 
 
 def skill_steps(
     model: Model, llama: Llama, questions: list[Question] | None = None
-) -> Iterator[SkillProgress]:
+) -> Iterator[Progress[list[SkillScore]]]:
     """Score a model ready to run, in steps of `PROMPTS_AT_ONCE` prompts."""
     questions = shipped_questions() if questions is None else questions
     prompts = [_opened(model.tokenizer, question.prompt) for question in questions]
@@ -83,8 +75,9 @@ def skill_steps(
             [prompts[i] for i in batch],
             inside,
         )
-        yield SkillProgress((start + len(batch)) / len(order))
-    yield SkillProgress(1.0, _scores(questions, right))
+        done = start + len(batch)
+        yield Progress(done / len(order), f"question {done:,} of {len(order):,}")
+    yield Progress(1.0, "done", _scores(questions, right))
 
 
 def _answers(

@@ -1,7 +1,6 @@
 """Writing a model as a GGUF file in the types of a plan, one packed tensor in memory at a time."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -29,31 +28,65 @@ from quantcore.model.gguf_vocabulary import vocabulary_metadata
 from quantcore.model.rope import factors
 from quantcore.model.source import Model
 from quantcore.pool import over_rows, threads
+from quantcore.progress import Progress, result_of
 from quantcore.recipe.plan import Plan, TensorPlan
+from quantcore.recipe.plan import plan as plan_file
 from quantcore.recipe.rules import needs_imatrix, role_of
 
 FLOATS = ("F32", "F16", "BF16")
 WEIGHTS_AT_ONCE = 1 << 19  # of one worker: as floats they stay in its core's cache
 
 
-@dataclass(frozen=True, slots=True)
-class QuantizeProgress:
-    """One tensor more is written."""
-
-    share: float  # of all bytes
-    stage: str  # name and type of the tensor
-    path: Path
-
-
 def quantize(
+    model: Model,
+    plan: Plan | str,
+    path: str | Path,
+    imatrix: Imatrix | None = None,
+    on_progress: Callable[[Progress[Path]], None] | None = None,
+) -> Path:
+    """Write a model as a GGUF file.
+
+    Parameters
+    ----------
+    plan
+        What `quantcore.plan` made, or a type's name: "Q4_K_M", "Q4_K pure".
+    path
+        Of the file to come; there must be none yet.
+    imatrix
+        Importance matrix, from `measure_imatrix`, `read_imatrix` or ``model.imatrix``.
+    on_progress
+        Called after each tensor; an exception that it raises ends the work, and no file is left.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ModelError
+        If a type cannot be written, the matrix does not fit the model, weights are not finite, or
+        the disk is full. No file is left then.
+    ValueError
+        If there is no such type.
+    """
+    if isinstance(plan, str):
+        plan = plan_file(model, plan, imatrix=imatrix is not None)
+    return result_of(quantize_steps(model, plan, Path(path), imatrix), on_progress)
+
+
+def quantize_steps(
     model: Model, plan: Plan, path: Path, imatrix: Imatrix | None = None
-) -> Iterator[QuantizeProgress]:
-    """Write `model` to `path` with each tensor in the type that `plan` gives it.
+) -> Iterator[Progress[Path]]:
+    """Write a model to `path` with each tensor in the type that `plan` gives it; a step a tensor.
+
+    Nothing is written unless the steps are taken, as `quantize` does; closing the iterator before
+    its end leaves no file.
 
     With an importance matrix each tensor is quantized by its own entry, as llama-quantize does: a
     tensor without one goes without, unless its type demands one. A tensor that a GGUF file holds in
     its type already keeps its bytes; others are quantized again, for which llama-quantize demands
-    `--allow-requantize`. Closing the iterator before its end leaves no file.
+    `--allow-requantize`.
 
     Raises
     ------
@@ -73,7 +106,8 @@ def quantize(
     done = 0
     for tensor in write_gguf(path, _metadata(model, plan, imatrix), tensors):
         done += tensor.n_bytes
-        yield QuantizeProgress(done / plan.bytes, f"{tensor.name} as {tensor.type}", path)
+        yield Progress(done / plan.bytes, f"{tensor.name} as {tensor.type}")
+    yield Progress(1.0, "done", path)
 
 
 def quantized_again(model: Model, plan: Plan) -> list[str]:

@@ -22,6 +22,7 @@ from quantcore.evaluate.text import Chunks
 from quantcore.model.backward import gradients
 from quantcore.model.llama import Floats, Llama
 from quantcore.model.source import Model
+from quantcore.progress import Progress
 from quantcore.sensitivity.pieces import restored_as
 
 GUIDES = ("weight_error", "weighted_error", "output_error", "fisher")
@@ -39,20 +40,12 @@ class Guide:
     fisher: float  # nats a token
 
 
-@dataclass(frozen=True, slots=True)
-class GuideProgress:
-    """One step of the work."""
-
-    share: float
-    stage: str
-    guide: Guide | None = None
-
-
 def guide_steps(
     model: Model, formats: dict[str, list[str]], chunks: Chunks
-) -> Iterator[GuideProgress]:
-    """Compute the guides of each tensor in each format that can store it; a step a tensor.
+) -> Iterator[Progress[Guide]]:
+    """Compute the guides of each tensor in each format that can store it.
 
+    A step is a chunk of the text, or then one tensor in one format, whose guide it carries.
     Formats and their tensors as `quantcore.sensitivity.pieces.checked_formats` gives them. Sums of
     inputs and of squared gradients are in memory for all tensors: as much as the model, and for
     each input that matrices share its number of columns squared.
@@ -68,14 +61,14 @@ def guide_steps(
         inputs.watching = False  # the backward pass meets the same inputs again
         _add_squares(fisher, llama, tokens, wanted)
         inputs.watching = True
-        yield GuideProgress((chunk + 1) / n_chunks / 2, f"gradients: chunk {chunk + 1}")
+        yield Progress((chunk + 1) / n_chunks / 2, f"gradients: chunk {chunk + 1}")
     names = model.quantizable
     for done, name in enumerate(names, 1):
         fisher[name] /= chunks.tokens.size
         for format_name, able in formats.items():
             if name in able:
                 guide = _guide(model, name, format_name, inputs, fisher[name])
-                yield GuideProgress(0.5 + done / len(names) / 2, name, guide)
+                yield Progress(0.5 + done / len(names) / 2, name, guide)
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:

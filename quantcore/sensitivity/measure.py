@@ -13,9 +13,10 @@ from quantcore import sweep
 from quantcore.evaluate.text import Chunks, calibration_text, cut
 from quantcore.io.imatrix import Imatrix
 from quantcore.model.source import Model, open_model
+from quantcore.progress import Progress, result_of
 from quantcore.sensitivity.bench import Bench
 from quantcore.sensitivity.effect import Effect
-from quantcore.sensitivity.guides import GuideProgress, guide_steps
+from quantcore.sensitivity.guides import guide_steps
 from quantcore.sensitivity.pieces import (
     DEFAULT_FORMATS,
     Group,
@@ -32,14 +33,12 @@ Outcomes = Iterator[sweep.Outcome[Piece, Effect] | sweep.Workers]
 
 
 @dataclass(frozen=True, slots=True)
-class SensitivityProgress:
-    """One step of the work."""
+class Swept:
+    """What a sweep has found so far."""
 
-    share: float
-    stage: str
-    results: Sensitivity  # what was found so far; it grows from step to step
+    results: Sensitivity  # it grows from step to step
     effect: Effect | None = None  # found in this step
-    problem: str | None = None  # why a piece failed; the others go on
+    problems: tuple[str, ...] = ()  # why pieces failed, a sentence each; the others go on
     workers: int | None = None  # of the cluster, in a step that tells how many it has now
 
 
@@ -61,13 +60,31 @@ class Settings:
     questions: int = 0  # to ask of each skill at each level, besides the text
 
 
+def measure_sensitivity(
+    model: Model,
+    settings: Settings | None = None,
+    known: Sensitivity | None = None,
+    scheduler: str | None = None,
+    patience: sweep.Patience | None = None,
+    on_progress: Callable[[Progress[Swept]], None] | None = None,
+) -> Swept:
+    """Measure what each piece of a model costs in each format.
+
+    Arguments as for `sensitivity_steps`; `on_progress` is called after each piece, and an exception
+    that it raises ends the work. Pieces that failed are missing in the results, and ``problems``
+    says why.
+    """
+    steps = sensitivity_steps(model, settings, known, scheduler, patience)
+    return result_of(steps, on_progress)
+
+
 def sensitivity_steps(
     model: Model,
     settings: Settings | None = None,
     known: Sensitivity | None = None,
     scheduler: str | None = None,
     patience: sweep.Patience | None = None,
-) -> Iterator[SensitivityProgress]:
+) -> Iterator[Progress[Swept]]:
     """Measure what each piece of a model costs in each format; a step a piece.
 
     Parameters
@@ -116,13 +133,13 @@ def read_for(model: Model, settings: Settings) -> tuple[Reading, Source]:
 
 def guide_steps_of(
     model: Model, results: Sensitivity, formats: Sequence[str], text: str
-) -> Iterator[GuideProgress]:
+) -> Iterator[Progress[Sensitivity]]:
     """Add the cheaper guides to results, on the tokens that they were measured on."""
     chunks = chunks_of(model, results, text)
     for step in guide_steps(model, checked_formats(model, formats), chunks):
-        if step.guide is not None:
-            results.add_guide(step.guide)
-        yield step
+        if step.result is not None:
+            results.add_guide(step.result)
+        yield Progress(step.share, step.stage, results)
 
 
 def chunks_of(model: Model, results: Sensitivity, text: str) -> Chunks:
@@ -135,21 +152,24 @@ def chunks_of(model: Model, results: Sensitivity, text: str) -> Chunks:
 
 def _steps(
     begin: Callable[[], Outcomes], n_pieces: int, results: Sensitivity
-) -> Iterator[SensitivityProgress]:
+) -> Iterator[Progress[Swept]]:
     n_done, share = 0, 0.0
-    yield SensitivityProgress(share, "reading the model", results)
+    problems: list[str] = []
+    yield Progress(share, "reading the model", Swept(results))
     with closing(begin()) as outcomes:
         for outcome in outcomes:
             if isinstance(outcome, sweep.Workers):
-                stage = _crew(outcome.count)
-                yield SensitivityProgress(share, stage, results, workers=outcome.count)
+                swept = Swept(results, problems=tuple(problems), workers=outcome.count)
+                yield Progress(share, _crew(outcome.count), swept)
                 continue
             if outcome.result is not None:
                 results.add(outcome.result)
             piece, n_done = outcome.piece, n_done + 1
             share, stage = n_done / n_pieces, f"{piece.name} {piece.how} in {piece.format}"
-            yield SensitivityProgress(share, stage, results, outcome.result, outcome.problem)
-    yield SensitivityProgress(1.0, "done", results)
+            if outcome.problem is not None:
+                problems.append(f"{stage} failed: {outcome.problem}")
+            yield Progress(share, stage, Swept(results, outcome.result, tuple(problems)))
+    yield Progress(1.0, "done", Swept(results, problems=tuple(problems)))
 
 
 def _crew(n_workers: int) -> str:

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 from quantcore.evaluate.text import cut, evaluation_text
 from quantcore.model.source import Model, open_model, shipped_folder
+from quantcore.progress import Progress
 from quantcore.recipe.of_types import padded_bytes
 from quantcore.recipe.plan import Plan, plan
 from quantcore.sensitivity.budget import Budgeted
 from quantcore.sensitivity.measure import source_of
-from quantcore.sensitivity.mixes import Mix, MixStep, mix_steps, save_mixes
+from quantcore.sensitivity.mixes import Mix, MixPoint, mix_steps, save_mixes
 from quantcore.sensitivity.results import Sensitivity, shipped
 from quantcore.sensitivity.ways import BY, budget_by
 
@@ -44,19 +45,16 @@ def mixes_to_measure(model: Model, measured: Sensitivity) -> list[Mix]:
     return found
 
 
-def measure_mixes() -> Iterator[MixStep]:
+def measure_mixes_steps() -> Iterator[Progress[dict[int, MixPoint]]]:
     """Measure all of them on the whole evaluation text, and write the file at the end."""
     model = open_model()
     mixes = mixes_to_measure(model, shipped())
     chunks = cut(model, evaluation_text(), CONTEXT)
-    found = {}
     for step in mix_steps(model, mixes, chunks):
-        if step.point is not None:
-            found[step.place] = step.point
         yield step
     source = source_of(model, chunks, "evaluation.txt")
     path = shipped_folder() / "measured" / "mixes.json"
-    save_mixes(path, source, [found[place] for place in range(len(mixes))])
+    save_mixes(path, source, [step.result[place] for place in range(len(mixes))])
 
 
 def _chosen(model: Model, name: str, way: str, made: Budgeted) -> Mix:

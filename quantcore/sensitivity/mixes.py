@@ -21,6 +21,7 @@ from quantcore.evaluate.text import Chunks
 from quantcore.io import ModelError
 from quantcore.io.strict_json import read_json_object
 from quantcore.model.source import Model, shipped_folder
+from quantcore.progress import Progress
 from quantcore.recipe.of_types import padded_bytes, plan_of_types
 from quantcore.sensitivity.bench import Bench
 from quantcore.sensitivity.cached import RestoredTensors
@@ -66,18 +67,10 @@ class MixPoint:
     types: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class MixStep:
-    """One step of the work."""
-
-    share: float
-    stage: str
-    place: int | None = None  # of the mix that was measured in this step; they come in any order
-    point: MixPoint | None = None  # what it costs
-
-
-def mix_steps(model: Model, mixes: Sequence[Mix], chunks: Chunks) -> Iterator[MixStep]:
-    """Measure mixes on some chunks; a step a mix. Stop iterating to cancel.
+def mix_steps(
+    model: Model, mixes: Sequence[Mix], chunks: Chunks
+) -> Iterator[Progress[dict[int, MixPoint]]]:
+    """Measure mixes on some chunks; a step a mix, with what all mixes so far cost, by place.
 
     Divergence and perplexity are those of the scored tokens, the second half of each chunk. An
     importance matrix that was given to the model serves all tensors, its own those that cannot do
@@ -93,8 +86,10 @@ def mix_steps(model: Model, mixes: Sequence[Mix], chunks: Chunks) -> Iterator[Mi
     return _steps(model, mixes, chunks)
 
 
-def _steps(model: Model, mixes: Sequence[Mix], chunks: Chunks) -> Iterator[MixStep]:
-    yield MixStep(0.0, "reading the model")
+def _steps(
+    model: Model, mixes: Sequence[Mix], chunks: Chunks
+) -> Iterator[Progress[dict[int, MixPoint]]]:
+    yield Progress(0.0, "reading the model")
     bench, restored = Bench(model, reading_of(model, chunks)), RestoredTensors(model)
 
     def work(place: int) -> MixPoint:
@@ -102,6 +97,7 @@ def _steps(model: Model, mixes: Sequence[Mix], chunks: Chunks) -> Iterator[MixSt
         found = bench.changed({name: restored.of(name, type) for name, type in mix.types.items()})
         return _point(model, mix, figures(bench.reading, found, bench.original))
 
+    points: dict[int, MixPoint] = {}
     with closing(sweep.run(work, range(len(mixes)))) as outcomes:
         for done, outcome in enumerate(outcomes, 1):
             mix = mixes[outcome.piece]
@@ -109,8 +105,8 @@ def _steps(model: Model, mixes: Sequence[Mix], chunks: Chunks) -> Iterator[MixSt
                 raise ValueError(
                     f"{mix.name} by {mix.way} could not be measured: {outcome.problem}"
                 )
-            stage = f"{mix.name} by {mix.way}"
-            yield MixStep(done / len(mixes), stage, outcome.piece, outcome.result)
+            points = points | {outcome.piece: outcome.result}
+            yield Progress(done / len(mixes), f"{mix.name} by {mix.way}", points)
 
 
 def _point(model: Model, mix: Mix, found: dict[str, float]) -> MixPoint:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from quantcore import sweep
 from quantcore.evaluate.text import Chunks
 from quantcore.model.llama import Floats
+from quantcore.progress import Progress
 from quantcore.recipe.allocate import Option
 from quantcore.recipe.of_types import padded_bytes
 from quantcore.recipe.plan import Plan
@@ -73,7 +74,7 @@ class Mean:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SwapResult:
     """What swaps made of a mix so far."""
 
     chosen: dict[str, Option]
@@ -83,15 +84,6 @@ class Found:
     history: tuple[Tried, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SwapStep:
-    """One step of the work."""
-
-    share: float
-    stage: str
-    found: Found | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swapped:
     """A plan after swaps, within the budget of the start."""
@@ -99,7 +91,7 @@ class Swapped:
     plan: Plan
     padded_bytes: int
     predicted_kl_divergence: float | None  # sum of single effects, nats a token
-    found: Found
+    found: SwapResult
 
 
 def is_near(predicted: float, joint: Mean) -> bool:
@@ -115,7 +107,7 @@ def is_near(predicted: float, joint: Mean) -> bool:
 
 def swap_steps(
     budget: Budget, start: Budgeted, chunks: Chunks, measurements: int
-) -> Iterator[SwapStep]:
+) -> Iterator[Progress[SwapResult]]:
     """Refine a plan that a budget made; a step a measurement. Stop iterating to cancel.
 
     Parameters
@@ -145,7 +137,7 @@ def swap_steps(
     )
 
 
-def swapped_plan(budget: Budget, start: Budgeted, found: Found) -> Swapped:
+def swapped_plan(budget: Budget, start: Budgeted, found: SwapResult) -> Swapped:
     """Plan the file that swaps made of a start; what was not swapped keeps its rule."""
     made = budget.plan_of(found.chosen, "was swapped in, by measuring the whole mix")
     pairs = zip(start.plan.tensors, made.tensors, strict=True)
@@ -158,20 +150,20 @@ def swapped_plan(budget: Budget, start: Budgeted, found: Found) -> Swapped:
     )
 
 
-def search(mix: Exchanges, joint: Joint, measurements: int) -> Iterator[SwapStep]:
+def search(mix: Exchanges, joint: Joint, measurements: int) -> Iterator[Progress[SwapResult]]:
     """Swap until nothing promises more, or so many measurements are made."""
-    yield SwapStep(0.0, "the mix as a whole")
+    yield Progress(0.0, "the mix as a whole")
     joint.stand(mix.chosen)
     at_hand = joint.whole()
     mean = Mean.of(at_hand)
-    found = Found(dict(mix.chosen), mean, mean)
+    found = SwapResult(dict(mix.chosen), mean, mean)
     while wanted := mix.wanted(min(AT_ONCE, measurements - found.measurements)):
         measured = {}
         for swap, values in joint.swapped(wanted):
             measured[swap] = values - at_hand
             found = replace(found, measurements=found.measurements + 1)
             stage = " and ".join(f"{step.group} in {step.after.name}" for step in swap)
-            yield SwapStep(found.measurements / measurements, stage, found)
+            yield Progress(found.measurements / measurements, stage, found)
         # In the order of `wanted`, not as they came: the result is the same on any machine.
         tried = [_tried(mix, swap, measured[swap]) for swap in wanted]
         if best := min((each for each in tried if each.kept), key=_change, default=None):
@@ -181,7 +173,7 @@ def search(mix: Exchanges, joint: Joint, measurements: int) -> Iterator[SwapStep
             at_hand = at_hand + measured[best.swap]
         chosen, history = dict(mix.chosen), (*found.history, *tried)
         found = replace(found, chosen=chosen, after=Mean.of(at_hand), history=history)
-    yield SwapStep(1.0, "done", found)
+    yield Progress(1.0, "done", found)
 
 
 def _tried(mix: Exchanges, swap: Swap, change: Values) -> Tried:

@@ -20,9 +20,9 @@ from functools import cache
 import numpy as np
 
 from quantcore.model.source import Model
-from quantcore.sensitivity.budget import Budget, Cost
+from quantcore.sensitivity.budget import Budget, Budgeted, Cost
 from quantcore.sensitivity.guides import GUIDES
-from quantcore.sensitivity.results import Sensitivity
+from quantcore.sensitivity.results import Sensitivity, shipped
 
 BY = ("measured", *GUIDES)
 
@@ -52,6 +52,43 @@ def budget_by(
         cost=None if way == "measured" else _cost_by(way, model, measured),
         by="" if way == "measured" else f" by {way.replace('_', ' ')}",
     )
+
+
+def plan_for_budget(
+    model: Model,
+    wanted: str,
+    *,
+    by: str = "measured",
+    measured: Sensitivity | None = None,
+    formats: Sequence[str] | None = None,
+    keep_output: str | None = None,
+    by_layer: bool = False,
+) -> Budgeted:
+    """Choose the best type for each tensor within a budget, by what quantizing it costs.
+
+    Parameters
+    ----------
+    wanted
+        "4.5bpw" (bits a weight), "3.9MB", "Q4_K_M" (its size), or "kl:0.002" (nats a token).
+    by
+        One of `BY`: the measured divergence, or a guide that is cheaper to know.
+    measured
+        What `measure_sensitivity` found; by default what ships with the lab's own model.
+    formats
+        To choose from; by default all that were measured.
+    keep_output
+        The least type of the output matrix.
+    by_layer
+        One type for all matrices of a layer.
+
+    Raises
+    ------
+    ValueError
+        If the results are of another model, lack the guides, or nothing fits the budget.
+    """
+    results = shipped() if measured is None else measured
+    options = {"keep_output": keep_output, "by_layer": by_layer}
+    return budget_by(by, model, results, formats, **options).plan_for(wanted)
 
 
 def _cost_by(way: str, model: Model, measured: Sensitivity) -> Cost:

@@ -166,11 +166,11 @@ def test_a_cluster_that_loses_a_worker_finds_the_same(cluster, tmp_path):
 
     def found(scheduler=None):
         steps = sensitivity_steps(model, settings, scheduler=scheduler, patience=PATIENT)
-        for count, step in enumerate(step for step in steps if step.effect):
-            assert step.problem is None
+        for count, step in enumerate(step for step in steps if step.result.effect):
+            assert not step.result.problems
             if scheduler and count == 4:
                 os.kill(cluster.workers[0].process.pid, signal.SIGKILL)
-        return {(e.name, e.format): asdict(e) for e in step.results.effects}
+        return {(e.name, e.format): asdict(e) for e in step.result.results.effects}
 
     assert found(cluster.scheduler_address) == found()
 

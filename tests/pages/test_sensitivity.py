@@ -152,13 +152,13 @@ def test_a_model_is_measured_kept_and_shown(toy, kept):
     settings = Settings(formats=["Q4_0", "Q8_0"], text=text, context=found.source.context,
                         text_name="passage.txt", tokens=found.source.tokens)  # fmt: skip
     *_, last = sensitivity_steps(opened, settings)
-    for _ in guide_steps_of(opened, last.results, ["Q4_0", "Q8_0"], text):
+    for _ in guide_steps_of(opened, last.result.results, ["Q4_0", "Q8_0"], text):
         pass
-    assert len(found.effects) == len(last.results.effects) == 32
-    for effect in last.results.effects:
+    assert len(found.effects) == len(last.result.results.effects) == 32
+    for effect in last.result.results.effects:
         mine = found.effect(effect.name, effect.format, effect.group)
         assert mine.mean_kl_divergence == pytest.approx(effect.mean_kl_divergence, rel=1e-4)
-    assert len(found.guides) == len(last.results.guides) == 30
+    assert len(found.guides) == len(last.result.results.guides) == 30
     again = visit("sensitivity", **TOY)  # as after a restart
     assert again.subheader[0].value == app.subheader[0].value
     assert "32 of them known already" in _said(again)

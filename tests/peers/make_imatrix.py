@@ -29,8 +29,7 @@ def main() -> None:
     tools = Path(sys.argv[1])
     with tempfile.TemporaryDirectory() as name:
         folder, model = Path(name), open_model()
-        for _ in quantize(model, plan(model, "F32"), folder / "f32.gguf"):
-            pass
+        quantize(model, plan(model, "F32"), folder / "f32.gguf")
         (folder / "text.txt").write_text(calibration_text()[:N_CHARACTERS], encoding="utf-8")
         for ending in ("gguf", "dat"):
             output = GOLDEN / f"imatrix_llama_cpp.{ending}"

@@ -42,8 +42,7 @@ def main():
         found["files"] = {}
         for file_type in FILE_TYPES:
             path = Path(folder) / f"{file_type}.gguf"
-            for _ in quantize(model, plan(model, file_type), path):
-                pass
+            quantize(model, plan(model, file_type), path)
             found["files"][file_type] = by_cache(path, model.config.vocabulary_size, chunks)
     RECORD.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

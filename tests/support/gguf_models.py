@@ -16,8 +16,7 @@ STRANGER = {
 
 
 def write(model, path, file_type="Q4_K_M", **options):
-    for _ in quantize(model, plan(model, file_type, **options), path):
-        pass
+    quantize(model, plan(model, file_type, **options), path)
     return path
 
 

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from quantcore import drift_chunks, measure_drift, measure_perplexity, open_model, plan
+from quantcore import drift_steps, measure_drift, measure_perplexity, open_model, plan
 from quantcore.evaluate.divergence import percentiles_of, share_and_error, spread_of
 from quantcore.evaluate.drift import summary_of
 from quantcore.evaluate.quantized import llama_of
@@ -110,26 +110,28 @@ def test_the_original_by_tensor_is_the_original(toy):
 
 
 def test_fewer_bits_drift_more(toy):
-    *_, last = drift_chunks(toy, ["Q8_0", "INT4_G32", "INT2_G32"], TEXT, CONTEXT)
-    kls = [found.mean_kl_divergence for found in last.drifts.values()]
+    *_, last = drift_steps(toy, ["Q8_0", "INT4_G32", "INT2_G32"], TEXT, CONTEXT)
+    kls = [found.mean_kl_divergence for found in last.result.drifts.values()]
     assert kls == sorted(kls)
     assert kls[0] > 0
-    tops = [found.same_top_token for found in last.drifts.values()]
+    tops = [found.same_top_token for found in last.result.drifts.values()]
     assert tops == sorted(tops, reverse=True)
 
 
 def test_several_types_at_once_equal_one_at_a_time(toy, drift):
-    *_, last = drift_chunks(toy, ["Q8_0", "Q4_0"], TEXT, CONTEXT)
-    assert list(last.drifts) == ["Q8_0", "Q4_0"]
-    np.testing.assert_allclose(last.drifts["Q4_0"].per_token.kl, drift.per_token.kl, atol=1e-6)
+    *_, last = drift_steps(toy, ["Q8_0", "Q4_0"], TEXT, CONTEXT)
+    assert list(last.result.drifts) == ["Q8_0", "Q4_0"]
+    np.testing.assert_allclose(
+        last.result.drifts["Q4_0"].per_token.kl, drift.per_token.kl, atol=1e-6
+    )
 
 
 def test_progress_grows_and_may_be_left(toy):
-    shares = [step.share for step in drift_chunks(toy, ["Q4_0", "F32"], TEXT, CONTEXT)]
+    shares = [step.share for step in drift_steps(toy, ["Q4_0", "F32"], TEXT, CONTEXT)]
     assert shares == sorted(shares)
     assert shares[-1] == 1
     assert shares[-2] > 0.95
-    steps = drift_chunks(toy, "Q4_0", TEXT, CONTEXT)
+    steps = drift_steps(toy, "Q4_0", TEXT, CONTEXT)
     next(steps)
     steps.close()
 
@@ -137,7 +139,7 @@ def test_progress_grows_and_may_be_left(toy):
         raise InterruptedError(progress.stage)
 
     with pytest.raises(InterruptedError):
-        measure_drift(toy, "Q4_0", TEXT, CONTEXT, on_chunk=stop)
+        measure_drift(toy, "Q4_0", TEXT, CONTEXT, on_progress=stop)
 
 
 def test_memory_does_not_grow_with_the_text(toy):
@@ -145,7 +147,7 @@ def test_memory_does_not_grow_with_the_text(toy):
 
     def peak(text):
         tracemalloc.start()
-        for _ in drift_chunks(toy, "Q4_0", text, CONTEXT):
+        for _ in drift_steps(toy, "Q4_0", text, CONTEXT):
             pass
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -168,7 +170,7 @@ def test_memory_does_not_grow_with_the_text(toy):
 )
 def test_what_cannot_be_measured_is_refused_at_once(toy, types, context, pattern):
     with pytest.raises(ValueError, match=pattern):
-        drift_chunks(toy, types, TEXT, context)
+        drift_steps(toy, types, TEXT, context)
 
 
 def test_a_summary_holds_everything_but_the_tokens(drift):

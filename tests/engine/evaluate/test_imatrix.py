@@ -16,7 +16,7 @@ from quantcore.formats import FORMATS
 from quantcore.io.gguf import read_gguf
 from quantcore.io.imatrix import Imatrix
 from quantcore.recipe.contents import layer_of
-from quantcore.recipe.quantize import quantize
+from quantcore.recipe.quantize import quantize, quantize_steps
 from tests.support.gguf_bytes import gguf_bytes
 from tests.support.places import GOLDEN
 from tests.support.toy_model import CONFIG, write_folder
@@ -71,8 +71,7 @@ def test_files_have_the_bytes_of_llama_quantize(file_type, way, theirs, tmp_path
     path = tmp_path / "out.gguf"
     if imatrix is not None:
         imatrix = Imatrix(**{**vars(imatrix), "source": "imatrix.gguf"})
-    for _ in quantize(model, planned, path, imatrix):
-        pass
+    quantize(model, planned, path, imatrix)
     assert described(path) == RECORDED[file_type][way]
 
 
@@ -235,7 +234,7 @@ def test_cut_anywhere(tmp_path):
 
 def test_the_matrix_of_another_model_is_refused(toy, theirs, tmp_path):
     with pytest.raises(ModelError, match=r"of another model: blk.0.attn_k.weight has rows of 64"):
-        next(quantize(toy, plan(toy, "Q8_0"), tmp_path / "x.gguf", theirs))
+        next(quantize_steps(toy, plan(toy, "Q8_0"), tmp_path / "x.gguf", theirs))
     assert not list(tmp_path.iterdir())
 
 
@@ -244,11 +243,13 @@ def test_a_missing_entry_matters_where_the_type_demands_one(theirs, tmp_path):
     some = {k: v for k, v in theirs.sums.items() if k != "blk.3.attn_q.weight"}
     partial = Imatrix(sums=some, counts=theirs.counts)
     with pytest.raises(ModelError, match=r"blk.3.attn_q.weight would get Q2_K, which makes garb"):
-        next(quantize(model, plan(model, "Q2_K_S", imatrix=True), tmp_path / "x.gguf", partial))
+        next(
+            quantize_steps(model, plan(model, "Q2_K_S", imatrix=True), tmp_path / "x.gguf", partial)
+        )
     with pytest.raises(ModelError, match="give one with --imatrix"):
-        next(quantize(model, plan(model, "Q2_K_S"), tmp_path / "x.gguf"))
+        next(quantize_steps(model, plan(model, "Q2_K_S"), tmp_path / "x.gguf"))
     assert not list(tmp_path.iterdir())
-    steps = quantize(model, plan(model, "Q4_K_M", imatrix=True), tmp_path / "x.gguf", partial)
+    steps = quantize_steps(model, plan(model, "Q4_K_M", imatrix=True), tmp_path / "x.gguf", partial)
     next(steps)  # goes without: nothing demands it
     steps.close()
 

@@ -78,7 +78,7 @@ def test_drift_by_token_comes_out_again(found, model, type):
     chunks = cut(model, evaluation_text(), measured.CONTEXT)
     chunks = Chunks(chunks.tokens[few], chunks.inputs[few], chunks.starts[few])
     *_, last = compare(model, {type: type}, chunks)
-    again, kept = last.drifts[type].per_token, found.drifts[type].per_token
+    again, kept = last.result.drifts[type].per_token, found.drifts[type].per_token
     here = slice(len(again.kl))
     np.testing.assert_array_equal(kept.token[here], again.token)
     np.testing.assert_array_equal(kept.start[here], again.start)
@@ -123,7 +123,7 @@ def test_one_row_of_skills_comes_out_again(found, model):
     mine = [q for q in shipped_questions() if (q.skill, q.level) == ("facts", "easy")]
     for type in ("Q2_K", "IQ1_S"):
         *_, last = skill_steps(model, llama_of(model, type), mine)
-        (again,) = last.scores
+        (again,) = last.result
         (kept,) = (s for s in found.skills[type] if (s.skill, s.level) == ("facts", "easy"))
         assert abs(again.correct - kept.correct) <= 1
         assert again.total == kept.total

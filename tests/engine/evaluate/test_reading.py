@@ -5,7 +5,7 @@ import pytest
 
 import quantcore
 from quantcore.evaluate import drift_result
-from quantcore.evaluate.drift import drift_chunks
+from quantcore.evaluate.drift import drift_steps
 from quantcore.evaluate.quantized import llama_of
 from quantcore.evaluate.reading import continue_both, read_closely
 from tests.support.toy_model import write_folder
@@ -68,22 +68,22 @@ def test_the_parting_is_where_each_prefers_its_own(pair):
 
 def test_the_course_of_a_measurement_ends_at_its_result(pair):
     model, _, _ = pair
-    steps = list(drift_chunks(model, ["INT3_G32", "Q8_0"], TEXT * 12, 32))
-    course = [step for step in steps if step.kl_so_far]
-    drifts = steps[-1].drifts
+    steps = list(drift_steps(model, ["INT3_G32", "Q8_0"], TEXT * 12, 32))
+    course = [step.result for step in steps[:-1] if step.result]
+    drifts = steps[-1].result.drifts
     assert [step.chunks_done for step in course] == sorted({s.chunks_done for s in course})
-    for name, value in course[-1].kl_so_far.items():
+    for name, value in course[-1].mean_kl.items():
         assert value == pytest.approx(drifts[name].mean_kl_divergence, rel=1e-5)
 
 
 def test_sure_tokens_are_counted_where_the_original_is_sure(pair, monkeypatch):
     model, _, _ = pair
-    *_, first = drift_chunks(model, ["INT2_G32"], TEXT * 12, 32)
-    tokens = first.drifts["INT2_G32"].per_token
+    *_, first = drift_steps(model, ["INT2_G32"], TEXT * 12, 32)
+    tokens = first.result.drifts["INT2_G32"].per_token
     half = float(np.median(tokens.base_top_probability[tokens.scored]))
     monkeypatch.setattr(drift_result, "SURE", half)  # random weights are never sure
-    *_, last = drift_chunks(model, ["INT2_G32"], TEXT * 12, 32)
-    drift = last.drifts["INT2_G32"]
+    *_, last = drift_steps(model, ["INT2_G32"], TEXT * 12, 32)
+    drift = last.result.drifts["INT2_G32"]
     sure = tokens.scored & (tokens.base_top_probability > half)
     changed = tokens.top_token[sure] != tokens.base_top_token[sure]
     assert 0 < drift.sure_tokens == sure.sum() < tokens.scored.sum()

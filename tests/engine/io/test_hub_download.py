@@ -91,7 +91,7 @@ from quantcore import open_model
 from quantcore.sensitivity.measure import Settings, sensitivity_steps
 settings = Settings(formats=["Q8_0"], text=sys.stdin.read(), context=64)
 *_, last = sensitivity_steps(open_model("hf://me/toy"), settings, scheduler=sys.argv[1])
-print(json.dumps([[e.name, e.mean_kl_divergence] for e in last.results.effects]))
+print(json.dumps([[e.name, e.mean_kl_divergence] for e in last.result.results.effects]))
 """
 
 
@@ -111,7 +111,7 @@ def test_workers_of_a_cluster_bring_the_model_from_the_hub(hub, folder, tmp_path
             check=True,
         )
     found = dict(json.loads(done.stdout))
-    assert found == {e.name: e.mean_kl_divergence for e in mine.results.effects}
+    assert found == {e.name: e.mean_kl_divergence for e in mine.result.results.effects}
     assert list((tmp_path / "working").rglob("model.safetensors"))
 
 

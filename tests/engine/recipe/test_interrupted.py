@@ -15,7 +15,7 @@ import pytest
 
 from quantcore import ModelError, open_model, plan
 from quantcore.cli import main
-from quantcore.recipe.quantize import quantize
+from quantcore.recipe.quantize import quantize, quantize_steps
 from tests.support.toy_model import CONFIG, write_folder
 
 COMMAND = [sys.executable, "-m", "quantcore", "quantize", "--type", "Q3_K_M", "--output"]
@@ -65,7 +65,7 @@ def test_a_disk_that_fills_meanwhile_leaves_nothing_behind(tmp_path, monkeypatch
 
     monkeypatch.setattr(os, "posix_fallocate", cannot)
     model, path = open_model(), tmp_path / "model.gguf"
-    steps = quantize(model, plan(model, "F16"), path)
+    steps = quantize_steps(model, plan(model, "F16"), path)
     next(steps)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
@@ -109,8 +109,7 @@ def test_memory_is_that_of_the_packed_tensor(tmp_path):
     model = open_model(write_folder(tmp_path / "wide", config, dtype="BF16"))
     n_packed = 64 * 131_072 // 32 * 18
     tracemalloc.start()
-    for _ in quantize(model, plan(model, "Q4_0", pure=True), tmp_path / "model.gguf"):
-        pass
+    quantize(model, plan(model, "Q4_0", pure=True), tmp_path / "model.gguf")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert n_packed < peak < 4 * 64 * 131_072

@@ -25,7 +25,7 @@ def measured(model):
     """Measure the shipped model on few tokens."""
     settings = Settings(formats=list(FORMATS), groups=["tensor"], context=128, tokens=256)
     *_, last = sensitivity_steps(model, settings)
-    return last.results
+    return last.result.results
 
 
 @pytest.fixture(scope="module")

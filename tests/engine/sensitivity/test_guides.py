@@ -26,7 +26,7 @@ def model(tmp_path_factory):
 def guides(model):
     chunks = cut(model, TEXT, 64)
     steps = guide_steps(model, checked_formats(model, ["Q4_0", "Q8_0"]), chunks)
-    found = [step.guide for step in steps if step.guide]
+    found = [step.result for step in steps if step.result]
     assert len(found) == 2 * len(model.quantizable)
     return {(guide.name, guide.format): guide for guide in found}
 
@@ -69,7 +69,7 @@ def test_fisher_predicts_the_divergence_of_small_changes(model, guides):
     *_, last = sensitivity_steps(model, Settings(formats=["Q8_0"], text=TEXT, context=64))
     ratios = []
     for name in model.quantizable:
-        measured = last.results.effect(name, "Q8_0").mean_kl_divergence
+        measured = last.result.results.effect(name, "Q8_0").mean_kl_divergence
         ratios.append(guides[name, "Q8_0"].fisher / measured)
     assert 0.5 < np.median(ratios) < 2
     assert all(0.2 < ratio < 5 for ratio in ratios)
@@ -77,9 +77,9 @@ def test_fisher_predicts_the_divergence_of_small_changes(model, guides):
 
 def test_guides_are_kept_with_the_results(model, tmp_path):
     *_, last = sensitivity_steps(model, Settings(formats=["Q4_0"], text=TEXT, context=64))
-    for _ in guide_steps_of(model, last.results, ["Q4_0"], TEXT):
+    for _ in guide_steps_of(model, last.result.results, ["Q4_0"], TEXT):
         pass
-    last.results.save(tmp_path / "found.json")
+    last.result.results.save(tmp_path / "found.json")
     again = load(tmp_path / "found.json")
     assert len(again.guides) == len(model.quantizable)
     ranks = guide_ranks(again)

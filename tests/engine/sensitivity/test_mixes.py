@@ -10,6 +10,7 @@ from quantcore.evaluate.drift import compare
 from quantcore.evaluate.text import cut, evaluation_text
 from quantcore.io import ModelError
 from quantcore.model.source import shipped_folder
+from quantcore.progress import result_of
 from quantcore.recipe.of_types import padded_bytes
 from quantcore.sensitivity import cached
 from quantcore.sensitivity.guides import GUIDES
@@ -71,10 +72,10 @@ def test_a_mix_is_what_the_whole_model_says(toy, chunks):
     mixes = _mixes(toy)
     steps = list(mix_steps(toy, mixes, chunks))
     assert [step.share for step in steps] == pytest.approx([i / 6 for i in range(7)])
-    found = {step.place: step.point for step in steps if step.point}
+    found = steps[-1].result
     *_, last = compare(toy, {mix.name: mix.types for mix in mixes}, chunks)
     for place, mix in enumerate(mixes):
-        point, drift = found[place], last.drifts[mix.name]
+        point, drift = found[place], last.result.drifts[mix.name]
         assert (point.name, point.way, point.types) == (mix.name, "hand", mix.types)
         assert point.mean_kl_divergence == pytest.approx(drift.mean_kl_divergence, rel=1e-4)
         assert point.kl_low < point.mean_kl_divergence < point.kl_high
@@ -111,7 +112,7 @@ def test_what_does_not_suit_is_refused_before_any_work(toy, chunks):
 
 
 def test_the_file_comes_back_and_a_broken_one_is_refused(toy, chunks, tmp_path):
-    points = [step.point for step in mix_steps(toy, _mixes(toy, 2), chunks) if step.point]
+    points = list(result_of(mix_steps(toy, _mixes(toy, 2), chunks)).values())
     source, path = source_of(toy, chunks, "river"), tmp_path / "mixes.json"
     save_mixes(path, source, points)
     read_source, again = load_mixes(path)
@@ -167,7 +168,7 @@ def test_some_of_it_comes_out_again(model, points):
     types = {name: point.types for name, point in again.items()}
     *_, last = compare(model, types, cut(model, evaluation_text(), 512))
     for name, point in again.items():
-        drift = last.drifts[name]
+        drift = last.result.drifts[name]
         assert point.mean_kl_divergence == pytest.approx(drift.mean_kl_divergence, rel=2e-3)
         assert point.perplexity == pytest.approx(drift.perplexity, rel=1e-4)
         assert point.bits_per_weight == pytest.approx(drift.bits_per_weight, rel=1e-5)

@@ -47,14 +47,14 @@ def _settings(**more):
 @pytest.fixture(scope="module")
 def found(model):
     *_, last = sensitivity_steps(model, _settings(groups=GROUPS, hows=HOWS, text_name="river"))
-    return last.results
+    return last.result.results
 
 
 def _whole(model, quantized):
     """Measure the same by a whole model, as Drift does."""
     chunks = cut(model, TEXT, CONTEXT)
     *_, last = compare(model, {"this": dict.fromkeys(model.quantizable, "F32") | quantized}, chunks)
-    return last.drifts["this"]
+    return last.result.drifts["this"]
 
 
 def test_every_piece_is_what_the_whole_model_says(model, found):
@@ -88,14 +88,14 @@ def test_a_stopped_sweep_goes_on(model, found, tmp_path):
     settings = _settings(groups=("tensor",), text_name="river")
     steps = sensitivity_steps(model, settings)
     for step, _ in zip(steps, range(10), strict=False):
-        step.results.save(path)
+        step.result.results.save(path)
     steps.close()
     half = stored.load(path)
     assert 0 < len(half.effects) < 2 * len(model.quantizable)
     rest = list(sensitivity_steps(model, settings, stored.load(path)))
-    new = [step.effect for step in rest if step.effect]
+    new = [step.result.effect for step in rest if step.result.effect]
     assert len(new) + len(half.effects) == 2 * len(model.quantizable)
-    rest[-1].results.save(path)
+    rest[-1].result.results.save(path)
     again = stored.load(path)
     for effect in again.effects:
         kept = found.effect(effect.name, effect.format)

@@ -90,10 +90,10 @@ def test_answers_are_those_of_the_command_skills(model, pieces):
         *_, last = skill_steps(model, llama_of(model, types), questions)
         changes = bench.measure(piece).skills
         assert [(c.skill, c.level, c.correct, c.total) for c in changes] == [
-            (s.skill, s.level, s.correct, s.total) for s in last.scores
+            (s.skill, s.level, s.correct, s.total) for s in last.result
         ]
         *_, last = skill_steps(model, llama_of(model, None), questions)
-        assert [c.original_correct for c in changes] == [s.correct for s in last.scores]
+        assert [c.original_correct for c in changes] == [s.correct for s in last.result]
         assert all(c.change_low <= c.log_probability_change <= c.change_high for c in changes)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from quantcore import open_model
+from quantcore.progress import result_of
 from quantcore.recipe.allocate import Option, allocate
 from quantcore.recipe.of_types import padded_bytes
 from quantcore.sensitivity.budget import Budget, Budgeted
@@ -67,7 +68,7 @@ class MadeUp:
             lambda step: step.after.cost - step.before.cost,
         )  # fmt: skip
         *_, last = search(mix, self, measurements)
-        return self.divergence(start.chosen), last.found
+        return self.divergence(start.chosen), last.result
 
     def best(self, budget):
         """Try every mix."""
@@ -134,7 +135,7 @@ def model(tmp_path_factory):
 def budget(model):
     settings = Settings(formats=TYPES, groups=["tensor"], text=TEXT, context=64, tokens=640)
     *_, last = sensitivity_steps(model, settings)
-    return Budget(model, last.results)
+    return Budget(model, last.result.results)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +150,7 @@ def every(model, chunks):
         Mix(name=" ".join(t), way="hand", types=dict(zip(model.quantizable, t, strict=True)))
         for t in itertools.product(TYPES, repeat=len(model.quantizable))
     ]
-    return [step.point for step in mix_steps(model, mixes, chunks) if step.point]
+    return list(result_of(mix_steps(model, mixes, chunks)).values())
 
 
 def _of(plan, points):
@@ -162,7 +163,7 @@ def test_where_effects_do_not_add_up_swaps_find_the_best_mix(budget, chunks, eve
     start = budget.within(budget_bytes)
     best = min(each.mean_kl_divergence for each in every if each.bytes <= budget_bytes)
     *_, last = swap_steps(budget, start, chunks, 40)
-    found = last.found
+    found = last.result
     assert found.before.value == pytest.approx(_of(start.plan, every).mean_kl_divergence, rel=1e-5)
     assert not is_near(start.predicted_kl_divergence, found.before)
     assert found.after.value == pytest.approx(best, rel=0.005)
@@ -185,8 +186,8 @@ def test_what_fits_nowhere_is_left(budget, chunks):
     """
     for start in (_throughout(budget, type) for type in TYPES):
         *_, last = swap_steps(budget, start, chunks, 40)
-        assert last.found.chosen == budget.chosen_in(start.plan)
-        assert not last.found.history
+        assert last.result.chosen == budget.chosen_in(start.plan)
+        assert not last.result.history
 
 
 def _throughout(budget, type):
