@@ -1,19 +1,12 @@
 """Long work: progress, cancel, the queue, and a failure that becomes one sentence."""
 
 import threading
-import time
 
 import pytest
 
 from pages.shared import jobs
 from pages.shared.jobs import Job, Pool
-
-
-def _until(condition, seconds=5.0):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.005)
-    assert condition()
+from tests.support.patience import PATIENCE_S, wait_until
 
 
 def _gate():
@@ -22,7 +15,7 @@ def _gate():
 
     def steps():
         for i in range(1000):
-            opened.acquire(timeout=5)
+            opened.acquire(timeout=PATIENCE_S)
             yield i
 
     return opened, steps
@@ -31,7 +24,7 @@ def _gate():
 def test_a_job_reports_its_last_step_and_ends():
     job = Job("count", lambda: iter(range(5)))
     Pool(1).submit(job)
-    _until(lambda: job.state == "done")
+    wait_until(lambda: job.state == "done")
     assert job.latest == 4
 
 
@@ -40,10 +33,10 @@ def test_cancel_stops_at_the_next_step():
     job = Job("gated", steps)
     Pool(1).submit(job)
     opened.release()
-    _until(lambda: job.latest == 0)
+    wait_until(lambda: job.latest == 0)
     job.cancel()
     opened.release()
-    _until(lambda: job.state == "cancelled")
+    wait_until(lambda: job.state == "cancelled")
     assert job.latest == 1
 
 
@@ -55,7 +48,7 @@ def test_a_second_job_waits_and_knows_its_place():
     assert (pool.ahead_of(first), pool.ahead_of(second), second.state) == (0, 1, "waiting")
     first.cancel()
     opened.release()
-    _until(lambda: second.state == "done")
+    wait_until(lambda: second.state == "done")
     assert pool.ahead_of(second) == 0
 
 
@@ -68,7 +61,7 @@ def test_a_waiting_job_can_be_cancelled():
     assert second.state == "cancelled"
     first.cancel()
     opened.release()
-    _until(lambda: not first.active)
+    wait_until(lambda: not first.active)
     assert second.latest is None
 
 
@@ -77,7 +70,7 @@ def test_the_queue_has_an_end(monkeypatch):
     opened, steps = _gate()
     pool, first = Pool(1), Job("first", steps)
     pool.submit(first)
-    _until(lambda: first.state == "running")
+    wait_until(lambda: first.state == "running")
     pool.submit(Job("second", lambda: iter([1])))
     with pytest.raises(ValueError, match="1 runs wait already"):
         pool.submit(Job("third", lambda: iter([1])))

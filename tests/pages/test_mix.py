@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import time
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ from quantcore.formats import get_format
 from quantcore.io.gguf import read_gguf
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.overrides import overrides_as_text, read_overrides
-from tests.support.app import visit
+from tests.support.app import finish_job, visit
 from tests.support.toy_model import CONFIG, write_folder
 
 DOWN = "blk.3.ffn_down=Q8_0"
@@ -131,10 +130,7 @@ def test_a_button_measures_one_tensor_of_a_large_model(monkeypatch, tmp_path):
     app = visit("mix", model="large", tensor="blk.1.attn_q.weight")
     assert "bits a weight**." in app.subheader[0].value  # size at once, error not yet
     app.button(key="measure_tensor").click().run()
-    end = time.monotonic() + 60
-    while "_job" in app.session_state and time.monotonic() < end:
-        time.sleep(0.05)
-        app.run()
+    finish_job(app)
     assert not app.exception and not app.error
     model = bench.model("large")
     measured = {case.tensor for case in mixing.known(model).errors}
@@ -163,10 +159,7 @@ def test_a_file_is_written_with_progress_and_goes_with_its_folder():
 def test_the_button_writes_and_offers_the_file():
     app = visit("mix", set=[DOWN])
     app.button(key="write").click().run()
-    end = time.monotonic() + 60
-    while "_job" in app.session_state and time.monotonic() < end:  # forgotten once it is done
-        time.sleep(0.05)
-        app.run()
+    finish_job(app)
     assert not app.exception and not app.error
     kept = app.session_state["_written"]
     types = {name: t.type for name, t in read_gguf(kept.path).tensors.items()}
