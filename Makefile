@@ -10,9 +10,10 @@ PORT ?= 8501
 SENSITIVITY := assets/fable-7m/sensitivity.json
 TOKENS := 24576
 
-# Tests run in this many processes; a file's tests stay together, and share what they set up.
+# Tests run in this many processes; a file's tests stay together, and share what they set up. In the
+# order of their names long files come first (browser) and short ones last (quantcore's examples).
 TEST_PROCESSES ?= 2
-PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # What most mistakes break: the rules of the house, examples, ggml's bytes, the forward pass, plans,
 # and one visit to each page.
 FAST := tests/test_rules.py quantcore tests/engine/formats/test_formats.py \

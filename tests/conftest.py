@@ -1,10 +1,12 @@
 """Where the lab keeps results meanwhile, and which files wait for `make peers`."""
 
+import atexit
 import os
 import tempfile
 
 # What the person at this machine has measured is neither shown nor added to.
 _KEPT = tempfile.TemporaryDirectory(prefix="quantlab-tests-", ignore_cleanup_errors=True)
+atexit.register(_KEPT.cleanup)
 os.environ["QUANTLAB_RESULTS"] = _KEPT.name
 
 # Doctests are looked for in every module, but these need packages that only `make peers` installs.
