@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from quantcore.corpus.floor import token_floor
 from quantcore.model.source import Model, shipped_folder
 
+CONTEXTS = (512, 256, 128, 64)  # tokens a chunk, the usual ones; 512 is llama-perplexity's
+FEWEST_CHUNKS = 4  # that a text should fill: of fewer, a mean says little
+
 
 @dataclass(frozen=True, slots=True)
 class Chunks:
@@ -65,6 +68,17 @@ def cut(model: Model, text: str, context: int) -> Chunks:
     if tokenizer.adds_bos:
         inputs[:, 0] = tokenizer.bos_id
     return Chunks(tokens, inputs, starts[: n_chunks * context].reshape(n_chunks, context))
+
+
+def context_for(model: Model, n_tokens: int) -> int:
+    """Choose the largest usual context that cuts so many tokens into enough chunks.
+
+    Where a text is too short for any, it is the smallest of them; where the model sees less than
+    that at a time, all that it sees.
+    """
+    longest = model.config.context_length
+    contexts = [context for context in CONTEXTS if context <= longest] or [longest]
+    return next((c for c in contexts if FEWEST_CHUNKS * c <= n_tokens), contexts[-1])
 
 
 def evaluation_text() -> str:

@@ -14,6 +14,7 @@ Where the importance matrix says nothing of a tensor, as of an embedding, h is t
 others, and the weighted error the plain one.
 """
 
+import hashlib
 from collections.abc import Sequence
 from functools import cache
 
@@ -52,6 +53,32 @@ def budget_by(
         cost=None if way == "measured" else _cost_by(way, model, measured),
         by="" if way == "measured" else f" by {way.replace('_', ' ')}",
     )
+
+
+def ways_of(measured: Sensitivity) -> list[str]:
+    """List the ways of `BY` that results allow: guides only where they were computed."""
+    return [way for way in BY if measured.guides or way == "measured"]
+
+
+def covers(measured: Sensitivity, model: Model) -> bool:
+    """Whether results are of a model's weights and know each matrix in a format at least.
+
+    A sweep that was stopped may know only some.
+    """
+    return measured.source.fingerprint == model.fingerprint and all(
+        any(measured.effect(name, each) for each in measured.formats) for name in model.quantizable
+    )
+
+
+def choice_key(measured: Sensitivity) -> str:
+    """Digest of all that a choice of types depends on, for caches: any new figure changes it."""
+    effects = [
+        (each.name, each.format, each.mean_kl_divergence)
+        for each in measured.effects
+        if (each.group, each.how) == ("tensor", "alone")
+    ]
+    figures = (measured.source, effects, measured.guides)
+    return hashlib.sha256(repr(figures).encode()).hexdigest()[:16]
 
 
 def plan_for_budget(

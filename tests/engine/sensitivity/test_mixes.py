@@ -1,6 +1,7 @@
 """Mixes measured side by side: with shared tensors, and by whole models; those that ship."""
 
 import json
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ from quantcore.sensitivity.measure_mixes import SEEDS, SIZES, mixes_to_measure
 from quantcore.sensitivity.mixes import (
     WAYS,
     Mix,
+    find_mix,
     load_mixes,
+    mix_of,
     mix_steps,
     save_mixes,
     shipped_mixes,
@@ -132,6 +135,29 @@ def test_the_file_comes_back_and_a_broken_one_is_refused(toy, chunks, tmp_path):
         load_mixes(path)
 
 
+def test_a_mix_says_itself_whether_it_had_the_matrix_and_whose_size_it_keeps(model, tmp_path):
+    """Names are for people: nothing is read from them."""
+    bare = mix_of(model, plan(model, "Q4_0 pure"), "rules", size_of="Q4_0", name="x, with imatrix")
+    aided = mix_of(model, plan(model, "Q4_0 pure", imatrix=True), "hand", name="4.50 bits")
+    assert (bare.with_imatrix, bare.size_of) == (False, "Q4_0")
+    assert (aided.with_imatrix, aided.size_of) == (True, None)
+    assert bare.types == aided.types
+    points = [replace(shipped_mixes()[0], **{each.name: getattr(mix, each.name)
+                                             for each in fields(mix)})
+              for mix in (bare, aided)]  # fmt: skip
+    assert find_mix(points, bare.types, with_imatrix=False) is points[0]
+    assert find_mix(points, bare.types, with_imatrix=True) is points[1]
+    assert find_mix(points[:1], bare.types, with_imatrix=True) is None
+    source, path = load_mixes(PATH)[0], tmp_path / "mixes.json"
+    save_mixes(path, source, points)
+    assert load_mixes(path)[1] == points
+    older = json.loads(path.read_text(encoding="utf-8"))
+    older["mixes"]["columns"] = older["mixes"]["columns"][:-2]
+    older["mixes"]["rows"] = [row[:-2] for row in older["mixes"]["rows"]]
+    path.write_text(json.dumps(older), encoding="utf-8")
+    assert [(p.size_of, p.with_imatrix) for p in load_mixes(path)[1]] == 2 * [(None, False)]
+
+
 def test_what_ships_is_of_the_model_and_text_that_ship(model, points):
     source, _ = load_mixes(PATH)
     assert source == source_of(model, cut(model, evaluation_text(), 512), "evaluation.txt")
@@ -142,7 +168,9 @@ def test_what_ships_is_of_the_model_and_text_that_ship(model, points):
 def test_what_ships_was_chosen_by_the_results_that_ship(model, points):
     """By the sum of effects, which is the same for any choice that is as good."""
     mixes = mixes_to_measure(model, shipped())
-    assert [(p.name, p.way) for p in points] == [(m.name, m.way) for m in mixes]
+    assert [(p.name, p.way, p.size_of, p.with_imatrix) for p in points] == [
+        (m.name, m.way, m.size_of, m.with_imatrix) for m in mixes
+    ]
     for point, mix in zip(points, mixes, strict=True):
         if point.way in ("rules", "measured"):
             assert point.predicted_kl_divergence == pytest.approx(
@@ -153,7 +181,7 @@ def test_what_ships_was_chosen_by_the_results_that_ship(model, points):
 def test_all_ways_are_there_at_sizes_that_compare(model, points):
     for size in SIZES:
         rules = padded_bytes(plan(model, size))
-        mine = [point for point in points if point.name == size]
+        mine = [point for point in points if point.size_of == size]
         expected = ["rules", "measured", *GUIDES, *["random"] * len(SEEDS)]
         assert sorted(point.way for point in mine) == sorted(expected)
         assert all(0.995 * rules < point.bytes <= rules for point in mine)
