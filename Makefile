@@ -1,6 +1,7 @@
 # make lab     set up and open the lab          make lint    ruff
-# make test    set up and run every test        make bench   speed beside ggml and llama.cpp
-# make peers   compare with the field's tools   make measured  measure the shipped model again
+# make test    set up and run every test        make test-fast  an answer within a minute
+# make peers   compare with the field's tools   make bench   speed beside ggml and llama.cpp
+# make measured  measure the shipped model again
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +10,17 @@ PORT ?= 8501
 SENSITIVITY := assets/fable-7m/sensitivity.json
 TOKENS := 24576
 
-.PHONY: lab test lint bench peers measured clean
+# Tests run in this many processes; a file's tests stay together, and share what they set up. In the
+# order of their names long files come first (browser) and short ones last (quantcore's examples).
+TEST_PROCESSES ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+# What most mistakes break: the rules of the house, examples, ggml's bytes, the forward pass, plans,
+# and one visit to each page.
+FAST := tests/test_rules.py quantcore tests/engine/formats/test_formats.py \
+	tests/engine/model/test_llama.py tests/engine/recipe/test_allocate.py tests/pages/test_every_page.py
+FAST_NAMES := not without_the_compiler and not gguf_file and not another_model and not threads
+
+.PHONY: lab test test-fast test-engine lint bench peers measured clean
 
 lab: $(VENV)/lab.ready
 	$(BIN)/python -m quantcore compile
@@ -17,7 +28,17 @@ lab: $(VENV)/lab.ready
 
 test: $(VENV)/dev.ready
 	$(BIN)/python -m tests.browser.chromium
-	$(BIN)/python -m pytest
+	$(BIN)/python -m quantcore compile
+	$(PYTEST)
+
+test-fast: $(VENV)/dev.ready
+	$(BIN)/python -m quantcore compile
+	$(PYTEST) -q $(FAST) -k "$(FAST_NAMES)"
+
+# Everything that multiplies matrices: OPENBLAS_CORETYPE=Haswell makes BLAS take another kernel.
+test-engine: $(VENV)/dev.ready
+	$(BIN)/python -m quantcore compile
+	$(PYTEST) -q tests/engine --ignore tests/engine/formats --ignore tests/engine/test_sweep.py
 
 lint: $(VENV)/dev.ready
 	$(BIN)/ruff check .

@@ -5,17 +5,23 @@ or in which order the pieces are done; then the results are the same on one thre
 cluster. Each piece has one thread to itself: the lab's own sharing out of rows is off inside.
 """
 
-import asyncio
+import queue
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from quantcore.pool import n_threads, threads
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 CONNECT_S = 5
+LOOK_S = 0.5  # between two looks at how many workers there are
+FETCH_S = 30  # for a result that is ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,40 +33,37 @@ class Outcome(Generic[Piece, Result]):
     problem: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """How many workers a cluster has; said at the beginning, and again when that changes."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a sweep on a cluster waits, in seconds; longer than this it never does."""
+
+    workers_s: float = 120.0  # for the first worker, or for one to return when all are lost
+    piece_s: float = 1800.0  # for one piece; a worker's first may have to fetch the model
+
+    def __post_init__(self) -> None:
+        for seconds in (self.workers_s, self.piece_s):
+            if not 0 < seconds <= threading.TIMEOUT_MAX:
+                raise ValueError(f"nobody can wait for {seconds:g} s: give some seconds.")
+
+
 def run(
-    work: Callable[[Piece], Result], pieces: Sequence[Piece], scheduler: str | None = None
+    work: Callable[[Piece], Result], pieces: Sequence[Piece]
 ) -> Iterator[Outcome[Piece, Result]]:
-    """Do all pieces, and yield each as it is done. Stop iterating to cancel the rest.
+    """Do all pieces on threads here; yield each as it is done. Stop iterating to cancel the rest.
 
     Parameters
     ----------
     work
         Called with one piece. What it raises is reported as that piece's problem, and the others
-        go on. For Dask it must be importable by the workers, its arguments small.
-    scheduler
-        Address of a Dask scheduler, as ``tcp://10.0.0.5:8786``; None for threads here. Pieces of a
-        worker that is lost are done again by the others; a piece that takes several workers with it
-        is given up.
-
-    Raises
-    ------
-    ValueError
-        If Dask is not installed, or no scheduler answers.
+        go on.
     """
-    return _here(work, pieces) if scheduler is None else _on_cluster(work, pieces, scheduler)
-
-
-def _alone(work: Callable[[Piece], Result], piece: Piece) -> Outcome[Piece, Result]:
-    try:
-        with threads(1):
-            return Outcome(piece, work(piece))
-    except Exception as problem:  # whatever it is, the other pieces are not to blame
-        return Outcome(piece, problem=f"{type(problem).__name__}: {problem}")
-
-
-def _here(
-    work: Callable[[Piece], Result], pieces: Sequence[Piece]
-) -> Iterator[Outcome[Piece, Result]]:
     pool = ThreadPoolExecutor(n_threads(), "sweep")
     try:
         waiting = [pool.submit(_alone, work, piece) for piece in pieces]
@@ -70,9 +73,33 @@ def _here(
         pool.shutdown(cancel_futures=True)
 
 
-def _on_cluster(
-    work: Callable[[Piece], Result], pieces: Sequence[Piece], scheduler: str
-) -> Iterator[Outcome[Piece, Result]]:
+def run_on_cluster(
+    work: Callable[[Piece], Result],
+    pieces: Sequence[Piece],
+    scheduler: str,
+    patience: Patience | None = None,
+) -> Iterator[Outcome[Piece, Result] | Workers]:
+    """Do all pieces on a Dask cluster; yield each as it is done. Stop iterating to cancel the rest.
+
+    Pieces of a worker that is lost are done again by the others. A piece that takes several workers
+    with it is given up, and so is one that has no result in time; the others go on.
+
+    Parameters
+    ----------
+    work
+        Called with one piece, on one thread of a worker. What it raises is reported as that piece's
+        problem. It must be importable by the workers, its arguments small.
+    scheduler
+        Address of the scheduler, as ``tcp://10.0.0.5:8786``.
+    patience
+        How long to wait for workers, and for a piece.
+
+    Raises
+    ------
+    ValueError
+        If Dask is not installed, no scheduler answers, or it is lost; if no worker comes, or all
+        stay away, for as long as the patience lasts. What was yielded before stays true.
+    """
     try:
         import distributed
     except ImportError as problem:
@@ -87,49 +114,141 @@ def _on_cluster(
             "and give its tcp:// address."
         ) from problem
     with client:
-        yield from _gathered(client, work, pieces)
+        yield from _Cluster(client, patience or Patience()).outcomes(work, pieces)
 
 
-def _gathered(
-    client: object, work: Callable[[Piece], Result], pieces: Sequence[Piece]
-) -> Iterator[Outcome[Piece, Result]]:
+def _alone(work: Callable[[Piece], Result], piece: Piece) -> Outcome[Piece, Result]:
+    try:
+        with threads(1):
+            return Outcome(piece, work(piece))
+    except Exception as problem:  # whatever it is, the other pieces are not to blame
+        return Outcome(piece, problem=f"{type(problem).__name__}: {problem}")
+
+
+def _in_time(
+    limit_s: float, work: Callable[[Piece], Result], piece: Piece
+) -> Outcome[Piece, Result]:
+    """Do a piece where a worker runs; past its limit, leave it behind and be free for others.
+
+    A thread cannot be stopped from outside. It is a daemon, so that the worker can still end.
+    """
+    done: list[Outcome[Piece, Result]] = []
+    thread = threading.Thread(target=lambda: done.append(_alone(work, piece)), daemon=True)
+    thread.start()
+    thread.join(limit_s)
+    return done[0] if done else Outcome(piece, problem=f"no result within {limit_s:g} s; given up")
+
+
+@dataclass(frozen=True, slots=True)
+class _Deadly(Generic[Piece]):
+    """A piece whose workers died, of it or of one that was beside it."""
+
+    piece: Piece
+    problem: str
+
+
+class _Cluster:
+    """A sweep's view of a Dask cluster, in which every wait has an end."""
+
+    def __init__(self, client: "Client", patience: Patience) -> None:
+        self._client, self._patience = client, patience
+        self._n_workers: int | None = None
+
+    def outcomes(
+        self, work: Callable[[Piece], Result], pieces: Sequence[Piece]
+    ) -> Iterator[Outcome[Piece, Result] | Workers]:
+        def submit(piece: Piece, place: int = 0) -> "Future":
+            limit_s = self._patience.piece_s
+            return self._client.submit(_in_time, limit_s, work, piece, pure=False, priority=-place)
+
+        # The order of the pieces is their priority, so that neighbours are done near each other.
+        waiting = {submit(piece, place): piece for place, piece in enumerate(pieces)}
+        suspects = []
+        try:
+            for event in self._gathered(waiting):
+                if isinstance(event, _Deadly):
+                    suspects.append(event.piece)
+                else:
+                    yield event
+            # Workers died of one of these; the others were only waiting there. One at a time:
+            for piece in suspects:
+                waiting = {submit(piece): piece}
+                for event in self._gathered(waiting):
+                    deadly = isinstance(event, _Deadly)
+                    yield Outcome(piece, problem=event.problem) if deadly else event
+        finally:
+            self._client.cancel(list(waiting))
+
+    def _gathered(
+        self, waiting: dict["Future", Piece]
+    ) -> Iterator[Outcome[Piece, Result] | Workers | _Deadly[Piece]]:
+        ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
+        for future in waiting:
+            future.add_done_callback(ended.put)
+        n_left, quiet_s, deserted_s = len(waiting), 0.0, 0.0
+        while n_left:
+            n_workers = self._count()
+            if n_workers != self._n_workers:
+                self._n_workers = n_workers
+                yield Workers(n_workers)
+            try:
+                future = ended.get(timeout=LOOK_S)
+                event = _event(future, waiting[future])
+            except queue.Empty:
+                quiet_s += LOOK_S
+                deserted_s = 0.0 if n_workers else deserted_s + LOOK_S
+                self._refuse_to_wait(quiet_s, deserted_s)
+            except TimeoutError:  # its worker was lost before we had it: it is done again
+                quiet_s += FETCH_S
+                future.add_done_callback(ended.put)
+            else:
+                yield event
+                future.release()
+                n_left, quiet_s, deserted_s = n_left - 1, 0.0, 0.0
+
+    def _count(self) -> int:
+        if self._client.status != "running":  # it has lost its scheduler, and with it all futures
+            raise _scheduler_gone()
+        ask = self._client.scheduler.identity
+        try:
+            return self._client.sync(ask, n_workers=0, callback_timeout=FETCH_S)["n_workers"]
+        except (OSError, TimeoutError, CancelledError) as problem:
+            raise _scheduler_gone() from problem
+
+    def _refuse_to_wait(self, quiet_s: float, deserted_s: float) -> None:
+        """Raise a `ValueError` once nothing has come for too long."""
+        patience = self._patience
+        if deserted_s >= patience.workers_s:
+            raise ValueError(
+                f"the Dask scheduler has had no worker for {deserted_s:.0f} s: start some by "
+                "`dask worker` and run this again; what was found is kept."
+            )
+        if quiet_s >= patience.piece_s + patience.workers_s:
+            raise ValueError(
+                f"no worker has answered for {quiet_s:.0f} s: restart them and run this again; "
+                "what was found is kept."
+            )
+
+
+def _event(future: "Future", piece: Piece) -> Outcome[Piece, Result] | _Deadly[Piece]:
+    """Fetch what became of a piece; `TimeoutError` where it was lost after it had been done."""
+    import asyncio
+
     import distributed
 
-    def submit(piece: Piece, place: int = 0) -> object:
-        return client.submit(_alone, work, piece, pure=False, priority=-place)
-
-    # The order of the pieces is their priority, so that neighbours are done near each other.
-    waiting = {submit(piece, place): piece for place, piece in enumerate(pieces)}
-    suspects = []
-    with client.as_current():
-        finished = distributed.as_completed(list(waiting))
     try:
-        for done in finished:
-            try:
-                yield _outcome(done, waiting[done])
-            except distributed.KilledWorker:
-                suspects.append(waiting[done])
-            done.release()
-        # Workers died of one of these, and the others were only waiting there: one at a time.
-        for piece in suspects:
-            try:
-                yield _outcome(submit(piece), piece)
-            except distributed.KilledWorker as problem:
-                yield Outcome(piece, problem=f"KilledWorker: {problem}")
-    finally:
-        client.cancel(list(waiting))
-
-
-def _outcome(done: object, piece: Piece) -> Outcome[Piece, Result]:
-    import distributed
-
-    try:
-        return done.result()  # waits where the worker that held it was lost meanwhile
-    except distributed.KilledWorker:
-        raise
+        return future.result(timeout=FETCH_S)
+    except distributed.KilledWorker as problem:
+        return _Deadly(piece, f"KilledWorker: {problem}")
     except (CancelledError, asyncio.CancelledError) as problem:
-        raise ValueError(
-            "the Dask scheduler is gone: start it and run this again; what was found is kept."
-        ) from problem
+        raise _scheduler_gone() from problem
+    except TimeoutError:
+        raise
     except Exception as problem:  # a worker could not even read the piece
         return Outcome(piece, problem=f"{type(problem).__name__}: {problem}")
+
+
+def _scheduler_gone() -> ValueError:
+    return ValueError(
+        "the Dask scheduler is gone: start it and run this again; what was found is kept."
+    )

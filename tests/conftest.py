@@ -1,11 +1,29 @@
-"""Which files under `tests` hold no tests, and where the lab keeps results meanwhile."""
+"""Where the lab keeps results meanwhile, and which files wait for `make peers`."""
 
+import atexit
 import os
 import tempfile
 
-# Doctests are looked for in every module, but these need packages that only `make peers` installs.
-collect_ignore_glob = ["peers/[!t]*.py"]
-
 # What the person at this machine has measured is neither shown nor added to.
 _KEPT = tempfile.TemporaryDirectory(prefix="quantlab-tests-", ignore_cleanup_errors=True)
+atexit.register(_KEPT.cleanup)
 os.environ["QUANTLAB_RESULTS"] = _KEPT.name
+
+# Doctests are looked for in every module, but these need packages that only `make peers` installs.
+collect_ignore_glob = ["peers/[!t]*.py"]
+_USUAL = "not peers"
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave tests of peers alone unless they are asked for: their imports are not there."""
+    is_peers = collection_path.name == "peers" and collection_path.is_dir()
+    return True if is_peers and config.option.markexpr == _USUAL else None
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Say what was not run, and why."""
+    if config.option.markexpr == _USUAL:
+        terminalreporter.write_line(
+            "Not run: tests/peers, which compares with ggml, llama.cpp and others; `make peers` "
+            "installs these and does."
+        )

@@ -3,8 +3,6 @@
 import ast
 import tomllib
 
-import pytest
-
 from quantcore.architectures import ARCHITECTURES
 from tests.support.places import ROOT
 
@@ -63,6 +61,9 @@ def _imports(path):
             yield from (f"quantcore.{a.name}" for a in node.names) if inside else (node.module,)
 
 
+_ARROWS = [(path, module) for path in SOURCES for module in _imports(path)]
+
+
 def _layer(module):
     room = module.split(".")[1] if "." in module else "__init__"
     return next(i for i, rooms in enumerate(LAYERS) if room in rooms)
@@ -73,23 +74,22 @@ def _is_chart(path):
     return "pages" in path.parts and "charts" in (path.stem, path.parent.name)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=_name)
-def test_packages_are_entered_by_their_door(path):
-    for module in _imports(path):
+def test_packages_are_entered_by_their_door():
+    for path, module in _ARROWS:
         package = module.split(".")[0]
         if package == "plotly":
-            assert _is_chart(path) or _name(path) == "pages/shared/look.py"
+            assert _is_chart(path) or _name(path) == "pages/shared/look.py", path
         if package in DOORS:
-            assert _name(path).startswith(DOORS[package]), f"{package} is not for this file"
+            assert _name(path).startswith(DOORS[package]), f"{package} is not for {path}"
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if "quantcore" in p.parts], ids=_name)
-def test_the_engine_imports_inward(path):
-    here = _layer(".".join(path.relative_to(ROOT).with_suffix("").parts))
-    for module in _imports(path):
-        assert module.split(".")[0] not in ("pages", "app"), module
-        if module.split(".")[0] == "quantcore":
-            assert _layer(module) <= here, f"{module} is further out than this file"
+def test_the_engine_imports_inward():
+    for path, module in _ARROWS:
+        if "quantcore" in path.parts:
+            here = _layer(".".join(path.relative_to(ROOT).with_suffix("").parts))
+            assert module.split(".")[0] not in ("pages", "app"), f"{path} imports {module}"
+            if module.split(".")[0] == "quantcore":
+                assert _layer(module) <= here, f"{module} is further out than {path}"
 
 
 def test_charts_know_no_streamlit():

@@ -14,6 +14,7 @@ def sensitivity(options: argparse.Namespace) -> int:
     from quantcore.sensitivity.measure import Settings, guide_steps_of, saving, sensitivity_steps
     from quantcore.sensitivity.pieces import DEFAULT_FORMATS
     from quantcore.sensitivity.results import load
+    from quantcore.sweep import Patience
 
     _refuse_place(options.output)
     model = opened_model(options)
@@ -30,8 +31,9 @@ def sensitivity(options: argparse.Namespace) -> int:
         questions=options.skills,
     )
     known = load(options.output) if options.output.exists() else None
-    steps = sensitivity_steps(model, settings, known, options.scheduler)
-    swept = followed(saving(steps, options.output))
+    patience = Patience(workers_s=options.wait_for_workers, piece_s=options.wait_for_piece)
+    steps = sensitivity_steps(model, settings, known, options.scheduler, patience)
+    swept = followed(saving(_telling_workers(steps), options.output))
     results, problems = swept.results, swept.problems
     if options.guides:
         followed(saving(guide_steps_of(model, results, formats, text), options.output))
@@ -52,6 +54,14 @@ def sensitivity(options: argparse.Namespace) -> int:
 def _refuse_place(output: Path) -> None:
     if not output.parent.is_dir() or output.is_dir():
         raise ValueError(f"{output} cannot be written: there is no such folder.")
+
+
+def _telling_workers(steps: "Iterator[Progress[Swept]]") -> "Iterator[Progress[Swept]]":
+    """Say how many workers the cluster has, at the beginning and whenever that changes."""
+    for step in steps:
+        if step.result is not None and step.result.workers is not None:
+            complain(step.stage, 0)
+        yield step
 
 
 def _print_worst(results: object) -> None:

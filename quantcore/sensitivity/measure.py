@@ -32,6 +32,7 @@ from quantcore.sensitivity.results import Sensitivity, Source
 
 TOKENS = 4096  # of the text, unless told otherwise
 SAVE_EVERY_S = 2.0
+Outcomes = Iterator[sweep.Outcome[Piece, Effect] | sweep.Workers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Swept:
     results: Sensitivity  # it grows from step to step
     effect: Effect | None = None  # found in this step
     problems: tuple[str, ...] = ()  # why pieces failed, a sentence each; the others go on
+    workers: int | None = None  # of the cluster, in a step that tells how many it has now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,7 @@ def measure_sensitivity(
     settings: Settings | None = None,
     known: Sensitivity | None = None,
     scheduler: str | None = None,
+    patience: sweep.Patience | None = None,
     on_progress: Callable[[Progress[Swept]], None] | None = None,
 ) -> Swept:
     """Measure what each piece of a model costs in each format.
@@ -74,7 +77,8 @@ def measure_sensitivity(
     that it raises ends the work. Pieces that failed are missing in the results, and ``problems``
     says why.
     """
-    return result_of(sensitivity_steps(model, settings, known, scheduler), on_progress)
+    steps = sensitivity_steps(model, settings, known, scheduler, patience)
+    return result_of(steps, on_progress)
 
 
 def sensitivity_steps(
@@ -82,6 +86,7 @@ def sensitivity_steps(
     settings: Settings | None = None,
     known: Sensitivity | None = None,
     scheduler: str | None = None,
+    patience: sweep.Patience | None = None,
 ) -> Iterator[Progress[Swept]]:
     """Measure what each piece of a model costs in each format; a step a piece.
 
@@ -93,11 +98,14 @@ def sensitivity_steps(
     scheduler
         Address of a Dask scheduler. Its workers find the model at the same path, or, if it was
         opened from the Hub, download it.
+    patience
+        How long to wait for the cluster's workers, and for a piece.
 
     Raises
     ------
     ValueError
-        If a format, the text or the known results do not suit the model; before any work is done.
+        If a format, the text or the known results do not suit the model, before any work is done;
+        in the middle of it if the cluster is lost: what was found so far is in the results.
     """
     settings = settings or Settings()
     able = checked_formats(model, settings.formats)
@@ -107,7 +115,14 @@ def sensitivity_steps(
     job = Job(model.address, model.given, reading, source)
     results = Sensitivity(source) if known is None else known
     pieces = pieces_of(model, able, settings.groups, settings.hows)
-    return _steps(model, job, pieces, results, scheduler)
+    missing = [piece for piece in pieces if not results.has(piece)]
+
+    def begin() -> Outcomes:
+        if scheduler is None:
+            return sweep.run(Bench(model, reading).measure, missing)
+        return sweep.run_on_cluster(partial(on_worker, job), missing, scheduler, patience)
+
+    return _steps(begin, len(missing), results)
 
 
 def read_for(model: Model, settings: Settings) -> tuple[Reading, Source]:
@@ -170,26 +185,34 @@ def chunks_of(model: Model, results: Sensitivity, text: str) -> Chunks:
 
 
 def _steps(
-    model: Model, job: "Job", pieces: list[Piece], results: Sensitivity, scheduler: str | None
+    begin: Callable[[], Outcomes], n_pieces: int, results: Sensitivity
 ) -> Iterator[Progress[Swept]]:
-    missing = [piece for piece in pieces if not results.has(piece)]
-    yield Progress(0.0, "reading the model", Swept(results))
+    n_done, share = 0, 0.0
     problems: list[str] = []
-    if scheduler is None:
-        work = Bench(model, job.reading).measure
-    else:
-        work = partial(on_worker, job)
-    with closing(sweep.run(work, missing, scheduler)) as outcomes:
-        for n_done, outcome in enumerate(outcomes, 1):
+    yield Progress(share, "reading the model", Swept(results))
+    with closing(begin()) as outcomes:
+        for outcome in outcomes:
+            if isinstance(outcome, sweep.Workers):
+                swept = Swept(results, problems=tuple(problems), workers=outcome.count)
+                yield Progress(share, _crew(outcome.count), swept)
+                continue
             if outcome.result is not None:
                 results.add(outcome.result)
-            piece = outcome.piece
-            stage = f"{piece.name} {piece.how} in {piece.format}"
+            piece, n_done = outcome.piece, n_done + 1
+            share, stage = n_done / n_pieces, f"{piece.name} {piece.how} in {piece.format}"
             if outcome.problem is not None:
                 problems.append(f"{stage} failed: {outcome.problem}")
-            swept = Swept(results, outcome.result, tuple(problems))
-            yield Progress(n_done / len(missing), stage, swept)
+            yield Progress(share, stage, Swept(results, outcome.result, tuple(problems)))
     yield Progress(1.0, "done", Swept(results, problems=tuple(problems)))
+
+
+def _crew(n_workers: int) -> str:
+    """Say how many workers a cluster has.
+
+    >>> _crew(0), _crew(1), _crew(2)
+    ('waiting for a worker', '1 worker', '2 workers')
+    """
+    return f"{n_workers:,} worker{'s' * (n_workers != 1)}" if n_workers else "waiting for a worker"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.support.patience import PATIENCE_S, wait_until
 from tests.support.places import ROOT
 
 
@@ -29,18 +29,17 @@ def running() -> Iterator[str]:
         yield address
     finally:
         server.terminate()
-        server.wait(timeout=20)
+        server.wait(timeout=PATIENCE_S)
 
 
-def _wait(address: str, server: subprocess.Popen, seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+def _wait(address: str, server: subprocess.Popen) -> None:
+    def answers() -> bool:
         if server.poll() is not None:
             raise RuntimeError(f"the server ended with status {server.returncode}")
         try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2) as answer:
-                if answer.read() == b"ok":
-                    return
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=PATIENCE_S) as answer:
+                return answer.read() == b"ok"
         except OSError:
-            time.sleep(0.1)
-    raise RuntimeError(f"no answer from {address} in {seconds:.0f} s")
+            return False
+
+    wait_until(answers)

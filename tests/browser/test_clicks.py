@@ -16,8 +16,11 @@ def _click(visitor, key, across, down):
     area.scroll_into_view_if_needed()
     box = area.bounding_box()
     x, y = box["x"] + across * box["width"], box["y"] + down * box["height"]
+    chart = visitor.chart(key).element_handle()
+    chart.evaluate("chart => { delete chart._hoverdata; }")
     visitor.page.mouse.move(x, y)
-    visitor.page.wait_for_timeout(200)
+    # Plotly tells of a click on what it knows the mouse to be above.
+    visitor.page.wait_for_function("chart => chart._hoverdata?.length", arg=chart)
     visitor.page.mouse.click(x, y)
 
 
@@ -107,8 +110,10 @@ def test_a_files_tensors_are_saved_as_csv_and_a_group_is_enlarged(visit):
     area = "chart => chart.querySelectorAll('.treemaplayer .slice').length"
     before = visitor.chart("file_tree").evaluate(area)
     visitor.chart("file_tree").get_by_text("ffn_down").first.click(force=True)
-    visitor.page.wait_for_timeout(1200)
-    assert visitor.chart("file_tree").evaluate(area) < before
+    visitor.page.wait_for_function(
+        f"([chart, before]) => ({area})(chart) < before",
+        arg=[visitor.chart("file_tree").element_handle(), before],
+    )
 
 
 def test_another_file_type_changes_the_page_and_its_address(visit):

@@ -4,15 +4,20 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-PATIENCE_MS = 60_000
+from tests.support.patience import PATIENCE_S
+
+PATIENCE_MS = 1000 * PATIENCE_S
 BUSY = "[data-testid=stStatusWidget], [data-testid=stSkeleton], [data-stale=true]"
 REST_FRAMES = 40  # counted, not timed: on slow machines one more run is asked for only later
 _RESTED = """([busy, enough]) => {
     window.restedFrames = document.querySelector(busy) ? 0 : window.restedFrames + 1;
     return window.restedFrames > enough;
 }"""
+
+
+expect.set_options(timeout=PATIENCE_MS)  # Playwright's own is 5 s
 
 
 @contextmanager

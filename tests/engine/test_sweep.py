@@ -1,10 +1,13 @@
 """Independent pieces: over threads here, and over a real cluster of processes that loses one."""
 
+import itertools
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from types import ModuleType
@@ -15,6 +18,9 @@ from quantcore import open_model, sweep
 from quantcore.cli import main
 from quantcore.pool import n_threads
 from quantcore.sensitivity.measure import Settings, sensitivity_steps
+from quantcore.sensitivity.results import Sensitivity, load
+from quantcore.sweep import Outcome, Patience, Workers
+from tests.support.places import ROOT
 from tests.support.toy_model import write_folder
 
 TEXT = "Once upon a time the river ran uphill, and nobody minded at all. " * 12
@@ -36,6 +42,12 @@ def slow(folder, piece):
 def deadly(piece):
     if piece == 2:
         os._exit(1)
+    return piece
+
+
+def endless(piece):
+    if piece == 1:
+        threading.Event().wait()
     return piece
 
 
@@ -80,17 +92,71 @@ def test_without_dask_or_scheduler_it_is_one_sentence(tmp_path, capsys):
     assert not (tmp_path / "found.json").exists()
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
+def test_a_wait_that_makes_no_sense_is_refused(seconds, tmp_path, capsys):
+    command = ["sensitivity", str(write_folder(tmp_path / "toy")), "--scheduler", "tcp://h:1"]
+    command += ["--output", str(tmp_path / "found.json"), "--wait-for-workers", seconds]
+    assert main(command) == 2
+    assert f"nobody can wait for {seconds} s" in capsys.readouterr().err
+
+
+# ---- clusters -----------------------------------------------------------------------------------
+# Nothing below measures time: PATIENT is longer than any machine takes, and a short wait is given
+# only where nothing can come.
+PATIENT = Patience(workers_s=1000, piece_s=1000)
+
+
 @pytest.fixture
-def cluster(monkeypatch):
+def local_cluster(monkeypatch):
+    """Start schedulers here, with workers that are processes under Dask's nannies."""
     import distributed
 
     # A worker runs the main module's file again; tests of pages leave app.py there.
     monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     monkeypatch.setattr(sweep, "CONNECT_S", 60)
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as found:
-        yield found
+    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    with ExitStack() as started:
+
+        def start(n_workers):
+            cluster = distributed.LocalCluster(n_workers=n_workers, **options)
+            return started.enter_context(cluster)
+
+        yield start
+
+
+@pytest.fixture
+def cluster(local_cluster):
+    return local_cluster(2)
+
+
+@pytest.fixture
+def scheduler(local_cluster):
+    """Start a scheduler without workers, and give its address."""
+    return local_cluster(0).scheduler_address
+
+
+@pytest.fixture
+def start_worker(scheduler):
+    """Start workers that nobody brings back, as processes of ours."""
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler]
+    command += ["--no-nanny", "--nthreads", "1", "--no-dashboard"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    workers = []
+
+    def start():
+        quiet = subprocess.DEVNULL
+        workers.append(subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.kill()
+        worker.wait()
+
+
+def pieces_of(events):
+    """Return what became of the pieces, without what is said of the workers."""
+    return [event for event in events if isinstance(event, Outcome)]
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -99,7 +165,7 @@ def test_a_cluster_that_loses_a_worker_finds_the_same(cluster, tmp_path):
     settings = Settings(formats=["Q4_0", "Q8_0"], text=TEXT, context=64)
 
     def found(scheduler=None):
-        steps = sensitivity_steps(model, settings, scheduler=scheduler)
+        steps = sensitivity_steps(model, settings, scheduler=scheduler, patience=PATIENT)
         for count, step in enumerate(step for step in steps if step.result.effect):
             assert not step.result.problems
             if scheduler and count == 4:
@@ -111,7 +177,9 @@ def test_a_cluster_that_loses_a_worker_finds_the_same(cluster, tmp_path):
 
 @pytest.mark.filterwarnings("ignore")
 def test_pieces_of_a_lost_worker_are_done_again(cluster, tmp_path):
-    outcomes = sweep.run(partial(slow, tmp_path), range(20), cluster.scheduler_address)
+    address, work = cluster.scheduler_address, partial(slow, tmp_path)
+    outcomes = (e for e in sweep.run_on_cluster(work, range(20), address, PATIENT)
+                if isinstance(e, Outcome))  # fmt: skip
     found = [next(outcomes)]
     lost = cluster.workers[1].process.pid
     before = _begun_by(tmp_path, lost)
@@ -128,18 +196,113 @@ def _begun_by(folder, pid):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_poisoned_piece_does_not_stop_a_cluster(cluster):
-    for work, poisoned, problem in ((square, 3, "three is poisoned"), (deadly, 2, "Killed")):
-        found = {done.piece: done for done in sweep.run(work, range(6), cluster.scheduler_address)}
-        assert set(found) == set(range(6))
-        assert problem in found[poisoned].problem
-        assert all(done.problem is None for p, done in found.items() if p != poisoned)
+@pytest.mark.parametrize(
+    ("work", "poisoned", "problem"), [(square, 3, "three is poisoned"), (deadly, 2, "Killed")]
+)
+def test_a_poisoned_piece_does_not_stop_a_cluster(local_cluster, work, poisoned, problem):
+    """A nanny whose worker dies before it has heard that it started gives it up for good.
+
+    A piece that kills is handed to the next worker as soon as that one has started, so on a busy
+    machine all would be lost. Here each piece may kill one at first, and one when it is tried
+    alone: one of two workers then still has its nanny.
+    """
+    import dask
+
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+        address = local_cluster(2).scheduler_address
+    events = sweep.run_on_cluster(work, range(6), address, PATIENT)
+    found = {done.piece: done for done in pieces_of(events)}
+    assert set(found) == set(range(6))
+    assert problem in found[poisoned].problem
+    assert all(done.problem is None for p, done in found.items() if p != poisoned)
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_scheduler_that_goes_away_is_one_sentence(cluster, tmp_path):
-    outcomes = sweep.run(partial(slow, tmp_path), range(200), cluster.scheduler_address)
-    next(outcomes)
+    work = partial(slow, tmp_path)
+    events = sweep.run_on_cluster(work, range(200), cluster.scheduler_address, PATIENT)
+    assert next(events) == Workers(2)
+    next(events)
     cluster.close()
     with pytest.raises(ValueError, match="is gone"):
-        list(outcomes)
+        list(events)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_without_workers_ends_in_one_sentence(scheduler, tmp_path, capsys):
+    (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
+    command = ["sensitivity", str(write_folder(tmp_path / "toy")), "--types", "Q4_0"]
+    command += ["--text", str(tmp_path / "text.txt"), "--context", "64", "--scheduler", scheduler]
+    command += ["--output", str(tmp_path / "found.json"), "--wait-for-workers", "1"]
+    assert main(command) == 2
+    first, *_, last = capsys.readouterr().err.splitlines()[-2:]
+    assert first == "waiting for a worker"
+    assert "has had no worker for 1 s" in last and last.endswith(".")
+    assert not (tmp_path / "found.json").exists()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_where_all_workers_are_lost_what_was_found_is_kept(
+    scheduler, start_worker, tmp_path, capsys, monkeypatch
+):
+    (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
+    model, output = str(write_folder(tmp_path / "toy")), tmp_path / "found.json"
+    command = ["sensitivity", model, "--types", "Q4_0", "--context", "64"]
+    command += ["--text", str(tmp_path / "text.txt"), "--output", str(output)]
+    worker, add = start_worker(), Sensitivity.add
+
+    def add_and_kill(results, effect):
+        add(results, effect)
+        if len(results.effects) == 3:
+            worker.kill()
+            worker.wait()
+
+    with monkeypatch.context() as deadly:
+        deadly.setattr(Sensitivity, "add", add_and_kill)
+        assert main([*command, "--scheduler", scheduler, "--wait-for-workers", "20"]) == 2
+    said = capsys.readouterr().err
+    assert "1 worker\n" in said and "waiting for a worker\n" in said
+    assert "has had no worker for 20 s" in said.splitlines()[-1]
+    kept = len(load(output).effects)
+    assert kept >= 3
+    assert main(command) == 0  # goes on with the rest, here
+    assert len(load(output).effects) > kept
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_worker_that_comes_back_goes_on(scheduler, start_worker, tmp_path):
+    worker, found, crews = start_worker(), [], []
+    for event in sweep.run_on_cluster(partial(slow, tmp_path), range(8), scheduler, PATIENT):
+        if isinstance(event, Outcome):
+            found.append(event.result)
+            if len(found) == 2:
+                worker.kill()
+        else:
+            crews.append(event.count)
+            if found and event.count == 0:
+                start_worker()
+    assert sorted(found) == list(range(8))
+    assert [count for count, _ in itertools.groupby(crews)][-3:] == [1, 0, 1]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_piece_without_an_end_is_given_up(scheduler, start_worker):
+    """One worker with one thread: the others are done by the one that hangs."""
+    start_worker()
+    patience = Patience(workers_s=1000, piece_s=5)
+    events = sweep.run_on_cluster(endless, range(6), scheduler, patience)
+    found = {done.piece: done for done in pieces_of(events)}
+    assert set(found) == set(range(6))
+    assert found[1].problem == "no result within 5 s; given up"
+    assert all(done.result == piece for piece, done in found.items() if piece != 1)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_worker_that_never_answers_is_one_sentence(scheduler, start_worker):
+    worker, patience = start_worker(), Patience(workers_s=1000, piece_s=1000)
+    events = sweep.run_on_cluster(square, range(2), scheduler, patience)
+    assert pieces_of(events)[0].result == 0
+    worker.send_signal(signal.SIGSTOP)
+    patience = Patience(workers_s=1, piece_s=1)
+    with pytest.raises(ValueError, match="no worker has answered for 2 s"):
+        list(sweep.run_on_cluster(square, range(2), scheduler, patience))

@@ -10,8 +10,7 @@ from pages.shared.palette import DARK, LIGHT
 from quantcore import FORMATS, measure_imatrix, open_model, read_imatrix, write_imatrix
 from quantcore.evaluate.importance_use import Pair, loudest, with_and_without
 from quantcore.model.source import shipped_folder
-from tests.support.app import drawn_charts, sentences, visit
-from tests.support.waiting import run_until_ended
+from tests.support.app import drawn_charts, finish_job, sentences, visit
 
 TENSOR = "blk.1.ffn_down.weight"
 
@@ -85,7 +84,7 @@ def test_a_model_without_a_matrix_can_be_measured(own_models):
 def test_it_is_measured_from_the_page(own_models):
     app = visit("imatrix", model="small-toy", weighted="Q4_0")
     app.button(key="measure_imatrix").click().run()
-    run_until_ended(app)
+    finish_job(app)
     assert not app.exception and not app.error
     assert len(drawn_charts(app)) == 3
 

@@ -8,7 +8,8 @@ from streamlit.testing.v1 import AppTest
 from pages.shared import jobs
 from pages.shared.jobs import Job, Pool
 from quantcore.progress import Progress
-from tests.support.waiting import PATIENCE_S, run_until_ended, until
+from tests.support.app import finish_job
+from tests.support.patience import wait_until
 
 
 @pytest.fixture
@@ -32,14 +33,14 @@ def _steps(n):
 def _running(pool, steps, title="gated"):
     job = Job(title, steps)
     pool.submit(job)
-    until(lambda: job.state == "running")
+    wait_until(lambda: job.state == "running")
     return job
 
 
 def test_a_job_reports_its_last_step_and_ends():
     job = Job("count", _steps(5))
     Pool(1).submit(job)
-    until(lambda: job.state == "done")
+    wait_until(lambda: job.state == "done")
     assert job.latest.result == 4
 
 
@@ -47,10 +48,10 @@ def test_cancel_stops_at_the_next_step(gate):
     opened, steps = gate
     job = _running(Pool(1), steps)
     opened.release()
-    until(lambda: job.latest is not None)
+    wait_until(lambda: job.latest is not None)
     job.cancel()
     opened.release()
-    until(lambda: job.state == "cancelled")
+    wait_until(lambda: job.state == "cancelled")
     assert job.latest.result == 1
 
 
@@ -62,7 +63,7 @@ def test_a_second_job_waits_and_knows_its_place(gate):
     assert (pool.ahead_of(first), pool.ahead_of(second), second.state) == (0, 1, "waiting")
     first.cancel()
     opened.release()
-    until(lambda: second.state == "done")
+    wait_until(lambda: second.state == "done")
     assert pool.ahead_of(second) == 0
 
 
@@ -77,7 +78,7 @@ def test_a_waiting_job_can_be_cancelled(gate):
     opened.release()
     third = Job("third", _steps(1))
     pool.submit(third)
-    until(lambda: third.state == "done")  # and so the second one's turn is over
+    wait_until(lambda: third.state == "done")  # and so the second one's turn is over
     assert second.latest is None
 
 
@@ -171,12 +172,12 @@ def test_the_panel_shows_stage_and_results_and_ends_once(gate, page):
     page.button(key="one").click().run()
     assert _said(page) == ["Starting."]
     opened.release()
-    until(lambda: page.session_state["_job"].latest is not None)
+    wait_until(lambda: page.session_state["_job"].latest is not None)
     page.run()
     assert _said(page) == ["**step 0**", "so far 0"]
     page.button(key="cancel_job").click().run()
     opened.release()
-    run_until_ended(page)
+    finish_job(page)
     page.run()
     assert page.session_state["ended"] == [("one", "cancelled")]
     assert not _said(page) and not page.exception
@@ -189,7 +190,7 @@ def test_a_failed_job_says_why_in_its_panel(page):
 
     page.session_state["steps_two"] = steps
     page.button(key="two").click().run()
-    run_until_ended(page)
+    finish_job(page)
     assert [error.value for error in page.error] == ["The disk is full."]
     assert page.session_state["ended"] == [("two", "failed")]
 
@@ -198,9 +199,9 @@ def test_what_was_done_unseen_is_not_lost_to_the_next_job(page, monkeypatch):
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(jobs, "panel", lambda *_: None)  # as on another page
         page.button(key="one").click().run()
-        until(lambda: not page.session_state["_job"].active)
+        wait_until(lambda: not page.session_state["_job"].active)
         page.button(key="two").click().run()
-    run_until_ended(page)
+    finish_job(page)
     assert sorted(page.session_state["ended"]) == [("one", "done"), ("two", "done")]
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 
 import pytest
 
@@ -19,7 +18,7 @@ from quantcore.evaluate.mix_error import ErrorTable, MixSummary
 from quantcore.io.gguf import read_gguf
 from quantcore.recipe.overrides import overrides_as_text, read_overrides
 from quantcore.recipe.stock import stock_plans
-from tests.support.app import visit
+from tests.support.app import finish_job, visit
 from tests.support.toy_model import CONFIG, write_folder
 
 DOWN = "blk.3.ffn_down=Q8_0"
@@ -85,10 +84,7 @@ def test_a_button_measures_one_tensor_of_a_large_model(monkeypatch, tmp_path):
     app = visit("mix", model="large", tensor="blk.1.attn_q.weight")
     assert "bits a weight**." in app.subheader[0].value  # size at once, error not yet
     app.button(key="measure_tensor").click().run()
-    end = time.monotonic() + 60
-    while "_job" in app.session_state and time.monotonic() < end:
-        time.sleep(0.05)
-        app.run()
+    finish_job(app)
     assert not app.exception and not app.error
     model, measured = bench.model("large"), cache.error_table("large").errors
     assert {case.tensor for case in measured} == {"blk.1.attn_q.weight"}
@@ -101,10 +97,7 @@ def test_a_button_measures_one_tensor_of_a_large_model(monkeypatch, tmp_path):
 def test_the_button_writes_and_offers_the_file():
     app = visit("mix", set=[DOWN])
     app.button(key="write").click().run()
-    end = time.monotonic() + 60
-    while "_job" in app.session_state and time.monotonic() < end:  # forgotten once it is done
-        time.sleep(0.05)
-        app.run()
+    finish_job(app)
     assert not app.exception and not app.error
     kept = app.session_state["_written"]
     types = {name: t.type for name, t in read_gguf(kept.path).tensors.items()}

@@ -1,7 +1,6 @@
 """The page Mix by what was measured: slider, budgets, limits, recipes as JSON, the chart."""
 
 import json
-import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -24,6 +23,7 @@ from quantcore.sensitivity.mixes import shipped_mixes
 from quantcore.sensitivity.results import Sensitivity, shipped
 from quantcore.sensitivity.ways import covers
 from tests.support.app import visit
+from tests.support.patience import wait_until
 from tests.support.toy_model import write_folder
 
 MEASURED = mix_choice.BY["measured"]
@@ -190,9 +190,7 @@ def test_a_recipe_is_measured_and_becomes_a_point():
     n_lines = len(_charts(app)["mix_divergence"]["data"])
     assert _star(app)["marker"]["symbol"] == "star-open"
     app.button(key="measure_divergence").click().run()
-    end = time.monotonic() + 100
-    while app.session_state["_job"].active and time.monotonic() < end:
-        time.sleep(0.2)
+    wait_until(lambda: not app.session_state["_job"].active)
     app.run()
     assert not app.exception and not app.error
     star = _star(app)

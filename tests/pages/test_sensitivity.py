@@ -12,7 +12,8 @@ from quantcore import open_model
 from quantcore.sensitivity import results as stored
 from quantcore.sensitivity.measure import Settings, guide_steps_of, sensitivity_steps
 from quantcore.sensitivity.results import guide_ranks, shipped
-from tests.support.app import drawn_charts, visit
+from tests.support.app import drawn_charts, finish_job, visit
+from tests.support.patience import wait_until
 from tests.support.toy_model import write_folder
 
 TOY = {"model": "toy", "formats": ["Q4_0", "Q8_0"], "sweep_text": "passage", "tokens": "512"}
@@ -44,13 +45,10 @@ def _said(app):
     return " ".join(each.value for each in [*app.subheader, *app.markdown])
 
 
-def _sweep(app, seconds=60):
+def _sweep(app):
     """Wait for the run of a page, and draw it again."""
     app.button(key="measure_sensitivity").click().run()
-    end = time.monotonic() + seconds
-    while "_job" in app.session_state and time.monotonic() < end:
-        time.sleep(0.1)
-        app.run()
+    finish_job(app)
     assert not app.exception
     return app
 
@@ -237,18 +235,12 @@ def test_a_cancelled_sweep_says_what_is_kept(toy, monkeypatch):
 
     monkeypatch.setattr(sensitivity_run, "steps", slowly)
     app.button(key="measure_sensitivity").click().run()
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        time.sleep(0.1)
-        step = app.session_state["_job"].latest
-        if step is not None and len(step.result.results.effects) > 3:
-            break
+    job = app.session_state["_job"]
+    wait_until(lambda: job.latest is not None and len(job.latest.result.results.effects) > 3)
     app.run()
     assert not app.exception and drawn_charts(app), "the map fills up"
     app.button(key="cancel_job").click().run()
-    while "_job" in app.session_state and time.monotonic() < end:
-        time.sleep(0.1)
-        app.run()
+    finish_job(app)
     assert not app.exception and not app.error
     assert "the sweep goes on from there" in _said(app)
     assert "of them known already" in _said(app)

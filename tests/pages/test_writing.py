@@ -12,13 +12,12 @@ from pages.shared import jobs, writing
 from quantcore import open_model, plan
 from quantcore.io.gguf import read_gguf
 from quantcore.progress import Progress
-from tests.support.app import sentences, visit
-from tests.support.waiting import run_until_ended
+from tests.support.app import finish_job, sentences, visit
 
 
 def _write(app):
     app.button(key="write").click().run()
-    return run_until_ended(app)
+    return finish_job(app)
 
 
 def _offered(app):
@@ -82,6 +81,6 @@ def test_a_cancelled_file_is_not_offered(monkeypatch):
     app.button(key="write").click().run()
     app.button(key="cancel_job").click().run()
     opened.set()
-    run_until_ended(app)
+    finish_job(app)
     assert any(m.value.endswith("nothing is left of that file.]]") for m in app.markdown)
     assert not _offered(app)

@@ -4,12 +4,13 @@ import json
 
 from streamlit.testing.v1 import AppTest
 
+from tests.support.patience import PATIENCE_S, wait_until
 from tests.support.places import ROOT
 
 
 def visit(page: str, session: dict | None = None, **query) -> AppTest:
     """Open a page through ``app.py``, as its address with this query does."""
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE_S)
     for key, value in (session or {}).items():
         app.session_state[key] = value
     for key, value in query.items():
@@ -17,6 +18,17 @@ def visit(page: str, session: dict | None = None, **query) -> AppTest:
     app.switch_page(f"pages/{page}.py")
     app.run()
     assert not app.exception
+    return app
+
+
+def finish_job(app: AppTest) -> AppTest:
+    """Draw a page anew until its job is over and forgotten."""
+
+    def over() -> bool:
+        app.run()
+        return "_job" not in app.session_state
+
+    wait_until(over)
     return app
 
 

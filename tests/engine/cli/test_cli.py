@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
 from quantcore import measure_drift, open_model, tensor_error
 from quantcore.cli import main
+from tests.support.patience import PATIENCE_S
 from tests.support.places import ROOT
 from tests.support.toy_model import CONFIG, write_folder
 
@@ -214,7 +216,7 @@ def test_a_key_stops_it_without_a_traceback(keys_are_heard):
     running.stderr.readline()  # the first sign of progress
     time.sleep(0.2)
     os.kill(running.pid, signal.SIGINT)
-    out, err = running.communicate(timeout=30)
+    out, err = running.communicate(timeout=PATIENCE_S)
     assert running.returncode == 130
     assert out == ""
     assert "Traceback" not in err
@@ -222,11 +224,12 @@ def test_a_key_stops_it_without_a_traceback(keys_are_heard):
 
 
 def test_a_reader_that_leaves_is_no_error(toy):
+    shell = partial(subprocess.run, shell=True, capture_output=True, text=True, timeout=PATIENCE_S)
     command = f"{sys.executable} -m quantcore error {toy} --type Q8_0 2>&1 >/dev/full | cat; echo"
-    shown = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60).stdout
+    shown = shell(command).stdout
     assert "Traceback" not in shown
     command = f"{sys.executable} -m quantcore error {toy} --type Q8_0 | head -n 1"
-    shown = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    shown = shell(command)
     assert shown.stdout.startswith("tensor")
     assert "Traceback" not in shown.stderr
     assert "Exception" not in shown.stderr

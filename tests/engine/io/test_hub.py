@@ -24,6 +24,7 @@ from quantcore.memory import find_shape
 from tests.engine.io.test_gguf_parts import SHARES, write_parts
 from tests.support.gguf_bytes import gguf_bytes, small_file
 from tests.support.mock_hub import served
+from tests.support.patience import PATIENCE_S
 from tests.support.places import ROOT
 from tests.support.toy_model import CONFIG, tensors, write_folder, write_safetensors
 
@@ -341,7 +342,7 @@ def test_nothing_is_written_and_nothing_else_is_asked_or_told(mock, tmp_path):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )  # fmt: skip
     assert (done.stdout.split(), done.stderr) == (["20", "10"], "")

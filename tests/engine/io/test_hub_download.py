@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from quantcore import open_model
 from quantcore.sensitivity.measure import Settings, sensitivity_steps
 from tests.support.mock_hub import REVISION, served
+from tests.support.patience import PATIENCE_S, wait_until
 from tests.support.places import ROOT
 from tests.support.toy_model import write_folder
 
@@ -38,7 +38,7 @@ def run(hub, home, code, **more):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -107,7 +107,7 @@ def test_workers_of_a_cluster_bring_the_model_from_the_hub(hub, folder, tmp_path
             input=TEXT,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE_S,
             check=True,
         )
     found = dict(json.loads(done.stdout))
@@ -135,11 +135,9 @@ def cluster(hub, tmp_path):
                     stderr=subprocess.DEVNULL,
                 )
             )
-            deadline = time.monotonic() + 60
-            while not file.exists() and time.monotonic() < deadline:
-                time.sleep(0.05)
+            wait_until(file.exists)
         yield json.loads(file.read_text(encoding="utf-8"))["address"]
     finally:
         for process in reversed(running):
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=PATIENCE_S)

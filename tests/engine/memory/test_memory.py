@@ -172,15 +172,15 @@ def test_sequences_multiply_the_cache():
     assert cache_bytes(gemma, 8_192, n_sequences=3) == 3 * cache_bytes(gemma, 8_192)
 
 
-@pytest.mark.parametrize("r", RECORDED, ids=_recorded_id)
-def test_cache_equals_llama_cpps(r):
-    shape = preset(r["id"])
-    kept = r["cache_type"]
-    size = cache_bytes(shape, r["context"] // r["sequences"], r["sequences"], kept, kept)
-    if shape.window:  # llama.cpp pads a window by the micro-batch and rounds up
-        assert size <= r["context_mib"] * MIB
-    else:
-        assert int(size / MIB) == r["context_mib"]
+def test_cache_equals_llama_cpps(subtests):
+    for r in RECORDED:
+        with subtests.test(_recorded_id(r)):
+            shape, kept = preset(r["id"]), r["cache_type"]
+            size = cache_bytes(shape, r["context"] // r["sequences"], r["sequences"], kept, kept)
+            if shape.window:  # llama.cpp pads a window by the micro-batch and rounds up
+                assert size <= r["context_mib"] * MIB
+            else:
+                assert int(size / MIB) == r["context_mib"]
 
 
 @pytest.mark.parametrize("model_id", sorted({r["id"] for r in RECORDED}))

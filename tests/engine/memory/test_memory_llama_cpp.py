@@ -55,29 +55,34 @@ def preset_setup(case):
     )
 
 
-@pytest.mark.parametrize("case", GOLDEN["presets"])
-def test_presets_take_what_llama_cpp_reports(case):
-    shape, setup = preset(case["id"]), preset_setup(case)
-    assert cache_bytes(shape, setup) // MIB == case["context_mib"]
-    assert compute_bytes(shape, setup) // MIB == case["compute_mib"]
+def test_presets_take_what_llama_cpp_reports(subtests):
+    for case in GOLDEN["presets"]:
+        with subtests.test(**case):
+            shape, setup = preset(case["id"]), preset_setup(case)
+            assert cache_bytes(shape, setup) // MIB == case["context_mib"]
+            assert compute_bytes(shape, setup) // MIB == case["compute_mib"]
 
 
-@pytest.mark.parametrize("known", ANSWERED, ids=name_of)
-def test_other_shapes_take_what_llama_cpp_reports(known):
-    config, type_name, case = known
-    shape, setup = shape_from_json(config), setup_of(case)
-    weights = stored_weights(shape, type_name).total_bytes
-    assert weights // MIB == pytest.approx(case["model_mib"], rel=0.01, abs=1)
-    assert cache_bytes(shape, setup) // MIB == case["context_mib"]
-    # The issue allows 10 %; the allocator is followed to the byte, small tensors may be left out.
-    assert compute_bytes(shape, setup) / MIB == pytest.approx(case["compute_mib"], rel=2e-3)
+def test_other_shapes_take_what_llama_cpp_reports(subtests):
+    for known in ANSWERED:
+        with subtests.test(name_of(known)):
+            config, type_name, case = known
+            shape, setup = shape_from_json(config), setup_of(case)
+            weights = stored_weights(shape, type_name).total_bytes
+            assert weights // MIB == pytest.approx(case["model_mib"], rel=0.01, abs=1)
+            assert cache_bytes(shape, setup) // MIB == case["context_mib"]
+            # The allocator is followed to the byte; small tensors may be left out.
+            assert compute_bytes(shape, setup) / MIB == pytest.approx(case["compute_mib"], rel=2e-3)
 
 
-@pytest.mark.parametrize("known", REFUSED, ids=name_of)
-def test_what_llama_cpp_refuses_is_refused(known):
-    config, _, case = known
-    with pytest.raises(ValueError, match=r"cache|flash attention"):
-        refuse(shape_from_json(config), setup_of(case))
+def test_what_llama_cpp_refuses_is_refused(subtests):
+    for known in REFUSED:
+        config, _, case = known
+        with (
+            subtests.test(name_of(known)),
+            pytest.raises(ValueError, match=r"cache|flash attention"),
+        ):
+            refuse(shape_from_json(config), setup_of(case))
 
 
 @pytest.mark.parametrize("known", ANSWERED[::7], ids=name_of)

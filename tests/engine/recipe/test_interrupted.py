@@ -16,6 +16,7 @@ import pytest
 from quantcore import ModelError, open_model, plan
 from quantcore.cli import main
 from quantcore.recipe.quantize import quantize, quantize_steps
+from tests.support.patience import PATIENCE_S
 from tests.support.toy_model import CONFIG, write_folder
 
 COMMAND = [sys.executable, "-m", "quantcore", "quantize", "--type", "Q3_K_M", "--output"]
@@ -36,7 +37,7 @@ def test_a_signal_leaves_nothing_behind(keys_are_heard, tmp_path, number):
     while not list(tmp_path.iterdir()) and running.poll() is None:
         time.sleep(0.001)
     os.kill(running.pid, number)
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate(timeout=PATIENCE_S)
     assert (running.returncode, out) == (130, "")
     assert err.endswith("Stopped.\n")
     assert "Traceback" not in err

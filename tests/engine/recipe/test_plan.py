@@ -66,37 +66,41 @@ def unpacked(types: dict[str, str]) -> dict[str, str]:
     return found
 
 
-CASES = [(model, name) for model in MIXES for name in MIXES[model]["file_types"]]
+@pytest.mark.parametrize("model", MIXES)
+def test_every_type_is_the_one_of_llama_quantize(model, subtests):
+    contents = contents_of(config_json(MIXES[model]["config"]))
+    for name, expected in MIXES[model]["file_types"].items():
+        with subtests.test(name):
+            planned = plan(contents, name)
+            assert {t.name: t.type for t in planned.tensors} == unpacked(expected["types"])
+            assert planned.n_fallbacks == expected["fallbacks"]
+            bits = pytest.approx(expected["bits_per_weight"], abs=0.005001)
+            assert planned.bits_per_weight == bits
+            assert planned.bytes / 2**20 == pytest.approx(expected["mib"], abs=0.005001)
 
 
-@pytest.mark.parametrize(("model", "name"), CASES)
-def test_every_type_is_the_one_of_llama_quantize(model, name):
-    expected = MIXES[model]["file_types"][name]
-    planned = plan(contents_of(config_json(MIXES[model]["config"])), name)
-    assert {t.name: t.type for t in planned.tensors} == unpacked(expected["types"])
-    assert planned.n_fallbacks == expected["fallbacks"]
-    assert planned.bits_per_weight == pytest.approx(expected["bits_per_weight"], abs=0.005001)
-    assert planned.bytes / 2**20 == pytest.approx(expected["mib"], abs=0.005001)
+@pytest.mark.parametrize("model", SNAPSHOTS)
+def test_every_type_is_the_one_of_llama_cpps_own_snapshots(model, subtests):
+    for name, types in SNAPSHOTS[model]["file_types"].items():
+        with subtests.test(name):
+            planned = plan(SNAPSHOTS[model]["config"], name)
+            found = {t.name: t.type for t in planned.tensors if len(t.shape) > 1}
+            assert found == unpacked(types)
 
 
-@pytest.mark.parametrize(
-    ("model", "name"),
-    [(model, name) for model in SNAPSHOTS for name in SNAPSHOTS[model]["file_types"]],
-)
-def test_every_type_is_the_one_of_llama_cpps_own_snapshots(model, name):
-    expected = unpacked(SNAPSHOTS[model]["file_types"][name])
-    planned = plan(SNAPSHOTS[model]["config"], name)
-    assert {t.name: t.type for t in planned.tensors if len(t.shape) > 1} == expected
-
-
-@pytest.mark.parametrize(
-    ("model", "name"),
-    [(model, name) for model in EXCEPTIONS for name in EXCEPTIONS[model]["file_types"]],
-)
-def test_latent_attention_windows_experts_and_hybrids_are_as_in_llama_cpps_snapshots(model, name):
+@pytest.mark.parametrize("model", EXCEPTIONS)
+def test_latent_attention_windows_experts_and_hybrids_are_as_in_llama_cpps_snapshots(
+    model, subtests
+):
     """Gemma 3, DeepSeek V3.1, gpt-oss and Qwen3-Next, from nothing but their config.json."""
-    source, expected = EXCEPTIONS[model]["config"], EXCEPTIONS[model]["file_types"][name]
+    source = EXCEPTIONS[model]["config"]
     shape = preset(source) if isinstance(source, str) else shape_from_json(source)
+    for name, expected in EXCEPTIONS[model]["file_types"].items():
+        with subtests.test(name):
+            _has_the_types_of_a_snapshot(shape, name, expected)
+
+
+def _has_the_types_of_a_snapshot(shape, name, expected):
     found: dict[str, str] = {}
     for role, by_type in expected["others"].items():
         for type, runs in by_type.items():

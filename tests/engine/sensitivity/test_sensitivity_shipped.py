@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from quantcore.sensitivity.measure import Settings, read_for
 from quantcore.sensitivity.pieces import DEFAULT_FORMATS, GROUPS, HOWS, checked_formats, pieces_of
 from quantcore.sensitivity.reading import first_questions, reading_of
 from quantcore.sensitivity.results import guide_ranks, load, shipped
+from tests.support.patience import PATIENCE_S, wait_until
 
 AGAIN = [
     ("tensor", "blk.4.attn_v.weight", "alone", "Q2_K"),
@@ -116,11 +116,9 @@ def test_a_run_that_is_ended_leaves_what_it_found(tmp_path, how):
     path = tmp_path / "found.json"
     command = [sys.executable, "-m", "quantcore", "sensitivity", "--output", str(path)]
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(path.exists)
     run.send_signal(how)
-    _, said = run.communicate(timeout=60)
+    _, said = run.communicate(timeout=PATIENCE_S)
     assert run.returncode == (130 if how == signal.SIGINT else -how)
     if how == signal.SIGINT:
         assert said.splitlines()[-1] == "Stopped."
