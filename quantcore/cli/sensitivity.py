@@ -1,11 +1,17 @@
 """The command that measures what each tensor costs in each format."""
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from quantcore.cli.measuring import opened_model, read_text
 from quantcore.cli.output import complain, followed, print_json
+
+if TYPE_CHECKING:
+    from quantcore.progress import Progress
+    from quantcore.sensitivity.measure import Swept
 
 
 def sensitivity(options: argparse.Namespace) -> int:

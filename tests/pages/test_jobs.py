@@ -9,7 +9,7 @@ from pages.shared import jobs
 from pages.shared.jobs import Job, Pool
 from quantcore.progress import Progress
 from tests.support.app import finish_job
-from tests.support.patience import wait_until
+from tests.support.patience import PATIENCE_S, wait_until
 
 
 @pytest.fixture
