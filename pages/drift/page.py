@@ -5,7 +5,6 @@ import streamlit as st
 from pages.drift import cache, charts, measuring, reading_words, texts
 from pages.drift import skills as skill_table
 from pages.drift import words as drift_words
-from pages.home import words as home_words
 from pages.shared import (
     controls,
     frame,
@@ -17,10 +16,11 @@ from pages.shared import (
     writing,
 )
 from pages.shared.charts import size as size_chart
+from quantcore.model.original import original_of
 
 frame.enter("drift")
 style, model = look.current(), controls.model()
-original = ranking.original_of(model)
+original = original_of(model)
 
 st.title("Drift", anchor=False)
 st.markdown(
@@ -57,8 +57,8 @@ if table:
     st.space("small")
     look.finding(
         drift_words.granularity(table) or drift_words.span(table),
-        f"Left is smaller, down is closer to the original. {drift_words.which(table)} "
-        f"{drift_words.marks(table)}. "
+        f"Left is smaller, down is closer to the original. {ranking.which(table)} "
+        f"{ranking.marks(table)}. "
         "Click a mark to look at it closely.",
         help=ranking.TERMS["divergence"],
     )
@@ -69,7 +69,7 @@ if table:
             original,
             style,
             chosen=(chosen,),
-            floor=home_words.floor(known.drifts),
+            floor=ranking.floor(known.drifts),
             published=published,
             narrow=look.narrow(),
         ),
@@ -79,7 +79,7 @@ if table:
     )
     controls.choose_from(picked)
     if published:
-        look.note(drift_words.small_and_large(table, published))
+        look.note(ranking.small_and_large(table, published))
 
     st.space("small")
     first = known.drifts[table[1]["type"]]

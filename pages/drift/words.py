@@ -3,34 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from pages.drift import skills
-from pages.shared.palette import FAMILY_WORDS, SIGNS, family
 from pages.shared.units import number, signed, times
 from quantcore.evaluate.drift import Drift
-from quantcore.recipe.types import get_type
-
-
-def marks(table: Sequence[Mapping]) -> str:
-    """Say what colour and shape mean; the original's row comes first."""
-    shown = {family(row["type"]) for row in table[1:]} - {"float"}
-    signs = [f"{SIGNS[each]} {FAMILY_WORDS[each]}" for each in SIGNS if each in shown]
-    return f"Colour is bits a code, shape the family: {', '.join(signs)}"
-
-
-def which(table: Sequence[Mapping]) -> str:
-    """Say which types are mixes, and which put one format on every matrix."""
-    names = [row["type"] for row in table[1:]]
-    mixes = [name for name in names if get_type(name).mix]
-    alone = [name for name in names if name not in mixes]
-    more = "which give matrices that matter more a larger format"
-    if not mixes:
-        return "Each type is one format on every matrix."
-    example = "Q4_K_M" if "Q4_K_M" in mixes else mixes[0]
-    if not alone:
-        return f"Types such as {example} are llama-quantize’s mixes, {more}."
-    return (
-        f"Types such as {example} are llama-quantize’s mixes, {more}; types such as {alone[-1]} "
-        "are one format on every matrix."
-    )
 
 
 def missing(names: Sequence[str], text: str) -> str:
@@ -160,30 +134,6 @@ def first_to_break(table: Sequence[Mapping]) -> str:
 def _known(original: Mapping, pair: tuple[str, str]) -> bool:
     """Whether the original masters a skill at all."""
     return original["_".join(pair)] >= 0.5
-
-
-def small_and_large(table: Sequence[Mapping], published: Mapping) -> str:
-    """Say how a model this small differs from a large one, where Q4_K_M was measured of both."""
-    theirs = {row["format"]: row for row in published["formats"]}
-    ours = {row["type"]: row["mean_kl_nats"] for row in table}
-    text = (
-        f"Dotted: {published['model']} in mixes, on {published['text']} ({published['source']}). "
-        f"Its floor, {number(published['floor_kl_nats'])}, comes from logits kept in 16 bits. "
-    )
-    if ours.get("Q4_K_M"):
-        large, small = theirs["Q4_K_M"]["kl_nats"], ours["Q4_K_M"]
-        how = "further" if large > 1.1 * small else "less far" if large < small / 1.1 else "as far"
-        ratio = max(large / small, small / large)
-        often = "" if how == "as far" else f"{times(ratio)} times "
-        text += (
-            f"In Q4_K_M the large model drifts {often}{how} "
-            f"({number(large)} against {number(small)} nats). "
-        )
-    return text + (
-        "A model a thousand times smaller has fewer weights to average errors out, but also fewer "
-        "things to tell apart: its text has a small vocabulary and few surprises. What carries "
-        "over is the shape: each bit less costs several times more."
-    )
 
 
 def _list(names: Sequence[str]) -> str:

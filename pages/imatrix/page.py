@@ -22,7 +22,7 @@ from quantcore.formats import FORMATS
 
 frame.enter("imatrix")
 
-WEIGHTED = [name for name, fmt in FORMATS.items() if fmt.encode_weighted is not None]
+WEIGHTED = [name for name, fmt in FORMATS.items() if fmt.uses_importance]
 
 
 def choose_tensor() -> None:
@@ -35,7 +35,7 @@ style, model = look.current(), controls.model()
 st.title("Importance", anchor=False)
 imatrix = bench.imatrix(model.name)
 if imatrix is None:
-    look.finding(words.none_here(model.name), words.how_to_make(model.place))
+    look.finding(words.none_here(model.name), words.how_to_make(model.path))
     imatrix_run.offer(model)
     st.stop()
 one, two = st.columns([3, 2], vertical_alignment="bottom")

@@ -1,13 +1,15 @@
-"""Types ranked by how far they drift: rows and columns of one table."""
+"""Types ranked by how far they drift: rows, columns and marks, and what is said of them all."""
 
 import math
 from collections.abc import Mapping, Sequence
 
-from pages.shared.charts.size import Original, Point
-from pages.shared.palette import Look, colour, family
+from pages.shared.charts.size import Point
+from pages.shared.palette import FAMILY_WORDS, SIGNS, Look, colour, family
 from pages.shared.tables import Column
-from pages.shared.units import megabytes, number, one_in, percent, signed
+from pages.shared.units import megabytes, number, one_in, percent, signed, times
 from quantcore.evaluate.drift import Drift
+from quantcore.model.original import Original
+from quantcore.recipe.types import get_type
 
 TERMS = {
     "perplexity": "How many tokens the model wavers between, on average: exp of the mean of "
@@ -113,13 +115,61 @@ def points(table: Sequence[Mapping]) -> list[Point]:
     ]
 
 
-def original_of(model) -> Original:
-    """Describe the model's own file: what its matrices are stored in, and how large that is."""
-    types = {name: model.tensors[name].dtype for name in model.quantizable}
-    stored_as = "mixed types" if len(set(types.values())) > 1 else next(iter(types.values()))
-    n_bytes = model.stored_bytes(types)
-    return Original(
-        stored_as=stored_as, n_bytes=n_bytes, bits_per_weight=8 * n_bytes / model.n_weights
+def floor(drifts: Mapping[str, Drift]) -> tuple[float, str] | None:
+    """Find the least that a change of number format costs: what rounding to 16 bits does."""
+    halves = {n: drifts[n].mean_kl_divergence for n in ("F16", "BF16") if n in drifts}
+    costly = {name: kl for name, kl in halves.items() if kl > 0}
+    if not costly:
+        return None
+    least = min(costly, key=costly.get)
+    return costly[least], f"floor: rounding to {least} alone"
+
+
+def marks(table: Sequence[Mapping]) -> str:
+    """Say what colour and shape mean; the original's row comes first."""
+    shown = {family(row["type"]) for row in table[1:]} - {"float"}
+    signs = [f"{SIGNS[each]} {FAMILY_WORDS[each]}" for each in SIGNS if each in shown]
+    return f"Colour is bits a code, shape the family: {', '.join(signs)}"
+
+
+def which(table: Sequence[Mapping]) -> str:
+    """Say which types are mixes, and which put one format on every matrix."""
+    names = [row["type"] for row in table[1:]]
+    mixes = [name for name in names if get_type(name).mix]
+    alone = [name for name in names if name not in mixes]
+    more = "which give matrices that matter more a larger format"
+    if not mixes:
+        return "Each type is one format on every matrix."
+    example = "Q4_K_M" if "Q4_K_M" in mixes else mixes[0]
+    if not alone:
+        return f"Types such as {example} are llama-quantize’s mixes, {more}."
+    return (
+        f"Types such as {example} are llama-quantize’s mixes, {more}; types such as {alone[-1]} "
+        "are one format on every matrix."
+    )
+
+
+def small_and_large(table: Sequence[Mapping], published: Mapping) -> str:
+    """Say how a model this small differs from a large one, where Q4_K_M was measured of both."""
+    theirs = {row["format"]: row for row in published["formats"]}
+    ours = {row["type"]: row["mean_kl_nats"] for row in table}
+    text = (
+        f"Dotted: {published['model']} in mixes, on {published['text']} ({published['source']}). "
+        f"Its floor, {number(published['floor_kl_nats'])}, comes from logits kept in 16 bits. "
+    )
+    if ours.get("Q4_K_M"):
+        large, small = theirs["Q4_K_M"]["kl_nats"], ours["Q4_K_M"]
+        how = "further" if large > 1.1 * small else "less far" if large < small / 1.1 else "as far"
+        ratio = max(large / small, small / large)
+        often = "" if how == "as far" else f"{times(ratio)} times "
+        text += (
+            f"In Q4_K_M the large model drifts {often}{how} "
+            f"({number(large)} against {number(small)} nats). "
+        )
+    return text + (
+        "A model a thousand times smaller has fewer weights to average errors out, but also fewer "
+        "things to tell apart: its text has a small vocabulary and few surprises. What carries "
+        "over is the shape: each bit less costs several times more."
     )
 
 

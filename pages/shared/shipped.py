@@ -12,7 +12,7 @@ from quantcore.sensitivity.results import Sensitivity
 
 
 @st.cache_resource(show_spinner=False)
-def measured() -> measured_files.Measured:
+def measured() -> measured_files.ShippedResults:
     """Read what was measured of the shipped model and lies beside it; ModelError where nothing."""
     return measured_files.load()
 

@@ -75,7 +75,7 @@ def steps(model: Model, plan: Plan, path: Path, imatrix: Imatrix | None = None) 
 
 def file_name(model: Model, plan: Plan) -> str:
     """Name a file as llama.cpp's users do."""
-    return f"{model.place.stem}-{plan.type.replace(' ', '-')}.gguf"
+    return f"{model.path.stem}-{plan.type.replace(' ', '-')}.gguf"
 
 
 def plan_of(model: Model, type_name: str) -> tuple[Plan | None, Imatrix | None]:

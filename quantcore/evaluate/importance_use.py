@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.format import BlockFormat, Weights
+from quantcore.format import Weights
+from quantcore.formats.block_format import BlockFormat
 
 Floats = NDArray[np.float32]
 ROWS_AT_ONCE = 1 << 21  # weights

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from quantcore.architectures import by_name
 from quantcore.formats.ggml_types import GGML_TYPES, fitting
 from quantcore.model.config import LlamaConfig
 from quantcore.model.source import Model
@@ -220,10 +221,9 @@ class _Planner:
 
 def _is_70b(contents: Contents) -> bool:
     """Whether llama.cpp takes it for a 70B model: 80 layers, for Llama with grouped queries."""
+    is_70b = by_name(contents.architecture).is_70b
     grouped = contents.n_heads != contents.n_kv_heads
-    return contents.n_layers == 80 and (
-        contents.architecture == "qwen2" or (contents.architecture == "llama" and grouped)
-    )
+    return contents.n_layers == 80 and (is_70b == "always" or (is_70b == "grouped" and grouped))
 
 
 def _sentence(name: str, rule: str) -> str:

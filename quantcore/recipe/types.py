@@ -8,7 +8,8 @@ the name of a format that is no file type: `INT4_G128`, `NVFP4`.
 
 from dataclasses import dataclass
 
-from quantcore.formats import FORMATS, Format, get_format
+from quantcore.format import Format
+from quantcore.formats import FORMATS, get_format
 from quantcore.io import ModelError
 from quantcore.model.source import Model
 from quantcore.recipe.file_types import ALIASES, FILE_TYPES, FileType, pure_name, split_pure

@@ -6,10 +6,11 @@ import pytest
 from pages.drift import reading_words, skills
 from pages.drift import words as drift_words
 from pages.home import words as home_words
-from pages.shared.charts.size import Original
+from pages.shared import ranking
 from quantcore.evaluate.drift import TokenDrift
 from quantcore.evaluate.reading import Continuations, Parting
 from quantcore.evaluate.skills import SkillScore
+from quantcore.model.original import Original
 
 ORIGINAL = Original(stored_as="BF16", n_bytes=16_000, bits_per_weight=16.0)
 
@@ -63,7 +64,7 @@ def test_cost_has_a_sentence_for_each_case(table, chosen, part):
 
 
 def test_which_types_are_mixes_is_said():
-    which = lambda *names: drift_words.which(_table(**dict.fromkeys(names, 0.1)))  # noqa: E731
+    which = lambda *names: ranking.which(_table(**dict.fromkeys(names, 0.1)))  # noqa: E731
     assert which("Q4_K pure", "INT4_ROW") == "Each type is one format on every matrix."
     assert which("Q2_K", "Q4_K_M").startswith("Types such as Q4_K_M are llama-quantize’s mixes")
     assert "one format" not in which("Q2_K", "Q4_K_M")
@@ -80,9 +81,9 @@ def test_mixes_are_laid_beside_mixes():
         "floor_kl_nats": 1e-4,
         "formats": [{"format": "Q4_K_M", "kl_nats": 0.04}],
     }
-    said = drift_words.small_and_large(_table(**{"Q4_K_M": 0.01}), published)
+    said = ranking.small_and_large(_table(**{"Q4_K_M": 0.01}), published)
     assert "In Q4_K_M the large model drifts 4.0 times further" in said
-    assert "In Q4_K_M" not in drift_words.small_and_large(_table(**{"Q4_K pure": 0.01}), published)
+    assert "In Q4_K_M" not in ranking.small_and_large(_table(**{"Q4_K pure": 0.01}), published)
 
 
 def test_tail_tells_whether_the_mean_hides_one():
@@ -165,12 +166,10 @@ def test_sides_are_cut_at_the_parting():
     assert reading_words.sides(found, "".join) == (("ab", "c", "d"), ("ab", "x", "y"))
 
 
-def test_home_picks_the_smallest_that_is_gentle_and_the_smallest_of_all():
+def test_home_says_what_a_gentle_and_a_harsh_type_cost():
     table = _table(Q8_0=1e-4, Q4_K=0.05, Q2_K=0.8)
-    assert home_words.gentle_and_harsh(table) == ("Q4_K", "Q2_K")
-    said = home_words.at_a_glance(table, ORIGINAL)
+    said = home_words.at_a_glance(table, ORIGINAL, "Q4_K", "Q2_K")
     assert "1 in 200 of the tokens" in said and "1 in 12" in said
-    assert home_words.gentle_and_harsh(_table(Q3_K=0.5, Q2_K=0.8)) == ("Q3_K", "Q2_K")
 
 
 def test_anatomy_tells_who_carries_more_than_its_share():

@@ -135,4 +135,4 @@ def test_a_file_type_that_overrides_nothing_is_refused(model, recipe):
         with pytest.raises(ValueError, match=says):
             plan_of_recipe(json.dumps(recipe | {"type": type}), model)
     with pytest.raises(ValueError, match="missing"):
-        plan_of_recipe(open_model().place / "none.json", model)
+        plan_of_recipe(open_model().path / "none.json", model)
