@@ -16,7 +16,7 @@ from quantcore.recipe.plan import Plan
 from quantcore.sensitivity.budget import Budget, Budgeted
 from quantcore.sensitivity.measure_mixes import SIZES
 from quantcore.sensitivity.results import Sensitivity
-from quantcore.sensitivity.ways import choice_key, covers, ways_of
+from quantcore.sensitivity.ways import choice_key, covers, guided_formats, ways_of
 
 RULES, RECIPE = "rules", "recipe"
 BY = {
@@ -93,7 +93,10 @@ def choose(model: Model) -> ChosenMix:
     every = sweeps.every(model).values()
     known = [each for each in every if each.of_model and covers(each.results, model)]
     loaded = by_hand.loaded(model)
-    ways = [BY[way] for way in (RULES, *_ways(known), *([RECIPE] if loaded else []))]
+    guided = [each for each in known if guided_formats(model, each.results)]
+    allowed = {way for each in known for way in ways_of(model, each.results)}
+    by_results = [way for way in BY if way in allowed]
+    ways = [BY[way] for way in (RULES, *by_results, *([RECIPE] if loaded else []))]
     if st.session_state.get("by", ways[0]) not in ways:
         del st.session_state["by"]
     first, second, third, fourth = st.columns([3, 2, 3, 4], vertical_alignment="bottom")
@@ -111,7 +114,9 @@ def choose(model: Model) -> ChosenMix:
             "Pure", key="pure", help="No rules: every matrix gets the type of most.",
             **controls.BOUND,
         )  # fmt: skip
-        results, limits = _limits(known) if by not in (RULES, RECIPE) else (None, ())
+        results, limits = None, ()
+        if by not in (RULES, RECIPE):
+            results, limits = _limits(known if by == "measured" else guided)
     with fourth:
         _by_hand()
     predicting = _budget(model, known[0].results, "measured", ()) if known else None
@@ -138,18 +143,14 @@ def choose(model: Model) -> ChosenMix:
     return ChosenMix(model, by, made.plan, with_imatrix, budget=predicting)
 
 
-def _ways(known: list[sweeps.Known]) -> list[str]:
-    """Name the ways of choosing that any results allow."""
-    allowed = {way for each in known for way in ways_of(each.results)}
-    return [way for way in BY if way in allowed]
-
-
-def _limits(known: list[sweeps.Known]) -> tuple[Sensitivity, tuple]:
+def _limits(known: list[sweeps.KeptSweep]) -> tuple[Sensitivity, tuple]:
     """Ask which results to choose by, and which types are allowed."""
     with st.popover("Limits"):
-        label = known[0].label
+        label, labels = known[0].label, [each.label for each in known]
+        if st.session_state.get("results", label) not in labels:
+            del st.session_state["results"]
         if len(known) > 1:
-            label = st.selectbox("By the results of", [each.label for each in known], key="results")
+            label = st.selectbox("By the results of", labels, key="results")
         results = next(each.results for each in known if each.label == label)
         able = [name for name in results.formats if name in GGML_TYPES]
         with st.container(horizontal=True, gap="small"):

@@ -106,7 +106,7 @@ _OWN_MODEL = (
 
 
 def model_name() -> str:
-    """Name of the chosen model, as `pages.shared.cache` wants it."""
+    """Name the chosen model, as cached calls want it."""
     return st.session_state["model"]
 
 

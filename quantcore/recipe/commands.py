@@ -38,7 +38,7 @@ def quantize_commands(
     options = " --imatrix imatrix.gguf" * (made.with_imatrix or made.needs_imatrix)
     options += " --pure" * made.pure
     options += f" --tensor-type-file {types_file}" if types_file else ""
-    source = f"{model.name}-F16.gguf" if model.place.is_dir() else place
+    source = f"{model.name}-F16.gguf" if model.path.is_dir() else place
     again = " --allow-requantize" * bool(quantized_again(model, made))
     return (
         f"llama-quantize{again}{options} {source} {output} {file_type}",

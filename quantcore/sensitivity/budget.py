@@ -75,7 +75,7 @@ class Budget:
     ) -> None:
         measured.refuse_other_model(model.name, model.fingerprint)
         self.model, self.measured = model, measured
-        self.formats = _known(formats or _storable(measured), measured)
+        self.formats = _known(formats or storable_formats(measured), measured)
         self._cost, self._by = cost or self._divergence, by
         self._in_nats = cost is None
         keep_output = keep_output and keep_output.upper()
@@ -274,7 +274,11 @@ def _known(formats: Sequence[str], measured: Sensitivity) -> list[str]:
     return [name for name in names if name in GGML_TYPES]
 
 
-def _storable(measured: Sensitivity) -> list[str]:
+def storable_formats(measured: Sensitivity) -> list[str]:
+    """List the measured formats, without those that llama-quantize refuses to store.
+
+    It refuses some without an importance matrix; where there was one, all are listed.
+    """
     aided = bool(measured.source.imatrix_digest)
     usual = "blk.0.ffn_up.weight"
     return [name for name in measured.formats if aided or not needs_imatrix(usual, name, "")]

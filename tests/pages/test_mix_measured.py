@@ -14,8 +14,8 @@ from pages.mix.charts import divergence as charts
 from pages.shared import (
     bench,
     plans,
+    sweeps,
 )
-from pages.shared import sweeps as sensitivity_kept
 from pages.shared.palette import DARK, LIGHT
 from quantcore import open_model, plan
 from quantcore.recipe.of_types import padded_bytes
@@ -126,8 +126,8 @@ def test_a_sweep_that_was_stopped_is_not_chosen_by(tmp_path, monkeypatch):
     part = Sensitivity(whole.source)
     for effect in whole.effects[:40]:
         part.add(effect)
-    known = sensitivity_kept.Known("part", part, True)
-    monkeypatch.setattr(sensitivity_kept, "every", lambda model: {"part": known})
+    known = sweeps.KeptSweep("part", part, True)
+    monkeypatch.setattr(sweeps, "every", lambda model: {"part": known})
     assert visit("mix").selectbox(key="by").options == [mix_choice.BY["rules"]]
     assert not covers(part, model) and covers(whole, model)
 

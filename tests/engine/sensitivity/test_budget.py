@@ -164,8 +164,8 @@ def test_a_key_for_caches_follows_every_figure(measured):
 
 
 def test_what_a_sweep_that_was_stopped_allows(model, measured):
-    assert covers(measured, model) and ways_of(measured) == ["measured"]
-    assert ways_of(shipped()) == list(BY)
+    assert covers(measured, model) and ways_of(model, measured) == ["measured"]
+    assert ways_of(open_model(), shipped()) == list(BY)
     part = Sensitivity(measured.source)
     for effect in measured.effects[: len(measured.effects) // 2]:
         part.add(effect)

@@ -27,8 +27,8 @@ from quantcore.sensitivity.mixes import (
     save_mixes,
     shipped_mixes,
 )
-from quantcore.sensitivity.results import shipped
-from quantcore.sensitivity.ways import budget_by
+from quantcore.sensitivity.results import Sensitivity, shipped
+from quantcore.sensitivity.ways import budget_by, guided_formats
 from tests.support.toy_model import CONFIG, write_folder
 
 PATH = shipped_folder() / "measured" / "mixes.json"
@@ -218,3 +218,34 @@ def test_a_way_that_is_none_or_was_not_measured_is_refused(model, toy):
     bare._guides.clear()
     with pytest.raises(ValueError, match="hold no guides"):
         budget_by("fisher", model, bare)
+    with pytest.raises(ValueError, match="with other weights"):
+        budget_by("fisher", toy, shipped())
+
+
+def _with_guides(wanted):
+    """Shipped results with only some of their guides."""
+    whole, part = shipped(), Sensitivity(shipped().source)
+    for effect in whole.effects:
+        part.add(effect)
+    for guide in filter(wanted, whole.guides):
+        part.add_guide(guide)
+    return part
+
+
+def test_a_guide_chooses_among_formats_whose_guides_are_whole(model):
+    first = model.quantizable[0]
+    part = _with_guides(lambda guide: guide.format in ("Q4_K", "Q6_K") or guide.name == first)
+    assert sorted(guided_formats(model, part)) == ["Q4_K", "Q6_K"]
+    chosen = budget_by("fisher", model, part).within(5_000_000).plan
+    assert {t.type for t in chosen.tensors if t.name in model.quantizable} == {"Q4_K", "Q6_K"}
+    assert budget_by("measured", model, part).formats == budget_by("measured", model,
+                                                                   shipped()).formats  # fmt: skip
+    with pytest.raises(ValueError, match="the guides of Q8_0 are not known of every tensor"):
+        budget_by("fisher", model, part, ["q4_k", "q8_0"])
+
+
+def test_where_no_format_is_whole_a_guide_is_refused(model):
+    part = _with_guides(lambda guide: guide.name == model.quantizable[0])
+    assert guided_formats(model, part) == []
+    with pytest.raises(ValueError, match="compute the rest by python -m quantcore"):
+        budget_by("fisher", model, part)

@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from pages.sensitivity.costs import Cost, called
-from pages.shared.units import plural, times
+from pages.sensitivity.words.figures import called
+from pages.shared.units import plural, real_minus, times
+from quantcore.sensitivity.costs import Cost
 from quantcore.sensitivity.results import Source
 
 
@@ -20,7 +21,7 @@ def beside(
     said = "Too few tensors are in both to compare their order"
     if not math.isnan(rank):
         said = (
-            f"Both {agree} on the order: rank correlation **{_minus(rank)}** over "
+            f"Both {agree} on the order: rank correlation **{real_minus(f'{rank:.2f}')}** over "
             f"{plural(len(shared), 'tensor')}"
         )
     ratio = median(second[n].size / first[n].size for n in shared)
@@ -30,9 +31,9 @@ def beside(
             f". The median tensor costs {times(1 / ratio if less else ratio)} times as much in "
             f"{names[0] if less else names[1]}"
         )
-    places = [_places({n: each[n] for n in shared}) for each in (first, second)]
-    far = max(shared, key=lambda n: abs(places[0][n] - places[1][n]))
-    one, two = places[0][far], places[1][far]
+    ranks = [_ranks({n: each[n] for n in shared}) for each in (first, second)]
+    far = max(shared, key=lambda n: abs(ranks[0][n] - ranks[1][n]))
+    one, two = ranks[0][far], ranks[1][far]
     if one == two:
         return f"{said}; every tensor has the same place in both."
     return (
@@ -41,24 +42,12 @@ def beside(
     )
 
 
-def _places(found: Mapping[str, Cost]) -> dict[str, int]:
+def _ranks(costs: Mapping[str, Cost]) -> dict[str, int]:
     """Give the tensors numbers, 1 the costliest."""
-    return {n: 1 + sum(o.size > c.size for o in found.values()) for n, c in found.items()}
+    return {n: 1 + sum(o.size > c.size for o in costs.values()) for n, c in costs.items()}
 
 
-def _minus(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−")
-
-
-def apart(first: Mapping[str, Cost], second: Mapping[str, Cost]) -> list[str]:
-    """List the tensors of both results, those farthest from the others’ ratio first."""
-    shared = [n for n in first if n in second and first[n].size and second[n].size]
-    ratios = {n: math.log(second[n].size / first[n].size) for n in shared}
-    middle = median(ratios.values()) if ratios else 0.0
-    return sorted(shared, key=lambda n: -abs(ratios[n] - middle))
-
-
-def told_apart(first: Source, second: Source) -> tuple[str, str]:
+def names_by_difference(first: Source, second: Source) -> tuple[str, str]:
     """Name two results by what differs between them."""
     for parts in (
         lambda source: source.model,

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from pages.sensitivity.costs import GUIDE_WORDS, Followed, Sum, called
-from pages.shared.units import number, percent, plural
+from pages.sensitivity.words.figures import GUIDE_NAMES, called
+from pages.shared.units import number, percent, plural, real_minus
+from quantcore.sensitivity.compare import GuideOrder, Sum
 
 HOW_TO_READ_SUMS = (
     "A mix is chosen by adding up what tensors cost alone. At 1 the sum is what they cost "
@@ -22,37 +23,35 @@ HOW_TO_READ_GUIDES = (
 )
 
 
-def guides(found: Sequence[Followed], format_name: str) -> str:
-    """Say which guide can be trusted, and where the one that cannot goes astray."""
-    known = [each for each in found if not math.isnan(each.correlation)]
+def guides(orders: Sequence[GuideOrder], format_name: str) -> str:
+    """Say which guide can be trusted, and what the one that cannot misplaces most."""
+    known = [each for each in orders if not math.isnan(each.correlation)]
     if not known:
         return f"No guide puts the tensors in an order in {format_name}."
     best, weak = (pick(known, key=lambda each: each.correlation) for pick in (max, min))
     said = (
-        f"In {format_name}, **{GUIDE_WORDS[best.guide]}** knows the order best: rank correlation "
+        f"In {format_name}, **{GUIDE_NAMES[best.guide]}** knows the order best: rank correlation "
         f"**{best.correlation:.2f}**"
     )
-    if best is weak or not weak.astray:
+    if best is weak or not weak.misplaced:
         return f"{said}."
-    far = weak.astray[0]
-    guessed, true = weak.places[far]
+    far = weak.misplaced[0]
+    guessed, true = weak.ranks[far]
     return (
-        f"{said}. **{GUIDE_WORDS[weak.guide].capitalize()}** does not ({_signed(weak)}): it ranks "
-        f"{called(far)} {_ordinal(guessed)} of {len(weak.places)}, in truth it is "
-        f"{_ordinal(true)}."
+        f"{said}. **{GUIDE_NAMES[weak.guide].capitalize()}** does not "
+        f"({_correlation(weak)}): it ranks {called(far)} {_ordinal(guessed)} of "
+        f"{len(weak.ranks)}, in truth it is {_ordinal(true)}."
     )
 
 
-def guide_title(each: Followed) -> str:
+def guide_title(order: GuideOrder) -> str:
     """Head one guide’s chart."""
-    return (
-        f"<b>{GUIDE_WORDS[each.guide]}</b>  {_signed(each)}; all formats "
-        f"{each.everywhere:.2f}".replace("-", "−")
-    )
+    over_all = real_minus(f"{order.over_all_formats:.2f}")
+    return f"<b>{GUIDE_NAMES[order.guide]}</b>  {_correlation(order)}; all formats {over_all}"
 
 
-def _signed(each: Followed) -> str:
-    return f"{each.correlation:.2f}".replace("-", "−")
+def _correlation(order: GuideOrder) -> str:
+    return real_minus(f"{order.correlation:.2f}")
 
 
 def _ordinal(place: int) -> str:
@@ -66,19 +65,19 @@ def _ordinal(place: int) -> str:
 SUMS = ("formats", "layers and roles")
 
 
-def sums(found: Sequence[Sum], format_name: str) -> tuple[str, str]:
+def sums(sums: Sequence[Sum], format_name: str) -> tuple[str, str]:
     """Give the finding on additivity, and how to read its chart: over formats, or within one."""
-    if any(each.label == format_name for each in found):
-        return additivity(found, format_name), HOW_TO_READ_SUMS
-    return additivity_within(found, format_name), HOW_TO_READ_WITHIN
+    if any(each.name == format_name for each in sums):
+        return additivity(sums, format_name), HOW_TO_READ_SUMS
+    return additivity_within(sums, format_name), HOW_TO_READ_WITHIN
 
 
 def additivity(sums: Sequence[Sum], chosen: str) -> str:
     """Say whether single effects add up to the joint one, and where they do not."""
-    mine = next((each for each in sums if each.label == chosen), sums[0])
+    mine = next((each for each in sums if each.name == chosen), sums[0])
     ratio = mine.ratio
     said = (
-        f"In **{mine.label}**, single effects add up to {number(mine.total)} nats a token, "
+        f"In **{mine.name}**, single effects add up to {number(mine.total)} nats a token, "
         f"together they cost {number(mine.joint.value)}"
     )
     if ratio.low <= 1 <= ratio.high:
@@ -93,6 +92,6 @@ def additivity_within(sums: Sequence[Sum], format_name: str) -> str:
     inside = sum(each.ratio.low <= 1 <= each.ratio.high for each in sums)
     return (
         f"In {inside} of {plural(len(sums), 'layer and role', 'layers and roles')} the sum in "
-        f"{format_name} lies within the interval; **{far.label}** misses most, with "
+        f"{format_name} lies within the interval; **{called(far.name)}** misses most, with "
         f"**{far.ratio.value:.2f} times** the joint effect."
     )

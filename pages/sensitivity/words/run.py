@@ -1,14 +1,11 @@
 """Sentences on measuring a sweep: what it will take, and how it ended."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from pages.sensitivity.costs import called
+from pages.sensitivity.words.figures import called
 from pages.shared.units import plural
 from quantcore.sensitivity.effect import Effect
-
-if TYPE_CHECKING:
-    from pages.sensitivity.setup import Plan
+from quantcore.sensitivity.estimate import SweepEstimate
 
 MEASURE = "Measure another format, another text, or another model."
 HOW_TO_MEASURE = (
@@ -34,18 +31,20 @@ def guide_stage(stage: str) -> str:
     return f"Guides: {called(stage) if '.' in stage else stage}"
 
 
-def estimate(plan: "Plan") -> str:
-    """Say what a sweep will take before it begins."""
-    rest = plan.pieces - plan.known
-    known = f", {plan.known:,} of them known already" if plan.known else ""
-    said = f"{plural(plan.pieces, 'piece')}{known}"
-    if not rest:
+def estimate(work: SweepEstimate, n_cores: int | None) -> str:
+    """Say what a sweep will take before it begins; `n_cores` is None on a cluster."""
+    known = f", {work.n_known:,} of them known already" if work.n_known else ""
+    said = f"{plural(work.n_pieces, 'piece')}{known}"
+    if work.n_known < work.n_pieces:
+        said += f", each about half a pass over {work.tokens:,} tokens in chunks of {work.context}"
+    elif work.n_guides:
+        said += f", and {plural(work.n_guides, 'guide')} left to compute"
+    else:
         return f"{said}: nothing is left to measure."
-    work = f"{said}, each about half a pass over {plan.tokens:,} tokens in chunks of {plan.context}"
-    if plan.elsewhere:
-        return f"{work}: about {duration(plan.seconds)} of one core, shared among the workers."
-    cores = plural(plan.threads, "core")
-    return f"{work}: about **{duration(plan.seconds / plan.threads)}** on {cores} of this machine."
+    if n_cores is None:
+        return f"{said}: about {duration(work.core_seconds)} of one core, shared among the workers."
+    cores = plural(n_cores, "core")
+    return f"{said}: about **{duration(work.core_seconds / n_cores)}** on {cores} of this machine."
 
 
 def duration(seconds: float) -> str:

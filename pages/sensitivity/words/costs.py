@@ -1,19 +1,11 @@
-"""The sentences of the page Sensitivity: costs in, text out."""
+"""Sentences on what pieces cost: the map, curves over bits, layers and roles."""
 
 from collections.abc import Iterable, Mapping
 from statistics import median
 
-from pages.sensitivity.costs import (
-    DIVERGENCE,
-    TOP_TOKEN,
-    Cost,
-    Measure,
-    called,
-    reference_of,
-    short,
-    unit_of,
-)
+from pages.sensitivity.words.figures import called, short, unit_of, wording
 from pages.shared.units import percent, times
+from quantcore.sensitivity.costs import DIVERGENCE, TOP_TOKEN, Cost, Measure, cost_of_none_kept
 from quantcore.sensitivity.results import Source
 
 TERMS = {
@@ -48,78 +40,79 @@ def measured_on(source: Source) -> str:
 
 
 def headline(
-    format_name: str, found: Mapping[str, Cost], measure: Measure, how: str,
-    whole: Cost | None, noun: str,
+    format_name: str, costs: Mapping[str, Cost], measure: Measure, how: str,
+    joint: Cost | None, noun: str,
 ) -> str:  # fmt: skip
     """Say what is worst, how many times the median, and what share of the sum."""
     if how == "kept":
-        return kept(format_name, found, measure, whole)
-    worst = max(found, key=lambda name: found[name].size)
-    cost, sizes = found[worst], [each.size for each in found.values()]
+        return kept(format_name, costs, measure, joint)
+    worst = max(costs, key=lambda name: costs[name].size)
+    cost, sizes = costs[worst], [each.size for each in costs.values()]
     if not cost.size:
         return f"In **{format_name}** none of the {noun} moves the model at all."
-    does = measure.said.format(measure.bare(cost.value))
+    does = wording(measure).does(cost.value)
     said = f"In **{format_name}**, **{called(worst)}** alone {does}"
-    if len(found) < 2:
+    if len(costs) < 2:
         return f"{said}; nothing else is measured yet."
     middle = median(sizes)
     ratio = f"{times(cost.size / middle)} times the median" if middle else "the median is zero"
     share = percent(cost.size / sum(sizes))
     if measure.name == DIVERGENCE:
-        ratio += f" and **{share}** of the sum over all {len(found)}"
+        ratio += f" and **{share}** of the sum over all {len(costs)}"
     chance = "; even that may be chance" if measure.signed and cost.by_chance else ""
     return f"{said}: {ratio}{chance}."
 
 
-def kept(format_name: str, found: Mapping[str, Cost], measure: Measure, whole: Cost | None) -> str:
+def kept(format_name: str, costs: Mapping[str, Cost], measure: Measure, joint: Cost | None) -> str:
     """Say which piece is worth most when it stays as it was, and what that leaves."""
-    best = min(found, key=lambda name: found[name].value)
-    left, reference = found[best], reference_of(found, whole)
+    best = min(costs, key=lambda name: costs[name].value)
+    left, most, worded = costs[best], cost_of_none_kept(costs, joint), wording(measure)
     begin = f"With all else in **{format_name}**, keeping **{called(best)}** as it was "
-    if whole is None or reference <= 0:
-        return f"{begin}leaves least: {measure.worded(left.value)}."
-    saved = (reference - left.value) / reference
-    if left.high >= whole.low and measure.name != TOP_TOKEN:
+    if joint is None or most <= 0:
+        return f"{begin}leaves least: {worded.figure(left.value)}."
+    saved = (most - left.value) / most
+    if left.high >= joint.low and measure.name != TOP_TOKEN:
         return (
-            f"{begin}leaves {measure.bare(left.value)} of {measure.worded(reference)}: the "
+            f"{begin}leaves {worded.bare(left.value)} of {worded.figure(most)}: the "
             "intervals overlap, so no single one saves the model."
         )
     return (
-        f"{begin}leaves {measure.bare(left.value)} of {measure.worded(reference)}: it takes "
+        f"{begin}leaves {worded.bare(left.value)} of {worded.figure(most)}: it takes "
         f"away **{percent(saved)}**."
     )
 
 
-def how_to_read_map(measure: Measure, how: str, part: str, whole: Cost | None) -> str:
+def how_to_read_map(measure: Measure, how: str, part: str, joint: Cost | None) -> str:
     """Say what the number in a cell is."""
-    if how == "kept" and whole is not None:
+    worded = wording(measure)
+    if how == "kept" and joint is not None:
         number_is = (
-            f"The number: the share of the joint {measure.worded(whole.value)} that goes away when "
+            f"The number: the share of the joint {worded.figure(joint.value)} that goes away when "
             "this alone stays as it was"
         )
     elif how == "kept":
-        number_is = f"The number, in {part} {measure.parts}: what is left when this alone stays"
+        number_is = f"The number, in {part} {worded.parts}: what is left when this alone stays"
     else:
-        number_is = f"The number, in {part} {measure.parts}".replace("  ", " ")
+        number_is = f"The number, in {part} {worded.parts}".replace("  ", " ")
         number_is += ": what this one costs when all else stays as it was"
     chance = ", in parentheses where it may be chance" if measure.signed and how != "kept" else ""
     colour = "is more that is no chance" if measure.signed and how != "kept" else "is more"
     return f"{number_is}{chance}. Stronger colour {colour}, on a log scale. Click a cell."
 
 
-def unit(found: Iterable[Cost], measure: Measure) -> tuple[float, str]:
+def unit(costs: Iterable[Cost], measure: Measure) -> tuple[float, str]:
     """Choose the parts that the cells of maps count, and their name."""
-    return (0.01, "percent") if measure.name == TOP_TOKEN else unit_of(cost.size for cost in found)
+    return (0.01, "percent") if measure.name == TOP_TOKEN else unit_of(cost.size for cost in costs)
 
 
 def cells(
-    found: Mapping[str, Cost], measure: Measure, how: str, whole: Cost | None, factor: float
+    costs: Mapping[str, Cost], measure: Measure, how: str, joint: Cost | None, factor: float
 ) -> dict[str, str]:
     """Word the cells of the map, in parts of `factor`, in as few letters as will do."""
-    if how == "kept" and whole is not None and whole.value > 0:
-        saved = {n: (whole.value - cost.value) / whole.value for n, cost in found.items()}
+    if how == "kept" and joint is not None and joint.value > 0:
+        saved = {n: (joint.value - cost.value) / joint.value for n, cost in costs.items()}
         return {n: short(100 * s) + " %" for n, s in saved.items()}
-    return {name: _cell(cost, factor, measure) for name, cost in found.items()}
+    return {name: _cell(cost, factor, measure) for name, cost in costs.items()}
 
 
 def _cell(cost: Cost, factor: float, measure: Measure) -> str:
@@ -129,23 +122,24 @@ def _cell(cost: Cost, factor: float, measure: Measure) -> str:
 
 def tooltip(name: str, cost: Cost, measure: Measure) -> str:
     """Say a figure exactly, with its interval."""
-    said = f"<b>{name if '.' in name else called(name)}</b><br>{measure.worded(cost.value)}"
+    worded = wording(measure)
+    said = f"<b>{name if '.' in name else called(name)}</b><br>{worded.figure(cost.value)}"
     if measure.name == TOP_TOKEN:
         return said
-    return f"{said}<br>95 % interval {measure.bare(cost.low)} to {measure.bare(cost.high)}"
+    return f"{said}<br>95 % interval {worded.bare(cost.low)} to {worded.bare(cost.high)}"
 
 
-def worst(found: Mapping[str, Cost], how: str, count: int, noun: str) -> str:
+def worst(costs: Mapping[str, Cost], how: str, count: int, noun: str) -> str:
     """Say how many pieces carry most of it."""
     if how == "kept":
         return "What is left when each alone stays as it was, the best to keep first."
-    ordered = sorted((cost.size for cost in found.values()), reverse=True)
+    ordered = sorted((cost.size for cost in costs.values()), reverse=True)
     total, running, needed = sum(ordered), 0.0, 0
     while needed < len(ordered) and running < 0.9 * total:
         running, needed = running + ordered[needed], needed + 1
     makes = "makes" if needed == 1 else "make"
     begin = (
-        f"The {count} of {len(found)} {noun}" if count < len(found) else f"The {len(found)} {noun}"
+        f"The {count} of {len(costs)} {noun}" if count < len(costs) else f"The {len(costs)} {noun}"
     )
     return f"{begin} that cost most; {needed} {makes} up 90 % of the sum over all."
 
@@ -187,9 +181,8 @@ def _by_bits(name: str, line: Curve, measure: Measure) -> str:
     gain, bits = first[1].size / max(last[1].size, 1e-300), last[0] - first[0]
     if measure.signed:
         chance = next((fmt for fmt, (_, cost) in line.items() if cost.by_chance), None)
-        begin = f"**{called(name).capitalize()}** in {few} {measure.said}".format(
-            measure.bare(first[1].value)
-        )
+        does = wording(measure).does(first[1].value)
+        begin = f"**{called(name).capitalize()}** in {few} {does}"
         return f"{begin}; from **{chance}** on it may be chance." if chance else f"{begin}."
     if gain <= 1 or bits <= 0:
         return f"More bits do not make **{called(name)}** cost less here."
@@ -226,13 +219,13 @@ def depth(
     return f"{said}; the {called(most)} costs {more} times as much as that."
 
 
-def roles(found: Mapping[str, Cost], measure: Measure) -> str:
+def roles(costs: Mapping[str, Cost], measure: Measure) -> str:
     """Name the role that costs most, and the one that costs least."""
-    top = max(found, key=lambda name: found[name].size)
-    low = min(found, key=lambda name: found[name].size)
+    top = max(costs, key=lambda name: costs[name].size)
+    low = min(costs, key=lambda name: costs[name].size)
     if measure.signed:
-        return f"By role, {_most(top, found, measure, 'roles')}"
-    inner = {name: cost for name, cost in found.items() if name not in ("token_embd", "output")}
+        return f"By role, {_most(top, costs, measure, 'roles')}"
+    inner = {name: cost for name, cost in costs.items() if name not in ("token_embd", "output")}
     if top in inner or not inner:
         return f"By role, **{called(top)}** costs most and {called(low)} least."
     second = max(inner, key=lambda name: inner[name].size)
@@ -242,11 +235,11 @@ def roles(found: Mapping[str, Cost], measure: Measure) -> str:
     )
 
 
-def _most(top: str, found: Mapping[str, Cost], measure: Measure, noun: str) -> str:
+def _most(top: str, costs: Mapping[str, Cost], measure: Measure, noun: str) -> str:
     """Say what the worst one does, and how many may do nothing."""
-    does = measure.said.format(measure.bare(found[top].value))
-    chance = sum(cost.by_chance for cost in found.values())
-    return f"**{called(top)}** {does}; {chance} of {len(found)} {noun} may be chance."
+    does = wording(measure).does(costs[top].value)
+    chance = sum(cost.by_chance for cost in costs.values())
+    return f"**{called(top)}** {does}; {chance} of {len(costs)} {noun} may be chance."
 
 
 # ---- how to read ---------------------------------------------------------------------------------
