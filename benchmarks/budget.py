@@ -20,11 +20,11 @@ SIZES = ("Q3_K_M", "Q4_K_S", "Q4_K_M", "Q5_K_M")
 def main() -> None:
     """Print a column for each size, a row for each way."""
     model = open_model()
-    mixes = [mix for mix in mixes_to_measure(model, shipped()) if mix.name in SIZES]
+    mixes = [mix for mix in mixes_to_measure(model, shipped()) if mix.size_of in SIZES]
     found: dict[tuple[str, str], list] = {}
     chunks = cut(model, evaluation_text(), CONTEXT)
     for point in result_of(mix_steps(model, mixes, chunks)).values():
-        found.setdefault((point.way, point.name), []).append(point)
+        found.setdefault((point.way, point.size_of), []).append(point)
     print("nats a token on held-out text, and the change from llama.cpp's rules")
     print(f"{'':<16}" + "".join(f"{size:>20}" for size in SIZES))
     bits = [found["rules", size][0].bits_per_weight for size in SIZES]

@@ -40,8 +40,8 @@ def main() -> None:
     print(HEAD)
     for name in parser.parse_args().formats:
         fmt = get_format(name)
-        alone = None if getattr(fmt, "needs_importance", False) else first_calls(name, "")
-        weighted = getattr(fmt, "encode_weighted", None) and first_calls(name, "imatrix")
+        alone = None if fmt.needs_importance else first_calls(name, "")
+        weighted = first_calls(name, "imatrix") if fmt.uses_importance else None
         cells = [name]
         for again in range(2):  # compiled, then loaded
             encode, with_it = (

@@ -48,7 +48,7 @@ def line(name: str, weights: np.ndarray) -> str:
     weighted = "–"
     if fmt.needs_importance:
         alone, weighted = "–", alone
-    elif fmt.encode_weighted:
+    elif fmt.uses_importance:
         weighted = encoding(name, weights[:256], matrix_for(rows))[1]
 
     packed = fmt.quantize(rows, matrix_for(rows))

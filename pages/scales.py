@@ -1,6 +1,6 @@
-"""The address of a page; its room is the folder of the same name."""
+"""The address /scales; its room is pages/scales/."""
 
-import runpy
-from pathlib import Path
+from pages.scales.page import main
+from pages.shared import frame
 
-runpy.run_path(str(Path(__file__).with_suffix("") / "page.py"))
+frame.show("scales", main)

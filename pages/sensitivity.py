@@ -1,6 +1,6 @@
-"""The address of a page; its room is the folder of the same name."""
+"""The address /sensitivity; its room is pages/sensitivity/."""
 
-import runpy
-from pathlib import Path
+from pages.sensitivity.page import main
+from pages.shared import frame
 
-runpy.run_path(str(Path(__file__).with_suffix("") / "page.py"))
+frame.show("sensitivity", main)

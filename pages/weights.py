@@ -1,6 +1,6 @@
-"""The address of a page; its room is the folder of the same name."""
+"""The address /weights; its room is pages/weights/."""
 
-import runpy
-from pathlib import Path
+from pages.shared import frame
+from pages.weights.page import main
 
-runpy.run_path(str(Path(__file__).with_suffix("") / "page.py"))
+frame.show("weights", main)

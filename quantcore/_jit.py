@@ -2,25 +2,41 @@
 
 import hashlib
 import os
+import re
+import shutil
 import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import numba
+import numpy as np
 from numba.core.compiler import Compiler
 from numba.extending import register_jitable
 
-# Numba's disk cache does not notice an edit to a callee in another file, so the cache folder is
-# named after the text of every file that holds kernels.
-_HERE = Path(__file__).parent
-_IMPORT = "from quantcore._jit"
-_KERNEL_FILES = sorted(p for p in _HERE.rglob("*.py") if _IMPORT in p.read_text(encoding="utf-8"))
-_DIGEST = hashlib.sha256(b"".join(p.read_bytes() for p in _KERNEL_FILES)).hexdigest()[:12]
+# Numba's disk cache notices an edit to a kernel's own file only, but a kernel also holds what it
+# calls and every constant that it reads, whichever files those come from. So the kernels of a file
+# lie in a folder named after its text and that of all in the package that it imports, directly or
+# not: an edit recompiles what could hold it, and nothing else.
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+_IMPORTS = re.compile(
+    rb"(?m)^[ \t]*(?:from (quantcore[\w.]*) import (\([^)]*\)|.*)|import (quantcore[\w.]*))"
+)
+_VERSIONS = f"numba {numba.__version__}, numpy {np.__version__}"
+_STARTED_NS = time.time_ns() - 10**9  # file systems have coarse clocks
+_FOLDER_NAME = re.compile(r"(\w+-)?[0-9a-f]{12}")
+_UNUSED_S = 30 * 86400  # after so long, kernels of a text that is gone are deleted
+_MOST_DELETED = 200  # folders at a time
 
 
 def _writable_cache() -> Path:
     """Make a folder in the user's cache; where that cannot be, one for this process only."""
     try:
-        folder = Path.home() / ".cache" / "quantcore" / _DIGEST
+        wanted = os.environ.get("NUMBA_CACHE_DIR")
+        folder = Path(wanted) if wanted else Path.home() / ".cache" / "quantcore"
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             return folder
@@ -29,8 +45,87 @@ def _writable_cache() -> Path:
     return Path(tempfile.mkdtemp(prefix="quantcore-"))
 
 
-if "NUMBA_CACHE_DIR" not in os.environ:
-    numba.config.CACHE_DIR = str(_writable_cache())
+_CACHE = _writable_cache()
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept between starts."""
+    return _CACHE
+
+
+@cache
+def _files() -> dict[str, list[str]]:
+    """Files of each module: its text, and what data lies beside it under its name."""
+    files: dict[str, list[str]] = {}
+    for folder, inner, names in os.walk(_PACKAGE):
+        inner[:] = [name for name in inner if name != "__pycache__"]
+        package = "quantcore" + folder[len(_PACKAGE) :].replace(os.sep, ".")
+        for name in sorted(names):
+            stem = name.partition(".")[0]
+            module = package if stem == "__init__" else f"{package}.{stem}"
+            files.setdefault(module, []).append(os.path.join(folder, name))
+    return files
+
+
+@cache
+def _text_of(module: str, written_ns: tuple[int, ...]) -> tuple[str, list[str]]:
+    """Digest of a module's files, written at these times, and the modules that it imports."""
+    text = b"".join(Path(path).read_bytes() for path in _files()[module])
+    imported = set()
+    for package, names, plain in _IMPORTS.findall(text):
+        module = (package or plain).decode()
+        imported.add(module)
+        imported |= {f"{module}.{name.decode()}" for name in re.findall(rb"\w+", names)}
+    return hashlib.sha256(text).hexdigest(), sorted(imported & _files().keys())
+
+
+def _digest_of(module: str) -> str | None:
+    """Digest of all text that kernels of a module can hold something of.
+
+    None where it cannot be told, because a file is gone, or was written since this process began
+    and what was imported may be what it held before.
+    """
+    waiting, texts = [module], {}
+    while waiting:
+        name = waiting.pop()
+        if name in texts:
+            continue
+        try:
+            written_ns = tuple(os.stat(path).st_mtime_ns for path in _files()[name])
+        except (OSError, KeyError):
+            return None
+        if max(written_ns) > _STARTED_NS:
+            return None
+        texts[name], imported = _text_of(name, written_ns)
+        waiting += imported
+    lines = [_VERSIONS, *(f"{name} {texts[name]}" for name in sorted(texts))]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+
+@cache
+def _folder(name: str) -> Path | None:
+    """Make a folder in the cache, or note by its time that it is in use; None if that fails."""
+    folder = _CACHE / name
+    try:
+        is_new = not folder.exists()
+        folder.mkdir(exist_ok=True)
+        os.utime(folder)
+    except OSError:  # another user's
+        return None
+    if is_new:
+        _delete_unused()
+    return folder
+
+
+def _delete_unused() -> None:
+    """Delete kernels of texts that no process has asked for in a month."""
+    since = time.time() - _UNUSED_S
+    with suppress(OSError), os.scandir(_CACHE) as entries:  # another process deletes too
+        ours = [entry for entry in entries if _FOLDER_NAME.fullmatch(entry.name)]
+        unused = [entry.path for entry in ours if entry.stat().st_mtime < since]
+        for path in unused[:_MOST_DELETED]:
+            shutil.rmtree(path, ignore_errors=True)
+
 
 # Short loops over one block are unrolled before LLVM's loop vectorizer sees them; its vectorizer
 # for straight-line code (SLP), which numba leaves off, then does the work.
@@ -52,11 +147,33 @@ class _DistinctArguments(Compiler):
 # No parallel: Streamlit runs each session in its own thread, and Numba's workqueue layer aborts the
 # process when two threads enter it. Rows are shared out by `quantcore.pool` instead.
 _FLAGS = {"error_model": "numpy", "pipeline_class": _DistinctArguments}
-kernel = numba.njit(**_FLAGS, cache=True, nogil=True)
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def _kept(**flags) -> Callable[[Callable], Callable]:
+    """Make the decorator of functions that are compiled once for all processes."""
+    flags = _FLAGS | flags | {"nogil": True}
+
+    def decorate(function: Callable) -> Callable:
+        digest = _digest_of(function.__module__)
+        folder = digest and _folder(f"{function.__module__.rpartition('.')[2]}-{digest}")
+        if not folder:
+            return numba.njit(**flags)(function)
+        with _ONE_AT_A_TIME:  # numba reads the folder from its settings while it decorates
+            before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+            try:
+                return numba.njit(**flags, cache=True)(function)
+            finally:
+                numba.config.CACHE_DIR = before
+
+    return decorate
+
+
+kernel = _kept()
 
 # A kernel that makes no arrays itself, so nobody has to count who still uses them: without the
 # counting, one with many slices compiles in two thirds of the time and runs a fifth faster.
-lean_kernel = numba.njit(**_FLAGS, cache=True, nogil=True, _nrt=False)
+lean_kernel = _kept(_nrt=False)
 
 # A piece of a kernel, only for kernels to call: compiled into each of them, so LLVM knows the
 # constants it is given and the sizes of arrays. The wrappers for Python, and a place in the cache,
@@ -71,8 +188,3 @@ also_python = register_jitable(**_FLAGS, forceinline=True, _nrt=False)
 # A thin layer around such pieces: its lines are put in the caller's place before anything is
 # compiled, for LLVM works on each piece once by itself and once more inside each of its callers.
 pasted = numba.njit(**_FLAGS, inline="always")
-
-
-def cache_folder() -> Path:
-    """Where compiled kernels are kept between starts."""
-    return Path(numba.config.CACHE_DIR)

@@ -41,38 +41,18 @@ def half_value(low, high):
 
 
 @inlined
-def load_half(packed, b, start):
-    """Return the float16 that begins at byte `start` of block `b`, as float32."""
-    return half_value(packed[b, start], packed[b, start + 1])
-
-
-@inlined
-def store_half(value, packed, b, start):
-    """Round a float32 to float16 and store it in block `b` from byte `start`."""
+def store_half(value, where):
+    """Round a float32 to float16, store it in two bytes, and return what was stored as float32."""
     half = half_bits(value)
-    packed[b, start] = half & 0xFF
-    packed[b, start + 1] = half >> 8
+    where[0] = half & 0xFF
+    where[1] = half >> 8
+    return half_value(where[0], where[1])
 
 
 @inlined
-def store_five_bits(codes, packed, b, start):
-    """Store 32 codes of 5 bits in block `b` from byte `start`: fifth bits, then nibble pairs."""
-    high = np.uint32(0)
-    for i in range(32):
-        high = np.uint32(high | (np.uint32(codes[i] >> 4) << np.uint32(i)))
-    for i in range(4):
-        packed[b, start + i] = (high >> np.uint32(8 * i)) & np.uint32(0xFF)
-    for i in range(16):
-        packed[b, start + 4 + i] = (codes[i] & 15) | (codes[16 + i] & 15) << 4
-
-
-@inlined
-def fifth_bits(packed, b, start):
-    """Read the 32 fifth bits that begin at byte `start` of block `b`; bit j is weight j's."""
-    high = np.uint32(0)
-    for i in range(4):
-        high = np.uint32(high | (np.uint32(packed[b, start + i]) << np.uint32(8 * i)))
-    return high
+def to_float(code):
+    """Convert a code from 0 to 255. Numba counts in int64: bytes keep the vectors long."""
+    return np.float32(np.int32(np.uint8(code)))
 
 
 def halves(packed: Packed, start: int) -> Weights:
@@ -85,18 +65,8 @@ def halves(packed: Packed, start: int) -> Weights:
     return pair.view("<f2")[..., 0].astype(np.float32)
 
 
-def pack_nibbles(codes: NDArray[np.uint8]) -> Packed:
-    """Pack 4-bit codes the ggml way: first half low, second half high.
-
-    >>> pack_nibbles(np.array([[1, 2, 3, 4]], np.uint8))
-    array([[49, 66]], dtype=uint8)
-    """
-    low, high = np.split(codes, 2, axis=-1)
-    return low | high << 4
-
-
 def unpack_nibbles(packed: Packed) -> NDArray[np.uint8]:
-    """Undo `pack_nibbles`.
+    """Read 4-bit codes ``(..., 2 * n_bytes)``: all low halves of the bytes, then all high ones.
 
     >>> unpack_nibbles(np.array([[49, 66]], np.uint8))
     array([[1, 2, 3, 4]], dtype=uint8)

@@ -40,14 +40,14 @@ def checked_out(name: str, out: Weights, shape: tuple[int, ...]) -> Weights:
 
 def checked_importance(importance: Weights, shape: tuple[int, ...]) -> Weights:
     """Return the importance as float32, one finite number that is not negative for each column."""
-    found = as_float32("an importance matrix", np.asarray(importance, np.float32))
-    if found.shape != shape[-1:]:
+    importance = as_float32("an importance matrix", np.asarray(importance, np.float32))
+    if importance.shape != shape[-1:]:
         raise ValueError(
-            f"the importance matrix has shape {found.shape}, but rows have {shape[-1]} weights"
+            f"the importance matrix has shape {importance.shape}, but rows have {shape[-1]} weights"
         )
-    if not (np.isfinite(found).all() and found.min() >= 0):
+    if not (np.isfinite(importance).all() and importance.min() >= 0):
         raise ValueError("the importance matrix holds a number that is negative or not finite")
-    return found
+    return importance
 
 
 def check_place(n_places: tuple[int, ...], row: int, block: int) -> None:

@@ -12,6 +12,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+WEIGHTS_PER_THREAD = 1 << 17  # fewer are not worth handing to another thread
+
 _limit: ContextVar[int | None] = ContextVar("quantcore_threads", default=None)
 _here = threading.local()  # .busy is set inside the pool's own threads
 

@@ -29,9 +29,9 @@ def _format(name: str, weights: np.ndarray) -> None:
     from quantcore.evaluate.weight_error import tensor_error
 
     fmt = get_format(name)
-    if name in FORMATS and fmt.encode_weighted is not None:
-        fmt.dequantize(fmt.quantize(weights, np.ones(N_WEIGHTS, np.float32)))
-    if name not in FORMATS or not fmt.needs_importance:
+    if fmt.uses_importance:
+        fmt.round_trip(weights, importance=np.ones(N_WEIGHTS, np.float32))
+    if not fmt.needs_importance:
         tensor_error(weights, fmt)
 
 

@@ -5,6 +5,7 @@ import tomllib
 
 import pytest
 
+from quantcore.architectures import ARCHITECTURES
 from tests.support.places import ROOT
 
 SOURCES = [
@@ -16,7 +17,7 @@ SOURCES = [
 # Inner rooms first: a room may import from itself and from the rooms above it.
 LAYERS = (
     {"_jit", "bits", "rounding", "pool", "sweep", "checks", "format", "progress"},
-    {"formats"},
+    {"formats", "architectures"},
     {"io", "model", "corpus"},
     {"shape"},
     {"evaluate", "memory", "recipe", "sensitivity"},
@@ -38,6 +39,14 @@ DOORS = {
         "quantcore/memory/this_machine.py",
         "pages/shared/serving.py",
     ),
+}
+
+# Where words stand that are also names of architectures, and what they mean there.
+NO_ARCHITECTURES = {
+    "quantcore/corpus/": "words of the shipped model's stories",
+    "quantcore/model/pre_tokenizers.py": "names in tokenizer.ggml.pre",
+    "quantcore/model/gguf_vocabulary.py": "kinds of tokenizers, and names in tokenizer.ggml.pre",
+    "quantcore/shape/hybrid.py": "kinds of layers in config.json's layer_types",
 }
 
 
@@ -88,6 +97,59 @@ def test_charts_know_no_streamlit():
         assert "streamlit" not in {module.split(".")[0] for module in _imports(path)}, path
 
 
+def _room(path):
+    """Name the room of a module under pages/; None for the stubs, which only show theirs."""
+    parts = path.relative_to(ROOT / "pages").parts
+    return parts[0] if len(parts) > 1 else None
+
+
+def _rooms_imported(path):
+    """Rooms of pages that a module imports: `from pages.mix import x`, `from pages import mix`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{_name(path)}: imports are written out"
+            inside = node.module == "pages"
+            names = [f"pages.{alias.name}" for alias in node.names] if inside else [node.module]
+        yield from (name.split(".")[1] for name in names if name.startswith("pages."))
+
+
+# Modules that still reach into another page's room: this set shrinks, and nothing is added to it.
+REACHING_OVER = {
+    "pages/imatrix/run.py",
+    "pages/mix/divergence.py",
+    "pages/sensitivity/run.py",
+    "pages/sensitivity/setup.py",
+}
+
+
+def test_no_page_imports_another():
+    """A room imports itself, what is shared, and the engine; what is shared imports no room."""
+    reaching = {
+        _name(path)
+        for path in (ROOT / "pages").rglob("*.py")
+        if (room := _room(path)) and set(_rooms_imported(path)) - {room, "shared"}
+    }
+    assert reaching == REACHING_OVER
+
+
+# Modules of words that still import charts: this set shrinks, and nothing is added to it.
+WORDS_WITH_CHARTS: set[str] = set()
+
+
+def test_words_know_no_charts():
+    words = [path for path in (ROOT / "pages").rglob("*.py") if path.stem.endswith("words")]
+    assert len(words) > 10
+    with_charts = {
+        _name(path)
+        for path in words
+        if any("charts" in module.split(".") for module in _imports(path))
+    }
+    assert with_charts == WORDS_WITH_CHARTS
+
+
 def test_every_requirement_is_pinned():
     for path in ROOT.glob("requirements*.txt"):
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -103,3 +165,22 @@ def test_both_palettes_have_ten_colours():
     theme = tomllib.loads((ROOT / ".streamlit/config.toml").read_text(encoding="utf-8"))["theme"]
     for mode in ("light", "dark"):
         assert len(set(theme[mode]["chartCategoricalColors"])) == 10
+
+
+def _literals(path):
+    """Words of each string of a file that is no docstring."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docs = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docs:
+            yield node.value.split()
+
+
+def test_architectures_are_named_in_their_table_only():
+    names = {entry.name for entry in ARCHITECTURES}
+    names |= {model_type for entry in ARCHITECTURES for model_type in entry.model_types}
+    allowed = ("quantcore/architectures/", *NO_ARCHITECTURES)
+    for path in (path for path in SOURCES if _name(path).startswith("quantcore/")):
+        for words in _literals(path):
+            named = words and names.issuperset(words)
+            assert not named or _name(path).startswith(allowed), f"{_name(path)}: {words}"

@@ -1,7 +1,6 @@
 """Figures of the page Block: weights over the values that their block can hold."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
@@ -10,43 +9,33 @@ from numpy.typing import NDArray
 from pages.shared.charts.base import blank, extend, wording, words
 from pages.shared.palette import Look, blend
 from pages.shared.units import real_minus
+from quantcore.evaluate.landing import Landing
 from quantcore.format import Part
 
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Landing:
-    """Weights and what becomes of them on a grid; all arrays but `grid` have one place a weight."""
+def number_line(
+    landing: Landing, bold: int, tone: str, look: Look, *, whole_grid: bool = True
+) -> go.Figure:
+    """Let weights fall from their true value to the value that they are stored as, one in bold.
 
-    values: Floats
-    codes: NDArray[np.int32]  # places on the grid
-    restored: Floats
-    grid: Floats
-    worst: int  # the weight whose fall is drawn bold
-    first_code: int = 0
-    first_weight: int = 0
-    whole_grid: bool = True  # a float's grid is only the neighbourhood: codes have no names there
-
-
-def number_line(landing: Landing, tone: str, look: Look) -> go.Figure:
-    """Let weights fall from their true value to the value that they are stored as.
-
-    Where the grid does not reach, the ground is shaded: weights from there are cut off.
+    Where the grid does not reach, the ground is shaded: weights from there are cut off. Of a float
+    the grid is not whole but only the neighbourhood: its codes have no names there.
     """
     figure = blank(look, 320)
     span = _span(landing.values, landing.grid)
-    if landing.whole_grid:
+    if whole_grid:
         _beyond(figure, landing.grid, span, look)
-    _falls(figure, landing, tone, look)
+    _falls(figure, landing, bold, tone, look)
     _marks(figure, landing, tone, look)
-    if landing.whole_grid:
+    if whole_grid:
         _code_names(figure, landing, look)
     _weights(figure, landing, look)
-    whole, left = landing.whole_grid, {"xref": "paper", "x": 0, "xanchor": "left"}
+    left = {"xref": "paper", "x": 0, "xanchor": "left"}
     words(figure, "the weights", look, y=1, yshift=20, **left)
-    below = "the code that each is stored as" if whole else "its neighbours among all floats"
-    words(figure, below, look, y=0, yshift=-44 if whole else -24, **left)
+    below = "the code that each is stored as" if whole_grid else "its neighbours among all floats"
+    words(figure, below, look, y=0, yshift=-44 if whole_grid else -24, **left)
     figure.update_xaxes(range=span, showgrid=False, nticks=7, side="top")
     figure.update_yaxes(visible=False, range=[-0.38, 1.22])
     return figure
@@ -72,9 +61,9 @@ def _weights(figure, landing: Landing, look: Look) -> None:
     )
 
 
-def _falls(figure, landing: Landing, tone: str, look: Look) -> None:
+def _falls(figure, landing: Landing, bold: int, tone: str, look: Look) -> None:
     """Draw a line from each weight to where it lands, one of them bold."""
-    values, restored, worst = landing.values, landing.restored, landing.worst
+    values, restored = landing.values, landing.restored
     gap = np.full(values.size, np.nan)
     figure.add_scatter(
         x=np.column_stack([values, restored, gap]).ravel(),
@@ -84,7 +73,7 @@ def _falls(figure, landing: Landing, tone: str, look: Look) -> None:
         hoverinfo="skip",
     )
     figure.add_scatter(
-        x=[values[worst], restored[worst]],
+        x=[values[bold], restored[bold]],
         y=[1, 0],
         mode="lines",
         line={"color": look.ink, "width": 2.5},

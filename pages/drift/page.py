@@ -8,16 +8,16 @@ from pages.drift import charts, measuring, reading, skills, texts, words
 from pages.drift.texts import Text
 from pages.shared import controls, look, model_types, ranking, tables, writing
 from pages.shared.charts import size as size_chart
-from pages.shared.charts.size import Original
 from quantcore.evaluate.drift import Drift
 from quantcore.evaluate.skills import SkillScore
+from quantcore.model.original import Original, original_of
 from quantcore.model.source import Model
 
 
 def main() -> None:
     """Draw the page."""
     model = controls.model()
-    original = ranking.original_of(model)
+    original = original_of(model)
     st.title("Drift", anchor=False)
     st.markdown(
         "Quantize the whole model, let it read the same text as the original, and compare what "

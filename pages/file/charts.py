@@ -8,10 +8,10 @@ import plotly.graph_objects as go
 from pages.shared.charts.base import blank, powers_of_ten, segment, words
 from pages.shared.palette import Look, bits_colour, blend, ink_on, marker
 from pages.shared.units import binary, spoken
+from quantcore.evaluate.two_files import TensorPair
 from quantcore.formats import FORMATS
+from quantcore.recipe.file_sums import role_of
 from quantcore.recipe.promise import HeldTensor, code_bits
-
-VECTORS = "norms"
 
 
 def type_colour(type: str, look: Look) -> str:
@@ -19,18 +19,13 @@ def type_colour(type: str, look: Look) -> str:
     return bits_colour(code_bits(type), look)
 
 
-def group_of(tensor: HeldTensor) -> str:
-    """Name what a tensor is for; vectors are one group."""
-    return tensor.role if len(tensor.shape) > 1 else VECTORS
-
-
 def treemap(tensors: Sequence[HeldTensor], look: Look, height: int) -> go.Figure:
     """Draw every tensor as an area, its bytes, grouped by role; colour says the bits of its type.
 
     Values of groups add up, so that a group can be enlarged by a click.
     """
-    groups = dict.fromkeys(map(group_of, tensors))
-    sizes = {g: sum(t.bytes for t in tensors if group_of(t) == g) for g in groups}
+    groups = dict.fromkeys(map(role_of, tensors))
+    sizes = {g: sum(t.bytes for t in tensors if role_of(t) == g) for g in groups}
     total = sum(sizes.values())
     names = [*groups, *(tensor.name for tensor in tensors)]
     fills = [look.panel] * len(groups) + [type_colour(t.type, look) for t in tensors]
@@ -45,7 +40,7 @@ def treemap(tensors: Sequence[HeldTensor], look: Look, height: int) -> go.Figure
     figure.add_treemap(
         ids=[f"group {g}" for g in groups] + [tensor.name for tensor in tensors],
         labels=labels,
-        parents=[""] * len(groups) + [f"group {group_of(tensor)}" for tensor in tensors],
+        parents=[""] * len(groups) + [f"group {role_of(tensor)}" for tensor in tensors],
         values=[*sizes.values(), *(tensor.bytes for tensor in tensors)],
         branchvalues="total",
         marker={"colors": fills, "line": {"color": look.page, "width": 1}, "pad": {"t": 22}},
@@ -143,18 +138,18 @@ def types_of(files: Mapping[str, Mapping[str, int]], look: Look) -> go.Figure:
     return figure
 
 
-def error_pairs(rows: Sequence[Mapping], labels: Sequence[str], look: Look) -> go.Figure:
+def error_pairs(pairs: Sequence[TensorPair], labels: Sequence[str], look: Look) -> go.Figure:
     """Draw each matrix by its error in two files, in percent; its colour is the second's type."""
     figure = blank(look, 420)
-    errors = [row[key] for row in rows for key in ("error_first", "error_second")]
+    errors = [error for pair in pairs for error in (pair.error_first, pair.error_second)]
     low, high = 100 * min(errors) / 1.4, 100 * max(errors) * 1.4
     line = {"color": look.quiet, "width": 1, "dash": "dash"}
     figure.add_scatter(x=[low, high], y=[low, high], mode="lines", line=line, hoverinfo="skip")
-    for type in sorted({row["type_second"] for row in rows}, key=code_bits):
-        some = [row for row in rows if row["type_second"] == type]
+    for type in sorted({pair.second.type for pair in pairs}, key=code_bits):
+        some = [pair for pair in pairs if pair.second.type == type]
         figure.add_scatter(
-            x=[100 * row["error_first"] for row in some],
-            y=[100 * row["error_second"] for row in some],
+            x=[100 * pair.error_first for pair in some],
+            y=[100 * pair.error_second for pair in some],
             mode="markers",
             marker={
                 "color": type_colour(type, look),
@@ -163,14 +158,13 @@ def error_pairs(rows: Sequence[Mapping], labels: Sequence[str], look: Look) -> g
                 "line": {"color": look.page, "width": 1},
             },
             text=[
-                f"<b>{row['tensor']}</b><br>{row['type_first']}, then {row['type_second']}"
-                for row in some
+                f"<b>{pair.name}</b><br>{pair.first.type}, then {pair.second.type}" for pair in some
             ],
             hovertemplate="%{text}<br>%{x:.3g} %, then %{y:.3g} %<extra></extra>",
         )
-    far = max(rows, key=lambda row: abs(np.log(row["error_second"] / row["error_first"])))
-    x, y = (np.log10(100 * far[key]) for key in ("error_first", "error_second"))
-    words(figure, spoken(far["tensor"]), look, x=x, y=y, xanchor="left", yshift=-18)
+    far = max(pairs, key=lambda pair: pair.error_ratio)
+    x, y = np.log10(100 * far.error_first), np.log10(100 * far.error_second)
+    words(figure, spoken(far.name), look, x=x, y=y, xanchor="left", yshift=-18)
     ticks = powers_of_ten(low, high)
     if len(ticks["tickvals"]) < 2:
         ticks = {"tickvals": [t for t in (0.2, 0.5, 1, 2, 5, 10, 20, 50) if low < t < high]}

@@ -7,15 +7,10 @@ from dataclasses import dataclass
 import streamlit as st
 
 from pages.file import cache
-from pages.shared import (
-    bench,
-    controls,
-)
+from pages.shared import bench, controls
 from quantcore.evaluate.file_error import RestoredError
 from quantcore.io.gguf import GgufFile
-from quantcore.io.gguf_parts import read_parts
 from quantcore.recipe.file_types import FILE_TYPES, get_file_type
-from quantcore.recipe.promise import Promise
 from quantcore.shape import preset_config, preset_ids
 
 PLANNED, PURE, NONE = "as ", " --pure", "nothing"
@@ -28,11 +23,12 @@ _HELP = (
 )
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What was chosen: a file among the models, or a file type for the model on the bench."""
+@dataclass(frozen=True, kw_only=True)
+class ChosenFile:
+    """A file among the models, or one of a file type, planned or written of a model."""
 
-    label: str
+    label: str  # in the control
+    model_name: str  # on the bench, whose file it would be
     file_name: str | None = None
     file_type: str = ""
     pure: bool = False
@@ -50,26 +46,21 @@ class Choice:
         planned = f"{self.known} {self.file_type}{PURE if self.pure else ''}".strip()
         return self.file_name or planned
 
-    def header(self) -> GgufFile:
+    def header(self) -> cache.Header:
         """Read or make the header; ValueError in one sentence where it cannot be had."""
         if self.file_name:
             return cache.header(self.file_name)
         if self.known:
             return cache.known_header(self.known, self.file_type, self.pure)
-        bench = controls.model().name
-        planned = cache.planned_header(bench, self.file_type, self.pure)
+        planned = cache.planned_header(self.model_name, self.file_type, self.pure)
         if not self.written:
             return planned
-        if not small(planned):
+        if not small(planned.file):
             raise ValueError(
-                f"{self.title} of {bench} is too large to be written just to be looked at; "
-                "`python -m quantcore quantize` writes files of any size"
+                f"{self.title} of {self.model_name} is too large to be written just to be looked "
+                "at; `python -m quantcore quantize` writes files of any size"
             )
-        return read_parts(cache.written_file(bench, self.file_type, self.pure).path)
-
-    def promise(self, file: GgufFile) -> Promise:
-        """Hold the file against its type."""
-        return cache.promise(file, self.label, controls.model_name())
+        return cache.written_header(self.model_name, self.file_type, self.pure)
 
     def errors(self, original: str) -> list[RestoredError]:
         """Compare its matrices with an original's; ValueError where they cannot be."""
@@ -77,7 +68,7 @@ class Choice:
             raise ValueError(f"of {self.known} only the sizes are here, not the weights")
         if self.file_name:
             return cache.errors_of_file(self.file_name, original)
-        return cache.errors_of_plan(controls.model_name(), self.file_type, self.pure, original)
+        return cache.errors_of_plan(self.model_name, original, self.file_type, self.pure)
 
 
 def small(file: GgufFile) -> bool:
@@ -85,20 +76,24 @@ def small(file: GgufFile) -> bool:
     return file.file_bytes <= SMALL_BYTES
 
 
-def choice(label: str) -> Choice:
-    """Take a label apart; ValueError where there is no such file and no such type."""
+def file_of(label: str, model_name: str) -> ChosenFile:
+    """Take a label apart; ValueError where there is no such file and no such type.
+
+    `model_name` is the model on the bench, of which a type alone speaks.
+    """
     if label in _files():
-        return Choice(label, file_name=label)
-    found = re.fullmatch(rf"(written |.+ )?as (\S+)({PURE})?", label)
-    model = (found[1] or "").strip() if found else ""
-    if found and model in ("", "written", *known_models()):
-        written = model == "written"
-        return Choice(
-            label,
-            file_type=get_file_type(found[2]).name,
-            pure=bool(found[3]),
+        return ChosenFile(label=label, model_name=model_name, file_name=label)
+    match = re.fullmatch(rf"(written |.+ )?as (\S+)({PURE})?", label)
+    of = (match[1] or "").strip() if match else ""
+    if match and of in ("", "written", *known_models()):
+        written = of == "written"
+        return ChosenFile(
+            label=label,
+            model_name=model_name,
+            file_type=get_file_type(match[2]).name,
+            pure=bool(match[3]),
             written=written,
-            known="" if written else model,
+            known="" if written else of,
         )
     raise ValueError(
         f"There is no file {label[:60]!r} among the models; write 'as Q4_K_M' or 'Llama-3.1-8B as "
@@ -106,26 +101,25 @@ def choice(label: str) -> Choice:
     )
 
 
-def choose() -> Choice:
+def choose(model_name: str) -> ChosenFile:
     """Ask for the file: at first the one on the bench, or Q4_K_M of the folder on the bench."""
-    model_name = controls.model_name()
     default = model_name if model_name in _files() else f"{PLANNED}Q4_K_M"
     _begin_anew("file", default, model_name)
-    return _ask("File", "file", _options(), default)
+    return file_of(_ask("File", "file", _options(model_name), default), model_name)
 
 
-def choose_beside(one: Choice) -> Choice | None:
+def choose_beside(one: ChosenFile) -> ChosenFile | None:
     """Ask for a second file; at first the same type without rules, for a file on the bench none."""
     planned = f"{one.known} {PLANNED}{one.file_type}".strip()
     default = NONE if one.file_name else planned if one.pure else planned + PURE
     _begin_anew("beside_file", default, one.label)
-    return _ask("Beside it", "beside_file", [NONE, *_options()], default)
+    label = _ask("Beside it", "beside_file", [NONE, *_options(one.model_name)], default)
+    return None if label == NONE else file_of(label, one.model_name)
 
 
-def choose_original() -> str:
+def choose_original(model_name: str) -> str:
     """Ask for the model that errors are measured against: a folder before a file."""
     names = sorted(bench.sources(), key=lambda name: name in _files())
-    model_name = controls.model_name()
     default = bench.shipped() if model_name in _files() else model_name
     _begin_anew("original", default, model_name)
     return st.selectbox(
@@ -141,22 +135,21 @@ def _begin_anew(key: str, default: str, of: str) -> None:
     st.session_state[f"_{key}_of"] = of
 
 
-def _ask(label: str, key: str, options: list[str], default: str) -> Choice | None:
+def _ask(label: str, key: str, options: list[str], default: str) -> str:
     if default not in options:
         options = [*options, default]
-    chosen = st.selectbox(
+    return st.selectbox(
         label, options, options.index(default), key=key, accept_new_options=True, width=320,
         help=_HELP, **controls.BOUND,
     )  # fmt: skip
-    return None if chosen == NONE else choice(chosen)
 
 
-def _options() -> list[str]:
+def _options(model_name: str) -> list[str]:
     planned = [f"{PLANNED}{name}" for name in FILE_TYPES]
     pure = [f"{PLANNED}{name}{PURE}" for name, of in FILE_TYPES.items() if of.is_quantized]
     known = [f"{name} {PLANNED}Q4_K_M" for name in known_models()]
     with contextlib.suppress(ValueError, OSError):
-        controls.model()
+        bench.model(model_name)
         return [*_files(), *planned, *known, *pure]
     return [*_files(), *known]  # nothing can be planned of a model that cannot be opened
 

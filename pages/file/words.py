@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pages.layer_error.charts import three
-from pages.shared.units import binary, percent, plural, real_minus, spoken, times
+from pages.shared.units import binary, percent, plural, real_minus, spoken, three, times
 from quantcore.evaluate.file_error import RestoredError, total_rmse
+from quantcore.evaluate.two_files import TensorPair
 from quantcore.io.gguf import BOOL, NUMBERS, STRING, GgufFile
-from quantcore.recipe.promise import HeldTensor, Promise, code_bits, same_type
+from quantcore.recipe.file_sums import sums_by_type
+from quantcore.recipe.promise import Promise, code_bits, same_type
 
 HOW_TO_READ_TREE = (
     "Every tensor of the file; area is bytes, colour is bits, warm for few. Grouped by what the "
@@ -65,35 +66,41 @@ def not_a_file(known: str, bench: str) -> str:
     )
 
 
+def kind_of_file(file: GgufFile) -> str:
+    """Say how large a file is, which version of GGUF, of which architecture and tokenizer."""
+    kind = f"GGUF version {file.version}, {'big' if file.big_endian else 'little'}-endian"
+    architecture = plain(file.metadata.get("general.architecture", "unnamed"))
+    return f"{binary(file.file_bytes)}; {kind}; architecture {architecture}. {tokenizer(file)}"
+
+
 def whole(label: str, promise: Promise, planned: bool) -> str:
     """Say what the file holds."""
-    share = Counter()
-    for tensor in promise.tensors:
-        share[tensor.type] += tensor.bytes
-    (most, size), *others = share.most_common()
+    most, *others = sums_by_type(promise)
     verb = "would hold" if planned else "holds"
     start = f"**{label}** {verb} {plural(len(promise.tensors), 'tensor')}"
     bits = f"**{promise.bits_per_weight:.2f} bits** a weight"
-    if size > 0.995 * promise.bytes:
-        return f"{start}, as good as all of it {most}: {bits}."
-    second = f"{others[0][0]} {percent(others[0][1] / promise.bytes)}"
+    if most.bytes > 0.995 * promise.bytes:
+        return f"{start}, as good as all of it {most.name}: {bits}."
+    second = f"{others[0].name} {percent(others[0].bytes / promise.bytes)}"
     return (
-        f"{start} in {len(share)} types: {most} takes {percent(size / promise.bytes)} of the "
-        f"bytes, {second}. In all {bits}."
+        f"{start} in {1 + len(others)} types: {most.name} takes "
+        f"{percent(most.bytes / promise.bytes)} of the bytes, {second}. In all {bits}."
     )
 
 
 def causes(promise: Promise, bits: Mapping[str, float]) -> str:
     """Say why the average is not what the name says."""
-    named, found = code_bits(promise.file_type.format), promise.bits_per_weight
+    named, stored = code_bits(promise.file_type.format), promise.bits_per_weight
     others = {_WHY[cause]: value for cause, value in bits.items() if cause in _WHY}
     most = sorted(others, key=lambda why: -abs(others[why]))[:3]
     said = [f"{why} {signed_bits(others[why])}" for why in most if abs(others[why]) >= 0.005]
     if not said:
-        return f"**{promise.file_type.name}** says {named} bits, and **{found:.2f}** is what it is."
+        return (
+            f"**{promise.file_type.name}** says {named} bits, and **{stored:.2f}** is what it is."
+        )
     return (
         f"**{promise.file_type.name}** speaks of {plural(named, 'bit')}; a weight of this file "
-        f"takes **{found:.2f}**: {', '.join(said)}."
+        f"takes **{stored:.2f}**: {', '.join(said)}."
     )
 
 
@@ -104,19 +111,19 @@ def kept_its_promise(promise: Promise) -> str:
     name = promise.file_type.name
     if differ:
         pairs = Counter((t.planned.type, t.type) for t in differ)
-        (wanted, found), count = pairs.most_common(1)[0]
+        (wanted, held), count = pairs.most_common(1)[0]
         says = (
             f"**{len(differ)}** of {plural(len(promise.tensors), 'tensor')} "
             f"{'is' if len(differ) == 1 else 'are'} not what llama-quantize gives a {name}: "
-            f"{plural(count, 'is', 'are')} {found} instead of {wanted}"
+            f"{plural(count, 'is', 'are')} {held} instead of {wanted}"
         )
         return says + (", and others." if len(pairs) > 1 else ".")
     if back:
-        wanted, found = Counter((t.planned.fallback, t.type) for t in back).most_common(1)[0][0]
+        wanted, held = Counter((t.planned.fallback, t.type) for t in back).most_common(1)[0][0]
         columns = back[0].shape[-1]
         return (
             f"Every tensor is what llama-quantize gives a {name}; "
-            f"**{plural(len(back), 'tensor')}** fell back, such as from {wanted} to {found}, for "
+            f"**{plural(len(back), 'tensor')}** fell back, such as from {wanted} to {held}, for "
             f"rows of {columns:,} do not divide."
         )
     return (
@@ -141,11 +148,6 @@ def names_disagree(promise: Promise) -> str:
     return ""
 
 
-def rule_of(tensor: HeldTensor) -> str:
-    """Say why a tensor has its type, in the words of the plan."""
-    return tensor.planned.rule if tensor.planned else ""
-
-
 def header(file: GgufFile, parts: Mapping[str, int]) -> str:
     """Say how large the header is and what fills it."""
     most = max(parts, key=parts.get)
@@ -155,19 +157,6 @@ def header(file: GgufFile, parts: Mapping[str, int]) -> str:
         f"{plural(len(file.metadata), 'entry', 'entries')} and "
         f"{plural(len(file.tensors), 'tensor')} by name; the largest part is the {most}."
     )
-
-
-def header_parts(file: GgufFile) -> dict[str, int]:
-    """Bytes of the header by what they are for; the parts add up to it."""
-    parts = dict.fromkeys(
-        ("settings", "vocabulary", "merges", "chat template", "list of tensors"), 0
-    )
-    for key, n_bytes in file.entry_bytes.items():
-        kind = "vocabulary" if key.startswith("tokenizer.") else "settings"
-        kind = "merges" if key == "tokenizer.ggml.merges" else kind
-        parts["chat template" if key.startswith("tokenizer.chat_template") else kind] += n_bytes
-    parts["list of tensors"] = file.header_bytes - sum(parts.values())
-    return {part: n_bytes for part, n_bytes in parts.items() if n_bytes}
 
 
 def tokenizer(file: GgufFile) -> str:
@@ -249,11 +238,11 @@ def side_by_side(
 
 
 def errors(
-    labels: Sequence[str], found: Sequence[Sequence[RestoredError]], same_name: str | None
+    labels: Sequence[str], measured: Sequence[Sequence[RestoredError]], same_name: str | None
 ) -> str:
     """Compare two files by the error of their weights; `same_name` where both bear one name."""
     (one, first), (other, second) = sorted(
-        (total_rmse(errors), label) for errors, label in zip(found, labels, strict=True)
+        (total_rmse(errors), label) for errors, label in zip(measured, labels, strict=True)
     )
     if other < 1.005 * one:
         return f"Both lie equally far from the original: **{three(100 * one)} %** of its size."
@@ -265,16 +254,14 @@ def errors(
     )
 
 
-def most_apart(rows: Sequence[Mapping]) -> str:
-    """Name the matrix whose errors lie furthest apart in the two files; empty where none do."""
-    both = [row for row in rows if row.get("error_first") and row.get("error_second")]
-    if not both:
+def most_apart(pairs: Sequence[TensorPair]) -> str:
+    """Name the matrix whose errors, none of them 0, lie furthest apart in two files, if any do."""
+    if not pairs:
         return ""
-    row = max(both, key=lambda r: abs(np.log(r["error_second"] / r["error_first"])))
-    low, high = sorted((row["error_first"], row["error_second"]))
-    if high < 1.02 * low:
+    pair = max(pairs, key=lambda pair: pair.error_ratio)
+    if pair.error_ratio < 1.02:
         return ""
-    return f" Furthest apart: {spoken(row['tensor'])}, {times(high / low)} times."
+    return f" Furthest apart: {spoken(pair.name)}, {times(pair.error_ratio)} times."
 
 
 def signed_bits(value: float) -> str:

@@ -2,33 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-from pages.shared.charts.size import Original
 from pages.shared.units import megabytes, millions, number, one_in, percent, spoken, times
 from quantcore.evaluate.drift import Drift
 from quantcore.model.config import LlamaConfig
-
-GENTLE = 0.01  # share of the sure tokens that may change
-
-
-def gentle_and_harsh(table: Sequence[Mapping]) -> tuple[str, str]:
-    """Pick the smallest file that changes few sure tokens, and the smallest of all.
-
-    Where none is gentle, the closest to the original takes its place.
-    """
-    types = [row for row in table[1:] if row["mean_kl_nats"] > 0]
-    if not types:
-        return table[1]["type"], table[-1]["type"]
-    few = [row for row in types if row["sure_tokens_changed"] <= GENTLE]
-    size = [row for row in few if row["weights_bytes"] == min(r["weights_bytes"] for r in few)]
-    gentle = min(size or types, key=lambda row: row["mean_kl_nats"])
-    harsh = min(types, key=lambda row: (row["weights_bytes"], row["mean_kl_nats"]))
-    return gentle["type"], harsh["type"]
+from quantcore.model.original import Original
 
 
-def at_a_glance(table: Sequence[Mapping], original: Original) -> str:
+def at_a_glance(table: Sequence[Mapping], original: Original, gentle: str, harsh: str) -> str:
     """Say what the gentle and the harsh type save and cost."""
     rows = {row["type"]: row for row in table}
-    first, second = (rows[name] for name in gentle_and_harsh(table))
+    first, second = rows[gentle], rows[harsh]
     if first is second:
         return f"**{first['type']}** {_saves(first, original)} and {_costs(first)}."
     smaller = times(original.n_bytes / second["weights_bytes"])

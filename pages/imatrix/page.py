@@ -28,7 +28,7 @@ def main() -> None:
     jobs.panel(run.TITLE)
     imatrix = bench.imatrix(model.name)
     if imatrix is None:
-        look.finding(words.none_here(model.name), words.how_to_make(model.place))
+        look.finding(words.none_here(model.name), words.how_to_make(model.path))
         run.offer(model)
         return
     shares = loudest_shares(model, imatrix)

@@ -11,18 +11,7 @@ from pages.shared.charts.base import blank, template, words
 from pages.shared.charts.labels import sides
 from pages.shared.charts.layer_map import shares
 from pages.shared.palette import Look, colour, harm_colour, harm_scale, marker
-from pages.shared.units import spoken
-
-
-def three(value: float) -> str:
-    """Word a percentage in three digits, so that neighbours can be compared.
-
-    >>> three(7.0512), three(31.04), three(0.0123)
-    ('7.05', '31.0', '0.012')
-    """
-    return (
-        f"{value:.2f}" if 0.1 <= value < 10 else f"{value:.1f}" if value >= 10 else f"{value:.2g}"
-    )
+from pages.shared.units import spoken, three
 
 
 def worst_tensors(

@@ -1,13 +1,13 @@
 """The sentences of the page Error by layer: numbers in, text out. Errors are in percent."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pages.layer_error.charts import three
-from pages.shared.units import spoken, times
+from pages.shared.units import spoken, three, times
+from quantcore.evaluate.weight_error import same_are_weak
 from quantcore.recipe.types import get_type
 
 Percents = Mapping[str, float]
@@ -16,6 +16,16 @@ HOW_TO_READ_MAP = (
     "Root mean square error of each matrix, in percent of the matrix’s own root mean square. "
     "Stronger colour is worse within this type. Click a cell or a bar to follow a tensor."
 )
+
+
+def not_followed(tensor: str, reason: str) -> str:
+    """Say that the tensor cannot be stored so, and that another is looked at."""
+    return f"{reason.removesuffix('.')}. Another tensor than {tensor} is followed."
+
+
+def not_compared(type_names: Sequence[str], reason: str) -> str:
+    """Say which types can store no matrix of the model; `reason` is that of the first."""
+    return f"Not compared: {', '.join(type_names)}. {reason.removesuffix('.')}."
 
 
 def which(type_name: str, formats: Mapping[str, str]) -> str:
@@ -58,18 +68,11 @@ def side_by_side(every: Mapping[str, Percents]) -> str:
     low, high = (float(np.mean(list(every[name].values()))) for name in (least, most))
     if least == most or not low:
         return f"**{most}** loses {three(high)} % on average."
-    weak = "stays much the same" if alike(every[least], every[most]) else "changes"
+    weak = "stays much the same" if same_are_weak(every[least], every[most]) else "changes"
     return (
         f"From {least} to {most} the error grows **{times(high / low)} times**; which matrices are "
         f"weak {weak}."
     )
-
-
-def alike(some: Percents, others: Percents) -> bool:
-    """Return whether two types find the same matrices weak, by their correlation."""
-    names = [name for name in some if name in others]
-    pairs = np.array([[some[name], others[name]] for name in names]).T
-    return len(names) > 2 and bool(pairs.std(axis=1).all()) and np.corrcoef(pairs)[0, 1] > 0.6
 
 
 def profile(tensor: str, format_name: str, errors: Percents, bits: Mapping[str, float]) -> str:

@@ -1,10 +1,11 @@
-"""Cached calls of the memory calculator; shapes are told apart by their tensors and caches."""
+"""What the page Memory keeps: estimates, and how they fit; keyed on all that they depend on."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 
 import streamlit as st
 
+from pages.shared import bench
 from quantcore.memory import (
     Estimate,
     FoundModel,
@@ -12,78 +13,73 @@ from quantcore.memory import (
     StoredWeights,
     estimate,
     find_shape,
+    fit_table,
     fitting,
     in_type,
     weights_in,
 )
-from quantcore.memory.fitting import lay_out, settled
-from quantcore.memory.giving_up import Sacrifice, what_to_give_up
+from quantcore.memory.fit_table import Advice, Cell
 from quantcore.memory.hardware import Machine
 from quantcore.memory.this_machine import this_machine
 from quantcore.shape import ModelShape, preset, preset_ids
 
 
-def _told_apart(shape: ModelShape) -> int:
-    """Python's own hash: Streamlit's takes milliseconds for hundreds of tensors."""
-    return hash((shape.name, shape.architecture, shape.caches, *shape.tensors.items()))
+def _hash_of_shape(shape: ModelShape) -> int:
+    """Python's own hash of every field: Streamlit's takes milliseconds for hundreds of tensors."""
+    values = (getattr(shape, field.name) for field in fields(shape))
+    return hash(tuple(tuple(v.items()) if isinstance(v, Mapping) else v for v in values))
 
 
-_HASHED = {"show_spinner": False, "hash_funcs": {ModelShape: _told_apart}}
+def _hash_of_estimate(taken: Estimate) -> int:
+    return hash((_hash_of_shape(taken.shape), taken.setup, taken.stored))
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One type at one context."""
-
-    total_bytes: int
-    fits: str  # "fits", "just", "in part" or "not"
-
-    @property
-    def whole(self) -> bool:
-        """Whether it fits where it is fast."""
-        return self.fits in ("fits", "just")
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """What would fit, and what to give up where it does not."""
-
-    best_type: str | None
-    largest_context: int
-    give_up: tuple[Sacrifice, ...]
+_HASHED = {
+    "show_spinner": False,
+    "hash_funcs": {
+        ModelShape: _hash_of_shape,
+        StoredWeights: hash,
+        Estimate: _hash_of_estimate,
+    },
+}
 
 
 @st.cache_resource(max_entries=512, **_HASHED)
-def stored(shape: ModelShape, type_name: str, runtime: str = "none") -> StoredWeights:
-    """Bytes of a model's weights in a type, from its sizes alone."""
+def _stored(shape: ModelShape, type_name: str, runtime: str) -> StoredWeights:
     return weights_in(shape, type_name, runtime)
 
 
 @st.cache_resource(max_entries=256, **_HASHED)
-def _in_any_type(shape: ModelShape, setup: Setup) -> Estimate:
-    return estimate(shape, setup, stored(shape, setup.type_name, setup.runtime))
+def _in_f16(shape: ModelShape, setup: Setup) -> Estimate:
+    """Cache and buffers do not depend on the weights' type: they are counted once for all."""
+    return estimate(shape, setup, _stored(shape, setup.type_name, setup.runtime))
 
 
-def estimated(shape: ModelShape, setup: Setup) -> Estimate:
-    """Estimate a set-up; cache and buffers, which do not depend on the type, only once."""
-    found = _in_any_type(shape, replace(setup, type_name="F16"))
-    return in_type(found, setup.type_name, stored(shape, setup.type_name, setup.runtime))
+def estimated(shape: ModelShape, setup: Setup, stored: StoredWeights | None = None) -> Estimate:
+    """Estimate a set-up, of weights as they lie in a file or else in the set-up's type."""
+    stored = stored or _stored(shape, setup.type_name, setup.runtime)
+    return in_type(_in_f16(shape, replace(setup, type_name="F16")), setup.type_name, stored)
+
+
+def again(taken: Estimate, setup: Setup) -> Estimate:
+    """Estimate another set-up with the same weights."""
+    return estimated(taken.shape, setup, taken.stored)
 
 
 @st.cache_data(max_entries=256, **_HASHED)
-def says(shape: ModelShape, setup: Setup, machine: Machine) -> str:
+def says(
+    shape: ModelShape, setup: Setup, machine: Machine, stored: StoredWeights | None = None
+) -> str:
     """Say in a sentence whether it fits, and how far."""
-    return fitting.verdict(shape, setup, machine)
+    return fitting.verdict(shape, setup, machine, stored)
 
 
 @st.cache_data(max_entries=256, **_HASHED)
-def advice(shape: ModelShape, setup: Setup, machine: Machine) -> Advice:
+def advice(
+    shape: ModelShape, setup: Setup, machine: Machine, stored: StoredWeights | None = None
+) -> Advice:
     """Look for what would fit."""
-    return Advice(
-        fitting.best_type(shape, setup, machine),
-        fitting.largest_context(shape, setup, machine),
-        what_to_give_up(shape, setup, machine),
-    )
+    return fit_table.advise(shape, setup, machine, stored)
 
 
 @st.cache_data(max_entries=64, **_HASHED)
@@ -94,32 +90,14 @@ def table(
     types: Sequence[str],
     contexts: Sequence[int],
 ) -> dict[tuple[str, int], Cell]:
-    """Say of each type and context whether it fits."""
-    found = {}
-    for context in contexts:
-        there = replace(setup, context=context, shared_prefix=0)
-        for name in types:
-            one = estimated(shape, replace(there, type_name=name))
-            found[name, context] = Cell(one.total_bytes, _fits(one, machine))
-    return found
+    """Say of each type and context how well it fits."""
+    return fit_table.fit_table(shape, setup, machine, types, contexts, estimated)
 
 
 @st.cache_data(max_entries=512, **_HASHED)
-def cell(shape: ModelShape, setup: Setup, machine: Machine) -> Cell:
-    """Say of one set-up whether it fits."""
-    found = estimated(shape, setup)
-    return Cell(found.total_bytes, _fits(found, machine))
-
-
-def _fits(found: Estimate, machine: Machine) -> str:
-    placed = lay_out(found, machine)
-    if not placed.fits:
-        return "not"
-    if not settled(placed, machine):
-        return "in part"
-    spare = placed.spare_bytes
-    largest = max(load.capacity_bytes or 0 for load in placed.loads)
-    return "just" if spare is not None and spare < 0.05 * largest else "fits"
+def cell(taken: Estimate, machine: Machine) -> Cell:
+    """Say of one estimate how well it fits."""
+    return fit_table.cell_of(taken, machine)
 
 
 @st.cache_data(show_spinner=False, ttl=600)
@@ -134,7 +112,7 @@ def known() -> dict[str, ModelShape]:
     return {preset(model_id).name: preset(model_id) for model_id in preset_ids()}
 
 
-@st.cache_resource(show_spinner=False, max_entries=16)
-def in_files(place: str) -> FoundModel:
-    """Look up a model of this machine by its folder or file."""
-    return find_shape(place)
+@bench.per_model(st.cache_resource, max_entries=16)
+def on_bench(model_name: str) -> FoundModel:
+    """Look up the sizes of a model that can be put on the bench."""
+    return find_shape(str(bench.sources()[model_name]))

@@ -164,7 +164,7 @@ def growth(
     what
         Title of the axis.
     dashed
-        Likewise for formulas that are wrong: their name is written at the line.
+        Bytes at each by formulas that are wrong; their name is written at the line.
     """
     figure = blank(look, 400)
     dashed = dashed or {}

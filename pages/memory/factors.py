@@ -7,58 +7,18 @@ import streamlit as st
 
 from pages.shared import look
 from pages.shared.palette import SANS
-from quantcore.formats import get_format
-from quantcore.memory import CacheTerm
-from quantcore.shape import ModelShape
-
-Factors = list[tuple[str, str]]  # number, what it is
+from quantcore.memory.factors import Product
 
 
-def of_cache(
-    terms: Sequence[CacheTerm], shape: ModelShape, type_name: str, n_sequences: int
-) -> list[Factors]:
-    """Put a cache's numbers into its formula, a line a kind of layer."""
-    kept = [term for term in terms if term.bytes]
-    return [_line(term, shape, type_name, n_sequences) for term in kept]
-
-
-def _line(term: CacheTerm, shape: ModelShape, type_name: str, n: int) -> Factors:
-    kinds = {
-        "window": "layers with a window",
-        "chunk": "layers with chunks",
-        "state": "recurrent layers",
-    }
-    line = [(f"{term.n_layers}", kinds.get(term.kind, "layers"))]
-    sequences = [(f"{n}", "sequences")] if n > 1 else []
-    if term.kind == "state":
-        return [*line, (f"{term.state_values:,}", "numbers"), ("4", "bytes in F32"), *sequences]
-    tokens = "tokens that are seen" if term.kind in ("window", "chunk") else "tokens"
-    line.append((f"{term.n_tokens // n:,}", tokens))
-    if term.kind == "latent":
-        a = shape.latent
-        line.append((f"({a.kv_size} + {a.rope_size})", "latent vector and rotated key"))
-    else:
-        line.append(("2", "key and value"))
-        line.append((f"{shape.n_kv_heads}", "KV heads" if shape.n_kv_heads > 1 else "KV head"))
-        line.append((f"{shape.head_size}", "head size"))
-    line.append((f"{_bytes_each(type_name):g}", f"bytes in {type_name}"))
-    return [*line, *sequences]
-
-
-def _bytes_each(type_name: str) -> float:
-    if type_name == "FP8":  # vLLM's cache
-        return 1
-    fmt = get_format(type_name)
-    return fmt.block_bytes / fmt.block_size
-
-
-def show(lines: Sequence[Factors], result: str) -> None:
-    """Draw the sum of the products, the result behind the last one."""
+def show(products: Sequence[Product], result: str) -> None:
+    """Draw the sum of the products, a line each, the result behind the last one."""
     style = look.current()
     rows = []
-    for at, line in enumerate(lines):
-        cells = [_cell(number, says) for number, says in line]
-        end = "<i>+</i>" if at < len(lines) - 1 else f"<i>=</i>{_cell(result, 'KV cache', 'sum')}"
+    for at, product in enumerate(products):
+        cells = [_cell(str(factor), factor.what) for factor in product]
+        end = (
+            "<i>+</i>" if at < len(products) - 1 else f"<i>=</i>{_cell(result, 'KV cache', 'sum')}"
+        )
         rows.append(f"<div class='line'>{'<i>×</i>'.join(cells)}{end}</div>")
     st.html(
         f"""<style>

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.memory import cache
+from pages.memory import cache, words
 from pages.shared import controls
 from quantcore.memory import Estimate, FoundModel, Setup
-from quantcore.memory.fitting import lay_out, settled
+from quantcore.memory.fit_table import how_it_fits
 from quantcore.memory.hardware import Machine
 
 MOST = 3
@@ -32,33 +32,30 @@ class Kept:
     """One set-up of the comparison."""
 
     name: str
-    found: Estimate
+    taken: Estimate
     types: tuple[str, str]  # of weights and cache, for colours
 
     @property
     def parts(self) -> dict[str, int]:
         """Bytes by part."""
-        found = self.found
+        taken = self.taken
         return {
-            "weights": found.weights_bytes,
-            "KV cache": found.kv_cache_bytes,
-            "buffers": found.compute_bytes + found.overhead_bytes,
+            "weights": taken.weights_bytes,
+            "KV cache": taken.kv_cache_bytes,
+            "buffers": taken.compute_bytes + taken.overhead_bytes,
         }
 
     @property
     def total_bytes(self) -> int:
         """Bytes of all parts."""
-        return self.found.total_bytes
+        return self.taken.total_bytes
 
     def fits(self, machine: Machine) -> str:
         """Say in a word whether it fits a machine."""
         try:
-            placed = lay_out(self.found, machine)
+            return words.VERDICTS[how_it_fits(self.taken, machine)]
         except ValueError:
             return "cannot run there"
-        if not placed.fits:
-            return "does not fit"
-        return "fits" if settled(placed, machine) else "fits in part"
 
 
 def as_text(name: str, setup: Setup) -> str:
@@ -86,10 +83,10 @@ def from_text(text: str) -> tuple[str, Setup]:
     return name.replace("+", " "), Setup(**given)
 
 
-def choose(model: FoundModel, found: Estimate) -> list[Kept]:
+def choose(model: FoundModel, taken: Estimate) -> list[Kept]:
     """Draw the controls; return the present set-up and the kept ones that can be counted."""
-    here = as_text(found.shape.name, found.setup)
-    shapes = {**cache.known(), found.shape.name: model.shape}
+    here = as_text(taken.shape.name, taken.setup)
+    shapes = {**cache.known(), taken.shape.name: model.shape}
     asked = [*st.query_params.get_all(_KEY), *(st.session_state.get(_KEY) or [])]
     left, right = st.columns([1, 4], vertical_alignment="bottom")
     full = len(st.session_state.get(_KEY) or []) >= MOST
@@ -101,7 +98,7 @@ def choose(model: FoundModel, found: Estimate) -> list[Kept]:
         "Kept", list(dict.fromkeys(asked)), key=_KEY, accept_new_options=True,
         placeholder="none yet", help="Remove one to make room.", **controls.BOUND,
     )  # fmt: skip
-    kept = [_of(here, found)]
+    kept = [_of(here, taken)]
     for text in chosen[:MOST]:
         try:
             name, setup = from_text(text)
@@ -116,11 +113,11 @@ def _keep(text: str) -> None:
     st.session_state[_KEY] = list(dict.fromkeys([*(st.session_state.get(_KEY) or []), text]))
 
 
-def _of(text: str, found: Estimate) -> Kept:
-    setup = found.setup
+def _of(text: str, taken: Estimate) -> Kept:
+    setup = taken.setup
     many = f", {setup.sequences} sequences" if setup.sequences > 1 else ""
     under = "" if setup.runtime == "none" else f", {setup.runtime}"
-    name = f"{found.shape.name} {setup.type_name}, {setup.context // 1024:,} k{many}{under}"
+    name = f"{taken.shape.name} {setup.type_name}, {setup.context // 1024:,} k{many}{under}"
     if (setup.key_type, setup.value_type) != ("F16", "F16"):
         kinds = dict.fromkeys([setup.key_type, setup.value_type])
         name += f", cache {' and '.join(kinds)}"
@@ -130,4 +127,4 @@ def _of(text: str, found: Estimate) -> Kept:
         name += f", -ub {setup.ubatch}" * (setup.ubatch != 512)
         name += f", -b {setup.batch}" * (setup.batch != 2048)
         name += ", -fa off" * (not setup.flash_attention)
-    return Kept(name, found, (found.main_format, setup.key_type))
+    return Kept(name, taken, (taken.main_format, setup.key_type))

@@ -3,11 +3,7 @@
 import streamlit as st
 
 from pages.memory import cache, words
-from pages.shared import (
-    bench,
-    controls,
-    look,
-)
+from pages.shared import controls, look
 from quantcore.memory import FoundModel, find_shape
 from quantcore.shape import preset, shape_from_json
 
@@ -36,7 +32,7 @@ def choose() -> FoundModel:
         "Whose memory", WHOSE, default=KNOWN, required=True, key="whose", **controls.BOUND
     )
     if whose == OPENED:
-        return _opened()
+        return cache.on_bench(controls.model_name())
     if whose == CONFIG:
         return _config()
     if whose == HUB:
@@ -49,11 +45,6 @@ def choose() -> FoundModel:
         help="Sizes as in the model’s config.json, kept with the lab: no network is needed.",
     )  # fmt: skip
     return FoundModel(shape=preset(name))
-
-
-def _opened() -> FoundModel:
-    place = bench.sources()[controls.model_name()]
-    return cache.in_files(str(place))
 
 
 def _config() -> FoundModel:
@@ -83,11 +74,11 @@ def _hub(right) -> FoundModel:
     if pressed:
         with st.spinner(f"Asking the Hub for the headers of {name}"):
             st.session_state[_KEPT] = name, find_shape(name)
-    asked, found = st.session_state.get(_KEPT, ("", None))
+    asked, model = st.session_state.get(_KEPT, ("", None))
     if not name or asked != name:
         look.note(words.NOT_ASKED)
         st.stop()
-    return found
+    return model
 
 
 def _typed() -> FoundModel:

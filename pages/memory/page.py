@@ -4,107 +4,113 @@ from dataclasses import replace
 
 import streamlit as st
 
-from pages.memory import cache, charts, factors, words
-from pages.memory import growth as memory_growth
-from pages.memory import model as memory_model
-from pages.memory import parts as memory_parts
-from pages.memory import setup as memory_setup
-from pages.shared import frame, look
+from pages.memory import cache, charts, factors, growth, parts, words
+from pages.memory import model as models
+from pages.memory import setup as setups
+from pages.shared import look
+from pages.shared.palette import Look
 from pages.shared.units import binary
-from quantcore.memory import cache_terms, estimate
+from quantcore.memory import Estimate, FoundModel, Setup, cache_terms
+from quantcore.memory.estimate_memory import AS_STORED
+from quantcore.memory.factors import cache_products
+from quantcore.memory.fit_table import Advice
 from quantcore.memory.fitting import lay_out
+from quantcore.memory.hardware import Machine
+from quantcore.memory.placement import Placement
 from quantcore.memory.rules_of_thumb import rules_of_thumb
 from quantcore.memory.speed import speed_bound
 
-frame.enter("memory")
 
-style = look.current()
+def main() -> None:
+    """Draw the page of the model, set-up and machine that are chosen on it."""
+    style = look.current()
+    st.title("Memory", anchor=False)
+    model, machine, asked = choose()
+    stored = model.stored if asked.type_name == AS_STORED else None
+    taken = cache.estimated(model.shape, asked, stored)
+    # Where a file has no type, what is compared and worded has the type of most of its bytes.
+    setup = replace(asked, type_name=taken.main_format) if stored else asked
+    placed = lay_out(taken, machine)
+    advice = cache.advice(model.shape, setup, machine, stored)
+    st.space("small")
+    show_verdict(taken, placed, machine, cache.says(model.shape, setup, machine, stored), style)
+    if advice.give_up:
+        parts.show_given_up(advice.give_up)
+    st.space("medium")
+    show_what_fits(taken, setup, machine, advice)
+    st.space("medium")
+    show_cache(taken, setup)
+    st.space("medium")
+    growth.show_growth(taken, setup, machine, style)
+    st.space("medium")
+    parts.show_kept(model, taken, machine, style)
+    st.space("medium")
+    show_commands(taken, placed, machine)
 
-# ---- the question -------------------------------------------------------------------------------
 
-st.title("Memory", anchor=False)
-model = memory_model.choose()
-shape = model.shape
-for sentence in words.about_model(model):
-    look.note(sentence)
-machine = memory_setup.choose_machine()
-setup = memory_setup.choose(model.stored is not None, shape.context_length)
-each = setup.context // (setup.sequences if setup.runtime == "llama.cpp" else 1)
-if each > shape.context_length:
-    look.note(words.beyond(shape, each))
+def choose() -> tuple[FoundModel, Machine, Setup]:
+    """Ask whose memory, on what machine, and how it is run; say what is odd about it."""
+    model = models.choose()
+    for sentence in words.about_model(model):
+        look.note(sentence)
+    machine = setups.choose_machine()
+    setup = setups.choose(model.stored is not None, model.shape.context_length)
+    if setup.context_of_each > model.shape.context_length:
+        look.note(words.beyond(model.shape, setup.context_of_each))
+    return model, machine, setup
 
-as_stored = setup.type_name == memory_setup.AS_STORED
-if as_stored:
-    found = estimate(shape, setup, model.stored)
-    setup = replace(setup, type_name=found.main_format)  # for what is compared
-else:
-    found = cache.estimated(shape, setup)
-placed = lay_out(found, machine)
 
-# ---- does it fit? -------------------------------------------------------------------------------
-
-st.space("small")
-look.finding(
-    words.verdict(found, machine, cache.says(shape, setup, machine)),
-    words.how_to_read_devices(found),
-    help="Weights, KV cache and buffers on each device, to the byte where a runtime is chosen that "
-    "the lab knows to the byte: llama.cpp.",
-)
-loads = [load for load in placed.loads if load.used_bytes or load.capacity_bytes]
-look.show(
-    charts.by_device(loads, found.main_format, setup.key_type, style),
-    key="memory_devices",
-    alt=f"{shape.name} on {machine.name}: {'; '.join(placed.reasons)}.",
-)
-look.note(words.placed(placed))
-st.markdown(words.speed(speed_bound(found, placed, machine)), help=words.SPEED_IS_A_BOUND)
-advice = cache.advice(shape, setup, machine)
-if advice.give_up:
-    memory_parts.show_given_up(advice.give_up)
-
-# ---- what would fit -----------------------------------------------------------------------------
-
-st.space("medium")
-where = "the GPUs" if machine.gpus else "memory"
-look.finding(
-    words.best(advice.best_type, advice.largest_context, setup, where), words.HOW_TO_READ_TABLE
-)
-memory_parts.show_table(shape, setup, machine, advice.best_type)
-
-# ---- every term ---------------------------------------------------------------------------------
-
-st.space("medium")
-rules = rules_of_thumb(found)
-one_token = estimate(shape, replace(setup, context=1, sequences=1, runtime="none", shared_prefix=0))
-look.finding(
-    words.heads(shape, found.kv_cache_bytes, rules, one_token.kv_cache_bytes),
-    words.HOW_TO_READ_FACTORS,
-    help="Grouped-query attention: several query heads read the same keys and values.",
-)
-if setup.runtime == "none" and setup.key_type == setup.value_type and not setup.shared_prefix:
-    terms = cache_terms(shape, setup.context, setup.sequences, setup.key_type, setup.value_type)
-    factors.show(
-        factors.of_cache(terms, shape, setup.key_type, setup.sequences),
-        binary(found.kv_cache_bytes),
+def show_verdict(
+    taken: Estimate, placed: Placement, machine: Machine, says: str, style: Look
+) -> None:
+    """Draw what lies on each device, and say whether it fits and how fast it is at best."""
+    look.finding(
+        words.verdict(taken, machine, says),
+        words.how_to_read_devices(taken),
+        help="Weights, KV cache and buffers on each device, to the byte where a runtime is chosen "
+        "that the lab knows to the byte: llama.cpp.",
     )
-memory_parts.show_terms(found)
+    loads = [load for load in placed.loads if load.used_bytes or load.capacity_bytes]
+    look.show(
+        charts.by_device(loads, taken.main_format, taken.setup.key_type, style),
+        key="memory_devices",
+        alt=f"{taken.shape.name} on {machine.name}: {'; '.join(placed.reasons)}.",
+    )
+    look.note(words.placed(placed))
+    st.markdown(words.speed(speed_bound(taken, placed, machine)), help=words.SPEED_IS_A_BOUND)
 
-st.space("medium")
-look.finding(words.thumb(rules), words.HOW_TO_READ_RULES)
-memory_parts.show_rules(rules)
 
-# ---- how it grows -------------------------------------------------------------------------------
+def show_what_fits(taken: Estimate, setup: Setup, machine: Machine, advice: Advice) -> None:
+    """Say the best type and the longest context that fit; draw types by contexts."""
+    where = "the GPUs" if machine.gpus else "memory"
+    look.finding(
+        words.best(advice.best_type, advice.largest_context, setup, where),
+        words.HOW_TO_READ_TABLE,
+    )
+    parts.show_table(taken.shape, setup, machine, advice.best_type)
 
-st.space("medium")
-memory_growth.show_growth(found, machine, style)
 
-# ---- take it along ------------------------------------------------------------------------------
+def show_cache(taken: Estimate, setup: Setup) -> None:
+    """Put the cache's numbers into its formula; list all terms, and rules of thumb beside them."""
+    shape, rules = taken.shape, rules_of_thumb(taken)
+    look.finding(
+        words.heads(shape, taken.kv_cache_bytes, rules, taken.kv_bytes_per_token),
+        words.HOW_TO_READ_FACTORS,
+        help="Grouped-query attention: several query heads read the same keys and values.",
+    )
+    if setup.runtime == "none" and setup.key_type == setup.value_type and not setup.shared_prefix:
+        terms = cache_terms(shape, setup.context, setup.sequences, setup.key_type, setup.value_type)
+        factors.show(cache_products(shape, terms, setup.key_type), binary(taken.kv_cache_bytes))
+    parts.show_terms(taken)
+    st.space("medium")
+    look.finding(words.thumb(rules), words.HOW_TO_READ_RULES)
+    parts.show_rules(rules)
 
-st.space("medium")
-memory_parts.show_kept(model, found, machine, style)
-st.space("medium")
-look.finding(
-    "The commands that run **exactly this**.",
-    "File names and the model’s name are examples; all options follow the choices above.",
-)
-memory_parts.show_commands(found, placed, machine)
+
+def show_commands(taken: Estimate, placed: Placement, machine: Machine) -> None:
+    """Give the commands that run the choice."""
+    look.finding(
+        "The commands that run **exactly this**.",
+        "File names and the model’s name are examples; all options follow the choices above.",
+    )
+    parts.show_commands(taken, placed, machine)

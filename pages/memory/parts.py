@@ -46,12 +46,11 @@ def show_table(shape: ModelShape, setup: Setup, machine: Machine, best: str | No
     style = look.current()
     shown = CHECKPOINTS if setup.runtime == "vllm" else TYPES
     types = tuple(dict.fromkeys([*shown, *([best] if best else []), setup.type_name]))
-    sizes = {name: cache.stored(shape, name, setup.runtime).total_bytes for name in types}
-    types = tuple(sorted(types, key=lambda name: -sizes[name]))
     longest = max(shape.context_length, setup.context, 4096)
     contexts = tuple(n for n in CONTEXTS[2:] if n <= longest) or (CONTEXTS[2],)
-    contexts = tuple(dict.fromkeys([*contexts[-7:], setup.context]))
-    cells = cache.table(shape, setup, machine, types, tuple(sorted(contexts)))
+    contexts = tuple(sorted({*contexts[-7:], setup.context}))
+    cells = cache.table(shape, setup, machine, types, contexts)
+    types = sorted(types, key=lambda name: -cells[name, contexts[0]].weights_bytes)
     tones = {
         "fits": blend(style.bits[8], style.page, 0.16),
         "just": blend(style.bits[8], style.page, 0.07),
@@ -68,7 +67,7 @@ def show_table(shape: ModelShape, setup: Setup, machine: Machine, best: str | No
             row[f"{context}_bytes"] = cell.total_bytes
         rows.append(row)
     columns = [tables.Column(key="type", title="GiB")]
-    for place, context in enumerate(sorted(contexts)):
+    for place, context in enumerate(contexts):
         columns.append(
             tables.Column(
                 key=str(context),
@@ -77,7 +76,7 @@ def show_table(shape: ModelShape, setup: Setup, machine: Machine, best: str | No
                 wide=place < len(contexts) - 3,
             )
         )
-    keys = ["type", *(f"{n}_{what}" for n in sorted(contexts) for what in ("bytes", "fits"))]
+    keys = ["type", *(f"{n}_{what}" for n in contexts for what in ("bytes", "fits"))]
     tables.show(
         rows,
         columns,
@@ -88,14 +87,14 @@ def show_table(shape: ModelShape, setup: Setup, machine: Machine, best: str | No
     )
 
 
-def show_terms(found: Estimate) -> None:
+def show_terms(taken: Estimate) -> None:
     """Draw every term with its formula."""
-    with st.expander(f"All {len(found.terms)} terms, each with its formula"):
+    with st.expander(f"All {len(taken.terms)} terms, each with its formula"):
         tables.show(
             [
                 {"term": term.name, "kind": term.kind, "bytes": term.bytes,
                  "formula": term.formula, "why": term.why}
-                for term in found.terms
+                for term in taken.terms
             ],
             [
                 tables.Column(key="term", title="term", text=True),
@@ -104,7 +103,7 @@ def show_terms(found: Estimate) -> None:
                 tables.Column(key="why", title="", text=True, wide=True),
             ],
             "memory_terms",
-            caption=f"Terms of the memory of {found.shape.name}",
+            caption=f"Terms of the memory of {taken.shape.name}",
             csv_keys=["term", "kind", "bytes", "formula", "why"],
         )  # fmt: skip
 
@@ -167,9 +166,9 @@ def _take(at: int) -> None:
         st.session_state.update(hardware=one.machine, cards=1)
 
 
-def show_kept(model: FoundModel, found: Estimate, machine: Machine, style: Look) -> None:
+def show_kept(model: FoundModel, taken: Estimate, machine: Machine, style: Look) -> None:
     """Draw the kept set-ups side by side, with the button that keeps this one."""
-    kept = memory_kept.choose(model, found)
+    kept = memory_kept.choose(model, taken)
     look.finding(
         words.compared([one.name for one in kept], [one.total_bytes for one in kept]),
         "This set-up and those that were kept; they stand in the address, so a link has them.",
@@ -206,9 +205,9 @@ def show_kept(model: FoundModel, found: Estimate, machine: Machine, style: Look)
     )  # fmt: skip
 
 
-def show_commands(found: Estimate, placed: Placement, machine: Machine) -> None:
+def show_commands(taken: Estimate, placed: Placement, machine: Machine) -> None:
     """Draw the commands that realize the choice, or say why there is none."""
-    setup, name = found.setup, found.shape.name
+    setup, name = taken.setup, taken.shape.name
     file = f"{name}-{setup.type_name.replace(' ', '-')}.gguf"
     for title, write in (
         ("llama.cpp", lambda: llama_server(file, setup, placed)),

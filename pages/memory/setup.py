@@ -8,15 +8,14 @@ from pages.memory import cache
 from pages.shared import controls, model_types
 from quantcore.memory import CACHE_FORMATS, RUNTIMES, Setup
 from quantcore.memory.deployed_formats import DEPLOYED
-from quantcore.memory.hardware import Device, Machine, card, gpus, machine, macs, systems
-from quantcore.memory.sizes import parse_size
+from quantcore.memory.estimate_memory import AS_STORED
+from quantcore.memory.hardware import Machine, card, gpus, machine, macs, system_memory, systems
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.types import get_type
 
 CONTEXTS = [2**power for power in range(9, 21)]
 LONGEST = 2**24  # ten million tokens are the most that a known model was made for
 HERE, NONE = "this machine", "no GPU"
-AS_STORED = "as in the file"
 
 
 def choose_type(has_file: bool) -> str:
@@ -152,9 +151,4 @@ def choose_machine() -> Machine:
         return cache.at_hand()
     if name in macs():
         return macs()[name]
-    system = systems().get(memory) or _of_size(memory)
-    return machine([] if name == NONE else [card(name)] * count, system)
-
-
-def _of_size(text: str) -> Device:
-    return Device(name=f"{text} of system memory", memory_bytes=parse_size(text), kind="cpu")
+    return machine([] if name == NONE else [card(name)] * count, system_memory(memory))

@@ -23,32 +23,33 @@ HOW_TO_READ_TABLE = (
     "Weights, cache and buffers in GiB, a type a row, a context a column. ● fits, ◐ fits with less "
     "than a twentieth to spare, ○ only with layers in system memory, × not at all."
 )
+VERDICTS = {"fits": "fits", "just": "fits", "in part": "fits in part", "not": "does not fit"}
 SIGNS = {"fits": "●", "just": "◐", "in part": "○", "not": "×"}
 
 
-def verdict(found: Estimate, machine: Machine, says: str) -> str:
+def verdict(taken: Estimate, machine: Machine, says: str) -> str:
     """Say whether a set-up fits a machine; `says` is the engine's verdict, which begins so."""
-    setup = found.setup
+    setup = taken.setup
     many = f" in {setup.sequences} sequences" if setup.sequences > 1 else ""
-    what = f"**{found.shape.name}** in {setup.type_name} with {setup.context:,} tokens{many}"
-    return f"{what} takes **{binary(found.total_bytes)}**; on {machine.name} it {says}."
+    what = f"**{taken.shape.name}** in {setup.type_name} with {setup.context:,} tokens{many}"
+    return f"{what} takes **{binary(taken.total_bytes)}**; on {machine.name} it {says}."
 
 
-def how_to_read_devices(found: Estimate) -> str:
+def how_to_read_devices(taken: Estimate) -> str:
     """Explain the bars, and give the parts of the total."""
-    parts = [f"Weights {binary(found.weights_bytes)}", f"KV cache {binary(found.kv_cache_bytes)}"]
-    if found.compute_bytes + found.overhead_bytes:
-        parts.append(f"buffers {binary(found.compute_bytes + found.overhead_bytes)}")
+    parts = [f"Weights {binary(taken.weights_bytes)}", f"KV cache {binary(taken.kv_cache_bytes)}"]
+    if taken.compute_bytes + taken.overhead_bytes:
+        parts.append(f"buffers {binary(taken.compute_bytes + taken.overhead_bytes)}")
     return (
         f"A bar a device, up to its end what can be used. {', '.join(parts)}; "
-        f"{millions(found.shape.n_weights)} weights at {found.stored.bits_per_weight:.4g} bits"
-        f"{active(found.shape)}. "
+        f"{millions(taken.shape.n_weights)} weights at {taken.stored.bits_per_weight:.4g} bits"
+        f"{active(taken.shape)}. "
         + {
             "none": "Without a runtime: its buffers come on top.",
             "llama.cpp": "Cache and compute buffer as llama.cpp allocates them.",
             "vllm": "vLLM gives the cache all that is left of its share of each GPU, "
-            f"{percent(found.setup.utilization)}.",
-        }[found.setup.runtime]
+            f"{percent(taken.setup.utilization)}.",
+        }[taken.setup.runtime]
     )
 
 
@@ -59,9 +60,9 @@ def active(shape: ModelShape) -> str:
     return f", of which a token passes through {millions(shape.active_weights)}"
 
 
-def about_model(found: FoundModel) -> list[str]:
+def about_model(model: FoundModel) -> list[str]:
     """Say what is odd about a model: extras in the published count, guesses, notes of its files."""
-    shape, said = found.shape, list(found.notes)
+    shape, said = model.shape, list(model.notes)
     if shape.estimated:
         said.append(f"An estimate: {shape.estimated}.")
     if shape.published_weights and shape.published_weights != shape.n_weights:
@@ -178,6 +179,11 @@ def users(
     if most == 1:
         return "**1 sequence** of this length fits on the GPUs, 2 do not."
     return f"**{most} sequences** of this length fit on the GPUs, {2 * most} do not."
+
+
+def flash_attention(on: bool) -> str:
+    """Name a curve by whether flash attention is on."""
+    return "flash attention" if on else "without it"
 
 
 def batches(at: Sequence[int], buffers: Mapping[str, Sequence[int]], now: int, size: int) -> str:

@@ -3,30 +3,29 @@
 A file is what `--tensor-type-file` reads, patterns and types, or a whole recipe as JSON.
 """
 
-import re
-
 import streamlit as st
 
 from pages.shared.frame import sentence
 from quantcore.model.source import Model
-from quantcore.recipe.overrides import parse_override
+from quantcore.recipe.overrides import first_matches, parse_override
 from quantcore.recipe.plan import Plan
 from quantcore.recipe.recipe_file import plan_of_recipe
 
+BY_RECIPE = "the loaded recipe"  # what the control "Types by" calls it
 _PROBLEM = "_recipe"
 _LOADED = "_loaded_recipe"  # key of its model, and its plan
 
 
 def changes(model: Model) -> dict[str, str]:
     """Types chosen by hand, by tensor; ValueError in one sentence for an entry that is none."""
-    found = {}
+    types = {}
     for entry in st.session_state.get("set") or []:
         wanted = parse_override(entry)
         name = f"{wanted.pattern}.weight"
         if name not in model.quantizable:
             raise ValueError(f"{model.name} has no matrix {wanted.pattern[:60]!r} to change.")
-        found[name] = wanted.type
-    return found
+        types[name] = wanted.type
+    return types
 
 
 def remember(types: dict[str, str]) -> None:
@@ -47,34 +46,31 @@ def loaded(model: Model) -> Plan | None:
 
 
 def load(model: Model) -> None:
-    """Take over a recipe that was uploaded."""
+    """Take over a recipe that was uploaded: with the importance matrix if it was made with one."""
     if (file := st.session_state["recipe_file"]) is None:
         return
     try:
         text = file.getvalue().decode("utf-8")
         if text.lstrip().startswith("{"):
-            st.session_state[_LOADED] = model.key, plan_of_recipe(text, model)
-            st.session_state["by"] = "the loaded recipe"
+            plan = plan_of_recipe(text, model)
+            st.session_state[_LOADED] = model.key, plan
+            st.session_state["by"] = BY_RECIPE
+            st.session_state["with_imatrix"] = plan.with_imatrix
             remember({})
         else:
-            remember(_patterns(model, text))
+            remember(_types_of(model, text))
     except UnicodeDecodeError:
         st.session_state[_PROBLEM] = f"{file.name} is no text in UTF-8."
     except ValueError as problem:
         st.session_state[_PROBLEM] = sentence(problem)
 
 
-def _patterns(model: Model, text: str) -> dict[str, str]:
-    """Find the type of each tensor: the first pattern found counts, as in llama-quantize."""
-    asked = [parse_override(entry) for entry in text.split()]
-    found = {}
-    for name in model.quantizable:
-        hits = (each.type for each in asked if re.search(each.pattern, name))
-        if type := next(hits, None):
-            found[name] = type
-    if not found:
+def _types_of(model: Model, text: str) -> dict[str, str]:
+    overrides = [parse_override(entry) for entry in text.split()]
+    types = first_matches(overrides, model.quantizable)
+    if not types:
         raise ValueError("no pattern of that file is found in a name")
-    return found
+    return types
 
 
 def problem() -> str:

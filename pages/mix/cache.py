@@ -1,12 +1,29 @@
-"""Choices by budget, and what mixes of the shipped model cost."""
+"""What the page Mix knows of a model: errors, file types, choices by budget, measured mixes."""
 
 import streamlit as st
 
-from pages.shared import bench
+from pages.shared import bench, shipped
+from quantcore.evaluate.mix_error import Case, ErrorTable
+from quantcore.recipe.plan import Plan
+from quantcore.recipe.stock import stock_plans
 from quantcore.sensitivity.budget import Budget, Budgeted
 from quantcore.sensitivity.mixes import MixPoint, load_mixes
 from quantcore.sensitivity.results import Sensitivity, Source
 from quantcore.sensitivity.ways import budget_by
+
+
+@bench.per_model(st.cache_resource, max_entries=8)
+def error_table(model_name: str) -> ErrorTable:
+    """Keep the errors that were measured of a model, shared by all sessions."""
+    known = shipped.known_errors(model_name).items()
+    errors = {Case(*key): row.relative_rmse for key, row in known}
+    return ErrorTable(bench.model(model_name), errors)
+
+
+@bench.per_model(st.cache_resource, max_entries=16)
+def stock(model_name: str, with_imatrix: bool) -> dict[str, Plan]:
+    """Plan llama-quantize's file types as they are."""
+    return stock_plans(bench.model(model_name), with_imatrix)
 
 
 @bench.per_model(st.cache_resource, show_spinner="Choosing types", max_entries=32)
@@ -19,18 +36,24 @@ def budget(
     by_layer: bool,
     _results: Sensitivity,
 ) -> Budget:
-    """List the choices that a model has by results of its sensitivity; the key names these."""
+    """List the choices that a model has by results of its sensitivity, whose figures the key tells.
+
+    Raises
+    ------
+    ValueError
+        If the limits leave a tensor no type.
+    """
     opened, some = bench.model(model_name), list(formats) or None
     return budget_by(by, opened, _results, some, keep_output=keep_output, by_layer=by_layer)
 
 
-@st.cache_resource(show_spinner=False, max_entries=512)
-def budgeted(budget_key: tuple, wanted: str, _budget: Budget) -> Budgeted:
-    """Plan for a budget: "Q4_K_M", "4.5bpw", "kl:0.002"."""
+@bench.per_model(st.cache_resource, max_entries=512)
+def budgeted(model_name: str, budget_key: tuple, wanted: str, _budget: Budget) -> Budgeted:
+    """Plan for a budget: "Q4_K_M", "4.5bpw", "kl:0.002"; the key is what the budget was made of."""
     return _budget.plan_for(wanted)
 
 
-@st.cache_resource(show_spinner=False)
-def measured_mixes() -> tuple[Source, list[MixPoint]]:
+@bench.per_model(st.cache_resource, max_entries=2)
+def measured_mixes(model_name: str) -> tuple[Source, list[MixPoint]]:
     """Read what mixes of the shipped model cost on the evaluation text."""
-    return load_mixes(bench.sources()[bench.shipped()] / "measured" / "mixes.json")
+    return load_mixes(bench.sources()[model_name] / "measured" / "mixes.json")

@@ -5,20 +5,18 @@ from dataclasses import dataclass, replace
 import streamlit as st
 
 from pages.mix import by_hand, cache
-from pages.shared import (
-    controls,
-    plans,
-)
-from pages.shared import sweeps as sensitivity_kept
+from pages.shared import controls, plans, sweeps
 from pages.shared.frame import sentence
 from pages.shared.look import note
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.model.source import Model
 from quantcore.recipe.file_types import FILE_TYPES
+from quantcore.recipe.of_types import matrix_types
 from quantcore.recipe.plan import Plan
 from quantcore.sensitivity.budget import Budget, Budgeted
 from quantcore.sensitivity.measure_mixes import SIZES
 from quantcore.sensitivity.results import Sensitivity
+from quantcore.sensitivity.ways import choice_key, covers, guided_formats, ways_of
 
 RULES, RECIPE = "rules", "recipe"
 BY = {
@@ -28,7 +26,7 @@ BY = {
     "output_error": "output error",
     "weighted_error": "weighted error",
     "weight_error": "weight error",
-    RECIPE: "the loaded recipe",
+    RECIPE: by_hand.BY_RECIPE,
 }
 _BY_HELP = (
     "The rules know a tensor by its role and place. Measured divergence is what the page "
@@ -43,7 +41,7 @@ _OUTPUTS = ("any", "Q6_K", "Q8_0")
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenMix:
     """A plan before changes by hand, and where it comes from."""
 
     model: Model
@@ -51,7 +49,6 @@ class Choice:
     base: Plan
     with_imatrix: bool
     pure: bool = False
-    made: Budgeted | None = None  # by a budget
     budget: Budget | None = None  # of measured divergence, to predict with; None where not measured
 
     @property
@@ -59,7 +56,7 @@ class Choice:
         """What a sentence calls the plan."""
         if self.by == RULES:
             return self.base.type
-        return "the loaded recipe" if self.by == RECIPE else f"the mix by {BY[self.by]}"
+        return BY[RECIPE] if self.by == RECIPE else f"the mix by {BY[self.by]}"
 
     @property
     def short_name(self) -> str:
@@ -67,8 +64,8 @@ class Choice:
         return self.base.type if self.by == RULES else "this recipe"
 
     @property
-    def hears_names(self) -> bool:
-        """Whether types that are asked for by name count."""
+    def allows_changes(self) -> bool:
+        """Whether llama-quantize lets types be asked for by a tensor's name."""
         return self.base.file_type.is_quantized
 
     @property
@@ -78,10 +75,7 @@ class Choice:
 
     def asked(self, hand: dict[str, str]) -> dict[str, str]:
         """Types that go to llama-quantize by name: those by hand, and those of a budget."""
-        if self.by == RULES:
-            return hand
-        matrices = self.model.quantizable
-        return {t.name: t.type for t in self.base.tensors if t.name in matrices} | hand
+        return hand if self.by == RULES else matrix_types(self.model, self.base) | hand
 
     def plan(self, hand: dict[str, str]) -> Plan:
         """Plan the file with types chosen by hand."""
@@ -94,12 +88,15 @@ class Choice:
         return replace(made, tensors=tuple(tensors))
 
 
-def choose(model: Model) -> Choice:
+def choose(model: Model) -> ChosenMix:
     """Draw the controls at the top of the page."""
-    every = sensitivity_kept.every(model).values()
-    known = [each for each in every if each.of_model and _is_whole(model, each.results)]
+    every = sweeps.every(model).values()
+    known = [each for each in every if each.of_model and covers(each.results, model)]
     loaded = by_hand.loaded(model)
-    ways = [BY[way] for way in (RULES, *_ways(known), *([RECIPE] if loaded else []))]
+    guided = [each for each in known if guided_formats(model, each.results)]
+    allowed = {way for each in known for way in ways_of(model, each.results)}
+    by_results = [way for way in BY if way in allowed]
+    ways = [BY[way] for way in (RULES, *by_results, *([RECIPE] if loaded else []))]
     if st.session_state.get("by", ways[0]) not in ways:
         del st.session_state["by"]
     first, second, third, fourth = st.columns([3, 2, 3, 4], vertical_alignment="bottom")
@@ -117,7 +114,9 @@ def choose(model: Model) -> Choice:
             "Pure", key="pure", help="No rules: every matrix gets the type of most.",
             **controls.BOUND,
         )  # fmt: skip
-        results, limits = _limits(known) if by not in (RULES, RECIPE) else (None, ())
+        results, limits = None, ()
+        if by not in (RULES, RECIPE):
+            results, limits = _limits(known if by == "measured" else guided)
     with fourth:
         _by_hand()
     predicting = _budget(model, known[0].results, "measured", ()) if known else None
@@ -128,9 +127,9 @@ def choose(model: Model) -> Choice:
             **controls.BOUND,
         )  # fmt: skip
         base = plans.planned(model.name, mix, with_imatrix, pure)
-        return Choice(model, by, base, with_imatrix, pure, budget=predicting)
+        return ChosenMix(model, by, base, with_imatrix, pure, predicting)
     if by == RECIPE:
-        return Choice(model, by, loaded, with_imatrix, budget=predicting)
+        return ChosenMix(model, by, loaded, with_imatrix, budget=predicting)
     try:
         budget = _budget(model, results, by, limits)
     except ValueError as problem:  # the limits leave a tensor nothing
@@ -138,33 +137,20 @@ def choose(model: Model) -> Choice:
         limits = ()
         budget = _budget(model, results, by, limits)
     with second:
-        made = _within(budget, (model.name, _key(results), by, limits))
+        made = _within(budget, (choice_key(results), by, limits))
     predicting = _budget(model, results, "measured", ())
     _slide(budget, made)
-    return Choice(model, by, made.plan, with_imatrix, made=made, budget=predicting)
+    return ChosenMix(model, by, made.plan, with_imatrix, budget=predicting)
 
 
-def _is_whole(model: Model, results: Sensitivity) -> bool:
-    """Whether results are of these weights, and know every matrix: a sweep may be unfinished."""
-    return results.source.fingerprint == model.fingerprint and all(
-        any(results.effect(name, each) for each in results.formats) for name in model.quantizable
-    )
-
-
-def _ways(known: list[sensitivity_kept.Known]) -> list[str]:
-    """Name the ways of choosing that results allow: guides only where they were computed."""
-    if not known:
-        return []
-    guided = any(each.results.guides for each in known)
-    return [way for way in BY if way not in (RULES, RECIPE) and (guided or way == "measured")]
-
-
-def _limits(known: list[sensitivity_kept.Known]) -> tuple[Sensitivity, tuple]:
+def _limits(known: list[sweeps.KeptSweep]) -> tuple[Sensitivity, tuple]:
     """Ask which results to choose by, and which types are allowed."""
     with st.popover("Limits"):
-        label = known[0].label
+        label, labels = known[0].label, [each.label for each in known]
+        if st.session_state.get("results", label) not in labels:
+            del st.session_state["results"]
         if len(known) > 1:
-            label = st.selectbox("By the results of", [each.label for each in known], key="results")
+            label = st.selectbox("By the results of", labels, key="results")
         results = next(each.results for each in known if each.label == label)
         able = [name for name in results.formats if name in GGML_TYPES]
         with st.container(horizontal=True, gap="small"):
@@ -206,17 +192,10 @@ def _by_hand() -> None:
     )  # fmt: skip
 
 
-def _key(results: Sensitivity) -> str:
-    source = results.source
-    return (
-        f"{source.fingerprint} {source.text_digest} {source.imatrix_digest} {len(results.effects)}"
-    )
-
-
 def _budget(model: Model, results: Sensitivity, by: str, limits: tuple) -> Budget:
     formats, keep_output, by_layer = limits or ((), None, False)
     return cache.budget(
-        model.name, _key(results), by, formats, keep_output, by_layer, _results=results
+        model.name, choice_key(results), by, formats, keep_output, by_layer, _results=results
     )
 
 
@@ -228,25 +207,20 @@ def _within(budget: Budget, key: tuple) -> Budgeted:
         "As large as", usual, usual.index("Q4_K_M"), key="budget",
         accept_new_options=True, help=_BUDGET_HELP, **controls.BOUND,
     )  # fmt: skip
+    name = budget.model.name
     try:
-        _, _, by, _ = key
-        if by != "measured" and (wanted or asked).strip().lower().startswith("kl:"):
-            raise ValueError(
-                f"only measured divergence can be bounded, as by {(wanted or asked)[:40]}: choose "
-                "types by it, or ask for a size"
-            )
-        return cache.budgeted(key, wanted or asked, _budget=budget)
+        return cache.budgeted(name, key, wanted or asked, _budget=budget)
     except ValueError as problem:
         smallest, _ = budget.corners()[0]
         st.error(sentence(problem))
-        return cache.budgeted(key, f"{smallest}b", _budget=budget)
+        return cache.budgeted(name, key, f"{smallest}b", _budget=budget)
 
 
 def _slide(budget: Budget, made: Budgeted) -> None:
     """Draw the slider that moves along the front, and follows a budget that was typed."""
     corners = budget.corners()
-    low, high = (bits_of(budget.model, corners[at][0]) for at in (0, -1))
-    st.session_state["bits"] = min(max(bits_of(budget.model, made.padded_bytes), low), high)
+    low, high = (_bits_of(budget.model, corners[at][0]) for at in (0, -1))
+    st.session_state["bits"] = min(max(_bits_of(budget.model, made.padded_bytes), low), high)
     st.slider(
         "Bits a weight, all tensors with their padding", low, high, step=0.01, key="bits",
         format="%.2f", on_change=_take_slider,
@@ -261,6 +235,6 @@ def _take_slider() -> None:
     st.session_state["budget"] = f"{st.session_state['bits']:.2f}bpw"
 
 
-def bits_of(model: Model, n_bytes: int) -> float:
+def _bits_of(model: Model, n_bytes: int) -> float:
     """Bits a weight, rounded up to hundredths so that a budget of them holds as many bytes."""
     return -(-8 * n_bytes * 100 // model.n_weights) / 100

@@ -7,34 +7,29 @@ import streamlit as st
 from pages.mix import cache
 from pages.mix import divergence_words as words
 from pages.mix.charts import divergence as charts
-from pages.mix.choice import BY, RECIPE, RULES, Choice
-from pages.shared import (
-    bench,
-    controls,
-    jobs,
-    look,
-    tables,
-)
+from pages.mix.choice import BY, RECIPE, RULES, ChosenMix
+from pages.shared import bench, controls, jobs, look, tables
 from pages.shared.units import plural
 from quantcore.evaluate.text import context_for, cut, evaluation_text
 from quantcore.model.source import Model
 from quantcore.progress import Progress
-from quantcore.recipe.of_types import padded_bytes
+from quantcore.recipe.file_types import file_of
+from quantcore.recipe.of_types import matrix_types, padded_bytes
 from quantcore.recipe.plan import Plan
-from quantcore.sensitivity.mixes import Mix, MixPoint, mix_steps
+from quantcore.sensitivity.mixes import Mix, MixPoint, find_mix, mix_of, mix_steps
 
 TITLE = "mix divergence"
-_FOUND = "_mix_points"  # what this session measured, by model
+_POINTS = "_mix_points"  # what this session measured, by model
 _RUN = "_mix_run"
 _CALLED = BY | {RULES: "llama-quantize", "random": "at random", "hand": "", "swapped": "swapped"}
 
 
-def section(choice: Choice, hand: Plan, n_changed: int) -> None:
+def section(choice: ChosenMix, hand: Plan, n_changed: int) -> None:
     """Draw the chart, what it says, and the run that measures the recipe at hand."""
     model = choice.model
-    _panel(model)
+    _take_in(jobs.panel(TITLE))
     points = _points(model)
-    mine = _found(points, choice, hand)
+    mine = find_mix(points, matrix_types(model, hand), choice.with_imatrix)
     predicted = choice.budget.predicted(hand) if choice.budget and not choice.with_imatrix else None
     name = "this recipe" if n_changed else choice.name
     if not points and predicted is None and mine is None:
@@ -44,7 +39,7 @@ def section(choice: Choice, hand: Plan, n_changed: int) -> None:
         return
     n_bytes = padded_bytes(hand)
     look.finding(
-        words.standing(name, n_bytes, mine, predicted, points),
+        words.verdict(name, n_bytes, mine, predicted, points),
         words.how_to_read(bool(points), choice.budget is not None),
         help=words.TERMS,
     )
@@ -79,11 +74,15 @@ def section(choice: Choice, hand: Plan, n_changed: int) -> None:
 def _clicked() -> None:
     """Choose the mix that was clicked."""
     if place := controls.clicked("mix_divergence"):
-        way, size = place
+        way, size, with_imatrix = place
         if way == RULES:
-            st.session_state.update(by=BY[RULES], mix=size)
+            file_type, pure = file_of(size)
+            st.session_state.update(by=BY[RULES], mix=file_type.name, pure=pure)
         elif way in BY and way != RECIPE:
             st.session_state.update(by=BY[way], budget=size)
+        else:
+            return
+        st.session_state["with_imatrix"] = with_imatrix
 
 
 def _link() -> None:
@@ -95,25 +94,11 @@ def _link() -> None:
 
 def _points(model: Model) -> list[MixPoint]:
     """Return the mixes that lie beside the shipped model, and those that this session measured."""
-    mine = st.session_state.get(_FOUND, {}).get(model.key, [])
+    mine = st.session_state.get(_POINTS, {}).get(model.key, [])
     if not bench.is_shipped(model.name):
         return mine
-    source, shipped = cache.measured_mixes()
+    source, shipped = cache.measured_mixes(model.name)
     return [*(shipped if source.fingerprint == model.fingerprint else []), *mine]
-
-
-def _types(model: Model, plan: Plan) -> dict[str, str]:
-    matrices = set(model.quantizable)
-    return {tensor.name: tensor.type for tensor in plan.tensors if tensor.name in matrices}
-
-
-def _found(points: Sequence[MixPoint], choice: Choice, hand: Plan) -> MixPoint | None:
-    """Find the point of the recipe at hand: the same types, with the matrix or without."""
-    types = _types(choice.model, hand)
-    for point in points:
-        if point.types == types and point.name.endswith(words.AIDED) == choice.with_imatrix:
-            return point
-    return None
 
 
 def _star(
@@ -132,14 +117,13 @@ def _bits(model: Model, n_bytes: int) -> float:
 
 
 def _mark(model: Model, point: MixPoint) -> charts.Mark:
-    says = words.point(point.name, point.way, _CALLED)
     return charts.Mark(
-        name=point.name if point.way == RULES else says,
+        name=words.point(point, _CALLED),
         bits=_bits(model, point.bytes),
         divergence=point.mean_kl_divergence,
         low=point.kl_low,
         high=point.kl_high,
-        carries=(point.way, f"{point.bytes}b" if "bits" in point.name else point.name),
+        carries=(point.way, point.size_of or f"{point.bytes}b", point.with_imatrix),
     )
 
 
@@ -148,7 +132,7 @@ def _table(model: Model, points: Sequence[MixPoint]) -> None:
         tables.show(
             [
                 {
-                    "mix": words.point(point.name, point.way, _CALLED),
+                    "mix": words.point(point, _CALLED),
                     "bytes": point.bytes,
                     "bits_per_weight": _bits(model, point.bytes),
                     "kl_nats": point.mean_kl_divergence,
@@ -169,35 +153,32 @@ def _table(model: Model, points: Sequence[MixPoint]) -> None:
 # ---- measuring the recipe at hand ---------------------------------------------------------------
 
 
-def _offer(choice: Choice, hand: Plan, name: str, n_changed: int) -> None:
-    job = jobs.current()
-    busy = job is not None and job.active
-    refused = any(tensor.needs_imatrix for tensor in hand.tensors) and not choice.with_imatrix
-    if refused or (choice.with_imatrix and choice.model.imatrix is None):
+def _offer(choice: ChosenMix, hand: Plan, name: str, n_changed: int) -> None:
+    model = choice.model
+    if hand.needs_imatrix or (choice.with_imatrix and model.imatrix is None):
         return
-    text = words.text_of(bench.is_shipped(choice.model.name))
+    text = words.text_of(bench.is_shipped(model.name))
     says = f"Quantizes the whole model so, and lets it read {text}, on this machine."
-    if st.button("Measure this recipe", key="measure_divergence", disabled=busy, help=says):
-        aided = words.AIDED * choice.with_imatrix
-        way = "hand" if n_changed or choice.by == RECIPE else choice.by
-        size = choice.base.type if choice.by == RULES else f"{_bits_of(choice, hand):.2f} bits"
-        mix = Mix(
-            name=(size if way != "hand" else f"{size}, changed by hand" * bool(n_changed) or name)
-            + aided,
-            way=way,
-            types=_types(choice.model, hand),
-            predicted_kl_divergence=None,
-        )
-        model = choice.model
-        model = model.with_imatrix(model.imatrix) if choice.with_imatrix else model
-        words_read = evaluation_text() if bench.is_shipped(model.name) else bench.passage()
+    if st.button("Measure this recipe", key="measure_divergence", disabled=jobs.busy(), help=says):
+        mix = _mix(choice, hand, name, n_changed)
+        aided = model.with_imatrix(model.imatrix) if choice.with_imatrix else model
+        text_read = evaluation_text() if bench.is_shipped(model.name) else bench.passage()
         st.session_state[_RUN] = model.key
-        jobs.start(TITLE, lambda: _steps(model, mix, words_read))
+        jobs.start(TITLE, lambda: _steps(aided, mix, text_read))
         st.rerun()
 
 
-def _bits_of(choice: Choice, hand: Plan) -> float:
-    return _bits(choice.model, padded_bytes(hand))
+def _mix(choice: ChosenMix, hand: Plan, name: str, n_changed: int) -> Mix:
+    """Name the recipe, and say what chose its types."""
+    bits = f"{_bits(choice.model, padded_bytes(hand)):.2f} bits"
+    if n_changed:
+        called = choice.base.type if choice.by == RULES else bits
+        return mix_of(choice.model, hand, "hand", name=f"{called}, changed by hand")
+    if choice.by == RECIPE:
+        return mix_of(choice.model, hand, "hand", name=name)
+    if choice.by == RULES:
+        return mix_of(choice.model, hand, RULES, size_of=choice.base.type)
+    return mix_of(choice.model, hand, choice.by, name=bits)
 
 
 def _steps(model: Model, mix: Mix, text: str) -> Iterator[Progress[dict[int, MixPoint]]]:
@@ -206,31 +187,12 @@ def _steps(model: Model, mix: Mix, text: str) -> Iterator[Progress[dict[int, Mix
     yield from mix_steps(model, [mix], cut(model, text, context))
 
 
-def _panel(model: Model) -> None:
-    """Draw the run of this section while there is one; take its point in when it is done."""
-    job = jobs.current()
-    if job is None or job.title != TITLE:
+def _take_in(job: jobs.Job | None) -> None:
+    """Keep what a run of this section found when it is over."""
+    if job is None:
         return
-    if job.active:
-        _watch()
-        return
-    jobs.forget()
-    if job.state == "failed":
-        st.error(job.problem)
-    elif job.state == "done":
-        found = st.session_state.setdefault(_FOUND, {})
-        found.setdefault(st.session_state[_RUN], []).append(job.latest.result[0])
-    else:
+    if job.state == "done":
+        points = st.session_state.setdefault(_POINTS, {})
+        points.setdefault(st.session_state[_RUN], []).append(job.latest.result[0])
+    elif job.state == "cancelled":
         look.note("Cancelled; nothing was kept of that run.")
-
-
-@st.fragment(run_every=0.5)
-def _watch() -> None:
-    job = jobs.current()
-    if job is None or not job.active or job.title != TITLE:
-        st.rerun()
-    with st.container(border=True, key="mix_divergence_panel"):
-        step = job.latest
-        st.markdown(f"**{step.stage}**" if step else jobs._waiting(jobs.ahead_of(job)))
-        st.progress(step.share if step else 0.0)
-        st.button("Cancel", key="cancel_recipe", on_click=job.cancel)

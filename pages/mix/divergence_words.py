@@ -6,7 +6,7 @@ from pages.shared.tables import Column
 from pages.shared.units import megabytes, number, percent
 from quantcore.sensitivity.mixes import MixPoint
 
-AIDED = ", with imatrix"
+WITH_IMATRIX = ", with imatrix"
 TERMS = (
     "Divergence is the Kullback-Leibler divergence of the model’s predictions from those of the "
     "original, in nats a token. Mixes are chosen by what the calibration text says, and judged "
@@ -58,7 +58,7 @@ def nothing(name: str) -> str:
     return f"What mixes of **{name}** cost is not measured yet."
 
 
-def standing(
+def verdict(
     name: str,
     n_bytes: int,
     mine: MixPoint | None,
@@ -69,7 +69,7 @@ def standing(
 
     llama-quantize's own is beside that by measured divergence, all others beside llama-quantize's.
 
-    >>> standing("the mix", 4_000_000, None, 0.002, [])
+    >>> verdict("the mix", 4_000_000, None, 0.002, [])
     'The mix is predicted to cost **0.0020** nats a token at 4.0 MB.'
     """
     first = name[:1].upper() + name[1:]
@@ -95,7 +95,7 @@ def standing(
             f"{'less' if less > 0 else 'more'}."
         )
     change = cost / rival.mean_kl_divergence - 1
-    than = f"llama-quantize’s {rival.name} with {megabytes(rival.bytes)}"
+    than = f"llama-quantize’s {_name(rival)} with {megabytes(rival.bytes)}"
     if mine is not None and mine.kl_low <= rival.mean_kl_divergence <= mine.kl_high:
         return f"{says}, as {than} does, as far as this text can tell."
     return f"{says}, **{percent(abs(change))} {'less' if change < 0 else 'more'}** than {than}."
@@ -107,13 +107,14 @@ def _rival(n_bytes: int, others: Sequence[MixPoint]) -> MixPoint | None:
     return min(near, key=lambda point: abs(point.bytes - n_bytes), default=None)
 
 
-def point(name: str, way: str, called: Mapping[str, str]) -> str:
-    """Call one measured mix.
-
-    >>> point("Q4_K_M", "fisher", {"fisher": "Fisher"}), point("Q4_K_M", "rules", {})
-    ('Q4_K_M’s size, by Fisher', 'Q4_K_M')
-    """
+def point(mix: MixPoint, called: Mapping[str, str]) -> str:
+    """Call one measured mix: "Q4_K_M’s size, by Fisher", "Q4_K_M", "4.50 bits, at random"."""
+    name, way = _name(mix), mix.way
     if way in ("rules", "hand"):
         return name
-    size = name if "bits" in name else f"{name}’s size"
+    size = name if mix.size_of is None else f"{name}’s size"
     return f"{size}, {called[way]}" if way in ("random", "swapped") else f"{size}, by {called[way]}"
+
+
+def _name(mix: MixPoint) -> str:
+    return mix.name + WITH_IMATRIX * mix.with_imatrix

@@ -2,99 +2,127 @@
 
 import streamlit as st
 
-from pages.mix import by_hand, words
-from pages.mix import choice as mix_choice
-from pages.mix import divergence as mix_divergence
-from pages.mix import errors as mixing
-from pages.mix import take as mix_take
-from pages.mix import tensor as mix_tensor
-from pages.mix import weights as mix_weights
+from pages.mix import by_hand, cache, divergence, errors, take, tensor, weights, words
 from pages.mix.charts import map as charts
-from pages.shared import controls, frame, look
+from pages.mix.choice import ChosenMix, choose
+from pages.shared import controls, look
+from quantcore.evaluate.mix_error import Case, MixSummary
+from quantcore.recipe.plan import Plan
 
-frame.enter("mix")
 
-style, model = look.current(), controls.model()
+def main() -> None:
+    """Draw the page."""
+    model = controls.model()
+    st.title("Mix", anchor=False)
+    choice = choose(model)
+    hand_types = by_hand.changes(model)
+    if hand_types and not choice.allows_changes:
+        look.note(words.changes_ignored(choice.file_type))
+    n_changed = len(hand_types) if choice.allows_changes else 0
+    hand = choice.plan(hand_types)
+    cases = _measured_at_once(choice, hand)
+    mine = _summary(choice, "by hand" if n_changed else choice.short_name, hand)
+
+    st.space("small")
+    _headline(choice, hand, mine, n_changed)
+    _notes(choice, hand, hand_types, cases)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _map(choice, hand, hand_types)
+    with right:
+        tensor.section(choice, hand, hand_types, mine)
+
+    st.space("medium")
+    divergence.section(choice, hand, n_changed)
+
+    st.space("medium")
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        weights.bytes_by_role(hand)
+    with right:
+        weights.size_against_error(choice, mine, n_changed)
+
+    st.space("medium")
+    take.section(choice, hand, hand_types)
+    with st.expander("Table of all tensors"):
+        weights.table(choice, hand, _chosen_tensor(choice))
 
 
-def clicked() -> None:
+def _measured_at_once(choice: ChosenMix, hand: Plan) -> list[Case]:
+    """Measure the recipe and what it was before changes by hand, where that is quick."""
+    table = cache.error_table(choice.model.name)
+    cases = [
+        case
+        for plan in (hand, choice.base)
+        for case in table.cases(plan.types.items(), choice.with_imatrix)
+    ]
+    errors.at_once(table, cases)
+    return cases
+
+
+def _summary(choice: ChosenMix, name: str, plan: Plan) -> MixSummary:
+    return cache.error_table(choice.model.name).summary(name, plan, choice.with_imatrix)
+
+
+def _headline(choice: ChosenMix, hand: Plan, mine: MixSummary, n_changed: int) -> None:
+    look.finding(
+        words.headline(mine, _summary(choice, choice.name, choice.base), n_changed),
+        words.HOW_TO_READ_MAP,
+        help="Weight error: root of the squared errors’ sum over the squared weights’ sum, all "
+        "tensors together. Bits a weight as llama-quantize counts them, norms included.",
+    )
+    if refused := _refused(choice, hand):
+        lies_there = choice.model.imatrix is not None
+        look.note(words.refused(refused[0], choice.with_imatrix, lies_there))
+
+
+def _refused(choice: ChosenMix, hand: Plan) -> list[str]:
+    """Name the tensors whose type needs an importance matrix that is not there for them."""
+    table = cache.error_table(choice.model.name)
+    cases = table.cases(hand.types.items(), choice.with_imatrix)
+    lacking = [case.tensor for case in cases if table.lacks_importance(case)]
+    return lacking + [each.name for each in hand.tensors if each.needs_imatrix]
+
+
+def _notes(choice: ChosenMix, hand: Plan, hand_types: dict[str, str], cases: list[Case]) -> None:
+    """Offer to measure, and say what is not as it was asked for."""
+    errors.offer(choice.model.name, cases, "recipe", "Measure the weight error")
+    if fallen := _fallen(hand):
+        st.markdown(words.fallbacks(fallen))
+    before, after = choice.base.types, hand.types
+    if moved := [n for n in after if after[n] != before[n] and n not in hand_types]:
+        look.note(words.shifted(moved))
+
+
+def _map(choice: ChosenMix, hand: Plan, hand_types: dict[str, str]) -> None:
+    types, tensor_name = hand.types, _chosen_tensor(choice)
+    look.show(
+        charts.type_map(
+            {name: types[name] for name in choice.model.quantizable},
+            [each.name for each in _fallen(hand)],
+            list(hand_types),
+            tensor_name,
+            look.current(),
+        ),
+        key="mix_map",
+        alt=f"{choice.name}: types by layer and role; {tensor_name} is {types[tensor_name]}.",
+        on_select=_clicked,
+        selection_mode="points",
+    )
+
+
+def _fallen(hand: Plan) -> list:
+    return [each for each in hand.tensors if each.fallback]
+
+
+def _chosen_tensor(choice: ChosenMix) -> str:
+    """Name the tensor of the control, which is drawn after the map that marks it."""
+    matrices = choice.model.quantizable
+    asked = st.session_state.get("tensor") or st.query_params.get("tensor")
+    return asked if asked in matrices else matrices[0]
+
+
+def _clicked() -> None:
     """Choose the tensor that was clicked."""
     if place := controls.clicked("mix_map"):
         st.session_state["tensor"] = place[0]
-
-
-# ---- the recipe ---------------------------------------------------------------------------------
-
-st.title("Mix", anchor=False)
-choice = mix_choice.choose(model)
-with_imatrix, mixed = choice.with_imatrix, choice.hears_names
-hand_types = by_hand.changes(model)
-if hand_types and not mixed:
-    look.note(words.names_unheard(choice.file_type))
-n_changed = len(hand_types) if mixed else 0
-base, hand = choice.base, choice.plan(hand_types)
-before, after = mixing.types_of(base), mixing.types_of(hand)
-cases = [case for types in (after, before)
-         for case in mixing.cases(model, types.items(), with_imatrix)]  # fmt: skip
-mixing.at_once(model, mixing.lacking(model, cases))
-base_recipe = mixing.recipe(model, choice.name, base, with_imatrix)
-name = "by hand" if n_changed else choice.short_name
-mine = mixing.recipe(model, name, hand, with_imatrix)
-
-# ---- the map ------------------------------------------------------------------------------------
-
-st.space("small")
-look.finding(
-    words.headline(mine, base_recipe, n_changed),
-    words.HOW_TO_READ_MAP,
-    help="Weight error: root of the squared errors’ sum over the squared weights’ sum, all tensors "
-    "together. Bits a weight as llama-quantize counts them, norms included.",
-)
-if not with_imatrix and any(each.needs_imatrix for each in hand.tensors):
-    look.note(words.REFUSED)
-mixing.offer(model, mixing.lacking(model, cases), "recipe", "Measure the weight error")
-fallen = [each for each in hand.tensors if each.fallback]
-if fallen:
-    st.markdown(words.fallbacks(fallen))
-if moved := [n for n in after if after[n] != before[n] and n not in hand_types]:
-    look.note(words.shifted(moved))
-tensor = st.session_state.get("tensor") or st.query_params.get("tensor")
-tensor = tensor if tensor in model.quantizable else model.quantizable[0]
-left, right = st.columns([3, 2], gap="large")
-with left:
-    look.show(
-        charts.type_map(
-            {name: after[name] for name in model.quantizable},
-            [each.name for each in fallen],
-            list(hand_types),
-            tensor,
-            style,
-        ),
-        key="mix_map",
-        alt=f"{choice.name}: types by layer and role; {tensor} is {after[tensor]}.",
-        on_select=clicked,
-        selection_mode="points",
-    )
-with right:
-    mix_tensor.section(choice, hand, hand_types, mine)
-
-# ---- what it costs the model --------------------------------------------------------------------
-
-st.space("medium")
-mix_divergence.section(choice, hand, n_changed)
-
-# ---- where the bytes go, and weight error -------------------------------------------------------
-
-st.space("medium")
-left, right = st.columns([2, 3], gap="large")
-with left:
-    mix_weights.bytes_by_role(choice, hand)
-with right:
-    mix_weights.size_against_error(choice, mine, n_changed)
-
-# ---- take it along ------------------------------------------------------------------------------
-
-st.space("medium")
-mix_take.section(choice, hand, hand_types)
-with st.expander("Table of all tensors"):
-    mix_weights.table(choice, hand, tensor)

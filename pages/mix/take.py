@@ -3,35 +3,32 @@
 import streamlit as st
 
 from pages.mix import by_hand, words
-from pages.mix.choice import RULES, Choice
-from pages.shared import (
-    bench,
-    look,
-    writing,
-)
+from pages.mix.choice import RULES, ChosenMix
+from pages.shared import bench, look, writing
+from quantcore.recipe.commands import quantize_commands
 from quantcore.recipe.overrides import overrides_as_text
 from quantcore.recipe.plan import Plan
-from quantcore.recipe.quantize import quantized_again
 from quantcore.recipe.recipe_file import recipe_as_json
 
+TYPES_FILE = "tensor-types.txt"
 
-def section(choice: Choice, hand: Plan, hand_types: dict[str, str]) -> None:
+
+def section(choice: ChosenMix, hand: Plan, hand_types: dict[str, str]) -> None:
     """Draw downloads, the run that writes the file, the upload and the commands."""
-    model, mix = choice.model, choice.file_type
+    model = choice.model
     look.finding("The recipe is a short file that **llama-quantize** reads.", words.TAKE_ALONG)
-    file = writing.file_name(model, hand)
     asked = choice.asked(hand_types)
     text = overrides_as_text(asked.items())
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.download_button(
-            "Save the recipe", text, "tensor-types.txt", "text/plain", key="save_recipe",
+            "Save the recipe", text, TYPES_FILE, "text/plain", key="save_recipe",
             disabled=not text, on_click="ignore",
         )  # fmt: skip
         st.download_button(
             "Save as JSON", lambda: _as_json(choice, hand), f"{model.name}-recipe.json",
             "application/json", key="save_json", on_click="ignore",
         )  # fmt: skip
-        what = str((model.key, mix, choice.with_imatrix, choice.pure, tuple(asked.items())))
+        what = str((model.key, hand.file_type.name, hand.with_imatrix, hand.pure, hand.types))
         imatrix = model.imatrix if choice.with_imatrix else None
         if choice.with_imatrix and imatrix is None:
             look.note(words.NO_MATRIX)
@@ -44,22 +41,14 @@ def section(choice: Choice, hand: Plan, hand_types: dict[str, str]) -> None:
     )  # fmt: skip
     if problem := by_hand.problem():
         st.error(problem)
-    demanded = choice.with_imatrix or any(each.needs_imatrix for each in hand.tensors)
-    options = " --imatrix imatrix.gguf" * demanded + " --pure" * choice.pure
-    options += " --tensor-type-file tensor-types.txt" * bool(text)
-    mine_at = (
-        model.name if bench.is_shipped(model.name) else f"{bench.OWN_MODELS.name}/{model.name}"
-    )
-    source = f"{model.name}-F16.gguf" if model.place.is_dir() else mine_at
-    again = " --allow-requantize" * bool(quantized_again(model, hand))
-    st.code(
-        f"llama-quantize{again}{options} {source} {file} {mix}\n"
-        f"python -m quantcore quantize {mine_at} --type {mix}{options} --output {file}",
-        language="bash",
-    )
+    place = model.name if bench.is_shipped(model.name) else f"{bench.OWN_MODELS.name}/{model.name}"
+    types_file = TYPES_FILE if text else None
+    file = writing.file_name(model, hand)
+    commands = quantize_commands(model, hand, place, file, types_file)
+    st.code("\n".join(commands), language="bash")
 
 
-def _as_json(choice: Choice, hand: Plan) -> str:
+def _as_json(choice: ChosenMix, hand: Plan) -> str:
     known = {"by": choice.by}
     if choice.budget and choice.by != RULES and not choice.with_imatrix:
         predicted = choice.budget.predicted(hand)

@@ -2,18 +2,15 @@
 
 import streamlit as st
 
-from pages.mix import by_hand, words
-from pages.mix import errors as mixing
-from pages.mix.choice import Choice
+from pages.mix import by_hand, cache, errors, words
+from pages.mix.choice import ChosenMix
 from pages.shared import controls, look, tables
 from pages.shared.units import real_minus
-from quantcore.formats import FORMATS
+from quantcore.evaluate.mix_error import MixSummary
 from quantcore.formats.ggml_types import GGML_TYPES
-from quantcore.model.source import Model
+from quantcore.recipe.alternatives import fitting_types, nearby_types, storable_types
 from quantcore.recipe.plan import Plan
 
-BY_SIZE = sorted(FORMATS, key=lambda name: -GGML_TYPES[name].bits_per_weight)
-_NEAR = 3  # types in the table, above and below that of the tensor
 COLUMNS = [
     tables.Column(key="type", title="stored as"),
     tables.Column(key="bits_per_weight", title="bits", show="{:.4g}".format),
@@ -30,37 +27,52 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def section(choice: Choice, hand: Plan, hand_types: dict[str, str], mine: words.Recipe) -> None:
+def section(choice: ChosenMix, hand: Plan, hand_types: dict[str, str], mine: MixSummary) -> None:
     """Draw the choice of a tensor, what it costs, its type, and the types around that."""
-    model, aided = choice.model, choice.with_imatrix
+    model, with_imatrix = choice.model, choice.with_imatrix
+    table = cache.error_table(model.name)
     tensor = controls.tensor()
     this = next(each for each in hand.tensors if each.name == tensor)
-    types = [type for type in _around(choice, tensor, this.type) if choice.hears_names]
-    around = mixing.cases(model, [(tensor, type) for type in [*types, this.type]], aided)
-    mixing.at_once(model, mixing.lacking(model, around))
-    error = mixing.error_of(model, tensor, this.type, aided)
+    types = _listed(choice, tensor, this.type) if choice.allows_changes else []
+    cases = table.cases([(tensor, type) for type in [*types, this.type]], with_imatrix)
+    errors.at_once(table, cases)
+    error = table.error(tensor, this.type, with_imatrix)
     st.markdown(words.tensor(tensor, this.type, this.bytes, this.bytes / hand.bytes, error))
     look.note(this.rule)
     _store_as(choice, tensor, this.type, hand_types)
     st.toggle("Every type", key="every")
+    others = {type: choice.plan(hand_types | {tensor: type}) for type in types}
     tables.show(
-        [row for type in types if (row := _row(choice, hand, hand_types, mine, tensor, type))],
+        # Where rows do not divide there is no row: the fallback has its own.
+        [
+            _row(choice, tensor, type, other, hand, mine)
+            for type, other in others.items()
+            if other.types[tensor] == type
+        ],
         COLUMNS,
         "mix_steps",
         caption=f"What {tensor} would cost in other types",
         chosen=this.type,
         formats=True,
     )
-    mixing.offer(model, mixing.lacking(model, around), "tensor", "Measure this tensor")
+    errors.offer(model.name, cases, "tensor", "Measure this tensor")
 
 
-def _store_as(choice: Choice, tensor: str, type: str, hand_types: dict[str, str]) -> None:
-    key, able = f"as_{tensor}_{type}", _able(choice.model, tensor, choice.with_imatrix)
+def _listed(choice: ChosenMix, tensor: str, type: str) -> list[str]:
+    """List the types a few steps up and down from that of a tensor, or all that fit its rows."""
+    if st.session_state.get("every"):
+        return fitting_types(choice.model, tensor, choice.with_imatrix)
+    return nearby_types(choice.model, tensor, type, choice.with_imatrix)
+
+
+def _store_as(choice: ChosenMix, tensor: str, type: str, hand_types: dict[str, str]) -> None:
+    key = f"as_{tensor}_{type}"
+    able = storable_types(choice.model, tensor, choice.with_imatrix)
     options = list(dict.fromkeys([*able, type]))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             "Store it as", options, options.index(type), key=key, width=180,
-            disabled=not choice.hears_names,
+            disabled=not choice.allows_changes,
             on_change=by_hand.choose, args=(key, tensor, hand_types),
         )  # fmt: skip
         if tensor in hand_types:
@@ -70,40 +82,17 @@ def _store_as(choice: Choice, tensor: str, type: str, hand_types: dict[str, str]
             st.button("Undo all", key="undo_all", on_click=by_hand.remember, args=({},))
 
 
-def _able(model: Model, tensor: str, aided: bool) -> list[str]:
-    """List the types that a tensor can get, largest first."""
-    heard = aided and model.imatrix is not None and tensor in model.imatrix.sums
-    return [name for name in BY_SIZE if heard or not FORMATS[name].needs_importance]
-
-
-def _around(choice: Choice, tensor: str, type: str) -> list[str]:
-    """List the types a few steps up and down from that of a tensor, or all that fit its rows."""
-    n_cols = choice.model.tensors[tensor].shape[-1]
-    able = _able(choice.model, tensor, choice.with_imatrix)
-    fitting = [name for name in able if n_cols % FORMATS[name].block_size == 0]
-    if st.session_state.get("every"):
-        return fitting
-    bits = GGML_TYPES[type].bits_per_weight
-    larger = (GGML_TYPES[name].bits_per_weight > bits for name in fitting)
-    at = fitting.index(type) if type in fitting else sum(larger)
-    return fitting[max(0, at - _NEAR) : at + _NEAR + 1]
-
-
 def _row(
-    choice: Choice, hand: Plan, hand_types: dict, mine: words.Recipe, tensor: str, type: str
-) -> dict | None:
-    """Say what a type would cost; None where rows do not divide: the fallback has its own row."""
-    model, aided = choice.model, choice.with_imatrix
-    other = choice.plan(hand_types | {tensor: type})
-    got = mixing.types_of(other)
-    if got[tensor] != type:
-        return None
-    whole = mixing.whole(model, got, aided)
-    known = whole is not None and mine.error is not None
+    choice: ChosenMix, tensor: str, type: str, other: Plan, hand: Plan, mine: MixSummary
+) -> dict:
+    """Say what a file costs in which one tensor has another type."""
+    table = cache.error_table(choice.model.name)
+    total = table.total(other.types, choice.with_imatrix)
+    known = total is not None and mine.error is not None
     return {
         "type": type,
         "bits_per_weight": GGML_TYPES[type].bits_per_weight,
-        "relative_rmse": mixing.error_of(model, tensor, type, aided),
+        "relative_rmse": table.error(tensor, type, choice.with_imatrix),
         "change_bytes": other.bytes - hand.bytes,
-        "change_error": whole - mine.error if known else None,
+        "change_error": total - mine.error if known else None,
     }

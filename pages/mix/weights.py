@@ -1,13 +1,12 @@
 """The sections of the page Mix on bytes and weight error: where they go, and beside file types."""
 
-from pages.mix import errors as mixing
-from pages.mix import words
+from pages.mix import cache, errors, words
 from pages.mix.charts import map as charts
-from pages.mix.choice import Choice
+from pages.mix.choice import ChosenMix
 from pages.shared import look, tables
 from pages.shared.units import megabytes, percent
+from quantcore.evaluate.mix_error import MixSummary
 from quantcore.recipe.plan import Plan
-from quantcore.recipe.rules import role_of
 
 COLUMNS = [
     tables.Column(key="tensor", title="tensor", text=True),
@@ -19,13 +18,9 @@ COLUMNS = [
 ]
 
 
-def bytes_by_role(choice: Choice, hand: Plan) -> None:
+def bytes_by_role(hand: Plan) -> None:
     """Draw where the bytes go."""
-    sizes: dict[str, dict[str, int]] = {}
-    for each in hand.tensors:
-        is_matrix = each.name in choice.model.quantizable
-        by_type = sizes.setdefault(role_of(each.name) if is_matrix else "norms and biases", {})
-        by_type[each.type] = by_type.get(each.type, 0) + each.bytes
+    sizes = hand.bytes_by_role()
     look.finding(words.where_bytes_go(sizes), "Bytes by role, all layers together, cut by type.")
     look.show(
         charts.bytes_by_role(sizes, look.current()),
@@ -34,48 +29,47 @@ def bytes_by_role(choice: Choice, hand: Plan) -> None:
     )
 
 
-def size_against_error(choice: Choice, mine: words.Recipe, n_changed: int) -> None:
+def size_against_error(choice: ChosenMix, mine: MixSummary, n_changed: int) -> None:
     """Draw the recipe among llama-quantize's file types, by size and weight error."""
-    model = choice.model
-    stock = mixing.stock(model, choice.with_imatrix)
-    missing = [name for name, each in stock.items() if each.missing]
+    name, table = choice.model.name, cache.error_table(choice.model.name)
+    stock = cache.stock(name, choice.with_imatrix)
+    drawn = {name: plan for name, plan in stock.items() if not plan.needs_imatrix}
     cases = [
         case
-        for name, each in stock.items()
-        if name not in missing
-        for case in mixing.cases(model, mixing.types_of(each.plan).items(), each.aided)
+        for plan in drawn.values()
+        for case in table.cases(plan.types.items(), plan.with_imatrix)
     ]
-    mixing.at_once(model, mixing.lacking(model, cases))
-    others = [mixing.recipe(model, name, each.plan, each.aided) for name, each in stock.items()
-              if name not in (mine.name, *missing)]  # fmt: skip
-    others = [each for each in others if each.error is not None]
+    errors.at_once(table, cases)
+    summaries = [table.summary(name, plan, plan.with_imatrix) for name, plan in drawn.items()]
+    others = [each for each in summaries if each.name != mine.name and each.error is not None]
     look.finding(
-        words.standing(mine, others, bool(n_changed)),
+        words.beside_stock(mine, others, bool(n_changed)),
         "Left is smaller, down is closer to the original weights; the star is this recipe. Weight "
         "error is not the model’s error: the chart above shows that.",
     )
-    if mine.error and choice.hears_names:
+    if mine.error and choice.allows_changes:
         look.show(
             charts.size_against_error(others, mine, look.current(), look.narrow()),
             key="mix_size",
             alt="Bits a weight against the error of all weights, stock mixes and this recipe.",
         )
-    mixing.offer(model, mixing.lacking(model, cases), "stock", "Measure every file type")
-    aided = [name for name, each in stock.items() if each.aided]
+    errors.offer(name, cases, "stock", "Measure every file type")
+    aided = [name for name, plan in stock.items() if plan.with_imatrix]
+    missing = [name for name in stock if name not in drawn]
     if note := words.with_and_without(list(stock), aided, missing):
         look.note(note)
 
 
-def table(choice: Choice, hand: Plan, tensor: str) -> None:
+def table(choice: ChosenMix, hand: Plan, tensor: str) -> None:
     """List every tensor of the file."""
-    model, aided = choice.model, choice.with_imatrix
+    known = cache.error_table(choice.model.name)
     tables.show(
         [
             {
                 "tensor": each.name,
                 "type": each.type,
                 "bytes": each.bytes,
-                "relative_rmse": mixing.error_of(model, each.name, each.type, aided),
+                "relative_rmse": known.error(each.name, each.type, choice.with_imatrix),
                 "wanted": each.fallback,
                 "rule": each.rule,
             }
@@ -83,6 +77,6 @@ def table(choice: Choice, hand: Plan, tensor: str) -> None:
         ],
         COLUMNS,
         "mix_tensors",
-        caption=f"Every tensor of {model.name} by {choice.name}",
+        caption=f"Every tensor of {choice.model.name} by {choice.name}",
         chosen=tensor,
     )

@@ -1,9 +1,9 @@
 """The sentences of the page Mix: numbers in, text out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from pages.shared.units import exact, megabytes, percent, plural, spoken
+from quantcore.evaluate.mix_error import MixSummary
 
 HOW_TO_READ_MAP = (
     "Colour and name say the type of each matrix. A dotted outline was changed by hand, ▾ is a "
@@ -17,23 +17,9 @@ TAKE_ALONG = (
     "One line a tensor whose type is not left to the rules of the file type, each pattern made to "
     "fit only that tensor. As JSON it holds every tensor, and can be loaded here again."
 )
-REFUSED = (
-    "llama-quantize refuses this without an importance matrix, so there is no error to measure: "
-    "switch on “With imatrix”."
-)
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """A mix and what it costs."""
-
-    name: str
-    n_bytes: int
-    bits_per_weight: float
-    error: float | None  # of all weights together, relative; None: not measured
-
-
-def headline(hand: Recipe, base: Recipe, n_changed: int) -> str:
+def headline(hand: MixSummary, base: MixSummary, n_changed: int) -> str:
     """Say size, bits and error, beside the mix without changes where there are some."""
     says = f"{megabytes(hand.n_bytes)}, {hand.bits_per_weight:.4g} bits a weight"
     if not n_changed:
@@ -58,9 +44,37 @@ def _fine(error: float) -> str:
     return f"{exact(100 * error)}\u202f%"
 
 
-def names_unheard(file_type: str) -> str:
+def changes_ignored(file_type: str) -> str:
     """Say that a file of floats has one type throughout."""
     return f"In a file of type {file_type} llama-quantize ignores types that are asked for by name."
+
+
+def refused(tensor_name: str, with_imatrix: bool, lies_there: bool) -> str:
+    """Say why a recipe cannot be had that gives a tensor a type which needs an importance matrix.
+
+    Parameters
+    ----------
+    tensor_name
+        The first such tensor.
+    with_imatrix
+        Whether the page is set to use the model's importance matrix.
+    lies_there
+        Whether one lies with the model.
+    """
+    if not lies_there:
+        return (
+            "llama-quantize refuses this without an importance matrix, and none lies with this "
+            "model: `python -m quantcore imatrix` makes one."
+        )
+    if with_imatrix:
+        return (
+            f"This cannot be had: the importance matrix of this model says nothing of "
+            f"{spoken(tensor_name)}, and its type needs that; choose another one for it."
+        )
+    return (
+        "llama-quantize refuses this without an importance matrix, so there is no error to "
+        "measure: switch on “With imatrix”."
+    )
 
 
 def fallbacks(tensors: Sequence) -> str:
@@ -100,7 +114,7 @@ def where_bytes_go(sizes: Mapping[str, Mapping[str, int]]) -> str:
     return f"**{most}** takes most: **{percent(totals[most] / sum(totals.values()))}** of the file."
 
 
-def standing(hand: Recipe, stock: Sequence[Recipe], changed: bool) -> str:
+def beside_stock(hand: MixSummary, stock: Sequence[MixSummary], changed: bool) -> str:
     """Say whether the recipe beats the stock mixes that are no larger; only measured ones count."""
     rivals = [one for one in stock if one.n_bytes <= hand.n_bytes and one.name != hand.name]
     if hand.error is None:

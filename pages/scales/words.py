@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 from numpy.typing import NDArray
 
 from pages.shared.units import exact, percent, plural, spoken, times
+from quantcore.evaluate.scale_cost import stripes
 from quantcore.format import Part
-from quantcore.formats.layout import SubScaleBits
+from quantcore.formats.k.sub_scale_bits import SubScaleBits
 
 
 def several(count: int, shown: str) -> str:
@@ -74,30 +74,20 @@ def largest(row: int, place: int, each: int, n_columns: int) -> str:
     return f"The largest lies in **row {row}**, weights {place * each} to {(place + 1) * each - 1}."
 
 
-def stripes(sizes: NDArray) -> str:
-    """Say whether rows or columns of scales differ by more than chance would make their means.
-
-    >>> stripes(np.repeat([[1.0], [2.0], [3.0]], 9, axis=1))
-    'Stripes across are rows of large weights.'
-    """
-    across, down = (
-        sizes.mean(axis=1 - axis).std() * np.sqrt(sizes.shape[1 - axis]) / (sizes.std() or 1.0)
-        for axis in (0, 1)
-    )
-    if max(across, down) < 1.5:
-        return "There are no stripes: rows and columns are much alike."
-    if across >= down:
-        return "Stripes across are rows of large weights."
-    return "Stripes down are columns of large weights."
-
-
 def how_to_read_map(shown: str, sizes: NDArray) -> str:
     """Explain the map of scales."""
     what = "minimum" if shown == "minima" else "scale"
     return (
         f"Each {what} where it lies; stronger colour is larger, the ring is the largest. "
-        f"{stripes(sizes)} Click to choose a block."
+        f"{_STRIPES[stripes(sizes)]} Click to choose a block."
     )
+
+
+_STRIPES = {
+    None: "There are no stripes: rows and columns are much alike.",
+    "rows": "Stripes across are rows of large weights.",
+    "columns": "Stripes down are columns of large weights.",
+}
 
 
 def stored(chosen: int, part: Part, layout: SubScaleBits, above: float) -> str:

@@ -4,22 +4,23 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from pages.sensitivity import costs as figures
-from pages.sensitivity import two_words as words
 from pages.sensitivity.charts import against as charts
 from pages.sensitivity.view import View, choosing
-from pages.sensitivity.words import TERMS, tooltip
-from pages.shared import controls, look
-from pages.shared import sweeps as sensitivity_kept
+from pages.sensitivity.words import beside as words
+from pages.sensitivity.words.costs import TERMS, tooltip
+from pages.sensitivity.words.figures import short, unit_of, wording
+from pages.shared import controls, look, sweeps
 from pages.shared.charts import layer_map
 from pages.shared.palette import Look
-from pages.shared.sweeps import Known
+from pages.shared.sweeps import KeptSweep
+from quantcore.sensitivity.compare import correlation_of, off_the_median_ratio
+from quantcore.sensitivity.costs import Cost, costs, impacts, joint_cost, measures
 
 NONE = "nothing"
 NAMED = 6  # marks of the scatter that are named
 
 
-def section(view: View, every: Mapping[str, Known], tensor: str, style: Look) -> None:
+def section(view: View, every: Mapping[str, KeptSweep], tensor: str, style: Look) -> None:
     """Draw the choice of a second result, and both where there is one."""
     headline = st.container()
     one, two = st.columns([2, 3], vertical_alignment="bottom", gap="large")
@@ -35,10 +36,10 @@ def section(view: View, every: Mapping[str, Known], tensor: str, style: Look) ->
     with two:
         st.file_uploader(
             "Results from a file", type="json", key="sensitivity_file",
-            on_change=sensitivity_kept.take_upload, args=("sensitivity_file",), max_upload_size=64,
+            on_change=sweeps.take_upload, args=("sensitivity_file",), max_upload_size=64,
             help="The JSON that `python -m quantcore sensitivity --output` writes, or this page.",
         )  # fmt: skip
-    if problem := sensitivity_kept.problem():
+    if problem := sweeps.problem():
         st.error(problem)
     if label == NONE:
         with headline:
@@ -49,9 +50,9 @@ def section(view: View, every: Mapping[str, Known], tensor: str, style: Look) ->
         with headline:
             look.finding(words.no_match(label, view.format_name, every[label].results.formats))
         return
-    names = words.told_apart(view.results.source, every[label].results.source)
+    names = words.names_by_difference(view.results.source, every[label].results.source)
     with headline:
-        rank = figures.correlation(first, second)
+        rank = correlation_of(first, second)
         look.finding(
             words.beside(first, second, rank, names),
             words.how_to_read_two(view.format_name),
@@ -61,34 +62,33 @@ def section(view: View, every: Mapping[str, Known], tensor: str, style: Look) ->
     _scatter(view, names, (first, second), tensor, style)
 
 
-def _second(view: View, known: Known) -> dict[str, figures.Cost]:
+def _second(view: View, known: KeptSweep) -> dict[str, Cost]:
     """Look up the same pieces in the other results, in the same measure if they have it."""
-    if view.measure.name not in figures.measures(known.results):
+    if view.measure.name not in measures(known.results):
         return {}
-    return figures.costs(known.results, view.format_name, view.measure, "tensor", view.how)
+    return costs(known.results, view.format_name, view.measure, "tensor", view.how)
 
 
-def _maps(view: View, known: Known, both, tensor: str, style: Look) -> None:
+def _maps(view: View, known: KeptSweep, both, tensor: str, style: Look) -> None:
     results = view.results, known.results
-    weights = []
-    for costs, each in zip(both, results, strict=True):
-        whole = figures.joint(each, view.format_name, view.measure)
-        sure = view.measure.signed
-        weights.append(figures.weights_of(costs, view.how, whole, sure=sure))
-    ends = [value for weight in weights for value in weight.values()]
-    unit = figures.unit_of(cost.size for costs in both for cost in costs.values())
+    colours = []
+    for of_tensors, each in zip(both, results, strict=True):
+        joint = joint_cost(each, view.format_name, view.measure)
+        colours.append(impacts(of_tensors, view.how, joint, certain=view.measure.signed))
+    ends = [value for each in colours for value in each.values()]
+    factor, part = unit_of(cost.size for of_tensors in both for cost in of_tensors.values())
     labels = view.label, known.label
     for at, column in enumerate(st.columns(2, gap="large")):
         with column:
-            look.note(f"**{labels[at]}**, in {unit[1]} {view.measure.parts}")
-            costs = both[at]
+            look.note(f"**{labels[at]}**, in {part} {wording(view.measure).parts}")
+            of_tensors = both[at]
             look.show(
                 layer_map.layer_map(
-                    weights[at],
-                    {n: figures.short(cost.value / unit[0]) for n, cost in costs.items()},
+                    colours[at],
+                    {n: short(cost.value / factor) for n, cost in of_tensors.items()},
                     tensor,
                     style,
-                    says={n: tooltip(n, cost, view.measure) for n, cost in costs.items()},
+                    says={n: tooltip(n, cost, view.measure) for n, cost in of_tensors.items()},
                     ends=ends,
                 ),
                 key=f"sensitivity_beside_{at}",
@@ -102,7 +102,8 @@ def _scatter(view: View, names: tuple[str, str], both, tensor: str, style: Look)
     if len(shared) < 2:
         return
 
-    titles = tuple(f"{view.measure.axis}: {name}" for name in names)
+    axis = wording(view.measure).axis
+    titles = tuple(f"{axis}: {name}" for name in names)
     left, _ = st.columns([3, 2], gap="large")
     with left:
         look.show(
@@ -111,7 +112,7 @@ def _scatter(view: View, names: tuple[str, str], both, tensor: str, style: Look)
                 second,
                 titles,
                 tensor,
-                words.apart(first, second)[:NAMED],
+                off_the_median_ratio(first, second)[:NAMED],
                 style,
             ),
             alt=f"Cost of each tensor: {names[1]} against {names[0]}.",

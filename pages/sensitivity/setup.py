@@ -2,50 +2,29 @@
 
 import hashlib
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import streamlit as st
 
-import quantcore.sensitivity.results as sensitivity_files
-from pages.sensitivity.costs import GROUPS, HOWS
-from pages.shared import (
-    bench,
-    controls,
-    look,
-    shipped,
-)
-from pages.shared import sweeps as sensitivity_kept
-from quantcore.evaluate.text import calibration_text, context_for, cut
+from pages.drift.measuring import context_for
+from pages.shared import bench, controls, look, shipped, sweeps
+from quantcore.evaluate.text import calibration_text, cut
 from quantcore.formats import OUTSIDE_GGUF, get_format
 from quantcore.model.source import Model
-from quantcore.pool import n_threads
-from quantcore.sensitivity.measure import TOKENS, Settings, read_for
-from quantcore.sensitivity.pieces import DEFAULT_FORMATS, checked_formats, pieces_of, storable
-from quantcore.sensitivity.reading import first_questions
+from quantcore.sensitivity import results
+from quantcore.sensitivity.estimate import SweepEstimate, estimate_sweep
+from quantcore.sensitivity.measure import TOKENS, Settings, imatrix_digest, read_for
+from quantcore.sensitivity.pieces import DEFAULT_FORMATS, Group, How, storable
+from quantcore.sensitivity.reading import question_tokens
 from quantcore.sensitivity.results import Sensitivity
 
-# Of one core of the machine that docs/sensitivity.md was measured on, for a piece.
-SECONDS_PER_WEIGHT_AND_TOKEN = 0.39 / (6.8e6 * 4096)
-GUIDE_PIECES = 12  # pieces that take as long as the guides: six passes, and a piece is half a one
+GROUPS: dict[str, Group] = {"tensors": "tensor", "layers": "layer", "roles": "role"}
+HOWS: dict[str, How] = {"only this": "alone", "all but this": "kept"}
 TEXTS = ("calibration", "passage", "own")
 PLAIN = ("Q8_0", "Q4_0")  # where no usual format fits the rows
 ADDRESS = r"(tcp|tls|ws|wss|ucx)://[^\s/:]+:\d+"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much there is to do."""
-
-    pieces: int
-    known: int
-    tokens: int
-    context: int
-    threads: int
-    seconds: float  # on this machine, if it is as fast as the one that was measured
-    elsewhere: bool  # on a cluster
 
 
 @dataclass(frozen=True)
@@ -56,29 +35,52 @@ class Sweep:
     settings: Settings
     guides: bool
     scheduler: str | None
-    is_shipped: bool
 
     @cached_property
     def path(self) -> Path:
         """File that keeps it."""
         s, text = self.settings, self.settings.text
         digest = hashlib.sha256(text.encode()).hexdigest()
-        aided = self.model.given is not None
-        return sensitivity_kept.place_of(
-            self.model, digest, s.text_name, s.context, s.tokens, aided, s.questions
+        with_imatrix = imatrix_digest(self.model) or False
+        return sweeps.path_for(
+            self.model, digest, s.text_name, s.context, s.tokens, with_imatrix, s.questions
         )
 
     def known(self) -> Sensitivity | None:
         """Read what was found before, to be added to: what is kept, else what is shipped."""
-        if (kept := sensitivity_kept.kept(self.path)) is not None:
+        if (kept := sweeps.read(self.path)) is not None:
             return kept
-        if not self.is_shipped:
-            return None
-        with suppress(ValueError):
-            found = sensitivity_files.shipped()
-            found.refuse_other(read_for(self.model, self.settings)[1])
-            return found
-        return None
+        return results.shipped() if adds_to_shipped(self) else None
+
+
+def adds_to_shipped(sweep: Sweep) -> bool:
+    """Whether a sweep measures more of what the shipped results are of."""
+    name = sweep.model.name
+    return bench.is_shipped(name) and _is_of_shipped(name, sweep.path, _sweep=sweep)
+
+
+@bench.per_model(st.cache_data, show_spinner=False, max_entries=32)
+def _is_of_shipped(model_name: str, path: Path, _sweep: Sweep) -> bool:
+    """Compare what a sweep reads with what the shipped results are of; the path tells sweeps."""
+    try:
+        shipped.sensitivity().refuse_other(read_for(_sweep.model, _sweep.settings)[1])
+    except ValueError:
+        return False
+    return True
+
+
+def estimate(sweep: Sweep) -> SweepEstimate:
+    """Count what there is to do; ValueError in one sentence for what cannot be measured."""
+    known = sweeps.cached(sweep.path)
+    if known is None and adds_to_shipped(sweep):
+        known = shipped.sensitivity()
+    return estimate_sweep(
+        sweep.model,
+        sweep.settings,
+        known,
+        guides=sweep.guides,
+        n_question_tokens=asked_tokens(sweep.model.name, sweep.settings.questions),
+    )
 
 
 def choose(model: Model) -> Sweep:
@@ -105,7 +107,7 @@ def choose(model: Model) -> Sweep:
         )  # fmt: skip
         guides = st.toggle("Guides too", True, key="with_guides", help=_GUIDES, **controls.BOUND)
         questions = _questions(model)
-        model = _aided(model)
+        model = _with_imatrix(model)
     with st.expander("On a cluster"):
         scheduler = _scheduler()
     if not nouns or not hows:
@@ -125,51 +127,19 @@ def choose(model: Model) -> Sweep:
         tokens=n,
         questions=questions,
     )
-    return Sweep(model, settings, guides, scheduler, bench.is_shipped(model.name))
+    return Sweep(model, settings, guides, scheduler)
 
 
-def plan_of(sweep: Sweep) -> Plan:
-    """Count what there is to do; ValueError in one sentence for what cannot be measured."""
-    model, settings = sweep.model, sweep.settings
-    able = checked_formats(model, settings.formats)
-    pieces = pieces_of(model, able, settings.groups, settings.hows)
-    first = cached_known(sweep, sweep.path)
-    n_known = 0 if first is None else sum(first.has(piece) for piece in pieces)
-    return Plan(
-        pieces=len(pieces),
-        known=n_known,
-        tokens=settings.tokens // settings.context * settings.context,
-        context=settings.context,
-        threads=n_threads(),
-        seconds=(len(pieces) - n_known + GUIDE_PIECES * sweep.guides * (n_known < len(pieces)))
-        * SECONDS_PER_WEIGHT_AND_TOKEN * model.n_weights
-        * (settings.tokens + asked_tokens(model.name, settings.questions)),
-        elsewhere=sweep.scheduler is not None,
-    )  # fmt: skip
-
-
-def cached_known(sweep: Sweep, path: Path) -> Sensitivity | None:
-    """Look up what is known of a sweep, without reading an unchanged file again."""
-    changed = path.stat().st_mtime_ns if path.exists() else 0
-    return _known((str(path), changed), sweep)
-
-
-@st.cache_resource(show_spinner=False, max_entries=8)
-def _known(key: tuple, _sweep: Sweep) -> Sensitivity | None:
-    return _sweep.known()
-
-
-@st.cache_data(show_spinner=False, max_entries=32)
+@bench.per_model(st.cache_data, show_spinner=False, max_entries=32)
 def n_tokens(model_name: str, text: str) -> int:
     """Count the tokens of a text."""
     return len(bench.model(model_name).tokenizer.encode(text))
 
 
-@st.cache_data(show_spinner=False, max_entries=32)
+@bench.per_model(st.cache_data, show_spinner=False, max_entries=32)
 def asked_tokens(model_name: str, questions: int) -> int:
     """Count the tokens of so many questions of each skill and level."""
-    tokenizer = bench.model(model_name).tokenizer
-    return sum(len(tokenizer.encode(q.prompt + q.answer)) for q in first_questions(questions))
+    return question_tokens(bench.model(model_name), questions)
 
 
 def _formats(model: Model) -> list[str]:
@@ -223,7 +193,7 @@ def _questions(model: Model) -> int:
     return (usual or QUESTIONS) if wanted else 0
 
 
-def _aided(model: Model) -> Model:
+def _with_imatrix(model: Model) -> Model:
     """Ask whether every format is quantized with the importance matrix, where there is one."""
     if bench.imatrix(model.name) is None:
         return model

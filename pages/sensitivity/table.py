@@ -2,9 +2,9 @@
 
 import streamlit as st
 
+from pages.sensitivity.setup import GROUPS
 from pages.sensitivity.view import View
-from pages.shared import sweeps as sensitivity_kept
-from pages.shared import tables
+from pages.shared import sweeps, tables
 from pages.shared.units import megabytes, number, percent
 from quantcore.sensitivity.effect import Effect
 
@@ -17,7 +17,7 @@ def show(view: View, chosen: str) -> None:
         _row(effect)
         for effect in view.results.effects
         if (effect.format, effect.how) == wanted
-        and effect.group == view.noun.removesuffix("s")
+        and effect.group == GROUPS[view.noun]
         and effect.name in names
     ]
     rows.sort(key=lambda row: row["mean_kl_nats"], reverse=view.how == "alone")
@@ -32,7 +32,7 @@ def show(view: View, chosen: str) -> None:
         )
     st.download_button(
         "Save all results",
-        data=lambda: sensitivity_kept.as_json(view.results),
+        data=lambda: sweeps.as_json(view.results),
         file_name=f"{view.results.source.model}-sensitivity.json",
         mime="application/json",
         key="save_sensitivity",

@@ -5,13 +5,22 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.sensitivity import costs as figures
-from pages.sensitivity import words
 from pages.sensitivity.run import FRESH
+from pages.sensitivity.setup import GROUPS, HOWS
+from pages.sensitivity.words import costs as words
 from pages.shared import controls, look
-from pages.shared.sweeps import Known
+from pages.shared.sweeps import KeptSweep
 from quantcore.model.source import Model
 from quantcore.recipe.types import get_type
+from quantcore.sensitivity.costs import (
+    DIVERGENCE,
+    Cost,
+    Measure,
+    costs,
+    formats_by_size,
+    joint_cost,
+    measures,
+)
 from quantcore.sensitivity.results import Sensitivity
 
 
@@ -25,22 +34,22 @@ class View:
     format_name: str
     noun: str  # what is changed at once: "tensors"
     how: str
-    measure: figures.Measure
+    measure: Measure
 
     def costs(
         self, group: str | None = None, format_name: str | None = None, how: str | None = None
-    ) -> dict[str, figures.Cost]:
+    ) -> dict[str, Cost]:
         """Look up what the pieces of a group cost in a format; by default those chosen."""
-        group = group or figures.GROUPS[self.noun]
+        group = group or GROUPS[self.noun]
         fmt = format_name or self.format_name
-        return figures.costs(self.results, fmt, self.measure, group, how or self.how)
+        return costs(self.results, fmt, self.measure, group, how or self.how)
 
-    def whole(self, format_name: str | None = None) -> figures.Cost | None:
+    def joint(self, format_name: str | None = None) -> Cost | None:
         """Look up the joint cost of all tensors."""
-        return figures.joint(self.results, format_name or self.format_name, self.measure)
+        return joint_cost(self.results, format_name or self.format_name, self.measure)
 
 
-def choose(model: Model, every: Mapping[str, Known]) -> View:
+def choose(model: Model, every: Mapping[str, KeptSweep]) -> View:
     """Draw the controls of the page."""
     mine = [label for label, known in every.items() if known.of_model]
     label, fresh = mine[0], st.session_state.pop(FRESH, None)
@@ -52,19 +61,19 @@ def choose(model: Model, every: Mapping[str, Known]) -> View:
         results = every[label].results
         format_name, asked = _choose_format(results)
         noun = st.segmented_control(
-            "Changed at once", list(figures.GROUPS), default="tensors", required=True,
+            "Changed at once", list(GROUPS), default="tensors", required=True,
             key="changed", help="One tensor at a time, one whole layer, or one role in all layers.",
             **controls.BOUND,
         )  # fmt: skip
         how = st.segmented_control(
-            "Quantized", list(figures.HOWS), default="only this", required=True, key="how",
+            "Quantized", list(HOWS), default="only this", required=True, key="how",
             help=words.TERMS["how"], **controls.BOUND,
         )  # fmt: skip
         measure = _choose_measure(results)
     look.note(words.measured_on(results.source))
     if asked != format_name:
         look.note(f"{asked} is not measured here: {format_name} is shown.")
-    return View(model, label, results, format_name, noun, figures.HOWS[how], measure)
+    return View(model, label, results, format_name, noun, HOWS[how], measure)
 
 
 def _choose_results(labels: list[str]) -> str:
@@ -82,7 +91,7 @@ def _choose_format(results: Sensitivity) -> tuple[str, str]:
     Of a mix that another page chose, the format of most matrices is meant.
     """
     single = {effect.format for effect in results.effects if effect.group != "all"}
-    names = [name for name in figures.by_size(results) if name in single]
+    names = [name for name in formats_by_size(results) if name in single]
     start = names.index("Q4_K") if "Q4_K" in names else (len(names) - 1) // 2
     wanted = names[start]
     if asked := st.session_state.get("type") or st.query_params.get("type"):
@@ -95,9 +104,9 @@ def _choose_format(results: Sensitivity) -> tuple[str, str]:
     return chosen, chosen if wanted in names else wanted
 
 
-def _choose_measure(results: Sensitivity) -> figures.Measure:
-    by_name = figures.measures(results)
-    if st.session_state.get("cost", figures.DIVERGENCE) not in by_name:
+def _choose_measure(results: Sensitivity) -> Measure:
+    by_name = measures(results)
+    if st.session_state.get("cost", DIVERGENCE) not in by_name:
         del st.session_state["cost"]
     says = " ".join(f"**{name}**: {words.TERMS[name]}" for name in by_name if name in words.TERMS)
     name = st.selectbox(

@@ -37,16 +37,18 @@ def stamp(name: str) -> str:
     return stamp_of(sources()[name])
 
 
-def per_model(cache: Callable, **options: Any) -> Callable[[Cached], Cached]:
-    """Cache a function whose first argument is a model's name.
+def per_model(cache: Callable, n_models: int = 1, **options: Any) -> Callable[[Cached], Cached]:
+    """Cache a function whose first argument is a model's name, or whose first `n_models` are.
 
-    An entry serves as long as the model's files stay as they are: what was read of a file that has
+    An entry serves as long as the models' files stay as they are: what was read of a file that has
     been replaced since is never taken for the new one.
 
     Parameters
     ----------
     cache
         `st.cache_resource` or `st.cache_data`.
+    n_models
+        How many leading arguments are names of models; they are given by position.
     options
         What Streamlit takes there, such as `max_entries`.
     """
@@ -54,12 +56,15 @@ def per_model(cache: Callable, **options: Any) -> Callable[[Cached], Cached]:
     def decorate(function: Cached) -> Cached:
         @cache(**({"show_spinner": False} | options))
         @functools.wraps(function)  # Streamlit tells cached functions apart by name and source
-        def kept(*arguments: Any, files: str, **named: Any) -> Any:
+        def kept(*arguments: Any, files: tuple[str, ...], **named: Any) -> Any:
             return function(*arguments, **named)
 
         @functools.wraps(function)
-        def call(model_name: str, *arguments: Any, **named: Any) -> Any:
-            return kept(model_name, *arguments, files=stamp(model_name), **named)
+        def call(*arguments: Any, **named: Any) -> Any:
+            if len(arguments) < n_models:
+                raise TypeError(f"{function.__name__} takes the names of models by position")
+            files = tuple(map(stamp, arguments[:n_models]))
+            return kept(*arguments, files=files, **named)
 
         return cast(Cached, call)
 

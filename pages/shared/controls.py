@@ -13,9 +13,9 @@ from pages.shared import (
     look,
     shipped,
 )
-from pages.shared.ranking import original_of
 from pages.shared.units import megabytes, millions, plural
 from quantcore.formats import FORMATS, OUTSIDE_GGUF, UNAIDED
+from quantcore.model.original import original_of
 from quantcore.recipe.types import get_type
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ _OWN_MODEL = (
 
 
 def model_name() -> str:
-    """Name of the chosen model, as `pages.shared.cache` wants it."""
+    """Name the chosen model, as cached calls want it."""
     return st.session_state["model"]
 
 
@@ -180,6 +180,13 @@ def clicked(chart: str) -> list | None:
     if isinstance(carried, dict):  # an array in plotly's binary form: {"0": 3, "1": 7}
         carried = list(carried.values())
     return carried if isinstance(carried, list) else [carried]
+
+
+def link(page: str, label: str, key: str, **choices) -> None:
+    """Draw the way to another page, which opens with these choices; `go` says what they are."""
+    arrow = {"icon": ":material/arrow_forward:", "icon_position": "right", "type": "tertiary"}
+    if st.button(label, key=key, **arrow):
+        go(page, **choices)
 
 
 def choose_from(event, key: str = "type", page: str | None = None) -> None:

@@ -220,13 +220,3 @@ def _left(seconds: float | None) -> str:
         return ""
     amount, unit = (seconds, "second") if seconds < 100 else (seconds / 60, "minute")
     return f", about {plural(max(1, round(amount)), unit)} left"
-
-
-def forget() -> None:
-    """Drop a finished job, so that the page no longer shows it."""
-    st.session_state.pop("_job", None)
-
-
-def ahead_of(job: Job) -> int:
-    """How many jobs of anyone run or wait before this one."""
-    return _pool().ahead_of(job)

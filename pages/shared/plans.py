@@ -1,16 +1,15 @@
 """Which format each tensor gets, cached by model, type and what was chosen by hand."""
 
-import contextlib
 import re
 
 import streamlit as st
 
 import quantcore
 from pages.shared import bench
-from quantcore.evaluate.quantized import needed_importance
+from quantcore.evaluate.quantized import Fitting, fitting_formats
 from quantcore.recipe.overrides import Override
 from quantcore.recipe.plan import Plan
-from quantcore.recipe.types import get_type, mixed_formats, mixes_for
+from quantcore.recipe.types import mixes_for
 
 
 @st.cache_data(show_spinner=False)
@@ -20,18 +19,17 @@ def mixes() -> list[str]:
 
 
 @bench.per_model(st.cache_data, show_spinner=False, max_entries=256)
+def fitting(model_name: str, type_name: str) -> Fitting:
+    """Format of every matrix that a type can store, and why it cannot store the others."""
+    return fitting_formats(bench.model(model_name), type_name)
+
+
 def formats(model_name: str, type_name: str) -> dict[str, str]:
-    """Format of every matrix in a type; matrices whose rows do not divide are left out."""
-    opened, meant = bench.model(model_name), get_type(type_name)
-    if meant.mix:
-        return mixed_formats(opened, meant.mix)
-    found = {}
-    for name in opened.quantizable:
-        with contextlib.suppress(ValueError):
-            meant.format.check(opened.tensors[name].shape)
-            needed_importance(opened, name, meant.format.name)
-            found[name] = meant.format.name
-    return found
+    """Format of every matrix that a type can store; ValueError where there is none, with reason."""
+    fits = fitting(model_name, type_name)
+    if not fits.formats:
+        raise ValueError(next(iter(fits.left_out.values())))
+    return fits.formats
 
 
 @bench.per_model(st.cache_resource, show_spinner=False, max_entries=128)

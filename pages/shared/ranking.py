@@ -1,13 +1,14 @@
-"""Types ranked by how far they drift: rows, columns and marks, and what is said of them."""
+"""Types ranked by how far they drift: rows, columns and marks, and what is said of them all."""
 
 import math
 from collections.abc import Mapping, Sequence
 
-from pages.shared.charts.size import Original, Point
+from pages.shared.charts.size import Point
 from pages.shared.palette import FAMILY_WORDS, SIGNS, Look, colour, family
 from pages.shared.tables import Column
 from pages.shared.units import megabytes, number, one_in, percent, signed, times
 from quantcore.evaluate.drift import Drift
+from quantcore.model.original import Original
 from quantcore.recipe.types import get_type
 
 TERMS = {
@@ -169,16 +170,6 @@ def small_and_large(table: Sequence[Mapping], published: Mapping) -> str:
         "A model a thousand times smaller has fewer weights to average errors out, but also fewer "
         "things to tell apart: its text has a small vocabulary and few surprises. What carries "
         "over is the shape: each bit less costs several times more."
-    )
-
-
-def original_of(model) -> Original:
-    """Describe the model's own file: what its matrices are stored in, and how large that is."""
-    types = {name: model.tensors[name].dtype for name in model.quantizable}
-    stored_as = "mixed types" if len(set(types.values())) > 1 else next(iter(types.values()))
-    n_bytes = model.stored_bytes(types)
-    return Original(
-        stored_as=stored_as, n_bytes=n_bytes, bits_per_weight=8 * n_bytes / model.n_weights
     )
 
 

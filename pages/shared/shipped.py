@@ -17,9 +17,14 @@ def measured() -> measured_files.ShippedResults:
     return measured_files.load()
 
 
-@st.cache_resource(show_spinner=False)
 def sensitivity() -> Sensitivity:
     """Read what each tensor of the shipped model costs; ModelError where nothing lies there."""
+    return _sensitivity(bench.shipped())
+
+
+@bench.per_model(st.cache_resource, show_spinner=False, max_entries=2)
+def _sensitivity(model_name: str) -> Sensitivity:
+    """Read the results in the shipped model's folder, again when a file there has changed."""
     return sensitivity_files.shipped()
 
 

@@ -1,4 +1,4 @@
-"""Results of sweeps that the page Sensitivity knows: shipped, kept on disk, uploaded.
+"""Results of sweeps that pages know: shipped, kept on this machine, uploaded.
 
 A sweep that was measured here is kept in the user's cache under a key of the model's files, the
 text and what else decides about its figures, so that one that was stopped goes on from there.
@@ -8,7 +8,6 @@ import hashlib
 import math
 import os
 import tempfile
-import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,12 +28,11 @@ ENDING = ".sensitivity.json"
 LISTED = 30  # of the kept files, the newest
 _UPLOADED = "_sensitivities"  # of this session, by label
 _PROBLEM = "_sensitivity_problem"
-_saving = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Known:
-    """Results, and what a control calls them."""
+class KeptSweep:
+    """Results of a sweep, and what a control calls them."""
 
     label: str
     results: Sensitivity
@@ -56,54 +54,58 @@ def folder(wanted: str | None = None) -> Path:
     return Path(tempfile.mkdtemp(prefix="quantlab-"))
 
 
-def place_of(model: Model, *decisive: object) -> Path:
-    """File that keeps a sweep of a model; `decisive` is what else its figures depend on."""
+def path_for(model: Model, *decisive: object) -> Path:
+    """Name the file that keeps a sweep; `decisive` is what else its figures depend on."""
     digest = hashlib.sha256(repr(decisive).encode()).hexdigest()[:16]
     return folder() / f"{model.key}-{digest}{ENDING}"
 
 
-def save(results: Sensitivity, path: Path) -> None:
-    """Write a file whole; one at a time, for two sessions may measure the same."""
-    with _saving:
-        results.save(path)
-
-
-def kept(path: Path) -> Sensitivity | None:
-    """Read what is kept; None where nothing is, or nothing that can be read."""
+def read(path: Path) -> Sensitivity | None:
+    """Read what is kept in a file, to be added to; None where it holds no results."""
     try:
         return load(path)
     except (ModelError, OSError):
         return None
 
 
+def cached(path: Path) -> Sensitivity | None:
+    """Look up what is kept in a file, which is read again when it has changed; not to be added to.
+
+    None where it holds no results.
+    """
+    return _cached(path, _changed(path))
+
+
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _read(path: Path, changed: int) -> Sensitivity | None:
-    return kept(path)
+def _cached(path: Path, changed: tuple[int, int, int]) -> Sensitivity | None:
+    return read(path)
 
 
-def every(model: Model) -> dict[str, Known]:
+def every(model: Model) -> dict[str, KeptSweep]:
     """List all results by label, those of the model on the bench first, of these the shipped."""
-    found = [(shipped.sensitivity(), bench.is_shipped(model.name), None)]
+    of_files = [(shipped.sensitivity(), bench.is_shipped(model.name), None)]
     for path in sorted(folder().glob(f"*{ENDING}"), key=_changed, reverse=True)[:LISTED]:
-        results = _read(path, _changed(path))
+        results = cached(path)
         if results is not None and any(e.group != "all" for e in results.effects):
             mine = path.name.startswith(f"{model.key}-") and _fits(results, model)
-            found.append((results, mine, path))
-    labelled: dict[str, Known] = {}
-    for results, mine, path in found:
+            of_files.append((results, mine, path))
+    labelled: dict[str, KeptSweep] = {}
+    for results, mine, path in of_files:
         label = _unique(label_of(results), labelled)
-        labelled[label] = Known(label, results, mine, path)
+        labelled[label] = KeptSweep(label, results, mine, path)
     for label, results in st.session_state.get(_UPLOADED, {}).items():
         mine = results.source.model == model.name and _fits(results, model)
-        labelled[label] = Known(label, results, mine)
+        labelled[label] = KeptSweep(label, results, mine)
     return dict(sorted(labelled.items(), key=lambda item: not item[1].of_model))
 
 
-def _changed(path: Path) -> int:
+def _changed(path: Path) -> tuple[int, int, int]:
+    """When a file was written, its size, and its number on the disk: zeros where there is none."""
     try:
-        return path.stat().st_mtime_ns
+        status = path.stat()
     except OSError:  # another session has just put a newer one in its place
-        return 0
+        return 0, 0, 0
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _fits(results: Sensitivity, model: Model) -> bool:
@@ -118,10 +120,10 @@ def label_of(results: Sensitivity) -> str:
 
 
 def _unique(label: str, taken: dict) -> str:
-    number, found = 2, label
-    while found in taken:
-        found, number = f"{label} ({number})", number + 1
-    return found
+    number, unique = 2, label
+    while unique in taken:
+        unique, number = f"{label} ({number})", number + 1
+    return unique
 
 
 def take_upload(key: str) -> None:

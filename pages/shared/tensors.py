@@ -24,9 +24,8 @@ def packed(model_name: str, tensor: str, type_name: str):
     stored = bench.model(model_name).as_stored(tensor)
     if stored is not None and bench.model(model_name).holds(tensor, type_name):
         return stored.packed()
-    fmt, values = get_format(type_name), weights(model_name, tensor)
     importance = needed_importance(bench.model(model_name), tensor, type_name)
-    return fmt.quantize(values) if importance is None else fmt.quantize(values, importance)
+    return get_format(type_name).quantize(weights(model_name, tensor), importance)
 
 
 @bench.per_model(st.cache_data, show_spinner=False, max_entries=4096)

@@ -6,15 +6,25 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def number(value: float) -> str:
     """Write two digits that people can read.
 
-    >>> number(0.00931), number(2.6), number(3902.0), number(-0.5), number(2.4e-6)
-    ('0.0093', '2.6', '3,902', '−0.50', '2.4 × 10⁻⁶')
+    >>> number(0.00931), number(2.6), number(3902.0), number(-0.5), number(2.4e-6), number(9.96)
+    ('0.0093', '2.6', '3,902', '−0.50', '2.4 × 10⁻⁶', '10')
     """
-    if value == 0 or abs(value) >= 10:
+    size = abs(_rounded(value, 2))
+    if size >= 10 or not size:
         return real_minus(f"{value:,.0f}")
-    if abs(value) >= 1e-3:
-        return real_minus(f"{value:#.2g}")
-    digits, power = f"{value:.1e}".split("e")
-    return real_minus(digits) + " × 10" + str(int(power)).translate(_RAISED)
+    return real_minus(f"{value:#.2g}") if size >= 1e-3 else _scientific(value, 2)
+
+
+def three(value: float) -> str:
+    """Word a percentage in three digits, so that neighbours can be compared; in two below one.
+
+    >>> three(7.0512), three(31.04), three(0.0123), three(9.996), three(0.000004)
+    ('7.05', '31.0', '0.012', '10.0', '4.0 × 10⁻⁶')
+    """
+    size = abs(_rounded(value, 3))
+    if size >= 0.1:
+        return real_minus(f"{value:.{2 if size < 10 else 1}f}")
+    return real_minus(f"{value:.2g}") if size >= 1e-4 or not size else _scientific(value, 2)
 
 
 def exact(value: float, digits: int = 4) -> str:
@@ -24,31 +34,34 @@ def exact(value: float, digits: int = 4) -> str:
     ('−0.05866', '0', '1.235 × 10⁶')
     """
     text = f"{value + 0.0:.{digits}g}"  # + 0.0 turns -0.0 into 0
-    if "e" in text:
-        digits_, power = text.split("e")
-        text = digits_ + " × 10" + str(int(power)).translate(_RAISED)
-    return real_minus(text)
+    return _raised(text) if "e" in text else real_minus(text)
 
 
 def signed(value: float) -> str:
     """Write a change with its sign; nothing is called +0.00.
 
-    >>> signed(1.234), signed(-25.0), signed(0.001)
-    ('+1.23', '−25', '0.00')
+    >>> signed(1.234), signed(-25.0), signed(0.001), signed(9.999)
+    ('+1.23', '−25', '0.00', '+10')
     """
-    text = f"{value:+,.0f}" if abs(value) >= 10 else f"{value:+.2f}"
+    text = f"{value:+.2f}"
+    if abs(float(text)) >= 10:
+        text = f"{value:+,.0f}"
     return "0.00" if text in ("+0.00", "-0.00") else real_minus(text)
 
 
 def percent(share: float) -> str:
     r"""Write a share of one in percent, in two digits or more.
 
-    >>> percent(0.0767), percent(0.5), percent(1.0), percent(0.00012)
-    ('7.7\u202f%', '50\u202f%', '100\u202f%', '0.012\u202f%')
+    >>> percent(0.0767), percent(0.5), percent(1.0), percent(0.00012), percent(4e-8)
+    ('7.7\u202f%', '50\u202f%', '100\u202f%', '0.012\u202f%', '4.0 × 10⁻⁶\u202f%')
     """
     value = 100 * share
-    text = f"{value:.0f}" if value == 0 or abs(value) >= 10 else f"{value:.2g}"
-    return real_minus(f"{value:.5f}".rstrip("0") if "e" in text else text) + "\u202f%"
+    size = abs(_rounded(value, 2))
+    if size >= 10 or not size:
+        text = real_minus(f"{value:.0f}")
+    else:
+        text = real_minus(f"{value:.2g}") if size >= 1e-4 else _scientific(value, 2)
+    return text + "\u202f%"
 
 
 def one_in(share: float) -> str:
@@ -65,10 +78,11 @@ def one_in(share: float) -> str:
 def times(ratio: float) -> str:
     """Write a ratio for "... times": one decimal below ten, none above.
 
-    >>> times(7.12), times(18.7), times(3902.4)
-    ('7.1', '19', '3,902')
+    >>> times(7.12), times(18.7), times(3902.4), times(9.96)
+    ('7.1', '19', '3,902', '10')
     """
-    return f"{ratio:.1f}" if ratio < 9.95 else f"{ratio:,.0f}"
+    text = f"{ratio:.1f}"
+    return text if float(text) < 10 else f"{ratio:,.0f}"
 
 
 def plural(count: float, word: str, more: str | None = None) -> str:
@@ -89,16 +103,6 @@ def megabytes(n_bytes: float) -> str:
     return f"{n_bytes / 1e6:,.1f} MB"
 
 
-def gibibytes(n_bytes: float) -> str:
-    """Write bytes in GiB, which are 2³⁰, three digits.
-
-    >>> gibibytes(2**34), gibibytes(4.58 * 2**30)
-    ('16.0 GiB', '4.58 GiB')
-    """
-    size = n_bytes / 2**30
-    return f"{size:,.{2 if size < 10 else 1 if size < 100 else 0}f} GiB"
-
-
 def binary(n_bytes: float) -> str:
     """Bytes in the binary unit that fits, three digits: KiB 2¹⁰, MiB 2²⁰, GiB 2³⁰, TiB 2⁴⁰.
 
@@ -108,19 +112,22 @@ def binary(n_bytes: float) -> str:
     for unit, size in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if n_bytes >= 0.9995 * size:
             value = n_bytes / size
-            return f"{value:,.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}"
+            rounded = _rounded(value, 3)
+            return f"{value:,.{2 if rounded < 10 else 1 if rounded < 100 else 0}f} {unit}"
     return f"{n_bytes:.0f} B"
 
 
 def millions(count: float) -> str:
     """Write counts of weights: thousands, millions, billions in three digits.
 
-    >>> millions(65_536), millions(7_120_000), millions(8.03e9)
-    ('65,536', '7.12 million', '8.03 billion')
+    >>> millions(65_536), millions(7_120_000), millions(8.03e9), millions(999_900_000)
+    ('65,536', '7.12 million', '8.03 billion', '1 billion')
     """
+    rounded = _rounded(count, 3)
     for unit, word in ((1e9, "billion"), (1e6, "million")):
-        if count >= unit:
-            return f"{count / unit:.3g} {word}"
+        if rounded >= unit:
+            size = rounded / unit
+            return f"{size:.3g} {word}" if size < 1000 else f"{count / unit:,.0f} {word}"
     return f"{count:,.0f}"
 
 
@@ -147,3 +154,21 @@ def real_minus(text: str) -> str:
 def together(text: str) -> str:
     """Keep a number and its percent sign on one line."""
     return text.replace(" %", "\u202f%")
+
+
+def _rounded(value: float, digits: int) -> float:
+    """Round to significant digits: what is to be written decides how, as 9.96 is to be 10."""
+    return float(f"{value:.{digits - 1}e}")
+
+
+def _scientific(value: float, digits: int) -> str:
+    """Write significant digits times a power of ten."""
+    return _raised(f"{value:.{digits - 1}e}")
+
+
+def _raised(text: str) -> str:
+    """Typeset Python's ``2.4e-06`` as 2.4 × 10⁻⁶."""
+    digits, _, power = text.partition("e")
+    if not power:  # nan
+        return digits
+    return real_minus(digits) + " × 10" + str(int(power)).translate(_RAISED)

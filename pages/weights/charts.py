@@ -149,20 +149,20 @@ def extremes(rows: Ranges, columns: Ranges, reach: float, look: Look) -> go.Figu
     """Draw the range of every row and every column as a band, its spread as a darker one."""
     figure = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.03)
     figure.update_layout(template=template(look), height=330)
-    for at, (word, found) in enumerate((("row", rows), ("column", columns)), start=1):
-        _bands(figure, found, word, look, {"row": 1, "col": at})
-        _name_widest(figure, found, word, look, {"row": 1, "col": at})
+    for at, (word, ranges) in enumerate((("row", rows), ("column", columns)), start=1):
+        _bands(figure, ranges, word, look, {"row": 1, "col": at})
+        _name_widest(figure, ranges, word, look, {"row": 1, "col": at})
         figure.update_xaxes(title=word, showgrid=False, nticks=5, row=1, col=at)
     figure.update_yaxes(range=[-1.2 * reach, 1.2 * reach], nticks=7)
     return figure
 
 
-def _bands(figure, found: Ranges, word: str, look: Look, where: dict) -> None:
-    x = np.append(found.first, found.first[-1] + _step(found))
+def _bands(figure, ranges: Ranges, word: str, look: Look, where: dict) -> None:
+    x = np.append(ranges.first, ranges.first[-1] + _step(ranges))
     line = {"width": 0, "shape": "hv"}
     for low, high, share in (
-        (found.minimum, found.maximum, 0.28),
-        (-found.spread, found.spread, 0.75),
+        (ranges.minimum, ranges.maximum, 0.28),
+        (-ranges.spread, ranges.spread, 0.75),
     ):
         for edge, fill in ((low, None), (high, "tonexty")):
             figure.add_scatter(
@@ -176,29 +176,29 @@ def _bands(figure, found: Ranges, word: str, look: Look, where: dict) -> None:
                 **where,
             )
     figure.add_scatter(
-        x=found.first + _step(found) / 2,
-        y=found.maximum,
+        x=ranges.first + _step(ranges) / 2,
+        y=ranges.maximum,
         mode="markers",
         marker={"opacity": 0, "size": 8},
-        customdata=np.column_stack([found.first, found.minimum, found.maximum, found.spread]),
+        customdata=np.column_stack([ranges.first, ranges.minimum, ranges.maximum, ranges.spread]),
         hovertemplate=f"{word} %{{customdata[0]}}<br>%{{customdata[1]:.4g}} to "
         "%{customdata[2]:.4g}<br>root mean square %{customdata[3]:.3g}<extra></extra>",
         **where,
     )
 
 
-def _name_widest(figure, found: Ranges, word: str, look: Look, where: dict) -> None:
-    size = np.maximum(-found.minimum, found.maximum)
+def _name_widest(figure, ranges: Ranges, word: str, look: Look, where: dict) -> None:
+    size = ranges.reach
     at = int(size.argmax())
-    x = found.first[at] + _step(found) / 2
-    y = float(found.maximum[at] if found.maximum[at] == size[at] else found.minimum[at])
+    x = ranges.first[at] + _step(ranges) / 2
+    y = float(ranges.maximum[at] if ranges.maximum[at] == size[at] else ranges.minimum[at])
     ring = {"symbol": "circle-open", "size": 11, "color": look.ink, "line": {"width": 2}}
     figure.add_scatter(x=[x], y=[y], mode="markers", marker=ring, hoverinfo="skip", **where)
-    right = at > found.first.size / 2
+    right = at > ranges.first.size / 2
     place = {"xanchor": "right" if right else "left", "xshift": -11 if right else 11}
-    text = f"{word} {found.first[at]}: {number(y)}"
+    text = f"{word} {ranges.first[at]}: {number(y)}"
     words(figure, text, look, strong=True, x=x, y=y, **place, **where)
 
 
-def _step(found: Ranges) -> int:
-    return int(found.first[1] - found.first[0]) if found.first.size > 1 else 1
+def _step(ranges: Ranges) -> int:
+    return int(ranges.first[1] - ranges.first[0]) if ranges.first.size > 1 else 1

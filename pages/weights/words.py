@@ -23,32 +23,32 @@ def worded(measure: str, value: float) -> str:
     return {"tails": signed, "outliers": one_in}.get(measure, number)(value)
 
 
-def reach(tensor: str, found: TensorStatistics, bits: int, zeroed_share: float) -> str:
+def reach(tensor: str, statistics: TensorStatistics, bits: int, zeroed_share: float) -> str:
     """Say how far the largest weight lies out, and what a grid that reaches it costs."""
-    if not found.standard_deviation:
+    if not statistics.standard_deviation:
         return f"All weights of **{spoken(tensor)}** are equal: one code says everything."
     cost = f"stores **{one_in(zeroed_share)}** weights as 0"
     return (
-        f"The largest weight of **{spoken(tensor)}** lies {found.reach:.1f} standard deviations "
-        f"out; a {bits}-bit grid that reaches it "
+        f"The largest weight of **{spoken(tensor)}** lies {statistics.reach:.1f} standard "
+        f"deviations out; a {bits}-bit grid that reaches it "
         f"{cost if zeroed_share else 'stores no weight as 0'}."
     )
 
 
-def how_to_read_counts(found: TensorStatistics, bits: int) -> str:
+def how_to_read_counts(statistics: TensorStatistics, bits: int) -> str:
     """Explain the histogram."""
     return (
-        f"{plural(found.n_weights, 'weight')} in bins; the standard deviation σ is "
-        f"{exact(found.standard_deviation, 3)}. Dashed: the normal distribution of the same "
+        f"{plural(statistics.n_weights, 'weight')} in bins; the standard deviation σ is "
+        f"{exact(statistics.standard_deviation, 3)}. Dashed: the normal distribution of the same "
         f"spread. Ticks: the {2**bits - 1} values that one scale of {bits} bits for the whole "
         "tensor leaves; weights in the coloured bars become 0."
     )
 
 
-def tails(found: TensorStatistics) -> str:
+def tails(statistics: TensorStatistics) -> str:
     """Compare the outliers with a normal distribution's."""
-    ratio = found.outlier_share / NORMAL_OUTLIERS
-    if not found.outlier_share:
+    ratio = statistics.outlier_share / NORMAL_OUTLIERS
+    if not statistics.outlier_share:
         return (
             f"**No weight** lies beyond {OUTLIER_SIGMAS:g} σ; of a normal distribution "
             f"{one_in(NORMAL_OUTLIERS)} would."
@@ -56,20 +56,20 @@ def tails(found: TensorStatistics) -> str:
     if ratio > 1.5:
         return (
             f"Beyond {OUTLIER_SIGMAS:g} σ lie **{times(ratio)} times** as many weights as in a "
-            f"normal distribution: {one_in(found.outlier_share)}."
+            f"normal distribution: {one_in(statistics.outlier_share)}."
         )
     return (
         "The tails are **no heavier** than a normal distribution’s: "
-        f"{one_in(found.outlier_share)} beyond {OUTLIER_SIGMAS:g} σ."
+        f"{one_in(statistics.outlier_share)} beyond {OUTLIER_SIGMAS:g} σ."
     )
 
 
-def how_to_read_tails(found: TensorStatistics) -> str:
+def how_to_read_tails(statistics: TensorStatistics) -> str:
     """Explain the survival curve."""
     return (
         "Share of weights farther from the mean than so many σ, on a log scale. Where the line "
         "lies above the dashed one, outliers widen the grid. Excess kurtosis: "
-        f"{signed(found.excess_kurtosis)}, 0 is normal."
+        f"{signed(statistics.excess_kurtosis)}, 0 is normal."
     )
 
 

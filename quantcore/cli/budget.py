@@ -43,13 +43,6 @@ def plan_for_budget(options: argparse.Namespace) -> tuple["Plan", dict]:
 
 
 def _made(budget: "Budget", options: argparse.Namespace) -> "Budgeted":
-    from quantcore.recipe.budget_text import divergence_asked
-
-    if options.by != "measured" and divergence_asked(options.budget) is not None:
-        raise ValueError(
-            f"{options.budget[:40]} bounds the measured divergence: leave --by out, or give a size "
-            "as the budget"
-        )
     if options.by == "random":
         return budget.at_random(budget.bytes_of(options.budget), options.seed)
     return budget.plan_for(options.budget)

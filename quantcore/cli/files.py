@@ -29,7 +29,7 @@ def plan(options: argparse.Namespace) -> None:
         _refuse_asked_for(options)
         planned, known = plan_for_budget(options)
     else:
-        planned = _planned(read_contents(options.model), options, options.with_imatrix)
+        planned = _planned(read_contents(options.model), options, options.with_imatrix or None)
     if options.json:
         print_json(recipe_of(planned, **known))
         return
@@ -43,8 +43,10 @@ def plan(options: argparse.Namespace) -> None:
         f"\n{planned.type}: {planned.bytes:,} bytes, "
         f"{planned.bits_per_weight:.4f} bits per weight, {planned.n_fallbacks} fallbacks"
     )
-    if any(row.needs_imatrix for row in planned.tensors):
+    if planned.needs_imatrix:
         print("llama-quantize refuses this without an importance matrix.")
+    if planned.with_imatrix and not options.with_imatrix:  # so says a recipe, or what was measured
+        print("This is for a file made with an importance matrix: give it with --imatrix.")
 
 
 def _refuse_asked_for(options: argparse.Namespace) -> None:
@@ -81,7 +83,8 @@ def quantize(options: argparse.Namespace) -> None:
     )
 
 
-def _planned(contents: object, options: argparse.Namespace, imatrix: bool) -> "Plan":
+def _planned(contents: object, options: argparse.Namespace, imatrix: bool | None) -> "Plan":
+    """Plan what the options ask for; None: with an importance matrix if the recipe says so."""
     from quantcore.recipe.overrides import parse_override, read_overrides
     from quantcore.recipe.plan import plan as plan_file
     from quantcore.recipe.recipe_file import plan_of_recipe
@@ -90,11 +93,10 @@ def _planned(contents: object, options: argparse.Namespace, imatrix: bool) -> "P
     if options.tensor_type_file is not None:
         overrides += read_overrides(options.tensor_type_file)
     how = {
-        "imatrix": imatrix,
         "output_type": options.output_tensor_type and options.output_tensor_type.upper(),
         "embedding_type": options.token_embedding_type and options.token_embedding_type.upper(),
         "overrides": overrides,
     }
     if options.recipe is not None:
-        return plan_of_recipe(options.recipe, contents, **how)
-    return plan_file(contents, options.type, pure=options.pure, **how)
+        return plan_of_recipe(options.recipe, contents, imatrix=imatrix, **how)
+    return plan_file(contents, options.type, pure=options.pure, imatrix=bool(imatrix), **how)

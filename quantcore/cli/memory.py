@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING
 
 from quantcore.cli.output import print_json
 
-AS_STORED = "as in the file"
-
 if TYPE_CHECKING:
     from quantcore.memory import Estimate
+    from quantcore.memory.hardware import Machine
     from quantcore.memory.placement import Placement
 
 
 def memory(options: argparse.Namespace) -> None:
     """Print weights, cache and buffers of a model under a set-up."""
     from quantcore.memory import Setup, estimate, find_shape
+    from quantcore.memory.estimate_memory import AS_STORED
+    from quantcore.memory.fitting import lay_out, settled
     from quantcore.model.source import shipped_folder
 
-    found = find_shape(options.model or shipped_folder().name)
-    as_stored = found.stored if options.type is None else None
+    model = find_shape(options.model or shipped_folder().name)
+    as_stored = model.stored if options.type is None else None
     setup = Setup(
         type_name=options.type or (AS_STORED if as_stored else "Q4_K_M"),
         context=options.context,
@@ -34,43 +35,44 @@ def memory(options: argparse.Namespace) -> None:
         flash_attention=options.flash_attention == "on",
         utilization=options.gpu_memory_utilization,
     )
-    taken = estimate(found.shape, setup, as_stored)
-    placed = _place(taken, options.gpu_memory, options.system_memory)
-    notes = [*found.notes, *_warnings(taken)]
-    (_print_as_json if options.json else _print)(taken, placed, notes)
+    taken = estimate(model.shape, setup, as_stored)
+    machine = _machine(options.gpu_memory, options.system_memory)
+    placed = machine and lay_out(taken, machine)
+    notes = [*model.notes, *_warnings(taken)]
+    if options.json:
+        fits = None if placed is None else settled(placed, machine)
+        _print_as_json(taken, placed, fits, notes)
+    else:
+        _print(taken, placed, notes)
 
 
-def _place(taken: "Estimate", gpus: Sequence[str], system: str | None) -> "Placement | None":
-    """Lay the model out on GPUs of these sizes; None where none was given."""
-    from quantcore.memory.fitting import lay_out
-    from quantcore.memory.hardware import Device, Machine
+def _machine(gpus: Sequence[str], system: str | None) -> "Machine | None":
+    """Put GPUs and system memory of these sizes together; None where none was given."""
+    from quantcore.memory.hardware import Device, machine, system_memory
     from quantcore.memory.sizes import parse_size
 
-    if not gpus:
-        return None
-    cards = tuple(
+    cards = [
         Device(name=f"GPU {at} of {text.strip()}", memory_bytes=parse_size(text))
         for at, text in enumerate(gpus)
-    )
-    beside = system and Device(name="system", memory_bytes=parse_size(system), kind="cpu")
-    return lay_out(taken, Machine(name="these GPUs", gpus=cards, system=beside or None))
+    ]
+    beside = None if system is None else system_memory(system)
+    return machine(cards, beside) if cards or beside else None
 
 
 def _warnings(taken: "Estimate") -> list[str]:
     shape, setup = taken.shape, taken.setup
     said = [f"Estimated: {taken.stored.estimated}."] if taken.stored.estimated else []
-    each = setup.context
-    if setup.runtime == "llama.cpp":
-        each //= setup.sequences
-    if each > shape.context_length:
+    if setup.context_of_each > shape.context_length:
         said.append(
-            f"{each:,} tokens are more than the {shape.context_length:,} that {shape.name} was "
-            "made for."
+            f"{setup.context_of_each:,} tokens are more than the {shape.context_length:,} that "
+            f"{shape.name} was made for."
         )
     return said
 
 
-def _print_as_json(taken: "Estimate", placed: "Placement | None", notes: list[str]) -> None:
+def _print_as_json(
+    taken: "Estimate", placed: "Placement | None", fits: bool | None, notes: list[str]
+) -> None:
     print_json(
         {
             "model": taken.shape.name,
@@ -87,7 +89,7 @@ def _print_as_json(taken: "Estimate", placed: "Placement | None", notes: list[st
             "compute_bytes": taken.compute_bytes,
             "overhead_bytes": taken.overhead_bytes,
             "total_bytes": taken.total_bytes,
-            "fits": None if placed is None else placed.fits and placed.whole_on_gpu,
+            "fits": fits,
             "layers_on_gpu": None if placed is None else placed.layers_on_gpu,
             "devices": [] if placed is None else [asdict(load) for load in placed.loads],
             "terms": [asdict(term) for term in taken.terms],

@@ -126,7 +126,7 @@ def _add_memory(command: Command) -> None:
     run.add_argument("--gpu-memory-utilization", type=float, default=0.9, metavar="S", help=what)
     what = "memory of each GPU: 24GiB, 16 GB"
     run.add_argument("--gpu-memory", nargs="+", default=[], metavar="SIZE", help=what)
-    run.add_argument("--system-memory", metavar="SIZE", help="beside the GPUs")
+    run.add_argument("--system-memory", metavar="SIZE", help="beside the GPUs, or alone")
     _add_json(run)
 
 

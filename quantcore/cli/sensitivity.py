@@ -1,26 +1,17 @@
 """The command that measures what each tensor costs in each format."""
 
 import argparse
-import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from quantcore.cli.measuring import opened_model, read_text
 from quantcore.cli.output import complain, followed, print_json
-
-if TYPE_CHECKING:
-    from quantcore.progress import Progress
-    from quantcore.sensitivity.measure import Swept
-
-SAVE_EVERY_S = 2
 
 
 def sensitivity(options: argparse.Namespace) -> int:
     """Sweep, keep every result in the file, and print the worst."""
     from quantcore.evaluate.text import calibration_text
-    from quantcore.sensitivity.measure import Settings, guide_steps_of, sensitivity_steps
+    from quantcore.sensitivity.measure import Settings, guide_steps_of, saving, sensitivity_steps
     from quantcore.sensitivity.pieces import DEFAULT_FORMATS
     from quantcore.sensitivity.results import load
 
@@ -40,11 +31,10 @@ def sensitivity(options: argparse.Namespace) -> int:
     )
     known = load(options.output) if options.output.exists() else None
     steps = sensitivity_steps(model, settings, known, options.scheduler)
-    swept = followed(_kept(steps, options.output))
+    swept = followed(saving(steps, options.output))
     results, problems = swept.results, swept.problems
     if options.guides:
-        followed(guide_steps_of(model, results, formats, text))
-        results.save(options.output)
+        followed(saving(guide_steps_of(model, results, formats, text), options.output))
     if options.json:
         rows = [asdict(effect) for effect in results.effects]
         guides = [asdict(guide) for guide in results.guides]
@@ -62,20 +52,6 @@ def sensitivity(options: argparse.Namespace) -> int:
 def _refuse_place(output: Path) -> None:
     if not output.parent.is_dir() or output.is_dir():
         raise ValueError(f"{output} cannot be written: there is no such folder.")
-
-
-def _kept(steps: "Iterator[Progress[Swept]]", output: Path) -> "Iterator[Progress[Swept]]":
-    """Save what was found every few seconds, and whatever ends the work."""
-    last, saved = None, time.monotonic()
-    try:
-        for last in steps:
-            if time.monotonic() - saved > SAVE_EVERY_S:
-                last.result.results.save(output)
-                saved = time.monotonic()
-            yield last
-    finally:
-        if last is not None and last.result.results.effects:
-            last.result.results.save(output)
 
 
 def _print_worst(results: object) -> None:

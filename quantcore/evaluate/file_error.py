@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from quantcore.evaluate.quantized import restored
 from quantcore.format import Weights
 from quantcore.model.source import Model
+from quantcore.recipe.plan import Plan
 
 CHUNK_WEIGHTS = 1 << 21  # compared at a time, so that float64 copies stay small
 
@@ -61,3 +63,24 @@ def restored_errors(original: Model, restored: Callable[[str], Weights]) -> Iter
             here -= after[start : start + step]
             noise += float(np.vdot(here, here))
         yield RestoredError(name=name, noise=noise, signal=signal)
+
+
+def planned_errors(original: Model, model: Model, plan: Plan) -> Iterator[RestoredError]:
+    """Compare every matrix of `original` with what `quantize` would make of `model` by a plan.
+
+    No file is written, and no importance matrix is taken into account.
+
+    Raises
+    ------
+    ValueError
+        If a tensor has another shape than the original's, is not in the plan, or is to have a type
+        that needs an importance matrix.
+    """
+    types = {tensor.name: tensor.type for tensor in plan.tensors}
+
+    def made(name: str) -> Weights:
+        if name not in types:
+            raise ValueError(f"{model.name} has no tensor {name}, which {original.name} has")
+        return restored(model, name, types[name])
+
+    return restored_errors(original, made)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.format import BlockFormat, Weights
+from quantcore.format import Weights
+from quantcore.formats.block_format import BlockFormat
 from quantcore.io.imatrix import Imatrix
 from quantcore.model.source import Model
 

@@ -1,12 +1,14 @@
 """A model with its matrices put through formats: it runs as a file of that type would."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.formats import FORMATS, Format, get_format
+from quantcore.format import Format
+from quantcore.formats import FORMATS, get_format
 from quantcore.io import ModelError
 from quantcore.model.activations import input_type
 from quantcore.model.llama import Llama
@@ -18,6 +20,41 @@ Activations = Literal["F32", "Q8"]  # Q8: inputs rounded as llama.cpp's CPU kern
 # A name as `quantcore.recipe.types` reads it: "Q4_K_M" a mix, "Q4_K pure" one format throughout;
 # or the format of each matrix by its name.
 Type = str | Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """What a type does to each matrix of a model that it can store, and why not to the others."""
+
+    formats: dict[str, str]  # by tensor
+    left_out: dict[str, str]  # why, in a sentence, by tensor
+
+
+def fitting_formats(model: Model, type: str) -> Fitting:
+    """Name the format of each matrix that can be stored in a type; the others are no mistake.
+
+    A mix fits whole or not at all: of a row that does not divide its rules say what to do.
+
+    Raises
+    ------
+    ValueError
+        If there is no such type.
+    """
+    meant, fitting = get_type(type), Fitting({}, {})
+    if meant.mix:
+        try:
+            fitting.formats.update(mixed_formats(model, meant.mix))
+        except ModelError as problem:
+            fitting.left_out.update(dict.fromkeys(model.quantizable, str(problem)))
+        return fitting
+    for name in model.quantizable:
+        try:
+            meant.format.check(model.tensors[name].shape)
+            needed_importance(model, name, meant.format.name)
+            fitting.formats[name] = meant.format.name
+        except ValueError as problem:
+            fitting.left_out[name] = str(problem)
+    return fitting
 
 
 def formats_by_tensor(model: Model, type: Type) -> dict[str, str]:
@@ -67,39 +104,42 @@ def needed_importance(model: Model, name: str, format_name: str) -> NDArray[np.f
     ModelError
         If there is no matrix with the model, or it says nothing of this tensor.
     """
-    if not getattr(applied_format(model, name, format_name), "needs_importance", False):
+    if not applied_format(model, name, format_name).needs_importance:
         return None
     if model.imatrix is None:
         raise ModelError(
             f"{format_name} needs an importance matrix, and none lies with {model.name}: measure "
             "one by python -m quantcore imatrix, or choose another type."
         )
-    found = importance_of(model.imatrix, name, model.tensors[name].shape[-1])
-    if found is None:
+    importance = importance_of(model.imatrix, name, model.tensors[name].shape[-1])
+    if importance is None:
         raise ModelError(
             f"{format_name} needs an importance matrix, and that of {model.name} says nothing of "
             f"{name}, which is looked up rather than multiplied: choose another type or tensor."
         )
-    return found
+    return importance
 
 
-def importances(model: Model, type: Type) -> dict[str, NDArray[np.float32]]:
+def importances(
+    model: Model, type: Type, formats: Mapping[str, str] | None = None
+) -> dict[str, NDArray[np.float32]]:
     """Return what the model's importance matrix says, (n_cols,) by tensor.
 
     That which was given, or that which lies with the model if the type needs one, serves all
-    tensors that it knows, as in llama-quantize; else there is nothing.
+    tensors that it knows, as in llama-quantize; else there is nothing. `formats` are those of the
+    tensors in question where a type does not fit all, as `fitting_formats` finds them.
     """
-    formats = formats_by_tensor(model, type)
+    formats = formats_by_tensor(model, type) if formats is None else formats
     mix = get_type(type).mix if isinstance(type, str) else None
     needed = any(needed_importance(model, *pair) is not None for pair in formats.items())
     if not needed and not model.given and not (mix and needs_imatrix(model, mix)):
         return {}
-    found = {}
+    known = {}
     for name in (name for name, fmt in formats.items() if fmt in FORMATS):
         values = importance_of(model.imatrix, name, model.tensors[name].shape[-1])
         if values is not None:
-            found[name] = values
-    return found
+            known[name] = values
+    return known
 
 
 def restored_tensors(
@@ -120,8 +160,7 @@ def restored(
 ) -> NDArray[np.float32]:
     """One tensor (n_rows, n_cols) quantized and restored, with importance (n_cols,) or without."""
     fmt = applied_format(model, name, format_name)
-    aided = {} if importance is None else {"importance": importance}
-    return fmt.round_trip(model.weights(name), **aided)
+    return fmt.round_trip(model.weights(name), importance=importance)
 
 
 def stored_types(model: Model, type: Type | None = None) -> dict[str, str]:
@@ -134,12 +173,12 @@ def stored_types(model: Model, type: Type | None = None) -> dict[str, str]:
         activations.
     """
     if type is None or type == "F32":
-        found = {name: model.tensors[name].dtype for name in model.quantizable}
+        types = {name: model.tensors[name].dtype for name in model.quantizable}
     else:
-        found = formats_by_tensor(model, type)
-    for name in set(found.values()):
+        types = formats_by_tensor(model, type)
+    for name in set(types.values()):
         input_type(name)
-    return found
+    return types
 
 
 def llama_of(model: Model, type: Type | None = None, activations: Activations = "F32") -> Llama:

@@ -45,6 +45,22 @@ class Ranges:
     maximum: Weights
     spread: Weights  # root mean square of the widest of them
 
+    @property
+    def reach(self) -> Weights:
+        """Largest absolute value of each entry."""
+        return np.maximum(-self.minimum, self.maximum)
+
+    @property
+    def widest(self) -> int:
+        """First row (or column) of the entry that reaches farthest."""
+        return int(self.first[self.reach.argmax()])
+
+    @property
+    def widest_to_median(self) -> float:
+        """How many times as far as the median entry the widest reaches; 0 where all are 0."""
+        reach = self.reach
+        return float(reach.max() / (np.median(reach) or reach.max() or 1))
+
 
 def tensor_statistics(weights: Weights) -> TensorStatistics:
     """Moments of float32 weights of any shape, in float64, chunk by chunk.

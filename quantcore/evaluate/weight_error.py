@@ -4,7 +4,7 @@ Seven sums a block say everything; rows and tensors add up the sums of their blo
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from quantcore._jit import kernel
 from quantcore.checks import read_only
 from quantcore.evaluate.quantized import Type, applied_format, formats_by_tensor, importances
-from quantcore.format import Weights
-from quantcore.formats import Format, get_format
-from quantcore.formats.layout import block_length
+from quantcore.format import Format, Weights
+from quantcore.formats import get_format
 from quantcore.model.gguf_source import turned_heads
 from quantcore.model.source import Model
 from quantcore.pool import over_rows
@@ -101,24 +100,53 @@ def block_errors(weights: Weights, type: str | Format) -> WeightError:
 def model_errors(model: Model, type: Type) -> Iterator[TensorError]:
     """Error of every quantizable tensor, in the model's order; one tensor in memory at a time.
 
-    A tensor that a file holds in its format already loses nothing more: llama-quantize copies it.
     `type` is a mix ("Q4_K_M"), one format on every matrix ("Q4_K pure"), or the format of each
     tensor by name.
     """
     importance = importances(model, type)
     for name, format_name in formats_by_tensor(model, type).items():
-        tensor, fmt = model.tensors[name], get_format(format_name)
-        applied = applied_format(model, name, format_name)
-        error = tensor_error(model.weights(name), applied, importance.get(name))
-        yield TensorError(
-            name=name,
-            shape=tensor.shape,
-            layer=tensor.layer,
-            role=tensor.role,
-            format=fmt.name,
-            bits_per_weight=8 * fmt.stored_bytes(tensor.shape) / tensor.n_weights,
-            **{field: getattr(error, field) for field in WeightError.__slots__},
-        )
+        yield stored_error(model, name, format_name, importance.get(name))
+
+
+def stored_error(
+    model: Model, name: str, format_name: str, importance: Weights | None = None
+) -> TensorError:
+    """Error of a model's tensor in a format, with importance (n_cols,) or without.
+
+    A tensor that a file holds in its format already loses nothing more: llama-quantize copies it.
+
+    Raises
+    ------
+    ValueError
+        If the format cannot store the tensor, or needs an importance matrix.
+    """
+    tensor, fmt = model.tensors[name], get_format(format_name)
+    applied = applied_format(model, name, format_name)
+    error = tensor_error(model.weights(name), applied, importance)
+    return TensorError(
+        name=name,
+        shape=tensor.shape,
+        layer=tensor.layer,
+        role=tensor.role,
+        format=fmt.name,
+        bits_per_weight=8 * fmt.stored_bytes(tensor.shape) / tensor.n_weights,
+        **{field: getattr(error, field) for field in WeightError.__slots__},
+    )
+
+
+def same_are_weak(some: Mapping[str, float], others: Mapping[str, float]) -> bool:
+    """Return whether two types find the same matrices weak: errors by tensor that go together.
+
+    The correlation of those that both know is above 0.6. False for fewer than three, and where
+    either is the same throughout.
+
+    >>> same_are_weak({"a": 1, "b": 2, "c": 3}, {"a": 10, "b": 20, "c": 31})
+    True
+    """
+    shared = [name for name in some if name in others]
+    pairs = np.array([[some[name], others[name]] for name in shared]).T
+    varied = len(shared) > 2 and pairs.std(axis=1).all()
+    return bool(varied and np.corrcoef(pairs)[0, 1] > 0.6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +186,7 @@ def running_error(
 
 
 def _block_size(fmt: Format, n_cols: int) -> int:
-    if (length := block_length(fmt, n_cols)) > 1:
+    if (length := fmt.block_length(n_cols)) > 1:
         return length
     return 32 if n_cols % 32 == 0 else n_cols
 
@@ -171,7 +199,7 @@ def _sums_by_chunk(
     for start in range(0, len(weights), step):
         # One kind of array for the kernel, whoever asks: it is compiled once.
         rows = read_only(np.ascontiguousarray(weights[start : start + step], np.float32))
-        packed = fmt.quantize(rows) if importance is None else fmt.quantize(rows, importance)
+        packed = fmt.quantize(rows, importance)
         restored = fmt.dequantize(packed)
         factors = fmt.scale_factors(packed)
         sums = np.zeros((len(rows), weights.shape[1] // block_size, N_SUMS))

@@ -5,22 +5,23 @@
 
 import difflib
 
-from quantcore.format import BlockFormat
+from quantcore.format import Format
+from quantcore.formats.block_format import BlockFormat
+from quantcore.formats.codebook.iq1_m import IQ1_M
+from quantcore.formats.codebook.iq1_s import IQ1_S
+from quantcore.formats.codebook.iq2_s import IQ2_S
+from quantcore.formats.codebook.iq2_xs import IQ2_XS
+from quantcore.formats.codebook.iq2_xxs import IQ2_XXS
+from quantcore.formats.codebook.iq3_s import IQ3_S
+from quantcore.formats.codebook.iq3_xxs import IQ3_XXS
 from quantcore.formats.floats.bf16 import BF16
 from quantcore.formats.floats.f16 import F16
 from quantcore.formats.floats.f32 import F32
 from quantcore.formats.floats.mxfp4 import MXFP4
 from quantcore.formats.floats.nvfp4 import NVFP4
-from quantcore.formats.integers.integer import IntegerFormat, integer_format
-from quantcore.formats.iq.iq1_m import IQ1_M
-from quantcore.formats.iq.iq1_s import IQ1_S
-from quantcore.formats.iq.iq2_s import IQ2_S
-from quantcore.formats.iq.iq2_xs import IQ2_XS
-from quantcore.formats.iq.iq2_xxs import IQ2_XXS
-from quantcore.formats.iq.iq3_s import IQ3_S
-from quantcore.formats.iq.iq3_xxs import IQ3_XXS
-from quantcore.formats.iq.iq4_nl import IQ4_NL
-from quantcore.formats.iq.iq4_xs import IQ4_XS
+from quantcore.formats.integers.integer import integer_format
+from quantcore.formats.iq4.iq4_nl import IQ4_NL
+from quantcore.formats.iq4.iq4_xs import IQ4_XS
 from quantcore.formats.k.q2_k import Q2_K
 from quantcore.formats.k.q3_k import Q3_K
 from quantcore.formats.k.q4_k import Q4_K
@@ -55,7 +56,6 @@ _OUTSIDE_GGUF = (
     *(NVFP4_TENSOR, NF4, MXFP4_OCP, NF4_DQ),
 )
 
-Format = BlockFormat | IntegerFormat | ScaledFormat
 FORMATS: dict[str, BlockFormat] = {fmt.name: fmt for fmt in _ALL}
 OUTSIDE_GGUF: dict[str, ScaledFormat] = {fmt.name: fmt for fmt in _OUTSIDE_GGUF}
 if len(FORMATS | OUTSIDE_GGUF) != len(_ALL) + len(_OUTSIDE_GGUF):
@@ -81,15 +81,15 @@ def get_format(name: str) -> Format:
 
     Examples
     --------
-    >>> get_format("q8_0").block_size
+    >>> get_format("q8_0").block_length(4096)
     32
-    >>> get_format("int4_g128").group_size
-    128
+    >>> get_format("int4_g128").code_bits
+    4
     """
     wanted = str(name).strip().upper()
-    found = FORMATS.get(wanted) or OUTSIDE_GGUF.get(wanted) or integer_format(wanted)
-    if found:
-        return found
+    fmt = FORMATS.get(wanted) or OUTSIDE_GGUF.get(wanted) or integer_format(wanted)
+    if fmt:
+        return fmt
     close = difflib.get_close_matches(wanted, [*FORMATS, *OUTSIDE_GGUF, *DEFAULTS], 1)
     raise ValueError(
         f"no format is called {name!r}{f' (did you mean {close[0]}?)' if close else ''}: "

@@ -16,7 +16,7 @@ from quantcore.io import ModelError
 from quantcore.io.gguf import GgufFile, read_header
 from quantcore.io.gguf_parts import NUMBERED, read_parts
 from quantcore.io.hub import RangeFile, list_files, read_small, senseless
-from quantcore.io.safetensors import SINGLE, StoredTensor, list_tensors
+from quantcore.io.safetensors import SINGLE, SafetensorsTensor, list_tensors
 from quantcore.io.strict_json import parse_json_object
 
 CONFIG = "config.json"
@@ -86,7 +86,7 @@ def read_hub_config(model: HubModel) -> dict[str, Any]:
     return parse_json_object(text, f"{CONFIG} of {model.model_id}")
 
 
-def read_hub_tensors(model: HubModel) -> dict[str, StoredTensor]:
+def read_hub_tensors(model: HubModel) -> dict[str, SafetensorsTensor]:
     """List the tensors of a model's safetensors files, from their headers.
 
     Raises
@@ -97,7 +97,7 @@ def read_hub_tensors(model: HubModel) -> dict[str, StoredTensor]:
     names = _weight_files(model)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         headers = list(pool.map(partial(_header, model), names))
-    tensors: dict[str, StoredTensor] = {}
+    tensors: dict[str, SafetensorsTensor] = {}
     for name, header in zip(names, headers, strict=True):
         if twice := tensors.keys() & header.keys():
             raise ModelError(f"{name} of {model.model_id} repeats {min(twice)[:80]!r}.")
@@ -121,7 +121,7 @@ def read_hub_gguf(model: HubModel, name: str) -> GgufFile:
     return read_parts(Path(name), read, lambda path: full_name(path) in model.files)
 
 
-def _header(model: HubModel, name: str) -> dict[str, StoredTensor]:
+def _header(model: HubModel, name: str) -> dict[str, SafetensorsTensor]:
     file = _range_file(model, name)
     return list_tensors(Path(name), file, file.n_bytes)
 

@@ -28,7 +28,7 @@ SINGLE = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
-class StoredTensor:
+class SafetensorsTensor:
     """Where one tensor lies in a file."""
 
     path: Path
@@ -70,7 +70,7 @@ def _from_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
     return wide.view(np.float32)
 
 
-def read_folder(folder: Path) -> dict[str, StoredTensor]:
+def read_folder(folder: Path) -> dict[str, SafetensorsTensor]:
     """Every tensor of a model folder, in one file or in shards, checked but not read.
 
     Raises
@@ -81,7 +81,7 @@ def read_folder(folder: Path) -> dict[str, StoredTensor]:
     if (folder / SINGLE).exists() or not (folder / INDEX).exists():
         return read_header(folder / SINGLE)
     homes = _read_index(folder)
-    tensors: dict[str, StoredTensor] = {}
+    tensors: dict[str, SafetensorsTensor] = {}
     for file_name in sorted(set(homes.values())):
         for name, tensor in read_header(folder / file_name).items():
             if homes.get(name) != file_name:
@@ -104,14 +104,14 @@ def _read_index(folder: Path) -> dict[str, str]:
     return homes
 
 
-def read_header(path: Path) -> dict[str, StoredTensor]:
+def read_header(path: Path) -> dict[str, SafetensorsTensor]:
     """List the tensors of one file; check that they fit in it and don't overlap."""
     size = file_size(path)
     with path.open("rb") as file:
         return list_tensors(path, file, size)
 
 
-def list_tensors(path: Path, file: BinaryIO, size: int) -> dict[str, StoredTensor]:
+def list_tensors(path: Path, file: BinaryIO, size: int) -> dict[str, SafetensorsTensor]:
     """Do the same with an open file of `size` bytes, of which only the header need be there."""
     header, data_start = _parse_header(path, file, size)
     spans, tensors = [], {}
@@ -141,7 +141,7 @@ def _parse_header(path: Path, file: BinaryIO, size: int) -> tuple[dict, int]:
 
 def _tensor(
     path: Path, name: str, entry: object, data_start: int
-) -> tuple[StoredTensor, tuple[int, int]]:
+) -> tuple[SafetensorsTensor, tuple[int, int]]:
     if not isinstance(entry, dict):
         raise ModelError(f"{path.name} describes {name[:80]!r} in a way that makes no sense.")
     dtype, shape, span = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
@@ -152,7 +152,7 @@ def _tensor(
     n_bytes = span[-1] - span[0] if len(span) == 2 else -1
     if n_bytes < 0 or (itemsize and math.prod(shape) * itemsize != n_bytes):
         raise ModelError(f"{path.name} gives {name[:80]!r} a shape that its bytes do not fill.")
-    stored = StoredTensor(path, dtype, tuple(shape), data_start + span[0], n_bytes)
+    stored = SafetensorsTensor(path, dtype, tuple(shape), data_start + span[0], n_bytes)
     return stored, (span[0], span[1])
 
 

@@ -9,7 +9,7 @@ from quantcore.memory.kv_cache import (
     tokens_that_fill,
 )
 from quantcore.memory.lookup import FoundModel, find_shape, shape_of
-from quantcore.memory.weights import StoredTensor, StoredWeights, stored_weights
+from quantcore.memory.weights import StoredWeights, TensorBytes, stored_weights
 
 __all__ = [
     "CACHE_FORMATS",
@@ -18,8 +18,8 @@ __all__ = [
     "Estimate",
     "FoundModel",
     "Setup",
-    "StoredTensor",
     "StoredWeights",
+    "TensorBytes",
     "Term",
     "cache_bytes",
     "cache_terms",

@@ -3,7 +3,7 @@
 import math
 
 from quantcore.memory.deployed_formats import DEPLOYED, DeployedFormat
-from quantcore.memory.weights import StoredTensor, StoredWeights
+from quantcore.memory.weights import StoredWeights, TensorBytes
 from quantcore.shape.model_shape import ModelShape, is_expert, is_weight
 
 KEPT = "BF16"  # or F16, as the model came; both take two bytes
@@ -31,7 +31,7 @@ def deployed_weights(shape: ModelShape, name: str) -> StoredWeights:
     return StoredWeights(tensors=tensors, estimated=shape.estimated)
 
 
-def deployed_tensor(shape: ModelShape, name: str, fmt: DeployedFormat) -> StoredTensor:
+def deployed_tensor(shape: ModelShape, name: str, fmt: DeployedFormat) -> TensorBytes:
     """Say what becomes of one tensor."""
     size = shape.tensors[name]
     if not fmt.covers_tensor(name, size):
@@ -39,7 +39,7 @@ def deployed_tensor(shape: ModelShape, name: str, fmt: DeployedFormat) -> Stored
     else:
         n_matrices, n_rows, n_cols = _as_linear(name, size)
         stored, what = n_matrices * fmt.matrix_bytes(n_rows, n_cols), fmt.name
-    return StoredTensor(name=name, shape=size, format=what, wanted=None, bytes=stored)
+    return TensorBytes(name=name, shape=size, format=what, wanted=None, bytes=stored)
 
 
 def _as_linear(name: str, size: tuple[int, ...]) -> tuple[int, int, int]:

@@ -14,7 +14,7 @@ from quantcore.memory.deployed_formats import DEPLOYED
 from quantcore.memory.kv_cache import CacheTerm, cache_terms
 from quantcore.memory.term import Term, TermKind
 from quantcore.memory.vllm_terms import UTILIZATION, cache_terms_in_blocks, overhead_terms
-from quantcore.memory.weights import PARTS, StoredTensor, StoredWeights, stored_weights
+from quantcore.memory.weights import PARTS, StoredWeights, TensorBytes, stored_weights
 from quantcore.shape.model_shape import ModelShape
 
 RUNTIMES = ("none", "llama.cpp", "vllm")
@@ -36,6 +36,11 @@ class Setup:
     ubatch: int = 512
     flash_attention: bool = True
     utilization: float = UTILIZATION  # vLLM's gpu_memory_utilization
+
+    @property
+    def context_of_each(self) -> int:
+        """Tokens of one sequence: under llama.cpp all of them share the context."""
+        return self.context // (self.sequences if self.runtime == "llama.cpp" else 1)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -154,7 +159,7 @@ def weights_in(shape: ModelShape, type_name: str, runtime: Runtime = "none") -> 
 def _weights(stored: StoredWeights) -> Iterator[Term]:
     """One term for the tensors of each part in each format."""
 
-    def key(tensor: StoredTensor) -> tuple[int, str]:
+    def key(tensor: TensorBytes) -> tuple[int, str]:
         return PARTS.index(tensor.part), tensor.format
 
     for (part, format_name), tensors in groupby(sorted(stored.tensors, key=key), key):
@@ -175,11 +180,10 @@ def _each(format_name: str) -> str:
         return "1 B"
     if format_name in DEPLOYED:
         return DEPLOYED[format_name].each
-    fmt = get_format(format_name)
-    size = getattr(fmt, "block_size", None)
-    if size is None:  # the scale covers a row or a tensor
-        return f"{fmt.code_bits} bits, and scales"
-    return f"{fmt.block_bytes} B" if size == 1 else f"{fmt.block_bytes} B / {size}"
+    stored_in = get_format(format_name)
+    if (fmt := FORMATS.get(stored_in.name)) is None:  # scales lie apart from the codes
+        return f"{stored_in.code_bits} bits, and scales"
+    return f"{fmt.block_bytes} B" + (f" / {fmt.block_size}" if fmt.block_size > 1 else "")
 
 
 def llama_cpp_setup(setup: Setup) -> llama_cpp.LlamaCppSetup:

@@ -67,6 +67,11 @@ class Machine:
         """Bytes of a GPU's memory that programs may use."""
         return int(gpu.memory_bytes * self.gpu_share) - gpu.taken_bytes
 
+    @property
+    def gpu_memory_bytes(self) -> int | None:
+        """Bytes of all GPUs together that programs may use, None where there is no GPU."""
+        return sum(map(self.usable_bytes, self.gpus)) if self.gpus else None
+
 
 @cache
 def _asset() -> dict[str, Any]:
@@ -161,6 +166,24 @@ def card(text: str) -> Device:
         return found
     size = parse_size(text)
     return Device(name=f"GPU with {gib(size)}", memory_bytes=size, source="as given")
+
+
+def system_memory(text: str) -> Device:
+    """Find a known system memory by its name, or make one of a size.
+
+    Examples
+    --------
+    >>> system_memory("32 GB DDR5-5600").memory_bytes >> 30, system_memory("24GiB").name
+    (32, '24GiB of system memory')
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if known := systems().get(text):
+        return known
+    return Device(name=f"{text} of system memory", memory_bytes=parse_size(text), kind="cpu")
 
 
 def machine(cards: Sequence[Device] = (), system: Device | None = None) -> Machine:

@@ -3,8 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from quantcore.formats import get_format
-from quantcore.shape.model_shape import Kind, ModelShape
+from quantcore.formats import FORMATS
+from quantcore.shape.model_shape import CacheKind, ModelShape
 
 CACHE_FORMATS = ("F32", "F16", "BF16", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "IQ4_NL", "FP8")
 _FP8 = (1, 1)  # vLLM's fp8 cache: a byte a number; its scales are one a layer
@@ -14,7 +14,7 @@ _FP8 = (1, 1)  # vLLM's fp8 cache: a byte a number; its scales are one a layer
 class CacheTerm:
     """Layers of one kind: each keeps `n_tokens` keys and values, and a state."""
 
-    kind: Kind
+    kind: CacheKind
     n_layers: int
     n_tokens: int  # of all sequences
     n_sequences: int
@@ -68,7 +68,7 @@ def cache_terms(
             f"the shared prefix of {shared_prefix:,} tokens must lie within the context of "
             f"{context:,}"
         )
-    per_key, per_value = (_block(shape, name) for name in (key_type, value_type))
+    per_key, per_value = (_block_that_fits(shape, name) for name in (key_type, value_type))
     terms = []
     for layer, n_layers in Counter(shape.caches).items():
         seen = min(context, layer.window or context)
@@ -125,15 +125,33 @@ def tokens_that_fill(
     return high
 
 
-def _block(shape: ModelShape, format_name: str) -> tuple[int, int]:
-    """Numbers and bytes of a block of a cache; heads must divide into blocks."""
-    name = format_name.upper()
+def cache_bytes_per_number(cache_type: str) -> float:
+    """Bytes that one number of a key or value takes, its share of the scales included.
+
+    >>> cache_bytes_per_number("F16"), cache_bytes_per_number("Q8_0")
+    (2.0, 1.0625)
+    """
+    n_numbers, n_bytes = _block(cache_type)
+    return n_bytes / n_numbers
+
+
+def _block(cache_type: str) -> tuple[int, int]:
+    """Numbers and bytes of a block of a cache."""
+    name = cache_type.upper()
     if name not in CACHE_FORMATS:
-        raise ValueError(f"no cache of type {format_name}; there are {', '.join(CACHE_FORMATS)}")
+        raise ValueError(f"no cache of type {cache_type}; there are {', '.join(CACHE_FORMATS)}")
     if name == "FP8":
         return _FP8
-    fmt = get_format(name)
-    row = shape.latent.kv_size + shape.latent.rope_size if shape.latent else shape.head_size
-    if row % fmt.block_size:
-        raise ValueError(f"a {name} cache needs heads of a multiple of {fmt.block_size}, got {row}")
+    fmt = FORMATS[name]
     return fmt.block_size, fmt.block_bytes
+
+
+def _block_that_fits(shape: ModelShape, cache_type: str) -> tuple[int, int]:
+    """Numbers and bytes of a block of a cache, which heads must divide into."""
+    size, n_bytes = _block(cache_type)
+    row = shape.latent.kv_size + shape.latent.rope_size if shape.latent else shape.head_size
+    if row % size:
+        raise ValueError(
+            f"a {cache_type.upper()} cache needs heads of a multiple of {size}, got {row}"
+        )
+    return size, n_bytes

@@ -30,6 +30,11 @@ class Rule:
         nearest = min(max(self.exact_bytes, self.bytes), self.most_bytes or self.bytes)
         return self.exact_bytes / nearest
 
+    @property
+    def is_cache_formula(self) -> bool:
+        """Whether it multiplies out the cache, rather than taking a share of the weights."""
+        return self.exact_what == "cache" and self.name.startswith("2 ×")
+
 
 def rules_of_thumb(found: Estimate) -> tuple[Rule, ...]:
     """Apply every rule to an estimate."""

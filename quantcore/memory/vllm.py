@@ -20,7 +20,7 @@ from quantcore.memory.vllm_terms import (
     SEQUENCES,
     overhead_terms,
 )
-from quantcore.memory.weights import StoredTensor
+from quantcore.memory.weights import TensorBytes
 from quantcore.shape.model_shape import ModelShape
 
 _WHOLE = ("attn_q_a.", "attn_kv_a_mqa.", "ffn_gate_inp", "position_embd")  # on every GPU
@@ -107,7 +107,7 @@ def reserve(
     )
 
 
-def share_of(tensor: StoredTensor, shape: ModelShape, n_gpus: int) -> int:
+def share_of(tensor: TensorBytes, shape: ModelShape, n_gpus: int) -> int:
     """Bytes of a tensor on one GPU: matrices are divided, but for small ones and for KV heads.
 
     Where there are more GPUs than KV heads, each has a whole one.

@@ -5,22 +5,21 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
+from quantcore.architectures import by_name
 from quantcore.formats import get_format
 from quantcore.formats.ggml_types import FALLBACK
 from quantcore.recipe.contents import contents_of_shape, layer_of
 from quantcore.recipe.plan import plan
 from quantcore.recipe.rules import may_quantize
 from quantcore.recipe.types import ModelType, get_type
-from quantcore.shape.families import FAMILIES
 from quantcore.shape.model_shape import ModelShape, is_expert, is_weight
 
 PARTS = ("embedding and output", "attention", "feed-forward", "experts", "norms and the like")
 Part = Literal[PARTS]
-_RULED = {family.architecture for family in FAMILIES.values() if family.rules}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredTensor:
+class TensorBytes:
     """One tensor as it is stored."""
 
     name: str  # GGUF's
@@ -44,7 +43,7 @@ class StoredTensor:
 class StoredWeights:
     """Bytes of a model's weights in one type, and where they are."""
 
-    tensors: tuple[StoredTensor, ...]
+    tensors: tuple[TensorBytes, ...]
     estimated: str = ""  # why the bytes are no certainty; empty where they are
 
     @property
@@ -65,19 +64,19 @@ class StoredWeights:
     @property
     def bytes_by_part(self) -> dict[str, int]:
         """Bytes of each part that there is, in the order of `PARTS`."""
-        found = Counter()
+        n_bytes = Counter()
         for tensor in self.tensors:
-            found[tensor.part] += tensor.bytes
-        return {part: found[part] for part in PARTS if found[part]}
+            n_bytes[tensor.part] += tensor.bytes
+        return {part: n_bytes[part] for part in PARTS if n_bytes[part]}
 
     @property
     def fallbacks(self) -> dict[str, int]:
         """Format taken because rows do not divide -> number of tensors, experts one by one."""
-        found = Counter()
+        n_tensors = Counter()
         for tensor in self.tensors:
             if tensor.wanted:
-                found[tensor.format] += tensor.shape[0] if is_expert(tensor.name) else 1
-        return dict(found)
+                n_tensors[tensor.format] += tensor.shape[0] if is_expert(tensor.name) else 1
+        return dict(n_tensors)
 
     def layer_bytes(self, layer: int) -> int:
         """Bytes of one layer; of everything outside the layers for -1."""
@@ -113,30 +112,30 @@ def stored_weights(shape: ModelShape, type_name: str) -> StoredWeights:
     meant = get_type(type_name)
     tensors = _in_mix(shape, meant) if meant.mix else _in_format(shape, meant)
     estimated = shape.estimated
-    if meant.mix and not estimated and shape.architecture not in _RULED:
+    if meant.mix and not estimated and not by_name(shape.architecture).mix_rules:
         estimated = f"the lab’s rules of mixes do not cover {shape.architecture}"
     return StoredWeights(tensors=tensors, estimated=estimated)
 
 
-def _in_mix(shape: ModelShape, meant: ModelType) -> tuple[StoredTensor, ...]:
+def _in_mix(shape: ModelShape, meant: ModelType) -> tuple[TensorBytes, ...]:
     # A converted file keeps in F32 all that stays small.
     kept = {name: "F32" for name, size in shape.tensors.items() if not may_quantize(name, size)}
     planned = plan(contents_of_shape(shape, kept), meant.name).tensors
     return tuple(
-        StoredTensor(name=t.name, shape=t.shape, format=t.type, wanted=t.fallback, bytes=t.bytes)
+        TensorBytes(name=t.name, shape=t.shape, format=t.type, wanted=t.fallback, bytes=t.bytes)
         for t in planned
     )
 
 
-def _in_format(shape: ModelShape, meant: ModelType) -> tuple[StoredTensor, ...]:
-    found = []
+def _in_format(shape: ModelShape, meant: ModelType) -> tuple[TensorBytes, ...]:
+    tensors = []
     for name, size in shape.tensors.items():
         wanted = meant.format if may_quantize(name, size) else get_format("F32")
         matrix = (size[-2] if len(size) > 1 else 1, size[-1])
         fmt = _that_fits(wanted, matrix)
         n_matrices = math.prod(size) // math.prod(matrix)
-        found.append(
-            StoredTensor(
+        tensors.append(
+            TensorBytes(
                 name=name,
                 shape=size,
                 format=fmt.name,
@@ -144,7 +143,7 @@ def _in_format(shape: ModelShape, meant: ModelType) -> tuple[StoredTensor, ...]:
                 bytes=n_matrices * fmt.stored_bytes(matrix),
             )
         )
-    return tuple(found)
+    return tuple(tensors)
 
 
 def _that_fits(fmt, shape: tuple[int, int]):

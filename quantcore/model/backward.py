@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from quantcore.model import kernels
 from quantcore.model.blas import one_thread
-from quantcore.model.layer import Layer
+from quantcore.model.layer import DecoderLayer
 from quantcore.model.llama import Llama, Stop
 
 Floats = NDArray[np.float32]
@@ -58,7 +58,7 @@ def _through_norm(rows: Floats, weight: Floats, epsilon: float, slope: Floats) -
     return (scaled - rows * along * inverse**2) * inverse
 
 
-def _through_feed_forward(layer: Layer, at: list[Stop], slope: Floats) -> Iterator[Part]:
+def _through_feed_forward(layer: DecoderLayer, at: list[Stop], slope: Floats) -> Iterator[Part]:
     """Slope by the states at place 2."""
     states, inner = at[2].states[0], at[3].given[0]
     yield layer.ffn_down.names[0], inner, slope
@@ -75,7 +75,7 @@ def _through_feed_forward(layer: Layer, at: list[Stop], slope: Floats) -> Iterat
 
 
 def _through_attention(
-    layer: Layer, at: list[Stop], slope: Floats, angles: tuple
+    layer: DecoderLayer, at: list[Stop], slope: Floats, angles: tuple
 ) -> Iterator[Part]:
     """Slope by the states at place 0."""
     config, states = layer.config, at[0].states[0]

@@ -1,18 +1,12 @@
 """The sizes and switches of a Llama-family model, from its config.json."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from quantcore.io import ModelError
-from quantcore.io.json_fields import flag, real, short, size
-
-# Which biases the code of each architecture adds, unless its config says otherwise.
-_ARCHITECTURES = {
-    "llama": {},
-    "mistral": {},
-    "qwen2": {"attention_bias": True, "output_bias": False},
-    "qwen3": {"qk_norm": True},
-}
+from quantcore.architectures import RUNNABLE, Architecture
+from quantcore.io import short
+from quantcore.io.config_json import ConfigJson
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +25,7 @@ class RopeScaling:
 class LlamaConfig:
     """A decoder of the Llama family; sizes in numbers, not bytes."""
 
-    architecture: str  # "llama", "mistral", "qwen2", "qwen3"
+    architecture: str  # config.json's model_type, one of `quantcore.architectures.RUNNABLE`
     n_layers: int
     hidden_size: int
     feed_forward_size: int
@@ -51,105 +45,111 @@ class LlamaConfig:
     qk_norm: bool = False
 
 
-def read_config(raw: dict[str, Any]) -> LlamaConfig:
+def read_config(raw: Mapping[str, Any], source: str = "config.json") -> LlamaConfig:
     """Check a parsed config.json and name its parts.
+
+    Parameters
+    ----------
+    raw
+        The parsed object.
+    source
+        What errors call it.
 
     Raises
     ------
     ModelError
         For a missing or absurd value, or an architecture that the lab does not run.
     """
-    architecture = raw.get("model_type")
-    if not isinstance(architecture, str) or architecture not in _ARCHITECTURES:
-        known = ", ".join(_ARCHITECTURES)
-        raise ModelError(f"config.json has model_type {short(architecture)}; the lab runs {known}.")
-    _refuse_variants(raw)
-    n_heads = size(raw, "num_attention_heads")
-    hidden_size = size(raw, "hidden_size")
-    n_kv_heads = size(raw, "num_key_value_heads", n_heads)
-    head_size = size(raw, "head_dim", hidden_size // n_heads)
+    config = ConfigJson(raw, source)
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or model_type not in RUNNABLE:
+        known = ", ".join(RUNNABLE)
+        raise config.error(f"has model_type {short(model_type)}; the lab runs {known}.")
+    _refuse_variants(config)
+    n_heads = config.size("num_attention_heads")
+    hidden_size = config.size("hidden_size")
+    n_kv_heads = config.size("num_key_value_heads", n_heads)
+    head_size = config.size("head_dim", hidden_size // n_heads)
     if n_heads % n_kv_heads:
-        raise ModelError(
-            f"config.json has {n_heads} heads, which {n_kv_heads} KV heads do not divide."
-        )
+        raise config.error(f"has {n_heads} heads, which {n_kv_heads} KV heads do not divide.")
     if head_size % 2:
-        raise ModelError(
-            f"config.json gives heads of {head_size}, which rotary pairs do not divide."
-        )
-    theta, scaling = _rope(raw)
-    switches = _switches(raw, architecture)
+        raise config.error(f"gives heads of {head_size}, which rotary pairs do not divide.")
+    theta, scaling = _rope(config)
+    switches = _switches(config, RUNNABLE[model_type])
     return LlamaConfig(
-        architecture=architecture,
-        n_layers=size(raw, "num_hidden_layers"),
+        architecture=model_type,
+        n_layers=config.size("num_hidden_layers"),
         hidden_size=hidden_size,
-        feed_forward_size=size(raw, "intermediate_size"),
+        feed_forward_size=config.size("intermediate_size"),
         n_heads=n_heads,
         n_kv_heads=n_kv_heads,
         head_size=head_size,
-        vocabulary_size=size(raw, "vocab_size"),
-        context_length=size(raw, "max_position_embeddings", 2048),
-        norm_epsilon=real(raw, "rms_norm_eps", 1e-6, largest=1.0),
+        vocabulary_size=config.size("vocab_size"),
+        context_length=config.size("max_position_embeddings", 2048),
+        norm_epsilon=config.real("rms_norm_eps", 1e-6, largest=1.0),
         rope_theta=theta,
         rope_scaling=scaling,
         **switches,
     )
 
 
-def _refuse_variants(raw: dict[str, Any]) -> None:
-    if raw.get("hidden_act", "silu") != "silu":
-        raise ModelError(
-            f"config.json has hidden_act {short(raw['hidden_act'])}; the lab runs silu."
-        )
-    if raw.get("quantization_config") is not None:
-        raise ModelError(
-            "config.json has a quantization_config; the lab needs the original weights."
-        )
+def _refuse_variants(config: ConfigJson) -> None:
+    """Refuse what other members of the family have and the lab's forward pass has not."""
+    activation = config.get("hidden_act", "silu")
+    if activation != "silu":
+        raise config.error(f"has hidden_act {short(activation)}; the lab runs silu.")
+    if config.get("quantization_config") is not None:
+        raise config.error("has a quantization_config; the lab needs the original weights.")
     # Qwen2 writes a window that it does not use; Mistral's first version does use it.
-    window = raw.get("sliding_window") if raw.get("use_sliding_window", True) else None
+    window = config.get("sliding_window") if config.get("use_sliding_window", True) else None
     if window is not None:
-        raise ModelError(f"config.json has a sliding_window of {short(window)}; the lab has none.")
+        raise config.error(f"has a sliding_window of {short(window)}; the lab has none.")
 
 
-def _switches(raw: dict[str, Any], architecture: str) -> dict[str, bool]:
-    bias = flag(raw, "attention_bias")
+def _switches(config: ConfigJson, architecture: Architecture) -> dict[str, bool]:
+    """Say which biases and norms there are: the architecture's code adds some by itself."""
+    bias = config.flag("attention_bias")
     switches = {
-        "tied_embedding": flag(raw, "tie_word_embeddings"),
+        "tied_embedding": config.flag("tie_word_embeddings"),
         "attention_bias": bias,
         "output_bias": bias,
-        "mlp_bias": flag(raw, "mlp_bias"),
+        "mlp_bias": config.flag("mlp_bias"),
+        "qk_norm": architecture.head_norm == "head",
     }
-    return switches | _ARCHITECTURES[architecture]
+    if architecture.qkv_bias is not None:
+        switches["attention_bias"] = architecture.qkv_bias
+    if architecture.output_bias is not None:
+        switches["output_bias"] = architecture.output_bias
+    return switches
 
 
-def _rope(raw: dict[str, Any]) -> tuple[float, RopeScaling | None]:
-    """Read what transformers 5 calls `rope_parameters`, and others `rope_theta`, `rope_scaling`."""
-    both = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
-    if not isinstance(both, dict):
-        raise ModelError("config.json has rope parameters that are not an object.")
-    theta = real(raw | both, "rope_theta", 10_000.0, largest=1e12)
-    if real(raw | both, "partial_rotary_factor", 1.0, largest=1.0) != 1.0:
-        raise ModelError("config.json rotates only part of each head; the lab rotates all of it.")
-    kind = both.get("rope_type", both.get("type", "default"))
+def _rope(config: ConfigJson) -> tuple[float, RopeScaling | None]:
+    """Read the base of rotary frequencies, and how they are stretched."""
+    rope = config.rope()
+    theta = rope.real("rope_theta", 10_000.0, largest=1e12)
+    if rope.real("partial_rotary_factor", 1.0, largest=1.0) != 1.0:
+        raise rope.error("rotates only part of each head; the lab rotates all of it.")
+    kind = rope.get("rope_type", rope.get("type", "default"))
     if kind == "default":
         return theta, None
     if kind == "linear":
-        return theta, RopeScaling(kind=kind, factor=real(both, "factor", largest=1e6))
+        return theta, RopeScaling(kind=kind, factor=rope.real("factor", largest=1e6))
     if kind == "llama3":
-        return theta, _llama3(both)
-    raise ModelError(f"config.json has rope scaling {short(kind)}; the lab runs linear and llama3.")
+        return theta, _llama3(rope)
+    raise rope.error(f"has rope scaling {short(kind)}; the lab runs linear and llama3.")
 
 
-def _llama3(both: dict[str, Any]) -> RopeScaling:
-    low = real(both, "low_freq_factor", largest=1e6)
-    high = real(both, "high_freq_factor", largest=1e6)
+def _llama3(rope: ConfigJson) -> RopeScaling:
+    low = rope.real("low_freq_factor", largest=1e6)
+    high = rope.real("high_freq_factor", largest=1e6)
     if low >= high:
-        raise ModelError("config.json has a low_freq_factor that is not below high_freq_factor.")
-    original = both.get("original_max_position_embeddings")
+        raise rope.error("has a low_freq_factor that is not below high_freq_factor.")
+    original = rope.get("original_max_position_embeddings")
     if type(original) is not int or not 0 < original <= 2**24:
-        raise ModelError("config.json lacks original_max_position_embeddings for rope scaling.")
+        raise rope.error("lacks original_max_position_embeddings for rope scaling.")
     return RopeScaling(
         kind="llama3",
-        factor=real(both, "factor", largest=1e6),
+        factor=rope.real("factor", largest=1e6),
         low_frequency_factor=low,
         high_frequency_factor=high,
         original_context=original,

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quantcore.architectures import RUNNABLE, by_name
 from quantcore.io import ModelError
 from quantcore.io.gguf_writer import Value
 from quantcore.model.config import LlamaConfig, RopeScaling, read_config
 
-ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
 QUANTIZATION_VERSION = 2
 _SIZES = {  # key: field and Hugging Face's name, in the converter's order
     "block_count": ("n_layers", "num_hidden_layers"),
@@ -29,8 +29,8 @@ _SIZES = {  # key: field and Hugging Face's name, in the converter's order
 
 def metadata_of(config: LlamaConfig, name: str, file_type: int) -> dict[str, Value]:
     """Metadata of a file with this config, without its vocabulary."""
-    architecture = ARCHITECTURES[config.architecture]
-    found: dict[str, Value] = {
+    architecture = RUNNABLE[config.architecture].name
+    metadata: dict[str, Value] = {
         "general.architecture": architecture,
         "general.type": "model",
         "general.name": name,
@@ -44,12 +44,12 @@ def metadata_of(config: LlamaConfig, name: str, file_type: int) -> dict[str, Val
         "attention.key_length": np.uint32(config.head_size),
         "attention.value_length": np.uint32(config.head_size),
     }
-    found |= {f"{architecture}.{key}": value for key, value in own.items()}
-    found["general.file_type"] = np.uint32(file_type)
-    found[f"{architecture}.vocab_size"] = np.uint32(config.vocabulary_size)
-    found[f"{architecture}.rope.dimension_count"] = np.uint32(config.head_size)
-    found["general.quantization_version"] = np.uint32(QUANTIZATION_VERSION)
-    return found
+    metadata |= {f"{architecture}.{key}": value for key, value in own.items()}
+    metadata["general.file_type"] = np.uint32(file_type)
+    metadata[f"{architecture}.vocab_size"] = np.uint32(config.vocabulary_size)
+    metadata[f"{architecture}.rope.dimension_count"] = np.uint32(config.head_size)
+    metadata["general.quantization_version"] = np.uint32(QUANTIZATION_VERSION)
+    return metadata
 
 
 def config_of(
@@ -74,8 +74,9 @@ def config_of(
         For an architecture that the lab does not run, and for missing or absurd sizes.
     """
     architecture = metadata.get("general.architecture")
-    if architecture not in ARCHITECTURES.values():
-        known = ", ".join(dict.fromkeys(ARCHITECTURES.values()))
+    names = dict.fromkeys(entry.name for entry in RUNNABLE.values())
+    if not isinstance(architecture, str) or architecture not in names:
+        known = ", ".join(names)
         raise ModelError(
             f"The file holds a model of architecture {str(architecture)[:40]!r}; "
             f"the lab runs {known}."
@@ -92,9 +93,9 @@ def config_of(
     for key in ("attention.value_length", "rope.dimension_count"):
         if head_size is not None and own.get(key, head_size) != head_size:
             raise ModelError(f"The file's {key} is not the size of a head; the lab needs that.")
-    config = _checked(
+    config = read_config(
         {
-            "model_type": architecture,
+            "model_type": by_name(architecture).model_types[0],
             "vocab_size": shapes.get("token_embd.weight", (None,))[0],
             "head_dim": head_size,
             "rms_norm_eps": own.get("attention.layer_norm_rms_epsilon"),
@@ -103,7 +104,8 @@ def config_of(
             "tie_word_embeddings": "output.weight" not in shapes,
             "mlp_bias": "blk.0.ffn_up.bias" in shapes,
         }
-        | {hugging_face: own.get(key) for key, (_, hugging_face) in _SIZES.items()}
+        | {hugging_face: own.get(key) for key, (_, hugging_face) in _SIZES.items()},
+        source="The file's metadata",
     )
     return replace(
         config,
@@ -112,14 +114,6 @@ def config_of(
         qk_norm="blk.0.attn_q_norm.weight" in shapes,
         rope_scaling=config.rope_scaling if factors is None else _by_factors(config, factors),
     )
-
-
-def _checked(raw: dict[str, Any]) -> LlamaConfig:
-    """Hold the file's sizes against the same rules as those of a config.json."""
-    try:
-        return read_config(raw)
-    except ModelError as problem:
-        raise ModelError(str(problem).replace("config.json", "The file's metadata")) from problem
 
 
 def _linear(own: Mapping[str, Any]) -> dict[str, Any] | None:

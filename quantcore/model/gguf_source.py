@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from quantcore.architectures import RUNNABLE
 from quantcore.io import ModelError
 from quantcore.io.gguf import GgufFile, GgufTensor
 from quantcore.io.gguf_parts import read_parts
@@ -91,7 +92,7 @@ def turned_heads(name: str, config: LlamaConfig) -> int:
 
     Qwen's files keep the halves: llama.cpp rotates these architectures as Hugging Face does.
     """
-    if config.architecture not in ("llama", "mistral"):
+    if not RUNNABLE[config.architecture].rotates_neighbours:
         return 0
     role = name.rpartition(".")[0].rpartition(".")[2]
     return {"attn_q": config.n_heads, "attn_k": config.n_kv_heads}.get(role, 0)
@@ -114,7 +115,7 @@ def open_gguf(path: Path) -> tuple[LlamaConfig, Tokenizer, dict[str, StoredInFil
 
 def _tensors(file: GgufFile, config: LlamaConfig) -> dict[str, StoredInFile]:
     """Put the tensors in the model's order; refuse what is missing, misshapen or unknown."""
-    found: dict[str, StoredInFile] = {}
+    tensors: dict[str, StoredInFile] = {}
     for name, shape in expected_shapes(config).items():
         tensor = file.tensors.get(name)
         if tensor is None:
@@ -124,8 +125,8 @@ def _tensors(file: GgufFile, config: LlamaConfig) -> dict[str, StoredInFile]:
                 f"{file.path.name} gives {name!r} the shape {list(tensor.shape)}, "
                 f"but its metadata ask for {list(shape)}."
             )
-        found[name] = StoredInFile(tensor, turned_heads(name, config))
+        tensors[name] = StoredInFile(tensor, turned_heads(name, config))
     for name in file.tensors:
-        if name not in found and name != ROPE_FACTORS:
+        if name not in tensors and name != ROPE_FACTORS:
             raise ModelError(f"{file.path.name} holds {name[:80]!r}, which the lab has no use for.")
-    return found
+    return tensors

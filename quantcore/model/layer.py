@@ -28,7 +28,7 @@ ENTRY_OF = {role: place for place, roles in enumerate(ENTRIES) for role in roles
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class DecoderLayer:
     """Weights of one layer; what is multiplied by the same input is stacked into one matrix."""
 
     config: LlamaConfig
@@ -42,7 +42,7 @@ class Layer:
     gate_up: Matrix  # (2 * feed_forward, hidden)
     ffn_down: Matrix
 
-    def replaced(self, changed: Mapping[str, Floats]) -> "Layer":
+    def replaced(self, changed: Mapping[str, Floats]) -> "DecoderLayer":
         """Put other weights in the place of some matrices, named as in a file."""
         fields = ("qkv", "attn_output", "gate_up", "ffn_down")
         return replace(self, **{name: getattr(self, name).replaced(changed) for name in fields})
@@ -140,19 +140,19 @@ def gather(
     index: int,
     types: Mapping[str, str] | None,
     watch: Watch | None,
-) -> Layer:
+) -> DecoderLayer:
     """Take a layer's weights out of those of the model; see `quantcore.model.llama.Llama`."""
 
     def vector(role: str) -> Floats | None:
-        found = weights.get(f"blk.{index}.{role}.weight")
+        values = weights.get(f"blk.{index}.{role}.weight")
         # Kernels are compiled for writable vectors, and a read-only one would compile them again.
-        return None if found is None else np.array(found, np.float32)
+        return None if values is None else np.array(values, np.float32)
 
     def matrix(*roles: str) -> Matrix:
         names = tuple(f"blk.{index}.{role}.weight" for role in roles)
         return stacked(weights, names, types, watch)
 
-    return Layer(
+    return DecoderLayer(
         config=config,
         half_cache=types is not None,
         attn_norm=vector("attn_norm"),

@@ -72,13 +72,13 @@ def _inputs(
     parts: list[tuple[int, str]], types: Mapping[str, str] | None
 ) -> tuple[tuple[slice, str], ...]:
     """Join neighbours whose input is the same: one product for them is faster than several."""
-    found: list[tuple[slice, str]] = []
+    inputs: list[tuple[slice, str]] = []
     start = 0
     for n_rows, name in parts:
         kind = "F32" if types is None else input_type(types[name])
-        if found and found[-1][1] == kind:
-            found[-1] = (slice(found[-1][0].start, start + n_rows), kind)
+        if inputs and inputs[-1][1] == kind:
+            inputs[-1] = (slice(inputs[-1][0].start, start + n_rows), kind)
         else:
-            found.append((slice(start, start + n_rows), kind))
+            inputs.append((slice(start, start + n_rows), kind))
         start += n_rows
-    return tuple(found)
+    return tuple(inputs)

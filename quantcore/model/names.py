@@ -39,10 +39,10 @@ def to_gguf(name: str) -> str | None:
         return None
     if module in _OUTER_BY_MODULE:
         return f"{_OUTER_BY_MODULE[module]}.{kind}"
-    found = re.fullmatch(r"model\.layers\.(0|[1-9][0-9]{0,5})\.(.+)", module)
-    if not found or found[2] not in _LAYER_BY_MODULE:
+    match = re.fullmatch(r"model\.layers\.(0|[1-9][0-9]{0,5})\.(.+)", module)
+    if not match or match[2] not in _LAYER_BY_MODULE:
         return None
-    return f"blk.{found[1]}.{_LAYER_BY_MODULE[found[2]]}.{kind}"
+    return f"blk.{match[1]}.{_LAYER_BY_MODULE[match[2]]}.{kind}"
 
 
 def to_hugging_face(name: str) -> str:
@@ -64,8 +64,8 @@ def layer_and_role(name: str) -> tuple[int | None, str]:
     >>> layer_and_role("blk.12.ffn_down.weight")
     (12, 'ffn_down')
     """
-    if found := re.fullmatch(r"blk\.(\d+)\.(\w+)\.(?:weight|bias)", name):
-        layer, role = int(found[1]), found[2]
+    if match := re.fullmatch(r"blk\.(\d+)\.(\w+)\.(?:weight|bias)", name):
+        layer, role = int(match[1]), match[2]
         if role in LAYER_ROLES:
             return layer, role
     elif (role := name.rpartition(".")[0]) in OUTER_ROLES:

@@ -15,7 +15,7 @@ from quantcore.formats import get_format
 from quantcore.io import ModelError
 from quantcore.io.gguf_parts import all_parts
 from quantcore.io.imatrix import Imatrix, read_imatrix
-from quantcore.io.safetensors import StoredTensor, read_folder
+from quantcore.io.safetensors import SafetensorsTensor, read_folder
 from quantcore.io.strict_json import read_json_object
 from quantcore.model.config import LlamaConfig, read_config
 from quantcore.model.gguf_source import StoredInFile, open_gguf
@@ -59,7 +59,7 @@ class Model:
     """An opened model. Weights are read when asked for, one tensor at a time."""
 
     name: str
-    place: Path  # the folder or the GGUF file
+    path: Path  # the folder or the GGUF file
     config: LlamaConfig
     tokenizer: Tokenizer = field(repr=False)
     tensors: dict[str, TensorInfo] = field(repr=False)
@@ -71,7 +71,7 @@ class Model:
     @property
     def address(self) -> str:
         """What `open_model` finds the same model by, on a machine that reaches as much as this."""
-        return self.hub_address or str(self.place)
+        return self.hub_address or str(self.path)
 
     def weights(self, name: str, rows: slice = slice(None)) -> NDArray[np.float32]:
         """One tensor, read-only, of the shape that ``tensors[name]`` gives; or some of its rows.
@@ -119,7 +119,7 @@ class Model:
         """
         if self.given is not None:
             return self.given
-        file = _imatrix_file(self.place)
+        file = _imatrix_file(self.path)
         return _imatrix_of(file, file.stat().st_mtime_ns) if file.is_file() else None
 
     @property
@@ -158,14 +158,14 @@ class Model:
         return digest.hexdigest()[:16]
 
 
-def stamp_of(place: Path) -> str:
+def stamp_of(path: Path) -> str:
     """Digest of the files in a folder, or of a GGUF file and those beside it, and their changes.
 
     Another one for each place, and after each change, whatever the file's name, size and date say:
     a replaced file has another number on its disk.
     """
-    files = list(place.iterdir()) if place.is_dir() else [*all_parts(place), _imatrix_file(place)]
-    digest = hashlib.sha256(str(place).encode())
+    files = list(path.iterdir()) if path.is_dir() else [*all_parts(path), _imatrix_file(path)]
+    digest = hashlib.sha256(str(path).encode())
     for path in sorted(file for file in files if file.is_file()):
         status = path.stat()
         changed = f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
@@ -173,8 +173,8 @@ def stamp_of(place: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def _imatrix_file(place: Path) -> Path:
-    return place / "imatrix.gguf" if place.is_dir() else place.with_suffix(".imatrix.gguf")
+def _imatrix_file(path: Path) -> Path:
+    return path / "imatrix.gguf" if path.is_dir() else path.with_suffix(".imatrix.gguf")
 
 
 @lru_cache(maxsize=4)
@@ -200,12 +200,12 @@ def open_model(source: str | Path | None = None) -> Model:
     quantcore.io.ModelError: There is no model folder and no GGUF file 'no/such/folder'.
     """
     if str(source).startswith(ON_HUB):
-        place, name, hub_address = _download(str(source))
+        path, name, hub_address = _download(str(source))
     else:
-        place, hub_address = shipped_folder() if source is None else _find(source), ""
-        name = place.name
-    stamp = stamp_of(place)  # before anything is read: what changes meanwhile is noticed
-    found = open_gguf(place) if place.is_file() else _open_folder(place)
+        path, hub_address = shipped_folder() if source is None else _find(source), ""
+        name = path.name
+    stamp = stamp_of(path)  # before anything is read: what changes meanwhile is noticed
+    found = open_gguf(path) if path.is_file() else _open_folder(path)
     config, tokenizer, stored = found
     if tokenizer.vocabulary_size > config.vocabulary_size:
         raise ModelError(
@@ -214,7 +214,7 @@ def open_model(source: str | Path | None = None) -> Model:
         )
     tensors = {name: _info(name, tensor) for name, tensor in stored.items()}
     return Model(
-        name, place, config, tokenizer, tensors, stored, hub_address=hub_address, stamp=stamp
+        name, path, config, tokenizer, tensors, stored, hub_address=hub_address, stamp=stamp
     )
 
 
@@ -226,8 +226,8 @@ def _download(source: str) -> tuple[Path, str, str]:
     model_id, _, revision = source.removeprefix(ON_HUB).partition("@")
     if not is_model_id(model_id):
         raise ModelError(f"{source[:100]!r} is no model on the Hub; write hf://owner/name.")
-    place = download(model_id, revision or None)
-    return place, model_id.rpartition("/")[2], f"{ON_HUB}{model_id}@{place.name}"
+    path = download(model_id, revision or None)
+    return path, model_id.rpartition("/")[2], f"{ON_HUB}{model_id}@{path.name}"
 
 
 def _open_folder(folder: Path) -> tuple[LlamaConfig, Tokenizer, Mapping[str, Stored]]:
@@ -244,10 +244,10 @@ def shipped_folder() -> Path:
 
 
 def _find(source: str | Path) -> Path:
-    place = Path(source).expanduser()
+    path = Path(source).expanduser()
     try:
-        if place.is_dir() or (place.is_file() and place.suffix.lower() == ".gguf"):
-            return place.resolve()
+        if path.is_dir() or (path.is_file() and path.suffix.lower() == ".gguf"):
+            return path.resolve()
         if str(source) == shipped_folder().name:
             return shipped_folder()
     except (OSError, ValueError):  # a name too long, a null character: neither of the two
@@ -255,9 +255,11 @@ def _find(source: str | Path) -> Path:
     raise ModelError(f"There is no model folder and no GGUF file {str(source)[:200]!r}.")
 
 
-def _named(found: dict[str, StoredTensor], config: LlamaConfig) -> dict[str, StoredTensor]:
+def _named(
+    found: dict[str, SafetensorsTensor], config: LlamaConfig
+) -> dict[str, SafetensorsTensor]:
     """Give tensors their GGUF names, in order; refuse what is missing, misshapen or unknown."""
-    tensors: dict[str, StoredTensor] = {}
+    tensors: dict[str, SafetensorsTensor] = {}
     for name, shape in expected_shapes(config).items():
         stored = found.get(to_hugging_face(name))
         if stored is None:

@@ -21,19 +21,21 @@ def read_budget(model: Model, text: str) -> int:
     ValueError
         If it is none of these.
     """
+    if divergence_asked(text) is not None:
+        raise ValueError(f"{text.strip()[:40]} bounds a divergence: give a size as the budget")
     wanted = text.strip()
     n_weights = contents_of(model).n_weights
-    if found := re.fullmatch(rf"{_NUMBER} ?bpw", wanted, re.IGNORECASE):
-        return _whole(float(found[1]) * n_weights / 8)
+    if bits := re.fullmatch(rf"{_NUMBER} ?bpw", wanted, re.IGNORECASE):
+        return _whole(float(bits[1]) * n_weights / 8)
     if ALIASES.get(wanted.upper(), wanted.upper()) in FILE_TYPES:
         return padded_bytes(plan(model, wanted))
-    found = re.fullmatch(rf"{_NUMBER} ?([kmg]?i?b?)", wanted, re.IGNORECASE)
-    if not found or found[2].lower() not in _UNITS:
+    size = re.fullmatch(rf"{_NUMBER} ?([kmg]?i?b?)", wanted, re.IGNORECASE)
+    if not size or size[2].lower() not in _UNITS:
         raise ValueError(
             f"{text[:40]!r} is no budget: write bits per weight, as 4.5bpw, a size, as 3.9MB, "
             "or a file type whose size is meant, as Q4_K_M"
         )
-    return _whole(float(found[1]) * _UNITS[found[2].lower()])
+    return _whole(float(size[1]) * _UNITS[size[2].lower()])
 
 
 def divergence_asked(text: str) -> float | None:

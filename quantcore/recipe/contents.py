@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from quantcore.architectures import RUNNABLE
 from quantcore.io import ModelError
 from quantcore.io.strict_json import read_json_object
 from quantcore.model.config import LlamaConfig
@@ -59,9 +60,7 @@ def contents_of(source: Model | LlamaConfig | Mapping[str, Any], name: str = "mo
     """
     if isinstance(source, Model):
         types = {name: tensor.dtype for name, tensor in source.tensors.items()}
-        in_file = (
-            types if source.place.is_file() else {}
-        )  # a folder is converted first: F32 vectors
+        in_file = types if source.path.is_file() else {}  # a folder is converted first: F32 vectors
         return _of_config(source.config, source.name, in_file)
     if isinstance(source, LlamaConfig):
         return _of_config(source, name)
@@ -88,7 +87,7 @@ def _of_config(config: LlamaConfig, name: str, types: Mapping[str, str] | None =
         shapes[ROPE_FACTORS] = (config.head_size // 2,)
     return Contents(
         name=name,
-        architecture="llama" if config.architecture == "mistral" else config.architecture,
+        architecture=RUNNABLE[config.architecture].name,
         n_layers=config.n_layers,
         n_heads=config.n_heads,
         n_kv_heads=config.n_kv_heads,

@@ -14,9 +14,25 @@ from quantcore.recipe.plan import Plan, plan
 ALIGNMENT = 32  # bytes; in a GGUF file each tensor begins at a multiple of it
 
 
-def plan_of_types(model: Model, types: Mapping[str, str], rule: Callable[[str, str], str]) -> Plan:
-    """Plan a file in which every matrix has a type of its own; `rule` says why."""
-    made = plan(model, most_common(model, types), overrides=exactly(types))
+def plan_of_types(
+    model: Model,
+    types: Mapping[str, str],
+    rule: Callable[[str, str], str],
+    *,
+    imatrix: bool = False,
+) -> Plan:
+    """Plan a file in which every matrix has a type of its own.
+
+    Parameters
+    ----------
+    types
+        Of every quantizable tensor, by name.
+    rule
+        Says why a tensor has its type, from both names: "Q4_K is the best for the budget".
+    imatrix
+        Whether there will be an importance matrix.
+    """
+    made = plan(model, most_common(model, types), overrides=exactly(types), imatrix=imatrix)
     tensors = tuple(
         replace(tensor, rule=f"{tensor.name}: {rule(tensor.name, tensor.type)}.")
         if tensor.name in types
@@ -24,6 +40,12 @@ def plan_of_types(model: Model, types: Mapping[str, str], rule: Callable[[str, s
         for tensor in made.tensors
     )
     return replace(made, tensors=tensors)
+
+
+def matrix_types(model: Model, made: Plan) -> dict[str, str]:
+    """Type of each quantizable tensor in a plan, by name."""
+    matrices = set(model.quantizable)
+    return {tensor.name: tensor.type for tensor in made.tensors if tensor.name in matrices}
 
 
 def most_common(model: Model, types: Mapping[str, str]) -> str:

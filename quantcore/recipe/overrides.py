@@ -1,7 +1,7 @@
 """Types asked for by name: `--tensor-type` of llama-quantize, and its file."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,20 @@ def read_overrides(path: Path) -> list[Override]:
     except UnicodeDecodeError as problem:
         raise ValueError(f"{path.name} is no text in UTF-8.") from problem
     return [parse_override(entry) for entry in text.split()]
+
+
+def first_matches(overrides: Sequence[Override], names: Iterable[str]) -> dict[str, str]:
+    """Find the types that overrides ask for, by tensor: the first pattern that is found counts.
+
+    >>> first_matches([Override("ffn_down", "Q6_K")], ["blk.0.ffn_down.weight", "output.weight"])
+    {'blk.0.ffn_down.weight': 'Q6_K'}
+    """
+    types = {}
+    for name in names:
+        hits = (each.type for each in overrides if re.search(each.pattern, name))
+        if type := next(hits, None):
+            types[name] = type
+    return types
 
 
 def exactly(types: Mapping[str, str]) -> list[Override]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from quantcore.architectures import by_name
 from quantcore.formats.ggml_types import GGML_TYPES, fitting
 from quantcore.model.config import LlamaConfig
 from quantcore.model.source import Model
@@ -42,6 +43,17 @@ class Plan:
     file_type: FileType
     pure: bool
     tensors: tuple[TensorPlan, ...]
+    with_imatrix: bool = False  # planned for a file that is made with an importance matrix
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Type of each tensor, vectors too, by name."""
+        return {tensor.name: tensor.type for tensor in self.tensors}
+
+    @property
+    def needs_imatrix(self) -> bool:
+        """Whether llama-quantize refuses the file, planned without an importance matrix."""
+        return any(tensor.needs_imatrix for tensor in self.tensors)
 
     @property
     def type(self) -> str:
@@ -62,6 +74,18 @@ class Plan:
     def n_fallbacks(self) -> int:
         """Tensors whose rows do not divide into the blocks of the type that a rule wanted."""
         return sum(tensor.fallback is not None for tensor in self.tensors)
+
+    def bytes_by_role(self) -> dict[str, dict[str, int]]:
+        """Bytes of matrices by role ("ffn_down") and type, all layers together.
+
+        What is never quantized is one role, "norms and biases".
+        """
+        sizes: dict[str, dict[str, int]] = {}
+        for each in self.tensors:
+            is_matrix = may_quantize(each.name, each.shape)
+            by_type = sizes.setdefault(role_of(each.name) if is_matrix else "norms and biases", {})
+            by_type[each.type] = by_type.get(each.type, 0) + each.bytes
+        return sizes
 
 
 def plan(
@@ -99,8 +123,7 @@ def plan(
     Examples
     --------
     >>> from quantcore.model.source import open_model
-    >>> found = {tensor.name: tensor for tensor in plan(open_model(), "Q4_K_M").tensors}
-    >>> found["token_embd.weight"].type
+    >>> plan(open_model(), "Q4_K_M").types["token_embd.weight"]
     'Q6_K'
     """
     contents = source if isinstance(source, Contents) else contents_of(source)
@@ -110,7 +133,9 @@ def plan(
             raise ValueError(f"There is no tensor type {name[:40]!r}.")
     planner = _Planner(contents, chosen, imatrix, pure, output_type, embedding_type, overrides)
     tensors = tuple(planner.tensor(name) for name in contents.in_order())
-    return Plan(model=contents.name, file_type=chosen, pure=pure, tensors=tensors)
+    return Plan(
+        model=contents.name, file_type=chosen, pure=pure, tensors=tensors, with_imatrix=imatrix
+    )
 
 
 class _Planner:
@@ -196,10 +221,9 @@ class _Planner:
 
 def _is_70b(contents: Contents) -> bool:
     """Whether llama.cpp takes it for a 70B model: 80 layers, for Llama with grouped queries."""
+    is_70b = by_name(contents.architecture).is_70b
     grouped = contents.n_heads != contents.n_kv_heads
-    return contents.n_layers == 80 and (
-        contents.architecture == "qwen2" or (contents.architecture == "llama" and grouped)
-    )
+    return contents.n_layers == 80 and (is_70b == "always" or (is_70b == "grouped" and grouped))
 
 
 def _sentence(name: str, rule: str) -> str:

@@ -5,6 +5,8 @@ One JSON object, as `plan --json` prints it and the page Mix saves it:
     recipe, version        "quantlab", 1
     model                  name of the model that it was made for
     type                   file type, as general.file_type will have it: "Q4_K_M"
+    with_imatrix           whether it is for a file made with an importance matrix; false where it
+                           is missing, as in recipes that were written before there was this field
     tensors                [{"name": ..., "type": ..., ...}, ...], every tensor once, norms included
     bytes, bits_per_weight of all tensors, without padding
     ...                    what else is known, such as predicted_kl_divergence
@@ -38,6 +40,7 @@ def recipe_of(made: Plan, **known: Any) -> dict[str, Any]:
         for t in made.tensors
     ]  # fmt: skip
     head = {"recipe": "quantlab", "version": VERSION, "model": made.model, "type": made.type}
+    head["with_imatrix"] = made.with_imatrix
     size = {"bytes": made.bytes, "bits_per_weight": made.bits_per_weight}
     return head | size | known | {"tensors": rows}
 
@@ -78,9 +81,25 @@ def read_recipe(place: str | Path, source: Model | Contents) -> dict[str, str]:
 
 
 def plan_of_recipe(
-    place: str | Path, source: Model | Contents, overrides: Sequence[Override] = (), **how: Any
+    place: str | Path,
+    source: Model | Contents,
+    overrides: Sequence[Override] = (),
+    *,
+    imatrix: bool | None = None,
+    **how: Any,
 ) -> Plan:
-    """Plan the file of a recipe; `overrides` go before it, `how` as for `plan`.
+    """Plan the file of a recipe.
+
+    Parameters
+    ----------
+    place, source
+        As for `read_recipe`.
+    overrides
+        Types by name that go before those of the recipe.
+    imatrix
+        Whether there will be an importance matrix; None: as the recipe says.
+    how
+        What else `plan` takes.
 
     Raises
     ------
@@ -92,6 +111,8 @@ def plan_of_recipe(
     types = _types(raw, what, contents)
     if not isinstance(raw.get("type"), str):
         raise ValueError(f'{what} names no file type under "type", as "Q4_K_M".')
+    if not isinstance(raw.get("with_imatrix", False), bool):
+        raise ValueError(f'{what} says under "with_imatrix" neither true nor false.')
     file_type, pure = file_of(raw["type"])
     others = {name for name, type in types.items() if type != file_type.format}
     if others and not file_type.is_quantized:  # llama-quantize overrides nothing there
@@ -100,7 +121,8 @@ def plan_of_recipe(
             f'and gives {min(others)} another: name under "type" what most tensors have.'
         )
     asked = (*overrides, *exactly(types))
-    return plan(contents, file_type.name, overrides=asked, pure=pure, **how)
+    imatrix = raw.get("with_imatrix", False) if imatrix is None else imatrix
+    return plan(contents, file_type.name, overrides=asked, pure=pure, imatrix=imatrix, **how)
 
 
 def _parsed(place: str | Path) -> tuple[dict[str, Any], str]:

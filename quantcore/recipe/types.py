@@ -8,7 +8,8 @@ the name of a format that is no file type: `INT4_G128`, `NVFP4`.
 
 from dataclasses import dataclass
 
-from quantcore.formats import FORMATS, Format, get_format
+from quantcore.format import Format
+from quantcore.formats import FORMATS, get_format
 from quantcore.io import ModelError
 from quantcore.model.source import Model
 from quantcore.recipe.file_types import ALIASES, FILE_TYPES, FileType, pure_name, split_pure
@@ -71,7 +72,7 @@ def get_type(name: str, pure: bool = False) -> ModelType:
 
 def needs_imatrix(model: Model, mix: FileType) -> bool:
     """Whether llama-quantize would refuse the mix without an importance matrix."""
-    return any(tensor.needs_imatrix for tensor in plan(model, mix.name).tensors)
+    return plan(model, mix.name).needs_imatrix
 
 
 def mixed_formats(model: Model, mix: FileType) -> dict[str, str]:

@@ -16,26 +16,24 @@ from quantcore.evaluate.perplexity import Kept, Scores, score, score_rows
 from quantcore.model.llama import Floats, Llama, Stop
 from quantcore.model.source import Model
 from quantcore.pool import threads
-from quantcore.sensitivity.effect import Effect, Measured, effect_of
-from quantcore.sensitivity.pieces import Piece, entry_of, restored_as, storable
+from quantcore.sensitivity.effect import Effect, TokenScores, effect_of
+from quantcore.sensitivity.pieces import Entry, Piece, entry_of, restored_as, storable
 from quantcore.sensitivity.reading import Batch, Reading
-
-Place = tuple[int, int]  # layer, and place in it
 
 
 class Walk:
-    """A forward pass over all batches that stands at one place, and goes on when asked."""
+    """A forward pass over all batches that has come to one place, and goes on when asked."""
 
     def __init__(self, llama: Llama, batches: list[Batch]) -> None:
         self.llama, self._batches = llama, batches
         self._begin()
 
     @property
-    def place(self) -> Place:
-        """Where it stands."""
+    def place(self) -> Entry:
+        """Where it has come to."""
         return self._stops[0].layer, self._stops[0].place
 
-    def at(self, place: Place, changed: Llama) -> list[Stop]:
+    def at(self, place: Entry, changed: Llama) -> list[Stop]:
         """Give the states there, by batch; `changed` looks up the tokens if it begins with that."""
         if place < (0, 0):
             return [changed.begin(batch.inputs) for batch in self._batches]
@@ -84,7 +82,7 @@ class Bench:
             self._kept.append(kept)
         nll = np.concatenate([scores.nll for scores in self._scores])
         top = np.concatenate([scores.top_token for scores in self._scores])
-        self.original = Measured(nll, np.zeros(nll.shape), top)
+        self.original = TokenScores(nll, np.zeros(nll.shape), top)
 
     def measure(self, piece: Piece) -> Effect:
         """Measure one piece."""
@@ -93,14 +91,14 @@ class Bench:
             name: self.model.weights(name) if base else restored_as(self.model, name, piece.format)
             for name in piece.tensors
         }
-        found = self.changed(weights, self._base(base))
-        return effect_of(self.model, piece, self.reading, found, self.original)
+        scores = self.changed(weights, self._base(base))
+        return effect_of(self.model, piece, self.reading, scores, self.original)
 
     def with_weights(self, weights: Mapping[str, Floats]) -> Llama:
         """Give the original with other weights in some matrices."""
         return self._original.replaced(weights)
 
-    def changed(self, weights: Mapping[str, Floats], base: Llama | None = None) -> Measured:
+    def changed(self, weights: Mapping[str, Floats], base: Llama | None = None) -> TokenScores:
         """Measure the original, or another base, with other weights in some matrices.
 
         States of the base are kept from one call to the next, of one base at a time.
@@ -108,25 +106,25 @@ class Bench:
         place = entry_of(self.model, weights)
         walk = self._take_walk(self._original if base is None else base, place)
         changed = walk.llama.replaced(weights)
-        found = self.run(changed, walk.at(place, changed))
+        scores = self.run(changed, walk.at(place, changed))
         with self._lock:
             self._idle.append(walk)
-        return found
+        return scores
 
-    def run(self, changed: Llama, stops: list[Stop]) -> Measured:
+    def run(self, changed: Llama, stops: list[Stop]) -> TokenScores:
         """Go on from stops with a changed model, and compare it with the original."""
         nll, kl, top = [], [], []
         parts = zip(stops, self._batches, self._kept, self._scores, strict=True)
-        for stop, batch, kept, scores in parts:
+        for stop, batch, kept, original in parts:
             states = self._states(changed, stop, batch)
             if batch.is_answers:  # what they diverge by has no use
-                found, divergence = self._answers(changed, states, batch), np.zeros(len(states))
+                scores, divergence = self._answers(changed, states, batch), np.zeros(len(states))
             else:
-                found, divergence = score_against(changed, states, batch.targets, kept, scores)
-            nll.append(found.nll)
+                scores, divergence = score_against(changed, states, batch.targets, kept, original)
+            nll.append(scores.nll)
             kl.append(divergence)
-            top.append(found.top_token)
-        return Measured(*(np.concatenate(parts) for parts in (nll, kl, top)))
+            top.append(scores.top_token)
+        return TokenScores(*(np.concatenate(parts) for parts in (nll, kl, top)))
 
     def _states(self, llama: Llama, stop: Stop, batch: Batch) -> Floats:
         """States before the targets, (n_targets, hidden_size)."""
@@ -141,7 +139,7 @@ class Bench:
         score_rows(logits, batch.targets, scores, slice(None))
         return scores
 
-    def _take_walk(self, llama: Llama, place: Place) -> Walk:
+    def _take_walk(self, llama: Llama, place: Entry) -> Walk:
         """Find a walk of a model that no piece is using: the one that has least to go."""
         with self._lock:
             self._idle = [walk for walk in self._idle if walk.llama is llama]

@@ -14,7 +14,13 @@ from quantcore.model.source import Model
 from quantcore.recipe.allocate import Allocation, Option, allocate, at_random, front
 from quantcore.recipe.budget_text import divergence_asked, read_budget
 from quantcore.recipe.contents import contents_of
-from quantcore.recipe.of_types import ALIGNMENT, padded_bytes, plan_of_types, tensors_bytes
+from quantcore.recipe.of_types import (
+    ALIGNMENT,
+    matrix_types,
+    padded_bytes,
+    plan_of_types,
+    tensors_bytes,
+)
 from quantcore.recipe.plan import Plan
 from quantcore.recipe.rules import needs_imatrix
 from quantcore.sensitivity.results import Sensitivity
@@ -31,7 +37,8 @@ class Budgeted:
     gap: float  # share of it by which the optimum can be better; 0 where this is the optimum
 
 
-Cost = Callable[[str, str], float | None]  # tensor, format -> cost, None where it is not known
+# Tensor, format -> cost, None where it is not known. Nats only if it is the measured divergence.
+Cost = Callable[[str, str], float | None]
 
 
 class Budget:
@@ -68,8 +75,9 @@ class Budget:
     ) -> None:
         measured.refuse_other_model(model.name, model.fingerprint)
         self.model, self.measured = model, measured
-        self.formats = _known(formats or _storable(measured), measured)
+        self.formats = _known(formats or storable_formats(measured), measured)
         self._cost, self._by = cost or self._divergence, by
+        self._in_nats = cost is None
         keep_output = keep_output and keep_output.upper()
         if keep_output not in (None, *GGML_TYPES):
             raise ValueError(f"there is no type {keep_output[:40]!r} to keep the output in")
@@ -109,7 +117,8 @@ class Budget:
         Raises
         ------
         ValueError
-            If it is neither, or no mix is as small or as near to the original.
+            If it is neither, if no mix is as small or as near to the original, or as
+            `at_divergence`.
         """
         largest = divergence_asked(text)
         return self.within(self.bytes_of(text)) if largest is None else self.at_divergence(largest)
@@ -142,8 +151,14 @@ class Budget:
         Raises
         ------
         ValueError
-            If no mix comes so near to the original.
+            If no mix comes so near to the original, or another cost than the measured divergence
+            is to be small, whose sum is not in nats.
         """
+        if not self._in_nats:
+            raise ValueError(
+                f"only measured divergence can be bounded, as by kl:{largest:g}: choose types by "
+                "it, or ask for a size"
+            )
         corners = front(self.options)
         if corners[-1].cost > largest:
             raise ValueError(
@@ -155,14 +170,17 @@ class Budget:
         best = allocate(self.options, high)
         while high - low > ALIGNMENT:
             middle = (low + high) // 2
-            found = allocate(self.options, middle)
+            tried = allocate(self.options, middle)
             low, high, best = (
-                (low, found.bytes, found) if found.cost <= largest else (middle, high, best)
+                (low, tried.bytes, tried) if tried.cost <= largest else (middle, high, best)
             )
         return self._budgeted(best, best.bytes + self._fixed)
 
     def corners(self) -> list[tuple[int, float]]:
-        """Bytes of all tensors and predicted divergence of the best plans, smallest first."""
+        """Bytes of all tensors and cost of the best plans, smallest first.
+
+        The cost is the predicted divergence, or the sum of what is to be small instead.
+        """
         return [(each.bytes + self._fixed, each.cost) for each in front(self.options)]
 
     def front(self) -> list[Budgeted]:
@@ -171,14 +189,13 @@ class Budget:
 
     def predicted(self, types: Plan) -> float | None:
         """Add up what was measured for any plan; None where a tensor's type was not measured."""
-        found = 0.0
-        for tensor in types.tensors:
-            if tensor.name in self.model.quantizable:
-                cost = self._divergence(tensor.name, tensor.type)
-                if cost is None:
-                    return None
-                found += cost
-        return found
+        total = 0.0
+        for name, type in matrix_types(self.model, types).items():
+            cost = self._divergence(name, type)
+            if cost is None:
+                return None
+            total += cost
+        return total
 
     def divergence(self, group: str, option: Option) -> float:
         """Add up what was measured of a group's tensors in an option; 0 where it was not."""
@@ -189,19 +206,19 @@ class Budget:
         return None if effect is None else max(effect.mean_kl_divergence, 0.0)
 
     def _of_group(self, names: Sequence[str], keep_output: str | None) -> list[Option]:
-        found = []
+        options = []
         for format_name in self.formats:
             costs = [self._cost(name, format_name) for name in names]
             if None in costs or not self._allowed(names, format_name, keep_output):
                 continue
             shapes = ((self.model.tensors[name].shape, format_name) for name in names)
-            found.append(Option(format_name, tensors_bytes(shapes), math.fsum(costs)))
-        if not found:
+            options.append(Option(format_name, tensors_bytes(shapes), math.fsum(costs)))
+        if not options:
             raise ValueError(
                 f"nothing was measured that {names[0]} could be stored in; measure it with python "
                 "-m quantcore sensitivity"
             )
-        return found
+        return options
 
     def _allowed(self, names: Sequence[str], format_name: str, keep_output: str | None) -> bool:
         tied = "output.weight" not in self.model.tensors
@@ -211,14 +228,14 @@ class Budget:
         least = GGML_TYPES[keep_output].bits_per_weight
         return GGML_TYPES[format_name].bits_per_weight >= least
 
-    def _budgeted(self, found: Allocation, budget_bytes: int, why: str = "") -> Budgeted:
-        made = self.plan_of(found.chosen, why or f"is the best for the budget{self._by}")
+    def _budgeted(self, chosen: Allocation, budget_bytes: int, why: str = "") -> Budgeted:
+        made = self.plan_of(chosen.chosen, why or f"is the best for the budget{self._by}")
         return Budgeted(
             plan=made,
             budget_bytes=budget_bytes,
             padded_bytes=padded_bytes(made),
             predicted_kl_divergence=self.predicted(made),
-            gap=found.gap,
+            gap=chosen.gap,
         )
 
     def plan_of(self, chosen: Mapping[str, Option], why: str) -> Plan:
@@ -228,11 +245,12 @@ class Budget:
             for group, option in chosen.items()
             for name in self.members[group]
         }
-        return plan_of_types(self.model, types, partial(self._rule, why))
+        aided = bool(self.measured.source.imatrix_digest)
+        return plan_of_types(self.model, types, partial(self._rule, why), imatrix=aided)
 
     def chosen_in(self, made: Plan) -> dict[str, Option]:
         """Find the options that a plan of this budget took, by group."""
-        types = {tensor.name: tensor.type for tensor in made.tensors}
+        types = made.types
         return {
             group: next(
                 option for option in options if option.name == types[self.members[group][0]]
@@ -256,17 +274,20 @@ def _known(formats: Sequence[str], measured: Sensitivity) -> list[str]:
     return [name for name in names if name in GGML_TYPES]
 
 
-def _storable(measured: Sensitivity) -> list[str]:
+def storable_formats(measured: Sensitivity) -> list[str]:
+    """List the measured formats, without those that llama-quantize refuses to store.
+
+    It refuses some without an importance matrix; where there was one, all are listed.
+    """
     aided = bool(measured.source.imatrix_digest)
     usual = "blk.0.ffn_up.weight"
     return [name for name in measured.formats if aided or not needs_imatrix(usual, name, "")]
 
 
 def _groups(model: Model, by_layer: bool) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for name in model.quantizable:
         layer = model.tensors[name].layer
-        found.setdefault(f"layer {layer}" if by_layer and layer is not None else name, []).append(
-            name
-        )
-    return found
+        group = f"layer {layer}" if by_layer and layer is not None else name
+        groups.setdefault(group, []).append(name)
+    return groups

@@ -23,17 +23,17 @@ class RestoredTensors:
 
     def of(self, name: str, format_name: str) -> Floats:
         """Give a tensor (n_rows, n_cols) as it comes out of a format."""
-        place = name, format_name
+        key = name, format_name
         with self._lock:
-            if place in self._kept:
-                self._kept.move_to_end(place)
-                return self._kept[place]
-        found = restored_as(self._model, name, format_name)
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        restored = restored_as(self._model, name, format_name)
         with self._lock:
-            if place not in self._kept:
-                self._kept[place] = found
-                self._left -= found.nbytes
+            if key not in self._kept:
+                self._kept[key] = restored
+                self._left -= restored.nbytes
             while self._left < 0:
                 _, oldest = self._kept.popitem(last=False)
                 self._left += oldest.nbytes
-        return found
+        return restored

@@ -14,8 +14,8 @@ from quantcore.sensitivity.reading import Reading
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What a changed model says; arrays (n_targets,), as `Reading` orders them."""
+class TokenScores:
+    """What a model says at each target; arrays (n_targets,), as `Reading` orders them."""
 
     nll: NDArray[np.float64]  # -log p of the true token, nats
     kl: NDArray[np.float64]  # divergence from the original, nats
@@ -60,7 +60,7 @@ class Effect:
 
 
 def effect_of(
-    model: Model, piece: Piece, reading: Reading, found: Measured, original: Measured
+    model: Model, piece: Piece, reading: Reading, changed: TokenScores, original: TokenScores
 ) -> Effect:
     """Sum up what was measured of one piece."""
     fmt = get_format(piece.format)
@@ -70,16 +70,16 @@ def effect_of(
         how=piece.how,
         format=piece.format,
         bytes=sum(fmt.stored_bytes(model.tensors[name].shape) for name in piece.tensors),
-        **figures(reading, found, original),
-        skills=tuple(_skill_changes(reading, found, original)),
+        **figures(reading, changed, original),
+        skills=tuple(_skill_changes(reading, changed, original)),
     )
 
 
-def figures(reading: Reading, found: Measured, original: Measured) -> dict[str, float]:
+def figures(reading: Reading, changed: TokenScores, original: TokenScores) -> dict[str, float]:
     """Divergence and perplexity on the chunks, by the names of `Effect`'s fields."""
     nll, kl, same = (
         reading.of_chunks(values)
-        for values in (found.nll, found.kl, found.top_token == original.top_token)
+        for values in (changed.nll, changed.kl, changed.top_token == original.top_token)
     )
     log_ratio = nll - reading.of_chunks(original.nll)
     kl_low, kl_high = interval(kl)
@@ -96,15 +96,17 @@ def figures(reading: Reading, found: Measured, original: Measured) -> dict[str, 
     }
 
 
-def _skill_changes(reading: Reading, found: Measured, original: Measured) -> Iterator[SkillChange]:
+def _skill_changes(
+    reading: Reading, changed: TokenScores, original: TokenScores
+) -> Iterator[SkillChange]:
     if not reading.answers:
         return
     ends = np.cumsum([0, *(each.n_tokens for each in reading.answers)])[:-1]
     right, was_right = (
-        np.logical_and.reduceat(reading.of_answers(said.top_token == reading.targets), ends)
-        for said in (found, original)
+        np.logical_and.reduceat(reading.of_answers(scores.top_token == reading.targets), ends)
+        for scores in (changed, original)
     )
-    change = np.add.reduceat(reading.of_answers(original.nll - found.nll), ends)
+    change = np.add.reduceat(reading.of_answers(original.nll - changed.nll), ends)
     for skill, level in reading.skills:
         mine = np.array([(each.skill, each.level) == (skill, level) for each in reading.answers])
         low, high = interval(change[mine][:, None])

@@ -43,10 +43,11 @@ class Guide:
 def guide_steps(
     model: Model, formats: dict[str, list[str]], chunks: Chunks
 ) -> Iterator[Progress[Guide]]:
-    """Compute the guides of each tensor in each format that can store it.
+    """Compute the guides of some tensors in each format.
 
     A step is a chunk of the text, or then one tensor in one format, whose guide it carries.
-    Formats and their tensors as `quantcore.sensitivity.pieces.checked_formats` gives them. Sums of
+    Formats and their tensors as `quantcore.sensitivity.pieces.checked_formats` gives them, or fewer
+    of them: what is said of a tensor does not depend on which others are asked for. Sums of
     inputs and of squared gradients are in memory for all tensors: as much as the model, and for
     each input that matrices share its number of columns squared.
     """
@@ -155,5 +156,5 @@ def _guide(
     )
 
 
-def _root(found: float, total: float) -> float:
-    return float(np.sqrt(max(found, 0.0) / total)) if total else 0.0
+def _root(squares: float, total: float) -> float:
+    return float(np.sqrt(max(squares, 0.0) / total)) if total else 0.0

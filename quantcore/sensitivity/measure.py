@@ -2,10 +2,12 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from pathlib import Path
 
 import numpy as np
 
@@ -29,6 +31,7 @@ from quantcore.sensitivity.reading import Reading, first_questions, reading_of
 from quantcore.sensitivity.results import Sensitivity, Source
 
 TOKENS = 4096  # of the text, unless told otherwise
+SAVE_EVERY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +121,44 @@ def read_for(model: Model, settings: Settings) -> tuple[Reading, Source]:
 
 def guide_steps_of(
     model: Model, results: Sensitivity, formats: Sequence[str], text: str
-) -> Iterator[Progress[Sensitivity]]:
-    """Add the cheaper guides to results, on the tokens that they were measured on."""
+) -> Iterator[Progress[Swept]]:
+    """Add the cheaper guides that results lack, on the tokens that they were measured on.
+
+    Which are lacking is decided by tensor and format: work that was stopped goes on from there,
+    and ends with what it would have found without the stop.
+
+    Raises
+    ------
+    ValueError
+        If the results are of another model or text, or a format can store no tensor.
+    """
     chunks = chunks_of(model, results, text)
-    for step in guide_steps(model, checked_formats(model, formats), chunks):
-        if step.result is not None:
-            results.add_guide(step.result)
-        yield Progress(step.share, step.stage, results)
+    missing = results.without_guides(checked_formats(model, formats))
+    if missing:
+        yield Progress(0.0, "reading the model", Swept(results))
+        for step in guide_steps(model, missing, chunks):
+            if step.result is not None:
+                results.add_guide(step.result)
+            yield Progress(step.share, step.stage, Swept(results))
+    yield Progress(1.0, "done", Swept(results))
+
+
+def saving(steps: Iterator[Progress[Swept]], path: Path) -> Iterator[Progress[Swept]]:
+    """Pass steps on, and save their results every few seconds and when the work ends.
+
+    However it ends: whoever stops iterating, or meets an error, keeps what was found so far.
+    """
+    results, saved = None, time.monotonic()
+    try:
+        for step in steps:
+            results = step.result.results
+            if time.monotonic() - saved > SAVE_EVERY_S:
+                results.save(path)
+                saved = time.monotonic()
+            yield step
+    finally:
+        if results is not None and results.effects:
+            results.save(path)
 
 
 def chunks_of(model: Model, results: Sensitivity, text: str) -> Chunks:
@@ -210,12 +244,17 @@ def source_of(model: Model, chunks: Chunks, text_name: str, questions: int = 0) 
         tokens=chunks.tokens.size,
         tokens_scored=int(chunks.scored.sum()),
         questions=questions,
-        imatrix_digest="" if model.given is None else _digest(*model.given.sums.values()),
+        imatrix_digest=imatrix_digest(model),
     )
 
 
+def imatrix_digest(model: Model) -> str:
+    """Digest of the importance matrix that was given to a model; "" where none was."""
+    return "" if model.given is None else _digest(*model.given.sums.values())
+
+
 def _digest(*arrays: np.ndarray) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for array in arrays:
-        found.update(np.ascontiguousarray(array))
-    return found.hexdigest()[:16]
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()[:16]

@@ -10,7 +10,7 @@ chance make, chosen on the calibration text and judged on the evaluation text. T
                types are one text, a type for each of the tensors
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +22,8 @@ from quantcore.io import ModelError
 from quantcore.io.strict_json import read_json_object
 from quantcore.model.source import Model, shipped_folder
 from quantcore.progress import Progress
-from quantcore.recipe.of_types import padded_bytes, plan_of_types
+from quantcore.recipe.of_types import matrix_types, padded_bytes, plan_of_types
+from quantcore.recipe.plan import Plan
 from quantcore.sensitivity.bench import Bench
 from quantcore.sensitivity.cached import RestoredTensors
 from quantcore.sensitivity.effect import figures
@@ -41,10 +42,32 @@ MAX_FILE_BYTES = 2**24
 class Mix:
     """Types for the matrices of a model, and who chose them."""
 
-    name: str  # the size that it keeps within: "Q4_K_M", or any other name
+    name: str  # for people only
     way: str  # one of `WAYS`
     types: dict[str, str]  # of every quantizable tensor
     predicted_kl_divergence: float | None = None  # nats a token, the sum of single effects
+    size_of: str | None = None  # the type that it is, or whose size it keeps within: "Q4_K_M"
+    with_imatrix: bool = False  # whether an importance matrix serves every tensor
+
+
+def mix_of(
+    model: Model,
+    made: Plan,
+    way: str,
+    predicted: float | None = None,
+    *,
+    size_of: str | None = None,
+    name: str = "",
+) -> Mix:
+    """Take the types of a plan as a mix, called by `name`, by `size_of`, or by its bits."""
+    return Mix(
+        name=name or size_of or f"{made.bits_per_weight:.2f} bits",
+        way=way,
+        types=matrix_types(model, made),
+        predicted_kl_divergence=predicted,
+        size_of=size_of,
+        with_imatrix=made.with_imatrix,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +88,8 @@ class MixPoint:
     same_top_token: float  # share of places where both would say the same
     predicted_kl_divergence: float | None
     types: dict[str, str]
+    size_of: str | None = None  # as in `Mix`; missing in files of older labs, as is the next
+    with_imatrix: bool = False
 
 
 def mix_steps(
@@ -142,6 +167,16 @@ def load_mixes(path: Path) -> tuple[Source, list[MixPoint]]:
         return source, read_rows(MixPoint, mixes)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as problem:
         raise ModelError(f"{path.name} holds no measured mixes.") from problem
+
+
+def find_mix(
+    points: Iterable[MixPoint], types: Mapping[str, str], with_imatrix: bool
+) -> MixPoint | None:
+    """Find what was measured of these types, with an importance matrix or without."""
+    for point in points:
+        if point.types == types and point.with_imatrix == with_imatrix:
+            return point
+    return None
 
 
 def shipped_mixes() -> list[MixPoint]:

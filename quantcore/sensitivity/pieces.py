@@ -15,6 +15,7 @@ from quantcore.recipe.quantize import importance_of
 
 Group = Literal["tensor", "layer", "role", "all"]
 How = Literal["alone", "kept"]
+Entry = tuple[int, int]  # a layer, and a place in it
 GROUPS: tuple[Group, ...] = ("tensor", "layer", "role", "all")
 HOWS: tuple[How, ...] = ("alone", "kept")
 DEFAULT_FORMATS = ("Q2_K", "IQ3_XXS", "Q3_K", "IQ4_XS", "Q4_K", "Q5_K", "Q6_K", "Q8_0")
@@ -42,10 +43,8 @@ def checked_formats(model: Model, names: Sequence[str]) -> dict[str, list[str]]:
     """
     if not names:
         raise ValueError("no format is given.")
-    found = {}
-    for name in dict.fromkeys(get_format(name).name for name in names):
-        found[name] = storable(model, name)
-    return found
+    spelled = dict.fromkeys(get_format(name).name for name in names)
+    return {name: storable(model, name) for name in spelled}
 
 
 def storable(model: Model, format_name: str) -> list[str]:
@@ -88,11 +87,11 @@ def pieces_of(
 
     Of groups, only the tensors that a format can store are quantized in it.
     """
-    found = []
+    pieces = []
     for how in hows:
         for group in groups:
             for format_name, able in formats.items():
-                found += [
+                pieces += [
                     Piece(group, name, how, format_name, tensors)
                     for name, tensors in _members(model, able, group).items()
                     if not (group == "all" and how == "kept")  # that is the original
@@ -104,15 +103,15 @@ def pieces_of(
         base = -1 if piece.how == "alone" else order[piece.format]
         return base, entry(model, piece), piece.name, order[piece.format]
 
-    return sorted(found, key=place)
+    return sorted(pieces, key=place)
 
 
-def entry(model: Model, piece: Piece) -> tuple[int, int]:
+def entry(model: Model, piece: Piece) -> Entry:
     """Find the layer, and the place in it, before which the piece changes nothing."""
     return entry_of(model, piece.tensors)
 
 
-def entry_of(model: Model, tensors: Iterable[str]) -> tuple[int, int]:
+def entry_of(model: Model, tensors: Iterable[str]) -> Entry:
     """Find the layer, and the place in it, before which a change of these changes nothing.
 
     -1 stands for the embedding, the number of layers for the output.

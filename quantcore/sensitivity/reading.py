@@ -106,6 +106,12 @@ def first_questions(n: int) -> list[Question]:
     return [each for row in taken.values() for each in row[:n]]
 
 
+def question_tokens(model: Model, n: int) -> int:
+    """Count the tokens of the first n questions of each skill at each level, answers included."""
+    encode = model.tokenizer.encode
+    return sum(len(encode(each.prompt + each.answer)) for each in first_questions(n))
+
+
 def _tokens(model: Model, question: Question) -> tuple[NDArray[np.int32], int, Question]:
     """Tokens of a prompt and its answer, and how many of them are the answer's."""
     tokenizer = model.tokenizer

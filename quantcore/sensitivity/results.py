@@ -12,12 +12,14 @@ sweep that was stopped goes on from there. Its fields:
     skills                 {"columns": ..., "rows": ...}: skill, level, and the original's answers
     effects                {"columns": names of `Effect`'s fields, "rows": a list for each effect};
                            its skills are a list for each of the rows above
-    guides                 the same of `Guide`: what is cheaper to compute, by tensor and format
+    guides                 {"columns": names of `Guide`'s fields, "rows": a list for each tensor and
+                           format}: what is cheaper to compute
 """
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ from quantcore.sensitivity.pieces import Group, How, Piece
 MAX_FILE_BYTES = 2**26
 ASKED = ("skill", "level", "total", "original_correct")  # the same for all effects
 CHANGES = ("correct", "log_probability_change", "change_low", "change_high")
-Place = tuple[Group, str, How, str]  # group, name, how, format
+PieceKey = tuple[Group, str, How, str]  # group, name, how, format
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,7 @@ class Sensitivity:
     """Effects found so far."""
 
     source: Source
-    _effects: dict[Place, Effect] = field(default_factory=dict)
+    _effects: dict[PieceKey, Effect] = field(default_factory=dict)
     _guides: dict[tuple[str, str], Guide] = field(default_factory=dict)
 
     def add(self, effect: Effect) -> None:
@@ -79,6 +81,14 @@ class Sensitivity:
     def guides(self) -> list[Guide]:
         """What the guides say of all tensors."""
         return list(self._guides.values())
+
+    def without_guides(self, tensors: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+        """List, by format, those of some tensors whose guides are not known; {} if all are."""
+        missing = {
+            format_name: [name for name in names if (name, format_name) not in self._guides]
+            for format_name, names in tensors.items()
+        }
+        return {format_name: names for format_name, names in missing.items() if names}
 
     @property
     def effects(self) -> list[Effect]:
@@ -102,12 +112,12 @@ class Sensitivity:
 
     def save(self, path: Path) -> None:
         """Write the file whole, or leave what is there."""
-        found = asdict(self.source) | {
+        content = asdict(self.source) | {
             "skills": _skills_table(self.effects),
             "effects": table(Effect, self.effects),
             "guides": table(Guide, self.guides),
         }
-        write_whole(path, as_text(found))
+        write_whole(path, as_text(content))
 
     def refuse_other(self, source: Source) -> None:
         """Refuse, by a `ValueError`, to go on with what was measured on something else."""
@@ -147,16 +157,16 @@ def load(path: Path) -> Sensitivity:
     """
     raw = read_json_object(path, MAX_FILE_BYTES)
     try:
-        found = Sensitivity(Source.of(raw))
+        results = Sensitivity(Source.of(raw))
         for effect in read_rows(Effect, raw["effects"]):
-            found.add(replace(effect, skills=_skills(raw["skills"], effect.skills)))
+            results.add(replace(effect, skills=_skills(raw["skills"], effect.skills)))
         for guide in read_rows(Guide, raw["guides"]):
-            found.add_guide(guide)
+            results.add_guide(guide)
     except (KeyError, TypeError, ValueError) as problem:
         raise ModelError(
             f"{path.name} holds no results of python -m quantcore sensitivity."
         ) from problem
-    return found
+    return results
 
 
 def guide_ranks(results: Sensitivity, format_name: str | None = None) -> dict[str, float]:
@@ -169,13 +179,13 @@ def guide_ranks(results: Sensitivity, format_name: str | None = None) -> dict[st
         for guide in results.guides
         if format_name in (None, guide.format)
     ]
-    found = {}
+    ranks = {}
     for name in GUIDES:
         known = [(getattr(g, name), e) for g, e in pairs if e and getattr(g, name) is not None]
         if len(known) > 1:
             values, effects = zip(*known, strict=True)
-            found[name] = rank_correlation(values, [e.mean_kl_divergence for e in effects])
-    return found
+            ranks[name] = rank_correlation(values, [e.mean_kl_divergence for e in effects])
+    return ranks
 
 
 def shipped() -> Sensitivity:
@@ -185,7 +195,7 @@ def shipped() -> Sensitivity:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file beside its place and rename it: it is there whole, or what was there stays."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         beside.write_text(text, encoding="utf-8")
         os.replace(beside, path)
@@ -221,10 +231,10 @@ def _skills(asked: dict[str, list], changes: list[list]) -> tuple[SkillChange, .
     )
 
 
-def read_rows(kind: type, found: dict[str, list]) -> list[Any]:
+def read_rows(kind: type, rows: dict[str, list]) -> list[Any]:
     """Take rows of a dataclass from what `table` made; `ValueError` for what is no number."""
-    names = found["columns"]
-    return [_checked(kind(**dict(zip(names, row, strict=True)))) for row in found["rows"]]
+    names = rows["columns"]
+    return [_checked(kind(**dict(zip(names, row, strict=True)))) for row in rows["rows"]]
 
 
 def _checked(row: Any) -> Any:
@@ -236,10 +246,10 @@ def _checked(row: Any) -> Any:
     return row
 
 
-def as_text(found: dict[str, Any]) -> str:
+def as_text(content: dict[str, Any]) -> str:
     """JSON with a line for each row, so that a difference can be read."""
     parts = []
-    for name, value in found.items():
+    for name, value in content.items():
         if isinstance(value, dict):
             rows = ",\n".join(f"  {json.dumps(row)}" for row in value["rows"])
             columns = json.dumps(value["columns"])

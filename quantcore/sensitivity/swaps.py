@@ -38,7 +38,7 @@ Values = NDArray[np.float64]  # (n_chunks, n_scored), nats
 class Joint(Protocol):
     """Measures whole mixes."""
 
-    def stand(self, chosen: Mapping[str, Option]) -> None:
+    def hold(self, chosen: Mapping[str, Option]) -> None:
         """Take this mix as the one at hand."""
 
     def whole(self) -> Values:
@@ -153,7 +153,7 @@ def swapped_plan(budget: Budget, start: Budgeted, found: SwapResult) -> Swapped:
 def search(mix: Exchanges, joint: Joint, measurements: int) -> Iterator[Progress[SwapResult]]:
     """Swap until nothing promises more, or so many measurements are made."""
     yield Progress(0.0, "the mix as a whole")
-    joint.stand(mix.chosen)
+    joint.hold(mix.chosen)
     at_hand = joint.whole()
     mean = Mean.of(at_hand)
     found = SwapResult(dict(mix.chosen), mean, mean)
@@ -169,7 +169,7 @@ def search(mix: Exchanges, joint: Joint, measurements: int) -> Iterator[Progress
         if best := min((each for each in tried if each.kept), key=_change, default=None):
             tried = [each if each is best else replace(each, kept=False) for each in tried]
             mix.keep(best.swap)
-            joint.stand(mix.chosen)
+            joint.hold(mix.chosen)
             at_hand = at_hand + measured[best.swap]
         chosen, history = dict(mix.chosen), (*found.history, *tried)
         found = replace(found, chosen=chosen, after=Mean.of(at_hand), history=history)
@@ -196,7 +196,7 @@ class _Joint:
         self._bench = Bench(self._model, reading_of(self._model, chunks))
         self._restored = RestoredTensors(self._model)
 
-    def stand(self, chosen: Mapping[str, Option]) -> None:
+    def hold(self, chosen: Mapping[str, Option]) -> None:
         self._chosen = chosen
         self._base = self._bench.with_weights(self._weights(chosen))
 

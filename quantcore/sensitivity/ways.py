@@ -14,14 +14,16 @@ Where the importance matrix says nothing of a tensor, as of an embedding, h is t
 others, and the weighted error the plain one.
 """
 
+import hashlib
 from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 
 from quantcore.model.source import Model
-from quantcore.sensitivity.budget import Budget, Budgeted, Cost
+from quantcore.sensitivity.budget import Budget, Budgeted, Cost, storable_formats
 from quantcore.sensitivity.guides import GUIDES
+from quantcore.sensitivity.pieces import storable
 from quantcore.sensitivity.results import Sensitivity, shipped
 
 BY = ("measured", *GUIDES)
@@ -38,11 +40,16 @@ def budget_by(
 ) -> Budget:
     """Make a `Budget` that chooses by one of `BY`.
 
+    A guide chooses among the formats whose guides are known of every tensor: what was stopped
+    half-way is left out, or refused where it is asked for by name.
+
     Raises
     ------
     ValueError
         As `Budget`, or if the results lack the guides.
     """
+    if way != "measured":
+        formats = _guided(way, model, measured, formats)
     return Budget(
         model,
         measured,
@@ -52,6 +59,32 @@ def budget_by(
         cost=None if way == "measured" else _cost_by(way, model, measured),
         by="" if way == "measured" else f" by {way.replace('_', ' ')}",
     )
+
+
+def ways_of(model: Model, measured: Sensitivity) -> list[str]:
+    """List the ways of `BY` that results allow: guides only where they know a format whole."""
+    return list(BY) if guided_formats(model, measured) else ["measured"]
+
+
+def covers(measured: Sensitivity, model: Model) -> bool:
+    """Whether results are of a model's weights and know each matrix in a format at least.
+
+    A sweep that was stopped may know only some.
+    """
+    return measured.source.fingerprint == model.fingerprint and all(
+        any(measured.effect(name, each) for each in measured.formats) for name in model.quantizable
+    )
+
+
+def choice_key(measured: Sensitivity) -> str:
+    """Digest of all that a choice of types depends on, for caches: any new figure changes it."""
+    effects = [
+        (each.name, each.format, each.mean_kl_divergence)
+        for each in measured.effects
+        if (each.group, each.how) == ("tensor", "alone")
+    ]
+    figures = (measured.source, effects, measured.guides)
+    return hashlib.sha256(repr(figures).encode()).hexdigest()[:16]
 
 
 def plan_for_budget(
@@ -91,14 +124,48 @@ def plan_for_budget(
     return budget_by(by, model, results, formats, **options).plan_for(wanted)
 
 
-def _cost_by(way: str, model: Model, measured: Sensitivity) -> Cost:
+def guided_formats(model: Model, measured: Sensitivity) -> list[str]:
+    """List the formats whose guides are known of every tensor that they can store."""
+    return [name for name in measured.formats if not _without_guides(model, measured, name)]
+
+
+def _guided(
+    way: str, model: Model, measured: Sensitivity, formats: Sequence[str] | None
+) -> list[str]:
+    """Find the formats that a guide may choose from: those asked for, or all that are whole."""
     if way not in GUIDES:
         raise ValueError(f"there is no way {way[:40]!r} of choosing: there are {', '.join(BY)}")
+    measured.refuse_other_model(model.name, model.fingerprint)
     if not measured.guides:
         raise ValueError(
             "these results hold no guides: add them by python -m quantcore sensitivity --guides"
         )
+    whole = guided_formats(model, measured)
+    if formats:
+        asked = [name.upper() for name in formats]
+        partial = [name for name in asked if name in measured.formats and name not in whole]
+    else:
+        formats = [name for name in storable_formats(measured) if name in whole]
+        partial = [] if formats else measured.formats
+    if partial:
+        raise ValueError(
+            f"the guides of {', '.join(partial)} are not known of every tensor: compute the rest "
+            "by python -m quantcore sensitivity --guides"
+        )
+    return list(formats)
 
+
+def _without_guides(model: Model, measured: Sensitivity, format_name: str) -> list[str]:
+    """List the tensors of a format whose guides are not known."""
+    try:
+        able = storable(model, format_name)
+    except ValueError:  # it takes an importance matrix that is not here any more
+        effects = (measured.effect(name, format_name) for name in model.quantizable)
+        able = [effect.name for effect in effects if effect is not None]
+    return measured.without_guides({format_name: able}).get(format_name, [])
+
+
+def _cost_by(way: str, model: Model, measured: Sensitivity) -> Cost:
     matrix = model.imatrix if way != "weight_error" else None
     known = [] if matrix is None else [matrix.importance(name) for name in model.quantizable]
     usual = float(np.mean([each.mean() for each in known if each is not None] or [1.0]))

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from quantcore.io import ModelError
-from quantcore.io.json_fields import short, size
+from quantcore.architectures import Architecture
+from quantcore.io import short
+from quantcore.io.config_json import ConfigJson
 from quantcore.shape.model_shape import LayerCache
 
 Shapes = dict[str, tuple[int, ...]]
@@ -20,29 +21,33 @@ _MIXERS = {
 }  # fmt: skip
 
 
-def mixers(config: dict[str, Any], n_layers: int) -> list[str]:
-    """Say of each layer what mixes its tokens: attention, mamba, mamba2, conv or delta."""
-    kind = config["model_type"]
-    if kind in ("mamba", "falcon_mamba", "mamba2"):
-        return ["mamba2" if kind == "mamba2" else "mamba"] * n_layers
-    if kind == "jamba":
-        period, offset = size(config, "attn_layer_period", 8), config.get("attn_layer_offset", 4)
-        return ["attention" if i % period == offset else "mamba" for i in range(n_layers)]
-    named = config.get("layer_types") or config.get("layers_block_type")
-    if isinstance(named, list) and len(named) == n_layers:
-        if unknown := set(map(str, named)) - set(_MIXERS):
-            raise ModelError(
-                f"config.json has layers of type {short(min(unknown))}, which the lab does not "
-                "know."
+def mixers(config: ConfigJson, architecture: Architecture, n_layers: int) -> list[str]:
+    """Say of each layer what mixes its tokens: attention, mamba, mamba2, conv or delta.
+
+    Raises
+    ------
+    ModelError
+        If config.json names a kind of layer that the lab does not know.
+    """
+    own = architecture.mixer
+    if architecture.only_states:
+        return [own] * n_layers
+    if own == "mamba" and "attn_layer_period" in config:  # Jamba
+        period = config.size("attn_layer_period")
+        offset = config.size("attn_layer_offset", least=0)
+        return ["attention" if i % period == offset else own for i in range(n_layers)]
+    if words := config.by_layer(n_layers, "layer_types", "layers_block_type"):
+        if unknown := set(words) - set(_MIXERS):
+            raise config.error(
+                f"has layers of type {short(min(unknown))}, which the lab does not know."
             )
-        found = [_MIXERS[str(layer)] for layer in named]
-        states = kind == "granitemoehybrid"
-        return ["mamba2" if states and mixer == "mamba" else mixer for mixer in found]
+        known = _MIXERS | ({"mamba": own} if own == "mamba2" else {})
+        return [known[word] for word in words]
     if "full_attn_idxs" in config:  # LFM2
-        full = config["full_attn_idxs"]
+        full = config.layers("full_attn_idxs")
         return ["attention" if i in full else "conv" for i in range(n_layers)]
     if "full_attention_interval" in config:  # Qwen3-Next
-        every = size(config, "full_attention_interval")
+        every = config.size("full_attention_interval")
         return ["delta" if (i + 1) % every else "attention" for i in range(n_layers)]
     return ["attention"] * n_layers
 
@@ -58,12 +63,12 @@ class _StateSpace:
     groups: int
 
 
-def _state_space(config: dict[str, Any], hidden: int, second: bool) -> _StateSpace:
-    """Read them; jamba and granite put `mamba_` or `mamba_d_` before the names."""
+def _state_space(config: ConfigJson, hidden: int, second: bool) -> _StateSpace:
+    """Read its sizes; jamba and granite put `mamba_` or `mamba_d_` before the names."""
 
     def one(default: int, *keys: str) -> int:
         key = next((key for key in keys if key in config), keys[0])
-        return size(config, key, default)
+        return config.size(key, default)
 
     expand = one(2, "mamba_expand", "expand")
     inner = one(expand * hidden, "intermediate_size") if "expand" in config else expand * hidden
@@ -83,19 +88,19 @@ def _state_space(config: dict[str, Any], hidden: int, second: bool) -> _StateSpa
     )
 
 
-def _delta(config: Mapping[str, Any]) -> tuple[int, int, int, int, int]:
+def _delta(config: ConfigJson) -> tuple[int, int, int, int, int]:
     """Key heads, their size, value heads, their size, kernel of Qwen3-Next's linear attention."""
     keys = ("linear_num_key_heads", "linear_key_head_dim", "linear_num_value_heads")
     more = ("linear_value_head_dim", "linear_conv_kernel_dim")
     usual = (16, 128, 32, 128, 4)
-    return tuple(size(dict(config), k, u) for k, u in zip(keys + more, usual, strict=True))
+    return tuple(config.size(k, u) for k, u in zip(keys + more, usual, strict=True))
 
 
-def state_cache(mixer: str, config: dict[str, Any], sizes: Mapping[str, Any]) -> LayerCache:
+def state_cache(mixer: str, config: ConfigJson, sizes: Mapping[str, Any]) -> LayerCache:
     """Count the numbers that such a layer keeps of each sequence."""
     hidden = sizes["hidden_size"]
     if mixer == "conv":
-        kept = (size(config, "conv_L_cache", 3) - 1) * hidden
+        kept = (config.size("conv_L_cache", 3) - 1) * hidden
     elif mixer == "delta":
         n_keys, key, n_values, value, kernel = _delta(config)
         kept = (kernel - 1) * (2 * n_keys * key + n_values * value) + n_values * key * value
@@ -105,10 +110,12 @@ def state_cache(mixer: str, config: dict[str, Any], sizes: Mapping[str, Any]) ->
     return LayerCache(kind="state", state_values=kept)
 
 
-def mixer_tensors(mixer: str, config: dict[str, Any], hidden: int) -> Shapes:
+def mixer_tensors(
+    mixer: str, config: ConfigJson, architecture: Architecture, hidden: int
+) -> Shapes:
     """Tensors of one layer that stand where others have attention, by GGUF's role."""
     if mixer == "conv":
-        kernel = size(config, "conv_L_cache", 3)
+        kernel = config.size("conv_L_cache", 3)
         return {
             "shortconv.in_proj.weight": (3 * hidden, hidden),
             "shortconv.conv.weight": (hidden, kernel),
@@ -119,7 +126,7 @@ def mixer_tensors(mixer: str, config: dict[str, Any], hidden: int) -> Shapes:
     if mixer == "mamba2":
         return _mamba2_tensors(_state_space(config, hidden, True), hidden)
     s = _state_space(config, hidden, False)
-    found = {
+    tensors = {
         "ssm_in.weight": (2 * s.inner, hidden),
         "ssm_conv1d.weight": (s.inner, s.kernel),
         "ssm_conv1d.bias": (s.inner,),
@@ -130,10 +137,10 @@ def mixer_tensors(mixer: str, config: dict[str, Any], hidden: int) -> Shapes:
         "ssm_d": (s.inner,),
         "ssm_out.weight": (hidden, s.inner),
     }
-    if config["model_type"] == "jamba":
+    if architecture.state_norms:
         norms = {"ssm_dt_norm": s.rank, "ssm_b_norm": s.state, "ssm_c_norm": s.state}
-        found |= {f"{role}.weight": (width,) for role, width in norms.items()}
-    return found
+        tensors |= {f"{role}.weight": (width,) for role, width in norms.items()}
+    return tensors
 
 
 def _mamba2_tensors(s: _StateSpace, hidden: int) -> Shapes:
@@ -150,7 +157,7 @@ def _mamba2_tensors(s: _StateSpace, hidden: int) -> Shapes:
     }
 
 
-def _delta_tensors(config: dict[str, Any], hidden: int) -> Shapes:
+def _delta_tensors(config: ConfigJson, hidden: int) -> Shapes:
     n_keys, key, n_values, value, kernel = _delta(config)
     channels = 2 * n_keys * key + n_values * value
     return {

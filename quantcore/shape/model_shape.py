@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from quantcore.architectures import RUNNABLE
 from quantcore.model.config import LlamaConfig
 from quantcore.model.names import expected_shapes
 
-Kind = Literal["full", "window", "chunk", "latent", "state", "none"]
+CacheKind = Literal["full", "window", "chunk", "latent", "state", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,7 @@ class LayerCache:
     recurrent layer keeps a state of fixed size.
     """
 
-    kind: Kind
+    kind: CacheKind
     key_values: int = 0  # numbers that a token adds to the keys: KV heads * head size
     value_values: int = 0
     window: int | None = None  # tokens that a layer with a window or chunks sees
@@ -130,7 +131,7 @@ def shape_from_config(config: LlamaConfig, name: str) -> ModelShape:
     row = config.n_kv_heads * config.head_size
     return ModelShape(
         name=name,
-        architecture="llama" if config.architecture == "mistral" else config.architecture,
+        architecture=RUNNABLE[config.architecture].name,
         caches=(LayerCache(kind="full", key_values=row, value_values=row),) * config.n_layers,
         tensors=expected_shapes(config),
         source="the opened model",

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
 
 from quantcore import open_model, plan
 from quantcore.recipe.overrides import read_overrides
@@ -31,7 +30,7 @@ def test_a_tensor_is_changed_and_the_recipe_and_the_file_say_so(visit, tmp_path)
 
     page.get_by_role("button", name="Write the GGUF file").click()
     button = page.get_by_role("button", name=re.compile("Download fable"))
-    expect(button).to_be_visible()
+    button.wait_for()  # with the patience of every visit, for the file is being written
     visitor.settled()
     with page.expect_download() as saved:
         button.click()
@@ -52,7 +51,7 @@ def test_a_recipe_is_loaded_and_a_bad_one_is_one_sentence(visit, tmp_path):
     visitor.page.wait_for_url(re.compile(r"set=blk\.0\.attn_k(=|%3D)Q8_0&set=blk\.1\.attn_k"))
     assert "2 tensors changed by hand" in visitor.settled().findings[0]
     upload.set_input_files(bad)
-    expect(visitor.page.get_by_text("There is no tensor type 'q9_k'")).to_be_visible()
+    visitor.page.get_by_text("There is no tensor type 'q9_k'").wait_for()
     assert "2 tensors changed by hand" in visitor.settled().findings[0]
 
 
@@ -84,7 +83,7 @@ def test_the_slider_moves_along_the_front_and_the_json_brings_a_mix_back(visit, 
     bad = tmp_path / "bad.json"
     bad.write_text(saved.read_text().replace('"blk.0.attn_q.weight"', '"blk.99.attn_q.weight"'))
     other.page.locator("input[type=file]").set_input_files(bad)
-    expect(other.page.get_by_text("which has no blk.99.attn_q.weight")).to_be_visible()
+    other.page.get_by_text("which has no blk.99.attn_q.weight").wait_for()
     assert other.settled().drawn("mix_map") == drawn and len(other.problems) == 1
 
 

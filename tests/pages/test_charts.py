@@ -11,8 +11,9 @@ from pages.shared.charts import layer_map
 from pages.shared.palette import DARK, LIGHT, colour, marker
 from pages.weights import charts as weights
 from quantcore.evaluate import statistics as st
+from quantcore.evaluate.landing import Landing, as_stored
 from quantcore.formats import get_format
-from quantcore.formats.layout import sub_scale_bits
+from quantcore.formats.k.sub_scale_bits import sub_scale_bits
 
 TENSORS = ["token_embd.weight"] + [
     f"blk.{i}.{role}.weight" for i in range(3) for role in ("attn_q", "attn_v", "ffn_down")
@@ -37,9 +38,9 @@ def _points(figure):
 def _distribution(look=LIGHT, log=False, values=None):
     values = _normal() if values is None else values
     counts, edges = st.histogram(values, 201)
-    found = st.tensor_statistics(values)
-    grid = np.linspace(-found.largest, found.largest, 15)
-    moments = found.mean, found.standard_deviation
+    statistics = st.tensor_statistics(values)
+    grid = np.linspace(-statistics.largest, statistics.largest, 15)
+    moments = statistics.mean, statistics.standard_deviation
     tone = look.bits[4]
     return weights.distribution(counts, edges, *moments, look, log=log, grid=grid, grid_colour=tone)
 
@@ -83,8 +84,8 @@ def test_tails_stop_where_there_are_no_weights():
 def test_extremes_name_the_widest_row_and_column():
     values = _normal() / 10
     values[123, 7] = 9.0
-    found = st.ranges(values, 0), st.ranges(values, 1)
-    texts = _texts(weights.extremes(*found, 9.0, LIGHT))
+    ranges = st.ranges(values, 0), st.ranges(values, 1)
+    texts = _texts(weights.extremes(*ranges, 9.0, LIGHT))
     assert "row 123: 9.0" in texts and "column 7: 9.0" in texts
 
 
@@ -111,18 +112,8 @@ def _opened(name, values):
 
 
 def _line(name, values, look=LIGHT):
-    found = _opened(name, values)
-    part = found.parts[0]
-    mine = values[part.weights]
-    landing = block.Landing(
-        values=mine,
-        codes=found.codes[part.weights],
-        restored=found.restored[part.weights],
-        grid=part.grid,
-        worst=3,
-        first_code=found.first_code,
-    )
-    return block.number_line(landing, look.bits[4], look)
+    landing = as_stored(values, _opened(name, values), 0)
+    return block.number_line(landing, 3, look.bits[4], look)
 
 
 @pytest.mark.parametrize("name, codes", [("Q4_0", range(-8, 8)), ("Q4_1", range(16))])
@@ -152,8 +143,8 @@ def test_what_lies_beyond_the_grid_is_marked():
     values = _normal((32,))
     grid = np.linspace(-0.5, 0.5, 16, dtype=np.float32)
     codes = np.abs(values[:, None] - grid).argmin(axis=1)
-    landing = block.Landing(values=values, codes=codes, restored=grid[codes], grid=grid, worst=0)
-    figure = block.number_line(landing, "#123456", LIGHT)
+    landing = Landing(values=values, codes=codes, restored=grid[codes], grid=grid)
+    figure = block.number_line(landing, 0, "#123456", LIGHT)
     assert "cut off" in _texts(figure)
     assert "cut off" not in _texts(_line("Q8_0", values))
 
@@ -175,29 +166,29 @@ def test_the_curve_labels_now_and_best():
 
 def test_a_super_block_shows_the_reach_of_each_sub_block():
     values = _normal((256,))
-    found = _opened("Q4_K", values)
-    figure = block.super_block(values, found.parts, 2, LIGHT.bits[4], LIGHT)
+    opened = _opened("Q4_K", values)
+    figure = block.super_block(values, opened.parts, 2, LIGHT.bits[4], LIGHT)
     assert len(figure.layout.shapes) == 8
     assert list(figure.data[0].customdata[[0, 31, 32, 255]]) == [0, 0, 1, 7]
     assert "<b>2</b>" in _texts(figure)
 
 
 def test_the_bit_picture_shows_the_bytes_and_marks_one_sub_block():
-    found, layout = _opened("Q4_K", _normal((256,))), sub_scale_bits("Q4_K")
-    figure = sub_scales.bit_picture(found.packed, layout, 5, LIGHT)
-    assert list(figure.layout.xaxis.ticktext) == [f"{byte:02x}" for byte in found.packed[4:16]]
+    opened, layout = _opened("Q4_K", _normal((256,))), sub_scale_bits("Q4_K")
+    figure = sub_scales.bit_picture(opened.packed, layout, 5, LIGHT)
+    assert list(figure.layout.xaxis.ticktext) == [f"{byte:02x}" for byte in opened.packed[4:16]]
     assert len(figure.layout.shapes) == 12  # six bits of scale, six of minimum
     cells = figure.data[0].text
     bits = np.vectorize(lambda text: int(text.strip("</b>")))(cells)
-    assert np.packbits(bits, axis=0, bitorder="little")[0].tolist() == found.packed[4:16].tolist()
+    assert np.packbits(bits, axis=0, bitorder="little")[0].tolist() == opened.packed[4:16].tolist()
     assert np.char.startswith(cells.astype(str), "<b>").sum() == 12
 
 
 def test_stored_sub_scales_are_labelled():
-    found = _opened("Q3_K", _normal((256,)))
-    figure = sub_scales.stored_numbers(found.parts, 0, "scale", LIGHT)
+    opened = _opened("Q3_K", _normal((256,)))
+    figure = sub_scales.stored_numbers(opened.parts, 0, "scale", LIGHT)
     said = [int(text.replace("−", "-")) for text in figure.data[0].text]
-    assert said == [part.scale_code for part in found.parts]
+    assert said == [part.scale_code for part in opened.parts]
 
 
 def test_the_scale_map_carries_row_and_scale():

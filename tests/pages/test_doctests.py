@@ -1,4 +1,4 @@
-"""The examples in the shared modules of the pages are true."""
+"""The examples in the modules of the pages are true."""
 
 import doctest
 import importlib
@@ -9,7 +9,7 @@ from tests.support.places import ROOT
 
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    for path in (ROOT / "pages/shared").rglob("[a-z]*.py")
+    for path in (ROOT / "pages").rglob("[a-z]*.py")
     if ">>>" in path.read_text(encoding="utf-8")
 )
 

@@ -11,8 +11,9 @@ from pages.shared import (
 from pages.shared.charts import labels
 from pages.shared.charts import size as home
 from pages.shared.palette import DARK, LIGHT, colour, marker
+from quantcore.model.original import Original
 
-ORIGINAL = home.Original(stored_as="BF16", n_bytes=13_600_000, bits_per_weight=16.0)
+ORIGINAL = Original(stored_as="BF16", n_bytes=13_600_000, bits_per_weight=16.0)
 POINTS = [
     home.Point(type=name, n_bytes=int(850_000 * bits), bits_per_weight=bits, divergence=kl)
     for name, bits, kl in (

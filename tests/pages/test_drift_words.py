@@ -7,11 +7,11 @@ from pages.drift import reading_words, skills
 from pages.drift import words as drift_words
 from pages.home import words as home_words
 from pages.shared import ranking
-from pages.shared.charts.size import Original
 from pages.shared.palette import LIGHT, harm_colour
 from quantcore.evaluate.drift import TokenDrift
 from quantcore.evaluate.reading import Continuations, Parting
 from quantcore.evaluate.skills import SkillScore
+from quantcore.model.original import Original
 
 ORIGINAL = Original(stored_as="BF16", n_bytes=16_000, bits_per_weight=16.0)
 
@@ -172,12 +172,10 @@ def test_parting_tells_a_tie_from_a_change_of_mind():
     assert "the same 2 tokens" in reading_words.parting(same, decode, "Q2_K")[0]
 
 
-def test_home_picks_the_smallest_that_is_gentle_and_the_smallest_of_all():
+def test_home_says_what_a_gentle_and_a_harsh_type_cost():
     table = _table(Q8_0=1e-4, Q4_K=0.05, Q2_K=0.8)
-    assert home_words.gentle_and_harsh(table) == ("Q4_K", "Q2_K")
-    said = home_words.at_a_glance(table, ORIGINAL)
+    said = home_words.at_a_glance(table, ORIGINAL, "Q4_K", "Q2_K")
     assert "1 in 200 of the tokens" in said and "1 in 12" in said
-    assert home_words.gentle_and_harsh(_table(Q3_K=0.5, Q2_K=0.8)) == ("Q3_K", "Q2_K")
 
 
 def test_anatomy_tells_who_carries_more_than_its_share():

@@ -8,7 +8,6 @@ import re
 import numpy as np
 import pytest
 
-from pages.file import cache
 from pages.file import choice as files
 from pages.shared import (
     bench,
@@ -37,8 +36,6 @@ def models(tmp_path, monkeypatch, shipped):
     (tmp_path / "words.gguf").write_bytes(gguf_bytes({"general.architecture": "llama"}, {}))
     (tmp_path / "broken.gguf").write_bytes(b"GGUF" + b"\xff" * 40)
     monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
-    for cached in (cache.header, cache.promise, cache.errors_of_file):
-        cached.clear()
     return tmp_path
 
 
@@ -151,7 +148,7 @@ def test_scales_are_the_files_own(models):
 def test_what_has_its_type_already_is_copied(models, tmp_path_factory):
     model = open_model(models / "tale-UD-Q4_K_XL.gguf")  # Q4_K throughout
     path = write(model, tmp_path_factory.mktemp("again") / "again.gguf")
-    one, other = read_gguf(model.place).tensors, read_gguf(path).tensors
+    one, other = read_gguf(model.path).tensors, read_gguf(path).tensors
     same = [name for name in one if one[name].type == other[name].type]
     assert len(same) == len(one) - 9
     for name in same:

@@ -76,7 +76,7 @@ def test_a_model_without_a_matrix_can_be_measured(own_models):
     measured = {}
     *_, last = imatrix_run.steps(model, measured)
     assert measured == {model.key: last.result}
-    write_imatrix(model.place / "imatrix.gguf", last.result)
+    write_imatrix(model.path / "imatrix.gguf", last.result)
     app = visit("imatrix", model="small-toy", weighted="Q4_0")
     assert not app.exception
     assert len(drawn_charts(app)) == 3

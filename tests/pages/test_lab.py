@@ -1,10 +1,13 @@
 """Ways through Weights, Block, Scales and Error by layer, without a browser."""
 
+import numpy as np
 import pytest
 
-from quantcore import get_type
+from pages.layer_error import cache as layer_error
+from quantcore import get_type, open_model
 from quantcore.formats import FORMATS, OUTSIDE_GGUF, UNAIDED
-from tests.support.app import drawn_charts, findings, visit
+from tests.support.app import drawn_charts, findings, sentences, visit
+from tests.support.toy_model import CONFIG, write_folder
 
 INTEGERS = ("INT8_TENSOR", "INT4_ROW", "INT4_G32_ASYM", "INT2_G16")
 EVERY = [*UNAIDED, *OUTSIDE_GGUF, *INTEGERS]
@@ -128,3 +131,56 @@ def test_a_format_that_needs_a_matrix_takes_the_models_own(page, name):
 def test_a_tensor_that_the_matrix_says_nothing_of_is_one_sentence(page):
     (error,) = visit(page, type="IQ2_XXS", tensor="token_embd.weight").error
     assert "says nothing of token_embd.weight" in error.value
+
+
+@pytest.mark.parametrize(
+    "page, query",
+    [
+        ("block", {}),
+        ("scales", {}),
+        ("layer_error", {"errors_as": "one format throughout"}),
+        ("layer_error", {"errors_as": "mixes"}),
+    ],
+)
+def test_a_format_that_needs_a_matrix_where_none_is_is_one_sentence(page, query, own_models):
+    (sentence,) = sentences(visit(page, model="wide-toy", type="IQ2_XXS", **query))
+    assert sentence.startswith("IQ2_XXS needs an importance matrix")
+    assert "none lies with wide-toy" in sentence and "choose another type" in sentence
+
+
+@pytest.mark.parametrize(
+    "way, name", [("one format throughout", "IQ2_XXS pure"), ("mixes", "IQ2_XXS")]
+)
+def test_types_that_need_a_matrix_where_none_is_are_not_compared(way, name, own_models):
+    types = ["IQ2_XXS", "Q8_0"]
+    app = visit("layer_error", model="wide-toy", type="Q4_K", types=types, errors_as=way)
+    assert not sentences(app)
+    (note,) = (m.value for m in app.markdown if "Not compared" in m.value)
+    assert f"Not compared: {name}. IQ2_XXS needs an importance matrix" in note
+    assert "choose another type" in note
+    assert findings(app)[1].startswith("From Q8_0") and "to Q4_K" in findings(app)[1]
+    assert len(drawn_charts(app)) == 5
+
+
+def test_a_tensor_that_cannot_be_stored_so_gives_way_to_another(own_models):
+    write_folder(own_models / "half-toy", CONFIG | {"intermediate_size": 256})
+    for query, reason in (
+        ({"type": "IQ2_XXS"}, "says nothing of token_embd.weight"),
+        ({"type": "Q4_K", "model": "half-toy"}, "Q4_K needs rows of a multiple of 256 weights"),
+    ):
+        query |= {"errors_as": "one format throughout", "tensor": "token_embd.weight"}
+        app = visit("layer_error", types="Q8_0", **query)
+        assert not sentences(app)
+        (note,) = (m.value for m in app.markdown if "is followed." in m.value)
+        assert reason in note and "Another tensor than token_embd.weight is followed" in note
+
+
+@pytest.mark.parametrize("type_name", ["Q4_K_M", "IQ2_XXS", "IQ2_XXS pure"])
+def test_rows_add_up_to_what_their_tensor_loses(type_name):
+    """Also in a mix whose other formats take the importance matrix as well."""
+    model, whole = open_model(), layer_error.model_errors("fable-7m", type_name)
+    for name in ("blk.0.attn_v.weight", "blk.5.ffn_down.weight"):
+        energy = np.square(model.weights(name), dtype=np.float64).sum(axis=1)
+        rows = layer_error.row_errors("fable-7m", name, type_name)
+        relative = np.sqrt((rows**2 * energy).sum() / energy.sum())
+        assert relative == pytest.approx(whole[name].relative_rmse, rel=1e-6)

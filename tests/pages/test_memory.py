@@ -7,7 +7,11 @@ import pytest
 from pages.memory import cache, charts
 from pages.memory import kept as memory_kept
 from pages.memory import words as memory_words
+from pages.shared import bench
 from pages.shared.palette import DARK, LIGHT
+from pages.shared.units import binary
+from quantcore import open_model
+from quantcore.io.gguf import read_gguf
 from quantcore.memory import Setup, estimate, find_shape
 from quantcore.memory.fitting import lay_out
 from quantcore.memory.hardware import card, gpus, machine, macs, systems
@@ -15,6 +19,7 @@ from quantcore.memory.rules_of_thumb import rules_of_thumb
 from quantcore.memory.speed import speed_bound
 from quantcore.shape import preset, preset_config, preset_ids
 from tests.support.app import findings, visit
+from tests.support.gguf_models import write
 
 GIB = 2**30
 SMALL_CARD = machine([gpus()["RTX 4060 8 GB"]], systems()["16 GB DDR4-3200"])
@@ -66,6 +71,27 @@ def test_the_model_on_the_bench_has_its_memory():
     app = visit("memory", whose="Model on the bench", context="512")
     assert "4 heads share 2 pairs" in _text(app)
     assert "**fable-7m**" in findings(app)[0]
+
+
+def test_a_file_on_the_bench_is_counted_as_it_is_stored(tmp_path, monkeypatch):
+    path = write(open_model(), tmp_path / "tale-Q4_K_M.gguf")
+    monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
+    app = visit("memory", whose="Model on the bench", model=path.name, context="512")
+    assert not app.error
+    taken = binary(read_gguf(path).tensor_bytes + 2**21)  # 4 KiB of cache a token
+    assert f"in as in the file with 512 tokens takes **{taken}**" in findings(app)[0]
+    assert app.code, "the page goes on to its end"
+    app.selectbox(key="stored").set_value("Q8_0").run()
+    assert not app.error
+    assert "**tale-Q4_K_M** in Q8_0" in findings(app)[0]
+
+
+def test_what_a_model_was_made_for_is_not_taken_from_another_one():
+    """Two models that differ in nothing else: sizes typed by hand, one after the other."""
+    app = visit("memory", whose="Sizes of my own", own_context="65536", hardware="H200")
+    assert "also with all 65,536 tokens that the model was made for" in findings(app)[0]
+    app.number_input(key="own_context").set_value(131_072).run()
+    assert "also with all 131,072 tokens that the model was made for" in findings(app)[0]
 
 
 def test_typed_sizes_are_counted():

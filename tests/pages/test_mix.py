@@ -1,14 +1,12 @@
 """The page Mix: types, sizes and errors follow what is changed by hand; the recipe is read back."""
 
 import json
-import math
 import re
 import time
 
-import numpy as np
 import pytest
 
-from pages.mix import errors as mixing
+from pages.mix import cache, errors
 from pages.mix import words as mix_words
 from pages.mix.charts import map as charts
 from pages.shared import (
@@ -17,11 +15,10 @@ from pages.shared import (
 )
 from pages.shared.palette import DARK, LIGHT
 from quantcore import open_model, plan, quantize, tensor_error
-from quantcore.evaluate.file_error import restored_errors, total_rmse
-from quantcore.formats import get_format
+from quantcore.evaluate.mix_error import ErrorTable, MixSummary
 from quantcore.io.gguf import read_gguf
-from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.overrides import overrides_as_text, read_overrides
+from quantcore.recipe.stock import stock_plans
 from tests.support.app import visit
 from tests.support.toy_model import CONFIG, write_folder
 
@@ -29,7 +26,7 @@ DOWN = "blk.3.ffn_down=Q8_0"
 
 
 def _recipe(name, n_bytes, error):
-    return mix_words.Recipe(name, n_bytes, 4.5, error)
+    return MixSummary(name, n_bytes, 4.5, error)
 
 
 def test_a_change_in_the_address_is_shown_and_can_be_undone():
@@ -63,71 +60,28 @@ def test_rows_that_do_not_divide_are_said_before_the_run(tmp_path, monkeypatch):
     assert any("rows do not divide" in m.value for m in app.markdown)
 
 
-def test_the_error_of_a_mix_is_that_of_all_weights_laid_end_to_end():
-    model = open_model()
-    types = {tensor.name: tensor.type for tensor in plan(model, "Q4_K_S").tensors}
-    mixing.at_once(model, mixing.cases(model, types.items(), aided=False))
-    noise = signal = 0.0
-    for name in model.quantizable:
-        weights = model.weights(name).astype(np.float64)
-        noise += ((get_format(types[name]).round_trip(model.weights(name)) - weights) ** 2).sum()
-        signal += (weights**2).sum()
-    error = mixing.whole(model, types, aided=False)
-    assert error == pytest.approx(math.sqrt(noise / signal), rel=1e-4)
-
-
-def test_with_the_matrix_the_error_is_that_of_the_file_written_with_it(tmp_path):
-    model, path = open_model(), tmp_path / "aided.gguf"
-    planned = plan(model, "Q4_0", imatrix=True)
-    quantize(model, planned, path, model.imatrix)
-    expected = total_rmse(list(restored_errors(model, open_model(path).weights)))
-    types = {tensor.name: tensor.type for tensor in planned.tensors}
-    cases = mixing.cases(model, types.items(), aided=True)
-    assert {case.tensor for case in cases if not case.aided} == {"token_embd.weight"}
-    mixing.at_once(model, cases)
-    assert mixing.whole(model, types, aided=True) == pytest.approx(expected, rel=1e-4)
-    without = mixing.whole(model, types, aided=False)
-    assert without is not None and without != pytest.approx(expected, rel=1e-3)
-
-
-def test_a_case_is_without_the_matrix_where_that_changes_nothing():
-    model = open_model()
-    types = [("blk.0.attn_q.weight", type) for type in ("Q8_0", "Q4_K", "TQ2_0", "IQ2_XXS")]
-    found = mixing.cases(model, [*types, ("blk.0.attn_norm.weight", "F32")], aided=True)
-    assert [case.aided for case in found] == [False, True, False, True]
-    bare = mixing.cases(model, types, aided=False)
-    assert [case.type for case in mixing.lacking(model, bare)] == []  # IQ2_XXS cannot be had so
-
-
-def test_every_file_type_that_can_be_had_is_drawn(tmp_path):
-    with_it = mixing.stock(open_model(), aided=False)
-    mixes = [name for name, each in FILE_TYPES.items() if each.is_quantized]
-    assert [*with_it] == [name for name in mixes if name != "MXFP4_MOE"]
-    assert not any(each.missing for each in with_it.values())
-    assert with_it["IQ2_XXS"].aided and not with_it["Q4_K_M"].aided
+def test_every_file_type_that_can_be_had_is_drawn():
     chart = json.loads(visit("mix").get("plotly_chart")[-1].proto.spec)
     named = {re.search("<b>(.*?)</b>", trace["hovertemplate"])[1] for trace in chart["data"]}
-    assert named == set(with_it)
+    assert named == set(stock_plans(open_model()))
 
 
-def test_a_run_measures_what_a_page_would_not_wait_for(monkeypatch, tmp_path):
+def test_a_page_does_not_wait_for_what_takes_long(monkeypatch, tmp_path):
     model = open_model(write_folder(tmp_path / "toy"))
-    monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
-    monkeypatch.setattr(mixing, "AT_ONCE", 1)
-    types = dict.fromkeys(model.quantizable, "Q4_0")
-    cases = mixing.cases(model, types.items(), aided=False)
-    mixing.at_once(model, cases)
-    assert mixing.lacking(model, cases) == cases and mixing.whole(model, types, False) is None
-    taken = list(mixing.steps(model, mixing.known(model), cases))
-    shares = [step.share for step in taken]
-    assert shares == sorted(shares) and shares[-1] == 1.0 and taken[-1].left_s == 0
-    assert mixing.whole(model, types, False) > 0 and not mixing.lacking(model, cases)
+    table = ErrorTable(model)
+    cases = table.cases(dict.fromkeys(model.quantizable, "Q4_0").items(), with_imatrix=False)
+    monkeypatch.setattr(errors, "AT_ONCE", 1)
+    errors.at_once(table, cases)
+    assert table.missing(cases) == cases
+    monkeypatch.setattr(errors, "AT_ONCE", 1_000_000)
+    errors.at_once(table, cases)
+    assert not table.missing(cases)
 
 
 def test_a_button_measures_one_tensor_of_a_large_model(monkeypatch, tmp_path):
     write_folder(tmp_path / "large", CONFIG | {"hidden_size": 256, "intermediate_size": 512})
     monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
-    monkeypatch.setattr(mixing, "AT_ONCE", 1)
+    monkeypatch.setattr(errors, "AT_ONCE", 1)
     app = visit("mix", model="large", tensor="blk.1.attn_q.weight")
     assert "bits a weight**." in app.subheader[0].value  # size at once, error not yet
     app.button(key="measure_tensor").click().run()
@@ -136,12 +90,11 @@ def test_a_button_measures_one_tensor_of_a_large_model(monkeypatch, tmp_path):
         time.sleep(0.05)
         app.run()
     assert not app.exception and not app.error
-    model = bench.model("large")
-    measured = {case.tensor for case in mixing.known(model).errors}
-    assert measured == {"blk.1.attn_q.weight"}
+    model, measured = bench.model("large"), cache.error_table("large").errors
+    assert {case.tensor for case in measured} == {"blk.1.attn_q.weight"}
     expected = tensor_error(model.weights("blk.1.attn_q.weight"), "Q4_K").relative_rmse
-    (found,) = (v for case, v in mixing.known(model).errors.items() if case.type == "Q4_K")
-    assert found == pytest.approx(expected, rel=1e-9)
+    (error,) = (value for case, value in measured.items() if case.type == "Q4_K")
+    assert error == pytest.approx(expected, rel=1e-9)
     assert {"measure_recipe", "measure_stock"} <= {button.key for button in app.button}
 
 
@@ -203,6 +156,35 @@ def test_file_types_that_need_a_matrix_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
     (note,) = [m.value for m in visit("mix", model="bare").markdown if "Not drawn" in m.value]
     assert "IQ2_XS" in note and "Q4_K_M" not in note
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        {"mix": "IQ2_XXS"},
+        {"mix": "IQ2_XXS", "with_imatrix": "true"},
+        {"set": ["blk.0.attn_q=IQ3_XXS"], "tensor": "blk.0.attn_q.weight"},
+        {"set": ["blk.0.attn_q=IQ2_XS"], "with_imatrix": "true", "tensor": "blk.0.attn_q.weight"},
+        {"mix": "Q2_K_S"},
+    ],
+)
+def test_a_type_that_needs_a_matrix_is_one_sentence_where_there_is_none(
+    tmp_path, monkeypatch, address
+):
+    write_folder(tmp_path / "bare", CONFIG | {"hidden_size": 256, "intermediate_size": 512})
+    monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
+    app = visit("mix", model="bare", **address)
+    assert not app.error
+    (note,) = [m.value for m in app.markdown if "llama-quantize refuses this" in m.value]
+    assert "and none lies with this model: `python -m quantcore imatrix` makes one." in note
+    assert "switch on" not in note
+
+
+def test_a_tensor_that_the_matrix_does_not_know_is_one_sentence():
+    address = {"set": ["token_embd=IQ2_XXS"], "tensor": "token_embd.weight"}
+    app = visit("mix", with_imatrix="true", **address)
+    assert not app.error
+    assert any("says nothing of" in m.value for m in app.markdown)
 
 
 def test_errors_follow_the_matrix():
@@ -287,7 +269,7 @@ def test_the_recipe_is_a_star_among_the_stock_mixes():
 
 def test_the_verdict_is_measured():
     stock = [_recipe("Q4_K_S", 90, 0.04), _recipe("Q4_K_M", 100, 0.03), _recipe("Q8_0", 200, 0.004)]
-    say = mix_words.standing
+    say = mix_words.beside_stock
     assert "by hand beats" in say(_recipe("by hand", 150, 0.02), stock, True)
     assert "does not beat" in say(_recipe("by hand", 150, 0.035), stock, True)
     assert "not measured" in say(_recipe("by hand", 150, None), stock, True)

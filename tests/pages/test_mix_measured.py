@@ -7,21 +7,22 @@ from types import SimpleNamespace
 
 import pytest
 
-from pages.mix import by_hand
+from pages.mix import by_hand, divergence
 from pages.mix import choice as mix_choice
 from pages.mix import divergence_words as words
 from pages.mix.charts import divergence as charts
 from pages.shared import (
     bench,
     plans,
+    sweeps,
 )
-from pages.shared import sweeps as sensitivity_kept
 from pages.shared.palette import DARK, LIGHT
 from quantcore import open_model, plan
 from quantcore.recipe.of_types import padded_bytes
 from quantcore.recipe.recipe_file import recipe_as_json
 from quantcore.sensitivity.mixes import shipped_mixes
 from quantcore.sensitivity.results import Sensitivity, shipped
+from quantcore.sensitivity.ways import covers
 from tests.support.app import visit
 from tests.support.toy_model import write_folder
 
@@ -125,10 +126,10 @@ def test_a_sweep_that_was_stopped_is_not_chosen_by(tmp_path, monkeypatch):
     part = Sensitivity(whole.source)
     for effect in whole.effects[:40]:
         part.add(effect)
-    known = sensitivity_kept.Known("part", part, True)
-    monkeypatch.setattr(sensitivity_kept, "every", lambda model: {"part": known})
+    known = sweeps.KeptSweep("part", part, True)
+    monkeypatch.setattr(sweeps, "every", lambda model: {"part": known})
     assert visit("mix").selectbox(key="by").options == [mix_choice.BY["rules"]]
-    assert not mix_choice._is_whole(model, part) and mix_choice._is_whole(model, whole)
+    assert not covers(part, model) and covers(whole, model)
 
 
 def test_a_change_by_hand_stands_above_what_was_measured():
@@ -176,7 +177,11 @@ def test_a_recipe_of_this_model_is_taken(monkeypatch):
     monkeypatch.setattr(by_hand.st, "session_state", state)
     by_hand.load(model)
     assert by_hand.problem() == "" and state["by"] == mix_choice.BY["recipe"]
-    assert by_hand.loaded(model).type == "Q5_K_M"
+    assert by_hand.loaded(model).type == "Q5_K_M" and not state["with_imatrix"]
+    aided = recipe_as_json(plan(model, "Q5_K_M", imatrix=True))
+    state["recipe_file"] = SimpleNamespace(name="x.json", getvalue=aided.encode)
+    by_hand.load(model)
+    assert state["with_imatrix"]
 
 
 def test_a_recipe_is_measured_and_becomes_a_point():
@@ -199,6 +204,33 @@ def test_a_recipe_is_measured_and_becomes_a_point():
     assert point.mean_kl_divergence == pytest.approx(rules.mean_kl_divergence, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("changes", "taken"),
+    [
+        (
+            {"way": "rules", "size_of": "Q4_K pure", "with_imatrix": True},
+            {"by": mix_choice.BY["rules"], "mix": "Q4_K_M", "pure": True, "with_imatrix": True},
+        ),
+        (
+            {"way": "fisher", "size_of": None, "bytes": 3_000_000, "name": "Q4_K_M"},
+            {"by": "Fisher", "budget": "3000000b", "with_imatrix": False},
+        ),
+        (
+            {"way": "measured", "size_of": "Q4_K_S", "name": "5.01 bits"},
+            {"by": MEASURED, "budget": "Q4_K_S", "with_imatrix": False},
+        ),
+        ({"way": "hand", "size_of": None}, {}),
+    ],
+)
+def test_a_mark_is_taken_over_by_what_it_is_and_not_by_its_name(monkeypatch, changes, taken):
+    mark = divergence._mark(open_model(), replace(shipped_mixes()[0], **changes))
+    state = {}
+    monkeypatch.setattr(divergence.st, "session_state", state)
+    monkeypatch.setattr(divergence.controls, "clicked", lambda key: list(mark.carries))
+    divergence._clicked()
+    assert state == taken
+
+
 def test_a_model_that_nobody_measured_has_rules_only(tmp_path, monkeypatch):
     write_folder(tmp_path / "toy")
     monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
@@ -209,7 +241,7 @@ def test_a_model_that_nobody_measured_has_rules_only(tmp_path, monkeypatch):
 
 
 def _mark(name, bits, cost):
-    place = dict(low=0.9 * cost, high=1.1 * cost, carries=("rules", name))
+    place = dict(low=0.9 * cost, high=1.1 * cost, carries=("rules", name, False))
     return charts.Mark(name=name, bits=bits, divergence=cost, **place)
 
 
@@ -239,8 +271,8 @@ def test_sentences_know_chance():
     same = replace(measured, mean_kl_divergence=rules.mean_kl_divergence,
                    kl_low=0.9 * rules.kl_low, kl_high=1.1 * rules.kl_high)  # fmt: skip
     n_bytes = measured.bytes
-    assert "less** than" in words.standing("it", n_bytes, measured, None, [rules])
-    assert "as far as this text can tell" in words.standing("it", n_bytes, same, None, [rules])
-    assert words.standing("it", n_bytes, rules, None, [measured]).endswith("less.")
-    assert "not measured yet" in words.standing("it", n_bytes, None, None, [rules])
-    assert words.standing("it", 99, None, 0.1, [rules]).endswith("nats a token at 0.0 MB.")
+    assert "less** than" in words.verdict("it", n_bytes, measured, None, [rules])
+    assert "as far as this text can tell" in words.verdict("it", n_bytes, same, None, [rules])
+    assert words.verdict("it", n_bytes, rules, None, [measured]).endswith("less.")
+    assert "not measured yet" in words.verdict("it", n_bytes, None, None, [rules])
+    assert words.verdict("it", 99, None, 0.1, [rules]).endswith("nats a token at 0.0 MB.")

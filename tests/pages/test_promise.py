@@ -12,6 +12,7 @@ from pages.shared.tables import to_csv
 from quantcore import FORMATS, ModelError, open_model, plan
 from quantcore.evaluate.file_error import restored_errors, total_rmse
 from quantcore.io.gguf import read_gguf
+from quantcore.recipe.file_sums import header_parts
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.promise import bits_by_cause, code_bits, promise_of
 from quantcore.recipe.quantize import preview
@@ -123,7 +124,7 @@ def test_metadata_are_shown_in_a_line(tmp_path):
         "text,text,a b", "n,unsigned of 32 bits,3", "x,float of 32 bits,1000000",
         "yes,yes or no,yes", "list,2 × text,p · q",
     ]  # fmt: skip
-    assert sum(file_words.header_parts(file).values()) == file.header_bytes
+    assert sum(header_parts(file).values()) == file.header_bytes
 
 
 def test_whatever_a_header_says_it_can_be_shown(tmp_path):
@@ -143,7 +144,7 @@ def test_whatever_a_header_says_it_can_be_shown(tmp_path):
             continue
         promise = promise_of(file)
         said = [file_words.names_disagree(promise), file_words.tokenizer(file)]
-        said += [file_words.header(file, file_words.header_parts(file))]
+        said += [file_words.header(file, header_parts(file))]
         if promise.tensors:
             said += [file_words.whole("m", promise, False)]
             charts.treemap(promise.tensors, LIGHT, 400)

@@ -7,10 +7,7 @@ import pytest
 
 from pages.sensitivity import run as sensitivity_run
 from pages.sensitivity import setup as sensitivity_setup
-from pages.shared import (
-    bench,
-)
-from pages.shared import sweeps as sensitivity_kept
+from pages.shared import bench, sweeps
 from quantcore import open_model
 from quantcore.sensitivity import results as stored
 from quantcore.sensitivity.measure import Settings, guide_steps_of, sensitivity_steps
@@ -28,9 +25,9 @@ def kept(tmp_path, monkeypatch):
     """Keep results of these tests to themselves."""
     place = tmp_path / "kept"
     monkeypatch.setenv("QUANTLAB_RESULTS", str(place))
-    sensitivity_kept.folder.cache_clear()
+    sweeps.folder.cache_clear()
     yield place
-    sensitivity_kept.folder.cache_clear()
+    sweeps.folder.cache_clear()
 
 
 @pytest.fixture
@@ -164,23 +161,69 @@ def test_a_model_is_measured_kept_and_shown(toy, kept):
     assert "32 of them known already" in _said(again)
 
 
-def test_a_sweep_that_was_stopped_goes_on(toy, kept):
-    sweep = sensitivity_setup.Sweep(
+def _toy_sweep(toy):
+    return sensitivity_setup.Sweep(
         open_model(toy),
         Settings(formats=["Q4_0", "Q8_0"], text=bench.passage(), context=128, tokens=512),
-        guides=True, scheduler=None, is_shipped=False,
+        guides=True, scheduler=None,
     )  # fmt: skip
-    kept.mkdir()
+
+
+def _stopped(sweep, enough):
+    """Begin a sweep, and cancel it when its results are enough."""
     steps = sensitivity_run.steps(sweep)
-    for step, _ in zip(steps, range(20), strict=False):
+    for step in steps:
         assert step.share < 1
+        if enough(step.result.results):
+            break
     steps.close()  # as a cancel does
-    half = len(stored.load(sweep.path).effects)
-    assert 0 < half < 32
-    assert sensitivity_setup.plan_of(sweep).known == half
-    new = {len(step.results.effects) for step in sensitivity_run.steps(sweep)}
+    return stored.load(sweep.path)
+
+
+def test_a_sweep_that_was_stopped_goes_on(toy, kept):
+    sweep = _toy_sweep(toy)
+    kept.mkdir()
+    half = len(_stopped(sweep, lambda results: len(results.effects) == 20).effects)
+    assert half == 20
+    assert sensitivity_setup.estimate(sweep).n_known == half
+    new = {len(step.result.results.effects) for step in sensitivity_run.steps(sweep)}
     assert min(new) == half and max(new) == 32
     assert not list(kept.glob("*.tmp"))
+
+
+def test_a_sweep_that_was_stopped_during_its_guides_goes_on(toy, kept):
+    sweep = _toy_sweep(toy)
+    kept.mkdir()
+    part = _stopped(sweep, lambda results: len(results.guides) == 7)
+    assert (len(part.effects), len(part.guides)) == (32, 7)
+    left = sensitivity_setup.estimate(sweep)
+    assert (left.n_known, left.n_guides) == (32, 23) and left.core_seconds > 0
+    *_, last = sensitivity_run.steps(sweep)
+    assert last.share == 1
+    assert sensitivity_setup.estimate(sweep).n_guides == 0
+    resumed = stored.load(sweep.path)
+    sweep.path.unlink()
+    *_, _ = sensitivity_run.steps(sweep)
+    whole = stored.load(sweep.path)
+    assert len(whole.guides) == 30
+    for guide in whole.guides:
+        mine = resumed.guide(guide.name, guide.format)
+        assert (mine.weight_error, mine.weighted_error) == (guide.weight_error, None)
+        assert mine.fisher == pytest.approx(guide.fisher, rel=1e-4)
+        assert mine.output_error == pytest.approx(guide.output_error, rel=1e-4)
+
+
+def test_a_mix_is_chosen_by_guides_when_they_are_whole(toy, kept):
+    sweep = _toy_sweep(toy)
+    kept.mkdir()
+    _stopped(sweep, lambda results: len(results.guides) == 7)
+    by = {"model": "toy", "by": "Fisher", "budget": "6bpw"}
+    app = visit("mix", **by)
+    assert "Fisher" not in app.selectbox(key="by").options and not app.error
+    for _ in sensitivity_run.steps(sweep):
+        pass
+    app = visit("mix", **by)
+    assert app.selectbox(key="by").value == "Fisher" and not app.error
 
 
 def test_a_cancelled_sweep_says_what_is_kept(toy, monkeypatch):
@@ -198,11 +241,11 @@ def test_a_cancelled_sweep_says_what_is_kept(toy, monkeypatch):
     while time.monotonic() < end:
         time.sleep(0.1)
         step = app.session_state["_job"].latest
-        if step is not None and len(step.results.effects) > 3:
+        if step is not None and len(step.result.results.effects) > 3:
             break
     app.run()
     assert not app.exception and drawn_charts(app), "the map fills up"
-    app.button(key="cancel_sensitivity").click().run()
+    app.button(key="cancel_job").click().run()
     while "_job" in app.session_state and time.monotonic() < end:
         time.sleep(0.1)
         app.run()
@@ -218,7 +261,7 @@ def test_a_part_of_a_sweep_can_be_looked_at(toy, kept):
     kept.mkdir()
     for n, step in enumerate(sensitivity_steps(opened, settings)):
         if n in (1, 2, 3, 6):
-            step.results.save(kept / f"{opened.key}-{n}.sensitivity.json")
+            step.result.results.save(kept / f"{opened.key}-{n}.sensitivity.json")
             assert not visit("sensitivity", model="toy").error
 
 
@@ -326,5 +369,5 @@ def test_a_broken_kept_file_is_passed_over(toy, kept):
 
 
 def test_all_results_can_be_taken_along():
-    again = json.loads(sensitivity_kept.as_json(shipped()))
+    again = json.loads(sweeps.as_json(shipped()))
     assert len(again["effects"]["rows"]) == len(shipped().effects)

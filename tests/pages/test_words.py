@@ -11,7 +11,7 @@ from pages.scales import words as scales_words
 from pages.weights import words as weights_words
 from quantcore.evaluate.statistics import tensor_statistics
 from quantcore.formats import get_format
-from quantcore.formats.layout import sub_scale_bits
+from quantcore.formats.k.sub_scale_bits import sub_scale_bits
 
 
 def _statistics(values):
@@ -19,10 +19,10 @@ def _statistics(values):
 
 
 def test_reach_says_what_a_grid_costs():
-    found = _statistics(np.random.default_rng(0).normal(size=10_000))
-    says = weights_words.reach("blk.3.attn_q.weight", found, 4, 0.25)
+    statistics = _statistics(np.random.default_rng(0).normal(size=10_000))
+    says = weights_words.reach("blk.3.attn_q.weight", statistics, 4, 0.25)
     assert "**layer 3 attn_q**" in says and "**25 in 100**" in says
-    assert "no weight as 0" in weights_words.reach("output.weight", found, 8, 0.0)
+    assert "no weight as 0" in weights_words.reach("output.weight", statistics, 8, 0.0)
     assert "are equal" in weights_words.reach("output.weight", _statistics([1, 1]), 4, 0.0)
 
 

@@ -32,7 +32,7 @@ def main() -> None:
         restored = hashlib.sha256()
         for case in [key.removeprefix("x/") for key in list(arrays) if key.startswith("x/")]:
             packed = arrays[f"{name}/{case}"] = ggml.quantize(name, arrays[f"x/{case}"])
-            if case != "edges" and FORMATS[name].encode_weighted is not None:
+            if case != "edges" and FORMATS[name].uses_importance:
                 weighted = ggml.quantize(name, arrays[f"x/{case}"], arrays["imatrix"])
                 arrays[f"{name}/{case}/imatrix"] = weighted
             if case != "edges":  # NaN has many bit patterns there

@@ -28,9 +28,7 @@ def main():
     chunks = cut(model, evaluation_text()[:N_CHARACTERS], CONTEXT).inputs
     found = {
         "made_with": f"xllamacpp {xllamacpp.__version__}",
-        "model_sha256": hashlib.sha256(
-            (model.place / "model.safetensors").read_bytes()
-        ).hexdigest(),
+        "model_sha256": hashlib.sha256((model.path / "model.safetensors").read_bytes()).hexdigest(),
         "characters": N_CHARACTERS,
         "context": CONTEXT,
         "chunks": len(chunks),

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from quantcore import FORMATS
-from quantcore.formats.iq.codebooks import levels_of
-from quantcore.formats.iq.decode import EVEN
+from quantcore.formats.codebook.codebooks import levels_of
+from quantcore.formats.codebook.decode import EVEN
 
 pytestmark = pytest.mark.peers
 gguf = pytest.importorskip("gguf")

@@ -45,7 +45,7 @@ def test_llama_cpp_runs_the_file(written, file_type, rel):
     llama_cpp = pytest.importorskip("tests.peers.llama_cpp")
     model = open_model(written(file_type))
     chunks = cut(model, evaluation_text()[:N_CHARACTERS], 512)
-    with llama_cpp.opened(model.place, model.config.vocabulary_size, exact=True) as peer:
+    with llama_cpp.opened(model.path, model.config.vocabulary_size, exact=True) as peer:
         perplexity, _ = peer.perplexity(chunks.inputs)
     found = measure_perplexity(model, text=evaluation_text()[:N_CHARACTERS])
     assert found.perplexity == pytest.approx(perplexity, rel=rel)
@@ -55,7 +55,7 @@ def test_llama_cpp_runs_the_file(written, file_type, rel):
 def test_gguf_reads_every_tensor(written, file_type):
     gguf = pytest.importorskip("gguf")
     model = open_model(written(file_type))
-    tensors = gguf.GGUFReader(model.place).tensors
+    tensors = gguf.GGUFReader(model.path).tensors
     assert {tensor.name for tensor in tensors} == set(model.tensors)
     for tensor in tensors:
         restored = gguf.quants.dequantize(tensor.data, tensor.tensor_type)

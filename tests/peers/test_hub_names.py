@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from quantcore.io.safetensors import StoredTensor
+from quantcore.io.safetensors import SafetensorsTensor
 from quantcore.memory.lookup.tensors_shape import find_in_tensors
 from quantcore.shape import preset, preset_config, preset_ids
 
@@ -29,7 +29,7 @@ def headers_of(raw):
         config = transformers.AutoConfig.for_model(**raw)
         model = transformers.AutoModelForCausalLM.from_config(config)
     return {
-        name: StoredTensor(Path("model.safetensors"), "BF16", tuple(t.shape), 0, 2 * t.numel())
+        name: SafetensorsTensor(Path("model.safetensors"), "BF16", tuple(t.shape), 0, 2 * t.numel())
         for name, t in model.state_dict().items()
     }
 

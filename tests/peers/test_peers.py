@@ -35,7 +35,7 @@ def gguf_path(tmp_path_factory):
 def test_logits_of_transformers(chunks):
     transformers, torch = (pytest.importorskip(name) for name in ("transformers", "torch"))
     model = open_model()
-    peer = transformers.AutoModelForCausalLM.from_pretrained(model.place, dtype=torch.float32)
+    peer = transformers.AutoModelForCausalLM.from_pretrained(model.path, dtype=torch.float32)
     tokens = chunks.inputs[0]
     with torch.no_grad():
         wanted = peer(torch.from_numpy(tokens.astype(np.int64))[None]).logits[0].numpy()
@@ -44,7 +44,7 @@ def test_logits_of_transformers(chunks):
 
 def test_tokens_of_transformers(chunks):
     transformers = pytest.importorskip("transformers")
-    peer = transformers.AutoTokenizer.from_pretrained(open_model().place)
+    peer = transformers.AutoTokenizer.from_pretrained(open_model().path)
     text = evaluation_text()[:N_CHARACTERS]
     tokens = peer(text, verbose=False)["input_ids"][: chunks.tokens.size]
     np.testing.assert_array_equal(chunks.tokens.ravel(), tokens)

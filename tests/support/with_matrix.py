@@ -5,11 +5,10 @@ import numpy as np
 
 def quantized(fmt, weights):
     """Quantize without an importance matrix where that is possible, else with one of ones."""
-    if getattr(fmt, "needs_importance", False):
-        return fmt.quantize(weights, np.ones(np.shape(weights)[-1:], np.float32))
-    return fmt.quantize(weights)
+    ones = np.ones(np.shape(weights)[-1:], np.float32)
+    return fmt.quantize(weights, ones if fmt.needs_importance else None)
 
 
 def round_trip(fmt, weights):
-    """Quantize so, then dequantize."""
+    """Quantize as `quantized` does, then dequantize."""
     return fmt.dequantize(quantized(fmt, weights))

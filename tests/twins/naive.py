@@ -40,11 +40,11 @@ def inverse(scale):
 
 def largest(block):
     """Return the first weight of largest magnitude, sign kept; 0 if all are zero."""
-    found = F32(0)
+    peak = F32(0)
     for weight in block:
-        if abs(weight) > abs(found):
-            found = weight
-    return found
+        if abs(weight) > abs(peak):
+            peak = weight
+    return peak
 
 
 def nibbles(codes):

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from quantcore.formats.iq.codebooks import levels_of
+from quantcore.formats.codebook.codebooks import levels_of
 from tests.twins.naive import F32
 from tests.twins.naive_k_search import clamp, nearest_int, total
 
@@ -28,7 +28,7 @@ def choose(book, pattern, values, weights, counts, scale):
     near = candidates(book, tuple(pattern))
     if len(near) == 1:
         return near[0]
-    best, found = LARGEST, near[0]
+    best, nearest = LARGEST, near[0]
     for entry in near:
         misses = [
             F32(scale * values[level]) - x
@@ -36,8 +36,8 @@ def choose(book, pattern, values, weights, counts, scale):
         ]
         error = total(F32(F32(w * m) * m) for w, m in zip(counts, misses, strict=True))
         if error < best:
-            best, found = error, entry
-    return found
+            best, nearest = error, entry
+    return nearest
 
 
 def on_grid(book, pattern):

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quantcore.formats.iq.codebooks import levels_of
+from quantcore.formats.codebook.codebooks import levels_of
 from tests.twins.naive import F32, half
 from tests.twins.naive_codebook import choose, code_of, on_grid, weigh
 from tests.twins.naive_k_search import nearest_int, total
@@ -117,10 +117,10 @@ def sub_block(kind, weights, counts):
     def entry(pattern, r, at):
         return choose(book, pattern, values, weights[r], roots[r], at)
 
-    def sums(found):
-        return fit(values[levels_of(book)[found].reshape(-1)], weights, counts)
+    def sums(entries):
+        return fit(values[levels_of(book)[entries].reshape(-1)], weights, counts)
 
-    best, found, missed = F32(0), [0] * len(runs), [again == "all if one"] * len(runs)
+    best, entries, missed = F32(0), [0] * len(runs), [again == "all if one"] * len(runs)
     for n in range(-(kind.tries // 2), kind.tries // 2 + 1):
         inverse = F32(F32(top + F32(F32(n) * F32(kind.step))) / peak)
         asked = patterns(inverse)
@@ -128,15 +128,15 @@ def sub_block(kind, weights, counts):
         qx, qq = sums(tried)
         if qq > 0 and F32(qx * qx) > F32(best * qq):
             scale = F32(qx / qq)
-            best, found = F32(scale * qx), tried
+            best, entries = F32(scale * qx), tried
             missed = [not on_grid(book, p) for p in asked]
     if scale > 0 and (any(missed) or again == "all"):
         for i, (p, r) in enumerate(zip(patterns(F32(F32(1) / scale)), runs, strict=True)):
             if missed[i] or again != "missed":
-                found[i] = entry(p, r, scale)
-        qx, qq = sums(found)
+                entries[i] = entry(p, r, scale)
+        qx, qq = sums(entries)
         scale = F32(qx / qq) if qq > 0 else scale
-    return found, scale
+    return entries, scale
 
 
 def super_block(block, importance, kind):
@@ -146,11 +146,11 @@ def super_block(block, importance, kind):
     for at in range(0, 256, kind.size):
         here = slice(at, at + kind.size)
         signs, sizes = signs_and_magnitudes(block[here], counts[here], kind.even)
-        found = sub_block(kind, sizes, counts[here])
-        if found and found[1] < 0:
-            found = found[0], -found[1]
+        best = sub_block(kind, sizes, counts[here])
+        if best and best[1] < 0:
+            best = best[0], -best[1]
             signs = [~byte & 255 for byte in signs]
-        parts.append((found[0], signs, found[1]) if found else None)
+        parts.append((best[0], signs, best[1]) if best else None)
     return parts
 
 
@@ -174,53 +174,53 @@ def nibbles(codes):
 
 def encode_iq3_xxs(block, importance=None):
     parts = super_block(block, importance, IQ3_XXS)
-    if not (found := scale_codes(parts, 1.0125)):
+    if not (scales := scale_codes(parts, 1.0125)):
         return bytes(98)
     parts = [part or ([0] * 8, [0] * 4) for part in parts]
-    words = [word(part[1], code) for part, code in zip(parts, found[1], strict=True)]
-    return found[0] + b"".join(bytes(part[0]) for part in parts) + b"".join(words)
+    words = [word(part[1], code) for part, code in zip(parts, scales[1], strict=True)]
+    return scales[0] + b"".join(bytes(part[0]) for part in parts) + b"".join(words)
 
 
 def encode_iq3_s(block, importance=None):
     parts = super_block(block, importance, IQ3_S)
-    found = scale_codes(parts, 1.033) or (bytes(2), [0] * 8)
+    scales = scale_codes(parts, 1.033) or (bytes(2), [0] * 8)
     there = [part for part in parts if part]  # ggml lets no room for a sub-block of zeros
     low = b"".join(bytes(e & 255 for e in part[0]) for part in there).ljust(64, b"\0")
     high = [sum(e >> 8 << i for i, e in enumerate(part[0])) if part else 0 for part in parts]
     signs = b"".join(bytes(part[1]) for part in there).ljust(32, b"\0")
-    return found[0] + low + bytes(high) + signs + nibbles(found[1])
+    return scales[0] + low + bytes(high) + signs + nibbles(scales[1])
 
 
 def encode_iq2_xxs(block, importance):
     parts = super_block(block, importance, IQ2_XXS)
-    if not (found := scale_codes(parts)):
+    if not (scales := scale_codes(parts)):
         return bytes(66)
     parts = [part or ([0] * 4, [0] * 4) for part in parts]
-    return found[0] + b"".join(
-        bytes(p[0]) + word(p[1], c) for p, c in zip(parts, found[1], strict=True)
+    return scales[0] + b"".join(
+        bytes(p[0]) + word(p[1], c) for p, c in zip(parts, scales[1], strict=True)
     )
 
 
 def encode_iq2_xs(block, importance):
     parts = super_block(block, importance, IQ2_XS)
-    if not (found := scale_codes(parts)):
+    if not (scales := scale_codes(parts)):
         return bytes(74)
     pairs = [
         pair for p in parts for pair in zip(*(p[:2] if p else ([0] * 2, [0] * 2)), strict=True)
     ]
     words = [entry | (signs & 127) << 9 for entry, signs in pairs]
-    return found[0] + np.array(words, "<u2").tobytes() + nibbles(found[1])
+    return scales[0] + np.array(words, "<u2").tobytes() + nibbles(scales[1])
 
 
 def encode_iq2_s(block, importance=None):
     parts = super_block(block, importance, IQ2_S)
-    found = scale_codes(parts, 0.9875) or (bytes(2), [0] * 16)
+    scales = scale_codes(parts, 0.9875) or (bytes(2), [0] * 16)
     entries = [entry for part in parts for entry in (part[0] if part else [0, 0])]
     signs = [byte for part in parts for byte in (part[1] if part else [0, 0])]
     four = [entries[i : i + 4] for i in range(0, 32, 4)]
     high = [sum(e >> 8 << 2 * i for i, e in enumerate(group)) for group in four]
     low = bytes(entry & 255 for entry in entries)
-    return found[0] + low + bytes(signs) + bytes(high) + nibbles(found[1])
+    return scales[0] + low + bytes(signs) + bytes(high) + nibbles(scales[1])
 
 
 ENCODE = {

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from quantcore.formats.iq.codebooks import levels_of
+from quantcore.formats.codebook.codebooks import levels_of
 from tests.twins.naive import F32, half
 from tests.twins.naive_codebook import LARGEST, choose, code_of, on_grid, weigh
 from tests.twins.naive_k_search import total
@@ -15,17 +15,17 @@ UP, DOWN = np.float32([-0.875, 0.125, 1.125]), np.float32([-1.125, -0.125, 0.875
 def cuts(weights, counts, halves, sums):
     """Best cuts, shifts and scale; `sums` gives both sums for cuts and shifts."""
     order = sorted(range(len(weights)), key=lambda i: weights[i])
-    best, found = -LARGEST, None
+    best, best_cuts = -LARGEST, None
     for first in range(len(weights) + 1):
         for second in range(first, len(weights) + 1):
             for shifts in range(2**halves):
                 qx, qq = sums(order, first, second, shifts)
                 if qq > 0 and F32(qx * qx) > F32(best * qq):
                     scale = F32(qx / qq)
-                    best, found = F32(scale * qx), (first, second, shifts, scale)
-    if not found:
+                    best, best_cuts = F32(scale * qx), (first, second, shifts, scale)
+    if not best_cuts:
         return None
-    first, second, shifts, scale = found
+    first, second, shifts, scale = best_cuts
     levels = [0] * len(weights)
     for place, i in enumerate(order):
         levels[i] = (place >= first) + (place >= second)
@@ -93,10 +93,10 @@ def three_levels(weights, counts, halves, tiny):
     if max(abs(x) for x in weights) < F32(tiny):
         return None
     maker = one_shift if halves == 1 else two_shifts
-    found = cuts(weights, counts, halves, maker(weights, counts))
-    if not found:
+    best_cuts = cuts(weights, counts, halves, maker(weights, counts))
+    if not best_cuts:
         return None
-    levels, shifts, scale = found
+    levels, shifts, scale = best_cuts
     entries, values = [], []
     for g, at in enumerate(range(0, len(weights), 8)):
         run = slice(at, at + 8)

@@ -99,13 +99,13 @@ def from_signed_six_bits(packed):
 
 
 def encode_q2_k(block):
-    found = [scale_and_minimum(x, [abs(v) for v in x], 3, -0.5, 15, abs) for x in parts(block, 16)]
-    scales, scale = integers([f[0] for f in found], 15)
-    minimums, minimum = integers([f[1] for f in found], 15)
+    fits = [scale_and_minimum(x, [abs(v) for v in x], 3, -0.5, 15, abs) for x in parts(block, 16)]
+    scales, scale = integers([f[0] for f in fits], 15)
+    minimums, minimum = integers([f[1] for f in fits], 15)
     pairs = [byte(s | m << 4) for s, m in zip(scales, minimums, strict=True)]
     (d, scale), (dmin, minimum) = half(scale), half(minimum)
     codes = []
-    for x, pair, (_, _, kept) in zip(parts(block, 16), pairs, found, strict=True):
+    for x, pair, (_, _, kept) in zip(parts(block, 16), pairs, fits, strict=True):
         stored = F32(scale * F32(pair & 15)), F32(minimum * F32(pair >> 4))
         codes += recoded(x, *stored, 0, 3, kept)
     return bytes(pairs) + plane(codes, 2) + d + dmin
@@ -123,17 +123,17 @@ def decode_q2_k(packed):
 
 def encode_six_bit_pairs(block, most, first, n_steps):
     """Do what Q4_K and Q5_K share: the first 16 bytes, and codes."""
-    found = []
+    fits = []
     for x in parts(block, 32):
         spread = np.sqrt(F32(total(F32(v * v) for v in x) / F32(32)))
         w = [F32(spread + abs(v)) for v in x]
-        found.append(scale_and_minimum(x, w, most, first, n_steps, lambda d: F32(d * d)))
-    scales, scale = integers([f[0] for f in found], 63)
-    minimums, minimum = integers([f[1] for f in found], 63)
+        fits.append(scale_and_minimum(x, w, most, first, n_steps, lambda d: F32(d * d)))
+    scales, scale = integers([f[0] for f in fits], 63)
+    minimums, minimum = integers([f[1] for f in fits], 63)
     scales, minimums = [min(63, s) for s in scales], [min(63, m) for m in minimums]
     (d, scale), (dmin, minimum) = half(scale), half(minimum)
     codes = []
-    for x, s, m, (_, _, kept) in zip(parts(block, 32), scales, minimums, found, strict=True):
+    for x, s, m, (_, _, kept) in zip(parts(block, 32), scales, minimums, fits, strict=True):
         codes += recoded(x, F32(scale * F32(s)), F32(minimum * F32(m)), 0, most, kept)
     return d + dmin + six_bit_pairs(scales, minimums), codes
 
@@ -169,16 +169,16 @@ def decode_q5_k(packed):
 
 
 def encode_q3_k(block):
-    found = [improved_codes(x, 4) for x in parts(block, 16)]
-    peak = largest([scale for scale, _ in found])
+    searched = [improved_codes(x, 4) for x in parts(block, 16)]
+    peak = largest([scale for scale, _ in searched])
     scales, scale = [-32] * 16, F32(0)
     if peak != 0:
         inverse = F32(F32(-32) / peak)
-        scales = [clamp(signed_byte(nearest_int(inverse * s)), -32, 31) for s, _ in found]
+        scales = [clamp(signed_byte(nearest_int(inverse * s)), -32, 31) for s, _ in searched]
         scale = F32(F32(1) / inverse)
     d, scale = half(scale)
     codes = []
-    for x, s, (_, kept) in zip(parts(block, 16), scales, found, strict=True):
+    for x, s, (_, kept) in zip(parts(block, 16), scales, searched, strict=True):
         codes += recoded(x, F32(scale * F32(s)), F32(0), -4, 3, kept)
     stored = [code + 4 for code in codes]
     high = plane([code >> 2 for code in stored], 1)
@@ -202,15 +202,15 @@ def decode_signed(packed, scales, codes):
 
 
 def encode_q6_k(block):
-    found = [best_scale(x, 32) for x in parts(block, 16)]
-    peak = largest([scale for scale, _ in found])
+    searched = [best_scale(x, 32) for x in parts(block, 16)]
+    peak = largest([scale for scale, _ in searched])
     if abs(peak) < TINY:
         return bytes(210)
     inverse = F32(F32(-128) / peak)
-    scales = [signed_byte(min(127, nearest_int(inverse * s))) for s, _ in found]
+    scales = [signed_byte(min(127, nearest_int(inverse * s))) for s, _ in searched]
     d, scale = half(F32(F32(1) / inverse))
     codes = []
-    for x, s, (_, kept) in zip(parts(block, 16), scales, found, strict=True):
+    for x, s, (_, kept) in zip(parts(block, 16), scales, searched, strict=True):
         codes += recoded(x, F32(scale * F32(s)), F32(0), -32, 31, kept)
     stored = [code + 32 for code in codes]
     high = plane([code >> 4 for code in stored], 2)

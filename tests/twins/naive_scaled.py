@@ -13,12 +13,12 @@ SAFE = F32(1e-38)
 def magnitudes(exponent_bits, mantissa_bits, n_codes):
     """Value of the first codes of a float with subnormals, exactly."""
     bias, ones = 2 ** (exponent_bits - 1) - 1, 2**mantissa_bits
-    found = []
+    values = []
     for code in range(n_codes):
         exponent, mantissa = divmod(code, ones)
         digits = Fraction(mantissa, ones) + (exponent > 0)
-        found.append(digits * Fraction(2) ** (max(exponent, 1) - bias))
-    return found
+        values.append(digits * Fraction(2) ** (max(exponent, 1) - bias))
+    return values
 
 
 E4M3, E5M2, E2M1 = magnitudes(4, 3, 127), magnitudes(5, 2, 124), magnitudes(2, 1, 8)
@@ -75,13 +75,13 @@ def mxfp4(weights):
 def nvfp4(groups):
     """For each group its codes, the code of its scale, and what comes back; the tensor's scale."""
     tensor_scale = F32(max(peak(group) for group in groups) / F32(6 * 448))
-    found = []
+    stored_groups = []
     for group in groups:
         wanted = F32(peak(group) / F32(F32(6) * tensor_scale)) if peak(group) else F32(1)
         stored = nearest_float(wanted, E4M3)
         scale = F32(float_value(stored, E4M3) * tensor_scale)
-        found.append((*fp4(group, scale), stored))
-    return found, tensor_scale
+        stored_groups.append((*fp4(group, scale), stored))
+    return stored_groups, tensor_scale
 
 
 def nearest_of(value, table):
@@ -120,7 +120,7 @@ def double_quantized(absmax):
         block = [F32(a - offset) for a in absmax[start : start + 256]]
         super_scales.append(peak(block))
         inverse = F32(1) / max(super_scales[-1], SAFE)
-        found = [nearest_of(F32(value * inverse), table) for value in block]
-        codes += found
-        restored += [F32(F32(table[code] * super_scales[-1]) + offset) for code in found]
+        codes_here = [nearest_of(F32(value * inverse), table) for value in block]
+        codes += codes_here
+        restored += [F32(F32(table[code] * super_scales[-1]) + offset) for code in codes_here]
     return codes, super_scales, offset, restored

@@ -27,7 +27,7 @@ class Mark:
     divergence: float  # nats a token
     low: float
     high: float
-    carries: tuple[str, str]  # how the page chooses it: way and size
+    carries: tuple[str, str, bool]  # how the page chooses it: way, size, with imatrix or not
 
 
 @dataclass(frozen=True, kw_only=True)

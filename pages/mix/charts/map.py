@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from pages.mix.words import Recipe
 from pages.shared.charts.base import blank, segment, words
 from pages.shared.charts.labels import sides
 from pages.shared.charts.layer_map import layer_map
 from pages.shared.palette import Look, bits_colour, colour, marker
 from pages.shared.units import megabytes
+from quantcore.evaluate.mix_error import MixSummary
 from quantcore.formats import FORMATS
 from quantcore.formats.ggml_types import GGML_TYPES
 
@@ -62,7 +62,7 @@ def bytes_by_role(sizes: Mapping[str, Mapping[str, int]], look: Look) -> go.Figu
 
 
 def size_against_error(
-    stock: Sequence[Recipe], hand: Recipe, look: Look, narrow: bool
+    stock: Sequence[MixSummary], hand: MixSummary, look: Look, narrow: bool
 ) -> go.Figure:
     """Draw bits a weight against the error of all weights: stock mixes, and the recipe on top.
 

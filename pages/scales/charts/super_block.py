@@ -10,7 +10,7 @@ from pages.shared.charts.base import blank, extend, words
 from pages.shared.palette import Look, blend
 from pages.shared.units import real_minus
 from quantcore.format import Part
-from quantcore.formats.layout import SubScaleBits
+from quantcore.formats.k.sub_scale_bits import SubScaleBits
 
 
 def bit_picture(

@@ -6,11 +6,12 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pages.sensitivity.charts.dots import KEEP, arms, reach, ticks
-from pages.sensitivity.costs import Cost, called
+from pages.sensitivity.words.figures import called
 from pages.shared.charts.base import blank
 from pages.shared.charts.labels import sides
 from pages.shared.palette import Look
 from pages.shared.units import number
+from quantcore.sensitivity.costs import Cost
 
 
 def against(
@@ -35,7 +36,7 @@ def against(
         x=x, y=y, mode="markers",
         error_x=arms([first[n] for n in shared], low) | {"color": look.line, "width": 0},
         error_y=arms([second[n] for n in shared], low) | {"color": look.line, "width": 0},
-        marker=_pointed(shared, selected, look), customdata=shared,
+        marker=_marks(shared, selected, look), customdata=shared,
         text=[
             f"<b>{n}</b><br>{number(first[n].value)} and {number(second[n].value)}" for n in shared
         ],
@@ -47,7 +48,7 @@ def against(
     return figure
 
 
-def _pointed(names: Sequence[str], selected: str, look: Look) -> dict:
+def _marks(names: Sequence[str], selected: str, look: Look) -> dict:
     return {
         "size": [13 if name == selected else 9 for name in names],
         "color": look.bits[6],
@@ -70,11 +71,11 @@ def label(figure, names, x, y, stressed, span, look, size=(300.0, 380.0), **plac
         n: ((a - left) / (right - left) * size[0], (b - low) / (high - low) * size[1])
         for n, (a, b) in at.items()
     }
-    found = sides(
+    places = sides(
         [pixels[n][0] for n in stressed], [pixels[n][1] for n in stressed],
         [called(n) for n in stressed], size, [pixels[n] for n in rest],
     )  # fmt: skip
-    for name, side in zip(stressed, found, strict=True):
+    for name, side in zip(stressed, places, strict=True):
         if side:
             figure.add_scatter(
                 x=[10 ** at[name][0]], y=[10 ** at[name][1]], mode="markers+text",

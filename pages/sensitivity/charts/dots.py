@@ -10,11 +10,12 @@ from math import ceil, floor
 import numpy as np
 import plotly.graph_objects as go
 
-from pages.sensitivity.costs import Cost, called
+from pages.sensitivity.words.figures import called
 from pages.shared.charts.base import blank, extend, powers_of_ten, wording, words
 from pages.shared.charts.layer_map import shares
 from pages.shared.palette import Look, blend, colour, harm_colour, harm_scale, ink_on, marker
 from pages.shared.units import exact, number
+from quantcore.sensitivity.costs import Cost
 
 KEEP = {"selected": {"marker": {"opacity": 1}}, "unselected": {"marker": {"opacity": 1}}}
 
@@ -64,17 +65,17 @@ def arms(costs: Sequence[Cost], low: float) -> dict:
 def dots(
     costs: Mapping[str, Cost],
     names: Sequence[str],
-    says: Mapping[str, str],
+    tips: Mapping[str, str],
     format_name: str,
     selected: str,
     look: Look,
     *,
     title: str,
-    whole: Cost | None = None,
+    joint: Cost | None = None,
 ) -> go.Figure:
-    """Draw a row a piece: its cost and the interval, the first on top; `whole` is a dashed line."""
+    """Draw a row a piece: its cost and the interval, the first on top; `joint` is a dashed line."""
     shown = [costs[name] for name in names]
-    low, high = reach(shown, *([whole.size] if whole else []))
+    low, high = reach(shown, *([joint.size] if joint else []))
     figure = blank(look, 27 * len(names) + 74, clickmode="event+select")
     tone = colour(format_name, look)
     rows = list(range(len(names)))
@@ -94,20 +95,20 @@ def dots(
             },
         },
         customdata=list(names),
-        text=[says[name] for name in names],
+        text=[tips[name] for name in names],
         hovertemplate="%{text}<extra></extra>",
         cliponaxis=False,
         **KEEP,
     )
     _figures(figure, shown, rows, (low, high), look)
-    if whole is not None:
-        figure.add_vline(x=whole.size, line={"color": look.quiet, "width": 1.5, "dash": "dash"})
-        place = {"x": np.log10(whole.size), "y": len(names) - 0.2, "xanchor": "right"}
+    if joint is not None:
+        figure.add_vline(x=joint.size, line={"color": look.quiet, "width": 1.5, "dash": "dash"})
+        place = {"x": np.log10(joint.size), "y": len(names) - 0.2, "xanchor": "right"}
         words(figure, "nothing kept", look, xshift=-5, **place)
     named = [f"<b>{called(n)}</b>" if n == selected else called(n) for n in names]
     figure.update_yaxes(
         tickvals=rows, ticktext=named, tickfont={"size": 13, "color": look.ink},
-        range=[len(names) - 0.2 + 0.7 * (whole is not None), -0.8],
+        range=[len(names) - 0.2 + 0.7 * (joint is not None), -0.8],
     )  # fmt: skip
     figure.update_xaxes(type="log", range=[low, high], title=title, **ticks(low, high))
     return figure
@@ -132,7 +133,7 @@ def _figures(figure, shown: Sequence[Cost], rows: Sequence[int], span, look: Loo
 def group_map(
     values: Mapping[str, Mapping[str, float]],
     texts: Mapping[str, Mapping[str, str]],
-    says: Mapping[str, Mapping[str, str]],
+    tips: Mapping[str, Mapping[str, str]],
     chosen: str,
     look: Look,
     *,
@@ -144,9 +145,9 @@ def group_map(
     Colours count within a column, or over all on `one_scale`. A `narrow` chart has no numbers.
     """
     formats = list(values)
-    names = list(dict.fromkeys(name for found in values.values() for name in found))
-    ends = [each for found in values.values() for each in found.values()] if one_scale else []
-    share = {f: shares(found, ends) for f, found in values.items() if found}
+    names = list(dict.fromkeys(name for column in values.values() for name in column))
+    ends = [each for column in values.values() for each in column.values()] if one_scale else []
+    share = {f: shares(column, ends) for f, column in values.items() if column}
     high = (95 if narrow else 16) if any(" " in name for name in formats) else 0  # of longer heads
     figure = blank(look, 40 * len(names) + 52 + high, clickmode="event+select")
     figure.add_heatmap(
@@ -161,7 +162,7 @@ def group_map(
                 font = {"size": 12, "color": ink_on(harm_colour(share[name][each], look))}
                 if not narrow:
                     notes.append(wording(texts[name][each], look, x=x, y=y, font=font))
-                spots.append((x, y, name, says[name][each]))
+                spots.append((x, y, name, tips[name][each]))
         head = {"x": x, "y": 1, "yref": "paper", "yanchor": "bottom", "yshift": 2}
         head |= {"textangle": -90} if narrow and high else {}
         text = name if narrow else name.replace(" ", "<br>")

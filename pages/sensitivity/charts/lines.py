@@ -6,10 +6,12 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pages.sensitivity.charts.dots import arms, reach, ticks
-from pages.sensitivity.costs import Cost, Sum, called
+from pages.sensitivity.words.figures import called
 from pages.shared.charts.base import blank, words
 from pages.shared.palette import Look, blend, colour, marker
 from pages.shared.units import number
+from quantcore.sensitivity.compare import Sum
+from quantcore.sensitivity.costs import Cost
 
 Curve = Mapping[str, tuple[float, Cost]]
 HEIGHT = 440
@@ -129,7 +131,7 @@ def additivity(sums: Sequence[Sum], tones: Mapping[str, str], chosen: str, look:
     figure = blank(look, max(27 * len(sums) + 60, HEIGHT))
     rows = list(range(len(sums)))
     figure.add_vline(x=1, line={"color": look.ink, "width": 1.5, "dash": "dash"})
-    colours = [tones.get(each.label, look.quiet) for each in sums]
+    colours = [tones.get(each.name, look.quiet) for each in sums]
     for row, ratio, tone in zip(rows, ratios, colours, strict=True):
         figure.add_scatter(
             x=[ratio.low, ratio.high], y=[row, row], mode="lines", hoverinfo="skip",
@@ -142,11 +144,11 @@ def additivity(sums: Sequence[Sum], tones: Mapping[str, str], chosen: str, look:
         marker={
             "size": 11,
             "color": colours,
-            "symbol": [marker(s.label) if s.label in tones else "circle" for s in sums],
+            "symbol": [marker(s.name) if s.name in tones else "circle" for s in sums],
             "line": {"color": look.page, "width": 1},
         },
         text=[
-            f"<b>{each.label}</b><br>sum {number(each.total)}, together "
+            f"<b>{called(each.name)}</b><br>sum {number(each.total)}, together "
             f"{number(each.joint.value)} nats a token<br>{each.ratio.value:.3g} times, 95 % "
             f"{each.ratio.low:.3g} to {each.ratio.high:.3g}"
             for each in sums
@@ -159,7 +161,7 @@ def additivity(sums: Sequence[Sum], tones: Mapping[str, str], chosen: str, look:
     figure.update_xaxes(
         title="sum of single effects ÷ joint effect", range=[low - pad, high + pad], nticks=6
     )
-    named = [f"<b>{s.label}</b>" if s.label == chosen else s.label for s in sums]
+    named = [f"<b>{s.name}</b>" if s.name == chosen else called(s.name) for s in sums]
     figure.update_yaxes(
         tickvals=rows, ticktext=named, range=[len(sums) - 0.4, -0.6],
         tickfont={"size": 13, "color": look.ink},

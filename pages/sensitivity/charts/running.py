@@ -18,12 +18,12 @@ def so_far(
 ) -> go.Figure:
     """Draw what each tensor costs as far as it is known, on one colour scale; others stay blank."""
     how, names = settings.hows[0], list(settings.formats)
-    found = {
+    known = {
         (effect.name, effect.format): effect.mean_kl_divergence
         for effect in results.effects
         if effect.group == "tensor" and effect.how == how
     }
-    share = shares(found) if found else {}
+    share = shares(known) if known else {}
     roles = list(dict.fromkeys(n.split(".")[2] for n in tensors if n.startswith("blk.")))
     layers = sorted({int(n.split(".")[1]) for n in tensors if n.startswith("blk.")})
     wide = [n for n in ("token_embd.weight", "output.weight") if n in tensors]
@@ -32,7 +32,7 @@ def so_far(
     rows += [[n] * len(roles) for n in wide if n == "output.weight"]
     columns = 2 if narrow else min(4, len(names))
     lines = -(-len(names) // columns)
-    done = {name: sum(fmt == name for _, fmt in found) for name in names}
+    done = {name: sum(fmt == name for _, fmt in known) for name in names}
     figure = make_subplots(
         lines, columns, horizontal_spacing=0.03,
         vertical_spacing=min(0.3, 30 / (118 * lines - 26)) if lines > 1 else 0,

@@ -10,6 +10,7 @@ from pages.shared.charts.base import blank, powers_of_ten, words
 from pages.shared.charts.labels import sides
 from pages.shared.palette import Look, bits_colour, colour, marker
 from pages.shared.units import megabytes, number
+from quantcore.model.original import Original
 
 HEIGHT = 500
 
@@ -23,15 +24,6 @@ class Point:
     bits_per_weight: float  # of all weights, those that stay in F32 included
     divergence: float  # mean KL divergence, nats a token
     says: str = ""  # a further line of the tooltip
-
-
-@dataclass(frozen=True, kw_only=True)
-class Original:
-    """The model as it was trained: its divergence is zero, which a log axis cannot show."""
-
-    stored_as: str
-    n_bytes: int
-    bits_per_weight: float
 
 
 def size_against_divergence(

@@ -9,8 +9,9 @@ The range is float32's, the precision eight bits.
 import numpy as np
 
 from quantcore._jit import kernel
-from quantcore.format import BlockFormat, OpenedBlock, Packed, Weights
-from quantcore.formats.floats.common import (
+from quantcore.format import OpenedBlock, Packed, Weights
+from quantcore.formats.block_format import BlockFormat
+from quantcore.formats.floats.unscaled import (
     CHUNK,
     first_non_finite,
     no_scale_factors,

@@ -7,8 +7,9 @@ bit  31     30 to 23    22 to 0
 import numpy as np
 
 from quantcore._jit import kernel
-from quantcore.format import BlockFormat, OpenedBlock, Packed, Weights
-from quantcore.formats.floats.common import (
+from quantcore.format import OpenedBlock, Packed, Weights
+from quantcore.formats.block_format import BlockFormat
+from quantcore.formats.floats.unscaled import (
     CHUNK,
     first_non_finite,
     no_scale_factors,

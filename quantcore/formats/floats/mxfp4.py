@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore._jit import inlined, kernel
-from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, Part, ScaleFactors, opened
+from quantcore.format import Field, OpenedBlock, Packed, Part, ScaleFactors, opened
+from quantcore.formats.block_format import BlockFormat
 from quantcore.formats.floats.fp4 import (
     DOUBLED,
     WIDEST_STEP,
@@ -23,7 +24,7 @@ from quantcore.formats.floats.fp4 import (
     codes_of,
     grid_of,
 )
-from quantcore.formats.ternary.common import largest_magnitude
+from quantcore.formats.shared.magnitudes import largest_magnitude
 
 BLOCK_SIZE, BLOCK_BYTES = 32, 17
 

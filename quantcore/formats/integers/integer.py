@@ -16,28 +16,28 @@ import math
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.checks import (
     as_float32,
-    check_not_empty,
     check_place,
+    checked_importance,
     checked_out,
     read_only,
     refuse_non_finite,
 )
-from quantcore.format import (
-    WEIGHTS_PER_THREAD,
-    Family,
-    OpenedBlock,
-    ScaleFactors,
-    Weights,
-)
+from quantcore.format import Family, OpenedBlock, ScaleFactors, Weights
 from quantcore.formats.integers.group import open_group
 from quantcore.formats.integers.kernels import decode, encode, find_ranges
+from quantcore.formats.shared.spans import (
+    Span,
+    check_groups,
+    groups_per_thread,
+    per_group,
+    scales_shape,
+)
 from quantcore.pool import over_rows
 
 LARGEST_HALF = np.float32(65504)
@@ -49,7 +49,7 @@ class IntegerPacked:
 
     codes: NDArray[np.int8] | NDArray[np.uint8]  # (n_rows, n_cols); int8 where symmetric
     scales: NDArray[np.float16]  # (1, 1), (n_rows, 1) or (n_rows, n_groups)
-    zero_points: NDArray[np.uint8] | None  # likewise, None where symmetric
+    zero_points: NDArray[np.uint8] | None  # shaped as the scales; None where symmetric
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -74,41 +74,54 @@ class IntegerFormat:
     name: str
     code_bits: int
     symmetric: bool
-    span: Literal["tensor", "row", "group"]  # what shares a scale
+    span: Span  # what shares a scale
     group_size: int | None  # columns, where the span is a group
     family: Family = "int"
     source: str = "Xiao et al., SmoothQuant, 2023 (symmetric); Jacob et al., 2018 (zero point)"
+
+    @property
+    def needs_importance(self) -> bool:
+        """No: codes are rounded to nearest, whatever a column counts."""
+        return False
+
+    @property
+    def uses_importance(self) -> bool:
+        """No: codes are rounded to nearest, whatever a column counts."""
+        return False
 
     @property
     def whole_tensor(self) -> bool:
         """Whether rows depend on each other: one scale covers them."""
         return self.span == "tensor"
 
+    def block_length(self, n_cols: int) -> int:
+        """Weights of a row that share a scale: a group, or the whole row."""
+        return self.group_size or n_cols
+
     def check(self, shape: tuple[int, ...]) -> None:
         """Raise a `ValueError` if weights of this shape cannot be stored."""
-        check_not_empty(self.name, shape)
-        if len(shape) != 2:
-            raise ValueError(f"{self.name} needs weights (n_rows, n_cols), got shape {shape}")
-        if self.group_size and shape[1] % self.group_size:
-            raise ValueError(
-                f"{self.name} needs rows of a multiple of {self.group_size} weights, got {shape[1]}"
-            )
+        check_groups(self.name, shape, self.group_size)
 
     def stored_bytes(self, shape: tuple[int, int]) -> int:
         """Bytes that weights of this shape take: codes, scales and zero points, each packed."""
         self.check(shape)
-        n_scales = math.prod(self._scales_shape(shape))
+        n_scales = math.prod(scales_shape(self.span, shape, self.group_size))
         zero_bits = 0 if self.symmetric else self.code_bits
         return -(-shape[0] * shape[1] * self.code_bits // 8) + -(-n_scales * (16 + zero_bits) // 8)
 
-    def quantize(self, weights: Weights) -> IntegerPacked:
-        """Encode finite floats ``(n_rows, n_cols)``; anything else raises a `ValueError`."""
+    def quantize(self, weights: Weights, importance: Weights | None = None) -> IntegerPacked:
+        """Encode finite floats ``(n_rows, n_cols)``; anything else raises a `ValueError`.
+
+        An importance ``(n_cols,)`` is checked, and changes nothing.
+        """
         weights = as_float32(self.name, weights)
         self.check(weights.shape)
-        groups = read_only(weights.reshape(-1, self.group_size or weights.shape[1]))
+        if importance is not None:
+            checked_importance(importance, weights.shape)
+        groups = read_only(weights.reshape(-1, self.block_length(weights.shape[1])))
         scales, zero_points = self._choose(*self._ranges(groups, weights))
         codes = np.empty(groups.shape, np.uint8)
-        group_scales, group_zeros = _per_group(scales, zero_points, len(groups))
+        group_scales, group_zeros = _by_group(scales, zero_points, len(groups))
         group_scales[group_scales == 0] = np.inf  # so that all codes become the zero point
         limits = (-self._most if self.symmetric else 0, self._most)
 
@@ -116,9 +129,9 @@ class IntegerFormat:
             part = slice(start, stop)
             encode(groups[part], group_scales[part], group_zeros[part], *limits, codes[part])
 
-        over_rows(work, len(groups), self._groups_per_thread(groups))
+        over_rows(work, len(groups), groups_per_thread(groups.shape[1]))
         codes = codes.view(np.int8) if self.symmetric else codes
-        shape = self._scales_shape(weights.shape)
+        shape = scales_shape(self.span, weights.shape, self.group_size)
         return IntegerPacked(
             codes=codes.reshape(weights.shape),
             scales=scales.reshape(shape),
@@ -130,21 +143,23 @@ class IntegerFormat:
         self.check(packed.shape)
         out = np.empty(packed.shape, np.float32) if out is None else out
         checked_out(self.name, out, packed.shape)
-        group_length = self.group_size or packed.shape[1]
+        group_length = self.block_length(packed.shape[1])
         codes = read_only(packed.codes.view(np.uint8).reshape(-1, group_length))
         restored = out.reshape(-1, group_length)
-        scales, zeros = _per_group(packed.scales, packed.zero_points, len(codes))
+        scales, zeros = _by_group(packed.scales, packed.zero_points, len(codes))
 
         def work(start: int, stop: int) -> None:
             part = slice(start, stop)
             decode(codes[part], scales[part], zeros[part], self.symmetric, restored[part])
 
-        over_rows(work, len(codes), self._groups_per_thread(codes))
+        over_rows(work, len(codes), groups_per_thread(group_length))
         return out
 
-    def round_trip(self, weights: Weights, out: Weights | None = None) -> Weights:
+    def round_trip(
+        self, weights: Weights, out: Weights | None = None, importance: Weights | None = None
+    ) -> Weights:
         """Quantize, then dequantize: the weights as a model would use them."""
-        return self.dequantize(self.quantize(weights), out)
+        return self.dequantize(self.quantize(weights, importance), out)
 
     def scale_factors(self, packed: IntegerPacked) -> ScaleFactors:
         """Scales, and minima where there are zero points: ``minimum = scale * zero_point``."""
@@ -154,9 +169,6 @@ class IntegerFormat:
         return ScaleFactors(
             scales=scales,
             minimums=None if zeros is None else scales * zeros.astype(np.float32),
-            super_scales=None,
-            super_minimums=None,
-            scale_codes=None,
             minimum_codes=None if zeros is None else zeros.astype(np.int16),
             weights_per_scale=per_scale,
             overhead_bits=(16 if zeros is None else 16 + self.code_bits) / per_scale,
@@ -164,7 +176,7 @@ class IntegerFormat:
 
     def open_block(self, packed: IntegerPacked, row: int, block: int) -> OpenedBlock:
         """Take apart what shares a scale within a row: a group, or the whole row."""
-        length = self.group_size or packed.shape[1]
+        length = self.block_length(packed.shape[1])
         check_place((packed.shape[0], packed.shape[1] // length), row, block)
         place = (0 if self.span == "tensor" else row, block)
         zero_points = packed.zero_points
@@ -179,14 +191,6 @@ class IntegerFormat:
     def _most(self) -> int:
         return 2 ** (self.code_bits - 1) - 1 if self.symmetric else 2**self.code_bits - 1
 
-    def _scales_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
-        if self.span == "tensor":
-            return (1, 1)
-        return (shape[0], shape[1] // (self.group_size or shape[1]))
-
-    def _groups_per_thread(self, groups: NDArray) -> int:
-        return -(-WEIGHTS_PER_THREAD // groups.shape[1])
-
     def _ranges(self, groups: Weights, weights: Weights) -> tuple[Weights, Weights]:
         """Least and greatest weight of whatever shares a scale."""
         ranges = np.empty((len(groups), 2), np.float32)
@@ -194,7 +198,7 @@ class IntegerFormat:
         def work(start: int, stop: int) -> None:
             find_ranges(groups[start:stop].view(np.int32), ranges[start:stop])
 
-        over_rows(work, len(groups), self._groups_per_thread(groups))
+        over_rows(work, len(groups), groups_per_thread(groups.shape[1]))
         if not np.isfinite(ranges).all():
             refuse_non_finite(self.name, weights)
         low, high = ranges.T
@@ -217,10 +221,10 @@ class IntegerFormat:
 @cache
 def integer_format(name: str) -> IntegerFormat | None:
     """Return the format of a name such as ``INT4_G128_ASYM``, or None for any other name."""
-    found = re.fullmatch(r"INT([2-8])_(TENSOR|ROW|G([1-9]\d{0,6}))(_ASYM)?", name)
-    if not found:
+    match = re.fullmatch(r"INT([2-8])_(TENSOR|ROW|G([1-9]\d{0,6}))(_ASYM)?", name)
+    if not match:
         return None
-    bits, span, group, asym = found.groups()
+    bits, span, group, asym = match.groups()
     return IntegerFormat(
         name=name,
         code_bits=int(bits),
@@ -235,8 +239,9 @@ def _as_half(scales: Weights) -> NDArray[np.float16]:
     return np.minimum(scales, LARGEST_HALF).astype(np.float16)
 
 
-def _per_group(scales, zero_points, n_groups: int) -> tuple[Weights, NDArray[np.uint8]]:
-    """One scale and zero point for each group of weights, where a whole tensor shares them too."""
-    repeats = n_groups // scales.size
-    zeros = np.zeros(scales.size, np.uint8) if zero_points is None else zero_points.reshape(-1)
-    return scales.reshape(-1).astype(np.float32).repeat(repeats), zeros.repeat(repeats)
+def _by_group(
+    scales: NDArray[np.float16], zero_points: NDArray[np.uint8] | None, n_groups: int
+) -> tuple[Weights, NDArray[np.uint8]]:
+    """One scale and one zero point (0 where there is none) for each group of weights."""
+    zeros = np.zeros(scales.size, np.uint8) if zero_points is None else zero_points
+    return per_group(scales.astype(np.float32), n_groups), per_group(zeros, n_groups)

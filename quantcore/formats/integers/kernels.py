@@ -3,7 +3,7 @@
 import numpy as np
 
 from quantcore._jit import kernel
-from quantcore.formats.simple.blocks import lowest_and_highest
+from quantcore.formats.shared.magnitudes import lowest_and_highest
 
 
 @kernel

@@ -1,1 +1,4 @@
-"""ggml's K formats: super-blocks of 256 weights whose scales are quantized too."""
+"""Q2_K to Q6_K: super-blocks of 256 weights whose scales are quantized too.
+
+Their searches are in `shared`: the simple and the IQ formats use them as well.
+"""

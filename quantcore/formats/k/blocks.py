@@ -1,4 +1,4 @@
-"""Super-blocks seen from outside: their scale factors, and one of them opened."""
+"""A super-block of a K-quant taken apart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,23 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.format import Field, OpenedBlock, Packed, Part, ScaleFactors, Weights, opened
-from quantcore.formats.k.lanes import SUPER_BLOCK
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubScales:
-    """What a super-block's scales are made of: a float16 times a small integer a sub-block."""
-
-    super_scales: Weights  # (...)
-    scale_codes: NDArray[np.int16]  # (..., n_sub_blocks), signed in Q3_K and Q6_K
-    super_minimums: Weights | None = None
-    minimum_codes: NDArray[np.int16] | None = None
+from quantcore.format import Field, OpenedBlock, Packed, Part, Weights, opened
+from quantcore.formats.shared.lanes import SUPER_BLOCK
+from quantcore.formats.shared.sub_scales import SubScales, products
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plane:
-    """A run of bytes with a few bits of every code; `k_codes` draws how they lie."""
+    """A run of bytes with a few bits of every code; `k/codes.py` draws how they lie."""
 
     start: int  # first byte
     bits: int  # of each code
@@ -34,23 +25,6 @@ class Plane:
         group, i = np.divmod(np.arange(SUPER_BLOCK), self.reach * 8 // self.bits)
         step, i = np.divmod(i, self.reach)
         return self.start + self.reach * group + i, self.bits * step
-
-
-def scale_factors(sub_scales: SubScales, bits_per_weight: float, code_bits: int) -> ScaleFactors:
-    """Scale factors from sub-scales of shape ``(n_rows, n_blocks, n_sub_blocks)``."""
-    n_rows, _, n_sub_blocks = sub_scales.scale_codes.shape
-    scales, minimums = _products(sub_scales)
-    codes = sub_scales.minimum_codes
-    return ScaleFactors(
-        scales=scales.reshape(n_rows, -1),
-        minimums=None if minimums is None else minimums.reshape(n_rows, -1),
-        super_scales=sub_scales.super_scales,
-        super_minimums=sub_scales.super_minimums,
-        scale_codes=sub_scales.scale_codes.reshape(n_rows, -1),
-        minimum_codes=None if codes is None else codes.reshape(n_rows, -1),
-        weights_per_scale=SUPER_BLOCK // n_sub_blocks,
-        overhead_bits=bits_per_weight - code_bits,
-    )
 
 
 def open_block(
@@ -83,7 +57,7 @@ def open_block(
 
 
 def _parts(sub_scales: SubScales, stored_codes: Weights) -> tuple[Part, ...]:
-    scales, minimums = _products(sub_scales)
+    scales, minimums = products(sub_scales)
     minimums = np.zeros_like(scales) if minimums is None else minimums
     minimum_codes = sub_scales.minimum_codes
     size = SUPER_BLOCK // len(scales)
@@ -100,13 +74,3 @@ def _parts(sub_scales: SubScales, stored_codes: Weights) -> tuple[Part, ...]:
         )
         for j in range(len(scales))
     )
-
-
-def _products(sub_scales: SubScales) -> tuple[Weights, Weights | None]:
-    """Scales and minima as decoding uses them, ``(..., n_sub_blocks)``."""
-    with np.errstate(invalid="ignore"):  # as above
-        scales = sub_scales.super_scales[..., None] * sub_scales.scale_codes.astype(np.float32)
-        if sub_scales.super_minimums is None:
-            return scales, None
-        codes = sub_scales.minimum_codes.astype(np.float32)
-        return scales, sub_scales.super_minimums[..., None] * codes

@@ -8,19 +8,11 @@ Codes that lie `reach` places apart share a byte, the first of them in its lowes
     bits                 byte 0 | 224 | 192 | 160 | 128 | 96 | 64 | 32 | 0 |
 """
 
-import numpy as np
-
 from quantcore._jit import inlined
 
 
 @inlined
-def to_float(code):
-    """Convert a code from 0 to 255. Numba counts in int64: bytes keep the vectors long."""
-    return np.float32(np.int32(np.uint8(code)))
-
-
-@inlined
-def pack_nibbles(codes, reach, out):
+def lay_nibbles(codes, reach, out):
     """Lay the low 4 bits of 256 codes into 128 bytes."""
     for start in range(0, 256, 2 * reach):
         for i in range(reach):
@@ -29,7 +21,7 @@ def pack_nibbles(codes, reach, out):
 
 
 @inlined
-def pack_crumbs(codes, shift, out):
+def lay_crumbs(codes, shift, out):
     """Lay two bits of 256 codes, from bit `shift` on, into 64 bytes."""
     for start in range(0, 256, 128):
         for i in range(32):
@@ -39,7 +31,7 @@ def pack_crumbs(codes, shift, out):
 
 
 @inlined
-def pack_bits(codes, shift, out):
+def lay_bits(codes, shift, out):
     """Lay bit `shift` of 256 codes into 32 bytes."""
     for i in range(32):
         byte = 0

@@ -9,14 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from quantcore._jit import pasted
-from quantcore.formats.k.lanes import (
-    LANES,
-    SUPER_BLOCK,
-    load,
-    new_board,
-    requantize,
-    unload,
-)
+from quantcore.formats.shared.lanes import LANES, SUPER_BLOCK, load, new_board, requantize, unload
 
 
 class Codes(NamedTuple):

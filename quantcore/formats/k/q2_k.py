@@ -14,16 +14,18 @@ of codes from 128 on.
 import numpy as np
 
 from quantcore._jit import inlined, kernel, pasted
-from quantcore.bits import half_value, halves
-from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors
-from quantcore.formats.k import weighted
-from quantcore.formats.k.affine import find_scale_and_offset, weigh_by_size
-from quantcore.formats.k.blocks import Plane, SubScales, open_block, scale_factors
-from quantcore.formats.k.codes import pack_crumbs, to_float
+from quantcore.bits import half_value, halves, store_half, to_float
+from quantcore.format import Field, OpenedBlock, Packed, ScaleFactors
+from quantcore.formats.block_format import BlockFormat
+from quantcore.formats.k.blocks import Plane, open_block
+from quantcore.formats.k.codes import lay_crumbs
 from quantcore.formats.k.encode import Codes, encode
-from quantcore.formats.k.lanes import MINIMUM, SCALE, SUPER_BLOCK, TOTAL
-from quantcore.formats.k.scales import divide, store_half
-from quantcore.formats.k.weighted import (
+from quantcore.formats.shared import weighted
+from quantcore.formats.shared.affine import find_scale_and_offset, weigh_by_size
+from quantcore.formats.shared.lanes import MINIMUM, SCALE, SUPER_BLOCK, TOTAL
+from quantcore.formats.shared.scales import divide
+from quantcore.formats.shared.sub_scales import SubScales, scale_factors
+from quantcore.formats.shared.weighted import (
     divide_weighted,
     sum_importance,
     weigh_super_blocks,
@@ -98,7 +100,7 @@ def _lay(scale, minimum, scale_codes, minimum_codes, scales, minimums, packed):
 
 @pasted
 def _pack(codes, packed):
-    pack_crumbs(codes, 0, packed[16:])
+    lay_crumbs(codes, 0, packed[16:])
 
 
 @kernel

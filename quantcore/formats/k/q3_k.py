@@ -15,15 +15,17 @@ up, the high two bits of scales j, 4 + j, 8 + j and 12 + j.
 import numpy as np
 
 from quantcore._jit import inlined, kernel, pasted
-from quantcore.bits import half_value, halves
-from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors
-from quantcore.formats.k.blocks import Plane, SubScales, open_block, scale_factors
-from quantcore.formats.k.codes import pack_bits, pack_crumbs, to_float
+from quantcore.bits import half_value, halves, store_half, to_float
+from quantcore.format import Field, OpenedBlock, Packed, ScaleFactors
+from quantcore.formats.block_format import BlockFormat
+from quantcore.formats.k.blocks import Plane, open_block
+from quantcore.formats.k.codes import lay_bits, lay_crumbs
 from quantcore.formats.k.encode import Codes, encode
-from quantcore.formats.k.lanes import SCALE, SUPER_BLOCK, TOTAL
-from quantcore.formats.k.scales import divide_signed, signed_largest, store_half
-from quantcore.formats.k.symmetric import find_scale, improve_codes, weigh_by_square
-from quantcore.formats.k.weighted import (
+from quantcore.formats.shared.lanes import SCALE, SUPER_BLOCK, TOTAL
+from quantcore.formats.shared.scales import divide_signed, signed_largest
+from quantcore.formats.shared.sub_scales import SubScales, scale_factors
+from quantcore.formats.shared.symmetric import find_scale, improve_codes, weigh_by_square
+from quantcore.formats.shared.weighted import (
     divide_signed_weighted,
     sum_importance,
     weigh_super_blocks,
@@ -93,8 +95,8 @@ def _lay(scale, codes, scales, packed):
 
 @pasted
 def _pack(codes, packed):
-    pack_bits(codes, 2, packed)
-    pack_crumbs(codes, 0, packed[32:])
+    lay_bits(codes, 2, packed)
+    lay_crumbs(codes, 0, packed[32:])
 
 
 @kernel

@@ -12,13 +12,12 @@ Bit j of byte 16 + i is the fifth bit of code 32 * j + i. Nibbles lie as in Q4_K
 import numpy as np
 
 from quantcore._jit import kernel, pasted
-from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors
-from quantcore.formats.k import weighted
-from quantcore.formats.k.affine import find_scale_and_offset, weigh_by_size_and_spread
-from quantcore.formats.k.blocks import Plane, open_block, scale_factors
-from quantcore.formats.k.codes import pack_bits, pack_nibbles, to_float
+from quantcore.bits import to_float
+from quantcore.format import Field, OpenedBlock, Packed, ScaleFactors
+from quantcore.formats.block_format import BlockFormat
+from quantcore.formats.k.blocks import Plane, open_block
+from quantcore.formats.k.codes import lay_bits, lay_nibbles
 from quantcore.formats.k.encode import Codes, encode
-from quantcore.formats.k.lanes import SUPER_BLOCK
 from quantcore.formats.k.six_bits import (
     FIELDS,
     N_SUB_BLOCKS,
@@ -27,7 +26,11 @@ from quantcore.formats.k.six_bits import (
     store_scales,
     sub_scales,
 )
-from quantcore.formats.k.weighted import sum_importance, weigh_super_blocks
+from quantcore.formats.shared import weighted
+from quantcore.formats.shared.affine import find_scale_and_offset, weigh_by_size_and_spread
+from quantcore.formats.shared.lanes import SUPER_BLOCK
+from quantcore.formats.shared.sub_scales import scale_factors
+from quantcore.formats.shared.weighted import sum_importance, weigh_super_blocks
 
 BLOCK_BYTES = 176
 HIGHEST = 31
@@ -60,8 +63,8 @@ def _search(batch, importance, first, board):
 
 @pasted
 def _pack(codes, packed):
-    pack_bits(codes, 4, packed[16:])
-    pack_nibbles(codes, 32, packed[48:])
+    lay_bits(codes, 4, packed[16:])
+    lay_nibbles(codes, 32, packed[48:])
 
 
 @kernel

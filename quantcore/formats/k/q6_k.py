@@ -8,21 +8,23 @@ byte  0                     128                  192                    208     
       |                     |                    |                      | scales |
 
 Codes 0 to 63 are low nibbles of bytes 0 to 63, codes 64 to 127 their high nibbles; codes from 128
-on lie likewise in bytes 64 to 127. High bits lie as the codes of Q2_K.
+on lie in bytes 64 to 127 in the same way. High bits lie as the codes of Q2_K.
 """
 
 import numpy as np
 
 from quantcore._jit import kernel, pasted
-from quantcore.bits import half_value, halves
-from quantcore.format import BlockFormat, Field, OpenedBlock, Packed, ScaleFactors
-from quantcore.formats.k.blocks import Plane, SubScales, open_block, scale_factors
-from quantcore.formats.k.codes import pack_crumbs, pack_nibbles, to_float
+from quantcore.bits import half_value, halves, store_half, to_float
+from quantcore.format import Field, OpenedBlock, Packed, ScaleFactors
+from quantcore.formats.block_format import BlockFormat
+from quantcore.formats.k.blocks import Plane, open_block
+from quantcore.formats.k.codes import lay_crumbs, lay_nibbles
 from quantcore.formats.k.encode import Codes, encode
-from quantcore.formats.k.lanes import CODE, SCALE, SUPER_BLOCK
-from quantcore.formats.k.scales import divide_signed, signed_largest, store_half
-from quantcore.formats.k.symmetric import TINY, find_scale, weigh_by_square
-from quantcore.formats.k.weighted import take_importance
+from quantcore.formats.shared.lanes import CODE, SCALE, SUPER_BLOCK
+from quantcore.formats.shared.scales import divide_signed, signed_largest
+from quantcore.formats.shared.sub_scales import SubScales, scale_factors
+from quantcore.formats.shared.symmetric import TINY, find_scale, weigh_by_square
+from quantcore.formats.shared.weighted import take_importance
 
 BLOCK_BYTES = 210
 N = 32  # codes from -N to N - 1
@@ -75,8 +77,8 @@ def _store_scales(board, lane, importance, codes, packed):
 
 @pasted
 def _pack(codes, packed):
-    pack_nibbles(codes, 64, packed)
-    pack_crumbs(codes, 4, packed[128:])
+    lay_nibbles(codes, 64, packed)
+    lay_crumbs(codes, 4, packed[128:])
 
 
 @kernel

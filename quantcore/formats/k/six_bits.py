@@ -9,13 +9,12 @@ byte 0        2         4                    8                    12            
 import numpy as np
 
 from quantcore._jit import inlined, pasted
-from quantcore.bits import half_value, halves
+from quantcore.bits import half_value, halves, store_half, to_float
 from quantcore.format import Field, Packed
-from quantcore.formats.k.blocks import SubScales
-from quantcore.formats.k.codes import to_float
-from quantcore.formats.k.lanes import MINIMUM, SCALE, TOTAL
-from quantcore.formats.k.scales import divide, store_half
-from quantcore.formats.k.weighted import divide_weighted
+from quantcore.formats.shared.lanes import MINIMUM, SCALE, TOTAL
+from quantcore.formats.shared.scales import divide
+from quantcore.formats.shared.sub_scales import SubScales
+from quantcore.formats.shared.weighted import divide_weighted
 
 N_SUB_BLOCKS = 8
 SIZE = 32  # weights of a sub-block

@@ -128,7 +128,7 @@ def read_plain(stored: StoredScales) -> Weights:
 
 
 def say_plain(stored: StoredScales, place: tuple[int, int]) -> str:
-    """Print such a scale."""
+    """Print a scale that is stored as it is."""
     return f"{stored.scales[place]:.6g}"
 
 

@@ -16,24 +16,24 @@ from numpy.typing import NDArray
 
 from quantcore.checks import (
     as_float32,
-    check_not_empty,
     check_place,
+    checked_importance,
     checked_out,
     read_only,
     refuse_non_finite,
 )
-from quantcore.format import (
-    WEIGHTS_PER_THREAD,
-    Family,
-    OpenedBlock,
-    Packed,
-    ScaleFactors,
-    Weights,
-)
+from quantcore.format import Family, OpenedBlock, Packed, ScaleFactors, Weights
 from quantcore.formats.outside_gguf.scaled_group import (
     find_peaks,
     open_group,
     widest_step,
+)
+from quantcore.formats.shared.spans import (
+    Span,
+    check_groups,
+    groups_per_thread,
+    per_group,
+    scales_shape,
 )
 from quantcore.pool import over_rows
 
@@ -73,7 +73,7 @@ class ScaledFormat:
 
     name: str
     code_bits: Literal[4, 8]
-    span: Literal["tensor", "row", "group"]  # what shares a scale
+    span: Span  # what shares a scale
     group_size: int | None = None  # columns, where the span is a group
     values: Weights  # of each code; NaN and infinities where a code stands for those
     choose: Callable[[Weights], tuple[StoredScales, Weights]]
@@ -90,59 +90,74 @@ class ScaledFormat:
     source: str
 
     @property
+    def needs_importance(self) -> bool:
+        """No: codes are rounded to nearest, whatever a column counts."""
+        return False
+
+    @property
+    def uses_importance(self) -> bool:
+        """No: codes are rounded to nearest, whatever a column counts."""
+        return False
+
+    @property
     def whole_tensor(self) -> bool:
         """Whether rows depend on each other: something is found for the tensor as a whole."""
         return self.span == "tensor" or self.shared_bytes(1) > 0
 
+    def block_length(self, n_cols: int) -> int:
+        """Weights of a row that share a scale: a group, or the whole row."""
+        return self.group_size or n_cols
+
     def check(self, shape: tuple[int, ...]) -> None:
         """Raise a `ValueError` if weights of this shape cannot be stored."""
-        check_not_empty(self.name, shape)
-        if len(shape) != 2:
-            raise ValueError(f"{self.name} needs weights (n_rows, n_cols), got shape {shape}")
-        if self.group_size and shape[1] % self.group_size:
-            raise ValueError(
-                f"{self.name} needs rows of a multiple of {self.group_size} weights, got {shape[1]}"
-            )
+        check_groups(self.name, shape, self.group_size)
 
     def stored_bytes(self, shape: tuple[int, int]) -> int:
         """Bytes that weights of this shape take, scales and what the tensor shares included."""
         self.check(shape)
-        n_scales = math.prod(self._scales_shape(shape))
+        n_scales = math.prod(scales_shape(self.span, shape, self.group_size))
         codes = shape[0] * shape[1] * self.code_bits // 8
         return codes + n_scales * self.scale_bytes + self.shared_bytes(n_scales)
 
-    def quantize(self, weights: Weights) -> ScaledPacked:
-        """Encode finite floats ``(n_rows, n_cols)``; anything else raises a `ValueError`."""
+    def quantize(self, weights: Weights, importance: Weights | None = None) -> ScaledPacked:
+        """Encode finite floats ``(n_rows, n_cols)``; anything else raises a `ValueError`.
+
+        An importance ``(n_cols,)`` is checked, and changes nothing.
+        """
         weights = as_float32(self.name, weights)
         self.check(weights.shape)
-        groups = read_only(weights.reshape(-1, self.group_size or weights.shape[1]))
+        if importance is not None:
+            checked_importance(importance, weights.shape)
+        groups = read_only(weights.reshape(-1, self.block_length(weights.shape[1])))
         stored, steps = self.choose(self._peaks(groups, weights))
-        steps = read_only(_per_group(steps, len(groups)))
+        steps = read_only(per_group(steps, len(groups)))
         codes = np.empty((len(groups), groups.shape[1] * self.code_bits // 8), np.uint8)
 
         def work(start: int, stop: int) -> None:
             self.encode(groups[start:stop], steps[start:stop], codes[start:stop])
 
-        over_rows(work, len(groups), self._groups_per_thread(groups.shape[1]))
+        over_rows(work, len(groups), groups_per_thread(groups.shape[1]))
         return ScaledPacked(codes=codes.reshape(len(weights), -1), stored=stored)
 
     def dequantize(self, packed: ScaledPacked, out: Weights | None = None) -> Weights:
         """Decode to float32 ``(n_rows, n_cols)``, into `out` if given."""
         shape = self._shape(packed)
         out = np.empty(shape, np.float32) if out is None else checked_out(self.name, out, shape)
-        restored = out.reshape(-1, self.group_size or shape[1])
+        restored = out.reshape(-1, self.block_length(shape[1]))
         codes = read_only(packed.codes.reshape(len(restored), -1))
-        scales = read_only(_per_group(self.read(packed.stored), len(restored)))
+        scales = read_only(per_group(self.read(packed.stored), len(restored)))
 
         def work(start: int, stop: int) -> None:
             self.decode(codes[start:stop], scales[start:stop], restored[start:stop])
 
-        over_rows(work, len(restored), self._groups_per_thread(restored.shape[1]))
+        over_rows(work, len(restored), groups_per_thread(restored.shape[1]))
         return out
 
-    def round_trip(self, weights: Weights, out: Weights | None = None) -> Weights:
+    def round_trip(
+        self, weights: Weights, out: Weights | None = None, importance: Weights | None = None
+    ) -> Weights:
         """Quantize, then dequantize: the weights as a model would use them."""
-        return self.dequantize(self.quantize(weights), out)
+        return self.dequantize(self.quantize(weights, importance), out)
 
     def scale_factors(self, packed: ScaledPacked) -> ScaleFactors:
         """Scales of a packed tensor, as decoding uses them."""
@@ -150,11 +165,6 @@ class ScaledFormat:
         n_weights = math.prod(shape)
         return ScaleFactors(
             scales=scales,
-            minimums=None,
-            super_scales=None,
-            super_minimums=None,
-            scale_codes=None,
-            minimum_codes=None,
             weights_per_scale=n_weights // scales.size,
             overhead_bits=8 * self.stored_bytes(shape) / n_weights - self.code_bits,
             widest_step=widest_step(self.values),
@@ -163,7 +173,7 @@ class ScaledFormat:
     def open_block(self, packed: ScaledPacked, row: int, block: int) -> OpenedBlock:
         """Take apart what shares a scale within a row: a group, or the whole row."""
         shape = self._shape(packed)
-        length = self.group_size or shape[1]
+        length = self.block_length(shape[1])
         check_place((shape[0], shape[1] // length), row, block)
         place = (0 if self.span == "tensor" else row, block)
         n_bytes = length * self.code_bits // 8
@@ -180,14 +190,6 @@ class ScaledFormat:
         n_rows, row_bytes = packed.codes.shape
         return n_rows, row_bytes * 8 // self.code_bits
 
-    def _scales_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
-        if self.span == "tensor":
-            return (1, 1)
-        return (shape[0], shape[1] // (self.group_size or shape[1]))
-
-    def _groups_per_thread(self, length: int) -> int:
-        return -(-WEIGHTS_PER_THREAD // length)
-
     def _peaks(self, groups: Weights, weights: Weights) -> Weights:
         """Largest magnitude of whatever shares a scale."""
         peaks = np.empty(len(groups), np.float32)
@@ -195,14 +197,9 @@ class ScaledFormat:
         def work(start: int, stop: int) -> None:
             find_peaks(groups[start:stop], peaks[start:stop])
 
-        over_rows(work, len(groups), self._groups_per_thread(groups.shape[1]))
+        over_rows(work, len(groups), groups_per_thread(groups.shape[1]))
         if not np.isfinite(peaks).all():
             refuse_non_finite(self.name, weights)
         if self.span == "tensor":
             return peaks.max().reshape(1, 1)
-        return peaks.reshape(self._scales_shape(weights.shape))
-
-
-def _per_group(numbers: Weights, n_groups: int) -> Weights:
-    """One number for each group of weights, where a whole tensor shares one too."""
-    return numbers.reshape(-1).repeat(n_groups // numbers.size)
+        return peaks.reshape(scales_shape(self.span, weights.shape, self.group_size))

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from quantcore._jit import kernel
 from quantcore.checks import read_only
 from quantcore.format import Field, OpenedBlock, Packed, Part, Weights, opened
-from quantcore.formats.ternary.common import largest_magnitude
+from quantcore.formats.shared.magnitudes import largest_magnitude
 
 
 @kernel

@@ -11,31 +11,9 @@ from numpy.typing import NDArray
 from quantcore._jit import inlined
 from quantcore.bits import halves, unpack_nibbles
 from quantcore.format import Field, OpenedBlock, Packed, Part, ScaleFactors, opened
+from quantcore.formats.shared.magnitudes import lowest_and_highest
 
 BLOCK_SIZE = 32
-
-
-@inlined
-def lowest_and_highest(bits, b, n):
-    """Return the least and greatest of the `n` weights of block `b`; `bits` are floats as int32.
-
-    A NaN or an infinity anywhere in the block makes one of them NaN or infinite. Of zeros of both
-    signs, the least one is the first, as in C.
-    """
-    low = np.int32(0x7FFFFFFF)
-    high = np.int32(-0x80000000)
-    for i in range(n):
-        # Flipping the lower bits of negative floats makes all floats sort like integers.
-        key = np.int32(bits[b, i] ^ np.int32((bits[b, i] >> 31) & np.int32(0x7FFFFFFF)))
-        low = min(low, key)
-        high = max(high, key)
-    if low == np.int32(-1):  # -0.0 sorts below 0.0 here, but C finds them equal
-        for i in range(n - 1, -1, -1):
-            if bits[b, i] & 0x7FFFFFFF == 0:
-                low = np.int32(bits[b, i] >> 31)
-    lowest = np.int32(low ^ np.int32((low >> 31) & np.int32(0x7FFFFFFF))).view(np.float32)
-    highest = np.int32(high ^ np.int32((high >> 31) & np.int32(0x7FFFFFFF))).view(np.float32)
-    return lowest, highest
 
 
 @inlined

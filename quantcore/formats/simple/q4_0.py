@@ -12,15 +12,11 @@ image: 8 does not exist.
 import numpy as np
 
 from quantcore._jit import kernel
-from quantcore.bits import load_half, store_half
-from quantcore.format import BlockFormat, OpenedBlock, Packed, ScaleFactors
-from quantcore.formats.simple.blocks import (
-    BLOCK_SIZE,
-    open_block,
-    scale_factors,
-    signed_peak,
-)
-from quantcore.formats.simple.simple_weighted import encode_symmetric, store_nibbles
+from quantcore.format import OpenedBlock, Packed, ScaleFactors
+from quantcore.formats.block_format import BlockFormat
+from quantcore.formats.simple.blocks import BLOCK_SIZE, open_block, scale_factors, signed_peak
+from quantcore.formats.simple.codes import half_at, store_half_at, store_nibbles
+from quantcore.formats.simple.weighted import encode_symmetric
 
 BLOCK_BYTES = 18
 N = 8  # codes from -N to N - 1
@@ -40,7 +36,7 @@ def _encode(blocks, packed):
             inv_scale = np.float32(0)
             shift = np.float32(0)
 
-        store_half(scale, packed, b, 0)
+        store_half_at(scale, packed, b, 0)
         for i in range(16):
             # Adding 8.5 and cutting off rounds half up; product and sum are rounded one by one.
             low = np.int32(np.float32(blocks[b, i] * inv_scale) + shift)
@@ -57,7 +53,7 @@ def _encode_weighted(blocks, importance, packed):
 @kernel
 def _decode(packed, out):
     for b in range(packed.shape[0]):
-        scale = load_half(packed, b, 0)
+        scale = half_at(packed, b, 0)
         for i in range(16):
             pair = np.int32(packed[b, 2 + i])
             out[b, i] = np.float32((pair & np.int32(15)) - np.int32(8)) * scale

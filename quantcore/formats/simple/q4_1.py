@@ -9,15 +9,12 @@ restored = scale * code + minimum      code from 0 to 15
 import numpy as np
 
 from quantcore._jit import kernel
-from quantcore.bits import load_half, store_half
-from quantcore.format import BlockFormat, OpenedBlock, Packed, ScaleFactors
-from quantcore.formats.simple.blocks import (
-    BLOCK_SIZE,
-    lowest_and_highest,
-    open_block,
-    scale_factors,
-)
-from quantcore.formats.simple.simple_weighted import encode_affine, store_nibbles
+from quantcore.format import OpenedBlock, Packed, ScaleFactors
+from quantcore.formats.block_format import BlockFormat
+from quantcore.formats.shared.magnitudes import lowest_and_highest
+from quantcore.formats.simple.blocks import BLOCK_SIZE, open_block, scale_factors
+from quantcore.formats.simple.codes import half_at, store_half_at, store_nibbles
+from quantcore.formats.simple.weighted import encode_affine
 
 BLOCK_BYTES = 20
 HIGHEST = 15
@@ -32,8 +29,8 @@ def _encode(blocks, packed):
             return b
         scale = np.float32(np.float32(highest - lowest) / np.float32(15))
         inv_scale = np.float32(1) / scale if scale != np.float32(0) else np.float32(0)
-        store_half(scale, packed, b, 0)
-        store_half(lowest, packed, b, 2)
+        store_half_at(scale, packed, b, 0)
+        store_half_at(lowest, packed, b, 2)
         if max(scale, inv_scale) == np.float32(
             np.inf
         ):  # beyond float32: ggml's codes come out as 0
@@ -58,8 +55,8 @@ def _encode_weighted(blocks, importance, packed):
 @kernel
 def _decode(packed, out):
     for b in range(packed.shape[0]):
-        scale = load_half(packed, b, 0)
-        minimum = load_half(packed, b, 2)
+        scale = half_at(packed, b, 0)
+        minimum = half_at(packed, b, 2)
         for i in range(16):
             pair = np.int32(packed[b, 4 + i])
             low = np.float32(np.float32(pair & np.int32(15)) * scale)

@@ -12,15 +12,11 @@ weight on -16.
 import numpy as np
 
 from quantcore._jit import kernel
-from quantcore.bits import fifth_bits, load_half, store_five_bits, store_half
-from quantcore.format import BlockFormat, OpenedBlock, Packed, ScaleFactors
-from quantcore.formats.simple.blocks import (
-    BLOCK_SIZE,
-    open_block,
-    scale_factors,
-    signed_peak,
-)
-from quantcore.formats.simple.simple_weighted import encode_symmetric
+from quantcore.format import OpenedBlock, Packed, ScaleFactors
+from quantcore.formats.block_format import BlockFormat
+from quantcore.formats.simple.blocks import BLOCK_SIZE, open_block, scale_factors, signed_peak
+from quantcore.formats.simple.codes import fifth_bits, half_at, store_five_bits, store_half_at
+from quantcore.formats.simple.weighted import encode_symmetric
 
 BLOCK_BYTES = 22
 N = 16  # codes from -N to N - 1
@@ -44,7 +40,7 @@ def _encode(blocks, packed):
             code = np.int32(np.float32(blocks[b, i] * inv_scale) + shift)
             codes[i] = min(code, np.int32(31))
 
-        store_half(scale, packed, b, 0)
+        store_half_at(scale, packed, b, 0)
         store_five_bits(codes, packed, b, 2)
     return -1
 
@@ -57,7 +53,7 @@ def _encode_weighted(blocks, importance, packed):
 @kernel
 def _decode(packed, out):
     for b in range(packed.shape[0]):
-        scale = load_half(packed, b, 0)
+        scale = half_at(packed, b, 0)
         high = fifth_bits(packed, b, 2)
         for i in range(16):
             pair = np.uint32(packed[b, 6 + i])

@@ -11,15 +11,12 @@ Bit j of the four bytes is the fifth bit of weight j.
 import numpy as np
 
 from quantcore._jit import kernel
-from quantcore.bits import fifth_bits, load_half, store_five_bits, store_half
-from quantcore.format import BlockFormat, OpenedBlock, Packed, ScaleFactors
-from quantcore.formats.simple.blocks import (
-    BLOCK_SIZE,
-    lowest_and_highest,
-    open_block,
-    scale_factors,
-)
-from quantcore.formats.simple.simple_weighted import encode_affine
+from quantcore.format import OpenedBlock, Packed, ScaleFactors
+from quantcore.formats.block_format import BlockFormat
+from quantcore.formats.shared.magnitudes import lowest_and_highest
+from quantcore.formats.simple.blocks import BLOCK_SIZE, open_block, scale_factors
+from quantcore.formats.simple.codes import fifth_bits, half_at, store_five_bits, store_half_at
+from quantcore.formats.simple.weighted import encode_affine
 
 BLOCK_BYTES = 24
 HIGHEST = 31
@@ -41,8 +38,8 @@ def _encode(blocks, packed):
             code = np.float32(np.float32(blocks[b, i] - lowest) * inv_scale)
             codes[i] = np.int32(code + np.float32(0.5)) if usable else np.int32(0)
 
-        store_half(scale, packed, b, 0)
-        store_half(lowest, packed, b, 2)
+        store_half_at(scale, packed, b, 0)
+        store_half_at(lowest, packed, b, 2)
         store_five_bits(codes, packed, b, 4)
     return -1
 
@@ -55,8 +52,8 @@ def _encode_weighted(blocks, importance, packed):
 @kernel
 def _decode(packed, out):
     for b in range(packed.shape[0]):
-        scale = load_half(packed, b, 0)
-        minimum = load_half(packed, b, 2)
+        scale = half_at(packed, b, 0)
+        minimum = half_at(packed, b, 2)
         high = fifth_bits(packed, b, 4)
         for i in range(16):
             pair = np.uint32(packed[b, 8 + i])

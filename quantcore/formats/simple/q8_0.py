@@ -9,9 +9,10 @@ byte  0       2                              34
 import numpy as np
 
 from quantcore._jit import kernel
-from quantcore.bits import load_half, store_half
-from quantcore.format import BlockFormat, OpenedBlock, Packed, ScaleFactors
+from quantcore.format import OpenedBlock, Packed, ScaleFactors
+from quantcore.formats.block_format import BlockFormat
 from quantcore.formats.simple.blocks import BLOCK_SIZE, open_block, scale_factors
+from quantcore.formats.simple.codes import half_at, store_half_at
 from quantcore.rounding import round_half_away
 
 BLOCK_BYTES = 34
@@ -32,7 +33,7 @@ def _encode(blocks, packed):
         inv_scale = np.float32(1) / scale if scale > np.float32(0) else np.float32(0)
         if inv_scale == np.float32(np.inf):  # a scale below 3e-39: ggml's codes come out as 0
             inv_scale = np.float32(0)
-        store_half(scale, packed, b, 0)
+        store_half_at(scale, packed, b, 0)
         for i in range(32):
             packed[b, 2 + i] = round_half_away(np.float32(blocks[b, i] * inv_scale))
     return -1
@@ -42,7 +43,7 @@ def _encode(blocks, packed):
 def _decode(packed, out):
     codes = packed.view(np.int8)
     for b in range(packed.shape[0]):
-        scale = load_half(packed, b, 0)
+        scale = half_at(packed, b, 0)
         for i in range(32):
             out[b, i] = np.float32(codes[b, 2 + i]) * scale
 

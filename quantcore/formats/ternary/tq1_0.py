@@ -13,18 +13,12 @@ which multiplying by three shifts one digit after the other out at the top, the 
 import numpy as np
 
 from quantcore._jit import inlined, kernel
-from quantcore.bits import half_value
-from quantcore.format import BlockFormat, OpenedBlock, Packed, ScaleFactors
-from quantcore.formats.k.codes import to_float
-from quantcore.formats.k.lanes import SUPER_BLOCK
-from quantcore.formats.k.scales import store_half
-from quantcore.formats.ternary.common import (
-    inverse,
-    largest_magnitude,
-    open_block,
-    scale_factors,
-    trit,
-)
+from quantcore.bits import half_value, store_half, to_float
+from quantcore.format import OpenedBlock, Packed, ScaleFactors
+from quantcore.formats.block_format import BlockFormat
+from quantcore.formats.shared.lanes import SUPER_BLOCK
+from quantcore.formats.shared.magnitudes import largest_magnitude
+from quantcore.formats.ternary.blocks import inverse, open_block, scale_factors, trit
 
 BLOCK_BYTES = 54
 SCALE = 52  # first byte

@@ -2,9 +2,9 @@
 
     restored = scale * code          code from -1 to 1, stored as 0 to 2 in two bits
 
-    byte  0                      32                     64      66
-          | codes 0 to 127, four | codes 128 to 255,    | scale |
-          | in each of 32 bytes  | likewise             |       |
+    byte  0                      32                       64      66
+          | codes 0 to 127, four | codes 128 to 255, four | scale |
+          | in each of 32 bytes  | in each of 32 bytes    |       |
 
 Code i of a half lies in byte i mod 32, bits 2 * (i div 32) on. The scale is the largest magnitude:
 made for models that were trained with three values, and bad for all others.
@@ -13,18 +13,12 @@ made for models that were trained with three values, and bad for all others.
 import numpy as np
 
 from quantcore._jit import kernel
-from quantcore.bits import half_value
-from quantcore.format import BlockFormat, OpenedBlock, Packed, ScaleFactors
-from quantcore.formats.k.codes import to_float
-from quantcore.formats.k.lanes import SUPER_BLOCK
-from quantcore.formats.k.scales import store_half
-from quantcore.formats.ternary.common import (
-    inverse,
-    largest_magnitude,
-    open_block,
-    scale_factors,
-    trit,
-)
+from quantcore.bits import half_value, store_half, to_float
+from quantcore.format import OpenedBlock, Packed, ScaleFactors
+from quantcore.formats.block_format import BlockFormat
+from quantcore.formats.shared.lanes import SUPER_BLOCK
+from quantcore.formats.shared.magnitudes import largest_magnitude
+from quantcore.formats.ternary.blocks import inverse, open_block, scale_factors, trit
 
 BLOCK_BYTES = 66
 SCALE = 64  # first byte

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from quantcore.formats import get_format
+from quantcore.formats import FORMATS
 from quantcore.memory.llama_cpp.graph import F16, Dims, Graph, Node, new, over, stored, view
 from quantcore.memory.llama_cpp.inputs import CacheInputs
-from quantcore.memory.llama_cpp.layer import Layer
+from quantcore.memory.llama_cpp.layer import GraphLayer
 
 _TURNED = ("queries", "keys")
 
@@ -20,7 +20,7 @@ class Heads:
     gate: Node | None = None  # Qwen3-Next's, beside the queries
 
 
-def attention(graph: Graph, layer: Layer, cur: Node, given: CacheInputs) -> Node:
+def attention(graph: Graph, layer: GraphLayer, cur: Node, given: CacheInputs) -> Node:
     """Read the normed hidden state, return what is added to it."""
     if layer.latent:
         heads = _latent_heads(layer, cur, given)
@@ -45,7 +45,7 @@ def attention(graph: Graph, layer: Layer, cur: Node, given: CacheInputs) -> Node
     return layer.product("attn_output", "hidden state", cur, dims=layer.hidden)
 
 
-def _heads(layer: Layer, cur: Node, given: CacheInputs) -> Heads:
+def _heads(layer: GraphLayer, cur: Node, given: CacheInputs) -> Heads:
     """Project to queries, keys and values; norms of heads and rotation by position follow."""
     sizes = {"queries": layer.n_heads, "keys": layer.n_kv_heads, "values": layer.n_kv_heads}
     widths = {"queries": layer.key_size, "keys": layer.key_size, "values": layer.value_size}
@@ -71,7 +71,7 @@ def _heads(layer: Layer, cur: Node, given: CacheInputs) -> Heads:
     return Heads(**parts)
 
 
-def _latent_heads(layer: Layer, cur: Node, given: CacheInputs) -> Heads:
+def _latent_heads(layer: GraphLayer, cur: Node, given: CacheInputs) -> Heads:
     """Multi-head latent attention: one key of the latent vector and the rotated part, shared."""
     latent, n_heads, tokens = layer.latent, layer.n_heads, layer.tokens
     heads, rope = (n_heads, "heads"), (latent.rope_size, "values")
@@ -129,7 +129,7 @@ def _contiguous(values: Node, given: CacheInputs) -> Node:
     return view(new(values.label, values, dims=values.dims))
 
 
-def _flash(layer: Layer, heads: Heads, given: CacheInputs) -> Node:
+def _flash(layer: GraphLayer, heads: Heads, given: CacheInputs) -> Node:
     """Flash attention never holds the scores; a cache in F32 is copied to F16 for it."""
     queries = view(heads.queries, contiguous=False)
     size = layer.value_size
@@ -148,7 +148,7 @@ def _flash(layer: Layer, heads: Heads, given: CacheInputs) -> Node:
     return view(result, dims=_flat(layer))
 
 
-def _scores(layer: Layer, heads: Heads, given: CacheInputs) -> Node:
+def _scores(layer: GraphLayer, heads: Heads, given: CacheInputs) -> Node:
     """Attention by its definition: scores of every token with every cell, for all heads."""
     tokens, n_heads = layer.tokens, (layer.n_heads, "heads")
     queries = view(heads.queries, contiguous=False)
@@ -158,7 +158,7 @@ def _scores(layer: Layer, heads: Heads, given: CacheInputs) -> Node:
     sources = [scores]
     if layer.latent:
         dims = _cached(layer, layer.value_size, given)
-        item_bytes = get_format(given.key_type).block_bytes
+        item_bytes = FORMATS[given.key_type].block_bytes
         sources.insert(0, new("latent values, turned round", dims=dims, item_bytes=item_bytes))
     dims = ((layer.value_size, "values"), tokens, n_heads)
     result = new("attention result", *sources, dims=dims)
@@ -168,7 +168,7 @@ def _scores(layer: Layer, heads: Heads, given: CacheInputs) -> Node:
     return new("attention result", view(result, contiguous=False), dims=_flat(layer))
 
 
-def _out_of_latent(layer: Layer, result: Node) -> Node:
+def _out_of_latent(layer: GraphLayer, result: Node) -> Node:
     """Decompress the result from the latent vector to the values of each head, token by token."""
     tokens, heads = layer.tokens, (layer.n_heads, "heads")
     dims = ((layer.latent.value_size, "values"), tokens, heads)
@@ -178,29 +178,29 @@ def _out_of_latent(layer: Layer, result: Node) -> Node:
     return new("attention result", values, dims=_flat(layer))
 
 
-def _cached(layer: Layer, width: int, given: CacheInputs) -> Dims:
+def _cached(layer: GraphLayer, width: int, given: CacheInputs) -> Dims:
     """Sizes of what one layer's cache holds."""
     streams = (given.n_streams, "streams")
     return (width, "values"), (given.n_cells, "cells"), (layer.n_kv_heads, "heads"), streams
 
 
-def _half(layer: Layer, what: str, given: CacheInputs) -> Node:
+def _half(layer: GraphLayer, what: str, given: CacheInputs) -> Node:
     """Copy keys or values of a layer to F16."""
     width = layer.key_size if what == "keys" else layer.value_size
     return new(f"{what} of a layer in F16", dims=_cached(layer, width, given), item_bytes=F16)
 
 
-def _lent(layer: Layer, what: str, given: CacheInputs) -> Node:
+def _lent(layer: GraphLayer, what: str, given: CacheInputs) -> Node:
     """Copy keys or values of a layer from another device."""
     keys = what == "keys"
     size = layer.key_size if keys else layer.value_size
-    n_bytes = get_format(given.key_type if keys else given.value_type).stored_bytes(
+    n_bytes = FORMATS[given.key_type if keys else given.value_type].stored_bytes(
         (1, size * layer.n_kv_heads)
     )
     dims = (n_bytes, "B"), (given.n_cells, "cells"), (given.n_streams, "streams")
     return new(f"{what} of a layer on the CPU", dims=dims, item_bytes=1)
 
 
-def _flat(layer: Layer) -> Dims:
+def _flat(layer: GraphLayer) -> Dims:
     size = layer.latent.value_size if layer.latent else layer.value_size
     return ((layer.n_heads * size, "values"), layer.tokens)

@@ -6,7 +6,7 @@ Source: llama_kv_cache, llama_kv_cache_iswa and llama_memory_recurrent of llama.
 
 from collections import Counter
 
-from quantcore.formats import get_format
+from quantcore.formats import FORMATS
 from quantcore.memory.llama_cpp.layer import window_of
 from quantcore.memory.llama_cpp.refusals import refuse
 from quantcore.memory.llama_cpp.setup import LlamaCppSetup
@@ -52,7 +52,7 @@ def _kept(shape: ModelShape, layer: LayerCache, n_layers: int, setup: LlamaCppSe
     n_values = layer.value_values
     if n_values and not setup.flash_attention:
         n_values = max(cache.value_values for cache in shape.caches)
-    keys, values = get_format(setup.key_type), get_format(setup.value_type)
+    keys, values = FORMATS[setup.key_type], FORMATS[setup.value_type]
     row = keys.stored_bytes((1, layer.key_values))
     row += values.stored_bytes((1, n_values)) if n_values else 0
     return Term(

@@ -54,7 +54,7 @@ def gpu_compute_terms(
     gpu_layers: int | None = None,
     cpu_experts: int = 0,
 ) -> tuple[Term, ...]:
-    """Say the same of the buffer of the one GPU, which holds the last `gpu_layers` (-ngl).
+    """Tensors in the compute buffer of the one GPU, which holds the last `gpu_layers` (-ngl).
 
     The output counts as a layer after the last; None are all. `cpu_experts` (--n-cpu-moe) leading
     layers have their experts in system memory. Of a prompt the GPU computes those as well, and
@@ -78,7 +78,13 @@ def gpu_compute_terms(
 
 
 def host_compute_terms(shape: ModelShape, setup: LlamaCppSetup) -> tuple[Term, ...]:
-    """Say the same of the buffer in system memory beside a GPU that holds all layers."""
+    """Tensors in the compute buffer in system memory beside a GPU that holds all layers.
+
+    Raises
+    ------
+    ValueError
+        If llama.cpp refuses the set-up.
+    """
     refuse(shape, setup)
     return _terms(peak(beside_gpu(build(shape, setup)), CPU_ALIGNMENT))
 

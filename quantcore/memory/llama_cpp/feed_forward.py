@@ -3,14 +3,12 @@
 from dataclasses import replace
 
 from quantcore.memory.llama_cpp.graph import Graph, Node, new, over, view
-from quantcore.memory.llama_cpp.layer import Layer
+from quantcore.memory.llama_cpp.layer import GraphLayer
 
 FUSED = 15  # experts a token whose results CUDA adds up at once
-# Architectures that do not make the weights of the chosen experts add up to one.
-_AS_THEY_ARE = ("deepseek2", "jamba", "llama4", "qwen2moe")
 
 
-def feed_forward(graph: Graph, layer: Layer, cur: Node) -> Node:
+def feed_forward(graph: Graph, layer: GraphLayer, cur: Node) -> Node:
     """Read the normed hidden state, return what is added to it."""
     layer = replace(layer, n_tokens=cur.dims[-1][0])  # in the last layer the chosen ones
     if not layer.shape.experts or "ffn_gate_inp" not in layer:
@@ -21,7 +19,7 @@ def feed_forward(graph: Graph, layer: Layer, cur: Node) -> Node:
     return routed
 
 
-def _dense(layer: Layer, cur: Node, suffix: str) -> Node:
+def _dense(layer: GraphLayer, cur: Node, suffix: str) -> Node:
     """Gate and up side by side, or one of twice the width, or up alone; then down."""
     width = (layer.tensors[f"ffn_down{suffix}"][-1], "values"), layer.tokens
     wide = (layer.tensors.get(f"ffn_up{suffix}", (width[0][0], 0))[-2], "values"), layer.tokens
@@ -36,13 +34,14 @@ def _dense(layer: Layer, cur: Node, suffix: str) -> Node:
     return layer.product(f"ffn_down{suffix}", "hidden state", inner, dims=layer.hidden)
 
 
-def _experts(graph: Graph, layer: Layer, cur: Node) -> Node:
+def _experts(graph: Graph, layer: GraphLayer, cur: Node) -> Node:
     """Choose experts for each token, run them, and add up what they say."""
     experts, tokens = layer.shape.experts, layer.tokens
     used = (experts.used, "experts")
     weights, chosen = _router(layer, cur)
     graph.expand(weights)
-    if layer.shape.architecture == "llama4":  # weighs what the experts read, not what they say
+    on_input = layer.architecture.expert_weights == "on input"
+    if on_input:
         repeated = new("experts, input", cur, dims=(layer.hidden[0], used, tokens))
         cur = over("experts, input", repeated, weights)
     width = (layer.tensors["ffn_down_exps"][-1], "values"), used, tokens
@@ -56,40 +55,40 @@ def _experts(graph: Graph, layer: Layer, cur: Node) -> Node:
         up = layer.product("ffn_up_exps", "experts, up", cur, chosen, dims=width)
         sources = (layer.product("ffn_gate_exps", "experts, gate", cur, chosen, dims=width), up)
     inner = new("experts, gate × up", *sources, dims=width)
-    said = layer.product(
+    results = layer.product(
         "ffn_down_exps", "experts, down", inner, chosen, dims=(layer.hidden[0], used, tokens)
     )
-    weighed = said
-    if layer.shape.architecture != "llama4":
-        weighed = over("experts, down", said, weights)
+    weighed = results
+    if not on_input:
+        weighed = over("experts, down", results, weights)
     total = _added(graph, layer, graph.expand(weighed))
-    if 2 <= experts.used <= FUSED and weighed is not said:
-        total.kept = (said, weights)
+    if 2 <= experts.used <= FUSED and weighed is not results:
+        total.kept = (results, weights)
     return total
 
 
-def _router(layer: Layer, cur: Node) -> tuple[Node, Node]:
+def _router(layer: GraphLayer, cur: Node) -> tuple[Node, Node]:
     """Return the weights of the chosen experts and their numbers."""
     experts, tokens = layer.shape.experts, layer.tokens
     all_of_them, used = (experts.count, "experts"), (experts.used, "experts")
     logits = layer.product("ffn_gate_inp", "router", cur, dims=(all_of_them, tokens))
     scores = over("router", logits)
     biased = over("router", scores) if "exp_probs_b" in layer else scores
-    if layer.shape.architecture == "llama4":  # ranks what it has not yet squashed
+    if layer.architecture.expert_weights == "on input":
         biased = logits
     ranked = new("router", biased, dims=(all_of_them, tokens))
     chosen = view(ranked, dims=(used, tokens), contiguous=False)
     each = view(scores, dims=((1, ""), all_of_them, tokens))
     weights = new("router", each, chosen, dims=((1, ""), used, tokens))
-    if layer.shape.architecture not in _AS_THEY_ARE:
+    if layer.architecture.expert_weights == "normed":
         weights = over("router", view(weights))
     return weights, chosen
 
 
-def _added(graph: Graph, layer: Layer, said: Node) -> Node:
+def _added(graph: Graph, layer: GraphLayer, results: Node) -> Node:
     """Add up the experts' results one after the other."""
     parts = [
-        graph.expand(view(said, dims=layer.hidden, contiguous=False))
+        graph.expand(view(results, dims=layer.hidden, contiguous=False))
         for _ in range(layer.shape.experts.used)
     ]
     total = parts[0]

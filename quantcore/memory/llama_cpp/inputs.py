@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from quantcore.formats import get_format
+from quantcore.architectures import by_name
+from quantcore.formats import FORMATS
 from quantcore.memory.llama_cpp.graph import F16, F32, I32, I64, Graph, Node, given, new
 from quantcore.memory.llama_cpp.layer import window_of
 from quantcore.memory.llama_cpp.setup import LlamaCppSetup
@@ -77,7 +78,7 @@ def _cache_inputs(
     flash, tokens = setup.flash_attention, (setup.n_tokens, "tokens")
     n_cells = setup.window_cells(window) if window else setup.cells
     widest = max(cache.value_values for cache in shape.caches)
-    if shape.architecture == "llama4" and not window:  # scales queries by position, not rotates
+    if by_name(shape.architecture).scaled_queries and not window:
         positions = given("inputs", tokens)
     places = tokens if flash else (setup.n_tokens * widest, "values")
     return CacheInputs(
@@ -98,7 +99,7 @@ def _cache_inputs(
 
 def _rotation(cache_type: str, head_size: int, largest: bool) -> Node | None:
     """Give the matrix that turns heads before they are quantized: 64 wide, for keys the widest."""
-    if get_format(cache_type).block_size == 1 or head_size % 64:
+    if FORMATS[cache_type].block_size == 1 or head_size % 64:
         return None
     size = 64
     while largest and head_size % (2 * size) == 0:

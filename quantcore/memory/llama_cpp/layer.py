@@ -3,23 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from quantcore.architectures import Architecture, by_name
 from quantcore.memory.llama_cpp.graph import Dims, Node, new, over
 from quantcore.shape.model_shape import LatentAttention, LayerCache, ModelShape
 
-# Architectures whose windows llama.cpp knows of; others get a cache for the whole context.
-WINDOWED = frozenset(
-    "afmoe cohere2 cohere2moe exaone4 exaone-moe gemma2 gemma3 gemma3n gemma4 gpt-oss granite-swa "
-    "laguna llama4 mellum mimo2 olmo2 plamo3 smallthinker step35".split()
-)
-# Architectures with LayerNorm instead of RMS norm, where no bias tells it.
-_LAYER_NORM = ("command-r", "cohere2", "dbrx", "mpt", "olmo")
-# Architectures that do not rotate queries and keys by position; Llama 4 scales queries instead.
-_UNROTATED = ("bloom", "gpt2", "jamba", "mpt")
-_UNROTATED_WITHOUT_WINDOW = {"llama4": ("queries",), "cohere2": ()}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
+class GraphLayer:
     """A layer's sizes; `tensors` maps ``attn_q`` and its like to their shapes."""
 
     shape: ModelShape
@@ -84,21 +74,26 @@ class Layer:
         return window_of(self.shape, self.cache)
 
     @property
+    def architecture(self) -> Architecture:
+        """What is said of the model's architecture."""
+        return by_name(self.shape.architecture)
+
+    @property
     def rotated(self) -> tuple[str, ...]:
         """Which of queries and keys are made anew by rotation by position, or a scale in place."""
-        name = self.shape.architecture
-        if name in _UNROTATED_WITHOUT_WINDOW and not self.cache.window:
-            return _UNROTATED_WITHOUT_WINDOW[name]
-        return () if name in _UNROTATED else ("queries", "keys")
+        layers = self.architecture.rotated
+        if layers == "all" or (layers == "windows" and self.cache.window):
+            return ("queries", "keys")
+        return ("queries",) if self.architecture.scaled_queries else ()
 
 
 def normed(shape: ModelShape, cur: Node) -> Node:
     """Norm a hidden state: RMS norm may be written over it, LayerNorm needs a tensor of its own."""
-    if "output_norm.bias" in shape.tensors or shape.architecture in _LAYER_NORM:
+    if "output_norm.bias" in shape.tensors or by_name(shape.architecture).layer_norm:
         return new("hidden state", cur, dims=cur.dims)
     return over("hidden state", cur)
 
 
 def window_of(shape: ModelShape, cache: LayerCache) -> int | None:
     """Return a layer's window where llama.cpp makes use of it."""
-    return cache.window if shape.architecture in WINDOWED else None
+    return cache.window if by_name(shape.architecture).has_windows else None

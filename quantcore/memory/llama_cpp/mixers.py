@@ -6,10 +6,10 @@ After mamba-base.cpp, lfm2.cpp, delta-net-base.cpp and qwen3next.cpp of llama.cp
 
 from quantcore.memory.llama_cpp.graph import Graph, Node, new, over, stored, view
 from quantcore.memory.llama_cpp.inputs import States
-from quantcore.memory.llama_cpp.layer import Layer
+from quantcore.memory.llama_cpp.layer import GraphLayer
 
 
-def mixer(graph: Graph, layer: Layer, cur: Node, states: States) -> Node:
+def mixer(graph: Graph, layer: GraphLayer, cur: Node, states: States) -> Node:
     """Read the normed hidden state, return what is added to it."""
     if "ssm_x" in layer:
         mix = _mamba
@@ -24,11 +24,11 @@ def mixer(graph: Graph, layer: Layer, cur: Node, states: States) -> Node:
     return mixed if mix is _mamba2 else view(mixed)  # by sequences and back
 
 
-def _flat(n_values: int, layer: Layer):
+def _flat(n_values: int, layer: GraphLayer):
     return (n_values, "values"), layer.tokens
 
 
-def _convolved(graph: Graph, layer: Layer, x: Node, states: States, kernel: int) -> Node:
+def _convolved(graph: Graph, layer: GraphLayer, x: Node, states: States, kernel: int) -> Node:
     """Put the last inputs before the new ones, keep the last of all, and convolve."""
     channels = x.dims[0]
     before = states.read(graph, (kernel - 1) * channels[0])
@@ -48,7 +48,7 @@ def _scanned(graph: Graph, states: States, width: int, n_state: int, *sources: N
     return view(both, dims=((width, "values"), sources[0].dims[-1]), contiguous=False)
 
 
-def _mamba(graph: Graph, layer: Layer, cur: Node, states: States) -> Node:
+def _mamba(graph: Graph, layer: GraphLayer, cur: Node, states: States) -> Node:
     inner, kernel = layer.tensors["ssm_conv1d"]
     n_state, rank = layer.tensors["ssm_a"][-1], layer.tensors["ssm_dt"][-1]
     flat = _flat(inner, layer)
@@ -65,7 +65,7 @@ def _mamba(graph: Graph, layer: Layer, cur: Node, states: States) -> Node:
     return _gated(gate, over("result", result, over("result", x)), flat)
 
 
-def _mamba2(graph: Graph, layer: Layer, cur: Node, states: States) -> Node:
+def _mamba2(graph: Graph, layer: GraphLayer, cur: Node, states: States) -> Node:
     inner = layer.tensors["ssm_out"][-1]
     channels, kernel = layer.tensors["ssm_conv1d"]
     heads, flat = layer.tensors["ssm_a"][0], _flat(inner, layer)
@@ -87,7 +87,7 @@ def _gated(gate: Node, result: Node, flat) -> Node:
     return new("result, gated", new("gate", gate, dims=flat), result, dims=flat)
 
 
-def _short_convolution(graph: Graph, layer: Layer, cur: Node, states: States) -> Node:
+def _short_convolution(graph: Graph, layer: GraphLayer, cur: Node, states: States) -> Node:
     hidden = layer.shape.hidden_size
     three = layer.product(
         "shortconv.in_proj", "input and gates", cur, dims=_flat(3 * hidden, layer)
@@ -98,7 +98,7 @@ def _short_convolution(graph: Graph, layer: Layer, cur: Node, states: States) ->
     return over("result, gated", second, x)
 
 
-def _delta(graph: Graph, layer: Layer, cur: Node, states: States) -> Node:
+def _delta(graph: Graph, layer: GraphLayer, cur: Node, states: States) -> Node:
     """Qwen3-Next's gated delta rule; queries and keys are repeated for each head of values."""
     graph.expand(cur)
     channels, kernel = layer.tensors["ssm_conv1d"]

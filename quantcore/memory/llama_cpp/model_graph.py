@@ -8,10 +8,11 @@ weights of norms) takes no memory and is left out.
 import re
 from collections import defaultdict
 
+from quantcore.architectures import by_name
 from quantcore.memory.llama_cpp.block import block, rows
 from quantcore.memory.llama_cpp.graph import Dims, Graph, Node, new, over
 from quantcore.memory.llama_cpp.inputs import model_inputs
-from quantcore.memory.llama_cpp.layer import Layer, normed
+from quantcore.memory.llama_cpp.layer import GraphLayer, normed
 from quantcore.memory.llama_cpp.setup import LlamaCppSetup
 from quantcore.shape.model_shape import ModelShape
 
@@ -28,12 +29,13 @@ def build(shape: ModelShape, setup: LlamaCppSetup) -> Graph:
         cur = over("hidden state", cur, _looked_up(inputs.positions, hidden))
     for layer in _layers(shape, setup):
         cur = block(graph, layer, cur, inputs)
-    if shape.architecture == "gpt-oss":
+    rows_chosen = by_name(shape.architecture).rows_chosen
+    if rows_chosen == "before last norm":
         cur.is_output = True
         cur = rows(cur, inputs.chosen)
     cur = normed(shape, cur)
     cur.is_output = True
-    if shape.architecture == "qwen3next":
+    if rows_chosen == "after last norm":
         cur = rows(cur, inputs.chosen)
     logits = new("logits", cur, dims=((shape.vocabulary_size, "scores"), inputs.chosen.dims[0]))
     logits.weight = "token_embd.weight" if shape.tied_embedding else "output.weight"
@@ -44,19 +46,19 @@ def build(shape: ModelShape, setup: LlamaCppSetup) -> Graph:
 
 def _looked_up(numbers: Node, hidden: Dims) -> Node:
     """Take rows of an embedding, which always lies in system memory."""
-    found = new("hidden state", numbers, dims=hidden)
-    found.on_host = True
-    return found
+    rows = new("hidden state", numbers, dims=hidden)
+    rows.on_host = True
+    return rows
 
 
-def _layers(shape: ModelShape, setup: LlamaCppSetup) -> list[Layer]:
+def _layers(shape: ModelShape, setup: LlamaCppSetup) -> list[GraphLayer]:
     """Describe each layer."""
     tensors: dict[int, dict[str, tuple[int, ...]]] = defaultdict(dict)
     for name, size in shape.tensors.items():
-        if found := _LAYER.match(name):
-            tensors[int(found[1])].setdefault(found[2], size)
+        if match := _LAYER.match(name):
+            tensors[int(match[1])].setdefault(match[2], size)
     return [
-        Layer(
+        GraphLayer(
             shape=shape,
             cache=cache,
             tensors=tensors[i],

@@ -1,6 +1,6 @@
 """Set-ups that llama.cpp will not run, each with the reason in one sentence."""
 
-from quantcore.formats import get_format
+from quantcore.formats import FORMATS
 from quantcore.memory.llama_cpp.setup import LlamaCppSetup
 from quantcore.shape.model_shape import ModelShape
 
@@ -27,7 +27,7 @@ def refuse(shape: ModelShape, setup: LlamaCppSetup) -> None:
             "latent attention keeps keys and values in one vector: give both the same cache type, "
             f"not {setup.key_type} and {setup.value_type}"
         )
-    if get_format(setup.value_type).block_size > 1 and not setup.flash_attention:
+    if FORMATS[setup.value_type].block_size > 1 and not setup.flash_attention:
         raise ValueError(
             f"llama.cpp keeps values in {setup.value_type} only with flash attention: turn it on, "
             "or keep the values in F16"
@@ -45,7 +45,7 @@ def _refuse_heads(shape: ModelShape, setup: LlamaCppSetup) -> None:
         "values": (setup.value_type, latent.kv_size if latent else shape.head_size),
     }
     for what, (cache_type, size) in sizes.items():
-        block = get_format(cache_type).block_size
+        block = FORMATS[cache_type].block_size
         if size % block:
             raise ValueError(
                 f"a {cache_type} cache packs {block} numbers at a time, and {size} numbers a head "

@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from quantcore.io import ModelError
+from quantcore.io import ModelError, short
 from quantcore.io.gguf import GgufFile
-from quantcore.io.json_fields import short
 
 _LARGEST = 2**24
 
@@ -16,23 +15,23 @@ class Keys:
 
     def __init__(self, file: GgufFile, architecture: str) -> None:
         self.architecture, self._file = architecture, file.path.name
-        self._found = {
+        self._values = {
             key.removeprefix(f"{architecture}."): value for key, value in file.metadata.items()
         }
 
     def __contains__(self, key: str) -> bool:
-        return key in self._found
+        return key in self._values
 
     @property
     def has_pattern(self) -> bool:
         """Whether the file says of each layer if it has a window."""
-        return isinstance(self._found.get("attention.sliding_window_pattern"), np.ndarray)
+        return isinstance(self._values.get("attention.sliding_window_pattern"), np.ndarray)
 
     def number(
         self, key: str, usual: int | None = None, *, least: int = 1, most: int = _LARGEST
     ) -> int:
         """Read a whole number; of one for each layer, the largest."""
-        value = self._found.get(key, usual)
+        value = self._values.get(key, usual)
         if isinstance(value, np.ndarray) and value.size and value.dtype.kind in "iub":
             value = int(value.max())
         if value is None:
@@ -41,7 +40,7 @@ class Keys:
 
     def by_layer(self, key: str, n_layers: int, usual: int | list[int] | None = None) -> list[int]:
         """Read a number for each layer: the file has one for all, or as many as layers."""
-        value = self._found.get(key, usual)
+        value = self._values.get(key, usual)
         if isinstance(value, np.ndarray) and value.dtype.kind in "iub":
             value = value.tolist()
         if not isinstance(value, list):

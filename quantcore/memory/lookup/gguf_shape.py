@@ -5,23 +5,15 @@ Sizes are the metadata's, tensors the file's own.
 
 import re
 
+from quantcore.architectures import by_name
 from quantcore.io import ModelError
 from quantcore.io.gguf import GgufFile
 from quantcore.memory.lookup.found import FoundModel
-from quantcore.memory.lookup.gguf_caches import WITH_RULES, caches_of, latent_of
+from quantcore.memory.lookup.gguf_caches import caches_of, latent_of
 from quantcore.memory.lookup.gguf_keys import Keys
-from quantcore.memory.weights import StoredTensor, StoredWeights
+from quantcore.memory.weights import StoredWeights, TensorBytes
 from quantcore.shape.model_shape import Experts, ModelShape
 
-_ORDINARY = (
-    "llama deci falcon baichuan grok gpt2 gptj gptneox mpt starcoder refact bloom stablelm qwen "
-    "qwen2 qwen2moe qwen2vl qwen3 qwen3moe qwen3vl qwen3vlmoe phi2 phi3 phimoe plamo codeshell "
-    "orion internlm2 minicpm gemma gemma4 starcoder2 xverse command-r dbrx olmo olmoe openelm "
-    "arctic deepseek chatglm glm4 glm4moe bitnet jais nemotron exaone granite granitemoe chameleon "
-    "bailingmoe bailingmoe2 dots1 arcee ernie4_5 ernie4_5-moe hunyuan-moe hunyuan-dense smollm3 "
-    "dream llada llada-moe seed_oss grovemoe apertus minimax-m2 mistral3 mimo2 step35 maincoder"
-).split()
-_KNOWN = {*WITH_RULES, *_ORDINARY}
 _NO_MODELS = {
     "clip": "the vision part of a model",
     "mmproj": "the vision part of a model",
@@ -40,7 +32,7 @@ def find_in_gguf(file: GgufFile, name: str, source: str) -> FoundModel:
     """
     architecture = _architecture(file)
     keys = Keys(file, architecture)
-    tensors = {tensor: found.shape for tensor, found in file.tensors.items()}
+    tensors = {name: tensor.shape for name, tensor in file.tensors.items()}
     predicting = keys.number("nextn_predict_layers", 0, least=0, most=100)
     n_layers = keys.number("block_count", most=1000) - predicting
     hidden_size = keys.number("embedding_length", most=2**17)
@@ -64,7 +56,7 @@ def find_in_gguf(file: GgufFile, name: str, source: str) -> FoundModel:
         latent=latent_of(keys),
         tensors=tensors,
         estimated=""
-        if architecture in _KNOWN
+        if by_name(architecture).caches_known
         else f"the lab does not know the architecture {architecture!r}: its weights are counted "
         "from the file, its cache is taken to be that of ordinary attention",
         source=source,
@@ -75,15 +67,15 @@ def find_in_gguf(file: GgufFile, name: str, source: str) -> FoundModel:
 
 
 def _architecture(file: GgufFile) -> str:
-    found, kind = (file.metadata.get(f"general.{key}") for key in ("architecture", "type"))
-    for word in (kind, found):
+    architecture, kind = (file.metadata.get(f"general.{key}") for key in ("architecture", "type"))
+    for word in (kind, architecture):
         if word in _NO_MODELS:
             raise ModelError(f"{file.path.name} is {_NO_MODELS[word]}, no language model.")
-    if not isinstance(found, str) or not re.fullmatch(r"[\w.-]{1,40}", found):
+    if not isinstance(architecture, str) or not re.fullmatch(r"[\w.-]{1,40}", architecture):
         raise ModelError(f"{file.path.name} does not say what architecture it is of.")
     if not file.tensors:
         raise ModelError(f"{file.path.name} holds a vocabulary only, no model.")
-    return found
+    return architecture
 
 
 def _vocabulary_size(keys: Keys, tensors: dict[str, tuple[int, ...]]) -> int:
@@ -95,7 +87,7 @@ def _experts(keys: Keys, tensors: dict[str, tuple[int, ...]]) -> Experts | None:
     count = keys.number("expert_count", 0, least=0, most=2**16)
     if not count:
         return None
-    wide = keys.number("expert_feed_forward_length", keys.number("feed_forward_length", 1))
+    width = keys.number("expert_feed_forward_length", keys.number("feed_forward_length", 1))
     shared_rows = next((s[0] for name, s in tensors.items() if "ffn_up_shexp.w" in name), 0)
     used = keys.number("expert_used_count", most=2**16)
     if used > count:
@@ -103,8 +95,8 @@ def _experts(keys: Keys, tensors: dict[str, tuple[int, ...]]) -> Experts | None:
     return Experts(
         count=count,
         used=used,
-        size=wide,
-        shared=keys.number("expert_shared_count", shared_rows // wide, least=0),
+        size=width,
+        shared=keys.number("expert_shared_count", shared_rows // width, least=0),
         dense_layers=keys.number("leading_dense_block_count", 0, least=0),
     )
 
@@ -112,7 +104,7 @@ def _experts(keys: Keys, tensors: dict[str, tuple[int, ...]]) -> Experts | None:
 def _as_stored(file: GgufFile) -> StoredWeights:
     return StoredWeights(
         tensors=tuple(
-            StoredTensor(name=name, shape=t.shape, format=t.type, wanted=None, bytes=t.n_bytes)
+            TensorBytes(name=name, shape=t.shape, format=t.type, wanted=None, bytes=t.n_bytes)
             for name, t in file.tensors.items()
         )
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from quantcore.io import ModelError
-from quantcore.memory.lookup.stored_names import FoundTensor, tensors_of
+from quantcore.memory.lookup.stored_names import FolderTensor, tensors_of
 from quantcore.shape.model_shape import LatentAttention, LayerCache, ModelShape
 
 MAX_LAYERS = 1000
@@ -22,7 +22,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def measured_shape(
-    guess: ModelShape | None, language: list[FoundTensor], name: str, source: str, why: str
+    guess: ModelShape | None, language: list[FolderTensor], name: str, source: str, why: str
 ) -> ModelShape:
     """Put together what tensors say for certain and what `guess`, a Llama's shape, says besides.
 
@@ -49,8 +49,8 @@ def measured_shape(
     vocabulary_size, hidden_size = embedding
     head = _head_size(guess, tensors)
     caches = tuple(_cache(tensors, layer, guess) for layer in range(n_layers))
-    blind = sum(cache.kind == "none" for cache in caches)
-    without = f" ({blind} of {n_layers} layers have none that the lab knows)" if blind else ""
+    n_none = sum(cache.kind == "none" for cache in caches)
+    without = f" ({n_none} of {n_layers} layers have none that the lab knows)" if n_none else ""
     key_values = max(cache.key_values for cache in caches)
     measured = {
         "n_layers": n_layers,

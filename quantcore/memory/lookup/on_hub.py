@@ -53,22 +53,22 @@ def choose_gguf(files: Mapping[str, int], which: str, model_id: str) -> str:
         return which
     for tag in (which,) if which else _USUAL_TYPES:
         ending = re.compile(rf"(?:^|[-._/]){re.escape(tag)}(?:-\d+-of-\d+)?\.gguf", re.IGNORECASE)
-        if found := [name for name in files if ending.search(name)]:
-            return min(found, key=len)
+        if matches := [name for name in files if ending.search(name)]:
+            return min(matches, key=len)
     if not which and files:
         return min(files)
-    there = ", ".join(sorted(files)[:6]) or "none"
-    raise ModelError(f"{model_id} has no GGUF file {which[:80]!r}; there are: {there}.")
+    names = ", ".join(sorted(files)[:6]) or "none"
+    raise ModelError(f"{model_id} has no GGUF file {which[:80]!r}; there are: {names}.")
 
 
 def _in_gguf(model: HubModel, which: str) -> FoundModel:
     name = choose_gguf(model.gguf_files, which, model.model_id)
     source = f"the header of {name} of {model.model_id} on the Hub"
-    found = find_in_gguf(read_hub_gguf(model, name), Path(name).stem, source)
+    model_found = find_in_gguf(read_hub_gguf(model, name), Path(name).stem, source)
     if which or len(model.gguf_files) == 1:
-        return found
+        return model_found
     chosen = (
         f"{model.model_id} has {len(model.gguf_files)} GGUF files, of which this is {name}; name "
         f"another as in {model.model_id}:Q8_0.",
     )
-    return replace(found, notes=found.notes + chosen)
+    return replace(model_found, notes=model_found.notes + chosen)

@@ -73,11 +73,11 @@ def _without_address(text: str) -> str:
     >>> _without_address("hf.co/a/m-GGUF:Q4_K_M"), _without_address("a/m")
     ('a/m-GGUF:Q4_K_M', 'a/m')
     """
-    found = re.fullmatch(r"(?:https?://)?(?:huggingface\.co|hf\.co)/([^/]+/[^/?#]+)(.*)", text)
-    if not found:
+    match = re.fullmatch(r"(?:https?://)?(?:huggingface\.co|hf\.co)/([^/]+/[^/?#]+)(.*)", text)
+    if not match:
         return text
-    file = re.fullmatch(r"/(?:blob|resolve)/[^/]+/(.+\.gguf)(?:\?.*)?", found[2])
-    return f"{found[1]}:{file[1]}" if file else found[1]
+    file = re.fullmatch(r"/(?:blob|resolve)/[^/]+/(.+\.gguf)(?:\?.*)?", match[2])
+    return f"{match[1]}:{file[1]}" if file else match[1]
 
 
 def _known(text: str) -> str | None:

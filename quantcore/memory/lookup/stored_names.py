@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from quantcore.io.safetensors import StoredTensor
+from quantcore.io.safetensors import SafetensorsTensor
 
-Kind = Literal["language", "vision", "prediction", "duplicate", "constant", "scale"]
+TensorKind = Literal["language", "vision", "prediction", "duplicate", "constant", "scale"]
 
 _ROLES = {
     "attn_q": "q_proj wq query q_lin",
@@ -68,10 +68,10 @@ class Packing:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundTensor:
+class FolderTensor:
     """One tensor of a folder: what it is, and the shape that its weights have."""
 
-    kind: Kind
+    kind: TensorKind
     name: str  # GGUF's, as far as it can be told
     layer: int  # -1 outside the layers
     shape: tuple[int, ...]
@@ -84,8 +84,11 @@ class FoundTensor:
 
 
 def sort_out(
-    stored: Mapping[str, StoredTensor], n_layers: int | None, tied: bool, packing: Packing | None
-) -> list[FoundTensor]:
+    stored: Mapping[str, SafetensorsTensor],
+    n_layers: int | None,
+    tied: bool,
+    packing: Packing | None,
+) -> list[FolderTensor]:
     """Say what each tensor is.
 
     Parameters
@@ -99,10 +102,10 @@ def sort_out(
     packing
         How the folder is quantized, None where it is not.
     """
-    found = []
+    tensors = []
     for name, tensor in stored.items():
         layer, gguf_name = _renamed(name)
-        kind: Kind = "language"
+        kind: TensorKind = "language"
         if _CONSTANT.search(name):
             kind = "constant"
         elif packing and _SCALE.search(name):
@@ -114,14 +117,14 @@ def sort_out(
         elif tied and gguf_name == "output.weight":
             kind = "duplicate"
         shape = _unpacked(name, tensor, packing) if packing else tensor.shape
-        found.append(FoundTensor(kind, gguf_name, layer, shape, tensor.n_bytes))
-    return found
+        tensors.append(FolderTensor(kind, gguf_name, layer, shape, tensor.n_bytes))
+    return tensors
 
 
-def tensors_of(found: list[FoundTensor]) -> dict[str, tuple[int, ...]]:
+def tensors_of(tensors: list[FolderTensor]) -> dict[str, tuple[int, ...]]:
     """Shapes by name, experts that are stored one by one as one stack; none is lost."""
     shapes: dict[str, tuple[int, ...]] = {}
-    for one in found:
+    for one in tensors:
         name = re.sub(r"_exps\.\d+\.", "_exps.", one.name)
         if name != one.name:
             shapes[name] = (shapes.get(name, (0,))[0] + 1, *one.shape)
@@ -145,12 +148,12 @@ def _renamed(name: str) -> tuple[int, str]:
     name = re.sub(r"\.(?:qweight|weight_packed)$|(?<=_proj)(?:_blocks)?$", ".weight", name)
     name = re.sub(r"(?<=_proj)_bias$", ".bias", name)
     module, _, kind = name.rpartition(".")
-    found = _LAYER.search(module)
+    match = _LAYER.search(module)
     last = module.rpartition(".")[2]
-    if not found:
+    if not match:
         role = _OUTER_OF.get(last)
         return -1, f"{role}.{kind}" if role else name
-    layer, inner = int(found[1]), found[2]
+    layer, inner = int(match[1]), match[2]
     role = _role(inner, last)
     expert = re.search(r"experts?\.(\d{1,6})\.", inner + ".")
     if role.startswith("ffn_") and "shared_expert" in inner:
@@ -167,7 +170,7 @@ def _role(inner: str, last: str) -> str:
     return _ROLE_OF.get(last, inner)
 
 
-def _unpacked(name: str, tensor: StoredTensor, packing: Packing) -> tuple[int, ...]:
+def _unpacked(name: str, tensor: SafetensorsTensor, packing: Packing) -> tuple[int, ...]:
     """Shape of the weights that packed codes stand for."""
     shape, bits = tensor.shape, packing.bits
     if name.endswith(".qweight") and len(shape) == 2:

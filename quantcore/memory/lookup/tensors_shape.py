@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from quantcore.io import ModelError
-from quantcore.io.json_fields import short
-from quantcore.io.safetensors import StoredTensor
+from quantcore.io import ModelError, short
+from quantcore.io.config_json import ConfigJson
+from quantcore.io.safetensors import SafetensorsTensor
 from quantcore.memory.lookup.found import FoundModel
 from quantcore.memory.lookup.measured import measured_shape
-from quantcore.memory.lookup.stored_names import FoundTensor, Packing, sort_out, tensors_of
+from quantcore.memory.lookup.stored_names import FolderTensor, Packing, sort_out, tensors_of
 from quantcore.recipe.contents import layer_of
 from quantcore.shape.configs import shape_from_json
 from quantcore.shape.model_shape import ModelShape, is_weight
 
-_ASIDE = {
+_LEFT_OUT = {
     "duplicate": "The files repeat the tied output",
     "vision": "The files also hold parts for images or sound",
     "prediction": "The files also hold layers that predict further tokens",
@@ -24,7 +24,7 @@ _ASIDE = {
 
 
 def find_in_tensors(
-    raw: Mapping[str, Any] | None, stored: Mapping[str, StoredTensor], name: str, source: str
+    raw: Mapping[str, Any] | None, stored: Mapping[str, SafetensorsTensor], name: str, source: str
 ) -> FoundModel:
     """Take sizes from a parsed config.json and hold them against the tensors that there are.
 
@@ -39,19 +39,19 @@ def find_in_tensors(
     expected, problem = _by_config(raw, name, source)
     packing = _packing(raw)
     n_layers, tied = (expected.n_layers, expected.tied_embedding) if expected else (None, False)
-    found = sort_out(stored, n_layers, tied, packing)
-    language = [one for one in found if one.kind == "language"]
-    notes = tuple(_aside(found))
+    tensors = sort_out(stored, n_layers, tied, packing)
+    language = [one for one in tensors if one.kind == "language"]
+    notes = tuple(_left_out(tensors))
     if packing:
         notes += (f"The files are quantized ({packing.method}); sizes here are before that.",)
     if expected and not expected.estimated:
-        shape, difference = _held_against(expected, language, packing)
+        shape, difference = _compared(expected, language, packing)
         notes += difference
     else:
         why = expected.estimated.partition(":")[0] if expected else problem
         shape = measured_shape(expected, language, name, source, why)
     kinds = ("language", "scale")
-    stored_bytes = sum(one.n_bytes for one in found if one.kind in kinds)
+    stored_bytes = sum(one.n_bytes for one in tensors if one.kind in kinds)
     return FoundModel(shape=shape, stored_bytes=stored_bytes, notes=notes)
 
 
@@ -67,8 +67,8 @@ def _by_config(
         return None, str(problem).rstrip(".")
 
 
-def _held_against(
-    expected: ModelShape, language: list[FoundTensor], packing: Packing | None
+def _compared(
+    expected: ModelShape, language: list[FolderTensor], packing: Packing | None
 ) -> tuple[ModelShape, tuple[str, ...]]:
     """Compare weights layer by layer; fused, split and turned matrices make no difference."""
     notes: tuple[str, ...] = ()
@@ -76,55 +76,54 @@ def _held_against(
         kept = {name: s for name, s in expected.tensors.items() if name != "output.weight"}
         expected = replace(expected, tied_embedding=True, tensors=kept)
         notes = ("The files hold no output matrix, so the embedding is used for it.",)
-    there, asked = Counter(), Counter()
+    stored, wanted = Counter(), Counter()
     for one in language:
-        there[one.layer] += one.n_weights
+        stored[one.layer] += one.n_weights
     for name, size in expected.tensors.items():
         if is_weight(name):
-            asked[layer_of(name)] += math.prod(size)
-    odd = [layer for layer in sorted(there | asked) if there[layer] != asked[layer]]
-    if not odd:
+            wanted[layer_of(name)] += math.prod(size)
+    differing = [layer for layer in sorted(stored | wanted) if stored[layer] != wanted[layer]]
+    if not differing:
         return expected, notes
-    where = "Outside the layers" if odd[0] < 0 else f"In layer {odd[0]}"
-    more = f" (and in {len(odd) - 1} more places)" if len(odd) > 1 else ""
+    where = "Outside the layers" if differing[0] < 0 else f"In layer {differing[0]}"
+    more = f" (and in {len(differing) - 1} more places)" if len(differing) > 1 else ""
     believed = "packed files may hold more, so config.json is" if packing else "the files are"
-    said = (
-        f"{where} the files hold {there[odd[0]]:,} weights where config.json asks for "
-        f"{asked[odd[0]]:,}{more}; {believed} believed."
+    sentence = (
+        f"{where} the files hold {stored[differing[0]]:,} weights where config.json asks for "
+        f"{wanted[differing[0]]:,}{more}; {believed} believed."
     )
     if packing:
-        return expected, (*notes, said)
+        return expected, (*notes, sentence)
     why = "the files do not hold what config.json asks for"
-    return replace(expected, tensors=tensors_of(language), estimated=why), (*notes, said)
+    return replace(expected, tensors=tensors_of(language), estimated=why), (*notes, sentence)
 
 
-def _aside(found: list[FoundTensor]) -> list[str]:
+def _left_out(tensors: list[FolderTensor]) -> list[str]:
     """Name what is left out, with its weights."""
-    left: Counter[str] = Counter()
-    for one in found:
-        left[one.kind] += one.n_weights
+    n_weights: Counter[str] = Counter()
+    for one in tensors:
+        n_weights[one.kind] += one.n_weights
     return [
-        f"{what}: {left[kind]:,} weights, not counted."
-        for kind, what in _ASIDE.items()
-        if left[kind]
+        f"{what}: {n_weights[kind]:,} weights, not counted."
+        for kind, what in _LEFT_OUT.items()
+        if n_weights[kind]
     ]
 
 
 def _packing(raw: Mapping[str, Any] | None) -> Packing | None:
     """Read how the files are quantized, None where they are not."""
-    config = (raw or {}).get("quantization_config")
-    if not isinstance(config, Mapping):
+    config = ConfigJson(raw or {}).part("quantization_config")
+    if config is None:
         return None
     method = short(config.get("quant_method", "in a way not said")).strip("'")
     bits = config.get("bits", _bits_of_groups(config))
     return Packing(method, bits if type(bits) is int and bits in (2, 3, 4, 8) else 4)
 
 
-def _bits_of_groups(config: Mapping[str, Any]) -> object:
+def _bits_of_groups(config: ConfigJson) -> object:
     """Bits of compressed-tensors, which says them by groups of modules; otherwise 4."""
-    groups = config.get("config_groups")
-    for group in groups.values() if isinstance(groups, Mapping) else ():
-        weights = group.get("weights") if isinstance(group, Mapping) else None
-        if isinstance(weights, Mapping) and "num_bits" in weights:
-            return weights["num_bits"]
+    for group in config.parts("config_groups"):
+        weights = group.part("weights")
+        if weights and "num_bits" in weights:
+            return weights.get("num_bits")
     return 4

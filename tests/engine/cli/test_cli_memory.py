@@ -74,6 +74,31 @@ def test_what_fits(capsys):
     assert [load["n_layers"] > 0 for load in two["devices"]] == [True, True, False]
 
 
+def test_system_memory_alone_is_a_machine_without_gpu(capsys):
+    run = [LLAMA, "--type", "Q4_K_M", "--runtime", "llama.cpp"]
+    enough = found(capsys, *run, "--system-memory", "32 GB")
+    assert (enough["fits"], enough["layers_on_gpu"]) == (True, 0)
+    (load,) = enough["devices"]
+    assert (load["name"], load["capacity_bytes"]) == ("system memory", 32 * 10**9)
+    assert load["n_layers"] == 33
+    assert load["weights_bytes"] + load["cache_bytes"] == (
+        enough["weights_bytes"] + enough["kv_cache_bytes"]
+    )
+    assert found(capsys, *run, "--system-memory", "4GiB")["fits"] is False
+    assert main(["memory", *run, "--system-memory", "4GiB"]) == 0
+    printed = capsys.readouterr().out
+    assert "are computed by the CPU" in printed and "System memory lacks" in printed
+
+
+def test_system_memory_beside_gpus_takes_what_they_leave(capsys):
+    run = [LLAMA, "--runtime", "llama.cpp", "--gpu-memory", "4GiB"]
+    beside = found(capsys, *run, "--system-memory", "64 GB DDR5-5600")
+    gpu, system = beside["devices"]
+    assert beside["fits"] is False and 0 < gpu["n_layers"] < 33
+    assert gpu["n_layers"] + system["n_layers"] == 33
+    assert system["capacity_bytes"] == 64 * GIB
+
+
 def test_vllm_gives_the_cache_its_share_of_the_gpu(capsys):
     run = [LLAMA, "--type", "AWQ", "--runtime", "vllm", "--gpu-memory", "24GiB"]
     all_of_it = found(capsys, *run, "--gpu-memory-utilization", "1")["devices"][0]
@@ -116,6 +141,8 @@ def test_a_table_for_people(capsys):
         ([LLAMA, "--gpu-memory-utilization", "1.2"], "gpu_memory_utilization must be more than 0"),
         ([LLAMA, "--gpu-memory", "24 GX"], "'24 GX' is no size"),
         ([LLAMA, "--gpu-memory", "0"], "is no size"),
+        ([LLAMA, "--system-memory", "much"], "'much' is no size"),
+        ([LLAMA, "--system-memory", "8GiB", "--runtime", "vllm"], "vLLM needs graphics cards"),
         ([LLAMA, "--shared-prefix", "5000"], "must lie within the context"),
         ([LLAMA, "--runtime", "llama.cpp", "--shared-prefix", "5"], "leave the shared prefix at 0"),
     ],

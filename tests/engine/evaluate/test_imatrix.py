@@ -257,7 +257,7 @@ def test_a_missing_entry_matters_where_the_type_demands_one(theirs, tmp_path):
 def test_the_commands(toy, tmp_path, capsys):
     text, output = tmp_path / "river.txt", tmp_path / "i.gguf"
     text.write_text(TEXT, encoding="utf-8")
-    options = [str(toy.place), "--text", str(text), "--context", "64", "--output", str(output)]
+    options = [str(toy.path), "--text", str(text), "--context", "64", "--output", str(output)]
     assert main(["imatrix", *options, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found == {
@@ -268,7 +268,7 @@ def test_the_commands(toy, tmp_path, capsys):
     assert main(["imatrix", *options]) == 2
     assert "exists already" in capsys.readouterr().err
     model = str(tmp_path / "m.gguf")
-    command = ["quantize", str(toy.place), "--type", "q4_0", "--imatrix", str(output)]
+    command = ["quantize", str(toy.path), "--type", "q4_0", "--imatrix", str(output)]
     assert main([*command, "--output", model]) == 0
     assert read_gguf(Path(model)).metadata["quantize.imatrix.dataset"] == "river.txt"
     assert main(["imatrix", "--text", str(text), "--output", str(tmp_path / "j.gguf")]) == 2

@@ -117,7 +117,7 @@ def test_the_floor_is_charged_to_the_tokens_scored():
     floor = floor_by_target(text, chunks)
     assert floor.shape == (chunks.tokens.size - len(chunks.tokens),)
     assert (floor > -1e-9).all()
-    words = np.loadtxt(model.place / "evaluation_floor.tsv", skiprows=1)
+    words = np.loadtxt(model.path / "evaluation_floor.tsv", skiprows=1)
     last = chunks.starts.ravel()[-1]
     first_targets = floor.sum()
     everything = -words[words[:, 0] <= last, 1].sum()

@@ -113,3 +113,16 @@ def test_broken_weights_are_refused(bad, says):
 def test_an_empty_tensor_is_refused():
     with pytest.raises(ValueError, match="empty"):
         st.tensor_statistics(np.empty((0, 4), np.float32))
+
+
+def test_the_widest_row_stands_out():
+    weights = np.full((5, 4), 0.5, np.float32)
+    weights[3, 1] = -2
+    rows, columns = st.ranges(weights, 0), st.ranges(weights, 1)
+    assert rows.reach.tolist() == [0.5, 0.5, 0.5, 2, 0.5]
+    assert (rows.widest, columns.widest) == (3, 1)
+    assert rows.widest_to_median == columns.widest_to_median == 4
+    assert st.ranges(np.zeros((3, 3), np.float32), 0).widest_to_median == 0
+    lone = np.zeros((5, 4), np.float32)
+    lone[0, 0] = 1
+    assert st.ranges(lone, 0).widest_to_median == 1  # the median row is all zeros

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from quantcore import FORMATS
-from quantcore.formats.iq.codebooks import codebook, levels_of
+from quantcore.formats.codebook.codebooks import codebook, levels_of
 from tests.twins import naive_iq, naive_iq1
 from tests.twins.naive_codebook import SHELLS, candidates
 

@@ -10,10 +10,9 @@ from quantcore import FORMATS, get_format
 from quantcore.formats import OUTSIDE_GGUF
 from tests.support.with_matrix import quantized, round_trip
 
-BLOCKS = [fmt for fmt in FORMATS.values() if fmt.block_size > 1]
 INTEGERS = [get_format(name) for name in ("INT8_TENSOR", "INT4_ROW", "INT4_G32_ASYM")]
-GROUPS = [fmt for fmt in (*INTEGERS, *OUTSIDE_GGUF.values()) if fmt.group_size]
 EVERY = [*FORMATS.values(), *OUTSIDE_GGUF.values(), *INTEGERS]
+CUT = [fmt for fmt in EVERY if 1 < fmt.block_length(512) < 512]  # into blocks or groups
 ALL = pytest.mark.parametrize("fmt", EVERY, ids=lambda fmt: fmt.name)
 WEIGHTS = np.linspace(-1, 1, 3 * 512, dtype=np.float32).reshape(3, 512)
 
@@ -52,9 +51,9 @@ def test_anything_but_floats(fmt, dtype):
         quantized(fmt, np.ones((2, 512), dtype))
 
 
-@pytest.mark.parametrize("fmt", [*BLOCKS, *GROUPS], ids=lambda fmt: fmt.name)
+@pytest.mark.parametrize("fmt", CUT, ids=lambda fmt: fmt.name)
 def test_a_ragged_row(fmt):
-    size = getattr(fmt, "block_size", None) or fmt.group_size
+    size = fmt.block_length(512)
     for n_cols in (1, size + 1, 2 * size - 1):
         with pytest.raises(ValueError, match=f"{fmt.name} .* multiple of {size} .* {n_cols}"):
             quantized(fmt, np.ones((2, n_cols), np.float32))

@@ -52,7 +52,7 @@ def test_golden_bytes(name, case):
 
 
 @pytest.mark.parametrize("case", ORDINARY)
-@pytest.mark.parametrize("name", [n for n in FORMATS if FORMATS[n].encode_weighted is not None])
+@pytest.mark.parametrize("name", [n for n in FORMATS if FORMATS[n].uses_importance])
 def test_golden_bytes_with_an_importance_matrix(name, case):
     skip_if_slow(name, case)
     packed = FORMATS[name].quantize(ARRAYS[f"x/{case}"][ROWS], ARRAYS["imatrix"])
@@ -71,7 +71,7 @@ def test_threads_change_nothing_with_an_importance_matrix_either(name):
         np.testing.assert_array_equal(fmt.quantize(weights, importance), alone)
 
 
-@pytest.mark.parametrize("name", [n for n in UNAIDED if FORMATS[n].encode_weighted is not None])
+@pytest.mark.parametrize("name", [n for n in UNAIDED if FORMATS[n].uses_importance])
 def test_columns_that_count_more_are_kept_better(name):
     weights = weights_like((64, 512), seed=5)
     importance = np.where(np.arange(512) % 4 == 0, 100, 0.01).astype(np.float32)
@@ -111,10 +111,10 @@ def test_naive_twin(name):
     rows = [*weights_like((3, 512))[ROWS], *edge_rows().values()]
     blocks = np.stack(rows)[:, :64].reshape(-1, fmt.block_size)
     packed = fmt.quantize(blocks)
-    for block, found, restored in zip(blocks, packed, fmt.dequantize(packed), strict=True):
+    for block, stored, restored in zip(blocks, packed, fmt.dequantize(packed), strict=True):
         with np.errstate(over="ignore", invalid="ignore"):
-            assert found.tobytes() == naive.ENCODE[name](block)
-            np.testing.assert_array_equal(restored, naive.DECODE[name](found.tobytes()))
+            assert stored.tobytes() == naive.ENCODE[name](block)
+            np.testing.assert_array_equal(restored, naive.DECODE[name](stored.tobytes()))
 
 
 @pytest.mark.parametrize("name", naive_uneven.ENCODE)
@@ -126,9 +126,9 @@ def test_naive_twin_of_uneven_formats(name):
     rows[3] = np.abs(rows[3]) + 0.1
     blocks = rows[ROWS].reshape(-1, fmt.block_size)
     packed = fmt.quantize(blocks)
-    for block, found, restored in zip(blocks, packed, fmt.dequantize(packed), strict=True):
-        assert found.tobytes() == naive_uneven.ENCODE[name](list(block))
-        np.testing.assert_array_equal(restored, naive_uneven.DECODE[name](found.tobytes()))
+    for block, stored, restored in zip(blocks, packed, fmt.dequantize(packed), strict=True):
+        assert stored.tobytes() == naive_uneven.ENCODE[name](list(block))
+        np.testing.assert_array_equal(restored, naive_uneven.DECODE[name](stored.tobytes()))
 
 
 @pytest.mark.skipif(JIT_IS_OFF, reason="already off")

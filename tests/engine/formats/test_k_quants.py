@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import ggml
 from quantcore import FORMATS
-from quantcore.formats.k.lanes import LANES
+from quantcore.formats.shared.lanes import LANES
 from tests.support.edge_cases import edge_rows
 from tests.twins import naive_k
 
@@ -42,8 +42,8 @@ def test_any_bytes_decode_as_the_naive_twin_decodes_them(name):
     packed = np.random.default_rng(12).integers(0, 256, (40, fmt.block_bytes), np.uint8)
     restored = fmt.dequantize(packed)
     with np.errstate(all="ignore"):
-        for found, block in zip(restored, packed, strict=True):
-            np.testing.assert_array_equal(found, naive_k.DECODE[name](block.tobytes()))
+        for weights, block in zip(restored, packed, strict=True):
+            np.testing.assert_array_equal(weights, naive_k.DECODE[name](block.tobytes()))
 
 
 @EACH

@@ -37,8 +37,7 @@ WEIGHTS = (np.random.default_rng(8).standard_t(4, (3, 512)) * 0.02 + 0.01).astyp
 def opened(fmt, row=1):
     """All blocks of a row, each with the weights that decoding restores."""
     packed = quantized(fmt, WEIGHTS)
-    size = getattr(fmt, "block_size", None) or fmt.group_size or WEIGHTS.shape[1]
-    restored = fmt.dequantize(packed)[row].reshape(-1, size)
+    restored = fmt.dequantize(packed)[row].reshape(-1, fmt.block_length(WEIGHTS.shape[1]))
     return [(fmt.open_block(packed, row, i), weights) for i, weights in enumerate(restored)]
 
 

@@ -4,7 +4,6 @@ import os
 
 import numpy as np
 import pytest
-import twins.naive_scaled as naive
 
 from quantcore import get_format, pool
 from quantcore.formats import OUTSIDE_GGUF
@@ -13,6 +12,7 @@ from quantcore.formats.outside_gguf.fp8 import round_to_e4m3
 from quantcore.formats.outside_gguf.scaled import ScaledPacked, StoredScales
 from tests.support.edge_cases import edge_rows
 from tests.support.places import GOLDEN
+from tests.twins import naive_scaled as naive
 
 JIT_IS_OFF = os.environ.get("NUMBA_DISABLE_JIT") == "1"
 ROWS = slice(1) if JIT_IS_OFF else slice(None)  # a row takes seconds then
@@ -56,8 +56,8 @@ def test_every_code_of_a_scale(name, kind):
         255 if kind == "E8M0" else 0x7F, dtype=np.uint8
     )  # the rest are NaN, or below 0
     stored = StoredScales(scales=codes[None], super_scales=np.ones(1, np.float32))
-    found = get_format(name).read(stored)[0]
-    np.testing.assert_array_equal(found, GOLDEN[f"values/{kind}"][: codes.size])
+    values = get_format(name).read(stored)[0]
+    np.testing.assert_array_equal(values, GOLDEN[f"values/{kind}"][: codes.size])
 
 
 @pytest.mark.parametrize("kind", ["E4M3", "E5M2"])
@@ -75,8 +75,8 @@ def test_rounding_to_fp4():
     weights = np.pad(weights, ((0, 0), (0, 1)), constant_values=6)  # so that each scale is 1
     packed = get_format("MXFP4_OCP").quantize(weights)
     assert (packed.stored.scales == 127).all()
-    found = np.stack([packed.codes & 15, packed.codes >> 4], axis=-1).reshape(weights.shape)
-    np.testing.assert_array_equal(found[:, :31].ravel()[: codes.size], codes)
+    stored = np.stack([packed.codes & 15, packed.codes >> 4], axis=-1).reshape(weights.shape)
+    np.testing.assert_array_equal(stored[:, :31].ravel()[: codes.size], codes)
 
 
 def test_what_is_too_large_becomes_the_largest():
@@ -106,8 +106,8 @@ def test_double_quantization_is_that_of_bitsandbytes(case):
     few_ulp = 0 if case in ("bfloat16", "zeros") else 1e-6
     np.testing.assert_array_equal(packed.codes, GOLDEN[f"codes/{case}"])
     np.testing.assert_array_equal(packed.stored.scales, GOLDEN[f"absmax_codes/{case}"])
-    found = packed.stored.super_scales, packed.stored.offset, fmt.dequantize(packed)
-    for array, name in zip(found, ("super_scales", "offset", "restored_twice"), strict=True):
+    arrays = packed.stored.super_scales, packed.stored.offset, fmt.dequantize(packed)
+    for array, name in zip(arrays, ("super_scales", "offset", "restored_twice"), strict=True):
         np.testing.assert_allclose(array, GOLDEN[f"{name}/{case}"], rtol=few_ulp, atol=0)
 
 
@@ -298,5 +298,5 @@ def test_the_errors_of_a_normal_distribution():
         **{"NVFP4_TENSOR": 9.06, "MXFP4_OCP": 13.05},
     }.items():
         noise = np.square(get_format(name).round_trip(weights) - weights).sum(dtype=np.float64)
-        found = 1000 * noise / np.square(weights).sum(dtype=np.float64)
-        assert found == pytest.approx(wanted, rel=0.01), name
+        error = 1000 * noise / np.square(weights).sum(dtype=np.float64)
+        assert error == pytest.approx(wanted, rel=0.01), name

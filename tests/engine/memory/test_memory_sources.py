@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from quantcore import ModelError
-from quantcore.io.safetensors import StoredTensor
+from quantcore.io.safetensors import SafetensorsTensor
 from quantcore.memory import find_shape, shape_of
 from quantcore.memory.lookup.on_hub import choose_gguf
 from quantcore.memory.lookup.tensors_shape import find_in_tensors
@@ -79,7 +79,7 @@ def stored(arrays=None, **changes):
     shapes = {name: array.shape for name, array in (arrays or tensors()).items()}
     shapes = {name: shape for name, shape in (shapes | changes).items() if shape}
     return {
-        name: StoredTensor(Path("m"), "BF16", shape, 0, 2 * int(np.prod(shape)))
+        name: SafetensorsTensor(Path("m"), "BF16", shape, 0, 2 * int(np.prod(shape)))
         for name, shape in shapes.items()
     }
 
@@ -137,8 +137,10 @@ def test_packed_weights_are_counted_unpacked(method, packed, shape, dtype, scale
     headers, module = stored(), "model.layers.0.mlp.up_proj."
     plain = held(CONFIG, headers)
     before = headers.pop(f"{module}weight").n_bytes
-    headers[module + packed] = StoredTensor(Path("m"), dtype, shape, 0, 4096)
-    headers |= {module + k: StoredTensor(Path("m"), "F16", s, 0, 10) for k, s in scales.items()}
+    headers[module + packed] = SafetensorsTensor(Path("m"), dtype, shape, 0, 4096)
+    headers |= {
+        module + k: SafetensorsTensor(Path("m"), "F16", s, 0, 10) for k, s in scales.items()
+    }
     found = held(CONFIG | {"quantization_config": {"quant_method": method}}, headers)
     assert found.shape == plain.shape
     assert found.notes == (f"The files are quantized ({method}); sizes here are before that.",)
@@ -191,7 +193,10 @@ def test_names_and_shapes_from_strangers_do_no_harm():
         found = held(
             raw,
             stored()
-            | {name: StoredTensor(Path("m"), "F16", shape, 0, 2) for name, shape in odd.items()},
+            | {
+                name: SafetensorsTensor(Path("m"), "F16", shape, 0, 2)
+                for name, shape in odd.items()
+            },
         )
         assert time.process_time() - start < 1
         assert all(len(note) < 300 for note in (*found.notes, found.shape.estimated))

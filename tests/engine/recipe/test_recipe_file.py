@@ -43,6 +43,20 @@ def test_the_fields_are_the_plans(model, recipe):
     assert [row["bytes"] for row in recipe["tensors"]] == [t.bytes for t in made.tensors]
 
 
+def test_it_says_whether_there_was_an_importance_matrix(model):
+    made = plan(model, "IQ2_XS", imatrix=True)
+    text = recipe_as_json(made)
+    again = plan_of_recipe(text, model)
+    assert again.with_imatrix and not again.needs_imatrix
+    assert plan_of_recipe(text, model, imatrix=False).needs_imatrix  # whoever asks knows better
+    older = json.loads(text)
+    del older["with_imatrix"]
+    again = plan_of_recipe(json.dumps(older), model)
+    assert not again.with_imatrix and again.types == made.types
+    with pytest.raises(ValueError, match="neither true nor false"):
+        plan_of_recipe(json.dumps(older | {"with_imatrix": "yes"}), model)
+
+
 def test_types_in_lower_case_and_only_names_and_types_will_do(model, recipe):
     bare = [{"name": r["name"], "type": r["type"].lower()} for r in recipe["tensors"]]
     assert read_recipe(json.dumps(recipe | {"tensors": bare}), model) == read_recipe(
@@ -121,4 +135,4 @@ def test_a_file_type_that_overrides_nothing_is_refused(model, recipe):
         with pytest.raises(ValueError, match=says):
             plan_of_recipe(json.dumps(recipe | {"type": type}), model)
     with pytest.raises(ValueError, match="missing"):
-        plan_of_recipe(open_model().place / "none.json", model)
+        plan_of_recipe(open_model().path / "none.json", model)

@@ -1,6 +1,7 @@
 """Plans for a budget: from measured divergence to a file's types, and back into a measurement."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,8 @@ from quantcore import open_model, plan
 from quantcore.cli import main
 from quantcore.sensitivity.budget import Budget, padded_bytes
 from quantcore.sensitivity.measure import Settings, sensitivity_steps
-from quantcore.sensitivity.results import shipped
+from quantcore.sensitivity.results import Sensitivity, shipped
+from quantcore.sensitivity.ways import BY, budget_by, choice_key, covers, ways_of
 from tests.support.toy_model import write_folder
 
 FORMATS = ("Q2_K", "Q4_K", "Q6_K", "Q8_0")
@@ -125,6 +127,49 @@ def test_a_budget_that_is_none(model, measured, text, says):
         return
     with pytest.raises(ValueError, match=says):
         budget.bytes_of(text)
+
+
+def test_guides_know_no_nats(model):
+    """The sum of a guide is no divergence, so none can be bounded by it: the engine says so."""
+    for way in BY[1:]:
+        budget = budget_by(way, model, shipped())
+        for ask in (lambda b=budget: b.plan_for("kl:0.002"), lambda b=budget: b.at_divergence(0.1)):
+            with pytest.raises(ValueError, match="only measured divergence can be bounded") as said:
+                ask()
+            assert "\n" not in str(said.value)
+    with pytest.raises(ValueError, match="bounds a divergence: give a size"):
+        budget.bytes_of("kl:0.002")
+    assert budget_by("measured", model, shipped()).plan_for("kl:0.002").padded_bytes > 0
+
+
+def test_a_plan_says_whether_it_was_measured_with_the_matrix(model, measured):
+    assert not Budget(model, measured).plan_for("4bpw").plan.with_imatrix
+    aided = Sensitivity(replace(measured.source, imatrix_digest="0123"))
+    for effect in measured.effects:
+        aided.add(effect)
+    assert Budget(model, aided).plan_for("4bpw").plan.with_imatrix
+
+
+def test_a_key_for_caches_follows_every_figure(measured):
+    again = Sensitivity(measured.source)
+    for effect in measured.effects:
+        again.add(effect)
+    assert choice_key(again) == choice_key(measured)
+    first = next(e for e in measured.effects if (e.group, e.how) == ("tensor", "alone"))
+    again.add(replace(first, mean_kl_divergence=2 * first.mean_kl_divergence))  # as many as before
+    assert choice_key(again) != choice_key(measured)
+    whole, bare = shipped(), shipped()
+    bare._guides.popitem()
+    assert choice_key(bare) != choice_key(whole)
+
+
+def test_what_a_sweep_that_was_stopped_allows(model, measured):
+    assert covers(measured, model) and ways_of(model, measured) == ["measured"]
+    assert ways_of(open_model(), shipped()) == list(BY)
+    part = Sensitivity(measured.source)
+    for effect in measured.effects[: len(measured.effects) // 2]:
+        part.add(effect)
+    assert not covers(part, model)
 
 
 def test_a_budget_beyond_all_bounds_is_one(model, measured):

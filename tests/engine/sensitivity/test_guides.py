@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 
 from quantcore import FORMATS, Llama, measure_imatrix, open_model, write_imatrix
+from quantcore.cli import main
 from quantcore.evaluate.text import cut
-from quantcore.sensitivity.guides import guide_steps, rank_correlation
-from quantcore.sensitivity.measure import Settings, guide_steps_of, sensitivity_steps
+from quantcore.sensitivity.guides import GUIDES, guide_steps, rank_correlation
+from quantcore.sensitivity.measure import Settings, guide_steps_of, saving, sensitivity_steps
 from quantcore.sensitivity.pieces import checked_formats
-from quantcore.sensitivity.results import guide_ranks, load
+from quantcore.sensitivity.results import Sensitivity, guide_ranks, load
 from tests.support.toy_model import write_folder
 
 TEXT = "Once upon a time the river ran uphill, and nobody minded at all. " * 12
@@ -92,6 +93,68 @@ def test_guides_are_kept_with_the_results(model, tmp_path):
         }
     )
     assert ranks["fisher"] == pytest.approx(table.corr("spearman").iloc[0, 1])
+
+
+@pytest.mark.parametrize("n_known", [0, 1, 11, 29])
+def test_guides_that_were_stopped_go_on(model, guides, tmp_path, n_known):
+    """After some of them, in a file: the rest is computed, and nothing twice."""
+    path, settings = tmp_path / "found.json", Settings(formats=["Q4_0", "Q8_0"], text=TEXT,
+                                                       context=64, groups=["all"])  # fmt: skip
+    *_, last = sensitivity_steps(model, settings)
+    steps = saving(guide_steps_of(model, last.result.results, settings.formats, TEXT), path)
+    for step in steps:
+        if len(step.result.results.guides) == n_known:
+            break
+    steps.close()  # as a cancel does
+    known = load(path)
+    assert len(known.guides) == n_known
+    counts = [len(step.result.results.guides)
+              for step in guide_steps_of(model, known, settings.formats, TEXT)]  # fmt: skip
+    assert max(np.diff(counts)) == 1 and counts[-1] == len(guides) == 30
+    for guide in known.guides:
+        whole = guides[guide.name, guide.format]
+        for each in GUIDES:
+            mine, expected = getattr(guide, each), getattr(whole, each)
+            assert mine == (expected and pytest.approx(expected, rel=1e-5))
+    assert len(list(guide_steps_of(model, known, settings.formats, TEXT))) == 1  # nothing is left
+
+
+def test_a_format_that_is_added_leaves_the_guides_of_others(model):
+    *_, last = sensitivity_steps(model, Settings(formats=["Q4_0"], text=TEXT, context=64))
+    results = last.result.results
+    list(guide_steps_of(model, results, ["Q4_0"], TEXT))
+    before = results.guides
+    list(guide_steps_of(model, results, ["Q8_0", "Q4_0"], TEXT))
+    assert results.guides[: len(before)] == before
+    assert {guide.format for guide in results.guides[len(before) :]} == {"Q8_0"}
+    assert results.without_guides({"Q8_0": model.quantizable, "Q4_0": model.quantizable}) == {}
+
+
+def test_the_command_computes_the_guides_that_lack(model, tmp_path, capsys):
+    path, text = tmp_path / "found.json", tmp_path / "river.txt"
+    text.write_text(TEXT, encoding="utf-8")
+    command = ["sensitivity", str(model.place), "--text", str(text), "--context", "64",
+               "--output", str(path), "--types", "Q4_0,Q8_0", "--guides"]  # fmt: skip
+    assert main(command) == 0
+    whole = load(path)
+    part = Sensitivity(whole.source)
+    for effect in whole.effects:
+        part.add(effect)
+    for guide in whole.guides[:7]:
+        part.add_guide(guide)
+    part.save(path)
+    assert main(command) == 0
+    again = load(path)
+    assert {(g.name, g.format): g for g in again.guides} == {
+        (g.name, g.format): g for g in whole.guides
+    }
+    plan = ["plan", str(model.place), "--budget", "6bpw", "--sensitivity", str(path)]
+    capsys.readouterr()
+    assert main([*plan, "--by", "fisher"]) == 0
+    part.save(path)
+    assert main([*plan, "--by", "fisher"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "python -m quantcore sensitivity --guides" in said
 
 
 def test_rank_correlation_is_that_of_pandas():

@@ -1,6 +1,7 @@
 """Mixes measured side by side: with shared tensors, and by whole models; those that ship."""
 
 import json
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -19,13 +20,15 @@ from quantcore.sensitivity.measure_mixes import SEEDS, SIZES, mixes_to_measure
 from quantcore.sensitivity.mixes import (
     WAYS,
     Mix,
+    find_mix,
     load_mixes,
+    mix_of,
     mix_steps,
     save_mixes,
     shipped_mixes,
 )
-from quantcore.sensitivity.results import shipped
-from quantcore.sensitivity.ways import budget_by
+from quantcore.sensitivity.results import Sensitivity, shipped
+from quantcore.sensitivity.ways import budget_by, guided_formats
 from tests.support.toy_model import CONFIG, write_folder
 
 PATH = shipped_folder() / "measured" / "mixes.json"
@@ -132,6 +135,29 @@ def test_the_file_comes_back_and_a_broken_one_is_refused(toy, chunks, tmp_path):
         load_mixes(path)
 
 
+def test_a_mix_says_itself_whether_it_had_the_matrix_and_whose_size_it_keeps(model, tmp_path):
+    """Names are for people: nothing is read from them."""
+    bare = mix_of(model, plan(model, "Q4_0 pure"), "rules", size_of="Q4_0", name="x, with imatrix")
+    aided = mix_of(model, plan(model, "Q4_0 pure", imatrix=True), "hand", name="4.50 bits")
+    assert (bare.with_imatrix, bare.size_of) == (False, "Q4_0")
+    assert (aided.with_imatrix, aided.size_of) == (True, None)
+    assert bare.types == aided.types
+    points = [replace(shipped_mixes()[0], **{each.name: getattr(mix, each.name)
+                                             for each in fields(mix)})
+              for mix in (bare, aided)]  # fmt: skip
+    assert find_mix(points, bare.types, with_imatrix=False) is points[0]
+    assert find_mix(points, bare.types, with_imatrix=True) is points[1]
+    assert find_mix(points[:1], bare.types, with_imatrix=True) is None
+    source, path = load_mixes(PATH)[0], tmp_path / "mixes.json"
+    save_mixes(path, source, points)
+    assert load_mixes(path)[1] == points
+    older = json.loads(path.read_text(encoding="utf-8"))
+    older["mixes"]["columns"] = older["mixes"]["columns"][:-2]
+    older["mixes"]["rows"] = [row[:-2] for row in older["mixes"]["rows"]]
+    path.write_text(json.dumps(older), encoding="utf-8")
+    assert [(p.size_of, p.with_imatrix) for p in load_mixes(path)[1]] == 2 * [(None, False)]
+
+
 def test_what_ships_is_of_the_model_and_text_that_ship(model, points):
     source, _ = load_mixes(PATH)
     assert source == source_of(model, cut(model, evaluation_text(), 512), "evaluation.txt")
@@ -142,7 +168,9 @@ def test_what_ships_is_of_the_model_and_text_that_ship(model, points):
 def test_what_ships_was_chosen_by_the_results_that_ship(model, points):
     """By the sum of effects, which is the same for any choice that is as good."""
     mixes = mixes_to_measure(model, shipped())
-    assert [(p.name, p.way) for p in points] == [(m.name, m.way) for m in mixes]
+    assert [(p.name, p.way, p.size_of, p.with_imatrix) for p in points] == [
+        (m.name, m.way, m.size_of, m.with_imatrix) for m in mixes
+    ]
     for point, mix in zip(points, mixes, strict=True):
         if point.way in ("rules", "measured"):
             assert point.predicted_kl_divergence == pytest.approx(
@@ -153,7 +181,7 @@ def test_what_ships_was_chosen_by_the_results_that_ship(model, points):
 def test_all_ways_are_there_at_sizes_that_compare(model, points):
     for size in SIZES:
         rules = padded_bytes(plan(model, size))
-        mine = [point for point in points if point.name == size]
+        mine = [point for point in points if point.size_of == size]
         expected = ["rules", "measured", *GUIDES, *["random"] * len(SEEDS)]
         assert sorted(point.way for point in mine) == sorted(expected)
         assert all(0.995 * rules < point.bytes <= rules for point in mine)
@@ -190,3 +218,34 @@ def test_a_way_that_is_none_or_was_not_measured_is_refused(model, toy):
     bare._guides.clear()
     with pytest.raises(ValueError, match="hold no guides"):
         budget_by("fisher", model, bare)
+    with pytest.raises(ValueError, match="with other weights"):
+        budget_by("fisher", toy, shipped())
+
+
+def _with_guides(wanted):
+    """Shipped results with only some of their guides."""
+    whole, part = shipped(), Sensitivity(shipped().source)
+    for effect in whole.effects:
+        part.add(effect)
+    for guide in filter(wanted, whole.guides):
+        part.add_guide(guide)
+    return part
+
+
+def test_a_guide_chooses_among_formats_whose_guides_are_whole(model):
+    first = model.quantizable[0]
+    part = _with_guides(lambda guide: guide.format in ("Q4_K", "Q6_K") or guide.name == first)
+    assert sorted(guided_formats(model, part)) == ["Q4_K", "Q6_K"]
+    chosen = budget_by("fisher", model, part).within(5_000_000).plan
+    assert {t.type for t in chosen.tensors if t.name in model.quantizable} == {"Q4_K", "Q6_K"}
+    assert budget_by("measured", model, part).formats == budget_by("measured", model,
+                                                                   shipped()).formats  # fmt: skip
+    with pytest.raises(ValueError, match="the guides of Q8_0 are not known of every tensor"):
+        budget_by("fisher", model, part, ["q4_k", "q8_0"])
+
+
+def test_where_no_format_is_whole_a_guide_is_refused(model):
+    part = _with_guides(lambda guide: guide.name == model.quantizable[0])
+    assert guided_formats(model, part) == []
+    with pytest.raises(ValueError, match="compute the rest by python -m quantcore"):
+        budget_by("fisher", model, part)

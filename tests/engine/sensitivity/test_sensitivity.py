@@ -159,7 +159,7 @@ def test_intervals_are_those_of_resampled_blocks():
 def test_the_command(model, tmp_path, capsys):
     path, text = tmp_path / "found.json", tmp_path / "river.txt"
     text.write_text(TEXT, encoding="utf-8")
-    command = ["sensitivity", str(model.place), "--text", str(text), "--context", "64"]
+    command = ["sensitivity", str(model.path), "--text", str(text), "--context", "64"]
     command += ["--output", str(path)]
     assert main([*command, "--types", "q4_0,Q8_0", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)

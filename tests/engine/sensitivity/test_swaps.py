@@ -42,7 +42,7 @@ class MadeUp:
         costs = {name: option.cost for name, option in chosen.items()}
         return sum(costs.values()) + self.together * costs["t0"] * costs["t1"]
 
-    def stand(self, chosen):
+    def hold(self, chosen):
         """Take a mix as the one at hand."""
         self.chosen = dict(chosen)
 

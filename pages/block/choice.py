@@ -1,0 +1,94 @@
+"""What lies under the microscope: a block of the model, or one of the examples, in a format."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from pages.block import dials, words
+from pages.shared import controls, tensors
+from quantcore.evaluate import specimens
+from quantcore.evaluate.specimens import Specimen
+from quantcore.format import Format
+from quantcore.formats import FORMATS, get_format
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A block in a format, and the sub-block that is looked at."""
+
+    example: str  # one of `words.EXAMPLES`
+    fmt: Format
+    specimen: Specimen
+    part: int
+
+
+def choose() -> Chosen:
+    """Ask for an example, a format, and for a place in the model where the example is from it."""
+    example = st.segmented_control(
+        "Example", words.EXAMPLES, default=words.MODEL, required=True, key="example",
+        on_change=_example_chosen, **controls.BOUND,
+    )  # fmt: skip
+    from_model = example in (words.MODEL, words.OUTLIER)
+    places, part = st.container(horizontal=True, vertical_alignment="bottom"), 0
+    own = _stored_type() if from_model else None
+    with places:
+        options = {"default": own or "Q4_0", "on_change": dials.reset, "width": 210}
+        fmt = get_format(controls.type_(**options))
+    specimen = _specimen(fmt, example, places)
+    with places:
+        if len(specimen.opened.parts) > 1:
+            part = controls.part(len(specimen.opened.parts), on_change=dials.reset, width=140)
+        if own and own != fmt.name:
+            label = f"As stored in the file: {own}"
+            st.button(label, on_click=_take, args=[own], key="block_stored")
+    return Chosen(example, fmt, specimen, part)
+
+
+def _example_chosen() -> None:
+    """Show the textbook's numbers in Q4_0, whose step they were made for."""
+    dials.reset()
+    if st.session_state["example"] == words.TEXTBOOK:
+        st.session_state.update(type="Q4_0", dial_bits=4)
+
+
+def _take(type_name: str) -> None:
+    st.session_state["type"] = type_name
+    dials.reset()
+
+
+def _specimen(fmt: Format, example: str, places: DeltaGenerator) -> Specimen:
+    if example == words.TEXTBOOK:
+        return specimens.textbook(fmt)
+    if example == words.EQUAL:
+        return specimens.all_equal(fmt)
+    return _of_model(fmt, places, spoilt=example == words.OUTLIER)
+
+
+def _of_model(fmt: Format, places: DeltaGenerator, *, spoilt: bool) -> Specimen:
+    """Ask for tensor, row and block; a spoilt one has a weight eight times the largest."""
+    model = controls.model()
+    with places:
+        tensor = controls.tensor(on_change=dials.reset, width=300)
+    shape = model.tensors[tensor].shape
+    fmt.check(shape)
+    length = fmt.block_length(shape[1])
+    with places:
+        row = controls.row(shape[0], on_change=dials.reset, width=140)
+        block = controls.block(shape[1] // length, on_change=dials.reset, width=140)
+    weights = tensors.weights(model.name, tensor)
+    if spoilt:
+        return specimens.spoilt(fmt, weights[row, block * length : (block + 1) * length])
+    packed = tensors.packed(model.name, tensor, fmt.name)
+    return specimens.from_tensor(fmt, weights, packed, row, block, model.as_stored(tensor))
+
+
+def _stored_type() -> str | None:
+    """Type in which a GGUF file holds the chosen tensor; None where it is not quantized there."""
+    model = controls.model()
+    # Not drawn yet; before its first drawing only the address knows it.
+    asked = st.query_params.get("tensor", model.quantizable[0])
+    tensor = st.session_state.get("tensor", asked)
+    stored = model.as_stored(tensor) if tensor in model.tensors else None
+    fmt = FORMATS.get(stored.dtype) if stored else None
+    return fmt.name if fmt and fmt.family != "float" else None

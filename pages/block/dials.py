@@ -1,0 +1,50 @@
+"""The dials: what a format does by its own rule, turned by hand."""
+
+import contextlib
+from dataclasses import dataclass
+
+import streamlit as st
+
+from pages.shared import controls
+from quantcore.format import Format
+from quantcore.recipe.types import get_type
+
+
+@dataclass(frozen=True, slots=True)
+class Dials:
+    """How a grid is turned away from what the format's own rule picks."""
+
+    bits: int
+    scale_percent: int
+    zero_shift: float  # steps of the grid
+    moved: bool
+
+
+def reset() -> None:
+    """Put the dials back to what the format itself does."""
+    st.session_state.update(dial_scale=100, dial_zero=0.0)
+    with contextlib.suppress(ValueError):  # a name typed wrong: the page says so
+        bits = get_type(st.session_state["type"], pure=True).format.code_bits
+        st.session_state["dial_bits"] = min(bits, 8)
+
+
+def ask(fmt: Format) -> Dials:
+    """Draw the dials of a format with an even grid."""
+    columns = st.columns(4, vertical_alignment="bottom", gap="medium")
+    bits = columns[0].slider(
+        "Bits", 2, 8, fmt.code_bits, key="dial_bits",
+        help="Fewer bits, fewer values on the line; the range stays.", **controls.BOUND,
+    )  # fmt: skip
+    scale_percent = columns[1].slider(
+        "Scale, %", 40, 160, 100, key="dial_scale",
+        help="100 % is what the format’s own rule picks. A smaller scale is finer, but cuts off "
+        "what lies outside.", **controls.BOUND,
+    )  # fmt: skip
+    zero_shift = columns[2].slider(
+        "Zero point, steps", -4.0, 4.0, 0.0, 0.25, key="dial_zero",
+        help="Moves the grid along the line, in steps of the grid.", **controls.BOUND,
+    )  # fmt: skip
+    moved = (bits, scale_percent, zero_shift) != (fmt.code_bits, 100, 0.0)
+    back = f"Back to {fmt.name}"
+    columns[3].button(back, on_click=reset, disabled=not moved, key="dial_reset")
+    return Dials(bits, scale_percent, zero_shift, moved)

@@ -1,0 +1,78 @@
+"""The error of each weight of the sub-block, and what other scales and zero points would give."""
+
+import numpy as np
+import streamlit as st
+
+from pages.block import charts, words
+from pages.block.reading import Reading
+from pages.shared import look
+from pages.shared.palette import Look
+from pages.shared.units import number
+from quantcore.evaluate.by_hand import best_turn
+
+PERCENTS, SHIFTS = range(40, 161), np.arange(-2, 2.01, 0.25).tolist()
+MANY_WEIGHTS = 512  # of more, every fourth percent is searched
+
+
+def draw_errors_and_search(reading: Reading, tone: str, style: Look) -> None:
+    """Draw the errors on an even grid, and beside them the error against the scale."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        steps = reading.landing.error_steps
+        n_cut = int((steps > 0.502).sum())
+        look.finding(
+            words.miss(reading.bold_in_block, float(steps[reading.bold]), n_cut),
+            "Error of each weight in its place. Dashed: half a step of the grid.",
+        )
+        _draw_errors(reading, reading.landing.step / 2, tone, style)
+    with right:
+        _draw_search(reading, tone, style)
+
+
+def draw_uneven_errors(reading: Reading, tone: str, style: Look) -> None:
+    """Draw the errors on a grid that has no one step."""
+    share = float(np.abs(reading.landing.error[reading.bold])) / reading.size
+    look.finding(
+        words.miss_uneven(reading.bold_in_block, share), "Error of each weight in its place."
+    )
+    _draw_errors(reading, None, tone, style)
+
+
+def _draw_errors(reading: Reading, half_step: float | None, tone: str, style: Look) -> None:
+    error, first_weight = reading.landing.error, reading.landing.first_weight
+    look.show(
+        charts.weight_errors(error, half_step, reading.bold, first_weight, tone, style),
+        key="block_errors",
+        alt=f"Error of {error.size} weights; the largest is {np.abs(error).max():.3g}.",
+    )
+
+
+def _draw_search(reading: Reading, tone: str, style: Look) -> None:
+    """Search for the best scale and zero point, and draw the error at the present one and there."""
+    values, grid, dials = reading.own.values, reading.ruled_grid, reading.dials
+    now, name = reading.landing.rms_error, reading.chosen.fmt.name
+    percents = PERCENTS[:: 4 if values.size > MANY_WEIGHTS else 1]
+    best, best_percent, best_shift = best_turn(values, grid, percents, SHIFTS)
+    gains = best <= 0.99 * now and now > 0
+    look.finding(
+        words.gain("Your dials give" if dials.moved else f"{name}’s own rule gives", now, best),
+        words.how_searched(dials.bits, best_percent, best_shift, gains),
+        help="Root mean square of the errors of these weights.",
+    )
+    points = {"yours" if dials.moved else name: (dials.scale_percent, now)}
+    if gains:
+        points["best"] = (best_percent, best)
+    else:
+        best, best_shift = now, dials.zero_shift
+    look.show(
+        charts.scale_curve(
+            PERCENTS,
+            [grid.turned(percent, dials.zero_shift).rms_error(values) for percent in PERCENTS],
+            [grid.turned(percent, best_shift).rms_error(values) for percent in PERCENTS],
+            points,
+            tone,
+            style,
+        ),
+        key="block_curve",
+        alt=f"Error against scale: now {number(now)}, at best {number(best)}.",
+    )

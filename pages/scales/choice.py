@@ -1,0 +1,56 @@
+"""What the page is about: a tensor in a format, and its scales or its minima."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from pages.scales import cache
+from pages.shared import controls
+from quantcore.format import Format, ScaleFactors
+from quantcore.formats import get_format
+from quantcore.formats.k.sub_scale_bits import sub_scale_bits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A tensor in a format, and which of its factors are looked at."""
+
+    model_name: str
+    tensor: str
+    shape: tuple[int, int]  # (n_rows, n_cols)
+    fmt: Format
+    factors: ScaleFactors
+    kind: str  # "scales" or "minima"
+
+    @property
+    def sizes(self) -> NDArray:
+        """Their sizes (n_rows, n_sub_blocks), signs left out."""
+        return np.abs(self.factors.scales if self.kind == "scales" else self.factors.minimums)
+
+    @property
+    def k_quant(self) -> Format:
+        """The format itself if it has sub-scales, else one that shows how they are stored."""
+        return self.fmt if sub_scale_bits(self.fmt.name) else get_format("Q4_K")
+
+
+def choose() -> Chosen:
+    """Ask for a format and a tensor, and for scales or minima where there are both."""
+    model, columns = controls.model(), st.columns([2, 3, 2], vertical_alignment="bottom")
+    with columns[0]:
+        fmt = get_format(controls.type_(default="Q4_K"))
+    with columns[1]:
+        tensor = controls.tensor()
+    shape = model.tensors[tensor].shape
+    fmt.check(shape)
+    factors, kind = cache.scale_factors(model.name, tensor, fmt.name), "scales"
+    if factors.minimums is not None:
+        kind = columns[2].segmented_control(
+            "Look at", ["scales", "minima"], default="scales", required=True, key="factor",
+            help="A scale is the step of the grid, a minimum is what is taken off all its values.",
+            **controls.BOUND,
+        )  # fmt: skip
+    return Chosen(
+        model_name=model.name, tensor=tensor, shape=shape, fmt=fmt, factors=factors, kind=kind
+    )

@@ -1,0 +1,271 @@
+"""Sentences on what pieces cost: the map, curves over bits, layers and roles."""
+
+from collections.abc import Iterable, Mapping
+from statistics import median
+
+from pages.sensitivity.words.figures import called, short, unit_of, wording
+from pages.shared.units import percent, times
+from quantcore.sensitivity.costs import DIVERGENCE, TOP_TOKEN, Cost, Measure, cost_of_none_kept
+from quantcore.sensitivity.results import Source
+
+TERMS = {
+    "divergence": "Mean Kullback-Leibler divergence of the changed model’s predictions from the "
+    "original’s, in nats a token: zero where both say the same.",
+    "perplexity": "Perplexity of the changed model as a multiple of the original’s, less one. It "
+    "may fall by luck; divergence cannot.",
+    "top token": "Share of the tokens at which the changed model’s first choice is another one. "
+    "Near ties flip at a touch, and there is no interval.",
+    "how": "“only this”: the tensor alone is quantized and all else stays as it was (leave one "
+    "in). “all but this”: everything is quantized and this alone stays (leave one out).",
+    "interval": "95 % bootstrap interval over blocks of 32 tokens: another text of this length "
+    "and kind would give a figure within it nineteen times in twenty.",
+    "sums": "Single effects below zero count as zero, as in `plan --budget`. Always divergence, "
+    "whatever measure is chosen.",
+    "rank": "Spearman’s rank correlation: 1 where two orders are the same, 0 where they have "
+    "nothing to do with each other, −1 where one is the other backwards.",
+    "guides": "Weight error: root of the squared change over the squared weights. Weighted error: "
+    "the same, each column counted by its importance. Output error: the same of what comes out of "
+    "the matrix on this text. Fisher: squared change times squared gradient, halved, in nats a "
+    "token; it takes a backward pass.",
+}
+
+
+def measured_on(source: Source) -> str:
+    """Say what the figures were measured on."""
+    aided = ", every format with the importance matrix" if source.imatrix_digest else ""
+    return (
+        f"Measured on {source.tokens:,} tokens of {source.text}, of which {source.tokens_scored:,} "
+        f"are scored{aided}."
+    )
+
+
+def headline(
+    format_name: str, costs: Mapping[str, Cost], measure: Measure, how: str,
+    joint: Cost | None, noun: str,
+) -> str:  # fmt: skip
+    """Say what is worst, how many times the median, and what share of the sum."""
+    if how == "kept":
+        return kept(format_name, costs, measure, joint)
+    worst = max(costs, key=lambda name: costs[name].size)
+    cost, sizes = costs[worst], [each.size for each in costs.values()]
+    if not cost.size:
+        return f"In **{format_name}** none of the {noun} moves the model at all."
+    does = wording(measure).does(cost.value)
+    said = f"In **{format_name}**, **{called(worst)}** alone {does}"
+    if len(costs) < 2:
+        return f"{said}; nothing else is measured yet."
+    middle = median(sizes)
+    ratio = f"{times(cost.size / middle)} times the median" if middle else "the median is zero"
+    share = percent(cost.size / sum(sizes))
+    if measure.name == DIVERGENCE:
+        ratio += f" and **{share}** of the sum over all {len(costs)}"
+    chance = "; even that may be chance" if measure.signed and cost.by_chance else ""
+    return f"{said}: {ratio}{chance}."
+
+
+def kept(format_name: str, costs: Mapping[str, Cost], measure: Measure, joint: Cost | None) -> str:
+    """Say which piece is worth most when it stays as it was, and what that leaves."""
+    best = min(costs, key=lambda name: costs[name].value)
+    left, most, worded = costs[best], cost_of_none_kept(costs, joint), wording(measure)
+    begin = f"With all else in **{format_name}**, keeping **{called(best)}** as it was "
+    if joint is None or most <= 0:
+        return f"{begin}leaves least: {worded.figure(left.value)}."
+    saved = (most - left.value) / most
+    if left.high >= joint.low and measure.name != TOP_TOKEN:
+        return (
+            f"{begin}leaves {worded.bare(left.value)} of {worded.figure(most)}: the "
+            "intervals overlap, so no single one saves the model."
+        )
+    return (
+        f"{begin}leaves {worded.bare(left.value)} of {worded.figure(most)}: it takes "
+        f"away **{percent(saved)}**."
+    )
+
+
+def how_to_read_map(measure: Measure, how: str, part: str, joint: Cost | None) -> str:
+    """Say what the number in a cell is."""
+    worded = wording(measure)
+    if how == "kept" and joint is not None:
+        number_is = (
+            f"The number: the share of the joint {worded.figure(joint.value)} that goes away when "
+            "this alone stays as it was"
+        )
+    elif how == "kept":
+        number_is = f"The number, in {part} {worded.parts}: what is left when this alone stays"
+    else:
+        number_is = f"The number, in {part} {worded.parts}".replace("  ", " ")
+        number_is += ": what this one costs when all else stays as it was"
+    chance = ", in parentheses where it may be chance" if measure.signed and how != "kept" else ""
+    colour = "is more that is no chance" if measure.signed and how != "kept" else "is more"
+    return f"{number_is}{chance}. Stronger colour {colour}, on a log scale. Click a cell."
+
+
+def unit(costs: Iterable[Cost], measure: Measure) -> tuple[float, str]:
+    """Choose the parts that the cells of maps count, and their name."""
+    return (0.01, "percent") if measure.name == TOP_TOKEN else unit_of(cost.size for cost in costs)
+
+
+def cells(
+    costs: Mapping[str, Cost], measure: Measure, how: str, joint: Cost | None, factor: float
+) -> dict[str, str]:
+    """Word the cells of the map, in parts of `factor`, in as few letters as will do."""
+    if how == "kept" and joint is not None and joint.value > 0:
+        saved = {n: (joint.value - cost.value) / joint.value for n, cost in costs.items()}
+        return {n: short(100 * s) + " %" for n, s in saved.items()}
+    return {name: _cell(cost, factor, measure) for name, cost in costs.items()}
+
+
+def _cell(cost: Cost, factor: float, measure: Measure) -> str:
+    text = ("+" if measure.signed and cost.value > 0 else "") + short(cost.value / factor)
+    return f"({text})" if measure.signed and cost.by_chance else text
+
+
+def tooltip(name: str, cost: Cost, measure: Measure) -> str:
+    """Say a figure exactly, with its interval."""
+    worded = wording(measure)
+    said = f"<b>{name if '.' in name else called(name)}</b><br>{worded.figure(cost.value)}"
+    if measure.name == TOP_TOKEN:
+        return said
+    return f"{said}<br>95 % interval {worded.bare(cost.low)} to {worded.bare(cost.high)}"
+
+
+def worst(costs: Mapping[str, Cost], how: str, count: int, noun: str) -> str:
+    """Say how many pieces carry most of it."""
+    if how == "kept":
+        return "What is left when each alone stays as it was, the best to keep first."
+    ordered = sorted((cost.size for cost in costs.values()), reverse=True)
+    total, running, needed = sum(ordered), 0.0, 0
+    while needed < len(ordered) and running < 0.9 * total:
+        running, needed = running + ordered[needed], needed + 1
+    makes = "makes" if needed == 1 else "make"
+    begin = (
+        f"The {count} of {len(costs)} {noun}" if count < len(costs) else f"The {len(costs)} {noun}"
+    )
+    return f"{begin} that cost most; {needed} {makes} up 90 % of the sum over all."
+
+
+# ---- curves over bits ----------------------------------------------------------------------------
+
+Curve = Mapping[str, tuple[float, Cost]]  # by format, fewest bits first: bits a weight, cost
+
+
+def curves(lines: Mapping[str, Curve], measure: Measure) -> str:
+    """Say how many bits the costliest tensor needs to cost as little as another does with few."""
+    most = max(lines, key=lambda name: max(cost.size for _, cost in lines[name].values()))
+    line = lines[most]
+    few, many = next(iter(line)), list(line)[-1]
+    if few == many:
+        return f"**{called(most).capitalize()}** is measured in {few} only."
+    others = [name for name in lines if name != most and few in lines[name]]
+    if others and not measure.signed:
+        other = sorted(others, key=lambda name: lines[name][few][1].size)[len(others) // 2]
+        aim = lines[other][few][1].size
+        enough = next((name for name, (_, cost) in line.items() if cost.size <= aim), None)
+        if enough is None:
+            return (
+                f"Even in {many}, **{called(most)}** costs more than {called(other)} does in "
+                f"**{few}**: bits are best spent where they are missed."
+            )
+        if enough != few:
+            return (
+                f"**{called(most).capitalize()}** needs **{enough}** to cost as little as "
+                f"{called(other)} does in {few}: {line[enough][0]:.3g} bits a weight against "
+                f"{line[few][0]:.3g}."
+            )
+    return _by_bits(most, line, measure)
+
+
+def _by_bits(name: str, line: Curve, measure: Measure) -> str:
+    """Say what more bits do for one tensor."""
+    (few, first), (many, last) = next(iter(line.items())), list(line.items())[-1]
+    gain, bits = first[1].size / max(last[1].size, 1e-300), last[0] - first[0]
+    if measure.signed:
+        chance = next((fmt for fmt, (_, cost) in line.items() if cost.by_chance), None)
+        does = wording(measure).does(first[1].value)
+        begin = f"**{called(name).capitalize()}** in {few} {does}"
+        return f"{begin}; from **{chance}** on it may be chance." if chance else f"{begin}."
+    if gain <= 1 or bits <= 0:
+        return f"More bits do not make **{called(name)}** cost less here."
+    return (
+        f"From {few} to {many}, **{called(name)}** comes to cost {times(gain)} times less: each "
+        f"bit more divides it by **{gain ** (1 / bits):.1f}**."
+    )
+
+
+# ---- depth and roles -----------------------------------------------------------------------------
+
+
+def depth(
+    layers: Mapping[str, Cost], ends: Mapping[str, Cost], format_name: str, measure: Measure
+) -> str:
+    """Say which layer costs most, and how the ends compare."""
+    top = max(layers, key=lambda name: layers[name].size)
+    low = min(layers, key=lambda name: layers[name].size)
+    if measure.signed:
+        return f"Over depth, {_most(top, layers, measure, 'layers')}"
+    if len(layers) < 2 or not layers[low].size:
+        return f"In {format_name}, **{called(top)}** costs most of the layers."
+    ratio = layers[top].size / layers[low].size
+    said = (
+        f"Over depth, **{called(top)}** costs most: **{times(ratio)} times** {called(low)}"
+        if ratio > 1.2
+        else "Over depth all layers cost about the same"
+    )
+    larger = [name for name, cost in ends.items() if cost.size > layers[top].size]
+    if not larger:
+        return f"{said}."
+    most = max(larger, key=lambda name: ends[name].size)
+    more = times(ends[most].size / layers[top].size)
+    return f"{said}; the {called(most)} costs {more} times as much as that."
+
+
+def roles(costs: Mapping[str, Cost], measure: Measure) -> str:
+    """Name the role that costs most, and the one that costs least."""
+    top = max(costs, key=lambda name: costs[name].size)
+    low = min(costs, key=lambda name: costs[name].size)
+    if measure.signed:
+        return f"By role, {_most(top, costs, measure, 'roles')}"
+    inner = {name: cost for name, cost in costs.items() if name not in ("token_embd", "output")}
+    if top in inner or not inner:
+        return f"By role, **{called(top)}** costs most and {called(low)} least."
+    second = max(inner, key=lambda name: inner[name].size)
+    return (
+        f"By role, the **{called(top)}** costs most; within the layers **{called(second)}** does, "
+        f"and {called(low)} least."
+    )
+
+
+def _most(top: str, costs: Mapping[str, Cost], measure: Measure, noun: str) -> str:
+    """Say what the worst one does, and how many may do nothing."""
+    does = wording(measure).does(costs[top].value)
+    chance = sum(cost.by_chance for cost in costs.values())
+    return f"**{called(top)}** {does}; {chance} of {len(costs)} {noun} may be chance."
+
+
+# ---- how to read ---------------------------------------------------------------------------------
+
+HOW_TO_READ_CURVES = (
+    "Each quantized alone. Right is larger, down is closer to the original. Colour and shape are "
+    "the format’s; the large marks are the format chosen. Bars: 95 % intervals."
+)
+HOW_TO_READ_DEPTH = (
+    "All matrices of a layer at once; the ends are embedding and output. Bars: 95 %."
+)
+HOW_TO_READ_ROLES = "One role in all layers at once, the costliest first. Bars: 95 % intervals."
+
+
+def nothing(model_name: str) -> str:
+    """Say that a model was never measured."""
+    return f"Nothing is measured of **{model_name}** yet: choose formats and a text, and measure."
+
+
+def not_measured(noun: str, how: str, format_name: str) -> str:
+    """Say that these results lack what was asked for."""
+    kind = "each alone" if how == "alone" else "each kept as it was"
+    return f"These results have no {noun}, {kind}, in **{format_name}**: measure them, or choose."
+
+
+def terms(measure: Measure) -> str:
+    """Explain the measure and its interval."""
+    about = TERMS.get(measure.name, "Loss of log probability of the right answers of this skill.")
+    return about if measure.name == TOP_TOKEN else f"{about} {TERMS['interval']}"

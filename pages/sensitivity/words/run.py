@@ -1,0 +1,76 @@
+"""Sentences on measuring a sweep: what it will take, and how it ended."""
+
+from collections.abc import Sequence
+
+from pages.sensitivity.words.figures import called
+from pages.shared.units import plural
+from quantcore.sensitivity.effect import Effect
+from quantcore.sensitivity.estimate import SweepEstimate
+
+MEASURE = "Measure another format, another text, or another model."
+HOW_TO_MEASURE = (
+    "A piece is one tensor, layer or role in one format: quantized, run on the text, and compared "
+    "with the original. What was found is kept on this machine; a sweep that was stopped goes on "
+    "from there. The model is the one on the bench, above."
+)
+ABOUT_MEASURING = (
+    "Runs on this machine, one after the other with the runs of other visitors. You can go on "
+    "using the lab meanwhile, or cancel: what was found stays."
+)
+
+
+def stage(effect: Effect) -> str:
+    """Say what was measured last."""
+    noun = "All tensors" if effect.group == "all" else called(effect.name).capitalize()
+    kept = " kept, all else" if effect.how == "kept" else ""
+    return f"{noun}{kept} in {effect.format}"
+
+
+def guide_stage(stage: str) -> str:
+    """Say what the guides are being computed of."""
+    return f"Guides: {called(stage) if '.' in stage else stage}"
+
+
+def estimate(work: SweepEstimate, n_cores: int | None) -> str:
+    """Say what a sweep will take before it begins; `n_cores` is None on a cluster."""
+    known = f", {work.n_known:,} of them known already" if work.n_known else ""
+    said = f"{plural(work.n_pieces, 'piece')}{known}"
+    if work.n_known < work.n_pieces:
+        said += f", each about half a pass over {work.tokens:,} tokens in chunks of {work.context}"
+    elif work.n_guides:
+        said += f", and {plural(work.n_guides, 'guide')} left to compute"
+    else:
+        return f"{said}: nothing is left to measure."
+    if n_cores is None:
+        return f"{said}: about {duration(work.core_seconds)} of one core, shared among the workers."
+    cores = plural(n_cores, "core")
+    return f"{said}: about **{duration(work.core_seconds / n_cores)}** on {cores} of this machine."
+
+
+def duration(seconds: float) -> str:
+    """Write a time roughly.
+
+    >>> duration(3), duration(80), duration(400), duration(9000), duration(400000)
+    ('5 s', '80 s', '7 min', '2.5 h', '111 h')
+    """
+    if seconds < 90:
+        return f"{max(5, round(seconds / 5) * 5)} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 36000 else f"{seconds / 3600:,.0f} h"
+
+
+def cancelled(n_effects: int) -> str:
+    """Say what a cancelled sweep leaves."""
+    if not n_effects:
+        return "Cancelled before anything was measured."
+    return (
+        f"Cancelled. {plural(n_effects, 'piece')} are kept: measure the same again, and the sweep "
+        "goes on from there."
+    )
+
+
+def failed_pieces(problems: Sequence[str]) -> str:
+    """Say that some pieces failed."""
+    more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+    return f"{problems[0][:200]}{more}. The others are measured; measure again to try these."

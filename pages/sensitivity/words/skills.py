@@ -1,0 +1,69 @@
+"""Sentences on which skill hangs on which part of the model."""
+
+from collections.abc import Mapping
+
+from pages.sensitivity.words.costs import tooltip
+from pages.sensitivity.words.figures import called, unit_of
+from pages.shared.units import number, plural
+from quantcore.sensitivity.costs import Cost, Measure
+from quantcore.sensitivity.effect import Effect
+
+ABOUT = (
+    "Questions as on the page Drift: recall, arithmetic, facts, agreement and chains, easy and "
+    "hard. What the right answer loses in log probability shows a change long before the answer "
+    "itself turns wrong. 95 % bootstrap interval over the questions."
+)
+
+
+def finding(
+    by_skill: Mapping[str, Mapping[str, Cost]], format_name: str, noun: str, shown: int
+) -> tuple[str, str]:
+    """Say which skill loses most to what, and which hang on something else."""
+    sure = {
+        skill: [name for name, cost in costs.items() if cost.low > 0]
+        for skill, costs in by_skill.items()
+    }
+    worst = {
+        skill: max(names, key=lambda name: by_skill[skill][name].value)
+        for skill, names in sure.items()
+        if names
+    }
+    how = _how_to_read(by_skill, noun, shown)
+    if not worst:
+        return f"In **{format_name}** none of the {noun} takes more from a skill than chance.", how
+    most = max(worst, key=lambda skill: by_skill[skill][worst[skill]].value)
+    said = (
+        f"In **{format_name}**, **{most}** loses most, to {called(worst[most])}: "
+        f"**{number(by_skill[most][worst[most]].value)}** nats an answer"
+    )
+    others = {skill: name for skill, name in worst.items() if name != worst[most]}
+    if not others:
+        return f"{said}.", how
+    skill = max(others, key=lambda s: by_skill[s][others[s]].value)
+    count = plural(len(others), "skill")
+    verb = "hangs" if len(others) == 1 else "hang"
+    return f"{said}; {count} {verb} more on another, as {skill} on {called(others[skill])}.", how
+
+
+def _how_to_read(by_skill: Mapping[str, Mapping[str, Cost]], noun: str, shown: int) -> str:
+    _, part = unit_of(cost.size for costs in by_skill.values() for cost in costs.values())
+    total = len(next(iter(by_skill.values())))
+    rows = (
+        f"The {shown} of {total} {noun} that surely cost any skill most"
+        if shown < total
+        else f"All {total} {noun}"
+    )
+    return (
+        f"{rows}. The number, in {part} of a nat an answer: what right "
+        "answers lose on average; in parentheses, and pale, where it may be chance. Click a skill "
+        "to map it."
+    )
+
+
+def answers(effect: Effect, measure: Measure, cost: Cost) -> str:
+    """Say what a piece costs a skill, and how many answers are right."""
+    change = measure.skill_change(effect)
+    return (
+        f"{tooltip(effect.name, cost, measure)}<br>{measure.name}: {change.correct} of "
+        f"{change.total} right, the original {change.original_correct}"
+    )

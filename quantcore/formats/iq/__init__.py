@@ -1,1 +1,0 @@
-"""ggml's IQ formats: uneven grids and codebooks."""
