@@ -5,9 +5,9 @@ import streamlit as st
 from pages.drift import cache, prose, reading_words, texts
 from pages.drift.texts import Text
 from pages.shared import look, ranking, tables
-from pages.shared.charts.size import Original
 from pages.shared.prose import ramp
 from quantcore.evaluate.reading import pieces, rows_by_token
+from quantcore.model.original import Original
 from quantcore.model.source import Model
 
 HOW_TO_READ = (

@@ -172,7 +172,7 @@ def test_parting_tells_a_tie_from_a_change_of_mind():
     assert "the same 2 tokens" in reading_words.parting(same, decode, "Q2_K")[0]
 
 
-def test_home_picks_the_smallest_that_is_gentle_and_the_smallest_of_all():
+def test_home_says_what_a_gentle_and_a_harsh_type_cost():
     table = _table(Q8_0=1e-4, Q4_K=0.05, Q2_K=0.8)
     said = home_words.at_a_glance(table, ORIGINAL, "Q4_K", "Q2_K")
     assert "1 in 200 of the tokens" in said and "1 in 12" in said
