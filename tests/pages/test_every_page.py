@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -47,10 +48,17 @@ def test_the_numbers_of_an_uneven_block_multiply_out():
     assert scale * factor == pytest.approx(product, rel=1e-3)
 
 
+@pytest.fixture(scope="module")
+def stories(tmp_path_factory):
+    """Write the shipped model as a file, once for all pages."""
+    model, path = open_model(), tmp_path_factory.mktemp("files") / "stories.gguf"
+    quantize(model, plan(model, "Q4_K_M"), path)
+    return path
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_draws_a_gguf_file(page, own_models):
-    model = open_model()
-    quantize(model, plan(model, "Q4_K_M"), own_models / "stories.gguf")
+def test_a_page_draws_a_gguf_file(page, own_models, stories):
+    shutil.copy2(stories, own_models)
     app = visit(page, model="stories.gguf")
     assert not app.exception
     assert not sentences(app)
