@@ -85,8 +85,7 @@ def test_a_button_measures_one_tensor_of_a_large_model(monkeypatch, tmp_path):
     app = visit("mix", model="large", tensor="blk.1.attn_q.weight")
     assert "bits a weight**." in app.subheader[0].value  # size at once, error not yet
     app.button(key="measure_tensor").click().run()
-    end = time.monotonic() + 60
-    while "_job" in app.session_state and time.monotonic() < end:
+    while "_job" in app.session_state:
         time.sleep(0.05)
         app.run()
     assert not app.exception and not app.error
@@ -116,8 +115,7 @@ def test_a_file_is_written_with_progress_and_goes_with_its_folder():
 def test_the_button_writes_and_offers_the_file():
     app = visit("mix", set=[DOWN])
     app.button(key="write").click().run()
-    end = time.monotonic() + 60
-    while "_job" in app.session_state and time.monotonic() < end:  # forgotten once it is done
+    while "_job" in app.session_state:  # forgotten once it is done
         time.sleep(0.05)
         app.run()
     assert not app.exception and not app.error
