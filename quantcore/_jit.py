@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -146,7 +147,7 @@ class _DistinctArguments(Compiler):
 # No fastmath: results must match ggml bit for bit.
 # No parallel: Streamlit runs each session in its own thread, and Numba's workqueue layer aborts the
 # process when two threads enter it. Rows are shared out by `quantcore.pool` instead.
-_FLAGS = {"error_model": "numpy", "pipeline_class": _DistinctArguments}
+_FLAGS: dict[str, Any] = {"error_model": "numpy", "pipeline_class": _DistinctArguments}
 _ONE_AT_A_TIME = threading.Lock()
 
 

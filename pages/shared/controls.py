@@ -4,7 +4,7 @@ The same key on every page (`model`, `tensor`, `row`, `block`, `type`): what was
 is still chosen on the next.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import streamlit as st
 
@@ -21,7 +21,14 @@ from quantcore.recipe.types import get_type
 if TYPE_CHECKING:
     import quantcore
 
-BOUND = {"bind": "query-params"}
+
+class Bound(TypedDict):
+    """What every shared input is drawn with."""
+
+    bind: Literal["query-params"]
+
+
+BOUND: Bound = {"bind": "query-params"}
 SHARED = ("tensor", "row", "block", "part", "type", "types", "way")
 _CHOICE = "_choice"  # what a click asked for, until the next run
 _PAGE = "_page"  # the page of the last run
@@ -115,7 +122,7 @@ def model() -> "quantcore.Model":
     return bench.model(model_name())
 
 
-def tensor(label: str = "Tensor", **more) -> str:
+def tensor(label: str = "Tensor", **more: Any) -> str:
     """Ask for one of the model's quantizable tensors, by its GGUF name."""
     return st.selectbox(
         label,
@@ -127,23 +134,23 @@ def tensor(label: str = "Tensor", **more) -> str:
     )
 
 
-def row(n_rows: int, **more) -> int:
+def row(n_rows: int, **more: Any) -> int:
     """Ask for a row of the tensor, from 0."""
     return _whole("Row", "row", n_rows, "One row holds the weights of one output.", **more)
 
 
-def block(n_blocks: int, **more) -> int:
+def block(n_blocks: int, **more: Any) -> int:
     """Ask for a block within the row, from 0."""
     return _whole("Block", "block", n_blocks, "A run of weights stored together.", **more)
 
 
-def part(n_parts: int, start: int = 0, **more) -> int:
+def part(n_parts: int, start: int = 0, **more: Any) -> int:
     """Ask for a sub-block of a super-block, from 0."""
     says = "Weights within the block with a scale of their own."
     return _whole("Sub-block", "part", n_parts, says, start, **more)
 
 
-def type_(label: str = "Format", default: str = "Q4_K", **more) -> str:
+def type_(label: str = "Format", default: str = "Q4_K", **more: Any) -> str:
     """Ask for one format. Any INT format can be typed in.
 
     Of a mix that another page chose, the format of most matrices is taken. Formats that need an
@@ -210,7 +217,7 @@ def choose_from(event, key: str = "type", page: str | None = None) -> None:
         go(page, **{key: picked})
 
 
-def _whole(label: str, key: str, count: int, says: str, start: int = 0, **more) -> int:
+def _whole(label: str, key: str, count: int, says: str, start: int = 0, **more: Any) -> int:
     """Ask for a number below `count`; one that another tensor left beyond it is brought back."""
     if st.session_state.get(key, 0) >= count:
         st.session_state[key] = count - 1

@@ -1,6 +1,6 @@
 """How a page speaks: its theme, the finding above a chart, the chart itself."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -38,7 +38,7 @@ def watch_browser(again: bool) -> None:
     components.watch_browser(current().page, again)
 
 
-def show(figure: "go.Figure", key: str, alt: str, name: str | None = None, **more):
+def show(figure: "go.Figure", key: str, alt: str, name: str | None = None, **more: Any):
     """Draw a chart with its one small control, which saves it as SVG or PNG.
 
     Parameters

@@ -4,6 +4,8 @@ What the command line says with `--type` and `--pure`. The types share the keys 
 with `pages.shared.controls`; each page spells what another page chose in its own way.
 """
 
+from typing import Any
+
 import streamlit as st
 
 from pages.shared import (
@@ -32,7 +34,7 @@ def choose_way(key: str = "way", default: str = MIXES) -> bool:
     )  # fmt: skip
 
 
-def type_(label: str = "Type", *, pure: bool = False, default: str = "Q4_K_M", **more) -> str:
+def type_(label: str = "Type", *, pure: bool = False, default: str = "Q4_K_M", **more: Any) -> str:
     """Ask for one type; ValueError where the name is unknown."""
     if "type" in st.session_state:
         st.session_state["type"] = _spelled(st.session_state["type"], pure)
@@ -52,7 +54,7 @@ def type_(label: str = "Type", *, pure: bool = False, default: str = "Q4_K_M", *
 
 
 def types(
-    label: str = "Types", *, pure: bool = False, default: tuple[str, ...] = DEFAULTS, **more
+    label: str = "Types", *, pure: bool = False, default: tuple[str, ...] = DEFAULTS, **more: Any
 ) -> list[str]:
     """Ask for types to compare, and say so where none is chosen.
 

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from quantcore.cli import files, measuring, sensitivity
 from quantcore.cli.memory import memory
@@ -114,7 +114,7 @@ def _add_sensitivity(command: Command) -> None:
 def _add_memory(command: Command) -> None:
     run = command("memory", memory, "What a model takes: weights, KV cache, buffers; does it fit?")
     _add_model(run, "preset, config.json, folder, GGUF, or owner/name on the Hub")
-    whole = {"type": int, "metavar": "N"}
+    whole: dict[str, Any] = {"type": int, "metavar": "N"}
     what = "Q4_K_M, 'Q4_K pure', GPTQ, NF4, ... (default: as in a GGUF file, else Q4_K_M)"
     run.add_argument("--type", help=what)
     run.add_argument("--context", **whole, default=4096, help="tokens (4096)")
