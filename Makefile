@@ -17,8 +17,9 @@ PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-load
 # What most mistakes break: the rules of the house, examples, ggml's bytes, the forward pass, plans,
 # and one visit to each page.
 FAST := tests/test_rules.py quantcore tests/engine/formats/test_formats.py \
-	tests/engine/model/test_llama.py tests/engine/recipe/test_allocate.py tests/pages/test_every_page.py
-FAST_NAMES := not without_the_compiler and not gguf_file and not another_model and not threads
+	tests/engine/model/test_llama.py tests/engine/recipe/test_allocate.py \
+	tests/pages/test_every_page.py::test_a_page_teaches_before_anything_is_touched
+FAST_NAMES := not without_the_compiler and not threads
 
 .PHONY: lab test test-fast test-engine lint bench peers measured clean
 
