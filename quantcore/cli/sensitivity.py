@@ -70,7 +70,7 @@ def _telling_workers(steps: "Iterator[Progress[Swept]]") -> "Iterator[Progress[S
         yield step
 
 
-def _print_worst(results: object) -> None:
+def _print_worst(results: "Sensitivity") -> None:
     """Print the tensors that cost most, and how well the guides know it."""
     from quantcore.sensitivity.results import guide_ranks
 

@@ -97,7 +97,7 @@ def tensor_statistics(weights: Weights) -> TensorStatistics:
     )
 
 
-def model_statistics(model: object) -> Iterator[tuple[str, TensorStatistics]]:
+def model_statistics(model: Model) -> Iterator[tuple[str, TensorStatistics]]:
     """Statistics of every quantizable tensor of a model, one at a time, in model order."""
     for name in model.quantizable:
         yield name, tensor_statistics(model.weights(name))
@@ -111,7 +111,8 @@ def histogram(weights: Weights, n_bins: int = 201) -> tuple[NDArray[np.int64], N
     flat = _checked(weights).reshape(-1)
     reach = float(np.abs([flat.min(), flat.max()]).max()) or 0.5
     edges = np.linspace(-reach, reach, n_bins + 1)
-    counts = sum(np.histogram(chunk, edges)[0] for chunk in _chunks(flat))
+    none = np.zeros(n_bins, np.int64)
+    counts = sum((np.histogram(chunk, edges)[0] for chunk in _chunks(flat)), none)
     return counts, edges
 
 

@@ -56,10 +56,12 @@ class GgufTensor:
         They are mapped, not read; only what a big-endian file holds is copied.
         """
         rows = self.shape[:-1] if len(self.shape) > 1 else (1,)
-        found = np.memmap(self.path, np.uint8, "r", self.start_byte, (self.n_bytes,))
+        stored: NDArray[np.uint8] = np.memmap(
+            self.path, np.uint8, "r", self.start_byte, (self.n_bytes,)
+        )
         if self.big_endian:
-            found = in_little_endian(self.type, found)
-        return found.reshape(math.prod(rows), -1)
+            stored = in_little_endian(self.type, stored)
+        return stored.reshape(math.prod(rows), -1)
 
     def read(self, rows: slice = slice(None)) -> NDArray[np.float32]:
         """Decode all values, or some rows of a matrix."""
@@ -165,8 +167,8 @@ class _Header:
             raise ModelError(f"{self.path.name} has GGUF version {version}; the lab reads 2 and 3.")
         return version
 
-    def number(self, kind: str) -> int | float:
-        """Read one number of a numpy kind such as ``u4``."""
+    def number(self, kind: str) -> Any:
+        """Read one number of a numpy kind such as ``u4``: an int, or a float where that is one."""
         dtype = np.dtype(self.order + kind)
         return np.frombuffer(self._take(dtype.itemsize, "a number"), dtype)[0].item()
 
@@ -191,15 +193,15 @@ class _Header:
         if kind == STRING:
             return self._string(key), kind
         if kind != ARRAY:
-            found = self.number(_number_kind(self.path, kind, key))
-            return bool(found) if kind == BOOL else found, kind
+            number = self.number(_number_kind(self.path, kind, key))
+            return bool(number) if kind == BOOL else number, kind
         kind = self.number("u4")
         if kind == STRING:
             return self._strings(key), kind
         dtype = np.dtype(self.order + _number_kind(self.path, kind, key))
         count = self.count(f"entries of {key[:80]}", dtype.itemsize)
-        found = np.frombuffer(self._take(count * dtype.itemsize, key), dtype)
-        return found.astype(bool if kind == BOOL else dtype.newbyteorder("=")), kind
+        entries = np.frombuffer(self._take(count * dtype.itemsize, key), dtype)
+        return entries.astype(bool if kind == BOOL else dtype.newbyteorder("=")), kind
 
     def description(self) -> tuple[str, str, tuple[int, ...], int, int]:
         """Read name, type, shape, offset and bytes of a tensor."""

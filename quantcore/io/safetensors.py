@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,7 +144,7 @@ def _tensor(
 ) -> tuple[SafetensorsTensor, tuple[int, int]]:
     if not isinstance(entry, dict):
         raise ModelError(f"{path.name} describes {name[:80]!r} in a way that makes no sense.")
-    dtype, shape, span = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
+    dtype, shape, span = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
     if not isinstance(dtype, str) or not _whole(shape, MAX_AXES) or not _whole(span, 2):
         raise ModelError(f"{path.name} describes {name[:80]!r} in a way that makes no sense.")
     # Sizes of dtypes that are never read matter only for overlaps, which the offsets tell.
@@ -156,7 +156,7 @@ def _tensor(
     return stored, (span[0], span[1])
 
 
-def _whole(values: object, at_most: int) -> bool:
+def _whole(values: object, at_most: int) -> TypeGuard[list[int]]:
     return (
         isinstance(values, list)
         and len(values) <= at_most

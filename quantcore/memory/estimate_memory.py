@@ -10,7 +10,7 @@ AS_STORED = "as in the file"
 
 
 def estimate_memory(
-    source: str | Path | None = None, type: str | None = None, **setup: object
+    source: str | Path | None = None, type: str | None = None, **setup: Any
 ) -> Estimate:
     """Estimate the bytes of a model's weights, cache and buffers.
 

@@ -151,13 +151,13 @@ def _caches(
     )
 
 
-def _attention_cache(kind: str, row: int, window: int | None) -> LayerCache:
+def _attention_cache(kind: CacheKind, row: int, window: int | None) -> LayerCache:
     return LayerCache(kind=kind, key_values=row, value_values=row, window=window)
 
 
 def _windows(
     config: ConfigJson, architecture: Architecture, n_layers: int
-) -> list[tuple[str, int | None]]:
+) -> list[tuple[CacheKind, int | None]]:
     """Say of each layer whether it sees everything, a window, or chunks, and how far."""
     chunk = config.get("attention_chunk_size")
     kind, key = ("chunk", "attention_chunk_size") if chunk else ("window", "sliding_window")

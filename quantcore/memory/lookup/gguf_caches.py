@@ -63,7 +63,7 @@ def caches_of(keys: Keys, n_layers: int, hidden: int, n_heads: int) -> tuple[Lay
     return tuple(caches)
 
 
-def _windows(keys: Keys, architecture: Architecture, n_layers: int) -> list[tuple[str, int | None]]:
+def _windows(keys: Keys, architecture: Architecture, n_layers: int) -> list[tuple[CacheKind, int | None]]:
     """Say of each layer whether it sees everything, a window, or chunks, and how far."""
     window = keys.number("attention.sliding_window", 0, least=0, most=2**31)
     if "attention.sliding_window" not in keys:

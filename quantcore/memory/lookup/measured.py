@@ -52,7 +52,7 @@ def measured_shape(
     n_none = sum(cache.kind == "none" for cache in caches)
     without = f" ({n_none} of {n_layers} layers have none that the lab knows)" if n_none else ""
     key_values = max(cache.key_values for cache in caches)
-    measured = {
+    measured: dict[str, Any] = {
         "n_layers": n_layers,
         "hidden_size": hidden_size,
         "vocabulary_size": vocabulary_size,
