@@ -8,6 +8,7 @@ from quantcore.cli.budget import known_as_text, plan_for_budget
 from quantcore.cli.output import followed, print_json
 
 if TYPE_CHECKING:
+    from quantcore.model.source import Model
     from quantcore.recipe.contents import Contents
     from quantcore.recipe.plan import Plan
 
@@ -84,7 +85,9 @@ def quantize(options: argparse.Namespace) -> None:
     )
 
 
-def _planned(contents: "Contents", options: argparse.Namespace, imatrix: bool | None) -> "Plan":
+def _planned(
+    contents: "Contents | Model", options: argparse.Namespace, imatrix: bool | None
+) -> "Plan":
     """Plan what the options ask for; None: with an importance matrix if the recipe says so."""
     from quantcore.recipe.overrides import parse_override, read_overrides
     from quantcore.recipe.plan import plan as plan_file
@@ -93,7 +96,7 @@ def _planned(contents: "Contents", options: argparse.Namespace, imatrix: bool | 
     overrides = [parse_override(text) for text in options.tensor_type]
     if options.tensor_type_file is not None:
         overrides += read_overrides(options.tensor_type_file)
-    how = {
+    how: dict[str, Any] = {
         "output_type": options.output_tensor_type and options.output_tensor_type.upper(),
         "embedding_type": options.token_embedding_type and options.token_embedding_type.upper(),
         "overrides": overrides,

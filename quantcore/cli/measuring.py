@@ -3,8 +3,12 @@
 import argparse
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from quantcore.cli.output import followed, print_json, print_pairs, show
+
+if TYPE_CHECKING:
+    from quantcore.model.source import Model
 
 PERPLEXITY_KEYS = (
     "model type context tokens_scored perplexity perplexity_error base_perplexity floor_perplexity "

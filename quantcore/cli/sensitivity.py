@@ -12,6 +12,7 @@ from quantcore.cli.output import complain, followed, print_json
 if TYPE_CHECKING:
     from quantcore.progress import Progress
     from quantcore.sensitivity.measure import Swept
+    from quantcore.sensitivity.results import Sensitivity
 
 
 def sensitivity(options: argparse.Namespace) -> int:

@@ -7,6 +7,8 @@ from math import erfc, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from quantcore.model.source import Model
+
 Weights = NDArray[np.float32]
 CHUNK_WEIGHTS = 1 << 20  # float64 temporaries of 8 MiB, however large the tensor
 OUTLIER_SIGMAS = 4.0

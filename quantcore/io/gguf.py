@@ -16,14 +16,14 @@ import math
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.formats import FORMATS
 from quantcore.formats.ggml_types import BY_NUMBER, in_little_endian
-from quantcore.io import ModelError
+from quantcore.io import ByteSource, ModelError
 from quantcore.io.strict_json import file_size
 
 MAGIC = b"GGUF"
@@ -109,7 +109,7 @@ def read_gguf(path: Path) -> GgufFile:
         return read_header(path, file, size)
 
 
-def read_header(path: Path, file: BinaryIO, size: int) -> GgufFile:
+def read_header(path: Path, file: ByteSource, size: int) -> GgufFile:
     """Read a header from an open file of `size` bytes, of which only the header need be there."""
     header = _Header(path, file, size)
     version = header.open()
@@ -152,7 +152,7 @@ def read_header(path: Path, file: BinaryIO, size: int) -> GgufFile:
 class _Header:
     """A file that is read from its start, and how far it was read."""
 
-    def __init__(self, path: Path, file: BinaryIO, file_bytes: int) -> None:
+    def __init__(self, path: Path, file: ByteSource, file_bytes: int) -> None:
         self.path, self.place, self.order, self.file_bytes = path, 0, "<", file_bytes
         self._file, self._strings_left = file, MAX_STRINGS
 

@@ -12,12 +12,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeGuard
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.io import ModelError
+from quantcore.io import ByteSource, ModelError
 from quantcore.io.strict_json import file_size, parse_json_object, read_json_object
 
 MAX_HEADER_BYTES = 8 * 2**20  # 40 times what a model of 126 layers needs
@@ -111,7 +111,7 @@ def read_header(path: Path) -> dict[str, SafetensorsTensor]:
         return list_tensors(path, file, size)
 
 
-def list_tensors(path: Path, file: BinaryIO, size: int) -> dict[str, SafetensorsTensor]:
+def list_tensors(path: Path, file: ByteSource, size: int) -> dict[str, SafetensorsTensor]:
     """Do the same with an open file of `size` bytes, of which only the header need be there."""
     header, data_start = _parse_header(path, file, size)
     spans, tensors = [], {}
@@ -127,7 +127,7 @@ def list_tensors(path: Path, file: BinaryIO, size: int) -> dict[str, Safetensors
     return tensors
 
 
-def _parse_header(path: Path, file: BinaryIO, size: int) -> tuple[dict, int]:
+def _parse_header(path: Path, file: ByteSource, size: int) -> tuple[dict, int]:
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or 8 + length > size:
         raise ModelError(

@@ -8,7 +8,7 @@ tensors of its own, whose bytes half a byte a weight does not count.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from quantcore.recipe.contents import layer_of
 from quantcore.recipe.rules import may_quantize
@@ -94,7 +94,10 @@ _GPTQ: dict[str, Any] = {
     "at_run_time": "Kernels such as Marlin repack the words when they load them; the size stays.",
     "source": "GPTQModel, qlinear/__init__.py (pack_original); sizes of TheBloke/LLaMa-7B-GPTQ",
 }
-_FP8: dict[str, Any] = {"stays": _LINEAR, "at_run_time": "Activations become FP8 before each product."}
+_FP8: dict[str, Any] = {
+    "stays": _LINEAR,
+    "at_run_time": "Activations become FP8 before each product.",
+}
 
 
 def _gptq(bits: int) -> DeployedFormat:

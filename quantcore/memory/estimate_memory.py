@@ -1,6 +1,7 @@
 """What a model takes in memory, in one call."""
 
 from pathlib import Path
+from typing import Any
 
 from quantcore.memory.estimate import Estimate, Setup, estimate
 from quantcore.memory.lookup import find_shape

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from quantcore.architectures import by_name
 from quantcore.formats import get_format
@@ -14,9 +14,7 @@ from quantcore.recipe.rules import may_quantize
 from quantcore.recipe.types import ModelType, get_type
 from quantcore.shape.model_shape import ModelShape, is_expert, is_weight
 
-Part = Literal[
-    "embedding and output", "attention", "feed-forward", "experts", "norms and the like"
-]
+Part = Literal["embedding and output", "attention", "feed-forward", "experts", "norms and the like"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 

@@ -1,5 +1,6 @@
 """Text to token numbers and back, by a Hugging Face tokenizer.json."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 

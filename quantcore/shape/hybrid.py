@@ -31,6 +31,7 @@ def mixers(config: ConfigJson, architecture: Architecture, n_layers: int) -> lis
     """
     own = architecture.mixer
     if architecture.only_states:
+        assert own is not None
         return [own] * n_layers
     if own == "mamba" and "attn_layer_period" in config:  # Jamba
         period = config.size("attn_layer_period")

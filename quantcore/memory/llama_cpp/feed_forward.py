@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from quantcore.memory.llama_cpp.graph import Graph, Node, new, over, view
 from quantcore.memory.llama_cpp.layer import GraphLayer
+from quantcore.shape.model_shape import Experts
 
 FUSED = 15  # experts a token whose results CUDA adds up at once
 
@@ -86,8 +87,7 @@ def _router(layer: GraphLayer, experts: Experts, cur: Node) -> tuple[Node, Node]
 def _added(graph: Graph, layer: GraphLayer, n_used: int, results: Node) -> Node:
     """Add up the experts' results one after the other."""
     parts = [
-        graph.expand(view(results, dims=layer.hidden, contiguous=False))
-        for _ in range(n_used)
+        graph.expand(view(results, dims=layer.hidden, contiguous=False)) for _ in range(n_used)
     ]
     total = parts[0]
     for part in parts[1:]:

@@ -6,6 +6,7 @@ layer's key and value matrices. The rest is config.json's, where it says it, or 
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from quantcore.io import ModelError
 from quantcore.memory.lookup.stored_names import FolderTensor, tensors_of
