@@ -183,8 +183,10 @@ def _measured(table: ErrorTable, case: Case) -> Iterator[RunningError]:
     name, type, with_importance = case
     if case in table.errors:
         return running_error(table.model, name, "F32")
-    importance, imatrix = None, table.model.imatrix if with_importance else None
-    if imatrix is not None:
+    importance = None
+    if with_importance:
+        imatrix = table.model.imatrix
+        assert imatrix is not None  # `ErrorTable.cases` found the tensor there
         importance = importance_of(imatrix, name, table.model.tensors[name].shape[-1])
     return running_error(table.model, name, type, importance)
 
