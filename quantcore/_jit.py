@@ -18,6 +18,10 @@ import numpy as np
 from numba.core.compiler import Compiler
 from numba.extending import register_jitable
 
+# Numba makes its settings while it is imported, and its decorator takes more flags than it says.
+_SETTINGS: Any = numba.config
+_njit: Any = numba.njit
+
 # Numba's disk cache notices an edit to a kernel's own file only, but a kernel also holds what it
 # calls and every constant that it reads, whichever files those come from. So the kernels of a file
 # lie in a folder named after its text and that of all in the package that it imports, directly or
@@ -130,7 +134,7 @@ def _delete_unused() -> None:
 
 # Short loops over one block are unrolled before LLVM's loop vectorizer sees them; its vectorizer
 # for straight-line code (SLP), which numba leaves off, then does the work.
-numba.config.SLP_VECTORIZE = 1
+_SETTINGS.SLP_VECTORIZE = 1
 
 
 class _DistinctArguments(Compiler):
@@ -159,13 +163,13 @@ def _kept(**flags) -> Callable[[Callable], Callable]:
         digest = _digest_of(function.__module__)
         folder = digest and _folder(f"{function.__module__.rpartition('.')[2]}-{digest}")
         if not folder:
-            return numba.njit(**flags)(function)
+            return _njit(**flags)(function)
         with _ONE_AT_A_TIME:  # numba reads the folder from its settings while it decorates
-            before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+            before, _SETTINGS.CACHE_DIR = _SETTINGS.CACHE_DIR, str(folder)
             try:
-                return numba.njit(**flags, cache=True)(function)
+                return _njit(**flags, cache=True)(function)
             finally:
-                numba.config.CACHE_DIR = before
+                _SETTINGS.CACHE_DIR = before
 
     return decorate
 
@@ -179,7 +183,7 @@ lean_kernel = _kept(_nrt=False)
 # A piece of a kernel, only for kernels to call: compiled into each of them, so LLVM knows the
 # constants it is given and the sizes of arrays. The wrappers for Python, and a place in the cache,
 # would only make the first use of a kernel slower. It returns numbers: arrays are not counted.
-inlined = numba.njit(
+inlined = _njit(
     **_FLAGS, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False
 )
 
@@ -188,4 +192,4 @@ also_python = register_jitable(**_FLAGS, forceinline=True, _nrt=False)
 
 # A thin layer around such pieces: its lines are put in the caller's place before anything is
 # compiled, for LLVM works on each piece once by itself and once more inside each of its callers.
-pasted = numba.njit(**_FLAGS, inline="always")
+pasted = _njit(**_FLAGS, inline="always")

@@ -18,6 +18,12 @@ class Progress(Generic[Result]):
     stage: str  # what is done now, in words: "Q4_K_M: chunk 3 of 40"
     result: Result | None = None  # all of it at the last step; before that what is known so far
 
+    @property
+    def known(self) -> Result:
+        """The result, at a step that carries one."""
+        assert self.result is not None
+        return self.result
+
 
 def result_of(
     steps: Iterator[Progress[Result]],

@@ -7,10 +7,10 @@ cluster. Each piece has one thread to itself: the lab's own sharing out of rows 
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from quantcore.pool import n_threads, threads
 
@@ -55,7 +55,7 @@ class Patience:
 
 def run(
     work: Callable[[Piece], Result], pieces: Sequence[Piece]
-) -> Iterator[Outcome[Piece, Result]]:
+) -> Generator[Outcome[Piece, Result], None, None]:
     """Do all pieces on threads here; yield each as it is done. Stop iterating to cancel the rest.
 
     Parameters
@@ -78,7 +78,7 @@ def run_on_cluster(
     pieces: Sequence[Piece],
     scheduler: str,
     patience: Patience | None = None,
-) -> Iterator[Outcome[Piece, Result] | Workers]:
+) -> Generator[Outcome[Piece, Result] | Workers, None, None]:
     """Do all pieces on a Dask cluster; yield each as it is done. Stop iterating to cancel the rest.
 
     Pieces of a worker that is lost are done again by the others. A piece that takes several workers
@@ -174,14 +174,16 @@ class _Cluster:
             for piece in suspects:
                 waiting = {submit(piece): piece}
                 for event in self._gathered(waiting):
-                    deadly = isinstance(event, _Deadly)
-                    yield Outcome(piece, problem=event.problem) if deadly else event
+                    if isinstance(event, _Deadly):
+                        yield Outcome(piece, problem=event.problem)
+                    else:
+                        yield event
         finally:
             self._client.cancel(list(waiting))
 
     def _gathered(
         self, waiting: dict["Future", Piece]
-    ) -> Iterator[Outcome[Piece, Result] | Workers | _Deadly[Piece]]:
+    ) -> Iterator[Outcome[Piece, Any] | Workers | _Deadly[Piece]]:
         ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
         for future in waiting:
             future.add_done_callback(ended.put)
@@ -230,7 +232,7 @@ class _Cluster:
             )
 
 
-def _event(future: "Future", piece: Piece) -> Outcome[Piece, Result] | _Deadly[Piece]:
+def _event(future: "Future", piece: Piece) -> Outcome[Piece, Any] | _Deadly[Piece]:
     """Fetch what became of a piece; `TimeoutError` where it was lost after it had been done."""
     import asyncio
 

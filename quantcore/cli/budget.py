@@ -63,11 +63,11 @@ def _swapped(budget: "Budget", found: "Budgeted", options: argparse.Namespace) -
 def _known_of(swapped: "Swapped", start: "Budgeted") -> dict:
     from quantcore.sensitivity.swaps import is_near
 
-    found = swapped.found
+    found, predicted = swapped.found, start.predicted_kl_divergence
     return {
         "padded_bytes": swapped.padded_bytes,
         "predicted_kl_divergence": swapped.predicted_kl_divergence,
-        "sum_was_near": is_near(start.predicted_kl_divergence, found.before),
+        "sum_was_near": None if predicted is None else is_near(predicted, found.before),
         "measurements": found.measurements,
         "swaps": [
             {step.group: [step.before.name, step.after.name] for step in tried.swap}

@@ -3,12 +3,14 @@
 import argparse
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quantcore.cli.budget import known_as_text, plan_for_budget
 from quantcore.cli.output import followed, print_json
 
 if TYPE_CHECKING:
+    from quantcore.model.source import Model
+    from quantcore.recipe.contents import Contents
     from quantcore.recipe.plan import Plan
 
 ASKED_FOR = "pure output_tensor_type token_embedding_type tensor_type tensor_type_file".split()
@@ -25,7 +27,7 @@ def plan(options: argparse.Namespace) -> None:
         )
     if options.swaps is not None and options.budget is None:
         raise ValueError("--swaps refine what a budget chose: they go only with --budget")
-    known = {}
+    known: dict[str, Any] = {}
     if options.budget is not None:
         _refuse_asked_for(options)
         planned, known = plan_for_budget(options)
@@ -86,7 +88,9 @@ def quantize(options: argparse.Namespace) -> None:
     )
 
 
-def _planned(contents: object, options: argparse.Namespace, imatrix: bool | None) -> "Plan":
+def _planned(
+    contents: "Contents | Model", options: argparse.Namespace, imatrix: bool | None
+) -> "Plan":
     """Plan what the options ask for; None: with an importance matrix if the recipe says so."""
     from quantcore.recipe.overrides import parse_override, read_overrides
     from quantcore.recipe.plan import plan as plan_file
@@ -95,7 +99,7 @@ def _planned(contents: object, options: argparse.Namespace, imatrix: bool | None
     overrides = [parse_override(text) for text in options.tensor_type]
     if options.tensor_type_file is not None:
         overrides += read_overrides(options.tensor_type_file)
-    how = {
+    how: dict[str, Any] = {
         "output_type": options.output_tensor_type and options.output_tensor_type.upper(),
         "embedding_type": options.token_embedding_type and options.token_embedding_type.upper(),
         "overrides": overrides,

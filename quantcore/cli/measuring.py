@@ -3,8 +3,12 @@
 import argparse
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from quantcore.cli.output import followed, print_json, print_pairs, show
+
+if TYPE_CHECKING:
+    from quantcore.model.source import Model
 
 PERPLEXITY_KEYS = (
     "model type context tokens_scored perplexity perplexity_error base_perplexity floor_perplexity "
@@ -20,7 +24,7 @@ def perplexity(options: argparse.Namespace) -> None:
 
     text = None if options.text is None else read_text(options.text)
     model, activations = opened_model(options), options.activations
-    type = get_type(options.type, options.pure).name
+    type: str | dict[str, str] = get_type(options.type, options.pure).name
     if options.recipe is not None or options.tensor_type_file is not None:
         type = _types_by_tensor(model, options)
     steps = drift_steps(model, type, text, options.context, activations)
@@ -65,10 +69,10 @@ def error(options: argparse.Namespace) -> None:
     from quantcore.recipe.types import get_type
 
     model, type = opened_model(options), get_type(options.type, options.pure).name
-    rows = []
-    for row in model_errors(model, type):
-        show(len(rows) / len(model.quantizable), row.name)
-        rows.append({key: getattr(row, key) for key in ERROR_KEYS})
+    rows: list[dict[str, Any]] = []
+    for measured in model_errors(model, type):
+        show(len(rows) / len(model.quantizable), measured.name)
+        rows.append({key: getattr(measured, key) for key in ERROR_KEYS})
     show(1.0, "done")
     if options.json:
         print_json({"model": model.name, "type": type, "tensors": rows})
@@ -140,11 +144,14 @@ def measure(options: argparse.Namespace) -> None:
     from quantcore.model.source import shipped_folder
     from quantcore.sensitivity.measure_mixes import measure_mixes_steps
 
-    followed(measure_mixes_steps() if options.mixes else measure_steps())
+    if options.mixes:
+        followed(measure_mixes_steps())
+    else:
+        followed(measure_steps())
     print(f"Written to {shipped_folder() / 'measured'}.")
 
 
-def opened_model(options: argparse.Namespace) -> object:
+def opened_model(options: argparse.Namespace) -> "Model":
     """Open the model of a command, with the importance matrix if one is named."""
     from quantcore.io.imatrix import read_imatrix
     from quantcore.model.source import open_model
@@ -153,14 +160,14 @@ def opened_model(options: argparse.Namespace) -> object:
     return model.with_imatrix(read_imatrix(options.imatrix)) if options.imatrix else model
 
 
-def _types_by_tensor(model: object, options: argparse.Namespace) -> dict[str, str]:
+def _types_by_tensor(model: "Model", options: argparse.Namespace) -> dict[str, str]:
     """Give each matrix the type of the file's list, or else that of the recipe or the mix."""
     from quantcore.recipe.overrides import read_overrides
     from quantcore.recipe.plan import plan
     from quantcore.recipe.recipe_file import plan_of_recipe
 
     listed = options.tensor_type_file
-    how = {
+    how: dict[str, Any] = {
         "imatrix": model.imatrix is not None,
         "overrides": read_overrides(listed) if listed is not None else [],
     }

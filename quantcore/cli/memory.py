@@ -37,10 +37,10 @@ def memory(options: argparse.Namespace) -> None:
     )
     taken = estimate(model.shape, setup, as_stored)
     machine = _machine(options.gpu_memory, options.system_memory)
-    placed = machine and lay_out(taken, machine)
+    placed = None if machine is None else lay_out(taken, machine)
     notes = [*model.notes, *_warnings(taken)]
     if options.json:
-        fits = None if placed is None else settled(placed, machine)
+        fits = None if placed is None or machine is None else settled(placed, machine)
         _print_as_json(taken, placed, fits, notes)
     else:
         _print(taken, placed, notes)

@@ -102,11 +102,12 @@ def _add_sensitivity(command: Command) -> None:
     run.add_argument("--guides", action="store_true", help=what)
     what = "Dask scheduler, whose workers find the model at the same path or on the Hub"
     run.add_argument("--scheduler", metavar="ADDRESS", help=what)
-    usual, seconds = Patience(), {"type": float, "metavar": "S"}
-    what = f"end where the cluster has had no worker for so long ({usual.workers_s:g})"
-    run.add_argument("--wait-for-workers", **seconds, default=usual.workers_s, help=what)
-    what = f"give a piece up that the cluster has not done after so long ({usual.piece_s:g})"
-    run.add_argument("--wait-for-piece", **seconds, default=usual.piece_s, help=what)
+    patience = Patience()
+    seconds: dict[str, Any] = {"type": float, "metavar": "S"}
+    what = f"end where the cluster has had no worker for so long ({patience.workers_s:g})"
+    run.add_argument("--wait-for-workers", **seconds, default=patience.workers_s, help=what)
+    what = f"give a piece up that the cluster has not done after so long ({patience.piece_s:g})"
+    run.add_argument("--wait-for-piece", **seconds, default=patience.piece_s, help=what)
     run.add_argument("--output", type=Path, required=True, metavar="FILE.json")
     _add_json(run)
 

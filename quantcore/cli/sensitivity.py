@@ -12,6 +12,7 @@ from quantcore.cli.output import complain, followed, print_json
 if TYPE_CHECKING:
     from quantcore.progress import Progress
     from quantcore.sensitivity.measure import Swept
+    from quantcore.sensitivity.results import Sensitivity
 
 
 def sensitivity(options: argparse.Namespace) -> int:
@@ -70,7 +71,7 @@ def _telling_workers(steps: "Iterator[Progress[Swept]]") -> "Iterator[Progress[S
         yield step
 
 
-def _print_worst(results: object) -> None:
+def _print_worst(results: "Sensitivity") -> None:
     """Print the tensors that cost most, and how well the guides know it."""
     from quantcore.sensitivity.results import guide_ranks
 

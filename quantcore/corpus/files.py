@@ -33,7 +33,9 @@ def floor_table(lines: list[str]) -> str:
 def prompts(seed: str = "skills", n: int = PROMPTS) -> list[dict[str, str]]:
     """Beginnings of stories that have one right next word, `n` of each skill and level."""
     rng = Random(seed)
-    found = {(skill, level): [] for skill in SKILLS for level in LEVELS}
+    found: dict[tuple[str, str], list[tuple[str, str, str, str]]] = {
+        (skill, level): [] for skill in SKILLS for level in LEVELS
+    }
     number = 0
     while any(len(rows) < n for rows in found.values()):
         writer = Writer(rng)

@@ -38,5 +38,6 @@ def token_floor(place: str | Path, starts: ArrayLike) -> NDArray[np.float64] | N
     inside = first <= flat[-1] + 1  # the last token may begin with a space
     holder = np.searchsorted(flat, first[inside], side="right") - 1
     charged = holder >= 0
-    floor = np.bincount(holder[charged], nats[inside][charged], minlength=len(flat))
+    # NDArray of anything: with weights, bincount gives float64, which numpy's stubs do not know.
+    floor: NDArray = np.bincount(holder[charged], nats[inside][charged], minlength=len(flat))
     return floor.reshape(starts.shape)

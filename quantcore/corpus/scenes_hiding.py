@@ -3,6 +3,7 @@
 from quantcore.corpus import words
 from quantcore.corpus.chooser import Options, among
 from quantcore.corpus.telling import Story, liked_thing, newcomer, one_of_cast, somebody
+from quantcore.corpus.world import Entity
 
 PLACES = Options([f" {place}" for place in words.PLACES])
 THINGS = Options([f" {thing}" for thing in words.THINGS])
@@ -32,7 +33,7 @@ def hide_one(c, story: Story) -> None:
 
 def hide_many(c, story: Story) -> None:
     """Three or four people hide something each; then questions, in any order."""
-    hidden = []  # (person, thing, place)
+    hidden: list[tuple[Entity, int, int]] = []  # (person, thing, place)
     for n in range(4):
         person = newcomer(c, story) if n else story.main
         if n == 0:

@@ -22,7 +22,7 @@ class EvenGrid:
     @property
     def values(self) -> Floats:
         """Every value of the grid, in order of place."""
-        return self.scale * (np.arange(self.n_values) - self.zero_point)
+        return self.scale * (np.arange(self.n_values, dtype=np.float64) - self.zero_point)
 
     def with_bits(self, bits: int) -> "EvenGrid":
         """Keep the range, with the number of values that so many bits give.

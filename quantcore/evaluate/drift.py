@@ -4,7 +4,7 @@ Chunks run through the original once and through each quantized model; only one 
 in memory at a time, so a long text takes no more of it than a short one.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -135,7 +135,8 @@ def compare(
             llamas[name] = base
         else:
             llamas[name] = yield from _load(model, type, passes, activations)
-    base_parts, parts = [], {name: [] for name in llamas}
+    base_parts: list[Scores] = []
+    parts: dict[str, list[tuple[Scores, NDArray[np.float64]]]] = {name: [] for name in llamas}
     n_logits = chunks.tokens.shape[1] * model.config.vocabulary_size
     at_once = 2 if 2 * n_logits <= LOGITS_AT_ONCE else 1  # two share out better over two cores
     for first in range(0, len(chunks.tokens), at_once):
@@ -176,7 +177,7 @@ class _Passes:
 
 def _load(
     model: Model, type: Type | None, passes: _Passes, activations: Activations = "F32"
-) -> Iterator[Progress[Comparison]]:
+) -> Generator[Progress[Comparison], None, Llama]:
     weights = {}
     stage = "reading the model" if type is None else f"{type_name(type)}: quantizing"
     for name, restored in restored_tensors(model, type):
@@ -187,12 +188,11 @@ def _load(
 
 def _forward(
     llama: Llama, name: str, chunks: Chunks, batch: slice, passes: _Passes
-) -> Iterator[Progress[Comparison]]:
+) -> Generator[Progress[Comparison], None, NDArray[np.float32]]:
     """States before each target of some chunks, (n_targets, hidden_size)."""
     inputs = chunks.inputs[batch]
     stage = f"{name}: chunk {batch.start + len(inputs)} of {passes.n_chunks}"
     share = len(inputs) / (llama.config.n_layers + 1)
-    states = None
     for states in llama.hidden_by_layer(inputs):  # noqa: B007 - the last one is the result
         yield passes.step(share, stage)
     return states[:, :-1].reshape(-1, states.shape[2])

@@ -114,7 +114,7 @@ class _Sums:
                 )
             for name in names:
                 sums[name] = squares.astype(np.float32)[None]
-                counts[name] = np.float32([self._counts[names]])
+                counts[name] = np.array([self._counts[names]], np.float32)
         return Imatrix(
             sums=sums, counts=counts, datasets=(dataset,), chunk_count=n_chunks, chunk_size=context
         )

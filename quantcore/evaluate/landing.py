@@ -42,7 +42,7 @@ class Landing:
         return float(abs(self.grid[1] - self.grid[0])) if self.even and self.grid.size > 1 else 0.0
 
     @property
-    def error_steps(self) -> Weights:
+    def error_steps(self) -> NDArray[np.floating]:
         """Size of what each weight moves by, in steps of the grid; all 0 where there is no step."""
         return np.abs(self.error) / self.step if self.step else np.zeros(self.values.size)
 

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -121,14 +122,14 @@ def measure_steps() -> Iterator[Progress[Path]]:
     before = key()
     for step in drift_steps(model, TYPES, None, CONTEXT):
         yield Progress(0.25 * step.share, step.stage)
-    drifts = step.result.drifts
+    drifts = step.known.drifts
     skills, continuations = {}, {}
     original = llama_of(model)
     for i, type in enumerate(TYPES):
         llama = llama_of(model, type)
         for done in skill_steps(model, llama):
             yield Progress(0.25 + 0.7 * (i + done.share) / len(TYPES), f"{type}: skills")
-        skills[type] = done.result
+        skills[type] = done.known
         continuations[type] = continue_both(model, original, llama, PROMPT, CONTINUATION_TOKENS)
     errors = {
         name: list(model_errors(model, get_type(name, pure=True).name)) for name in ERROR_FORMATS
@@ -150,8 +151,10 @@ def measure_steps() -> Iterator[Progress[Path]]:
 def _with_matrix(model: Model, format_name: str) -> Iterator[TensorError]:
     """Error of the tensors that the importance matrix knows; the others have one without it."""
     known = dict.fromkeys(model.quantizable, "F32")
-    known |= {name: format_name for name in known if name in model.imatrix.sums}
-    rows = model_errors(model.with_imatrix(model.imatrix), known)
+    imatrix = model.imatrix
+    assert imatrix is not None  # it ships with the model
+    known |= {name: format_name for name in known if name in imatrix.sums}
+    rows = model_errors(model.with_imatrix(imatrix), known)
     return (row for row in rows if row.format == format_name)
 
 
@@ -159,7 +162,7 @@ def _write(folder: Path, found: dict, drifts: dict[str, Drift]) -> None:
     """Both files appear whole or not at all; a mix of old and new shows by the keys."""
     folder.mkdir(exist_ok=True)
     tokens = [drift.per_token for drift in drifts.values()]
-    arrays = {
+    arrays: dict[str, Any] = {
         name: np.stack([getattr(one, name) for one in tokens]).astype(dtype)
         for name, dtype in BY_TYPE.items()
     }

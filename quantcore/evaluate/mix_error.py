@@ -183,8 +183,11 @@ def _measured(table: ErrorTable, case: Case) -> Iterator[RunningError]:
     name, type, with_importance = case
     if case in table.errors:
         return running_error(table.model, name, "F32")
-    n_cols = table.model.tensors[name].shape[-1]
-    importance = importance_of(table.model.imatrix, name, n_cols) if with_importance else None
+    importance = None
+    if with_importance:
+        imatrix = table.model.imatrix
+        assert imatrix is not None  # `ErrorTable.cases` found the tensor there
+        importance = importance_of(imatrix, name, table.model.tensors[name].shape[-1])
     return running_error(table.model, name, type, importance)
 
 
@@ -216,4 +219,6 @@ def total_error(
     if problem := next(filter(None, map(table.obstacle, cases)), ""):
         raise ValueError(problem)
     result_of(error_steps(table, cases), on_progress)
-    return table.total(mix.types, mix.with_imatrix)
+    total = table.total(mix.types, mix.with_imatrix)
+    assert total is not None  # all of it is measured now
+    return total

@@ -134,9 +134,12 @@ def importances(
     needed = any(needed_importance(model, *pair) is not None for pair in formats.items())
     if not needed and not model.given and not (mix and needs_imatrix(model, mix)):
         return {}
+    imatrix = model.imatrix
+    if imatrix is None:  # then no tensor in question is stored in what needs one
+        return {}
     known = {}
     for name in (name for name, fmt in formats.items() if fmt in FORMATS):
-        values = importance_of(model.imatrix, name, model.tensors[name].shape[-1])
+        values = importance_of(imatrix, name, model.tensors[name].shape[-1])
         if values is not None:
             known[name] = values
     return known

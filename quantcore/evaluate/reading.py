@@ -111,7 +111,7 @@ def _cut_at(
     return same, differs[len(same) :], whole[len(differs) :]
 
 
-def pieces(text: str, starts: Sequence[int]) -> list[str]:
+def pieces(text: str, starts: Sequence[int] | NDArray[np.integer]) -> list[str]:
     """Cut a text where its tokens start.
 
     >>> pieces("to be", [0, 2])
@@ -147,7 +147,7 @@ def opened(model: Model, text: str, room: int = 0) -> tuple[NDArray[np.int32], N
     tokenizer = model.tokenizer
     tokens, starts = tokenizer.encode_with_starts(text)
     if tokenizer.adds_bos:
-        tokens = np.concatenate([np.int32([tokenizer.bos_id]), tokens])
+        tokens = np.concatenate([np.array([tokenizer.bos_id], np.int32), tokens])
         starts = np.concatenate([[0], starts])
     length = model.config.context_length - room
     return tokens[:length], starts[:length]
@@ -164,10 +164,10 @@ def _parting(
     at = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
     if at is None:
         return None
-    before = np.concatenate([tokens, np.int32(ours[:at])])
+    before = np.concatenate([tokens, np.array(ours[:at], np.int32)])
     pair = [ours[at], theirs[at]]
     by_original, by_quantized = (_chances(llama, before, pair) for llama in (original, quantized))
-    return Parting(at, *pair, by_original, by_quantized)
+    return Parting(at, ours[at], theirs[at], by_original, by_quantized)
 
 
 def _chances(llama: Llama, tokens: NDArray[np.int32], pair: list[int]) -> tuple[float, float]:

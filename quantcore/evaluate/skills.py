@@ -128,7 +128,11 @@ def judge(text: str, answer: str) -> bool | None:
 
 def _opened(tokenizer: Tokenizer, prompt: str) -> NDArray[np.int32]:
     tokens = tokenizer.encode(prompt)
-    return np.concatenate([np.int32([tokenizer.bos_id]), tokens]) if tokenizer.adds_bos else tokens
+    return (
+        np.concatenate([np.array([tokenizer.bos_id], np.int32), tokens])
+        if tokenizer.adds_bos
+        else tokens
+    )
 
 
 def _scores(questions: list[Question], right: NDArray[np.bool_]) -> list[SkillScore]:

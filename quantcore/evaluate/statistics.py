@@ -7,6 +7,8 @@ from math import erfc, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from quantcore.model.source import Model
+
 Weights = NDArray[np.float32]
 CHUNK_WEIGHTS = 1 << 20  # float64 temporaries of 8 MiB, however large the tensor
 OUTLIER_SIGMAS = 4.0
@@ -97,7 +99,7 @@ def tensor_statistics(weights: Weights) -> TensorStatistics:
     )
 
 
-def model_statistics(model: object) -> Iterator[tuple[str, TensorStatistics]]:
+def model_statistics(model: Model) -> Iterator[tuple[str, TensorStatistics]]:
     """Statistics of every quantizable tensor of a model, one at a time, in model order."""
     for name in model.quantizable:
         yield name, tensor_statistics(model.weights(name))
@@ -111,7 +113,8 @@ def histogram(weights: Weights, n_bins: int = 201) -> tuple[NDArray[np.int64], N
     flat = _checked(weights).reshape(-1)
     reach = float(np.abs([flat.min(), flat.max()]).max()) or 0.5
     edges = np.linspace(-reach, reach, n_bins + 1)
-    counts = sum(np.histogram(chunk, edges)[0] for chunk in _chunks(flat))
+    none = np.zeros(n_bins, np.int64)
+    counts = sum((np.histogram(chunk, edges)[0] for chunk in _chunks(flat)), none)
     return counts, edges
 
 

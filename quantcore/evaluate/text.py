@@ -56,7 +56,7 @@ def cut(model: Model, text: str, context: int) -> Chunks:
     tokenizer = model.tokenizer
     tokens, starts = tokenizer.encode_with_starts(text)
     if tokenizer.adds_bos:
-        tokens = np.concatenate([np.int32([tokenizer.bos_id]), tokens])
+        tokens = np.concatenate([np.array([tokenizer.bos_id], np.int32), tokens])
         starts = np.concatenate([[0], starts])
     n_chunks = len(tokens) // context
     if n_chunks < 2:
@@ -65,7 +65,7 @@ def cut(model: Model, text: str, context: int) -> Chunks:
         )
     tokens = tokens[: n_chunks * context].reshape(n_chunks, context)
     inputs = tokens.copy()
-    if tokenizer.adds_bos:
+    if tokenizer.adds_bos and tokenizer.bos_id is not None:
         inputs[:, 0] = tokenizer.bos_id
     return Chunks(tokens, inputs, starts[: n_chunks * context].reshape(n_chunks, context))
 

@@ -29,6 +29,7 @@ class TensorPair:
     @property
     def error_ratio(self) -> float:
         """How many times the larger of its two errors is of the smaller; none may be None or 0."""
+        assert self.error_first is not None and self.error_second is not None
         low, high = sorted((self.error_first, self.error_second))
         return high / low
 

@@ -135,21 +135,25 @@ class BlockFormat:
 
     def _encode_blocks(self, blocks: Weights, packed: Packed) -> list[int]:
         """Return the first bad block of each thread's part, or -1 where there is none."""
+        encode = self.encode
+        assert encode is not None  # else `quantize` demanded an importance matrix
 
         def work(start: int, stop: int) -> int:
-            bad = self.encode(blocks[start:stop], packed[start:stop])
+            bad = encode(blocks[start:stop], packed[start:stop])
             return bad if bad < 0 else start + bad
 
         return over_rows(work, len(blocks), self._blocks_per_thread)
 
     def _encode_rows(self, blocks: Weights, packed: Packed, importance: Weights) -> list[int]:
         """Encode whole rows, for some formats weigh by the mean over a row; as `_encode_blocks`."""
+        encode_weighted = self.encode_weighted
+        assert encode_weighted is not None  # as `quantize` saw
         importance = read_only(importance.reshape(-1, self.block_size))
         n = len(importance)  # blocks a row
 
         def work(start: int, stop: int) -> int:
             here = slice(n * start, n * stop)
-            bad = self.encode_weighted(blocks[here], importance, packed[here])
+            bad = encode_weighted(blocks[here], importance, packed[here])
             return bad if bad < 0 else n * start + bad
 
         return over_rows(work, len(blocks) // n, self._blocks_per_thread // n)

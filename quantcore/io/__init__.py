@@ -1,5 +1,14 @@
 """Files: nothing that a file says is believed before it was checked."""
 
+from typing import Protocol
+
+
+class ByteSource(Protocol):
+    """What is read from its start on: a file that is open, or one on the Hub."""
+
+    def read(self, n_bytes: int, /) -> bytes:
+        """Return the next bytes, fewer at the end."""
+
 
 class ModelError(ValueError):
     """A model folder that cannot be used; the message is one sentence for its owner."""

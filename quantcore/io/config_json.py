@@ -117,7 +117,7 @@ class ConfigJson:
             for key in ("rope_theta", "partial_rotary_factor")
             if key in self._values
         }
-        return ConfigJson(outer | values, self.source)
+        return ConfigJson({**outer, **values}, self.source)
 
     def with_defaults(self, defaults: Mapping[str, Any]) -> "ConfigJson":
         """Fill in what is missing."""

@@ -16,14 +16,14 @@ import math
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.formats import FORMATS
 from quantcore.formats.ggml_types import BY_NUMBER, in_little_endian
-from quantcore.io import ModelError
+from quantcore.io import ByteSource, ModelError
 from quantcore.io.strict_json import file_size
 
 MAGIC = b"GGUF"
@@ -56,10 +56,12 @@ class GgufTensor:
         They are mapped, not read; only what a big-endian file holds is copied.
         """
         rows = self.shape[:-1] if len(self.shape) > 1 else (1,)
-        found = np.memmap(self.path, np.uint8, "r", self.start_byte, (self.n_bytes,))
+        stored: NDArray[np.uint8] = np.memmap(
+            self.path, np.uint8, "r", self.start_byte, (self.n_bytes,)
+        )
         if self.big_endian:
-            found = in_little_endian(self.type, found)
-        return found.reshape(math.prod(rows), -1)
+            stored = in_little_endian(self.type, stored)
+        return stored.reshape(math.prod(rows), -1)
 
     def read(self, rows: slice = slice(None)) -> NDArray[np.float32]:
         """Decode all values, or some rows of a matrix."""
@@ -107,7 +109,7 @@ def read_gguf(path: Path) -> GgufFile:
         return read_header(path, file, size)
 
 
-def read_header(path: Path, file: BinaryIO, size: int) -> GgufFile:
+def read_header(path: Path, file: ByteSource, size: int) -> GgufFile:
     """Read a header from an open file of `size` bytes, of which only the header need be there."""
     header = _Header(path, file, size)
     version = header.open()
@@ -150,7 +152,7 @@ def read_header(path: Path, file: BinaryIO, size: int) -> GgufFile:
 class _Header:
     """A file that is read from its start, and how far it was read."""
 
-    def __init__(self, path: Path, file: BinaryIO, file_bytes: int) -> None:
+    def __init__(self, path: Path, file: ByteSource, file_bytes: int) -> None:
         self.path, self.place, self.order, self.file_bytes = path, 0, "<", file_bytes
         self._file, self._strings_left = file, MAX_STRINGS
 
@@ -165,8 +167,8 @@ class _Header:
             raise ModelError(f"{self.path.name} has GGUF version {version}; the lab reads 2 and 3.")
         return version
 
-    def number(self, kind: str) -> int | float:
-        """Read one number of a numpy kind such as ``u4``."""
+    def number(self, kind: str) -> Any:
+        """Read one number of a numpy kind such as ``u4``: an int, or a float where that is one."""
         dtype = np.dtype(self.order + kind)
         return np.frombuffer(self._take(dtype.itemsize, "a number"), dtype)[0].item()
 
@@ -191,15 +193,15 @@ class _Header:
         if kind == STRING:
             return self._string(key), kind
         if kind != ARRAY:
-            found = self.number(_number_kind(self.path, kind, key))
-            return bool(found) if kind == BOOL else found, kind
+            number = self.number(_number_kind(self.path, kind, key))
+            return bool(number) if kind == BOOL else number, kind
         kind = self.number("u4")
         if kind == STRING:
             return self._strings(key), kind
         dtype = np.dtype(self.order + _number_kind(self.path, kind, key))
         count = self.count(f"entries of {key[:80]}", dtype.itemsize)
-        found = np.frombuffer(self._take(count * dtype.itemsize, key), dtype)
-        return found.astype(bool if kind == BOOL else dtype.newbyteorder("=")), kind
+        entries = np.frombuffer(self._take(count * dtype.itemsize, key), dtype)
+        return entries.astype(bool if kind == BOOL else dtype.newbyteorder("=")), kind
 
     def description(self) -> tuple[str, str, tuple[int, ...], int, int]:
         """Read name, type, shape, offset and bytes of a tensor."""

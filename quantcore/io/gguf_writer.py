@@ -96,7 +96,7 @@ def _write_tensor(file: BinaryIO, tensor: OutgoingTensor) -> None:
     packed = tensor.make()
     if packed.nbytes != tensor.n_bytes:
         raise ValueError(f"{tensor.name}: {packed.nbytes} bytes made, {tensor.n_bytes} planned")
-    file.write(memoryview(np.ascontiguousarray(packed)).cast("B"))
+    file.write(np.ascontiguousarray(packed).data.cast("B"))
     file.write(bytes(_padded(tensor.n_bytes) - tensor.n_bytes))
 
 

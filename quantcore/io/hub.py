@@ -92,7 +92,7 @@ def download(model_id: str, revision: str | None = None) -> Path:
         if not constants.HF_HUB_OFFLINE and not urllib.request.getproxies():
             _refuse_slow_names(model_id)
         found = snapshot_download(
-            model_id, revision=revision, allow_patterns=MODEL_FILES, etag_timeout=TIMEOUT_S
+            model_id, revision=revision, allow_patterns=list(MODEL_FILES), etag_timeout=TIMEOUT_S
         )
     return Path(found)
 

@@ -148,7 +148,7 @@ def _from_gguf(file: GgufFile) -> Imatrix:
 
 def _pair(file: GgufFile, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Read sums (n_experts or 1, n_cols) and counts (n_experts or 1,) of one matrix."""
-    sums, counts = (file.tensors.get(name + ending) for ending in (SUMS, COUNTS))
+    sums, counts = file.tensors[name + SUMS], file.tensors.get(name + COUNTS)
     if counts is None:
         raise ModelError(f"{file.path.name} has sums but no counts for {name[:80]!r}.")
     if {sums.type, counts.type} != {"F32"}:
@@ -201,7 +201,9 @@ def _from_dat(path: Path) -> Imatrix:
             raise ModelError(f"{path.name} has an entry {name[:80]!r} that makes no sense.")
         values = np.frombuffer(data.take(4 * n_values), "<f4").astype(np.float32)
         sums[name] = values[None]
-        counts[name] = np.float32([n_calls if n_calls > 0 else 1])  # llama-quantize's rule
+        counts[name] = np.array(
+            [n_calls if n_calls > 0 else 1], np.float32
+        )  # llama-quantize's rule
     n_chunks, text = 0, ""
     if data.left:
         n_chunks = data.number()

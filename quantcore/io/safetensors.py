@@ -12,12 +12,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.io import ModelError
+from quantcore.io import ByteSource, ModelError
 from quantcore.io.strict_json import file_size, parse_json_object, read_json_object
 
 MAX_HEADER_BYTES = 8 * 2**20  # 40 times what a model of 126 layers needs
@@ -111,7 +111,7 @@ def read_header(path: Path) -> dict[str, SafetensorsTensor]:
         return list_tensors(path, file, size)
 
 
-def list_tensors(path: Path, file: BinaryIO, size: int) -> dict[str, SafetensorsTensor]:
+def list_tensors(path: Path, file: ByteSource, size: int) -> dict[str, SafetensorsTensor]:
     """Do the same with an open file of `size` bytes, of which only the header need be there."""
     header, data_start = _parse_header(path, file, size)
     spans, tensors = [], {}
@@ -127,7 +127,7 @@ def list_tensors(path: Path, file: BinaryIO, size: int) -> dict[str, Safetensors
     return tensors
 
 
-def _parse_header(path: Path, file: BinaryIO, size: int) -> tuple[dict, int]:
+def _parse_header(path: Path, file: ByteSource, size: int) -> tuple[dict, int]:
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or 8 + length > size:
         raise ModelError(
@@ -144,7 +144,7 @@ def _tensor(
 ) -> tuple[SafetensorsTensor, tuple[int, int]]:
     if not isinstance(entry, dict):
         raise ModelError(f"{path.name} describes {name[:80]!r} in a way that makes no sense.")
-    dtype, shape, span = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
+    dtype, shape, span = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
     if not isinstance(dtype, str) or not _whole(shape, MAX_AXES) or not _whole(span, 2):
         raise ModelError(f"{path.name} describes {name[:80]!r} in a way that makes no sense.")
     # Sizes of dtypes that are never read matter only for overlaps, which the offsets tell.
@@ -156,7 +156,7 @@ def _tensor(
     return stored, (span[0], span[1])
 
 
-def _whole(values: object, at_most: int) -> bool:
+def _whole(values: object, at_most: int) -> TypeGuard[list[int]]:
     return (
         isinstance(values, list)
         and len(values) <= at_most

@@ -8,7 +8,7 @@ tensors of its own, whose bytes half a byte a weight does not count.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from quantcore.recipe.contents import layer_of
 from quantcore.recipe.rules import may_quantize
@@ -89,12 +89,15 @@ def _up(count: int, unit: int) -> int:
 
 
 _LINEAR = "embedding, output, norms, routers and biases stay in 16 bits"
-_GPTQ = {
+_GPTQ: dict[str, Any] = {
     "stays": _LINEAR,
     "at_run_time": "Kernels such as Marlin repack the words when they load them; the size stays.",
     "source": "GPTQModel, qlinear/__init__.py (pack_original); sizes of TheBloke/LLaMa-7B-GPTQ",
 }
-_FP8 = {"stays": _LINEAR, "at_run_time": "Activations become FP8 before each product."}
+_FP8: dict[str, Any] = {
+    "stays": _LINEAR,
+    "at_run_time": "Activations become FP8 before each product.",
+}
 
 
 def _gptq(bits: int) -> DeployedFormat:

@@ -254,6 +254,7 @@ def _cache_formula(shape: ModelShape, setup: Setup, term: CacheTerm) -> str:
     key, value = _each(setup.key_type.upper()), _each(setup.value_type.upper())
     if term.kind == "latent":
         latent = shape.latent
+        assert latent is not None
         return f"{counted} × ({latent.kv_size} + {latent.rope_size}) × {key}"
     row = f"{shape.n_kv_heads} KV heads × {shape.head_size}"
     if term.key_values != shape.n_kv_heads * shape.head_size:

@@ -1,6 +1,7 @@
 """What a model takes in memory, in one call."""
 
 from pathlib import Path
+from typing import Any
 
 from quantcore.memory.estimate import Estimate, Setup, estimate
 from quantcore.memory.lookup import find_shape
@@ -10,7 +11,7 @@ AS_STORED = "as in the file"
 
 
 def estimate_memory(
-    source: str | Path | None = None, type: str | None = None, **setup: object
+    source: str | Path | None = None, type: str | None = None, **setup: Any
 ) -> Estimate:
     """Estimate the bytes of a model's weights, cache and buffers.
 

@@ -78,6 +78,7 @@ def _keys_and_values(shape: ModelShape, term: CacheTerm, cache_type: str) -> Pro
 def _numbers_a_token(shape: ModelShape, term: CacheTerm) -> Product:
     """Take apart what one layer keeps of one token."""
     if term.kind == "latent":
+        assert shape.latent is not None
         kept = shape.latent.kv_size, shape.latent.rope_size
         says = "latent vector and rotated key"
         return (Factor(sum(kept), says, f"({kept[0]} + {kept[1]})"),)

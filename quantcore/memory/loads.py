@@ -36,6 +36,11 @@ class DeviceLoad:
         """What is left, less than 0 where it does not fit; None where the size is not known."""
         return None if self.capacity_bytes is None else self.capacity_bytes - self.used_bytes
 
+    @property
+    def lacking_bytes(self) -> int:
+        """What does not fit; 0 where all does, or the size is not known."""
+        return max(-(self.free_bytes or 0), 0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:

@@ -92,13 +92,13 @@ def _divided(job: Job, free: list[int], fixed: int | None, kept: int) -> tuple[J
 def _told(job: Job, machine: Machine, loads: list[DeviceLoad], split: Split) -> Placement:
     """Judge the placement, with a sentence for each reason."""
     parts, system = job.parts, job.host_load(machine.system_memory_bytes, split)
-    if machine.unified:  # of the same chips, what the GPU's part leaves
+    if machine.unified and machine.system:  # of the same chips, what the GPU's part leaves
         taken = sum(load.used_bytes - load.overhead_bytes for load in loads)
-        capacity = max(machine.system_memory_bytes - taken, 0)
+        capacity = max(machine.system.memory_bytes - taken, 0)
         system = replace(system, name="memory that the GPU leaves", capacity_bytes=capacity)
     reasons = [_where(len(parts.all), split, system)]
-    lacking = [load for load in [*loads, system] if (load.free_bytes or 0) < 0]
-    reasons += [f"{load.name} lacks {gib(-load.free_bytes)}" for load in lacking]
+    lacking = [load for load in [*loads, system] if load.lacking_bytes]
+    reasons += [f"{load.name} lacks {gib(load.lacking_bytes)}" for load in lacking]
     # A computer has room for an embedding; where nothing is said of a runtime, it must fit too.
     left = system.n_layers or split.without_experts or (system.weights_bytes and job.bare)
     unknown = left and system.capacity_bytes is None

@@ -22,7 +22,7 @@ def parse_size(text: str) -> int:
     """
     found = _SIZE.fullmatch(text)
     unit = _unit(found[2].lower()) if found else None
-    if unit is None:
+    if found is None or unit is None:
         raise ValueError(
             f"{text[:40]!r} is no size: write a number with B, KB, MB, GB or TB (powers of 1000) "
             "or KiB, MiB, GiB or TiB (powers of 1024), for instance 24GiB"

@@ -44,8 +44,8 @@ class SpeedBound:
     @property
     def tokens_per_s(self) -> float | None:
         """Tokens a second at most, of all sequences together."""
-        seconds = [read.seconds for read in self.reads]
-        if None in seconds:
+        seconds = [read.seconds for read in self.reads if read.seconds is not None]
+        if len(seconds) < len(self.reads):
             return None
         return self.sequences / (max(seconds) if self.at_once else sum(seconds))
 
@@ -151,5 +151,5 @@ def _read(name: str, device: Device | None, n_bytes: int) -> Read:
 def _prompt_rate(machine: Machine) -> float | None:
     """FLOPS of all GPUs, which also compute the CPU's layers of a long prompt; of the CPU alone."""
     devices = machine.gpus or ((machine.system,) if machine.system else ())
-    rates = [device.flops for device in devices]
-    return sum(rates) if rates and all(rates) else None
+    rates = [device.flops for device in devices if device.flops]
+    return sum(rates) if rates and len(rates) == len(devices) else None

@@ -71,8 +71,8 @@ def _by_free_memory(n: int, free: list[int]) -> tuple[int, ...]:
     ends = list(accumulate(max(size, 0) for size in free))
     if not ends[-1]:
         return (*[0] * (len(free) - 1), n)
-    ends = [end / ends[-1] for end in ends]
-    places = [min(bisect_right(ends, layer / n), len(free) - 1) for layer in range(n)]
+    shares = [end / ends[-1] for end in ends]
+    places = [min(bisect_right(shares, layer / n), len(free) - 1) for layer in range(n)]
     return tuple(places.count(gpu) for gpu in range(len(free)))
 
 

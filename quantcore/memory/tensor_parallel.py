@@ -47,9 +47,9 @@ def place_tensor_parallel(found: Estimate, machine: Machine) -> Placement:
         )
         for gpu in machine.gpus
     ]
-    lacking = [load for load in loads if load.free_bytes < 0]
+    lacking = [load for load in loads if load.lacking_bytes]
     reasons = [_reason(reserved, found.setup.sequences)]
-    reasons += [f"{load.name} lacks {gib(-load.free_bytes)}" for load in lacking]
+    reasons += [f"{load.name} lacks {gib(load.lacking_bytes)}" for load in lacking]
     return Placement(
         loads=(
             *loads,

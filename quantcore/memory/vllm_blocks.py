@@ -102,9 +102,9 @@ def _grouped(kinds: Counter[LayerCache]) -> tuple[int, tuple[LayerCache, ...]]:
 def _blocks_of(kind: LayerCache, context: int, batched_tokens: int) -> int:
     """Blocks of one group; a window also keeps the tokens that are just being read."""
     tokens = context
-    if kind.kind == "window":
+    if kind.window is not None and kind.kind == "window":
         tokens = min(kind.window - 1 + batched_tokens, context)
-    elif kind.kind == "chunk":
+    elif kind.window is not None and kind.kind == "chunk":
         tokens = min(kind.window + batched_tokens, context)
     blocks = -(-tokens // BLOCK_TOKENS)
     return blocks + (kind.kind == "window")  # it need not start where a block does

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from quantcore.architectures import by_name
 from quantcore.formats import get_format
@@ -14,8 +14,8 @@ from quantcore.recipe.rules import may_quantize
 from quantcore.recipe.types import ModelType, get_type
 from quantcore.shape.model_shape import ModelShape, is_expert, is_weight
 
-PARTS = ("embedding and output", "attention", "feed-forward", "experts", "norms and the like")
-Part = Literal[PARTS]
+Part = Literal["embedding and output", "attention", "feed-forward", "experts", "norms and the like"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class StoredWeights:
     @property
     def bytes_by_part(self) -> dict[str, int]:
         """Bytes of each part that there is, in the order of `PARTS`."""
-        n_bytes = Counter()
+        n_bytes: Counter[str] = Counter()
         for tensor in self.tensors:
             n_bytes[tensor.part] += tensor.bytes
         return {part: n_bytes[part] for part in PARTS if n_bytes[part]}
@@ -72,7 +72,7 @@ class StoredWeights:
     @property
     def fallbacks(self) -> dict[str, int]:
         """Format taken because rows do not divide -> number of tensors, experts one by one."""
-        n_tensors = Counter()
+        n_tensors: Counter[str] = Counter()
         for tensor in self.tensors:
             if tensor.wanted:
                 n_tensors[tensor.format] += tensor.shape[0] if is_expert(tensor.name) else 1

@@ -6,18 +6,19 @@ by y, the gradient by W is ``g.T @ x``, and a diagonal Fisher matrix that takes 
 independent is ``(g**2).T @ x**2``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.model import kernels
 from quantcore.model.blas import one_thread
-from quantcore.model.layer import DecoderLayer
+from quantcore.model.layer import Angles, DecoderLayer
 from quantcore.model.llama import Llama, Stop
+from quantcore.model.matrix import Matrix
 
 Floats = NDArray[np.float32]
-Part = tuple[str, Floats, Floats]  # a matrix's name, x (n, n_cols), g (n, n_rows)
+Part = tuple[str, Floats | None, Floats]  # a matrix's name, x (n, n_cols), g (n, n_rows)
 
 
 def gradients(llama: Llama, tokens: NDArray[np.int32], wanted: NDArray[np.int32]) -> Iterator[Part]:
@@ -58,9 +59,11 @@ def _through_norm(rows: Floats, weight: Floats, epsilon: float, slope: Floats) -
     return (scaled - rows * along * inverse**2) * inverse
 
 
-def _through_feed_forward(layer: DecoderLayer, at: list[Stop], slope: Floats) -> Iterator[Part]:
+def _through_feed_forward(
+    layer: DecoderLayer, at: list[Stop], slope: Floats
+) -> Generator[Part, None, Floats]:
     """Slope by the states at place 2."""
-    states, inner = at[2].states[0], at[3].given[0]
+    states, inner = at[2].states[0], at[3].product_input[0]
     yield layer.ffn_down.names[0], inner, slope
     by_inner = slope @ layer.ffn_down.weights
     normed = layer.normed(states, layer.ffn_norm)
@@ -75,11 +78,11 @@ def _through_feed_forward(layer: DecoderLayer, at: list[Stop], slope: Floats) ->
 
 
 def _through_attention(
-    layer: DecoderLayer, at: list[Stop], slope: Floats, angles: tuple
-) -> Iterator[Part]:
+    layer: DecoderLayer, at: list[Stop], slope: Floats, angles: Angles
+) -> Generator[Part, None, Floats]:
     """Slope by the states at place 0."""
     config, states = layer.config, at[0].states[0]
-    yield layer.attn_output.names[0], at[1].given[0], slope
+    yield layer.attn_output.names[0], at[1].product_input[0], slope
     by_mixed = (slope @ layer.attn_output.weights).reshape(len(states), config.n_heads, -1)
     positions = np.arange(len(states))
     heads = layer.heads(states, positions, angles)
@@ -88,7 +91,7 @@ def _through_attention(
     cosines, sines = angles  # the slope turns back
     kernels.rotate(by_heads[:, :n_rotated], cosines, -sines, positions, config.rope_interleaved)
     normed = layer.normed(states, layer.attn_norm)
-    if layer.q_norm is not None:
+    if layer.q_norm is not None and layer.k_norm is not None:
         plain = layer.qkv.times(normed).reshape(by_heads.shape)
         for weight, mine in (
             (layer.q_norm, slice(config.n_heads)),
@@ -124,6 +127,6 @@ def _through_mixing(n_kv_heads: int, heads: Floats, by_mixed: Floats) -> Floats:
     return by_heads
 
 
-def _parts(matrix: object, inputs: Floats, slope: Floats) -> Iterator[Part]:
+def _parts(matrix: Matrix, inputs: Floats, slope: Floats) -> Iterator[Part]:
     for name, rows in zip(matrix.names, matrix.parts, strict=True):
         yield name, inputs, slope[:, rows]

@@ -56,8 +56,8 @@ class DecoderLayer:
 
         def work(start: int, stop: int) -> None:
             self.qkv.times(self.normed(states[start:stop], self.attn_norm), out=flat[start:stop])
-            if self.q_norm is not None:
-                self._norm_heads(heads[start:stop])
+            if self.q_norm is not None and self.k_norm is not None:
+                self._norm_heads(heads[start:stop], self.q_norm, self.k_norm)
             kernels.rotate(
                 heads[start:stop, :n_rotated],
                 *angles,
@@ -76,13 +76,16 @@ class DecoderLayer:
         `given` is the input of the product there; it is not needed at place 2.
         """
 
+        def given_rows(rows: slice) -> Floats:
+            assert given is not None
+            return given[rows]
+
         def work(start: int, stop: int) -> None:
             for first in range(start, stop, FEED_ROWS):
                 rows = slice(first, min(first + FEED_ROWS, stop))
-                mine = None if given is None else given[rows]
                 if place == 1:
-                    states[rows] += self.attn_output.times(mine)
-                inner = mine if place == 3 else self._inner(states[rows])
+                    states[rows] += self.attn_output.times(given_rows(rows))
+                inner = given_rows(rows) if place == 3 else self._inner(states[rows])
                 states[rows] += self.ffn_down.times(inner)
 
         over_rows(work, len(states), min_rows=32)
@@ -124,12 +127,9 @@ class DecoderLayer:
         kernels.rms_norm(rows, weight, np.float32(self.config.norm_epsilon), normed)
         return normed
 
-    def _norm_heads(self, heads: Floats) -> None:
+    def _norm_heads(self, heads: Floats, q_norm: Floats, k_norm: Floats) -> None:
         n_heads, n_rotated = self.config.n_heads, self.config.n_heads + self.config.n_kv_heads
-        for weight, mine in (
-            (self.q_norm, slice(n_heads)),
-            (self.k_norm, slice(n_heads, n_rotated)),
-        ):
+        for weight, mine in ((q_norm, slice(n_heads)), (k_norm, slice(n_heads, n_rotated))):
             rows = heads[:, mine].reshape(-1, self.config.head_size)
             heads[:, mine] = self.normed(rows, weight).reshape(heads[:, mine].shape)
 
@@ -143,10 +143,12 @@ def gather(
 ) -> DecoderLayer:
     """Take a layer's weights out of those of the model; see `quantcore.model.llama.Llama`."""
 
-    def vector(role: str) -> Floats | None:
-        values = weights.get(f"blk.{index}.{role}.weight")
+    def vector(role: str) -> Floats:
         # Kernels are compiled for writable vectors, and a read-only one would compile them again.
-        return None if values is None else np.array(values, np.float32)
+        return np.array(weights[f"blk.{index}.{role}.weight"], np.float32)
+
+    def vector_or_none(role: str) -> Floats | None:
+        return vector(role) if f"blk.{index}.{role}.weight" in weights else None
 
     def matrix(*roles: str) -> Matrix:
         names = tuple(f"blk.{index}.{role}.weight" for role in roles)
@@ -157,8 +159,8 @@ def gather(
         half_cache=types is not None,
         attn_norm=vector("attn_norm"),
         qkv=matrix("attn_q", "attn_k", "attn_v"),
-        q_norm=vector("attn_q_norm"),
-        k_norm=vector("attn_k_norm"),
+        q_norm=vector_or_none("attn_q_norm"),
+        k_norm=vector_or_none("attn_k_norm"),
         attn_output=matrix("attn_output"),
         ffn_norm=vector("ffn_norm"),
         gate_up=matrix("ffn_gate", "ffn_up"),

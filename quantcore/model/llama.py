@@ -41,6 +41,12 @@ class Stop:
     states: Floats  # what layers add to, (n_sequences, n, hidden_size)
     given: Floats | None = None  # input of the product, (n_sequences, n, n_cols), at places 1 and 3
 
+    @property
+    def product_input(self) -> Floats:
+        """`given`, at the places that have it."""
+        assert self.given is not None
+        return self.given
+
 
 class Llama:
     """One set of weights, ready to run.
@@ -132,13 +138,13 @@ class Llama:
                 mixed = self._mixed(index, stop.states, None, first)
                 return Stop(index, 1, stop.states[:, -mixed.shape[1] :], mixed)
             if stop.place == 1:
-                after = layer.with_attention(_rows(stop.states), _rows(stop.given))
+                after = layer.with_attention(_rows(stop.states), _rows(stop.product_input))
                 return Stop(index, 2, after.reshape(stop.states.shape))
             if stop.place == 2:
                 inner = layer.inner(_rows(stop.states))
                 return Stop(index, 3, stop.states, inner.reshape(*stop.states.shape[:2], -1))
             states = stop.states.copy()
-            layer.add(_rows(states), _rows(stop.given), 3)
+            layer.add(_rows(states), _rows(stop.product_input), 3)
             return Stop(index + 1, 0, states)
 
     def hidden_after(
@@ -172,8 +178,9 @@ class Llama:
         """Return this model with other weights in some matrices; all others are shared with it."""
         other = copy.copy(self)
         other.layers = self.layers.copy()
-        for index in {layer_and_role(name)[0] for name in changed} - {None}:
-            other.layers[index] = self.layers[index].replaced(changed)
+        for index in {layer_and_role(name)[0] for name in changed}:
+            if index is not None:
+                other.layers[index] = self.layers[index].replaced(changed)
         other.embedding = changed.get("token_embd.weight", self.embedding)
         other.head = self.head.replaced(changed)
         return other

@@ -57,11 +57,14 @@ def stacked(
     """Make one matrix of several; `types` names their ggml types where inputs are rounded."""
     parts = [np.asarray(weights[name], np.float32) for name in names]
     ends = np.cumsum([len(part) for part in parts]).tolist()
-    biases = [weights.get(name.removesuffix("weight") + "bias") for name in names]
+    biases = [name.removesuffix("weight") + "bias" for name in names]
+    has_bias = biases[0] in weights
     return Matrix(
         names=names,
         weights=parts[0] if len(parts) == 1 else np.concatenate(parts),
-        bias=None if biases[0] is None else np.concatenate(biases).astype(np.float32, copy=False),
+        bias=np.concatenate([weights[each] for each in biases]).astype(np.float32, copy=False)
+        if has_bias
+        else None,
         inputs=_inputs([(len(part), name) for part, name in zip(parts, names, strict=True)], types),
         watch=watch,
         parts=tuple(slice(end - len(p), end) for end, p in zip(ends, parts, strict=True)),

@@ -21,7 +21,8 @@ def frequencies(config: LlamaConfig) -> NDArray[np.float32]:
     if scaling.kind == "linear":
         return plain / np.float32(scaling.factor)
     if scaling.kind == "factors":
-        return plain / np.array(scaling.factors, np.float32)
+        divisors: NDArray[np.float32] = np.array(scaling.factors, np.float32)
+        return plain / divisors
     return _llama3(plain, scaling)
 
 

@@ -46,9 +46,17 @@ class TensorInfo:
 class Stored(Protocol):
     """A tensor in a file, in Hugging Face's order of rows."""
 
-    path: Path
-    dtype: str
-    shape: tuple[int, ...]
+    @property
+    def path(self) -> Path:
+        """The file that holds the tensor."""
+
+    @property
+    def dtype(self) -> str:
+        """What its numbers are, as the file spells it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_rows, n_cols), or (n,)."""
 
     def read(self, rows: slice = slice(None)) -> NDArray[np.float32]:
         """All values, or some rows, read-only; quantized ones are decoded."""
@@ -154,7 +162,7 @@ class Model:
         digest = hashlib.sha256()
         for name, tensor in self.tensors.items():
             digest.update(f"{name} {tensor.shape};".encode())
-            digest.update(np.ascontiguousarray(self.weights(name)))
+            digest.update(np.ascontiguousarray(self.weights(name)).data)
         return digest.hexdigest()[:16]
 
 

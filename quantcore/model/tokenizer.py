@@ -1,5 +1,6 @@
 """Text to token numbers and back, by a Hugging Face tokenizer.json."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Tokenizer:
         """Turn tokens into text; tokens that only control the model show nothing."""
         return self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=True)
 
-    def pieces(self, ids: NDArray[np.int32] | list[int]) -> list[str]:
+    def pieces(self, ids: NDArray[np.int32] | Sequence[int]) -> list[str]:
         """Show each token by itself; part of a character shows as a replacement sign."""
         return [self._piece(int(i)) for i in ids]
 

@@ -12,9 +12,11 @@ import random
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Generic, TypeVar
 
 import numpy as np
 
+Group = TypeVar("Group", bound=Hashable)
 MOST_UNITS = 250_000  # of the budget; times groups and options that is the work
 
 
@@ -28,10 +30,10 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
-class Allocation:
+class Allocation(Generic[Group]):
     """One option for each group, and how far from the optimum it can be."""
 
-    chosen: dict[Hashable, Option]
+    chosen: dict[Group, Option]
     bound: float  # no choice within the budget costs less
 
     @property
@@ -50,7 +52,7 @@ class Allocation:
         return max(0.0, self.cost - self.bound) / self.cost if self.cost else 0.0
 
 
-def allocate(groups: Mapping[Hashable, Sequence[Option]], budget_bytes: int) -> Allocation:
+def allocate(groups: Mapping[Group, Sequence[Option]], budget_bytes: int) -> Allocation[Group]:
     """Choose an option for each group, so that costs are least within the budget.
 
     Raises
@@ -77,7 +79,7 @@ def allocate(groups: Mapping[Hashable, Sequence[Option]], budget_bytes: int) -> 
     return Allocation(chosen, bound)
 
 
-def front(groups: Mapping[Hashable, Sequence[Option]]) -> list[Allocation]:
+def front(groups: Mapping[Group, Sequence[Option]]) -> list[Allocation[Group]]:
     """List the choices that are best at some price of a byte, smallest first.
 
     Each is the optimum for its own size; between two neighbours lie one group's steps.
@@ -97,8 +99,8 @@ def front(groups: Mapping[Hashable, Sequence[Option]]) -> list[Allocation]:
 
 
 def at_random(
-    groups: Mapping[Hashable, Sequence[Option]], budget_bytes: int, seed: int
-) -> Allocation:
+    groups: Mapping[Group, Sequence[Option]], budget_bytes: int, seed: int
+) -> Allocation[Group]:
     """Step up from the smallest choice, a group drawn at a time, until no step fits the budget.
 
     Raises
@@ -130,7 +132,7 @@ def _size(option: Option) -> int:
     return option.bytes
 
 
-def _smallest(useful: Mapping[Hashable, list[Option]], budget_bytes: int) -> int:
+def _smallest(useful: Mapping[Group, list[Option]], budget_bytes: int) -> int:
     smallest = sum(options[0].bytes for options in useful.values())
     if smallest > budget_bytes:
         raise ValueError(
@@ -165,7 +167,7 @@ def _saving(small: Option, large: Option) -> float:
     return (small.cost - large.cost) / (large.bytes - small.bytes)
 
 
-def _steps(hulls: Mapping[Hashable, list[Option]]) -> list[tuple[float, Hashable, Option]]:
+def _steps(hulls: Mapping[Group, list[Option]]) -> list[tuple[float, Group, Option]]:
     """List all steps up the hulls, those that save most by the byte first."""
     steps = [
         (_saving(small, large), group, large)
@@ -175,9 +177,7 @@ def _steps(hulls: Mapping[Hashable, list[Option]]) -> list[tuple[float, Hashable
     return sorted(steps, key=lambda step: -step[0])
 
 
-def _fill(
-    useful: Mapping[Hashable, list[Option]], n_units: int, unit: int
-) -> dict[Hashable, Option]:
+def _fill(useful: dict[Group, list[Option]], n_units: int, unit: int) -> dict[Group, Option]:
     """Spend at most so many units beyond the smallest choice, best."""
     least = np.zeros(n_units + 1)  # cost with so many units at hand
     taken = []
@@ -201,7 +201,7 @@ def _fill(
     return {group: chosen[group] for group in useful}
 
 
-def _bound(useful: Mapping[Hashable, list[Option]], budget_bytes: int) -> float:
+def _bound(useful: Mapping[Group, list[Option]], budget_bytes: int) -> float:
     """Cost if a step up could be taken in part: no choice within the budget costs less."""
     hulls = {group: _hull(options) for group, options in useful.items()}
     cost = sum(hull[0].cost for hull in hulls.values())

@@ -53,7 +53,7 @@ def most_common(model: Model, types: Mapping[str, str]) -> str:
 
     Quantized ones go first: llama-quantize gives every matrix of an F16 file that type.
     """
-    weights = Counter()
+    weights: Counter[str] = Counter()
     quantized = {name: type for name, type in types.items() if type not in ("F32", "F16", "BF16")}
     for name, type in (quantized or types).items():
         weights[type] += model.tensors[name].n_weights

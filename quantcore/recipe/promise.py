@@ -86,7 +86,7 @@ def promise_of(file: GgufFile) -> Promise:
     found = contents_of_header(file)
     number = file.metadata.get("general.file_type")
     in_name = type_in_name(file.path.name)
-    file_type = FILE_TYPES.get(ALIASES.get(in_name, in_name))
+    file_type = None if in_name is None else FILE_TYPES.get(ALIASES.get(in_name, in_name))
     if type(number) is int:
         file_type = _BY_NUMBER.get(number & ~_GUESSED, file_type)
     has_imatrix = any(key.startswith("quantize.imatrix") for key in file.metadata)
@@ -172,11 +172,13 @@ def bits_by_cause(promise: Promise) -> dict[str, float]:
     Codes and scales of the type of most; what `rules` raise or lower; `fallbacks`, where rows do
     not divide; `kept`: vectors that stay in F32; `differs`: what is unlike llama-quantize's choice.
     """
+    assert promise.file_type is not None
     most = GGML_TYPES[promise.file_type.format].bits_per_weight
     codes = code_bits(promise.file_type.format)
     causes = {"codes": float(codes), "scales": most - codes}
     causes |= dict.fromkeys(("rules", "fallbacks", "kept", "differs"), 0.0)
     for tensor in promise.tensors:
+        assert tensor.planned is not None
         planned = GGML_TYPES[tensor.planned.type].bits_per_weight
         wanted = GGML_TYPES[tensor.planned.fallback or tensor.planned.type].bits_per_weight
         share = tensor.n_weights / promise.n_weights

@@ -26,7 +26,7 @@ class Walk:
 
     def __init__(self, llama: Llama, batches: list[Batch]) -> None:
         self.llama, self._batches = llama, batches
-        self._begin()
+        self._stops = self._begin()
 
     @property
     def place(self) -> Entry:
@@ -38,14 +38,14 @@ class Walk:
         if place < (0, 0):
             return [changed.begin(batch.inputs) for batch in self._batches]
         if self.place > place:
-            self._begin()
+            self._stops = self._begin()
         while self.place < place:
             stops = zip(self._stops, self._batches, strict=True)
             self._stops = [self.llama.step(stop, batch.first) for stop, batch in stops]
         return self._stops
 
-    def _begin(self) -> None:
-        self._stops = [self.llama.begin(batch.inputs) for batch in self._batches]
+    def _begin(self) -> list[Stop]:
+        return [self.llama.begin(batch.inputs) for batch in self._batches]
 
 
 class Bench:
@@ -124,7 +124,7 @@ class Bench:
             nll.append(scores.nll)
             kl.append(divergence)
             top.append(scores.top_token)
-        return TokenScores(*(np.concatenate(parts) for parts in (nll, kl, top)))
+        return TokenScores(np.concatenate(nll), np.concatenate(kl), np.concatenate(top))
 
     def _states(self, llama: Llama, stop: Stop, batch: Batch) -> Floats:
         """States before the targets, (n_targets, hidden_size)."""
@@ -135,6 +135,7 @@ class Bench:
         """Score answers; where one opens a word, among the tokens that open one."""
         scores = Scores.empty(len(states))
         logits = llama.output(states)
+        assert batch.opens_word is not None and self.reading.inside_words is not None
         logits[np.ix_(batch.opens_word, self.reading.inside_words)] = -np.inf
         score_rows(logits, batch.targets, scores, slice(None))
         return scores

@@ -33,7 +33,7 @@ class Budgeted:
     plan: Plan
     budget_bytes: int  # of all tensors, padding included
     padded_bytes: int
-    predicted_kl_divergence: float  # nats a token, on the text of the measurement
+    predicted_kl_divergence: float | None  # nats a token, on the measurement's text, where known
     gap: float  # share of it by which the optimum can be better; 0 where this is the optimum
 
 
@@ -79,7 +79,7 @@ class Budget:
         self._cost, self._by = cost or self._divergence, by
         self._in_nats = cost is None
         keep_output = keep_output and keep_output.upper()
-        if keep_output not in (None, *GGML_TYPES):
+        if keep_output is not None and keep_output not in GGML_TYPES:
             raise ValueError(f"there is no type {keep_output[:40]!r} to keep the output in")
         self._fixed = tensors_bytes(
             (shape, "F32")
@@ -208,8 +208,9 @@ class Budget:
     def _of_group(self, names: Sequence[str], keep_output: str | None) -> list[Option]:
         options = []
         for format_name in self.formats:
-            costs = [self._cost(name, format_name) for name in names]
-            if None in costs or not self._allowed(names, format_name, keep_output):
+            asked = (self._cost(name, format_name) for name in names)
+            costs = [cost for cost in asked if cost is not None]
+            if len(costs) < len(names) or not self._allowed(names, format_name, keep_output):
                 continue
             shapes = ((self.model.tensors[name].shape, format_name) for name in names)
             options.append(Option(format_name, tensors_bytes(shapes), math.fsum(costs)))
@@ -228,7 +229,7 @@ class Budget:
         least = GGML_TYPES[keep_output].bits_per_weight
         return GGML_TYPES[format_name].bits_per_weight >= least
 
-    def _budgeted(self, chosen: Allocation, budget_bytes: int, why: str = "") -> Budgeted:
+    def _budgeted(self, chosen: Allocation[str], budget_bytes: int, why: str = "") -> Budgeted:
         made = self.plan_of(chosen.chosen, why or f"is the best for the budget{self._by}")
         return Budgeted(
             plan=made,

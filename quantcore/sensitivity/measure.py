@@ -3,7 +3,7 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -32,7 +32,7 @@ from quantcore.sensitivity.results import Sensitivity, Source
 
 TOKENS = 4096  # of the text, unless told otherwise
 SAVE_EVERY_S = 2.0
-Outcomes = Iterator[sweep.Outcome[Piece, Effect] | sweep.Workers]
+Outcomes = Generator[sweep.Outcome[Piece, Effect] | sweep.Workers, None, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ def saving(steps: Iterator[Progress[Swept]], path: Path) -> Iterator[Progress[Sw
     results, saved = None, time.monotonic()
     try:
         for step in steps:
-            results = step.result.results
+            results = step.known.results
             if time.monotonic() - saved > SAVE_EVERY_S:
                 results.save(path)
                 saved = time.monotonic()
@@ -279,5 +279,5 @@ def imatrix_digest(model: Model) -> str:
 def _digest(*arrays: np.ndarray) -> str:
     digest = hashlib.sha256()
     for array in arrays:
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:16]

@@ -50,4 +50,4 @@ def measure_mixes_steps() -> Iterator[Progress[dict[int, MixPoint]]]:
         yield step
     source = source_of(model, chunks, "evaluation.txt")
     path = shipped_folder() / "measured" / "mixes.json"
-    save_mixes(path, source, [step.result[place] for place in range(len(mixes))])
+    save_mixes(path, source, [step.known[place] for place in range(len(mixes))])

@@ -87,9 +87,9 @@ def reading_of(model: Model, chunks: Chunks, questions: Sequence[Question] = ())
     asked = sorted((_tokens(model, each) for each in questions), key=lambda each: len(each[0]))
     answers = []
     for start in range(0, len(asked), QUESTIONS_AT_ONCE):
-        rows = asked[start : start + QUESTIONS_AT_ONCE]
-        batches.append(_batch(rows))
-        answers += [Answer(each.skill, each.level, n) for _, n, each in rows]
+        together = asked[start : start + QUESTIONS_AT_ONCE]
+        batches.append(_batch(together))
+        answers += [Answer(each.skill, each.level, n) for _, n, each in together]
     skills = tuple(dict.fromkeys((each.skill, each.level) for each in questions))
     n_chunks = len(chunks.tokens)
     inside = inside_words(model) if questions else None
@@ -121,7 +121,7 @@ def _tokens(model: Model, question: Question) -> tuple[NDArray[np.int32], int, Q
     differs = np.flatnonzero(prompt[:shared] != whole[:shared])
     n_answer = len(whole) - (int(differs[0]) if differs.size else shared)
     if tokenizer.adds_bos:
-        whole = np.concatenate([np.int32([tokenizer.bos_id]), whole])
+        whole = np.concatenate([np.array([tokenizer.bos_id], np.int32), whole])
     return whole, n_answer, question
 
 

@@ -120,8 +120,8 @@ def plan_for_budget(
         If the results are of another model, lack the guides, or nothing fits the budget.
     """
     results = shipped() if measured is None else measured
-    options = {"keep_output": keep_output, "by_layer": by_layer}
-    return budget_by(by, model, results, formats, **options).plan_for(wanted)
+    budget = budget_by(by, model, results, formats, keep_output=keep_output, by_layer=by_layer)
+    return budget.plan_for(wanted)
 
 
 def guided_formats(model: Model, measured: Sensitivity) -> list[str]:
@@ -178,8 +178,10 @@ def _cost_by(way: str, model: Model, measured: Sensitivity) -> Cost:
 
     def cost(name: str, format_name: str) -> float | None:
         guide = measured.guide(name, format_name)
-        if guide is None or way == "fisher":
-            return guide and guide.fisher
+        if guide is None:
+            return None
+        if way == "fisher":
+            return guide.fisher
         error = getattr(guide, way)
         return (guide.weight_error if error is None else error) ** 2 * squares(name)
 

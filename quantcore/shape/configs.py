@@ -7,7 +7,7 @@ from quantcore.architectures import LLAMA, Architecture, by_model_type
 from quantcore.io import ModelError, short
 from quantcore.io.config_json import ConfigJson
 from quantcore.shape.hybrid import mixers, state_cache
-from quantcore.shape.model_shape import Experts, LatentAttention, LayerCache, ModelShape
+from quantcore.shape.model_shape import CacheKind, Experts, LatentAttention, LayerCache, ModelShape
 from quantcore.shape.tensors import expected_tensors
 
 _ESTIMATED = "the lab does not know the architecture {}: its tensors are taken to be a Llama’s"
@@ -151,16 +151,17 @@ def _caches(
     )
 
 
-def _attention_cache(kind: str, row: int, window: int | None) -> LayerCache:
+def _attention_cache(kind: CacheKind, row: int, window: int | None) -> LayerCache:
     return LayerCache(kind=kind, key_values=row, value_values=row, window=window)
 
 
 def _windows(
     config: ConfigJson, architecture: Architecture, n_layers: int
-) -> list[tuple[str, int | None]]:
+) -> list[tuple[CacheKind, int | None]]:
     """Say of each layer whether it sees everything, a window, or chunks, and how far."""
     chunk = config.get("attention_chunk_size")
-    kind, key = ("chunk", "attention_chunk_size") if chunk else ("window", "sliding_window")
+    kind: CacheKind = "chunk" if chunk else "window"
+    key = "attention_chunk_size" if chunk else "sliding_window"
     words = config.by_layer(n_layers, "layer_types")
     always = architecture.full_every is not None or "sliding_attention" in (words or ())
     used = config.flag("use_sliding_window", always)

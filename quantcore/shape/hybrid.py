@@ -31,6 +31,7 @@ def mixers(config: ConfigJson, architecture: Architecture, n_layers: int) -> lis
     """
     own = architecture.mixer
     if architecture.only_states:
+        assert own is not None
         return [own] * n_layers
     if own == "mamba" and "attn_layer_period" in config:  # Jamba
         period = config.size("attn_layer_period")
@@ -93,7 +94,8 @@ def _delta(config: ConfigJson) -> tuple[int, int, int, int, int]:
     keys = ("linear_num_key_heads", "linear_key_head_dim", "linear_num_value_heads")
     more = ("linear_value_head_dim", "linear_conv_kernel_dim")
     usual = (16, 128, 32, 128, 4)
-    return tuple(config.size(k, u) for k, u in zip(keys + more, usual, strict=True))
+    k_heads, k_size, v_heads, v_size, kernel = map(config.size, keys + more, usual)
+    return k_heads, k_size, v_heads, v_size, kernel
 
 
 def state_cache(mixer: str, config: ConfigJson, sizes: Mapping[str, Any]) -> LayerCache:

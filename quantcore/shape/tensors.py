@@ -57,7 +57,7 @@ def _rotary(config: ConfigJson, architecture: Architecture, sizes: dict[str, Any
     rope = config.rope()
     kind = rope.get("rope_type", rope.get("type"))
     if kind == "llama3":
-        names = ("rope_freqs.weight",)
+        names: tuple[str, ...] = ("rope_freqs.weight",)
     elif kind in ("longrope", "su", "yarn") and architecture.rope_factors:
         names = ("rope_factors_long.weight", "rope_factors_short.weight")
     else:

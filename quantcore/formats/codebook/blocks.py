@@ -33,7 +33,7 @@ class Contents:
     values: tuple[float, ...]  # what weights stand for with their signs or shifts, in order
     signed: Callable[[Weights, Packed], Weights]  # gives values of eight their signs or shift
     size: int  # weights of a sub-block
-    unit: float  # a sub-scale's code stands for (code + 1/2) * unit scales of scales
+    unit: np.float32  # a sub-scale's code stands for (code + 1/2) * unit scales of scales
     scale_bits: int  # of a sub-scale's code
     half_of: Callable[[Packed], NDArray] = first_half  # readers: see `decode`
     code_of: Reader
@@ -135,7 +135,7 @@ def _open(contents: Contents, packed: Packed) -> OpenedBlock:
     signs = contents.read(contents.signs_of, packed, N_EIGHTS)
     values = contents.signed(table[entries].reshape(N_EIGHTS, 8), signs).reshape(-1)
     with np.errstate(invalid="ignore"):  # a scale beyond float16 is stored as infinity
-        grids = scales[:, None] * np.float32(contents.values)
+        grids = scales[:, None] * np.array(contents.values, np.float32)
     says = f"{super_scale:.6g}"
     return opened(
         packed,
@@ -150,7 +150,7 @@ def _open(contents: Contents, packed: Packed) -> OpenedBlock:
             )
             for j, part in enumerate(grids)
         ),
-        codes=np.searchsorted(np.float32(contents.values), values).astype(np.int32),
+        codes=np.searchsorted(np.array(contents.values, np.float32), values).astype(np.int32),
         first_code=0,
         code_bytes=tuple(contents.code_bytes(i) for i in range(SUPER_BLOCK)),
     )

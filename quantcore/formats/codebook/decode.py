@@ -13,7 +13,7 @@ from quantcore.formats.shared.lanes import SUPER_BLOCK
 
 # Bit i of a byte is the sign of weight i; of seven bits, the eighth makes their number even.
 SIGNS = np.where(np.arange(256)[:, None] >> np.arange(8) & 1, -1, 1).astype(np.float32)
-EVEN = np.uint8([bits | (bits.bit_count() & 1) << 7 for bits in range(128)])
+EVEN = np.array([bits | (bits.bit_count() & 1) << 7 for bits in range(128)], np.uint8)
 HALF = np.float32(0.5)
 
 

@@ -14,7 +14,7 @@ from quantcore.bits import unpack_nibbles
 from quantcore.format import Packed, Weights
 
 DOUBLED = np.array([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], np.float32)
-VALUES = DOUBLED / 2
+VALUES: Weights = DOUBLED / np.float32(2)
 N_CODES = 16
 WIDEST_STEP = 2.0  # from 4 to 6
 

@@ -102,7 +102,7 @@ class IntegerFormat:
         """Raise a `ValueError` if weights of this shape cannot be stored."""
         check_groups(self.name, shape, self.group_size)
 
-    def stored_bytes(self, shape: tuple[int, int]) -> int:
+    def stored_bytes(self, shape: tuple[int, ...]) -> int:
         """Bytes that weights of this shape take: codes, scales and zero points, each packed."""
         self.check(shape)
         n_scales = math.prod(scales_shape(self.span, shape, self.group_size))
@@ -209,8 +209,9 @@ class IntegerFormat:
     def _choose(self, low: Weights, high: Weights) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
         """Scales and zero points for these ranges."""
         if self.symmetric:
-            scales = np.maximum(-low, high) / np.float32(self._most)
-            return _as_half(scales), np.zeros(scales.shape, np.uint8)
+            peaks: Weights = np.maximum(-low, high)
+            halves = _as_half(peaks / np.float32(self._most))
+            return halves, np.zeros(halves.shape, np.uint8)
         low, high = np.minimum(low, 0), np.maximum(high, 0)
         with np.errstate(over="ignore"):  # `_as_half` takes care of infinity
             scales = _as_half((high - low) / np.float32(self._most))
@@ -229,7 +230,7 @@ def integer_format(name: str) -> IntegerFormat | None:
         name=name,
         code_bits=int(bits),
         symmetric=asym is None,
-        span="group" if group else span.lower(),
+        span="group" if group else "tensor" if span == "TENSOR" else "row",
         group_size=int(group) if group else None,
     )
 

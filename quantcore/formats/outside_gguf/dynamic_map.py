@@ -21,13 +21,14 @@ def _middles(n_steps: int) -> Weights:
     place = np.arange(n_steps + 1)
     edges = np.where(2 * place < n_steps + 1, low + step * place, high - step * (n_steps - place))
     edges = edges.astype(np.float32)
-    return (edges[:-1] + edges[1:]) / np.float32(2)
+    sums: Weights = edges[:-1] + edges[1:]
+    return sums / np.float32(2)
 
 
 def _dynamic_map() -> Weights:
     decades = [np.float32(10.0 ** (i - 6)) * _middles(2**i) for i in range(N_DECADES)]
     positive = np.concatenate(decades)
-    return np.sort(np.concatenate([-positive, positive, np.float32([0, 1])]))
+    return np.sort(np.concatenate([-positive, positive, np.array([0, 1], np.float32)]))
 
 
 DYNAMIC_MAP = _dynamic_map()

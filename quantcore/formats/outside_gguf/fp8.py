@@ -14,6 +14,7 @@ A row is an output channel, so `_ROW` is what vLLM and torchao call per channel 
 """
 
 from functools import partial
+from typing import cast
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from quantcore.checks import read_only
 from quantcore.format import Packed, Weights
 from quantcore.formats.outside_gguf.scaled import ScaledFormat, StoredScales
 from quantcore.formats.outside_gguf.scaled_group import safe
+from quantcore.formats.shared.spans import Span
 
 SOURCE = "Micikevicius et al., FP8 Formats for Deep Learning, 2022; OCP OFP8 1.0"
 
@@ -124,7 +126,7 @@ def _choose(largest: float, peaks: Weights) -> tuple[StoredScales, Weights]:
 
 def read_plain(stored: StoredScales) -> Weights:
     """Scales that are stored as they are."""
-    return stored.scales
+    return cast(Weights, stored.scales)  # no codes of bytes
 
 
 def say_plain(stored: StoredScales, place: tuple[int, int]) -> str:
@@ -132,7 +134,7 @@ def say_plain(stored: StoredScales, place: tuple[int, int]) -> str:
     return f"{stored.scales[place]:.6g}"
 
 
-def _fp8(name: str, span: str, values: Weights, largest: float, encode, decode) -> ScaledFormat:
+def _fp8(name: str, span: Span, values: Weights, largest: float, encode, decode) -> ScaledFormat:
     return ScaledFormat(
         name=f"FP8_{name}_{span.upper()}",
         code_bits=8,
@@ -147,11 +149,12 @@ def _fp8(name: str, span: str, values: Weights, largest: float, encode, decode) 
     )
 
 
+_SPANS: tuple[Span, ...] = ("tensor", "row")
 FP8_E4M3_TENSOR, FP8_E4M3_ROW = (
-    _fp8("E4M3", span, E4M3, 448.0, _encode_e4m3, _decode_e4m3) for span in ("tensor", "row")
+    _fp8("E4M3", span, E4M3, 448.0, _encode_e4m3, _decode_e4m3) for span in _SPANS
 )
 FP8_E5M2_TENSOR, FP8_E5M2_ROW = (
-    _fp8("E5M2", span, E5M2, 57344.0, _encode_e5m2, _decode_e5m2) for span in ("tensor", "row")
+    _fp8("E5M2", span, E5M2, 57344.0, _encode_e5m2, _decode_e5m2) for span in _SPANS
 )
 
 

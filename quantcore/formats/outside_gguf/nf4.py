@@ -17,6 +17,7 @@ bitsandbytes' PyTorch code; its library for CPUs looks them up in a coarser tabl
 """
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ BLOCK_SIZE, SUPER_BLOCK = 64, 256
 SMALLEST = np.float32(1e-38)  # below it, 1 / absmax could be infinite
 
 # Dettmers et al., QLoRA, 2023, appendix E; bitsandbytes/functional.py, get_4bit_type.
-VALUES = np.float32(
+VALUES = np.array(
     [
         -1.0,
         -0.6961928009986877,
@@ -50,7 +51,8 @@ VALUES = np.float32(
         0.5626170039176941,
         0.7229568362236023,
         1.0,
-    ]
+    ],
+    np.float32,
 )
 BOUNDS = (VALUES[:-1] + VALUES[1:]) / 2
 
@@ -71,7 +73,8 @@ def _encode(groups, inverses, codes):
 
 
 def _inverse(absmax: Weights) -> Weights:
-    return np.float32(1) / np.maximum(absmax, SMALLEST)
+    largest: Weights = np.maximum(absmax, SMALLEST)
+    return np.float32(1) / largest
 
 
 def _choose(absmax: Weights) -> tuple[StoredScales, Weights]:
@@ -96,19 +99,21 @@ def _choose_twice(absmax: Weights) -> tuple[StoredScales, Weights]:
 
 
 def _read_twice(stored: StoredScales) -> Weights:
+    assert stored.super_scales is not None and stored.offset is not None  # by `_choose_twice`
     values = DYNAMIC_MAP[stored.scales]
     super_scales = stored.super_scales.repeat(SUPER_BLOCK)[: values.size]
     return values * super_scales.reshape(values.shape) + stored.offset
 
 
 def _says_twice(stored: StoredScales, place: tuple[int, int]) -> str:
+    assert stored.super_scales is not None and stored.offset is not None
     value = DYNAMIC_MAP[stored.scales[place]]
     at = np.ravel_multi_index(place, stored.scales.shape)
     super_scale, scale = stored.super_scales[at // SUPER_BLOCK], _read_twice(stored)[place]
     return f"{value:.4g} × {super_scale:.4g} of 256 scales + {stored.offset:.4g} = {scale:.4g}"
 
 
-_SHARED = {
+_SHARED: dict[str, Any] = {
     "code_bits": 4,
     "span": "group",
     "group_size": BLOCK_SIZE,

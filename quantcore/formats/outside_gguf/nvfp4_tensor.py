@@ -32,10 +32,12 @@ def _choose(peaks: Weights) -> tuple[StoredScales, Weights]:
 
 
 def _read(stored: StoredScales) -> Weights:
+    assert stored.super_scales is not None  # by `_choose`
     return E4M3[stored.scales] * stored.super_scales
 
 
 def _says(stored: StoredScales, place: tuple[int, int]) -> str:
+    assert stored.super_scales is not None
     scale, tensor_scale = E4M3[stored.scales[place]], stored.super_scales[0]
     return f"{scale:g} × {tensor_scale:.4g} of the tensor = {scale * tensor_scale:.4g}"
 

@@ -112,7 +112,7 @@ class ScaledFormat:
         """Raise a `ValueError` if weights of this shape cannot be stored."""
         check_groups(self.name, shape, self.group_size)
 
-    def stored_bytes(self, shape: tuple[int, int]) -> int:
+    def stored_bytes(self, shape: tuple[int, ...]) -> int:
         """Bytes that weights of this shape take, scales and what the tensor shares included."""
         self.check(shape)
         n_scales = math.prod(scales_shape(self.span, shape, self.group_size))

@@ -22,7 +22,7 @@ def check_groups(name: str, shape: tuple[int, ...], group_size: int | None) -> N
         raise ValueError(f"{name} needs rows of a multiple of {group_size} weights, got {shape[1]}")
 
 
-def scales_shape(span: Span, shape: tuple[int, int], group_size: int | None) -> tuple[int, int]:
+def scales_shape(span: Span, shape: tuple[int, ...], group_size: int | None) -> tuple[int, int]:
     """Shape of the scales of weights: (1, 1), (n_rows, 1) or (n_rows, n_groups).
 
     >>> scales_shape("group", (2, 96), 32)

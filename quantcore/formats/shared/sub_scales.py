@@ -40,7 +40,7 @@ def products(sub_scales: SubScales) -> tuple[Weights, Weights | None]:
     """Scales and minima as decoding uses them, ``(..., n_sub_blocks)``."""
     with np.errstate(invalid="ignore"):  # a scale beyond float16 is stored as infinity
         scales = sub_scales.super_scales[..., None] * sub_scales.scale_codes.astype(np.float32)
-        if sub_scales.super_minimums is None:
+        if sub_scales.super_minimums is None or sub_scales.minimum_codes is None:
             return scales, None
         codes = sub_scales.minimum_codes.astype(np.float32)
         return scales, sub_scales.super_minimums[..., None] * codes

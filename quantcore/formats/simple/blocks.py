@@ -47,7 +47,7 @@ def open_block(packed: Packed, code_bits: int, has_minimum: bool) -> OpenedBlock
     codes, code_bytes = _codes(packed, code_bits)
     return opened(
         packed,
-        fields=_fields(scale, stored_minimum, code_bits, has_minimum),
+        fields=_fields(float(scale), float(stored_minimum), code_bits, has_minimum),
         parts=(
             Part(
                 weights=slice(0, BLOCK_SIZE),
@@ -73,7 +73,7 @@ def scale_factors(packed: Packed, has_minimum: bool) -> ScaleFactors:
 
 
 def _fields(
-    scale: np.float32, stored_minimum: np.float32, code_bits: int, has_minimum: bool
+    scale: float, stored_minimum: float, code_bits: int, has_minimum: bool
 ) -> tuple[Field, ...]:
     fields = [Field(name="scale", kind="scale", where=slice(0, 2), says=f"{scale:.6g}")]
     if has_minimum:
@@ -99,7 +99,7 @@ def _codes(packed: Packed, code_bits: int) -> tuple[NDArray[np.int32], tuple[tup
 
     start = len(packed) - BLOCK_SIZE // 2
     codes = unpack_nibbles(packed[start:]).astype(np.int32)
-    code_bytes = tuple((start + i % 16,) for i in range(BLOCK_SIZE))
+    code_bytes: tuple[tuple[int, ...], ...] = tuple((start + i % 16,) for i in range(BLOCK_SIZE))
     if code_bits == 5:
         high = np.unpackbits(packed[start - 4 : start], bitorder="little").astype(np.int32)
         codes = codes | high << 4

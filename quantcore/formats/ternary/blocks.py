@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from quantcore._jit import inlined
 from quantcore.bits import halves
-from quantcore.format import Field, OpenedBlock, Packed, Part, ScaleFactors, opened
+from quantcore.format import Field, OpenedBlock, Packed, Part, ScaleFactors, Weights, opened
 from quantcore.formats.shared.lanes import SUPER_BLOCK
 from quantcore.rounding import round_half_away
 
@@ -34,7 +34,8 @@ def open_block(
     scale = halves(packed, scale_byte)
     with np.errstate(invalid="ignore"):  # a scale beyond float16 is stored as infinity
         # Two bits could also say 2: ggml never writes it, but decodes it.
-        grid = scale * np.arange(-1, max(2, int(codes.max())), dtype=np.float32)
+        steps = np.arange(-1, max(2, int(codes.max())), dtype=np.float32)
+        grid: Weights = scale * steps
     return opened(
         packed,
         fields=(

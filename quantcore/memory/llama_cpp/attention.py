@@ -6,6 +6,7 @@ from quantcore.formats import FORMATS
 from quantcore.memory.llama_cpp.graph import F16, Dims, Graph, Node, new, over, stored, view
 from quantcore.memory.llama_cpp.inputs import CacheInputs
 from quantcore.memory.llama_cpp.layer import GraphLayer
+from quantcore.shape.model_shape import LatentAttention
 
 _TURNED = ("queries", "keys")
 
@@ -23,7 +24,7 @@ class Heads:
 def attention(graph: Graph, layer: GraphLayer, cur: Node, given: CacheInputs) -> Node:
     """Read the normed hidden state, return what is added to it."""
     if layer.latent:
-        heads = _latent_heads(layer, cur, given)
+        heads = _latent_heads(layer, layer.latent, cur, given)
     else:
         heads = _rotated(_heads(layer, cur, given), given)
     order = (heads.queries, heads.values, heads.keys)
@@ -71,17 +72,18 @@ def _heads(layer: GraphLayer, cur: Node, given: CacheInputs) -> Heads:
     return Heads(**parts)
 
 
-def _latent_heads(layer: GraphLayer, cur: Node, given: CacheInputs) -> Heads:
+def _latent_heads(
+    layer: GraphLayer, latent: LatentAttention, cur: Node, given: CacheInputs
+) -> Heads:
     """Multi-head latent attention: one key of the latent vector and the rotated part, shared."""
-    latent, n_heads, tokens = layer.latent, layer.n_heads, layer.tokens
+    n_heads, tokens = layer.n_heads, layer.tokens
     heads, rope = (n_heads, "heads"), (latent.rope_size, "values")
     kv = (latent.kv_size, "latent values")
     queries, role = cur, "attn_q"
     if "attn_q_a" in layer:
         role = "attn_q_b"
-        down = layer.product(
-            "attn_q_a", "latent queries", cur, dims=((latent.query_size, "values"), tokens)
-        )
+        size = (layer.tensors["attn_q_a"][0], "values")
+        down = layer.product("attn_q_a", "latent queries", cur, dims=(size, tokens))
         queries = over("latent queries", down)
     width = latent.key_size + latent.rope_size
     queries = layer.product(role, "queries", queries, dims=((n_heads * width, "values"), tokens))
@@ -144,7 +146,7 @@ def _flash(layer: GraphLayer, heads: Heads, given: CacheInputs) -> Node:
     )
     result.layer = layer.index
     if layer.latent:
-        result = _out_of_latent(layer, view(result, contiguous=False))
+        result = _out_of_latent(layer, layer.latent, view(result, contiguous=False))
     return view(result, dims=_flat(layer))
 
 
@@ -164,14 +166,14 @@ def _scores(layer: GraphLayer, heads: Heads, given: CacheInputs) -> Node:
     result = new("attention result", *sources, dims=dims)
     result.cached, result.layer = (_lent(layer, "values", given),), layer.index
     if layer.latent:
-        return _out_of_latent(layer, result)
+        return _out_of_latent(layer, layer.latent, result)
     return new("attention result", view(result, contiguous=False), dims=_flat(layer))
 
 
-def _out_of_latent(layer: GraphLayer, result: Node) -> Node:
+def _out_of_latent(layer: GraphLayer, latent: LatentAttention, result: Node) -> Node:
     """Decompress the result from the latent vector to the values of each head, token by token."""
     tokens, heads = layer.tokens, (layer.n_heads, "heads")
-    dims = ((layer.latent.value_size, "values"), tokens, heads)
+    dims = ((latent.value_size, "values"), tokens, heads)
     values = view(
         layer.product("attn_v_b", "attention result", result, dims=dims), contiguous=False
     )

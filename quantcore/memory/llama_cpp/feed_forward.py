@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from quantcore.memory.llama_cpp.graph import Graph, Node, new, over, view
 from quantcore.memory.llama_cpp.layer import GraphLayer
+from quantcore.shape.model_shape import Experts
 
 FUSED = 15  # experts a token whose results CUDA adds up at once
 
@@ -11,9 +12,10 @@ FUSED = 15  # experts a token whose results CUDA adds up at once
 def feed_forward(graph: Graph, layer: GraphLayer, cur: Node) -> Node:
     """Read the normed hidden state, return what is added to it."""
     layer = replace(layer, n_tokens=cur.dims[-1][0])  # in the last layer the chosen ones
-    if not layer.shape.experts or "ffn_gate_inp" not in layer:
+    experts = layer.shape.experts
+    if not experts or "ffn_gate_inp" not in layer:
         return _dense(layer, cur, "")
-    routed = _experts(graph, layer, cur)
+    routed = _experts(graph, layer, experts, cur)
     if "ffn_down_shexp" in layer:
         routed = over("hidden state", routed, _dense(layer, cur, "_shexp"))
     return routed
@@ -34,11 +36,10 @@ def _dense(layer: GraphLayer, cur: Node, suffix: str) -> Node:
     return layer.product(f"ffn_down{suffix}", "hidden state", inner, dims=layer.hidden)
 
 
-def _experts(graph: Graph, layer: GraphLayer, cur: Node) -> Node:
+def _experts(graph: Graph, layer: GraphLayer, experts: Experts, cur: Node) -> Node:
     """Choose experts for each token, run them, and add up what they say."""
-    experts, tokens = layer.shape.experts, layer.tokens
-    used = (experts.used, "experts")
-    weights, chosen = _router(layer, cur)
+    tokens, used = layer.tokens, (experts.used, "experts")
+    weights, chosen = _router(layer, experts, cur)
     graph.expand(weights)
     on_input = layer.architecture.expert_weights == "on input"
     if on_input:
@@ -47,29 +48,27 @@ def _experts(graph: Graph, layer: GraphLayer, cur: Node) -> Node:
     width = (layer.tensors["ffn_down_exps"][-1], "values"), used, tokens
     if "ffn_gate_up_exps" in layer:
         both = (2 * width[0][0], "values"), used, tokens
-        sources = (
-            layer.product("ffn_gate_up_exps", "experts, gate and up", cur, chosen, dims=both),
-        )
-        sources = tuple(view(sources[0], dims=width, contiguous=False) for _ in range(2))
+        joined = layer.product("ffn_gate_up_exps", "experts, gate and up", cur, chosen, dims=both)
+        gate, up = (view(joined, dims=width, contiguous=False) for _ in range(2))
     else:
         up = layer.product("ffn_up_exps", "experts, up", cur, chosen, dims=width)
-        sources = (layer.product("ffn_gate_exps", "experts, gate", cur, chosen, dims=width), up)
-    inner = new("experts, gate × up", *sources, dims=width)
+        gate = layer.product("ffn_gate_exps", "experts, gate", cur, chosen, dims=width)
+    inner = new("experts, gate × up", gate, up, dims=width)
     results = layer.product(
         "ffn_down_exps", "experts, down", inner, chosen, dims=(layer.hidden[0], used, tokens)
     )
     weighed = results
     if not on_input:
         weighed = over("experts, down", results, weights)
-    total = _added(graph, layer, graph.expand(weighed))
+    total = _added(graph, layer, experts.used, graph.expand(weighed))
     if 2 <= experts.used <= FUSED and weighed is not results:
         total.kept = (results, weights)
     return total
 
 
-def _router(layer: GraphLayer, cur: Node) -> tuple[Node, Node]:
+def _router(layer: GraphLayer, experts: Experts, cur: Node) -> tuple[Node, Node]:
     """Return the weights of the chosen experts and their numbers."""
-    experts, tokens = layer.shape.experts, layer.tokens
+    tokens = layer.tokens
     all_of_them, used = (experts.count, "experts"), (experts.used, "experts")
     logits = layer.product("ffn_gate_inp", "router", cur, dims=(all_of_them, tokens))
     scores = over("router", logits)
@@ -85,11 +84,10 @@ def _router(layer: GraphLayer, cur: Node) -> tuple[Node, Node]:
     return weights, chosen
 
 
-def _added(graph: Graph, layer: GraphLayer, results: Node) -> Node:
+def _added(graph: Graph, layer: GraphLayer, n_used: int, results: Node) -> Node:
     """Add up the experts' results one after the other."""
     parts = [
-        graph.expand(view(results, dims=layer.hidden, contiguous=False))
-        for _ in range(layer.shape.experts.used)
+        graph.expand(view(results, dims=layer.hidden, contiguous=False)) for _ in range(n_used)
     ]
     total = parts[0]
     for part in parts[1:]:

@@ -6,7 +6,7 @@ Which layers see a window or keep a state is partly in llama.cpp's code only, an
 
 from quantcore.architectures import Architecture, by_name
 from quantcore.memory.lookup.gguf_keys import Keys
-from quantcore.shape.model_shape import LatentAttention, LayerCache
+from quantcore.shape.model_shape import CacheKind, LatentAttention, LayerCache
 
 
 def latent_of(keys: Keys) -> LatentAttention | None:
@@ -63,7 +63,9 @@ def caches_of(keys: Keys, n_layers: int, hidden: int, n_heads: int) -> tuple[Lay
     return tuple(caches)
 
 
-def _windows(keys: Keys, architecture: Architecture, n_layers: int) -> list[tuple[str, int | None]]:
+def _windows(
+    keys: Keys, architecture: Architecture, n_layers: int
+) -> list[tuple[CacheKind, int | None]]:
     """Say of each layer whether it sees everything, a window, or chunks, and how far."""
     window = keys.number("attention.sliding_window", 0, least=0, most=2**31)
     if "attention.sliding_window" not in keys:
@@ -77,7 +79,7 @@ def _windows(keys: Keys, architecture: Architecture, n_layers: int) -> list[tupl
         every = keys.number("attention.sliding_window_pattern", architecture.full_every)
         full = 0 if architecture.full_first else every - 1
         narrow = [i % every != full for i in range(n_layers)]
-    kind = "window"
+    kind: CacheKind = "window"
     if architecture.chunked:
         kind, window = "chunk", architecture.window
     return [(kind, window) if one else ("full", None) for one in narrow]

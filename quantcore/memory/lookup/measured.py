@@ -6,6 +6,7 @@ layer's key and value matrices. The rest is config.json's, where it says it, or 
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from quantcore.io import ModelError
 from quantcore.memory.lookup.stored_names import FolderTensor, tensors_of
@@ -52,7 +53,7 @@ def measured_shape(
     n_none = sum(cache.kind == "none" for cache in caches)
     without = f" ({n_none} of {n_layers} layers have none that the lab knows)" if n_none else ""
     key_values = max(cache.key_values for cache in caches)
-    measured = {
+    measured: dict[str, Any] = {
         "n_layers": n_layers,
         "hidden_size": hidden_size,
         "vocabulary_size": vocabulary_size,

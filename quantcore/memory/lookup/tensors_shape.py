@@ -76,7 +76,8 @@ def _compared(
         kept = {name: s for name, s in expected.tensors.items() if name != "output.weight"}
         expected = replace(expected, tied_embedding=True, tensors=kept)
         notes = ("The files hold no output matrix, so the embedding is used for it.",)
-    stored, wanted = Counter(), Counter()
+    stored: Counter[int] = Counter()
+    wanted: Counter[int] = Counter()
     for one in language:
         stored[one.layer] += one.n_weights
     for name, size in expected.tensors.items():

@@ -9,6 +9,7 @@ from quantcore.cli import main
 from quantcore.cli.parser import BY
 from quantcore.recipe.recipe_file import read_recipe
 from quantcore.sensitivity import ways
+from quantcore.sensitivity.results import Sensitivity, load
 from tests.support.toy_model import CONFIG, write_folder
 
 TEXT = "Once upon a time the river ran uphill, and nobody minded at all. " * 20
@@ -108,6 +109,27 @@ def test_swaps_are_reported(toy, capsys):
     printed = capsys.readouterr().out
     assert "kl divergence before: " in printed
     assert "swaps kept: " in printed
+
+
+def test_swaps_of_a_plan_whose_sum_is_not_known(toy, tmp_path, capsys):
+    """By a guide, a tensor can get a type in which it alone could not be measured."""
+    model, results, text = toy
+    path, command = tmp_path / "results.json", ("sensitivity", model, "--types", "Q4_0,Q8_0")
+    path.write_text(results.read_text(encoding="utf-8"), encoding="utf-8")
+    cut = ("--text", text, "--context", "64", "--tokens", "256", "--guides", "--output", path)
+    assert main([*map(str, (*command, *cut))]) == 0
+    measured = load(path)
+    lacking = Sensitivity(measured.source)
+    for guide in measured.guides:
+        lacking.add_guide(guide)
+    for effect in measured.effects:
+        if effect.name != "blk.0.attn_q.weight":
+            lacking.add(effect)
+    lacking.save(path)
+    capsys.readouterr()
+    plan = ("plan", model, "--sensitivity", path, "--by", "weight_error", "--budget", "6bpw")
+    made = _run(capsys, *plan, "--swaps", 2, "--text", text)
+    assert made["predicted_kl_divergence"] is made["sum_was_near"] is None
 
 
 def _ten_tokens(tmp_path):

@@ -1,7 +1,7 @@
 """Cache and compute buffer against what llama.cpp's own allocator reports."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -183,3 +183,11 @@ def test_refusals_say_why(options, words):
 def test_latent_vectors_have_one_type():
     with pytest.raises(ValueError, match="give both the same cache type"):
         refuse(preset("DeepSeek-V2-Lite"), LlamaCppSetup(key_type="Q8_0"))
+
+
+def test_the_queries_latent_vector_is_as_wide_as_its_matrix():
+    """Whatever the header says of its size, or if it says nothing."""
+    shape, setup = preset("DeepSeek-V3"), LlamaCppSetup(context=4096)
+    silent = replace(shape, latent=replace(shape.latent, query_size=None))
+    assert shape.latent.query_size and "blk.0.attn_q_a.weight" in shape.tensors
+    assert compute_bytes(silent, setup) == compute_bytes(shape, setup)
