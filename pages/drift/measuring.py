@@ -118,7 +118,7 @@ def panel() -> None:
     if job is None:
         return
     if job.state == "done":
-        course = job.latest.result
+        course: Course = job.result
         former = _measured().get(course.key, Results())
         _measured()[course.key] = former.with_newer(course.results)
     elif job.state == "cancelled":
@@ -127,6 +127,6 @@ def panel() -> None:
 
 def _draw(step: Progress[Course]) -> None:
     course = step.result
-    if course.chunks:
+    if course and course.chunks:
         figure = charts.so_far(course.running, course.chunks, course.n_chunks, look.current())
         look.show_running(figure, "Mean divergence of each type so far, by chunks scored.")

@@ -110,7 +110,7 @@ def tensor(name: str, type: str, n_bytes: int, share: float, error: float | None
 def where_bytes_go(sizes: Mapping[str, Mapping[str, int]]) -> str:
     """Name the role with the most bytes."""
     totals = {role: sum(by_type.values()) for role, by_type in sizes.items()}
-    most = max(totals, key=totals.get)
+    most = max(totals, key=totals.__getitem__)
     return f"**{most}** takes most: **{percent(totals[most] / sum(totals.values()))}** of the file."
 
 

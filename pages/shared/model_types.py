@@ -54,7 +54,7 @@ def type_(label: str = "Type", *, pure: bool = False, default: str = "Q4_K_M", *
 
 
 def types(
-    label: str = "Types", *, pure: bool = False, default: tuple[str, ...] = DEFAULTS, **more: Any
+    label: str = "Types", *, pure: bool = False, default: tuple[str, ...] = DEFAULTS
 ) -> list[str]:
     """Ask for types to compare, and say so where none is chosen.
 
@@ -72,7 +72,6 @@ def types(
         wrap=True,
         help=_WHAT_IS_A_MIX,
         **controls.BOUND,
-        **more,
     )
     if not chosen:
         look.note("Choose at least one type.")

@@ -1,6 +1,7 @@
 """Figures of the page Scales: how large scale factors are, where, what they cost, how they lie."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -30,7 +31,7 @@ def spread(
     for place, (name, size) in enumerate(marks.items()):
         figure.add_vline(x=size, line={"color": look.ink, "width": 1, "dash": "dash"})
         left = size > middle
-        at = {"xanchor": "right" if left else "left", "xshift": -6 if left else 6}
+        at: dict[str, Any] = {"xanchor": "right" if left else "left", "xshift": -6 if left else 6}
         words(
             figure,
             f"{name} {exact(size, 3)}",
@@ -47,7 +48,11 @@ def spread(
 
 
 def scale_map(
-    sizes: NDArray, rows: Sequence[int], columns: Sequence[int], tone: str, look: Look
+    sizes: NDArray,
+    rows: Sequence[int] | NDArray,
+    columns: Sequence[int] | NDArray,
+    tone: str,
+    look: Look,
 ) -> go.Figure:
     """Draw the size of each scale where it lies: rows down, along the row to the right.
 
@@ -121,7 +126,7 @@ def cost(
     figure = blank(look, 400)
     percent = {name: 100 * error for name, error in errors.items()}
     line = [name for name in bits if name.startswith("INT") and not name.endswith("_ASYM")]
-    line.sort(key=bits.get)
+    line.sort(key=bits.__getitem__)
     figure.add_scatter(
         x=[bits[name] for name in line],
         y=[percent[name] for name in line],
