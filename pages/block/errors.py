@@ -60,7 +60,9 @@ def _draw_search(reading: Reading, dials: Dials, tone: str, style: Look) -> None
         words.how_searched(dials.bits, best_percent, best_shift, gains),
         help="Root mean square of the errors of these weights.",
     )
-    points = {"yours" if dials.moved else name: (dials.scale_percent, now)}
+    points: dict[str, tuple[float, float]] = {
+        "yours" if dials.moved else name: (dials.scale_percent, now)
+    }
     if gains:
         points["best"] = (best_percent, best)
     else:

@@ -44,12 +44,13 @@ def offer(model: Model) -> None:
     """Draw what can be chosen for a sweep, what it will take, and the button that begins it."""
     st.space("medium")
     look.finding(words.MEASURE, words.HOW_TO_MEASURE)
+    sweep: Sweep | None = None
     try:
-        sweep: Sweep | None = choose(model)
-        look.note(words.estimate(estimate(sweep), None if sweep.scheduler else n_threads()))
+        chosen = choose(model)
+        look.note(words.estimate(estimate(chosen), None if chosen.scheduler else n_threads()))
+        sweep = chosen
     except (ValueError, OSError) as problem:
         st.error(sentence(problem))
-        sweep = None
     unable = jobs.busy() or sweep is None
     says = words.ABOUT_MEASURING
     if st.button("Measure", key="measure_sensitivity", disabled=unable, help=says) and sweep:

@@ -63,9 +63,10 @@ def types(
     if "types" in st.session_state:
         st.session_state["types"] = _all_spelled(st.session_state["types"], pure)
     asked = [*st.query_params.get_all("types"), *st.session_state.get("types", [])]
+    options: list[str] = [*_listed(pure), *(name for name in asked if get_type(name))]
     chosen = st.pills(
         label,
-        list(dict.fromkeys([*_listed(pure), *(name for name in asked if get_type(name))])),
+        list(dict.fromkeys(options)),
         selection_mode="multi",
         default=_all_spelled(default, pure),
         key="types",

@@ -12,6 +12,8 @@ from pages.shared.charts.labels import sides
 from pages.shared.palette import Look, blend, colour, marker
 from pages.shared.units import exact
 
+Numbers = Sequence[int] | NDArray[np.int64]
+
 
 def spread(
     counts: NDArray, edges: NDArray, marks: Mapping[str, float], word: str, tone: str, look: Look
@@ -49,8 +51,8 @@ def spread(
 
 def scale_map(
     sizes: NDArray,
-    rows: Sequence[int] | NDArray,
-    columns: Sequence[int] | NDArray,
+    rows: Numbers,
+    columns: Numbers,
     tone: str,
     look: Look,
 ) -> go.Figure:
@@ -98,7 +100,7 @@ def scale_map(
     return figure
 
 
-def _numbered(update, numbers: Sequence[int], title: str, count: int, down: bool) -> None:
+def _numbered(update, numbers: Numbers, title: str, count: int, down: bool) -> None:
     """Write the numbers that cells stand for along an axis."""
     places = list(range(0, count, max(1, count // 6)))
     span = [-0.5, count - 0.5]
