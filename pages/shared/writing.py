@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import weakref
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -21,8 +22,8 @@ from quantcore.model.source import Model
 from quantcore.recipe.file_types import throughout
 from quantcore.recipe.plan import Plan
 from quantcore.recipe.plan import plan as plan_file
-from quantcore.recipe.quantize import quantize_steps, quantized_again
-from quantcore.recipe.types import get_type, needs_imatrix
+from quantcore.recipe.quantize import plan_with_matrix, quantize_steps, quantized_again
+from quantcore.recipe.types import get_type
 
 TITLE = "write"
 LARGEST_BYTES = 2_000_000_000  # the server holds a download in memory while it is sent
@@ -62,8 +63,7 @@ def plan_of(model: Model, type_name: str) -> tuple[Plan | None, Imatrix | None]:
     """
     meant = get_type(type_name)
     if meant.mix:
-        imatrix = model.imatrix if needs_imatrix(model, meant.mix) else None
-        return plan_file(model, meant.mix.name, imatrix=imatrix is not None), imatrix
+        return plan_with_matrix(model, partial(plan_file, model, meant.mix.name))
     return (plan_file(model, meant.name) if throughout(meant.format.name) else None), None
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from quantcore.cli.budget import known_as_text, plan_for_budget
@@ -62,13 +63,15 @@ def quantize(options: argparse.Namespace) -> None:
     """Write a GGUF file."""
     from quantcore.io.imatrix import read_imatrix
     from quantcore.model.source import open_model
-    from quantcore.recipe.quantize import quantize_steps, quantized_again
+    from quantcore.recipe.quantize import plan_with_matrix, quantize_steps, quantized_again
 
     if (options.type is None) == (options.recipe is None):
         raise ValueError("give either --type, for llama-quantize's rules, or --recipe, for a file")
     model = open_model(options.model)
-    imatrix = None if options.imatrix is None else read_imatrix(options.imatrix)
-    planned = _planned(model, options, imatrix=imatrix is not None)
+    asked = None if options.imatrix is None else read_imatrix(options.imatrix)
+    planned, imatrix = plan_with_matrix(model, partial(_planned, model, options), asked)
+    if imatrix is not asked:
+        print("With the importance matrix that lies with the model.", file=sys.stderr)
     if again := quantized_again(model, planned):
         print(
             f"{len(again)} tensors are quantized again, {again[0]} from "

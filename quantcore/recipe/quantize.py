@@ -53,7 +53,8 @@ def quantize(
     path
         Of the file to come; there must be none yet.
     imatrix
-        Importance matrix, from `measure_imatrix`, `read_imatrix` or ``model.imatrix``.
+        Importance matrix, from `measure_imatrix`, `read_imatrix` or ``model.imatrix``. Types that
+        cannot do without one take the model's own if none is given.
     on_progress
         Called after each tensor; an exception that it raises ends the work, and no file is left.
 
@@ -71,7 +72,7 @@ def quantize(
         If there is no such type.
     """
     if isinstance(plan, str):
-        plan = plan_file(model, plan, imatrix=imatrix is not None)
+        plan, imatrix = plan_with_matrix(model, partial(plan_file, model, plan), imatrix)
     return result_of(quantize_steps(model, plan, Path(path), imatrix), on_progress)
 
 
@@ -108,6 +109,25 @@ def quantize_steps(
         done += tensor.n_bytes
         yield Progress(done / plan.bytes, f"{tensor.name} as {tensor.type}")
     yield Progress(1.0, "done", path)
+
+
+def plan_with_matrix(
+    model: Model, make: Callable[..., Plan], imatrix: Imatrix | None = None
+) -> tuple[Plan, Imatrix | None]:
+    """Plan a file, and say which importance matrix it is to be quantized with.
+
+    That is the one which was given, here or to the model; or else the one that lies with the model,
+    where a type cannot do without; or none.
+
+    Parameters
+    ----------
+    make
+        Makes the plan, called with ``imatrix=True`` or ``imatrix=False``.
+    """
+    imatrix = imatrix or model.given
+    if imatrix is None and make(imatrix=False).needs_imatrix:
+        imatrix = model.imatrix
+    return make(imatrix=imatrix is not None), imatrix
 
 
 def quantized_again(model: Model, plan: Plan) -> list[str]:

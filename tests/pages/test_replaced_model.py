@@ -42,7 +42,6 @@ PAGES = {
     "layer_error": {"type": "Q4_0", "types": "Q8_0"},
     "mix": {},
     "file": {},
-    "memory": {},
 }
 
 

@@ -14,6 +14,7 @@ from quantcore.evaluate.importance import imatrix_steps
 from quantcore.evaluate.text import calibration_text
 from quantcore.io.gguf import read_gguf
 from quantcore.io.imatrix import Imatrix
+from quantcore.model.source import shipped_folder
 from quantcore.recipe.contents import layer_of
 from quantcore.recipe.quantize import quantize, quantize_steps
 from tests.support.gguf_bytes import gguf_bytes
@@ -270,3 +271,18 @@ def test_the_commands(toy, tmp_path, capsys):
     assert read_gguf(Path(model)).metadata["quantize.imatrix.dataset"] == "river.txt"
     assert main(["imatrix", "--text", str(text), "--output", str(tmp_path / "j.gguf")]) == 2
     assert "it takes 1,024" in capsys.readouterr().err
+
+
+def test_a_type_that_needs_a_matrix_takes_the_models_own(tmp_path, capsys, theirs):
+    """As every other command: `quantize` alone wanted it named."""
+    command = ["quantize", "--type", "Q2_K_S", "--output"]
+    assert main([*command, str(tmp_path / "own.gguf")]) == 0
+    assert "matrix that lies with the model" in capsys.readouterr().err
+    named = ["--imatrix", str(shipped_folder() / "imatrix.gguf")]
+    assert main([*command, str(tmp_path / "named.gguf"), *named]) == 0
+    assert "lies with the model" not in capsys.readouterr().err
+    verb = quantize(open_model(), "Q2_K_S", tmp_path / "verb.gguf")
+    own = (tmp_path / "own.gguf").read_bytes()
+    assert own == (tmp_path / "named.gguf").read_bytes() == verb.read_bytes()
+    plain = quantize(open_model(), "Q4_K_M", tmp_path / "plain.gguf")
+    assert "quantize.imatrix.file" not in read_gguf(plain).metadata
