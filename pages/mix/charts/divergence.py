@@ -176,13 +176,13 @@ def _heights(shown: Mapping, low: float, high: float) -> dict[str, float]:
 
 
 def _star(figure: go.Figure, star: Star, least: float, look: Look) -> None:
-    error, measured = {}, False
+    error = {}
     if star.low is not None and star.high is not None:
-        measured = True
         error = {
             "type": "data", "symmetric": False, "color": look.ink, "width": 4, "thickness": 1.4,
             "array": [star.high - star.divergence], "arrayminus": [star.divergence - star.low],
         }  # fmt: skip
+    measured = bool(error)
     says = "measured" if measured else "predicted"
     figure.add_scatter(
         x=[star.bits],
