@@ -1,6 +1,7 @@
 """Figures of the page Block: weights over the values that their block can hold."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -32,7 +33,7 @@ def number_line(
     if whole_grid:
         _code_names(figure, landing, look)
     _weights(figure, landing, look)
-    left = {"xref": "paper", "x": 0, "xanchor": "left"}
+    left: dict[str, Any] = {"xref": "paper", "x": 0, "xanchor": "left"}
     words(figure, "the weights", look, y=1, yshift=20, **left)
     below = "the code that each is stored as" if whole_grid else "its neighbours among all floats"
     words(figure, below, look, y=0, yshift=-44 if whole_grid else -24, **left)
@@ -184,8 +185,8 @@ def weight_errors(
     if half_step is not None:
         for side in (-half_step, half_step):
             figure.add_hline(y=side, line={"color": look.quiet, "width": 1, "dash": "dash"})
-        place = {"xref": "paper", "x": 1, "xanchor": "right", "y": half_step, "yshift": 9}
-        words(figure, "half a step", look, **place)
+        place: dict[str, Any] = {"xref": "paper", "x": 1, "xanchor": "right", "yshift": 9}
+        words(figure, "half a step", look, y=half_step, **place)
     reach = 1.25 * max(half_step or 0.0, float(np.abs(error).max()), 1e-12)
     figure.update_xaxes(title="weight in the block", showgrid=False, nticks=9)
     figure.update_yaxes(title="error", range=[-reach, reach], nticks=5)
@@ -194,8 +195,8 @@ def weight_errors(
 
 def scale_curve(
     percent: Sequence[int],
-    error: Floats,
-    best: Floats,
+    error: Sequence[float],
+    best: Sequence[float],
     points: Mapping[str, tuple[float, float]],
     tone: str,
     look: Look,

@@ -33,8 +33,8 @@ def choose() -> Chosen:
     places, part = st.container(horizontal=True, vertical_alignment="bottom"), 0
     own = _stored_type() if from_model else None
     with places:
-        options = {"default": own or "Q4_0", "on_change": dials.reset, "width": 210}
-        fmt = get_format(controls.type_(**options))
+        name = controls.type_(default=own or "Q4_0", on_change=dials.reset, width=210)
+        fmt = get_format(name)
     specimen = _specimen(fmt, example, places)
     with places:
         if len(specimen.opened.parts) > 1:

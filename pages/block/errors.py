@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from pages.block import charts, words
+from pages.block.dials import Dials
 from pages.block.reading import Reading
 from pages.shared import look
 from pages.shared.palette import Look
@@ -14,7 +15,7 @@ PERCENTS, SHIFTS = range(40, 161), np.arange(-2, 2.01, 0.25).tolist()
 MANY_WEIGHTS = 512  # of more, every fourth percent is searched
 
 
-def draw_errors_and_search(reading: Reading, tone: str, style: Look) -> None:
+def draw_errors_and_search(reading: Reading, dials: Dials, tone: str, style: Look) -> None:
     """Draw the errors on an even grid, and beside them the error against the scale."""
     left, right = st.columns(2, gap="large")
     with left:
@@ -26,7 +27,7 @@ def draw_errors_and_search(reading: Reading, tone: str, style: Look) -> None:
         )
         _draw_errors(reading, reading.landing.step / 2, tone, style)
     with right:
-        _draw_search(reading, tone, style)
+        _draw_search(reading, dials, tone, style)
 
 
 def draw_uneven_errors(reading: Reading, tone: str, style: Look) -> None:
@@ -47,9 +48,9 @@ def _draw_errors(reading: Reading, half_step: float | None, tone: str, style: Lo
     )
 
 
-def _draw_search(reading: Reading, tone: str, style: Look) -> None:
+def _draw_search(reading: Reading, dials: Dials, tone: str, style: Look) -> None:
     """Search for the best scale and zero point, and draw the error at the present one and there."""
-    values, grid, dials = reading.own.values, reading.ruled_grid, reading.dials
+    values, grid = reading.own.values, reading.ruled_grid
     now, name = reading.landing.rms_error, reading.chosen.fmt.name
     percents = PERCENTS[:: 4 if values.size > MANY_WEIGHTS else 1]
     best, best_percent, best_shift = best_turn(values, grid, percents, SHIFTS)
@@ -59,7 +60,9 @@ def _draw_search(reading: Reading, tone: str, style: Look) -> None:
         words.how_searched(dials.bits, best_percent, best_shift, gains),
         help="Root mean square of the errors of these weights.",
     )
-    points = {"yours" if dials.moved else name: (dials.scale_percent, now)}
+    points: dict[str, tuple[float, float]] = {
+        "yours" if dials.moved else name: (dials.scale_percent, now)
+    }
     if gains:
         points["best"] = (best_percent, best)
     else:

@@ -21,8 +21,8 @@ def headline(reading: Reading) -> str:
     if example == words.OUTLIER and reading.holds_outlier:
         return words.outlier(landing.codes, int(np.abs(values).argmax()), landing.grid.size)
     if place:
-        n_weights, n_bytes = reading.specimen.weights.size, opened.packed.size
-        return words.as_stored(fmt.name, n_weights, n_bytes, place.file, place.start_byte)
+        n_weights, size = reading.specimen.weights.size, opened.packed.size
+        return words.as_stored(fmt.name, n_weights, size, place.file, place.start_byte)
     if reading.is_float:
         restored = float(landing.restored[0])
         return words.kept_float(fmt.name, opened.packed.size, float(values[0]), restored)

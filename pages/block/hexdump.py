@@ -17,7 +17,7 @@ def show(block: OpenedBlock, weight: int, part: int) -> None:
     tap what it holds.
     """
     style = look.current()
-    held = [[] for _ in range(block.packed.size)]
+    held: list[list[int]] = [[] for _ in range(block.packed.size)]
     for at, where in enumerate(block.code_bytes):
         for byte in where:
             held[byte].append(at)

@@ -27,7 +27,7 @@ def main() -> None:
         draw_line(reading, tone, style)
     if reading.dials:
         st.space("small")
-        draw_errors_and_search(reading, tone, style)
+        draw_errors_and_search(reading, reading.dials, tone, style)
     if reading.is_uneven:
         st.space("small")
         draw_uneven_errors(reading, tone, style)

@@ -65,7 +65,7 @@ class Reading:
     @cached_property
     def landing(self) -> Landing:
         """Where the weights land: by the dials if one is moved."""
-        if not self.moved:
+        if self.dials is None or not self.dials.moved:
             return self.own
         grid = self.ruled_grid.turned(self.dials.scale_percent, self.dials.zero_shift)
         return on_grid(grid, self.own.values, self.own.first_weight)

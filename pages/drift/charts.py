@@ -39,7 +39,7 @@ def damage_by_token(
     means
         By type: mean divergence in nats, drawn as a hollow mark.
     """
-    names = sorted(means, key=means.get)
+    names = sorted(means, key=means.__getitem__)
     figure = blank(look, 27 * len(names) + 84)
     for name in names:
         _row(figure, name, quantiles[name], means[name], look, strong=name == chosen)
@@ -116,8 +116,8 @@ def so_far(
             hoverinfo="skip",
         )
     for name, y in _apart(finals).items():
-        place = {"x": chunks[len(running[name]) - 1], "xanchor": "left", "xshift": 8}
-        words(figure, f"<b>{name}</b>", look, y=y, **place)
+        x = chunks[len(running[name]) - 1]
+        words(figure, f"<b>{name}</b>", look, x=x, y=y, xanchor="left", xshift=8)
     figure.update_xaxes(range=[0, 1.25 * n_chunks], title="chunks scored", showgrid=False)
     every = [max(v, LEAST) for values in running.values() for v in values] or [1e-3, 1.0]
     low, high = np.log10(min(every)) - 0.3, np.log10(max(every)) + 0.3
@@ -130,7 +130,7 @@ def so_far(
 def _apart(finals: Mapping[str, float], gap: float = 0.22) -> dict[str, float]:
     """Heights of the labels as powers of ten, pushed apart so that none covers another."""
     heights, last = {}, -np.inf
-    for name in sorted(finals, key=finals.get):
+    for name in sorted(finals, key=finals.__getitem__):
         last = max(np.log10(max(finals[name], LEAST)), last + gap)
         heights[name] = last
     return heights

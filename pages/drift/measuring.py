@@ -73,9 +73,12 @@ def steps(
     context = context_for(model, n_tokens)
     course = Course((model.key, text.key), n_tokens // context, {name: [] for name in types})
     part = 0.5 if with_skills else 1.0
+    drifts: Mapping[str, Drift] = {}
     for step in drift_steps(model, types, text.words, context):
-        if step.result is not None and not step.result.drifts:
-            course.add(step.result)
+        if step.result is not None:
+            drifts = step.result.drifts
+            if not drifts:
+                course.add(step.result)
         yield Progress(part * step.share, step.stage, course)
     skills: dict[str, list[SkillScore]] = {}
     answering = (ORIGINAL, *types) if with_skills else ()
@@ -83,7 +86,7 @@ def steps(
         for share, scores in _skill_steps(model, name):
             yield Progress(part + part * (i + share) / len(answering), f"{name}: skills", course)
             skills[name] = scores or []
-    yield Progress(1.0, "done", replace(course, results=Results(step.result.drifts, skills)))
+    yield Progress(1.0, "done", replace(course, results=Results(drifts, skills)))
 
 
 def _skill_steps(model: Model, name: str) -> Iterator[tuple[float, list[SkillScore] | None]]:
@@ -117,8 +120,8 @@ def panel() -> None:
     job = jobs.panel(TITLE, _draw)
     if job is None:
         return
-    if job.state == "done":
-        course = job.latest.result
+    course: Course | None = job.result
+    if job.state == "done" and course and course.results:
         former = _measured().get(course.key, Results())
         _measured()[course.key] = former.with_newer(course.results)
     elif job.state == "cancelled":
@@ -127,6 +130,6 @@ def panel() -> None:
 
 def _draw(step: Progress[Course]) -> None:
     course = step.result
-    if course.chunks:
+    if course and course.chunks:
         figure = charts.so_far(course.running, course.chunks, course.n_chunks, look.current())
         look.show_running(figure, "Mean divergence of each type so far, by chunks scored.")

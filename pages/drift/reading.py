@@ -22,7 +22,7 @@ def one_text(model: Model, chosen: str, text: Text) -> None:
     headline, style = st.container(), look.current()
     passage = texts.choose_passage(text)
     read = cache.reading(model.name, chosen, passage)
-    shown = pieces(passage, read.start)
+    shown = pieces(passage, read.start.tolist())
     with headline:
         look.finding(
             reading_words.unevenness(read, shown, chosen),

@@ -141,15 +141,20 @@ def types_of(files: Mapping[str, Mapping[str, int]], look: Look) -> go.Figure:
 def error_pairs(pairs: Sequence[TensorPair], labels: Sequence[str], look: Look) -> go.Figure:
     """Draw each matrix by its error in two files, in percent; its colour is the second's type."""
     figure = blank(look, 420)
-    errors = [error for pair in pairs for error in (pair.error_first, pair.error_second)]
-    low, high = 100 * min(errors) / 1.4, 100 * max(errors) * 1.4
+    percents = {
+        pair.name: (100 * pair.error_first, 100 * pair.error_second)
+        for pair in pairs
+        if pair.error_first and pair.error_second
+    }
+    low = min(map(min, percents.values())) / 1.4
+    high = max(map(max, percents.values())) * 1.4
     line = {"color": look.quiet, "width": 1, "dash": "dash"}
     figure.add_scatter(x=[low, high], y=[low, high], mode="lines", line=line, hoverinfo="skip")
     for type in sorted({pair.second.type for pair in pairs}, key=code_bits):
         some = [pair for pair in pairs if pair.second.type == type]
         figure.add_scatter(
-            x=[100 * pair.error_first for pair in some],
-            y=[100 * pair.error_second for pair in some],
+            x=[percents[pair.name][0] for pair in some],
+            y=[percents[pair.name][1] for pair in some],
             mode="markers",
             marker={
                 "color": type_colour(type, look),
@@ -163,7 +168,7 @@ def error_pairs(pairs: Sequence[TensorPair], labels: Sequence[str], look: Look) 
             hovertemplate="%{text}<br>%{x:.3g} %, then %{y:.3g} %<extra></extra>",
         )
     far = max(pairs, key=lambda pair: pair.error_ratio)
-    x, y = np.log10(100 * far.error_first), np.log10(100 * far.error_second)
+    x, y = np.log10(percents[far.name])
     words(figure, spoken(far.name), look, x=x, y=y, xanchor="left", yshift=-18)
     ticks = powers_of_ten(low, high)
     if len(ticks["tickvals"]) < 2:

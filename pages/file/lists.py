@@ -17,7 +17,7 @@ from quantcore.recipe.promise import HeldTensor
 def show_sums(sums: Sequence[TensorSum], key: str, whole_bytes: int, style: Look) -> None:
     """List sums of tensors by "type" or "role", with their share of all bytes as a bar."""
 
-    def bar(row: dict) -> tuple[float, str]:
+    def bar(row: tables.Row) -> tuple[float, str]:
         tone = type_colour(row["type"], style) if key == "type" else style.quiet
         return row["bytes"] / whole_bytes, tone
 
@@ -77,14 +77,14 @@ def show_tensors(
 
 def _tensor_row(tensor: HeldTensor) -> dict:
     planned = tensor.planned
-    wanted = planned.fallback if planned else None
+    promised, wanted = (planned.type, planned.fallback) if planned else (None, None)
     return {
         "tensor": tensor.name,
         "shape": " × ".join(map(str, tensor.shape)),
         "type": tensor.type,
-        "promised": planned.type if planned else None,
+        "promised": promised,
         "fallback_from": wanted,
-        "by_name": f"{wanted} → {planned.type}" if wanted else planned.type if planned else None,
+        "by_name": f"{wanted} → {promised}" if wanted else promised,
         "bytes": tensor.bytes,
         "bits_per_weight": 8 * tensor.bytes / tensor.n_weights,
         "rule": planned.rule if planned else "",

@@ -88,7 +88,7 @@ def show_errors(
 ) -> None:
     """Draw each matrix by its error in both files."""
     first, second = (promise.file_type for promise in promises)
-    name = first.name if first == second is not None else None
+    name = first.name if first is not None and first == second else None
     marks = [pair for pair in both if pair.error_first and pair.error_second]
     st.space("small")
     look.finding(words.errors(labels, errors, name) + words.most_apart(marks),

@@ -11,6 +11,7 @@ from quantcore.evaluate.file_error import RestoredError, total_rmse
 from quantcore.evaluate.two_files import TensorPair
 from quantcore.io.gguf import BOOL, NUMBERS, STRING, GgufFile
 from quantcore.recipe.file_sums import sums_by_type
+from quantcore.recipe.file_types import FileType
 from quantcore.recipe.promise import Promise, code_bits, same_type
 
 HOW_TO_READ_TREE = (
@@ -90,16 +91,15 @@ def whole(label: str, promise: Promise, planned: bool) -> str:
 
 def causes(promise: Promise, bits: Mapping[str, float]) -> str:
     """Say why the average is not what the name says."""
-    named, stored = code_bits(promise.file_type.format), promise.bits_per_weight
+    file_type, stored = _file_type(promise), promise.bits_per_weight
+    named = code_bits(file_type.format)
     others = {_WHY[cause]: value for cause, value in bits.items() if cause in _WHY}
     most = sorted(others, key=lambda why: -abs(others[why]))[:3]
     said = [f"{why} {signed_bits(others[why])}" for why in most if abs(others[why]) >= 0.005]
     if not said:
-        return (
-            f"**{promise.file_type.name}** says {named} bits, and **{stored:.2f}** is what it is."
-        )
+        return f"**{file_type.name}** says {named} bits, and **{stored:.2f}** is what it is."
     return (
-        f"**{promise.file_type.name}** speaks of {plural(named, 'bit')}; a weight of this file "
+        f"**{file_type.name}** speaks of {plural(named, 'bit')}; a weight of this file "
         f"takes **{stored:.2f}**: {', '.join(said)}."
     )
 
@@ -108,9 +108,9 @@ def kept_its_promise(promise: Promise) -> str:
     """Say which tensors are not what llama-quantize makes of the name, and which fell back."""
     differ = [tensor for tensor in promise.tensors if tensor.differs]
     back = [tensor for tensor in promise.tensors if tensor.fell_back]
-    name = promise.file_type.name
+    name = _file_type(promise).name
     if differ:
-        pairs = Counter((t.planned.type, t.type) for t in differ)
+        pairs = Counter((t.planned.type, t.type) for t in differ if t.planned)
         (wanted, held), count = pairs.most_common(1)[0]
         says = (
             f"**{len(differ)}** of {plural(len(promise.tensors), 'tensor')} "
@@ -119,17 +119,25 @@ def kept_its_promise(promise: Promise) -> str:
         )
         return says + (", and others." if len(pairs) > 1 else ".")
     if back:
-        wanted, held = Counter((t.planned.fallback, t.type) for t in back).most_common(1)[0][0]
+        changes = Counter((t.planned.fallback, t.type) for t in back if t.planned)
+        before, after = changes.most_common(1)[0][0]
         columns = back[0].shape[-1]
         return (
             f"Every tensor is what llama-quantize gives a {name}; "
-            f"**{plural(len(back), 'tensor')}** fell back, such as from {wanted} to {held}, for "
+            f"**{plural(len(back), 'tensor')}** fell back, such as from {before} to {after}, for "
             f"rows of {columns:,} do not divide."
         )
     return (
         f"Every tensor is what llama-quantize gives a **{name}**; none had to fall back, for all "
         "rows divide into blocks."
     )
+
+
+def _file_type(promise: Promise) -> FileType:
+    """Return the type that a file is held against; ValueError where there is none."""
+    if promise.file_type is None:
+        raise ValueError("neither the file’s name nor its metadata say a file type.")
+    return promise.file_type
 
 
 def names_disagree(promise: Promise) -> str:
@@ -150,7 +158,7 @@ def names_disagree(promise: Promise) -> str:
 
 def header(file: GgufFile, parts: Mapping[str, int]) -> str:
     """Say how large the header is and what fills it."""
-    most = max(parts, key=parts.get)
+    most = max(parts, key=parts.__getitem__)
     share = file.header_bytes / file.file_bytes
     return (
         f"The header takes **{binary(file.header_bytes)}**, {percent(share)} of the file: "
@@ -222,8 +230,8 @@ def side_by_side(
     """Compare two files by size and types."""
     one, other = promises
     first, second = labels
-    same = one.file_type is not None and one.file_type == other.file_type
-    calls = f" Both call themselves {one.file_type.name}." if same and n_differ else ""
+    same = one.file_type if one.file_type == other.file_type else None
+    calls = f" Both call themselves {same.name}." if same and n_differ else ""
     if not n_differ:
         shared = plural(n_shared, "tensor")
         return f"**{first}** and **{second}** give the {shared} that both have the same types."

@@ -14,6 +14,7 @@ from quantcore.evaluate.gentle import gentle_and_harsh
 from quantcore.evaluate.measured import PROMPT, SELECTED, ShippedResults
 from quantcore.model.original import Original, original_of
 from quantcore.recipe.types import get_type
+from quantcore.sensitivity.costs import costs
 
 DAMAGING = "Q2_K"  # the format that each matrix is put in alone, to see where it hurts
 ARROW = ":material/arrow_forward:"
@@ -112,10 +113,8 @@ def show_size_against_divergence(
 
 def show_where_it_hurts(model: "quantcore.Model", style: Look) -> None:
     """Draw the matrices as they lie in the file by what each costs alone; a click opens one."""
-    sensitivity = shipped.sensitivity()
-    damage = {
-        name: sensitivity.effect(name, DAMAGING).mean_kl_divergence for name in model.quantizable
-    }
+    alone = costs(shipped.sensitivity(), DAMAGING)
+    damage = {name: alone[name].value for name in model.quantizable}
     n_weights = {name: model.tensors[name].n_weights for name in damage}
     look.finding(
         words.anatomy(damage, n_weights, get_type(DAMAGING, pure=True).name),

@@ -37,7 +37,7 @@ def anatomy(damage: Mapping[str, float], n_weights: Mapping[str, int], format_na
     total = sum(damage.values())
     if total <= 0:
         return f"No matrix moves the model when it alone is stored in {format_name}."
-    most = max(damage, key=damage.get)
+    most = max(damage, key=damage.__getitem__)
     share = damage[most] / total
     held = n_weights[most] / sum(n_weights.values())
     fair = abs(share - held) < 0.2 * held

@@ -1,5 +1,7 @@
 """Figures of the page Importance: columns by their inputs, and one block both ways."""
 
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
@@ -37,7 +39,7 @@ def columns(importance: NDArray[np.float32], look: Look) -> go.Figure:
     median = float(np.median(importance))
     if median > 0:
         figure.add_hline(y=median, line={"color": look.ink, "width": 1, "dash": "dash"})
-        at = {"xref": "paper", "x": 1, "xanchor": "right", "yanchor": "bottom"}
+        at: dict[str, Any] = {"xref": "paper", "x": 1, "xanchor": "right", "yanchor": "bottom"}
         words(figure, "median", look, y=np.log10(median), **at)
     figure.update_xaxes(title="column", showgrid=False, nticks=8)
     figure.update_yaxes(

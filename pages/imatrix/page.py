@@ -39,10 +39,10 @@ def main() -> None:
         asked = controls.tensor()
     with two:
         format_name = choose_format()
-    tensor = asked if asked in shares else max(shares, key=shares.get)
+    tensor = asked if asked in shares else max(shares, key=shares.__getitem__)
     if tensor != asked:
         look.note(words.no_entry(asked, tensor))
-    importance = imatrix.importance(tensor)
+    importance = cache.importance(model.name, tensor)
     columns(imatrix, tensor, importance)
     by_matrix(shares, tensor)
     st.space("medium")

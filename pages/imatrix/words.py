@@ -79,7 +79,7 @@ def how_to_read_columns(imatrix: Imatrix) -> str:
 
 def most_uneven(shares: Mapping[str, float]) -> str:
     """Name the most uneven matrix and the most even one."""
-    high, low = max(shares, key=shares.get), min(shares, key=shares.get)
+    high, low = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
     return (
         f"In **{spoken(high)}** the loudest hundredth of the columns holds "
         f"**{percent(shares[high])}** of the importance, in {spoken(low)} {percent(shares[low])}."

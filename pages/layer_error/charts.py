@@ -1,6 +1,7 @@
 """Figures of the page Error by layer, besides the layer map."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -26,7 +27,7 @@ def worst_tensors(
     Where they differ, `formats` are written behind the names.
     """
     share = shares(percent)
-    names = sorted(percent, key=percent.get, reverse=True)[:count]
+    names = sorted(percent, key=percent.__getitem__, reverse=True)[:count]
     figure = blank(look, 26 * len(names) + 20, bargap=0.22, clickmode="event+select")
     figure.add_bar(
         y=[spoken(name) + (f", {formats[name]}" if formats else "") for name in names],
@@ -168,7 +169,12 @@ def _frontier(percent: Mapping[str, float], bits: Mapping[str, float]) -> list[s
 
 
 def error_by_row(
-    first: Sequence[int], percent: NDArray, chosen: int, mean: float, tone: str, look: Look
+    first: Sequence[int] | NDArray,
+    percent: NDArray,
+    chosen: int,
+    mean: float,
+    tone: str,
+    look: Look,
 ) -> go.Figure:
     """Draw the error of every row, or the worst of a few neighbours; a click carries its number."""
     figure = blank(look, 300, clickmode="event+select")
@@ -196,7 +202,7 @@ def error_by_row(
     words(figure, f"row {chosen}", look, strong=True, x=first[at], y=float(percent[at]), **side)
     low, high = min(float(np.min(percent)), mean), max(float(np.max(percent)), mean)
     pad = 0.12 * (high - low) or 0.1 * high or 1.0
-    place = {"xref": "paper", "x": 0, "xanchor": "left", "y": mean, "yshift": -9}
+    place: dict[str, Any] = {"xref": "paper", "x": 0, "xanchor": "left", "y": mean, "yshift": -9}
     words(figure, "the whole tensor", look, bgcolor=look.page, **place)
     step = first[-1] / 60 or 1
     figure.update_xaxes(title="row", showgrid=False, range=[-step, first[-1] + step])

@@ -44,6 +44,7 @@ def draw_map(followed: Followed, style: Look) -> None:
     """Draw the error of every matrix where it lies, and the worst of them as bars."""
     type_name, errors = followed.type_name, percents(followed.errors)
     formats = {name: error.format for name, error in followed.errors.items()}
+    worst = max(errors, key=errors.__getitem__)
     look.finding(
         words.extremes(type_name, errors),
         f"{words.which(type_name, formats)} {words.HOW_TO_READ_MAP}",
@@ -57,7 +58,7 @@ def draw_map(followed: Followed, style: Look) -> None:
         look.show(
             layer_map.layer_map(errors, cells, followed.tensor, style),
             key="layer_map",
-            alt=f"Error by layer and role in {type_name}; worst is {max(errors, key=errors.get)}.",
+            alt=f"Error by layer and role in {type_name}; worst is {worst}.",
             on_select=lambda: take_clicked("layer_map", "tensor"),
             selection_mode="points",
         )

@@ -47,7 +47,7 @@ def cells(errors: Percents, formats: Mapping[str, str]) -> dict[str, str]:
 
 def extremes(type_name: str, errors: Percents) -> str:
     """Name the worst and the best matrix of a type."""
-    worst, best = max(errors, key=errors.get), min(errors, key=errors.get)
+    worst, best = max(errors, key=errors.__getitem__), min(errors, key=errors.__getitem__)
     if not errors[worst]:
         return f"In **{type_name}** no matrix loses anything: every weight comes back as it was."
     if errors[worst] < 1.05 * errors[best]:

@@ -1,7 +1,8 @@
 """What the page Memory keeps: estimates, and how they fit; keyed on all that they depend on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import streamlit as st
 
@@ -18,6 +19,7 @@ from quantcore.memory import (
     in_type,
     weights_in,
 )
+from quantcore.memory.estimate import Runtime
 from quantcore.memory.fit_table import Advice, Cell
 from quantcore.memory.hardware import Machine
 from quantcore.memory.this_machine import this_machine
@@ -34,22 +36,19 @@ def _hash_of_estimate(taken: Estimate) -> int:
     return hash((_hash_of_shape(taken.shape), taken.setup, taken.stored))
 
 
-_HASHED = {
-    "show_spinner": False,
-    "hash_funcs": {
-        ModelShape: _hash_of_shape,
-        StoredWeights: hash,
-        Estimate: _hash_of_estimate,
-    },
+_HASHED: dict[str | type[Any], Callable[[Any], Any]] = {
+    ModelShape: _hash_of_shape,
+    StoredWeights: hash,
+    Estimate: _hash_of_estimate,
 }
 
 
-@st.cache_resource(max_entries=512, **_HASHED)
-def _stored(shape: ModelShape, type_name: str, runtime: str) -> StoredWeights:
+@st.cache_resource(max_entries=512, show_spinner=False, hash_funcs=_HASHED)
+def _stored(shape: ModelShape, type_name: str, runtime: Runtime) -> StoredWeights:
     return weights_in(shape, type_name, runtime)
 
 
-@st.cache_resource(max_entries=256, **_HASHED)
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=_HASHED)
 def _in_f16(shape: ModelShape, setup: Setup) -> Estimate:
     """Cache and buffers do not depend on the weights' type: they are counted once for all."""
     return estimate(shape, setup, _stored(shape, setup.type_name, setup.runtime))
@@ -66,7 +65,7 @@ def again(taken: Estimate, setup: Setup) -> Estimate:
     return estimated(taken.shape, setup, taken.stored)
 
 
-@st.cache_data(max_entries=256, **_HASHED)
+@st.cache_data(max_entries=256, show_spinner=False, hash_funcs=_HASHED)
 def says(
     shape: ModelShape, setup: Setup, machine: Machine, stored: StoredWeights | None = None
 ) -> str:
@@ -74,7 +73,7 @@ def says(
     return fitting.verdict(shape, setup, machine, stored)
 
 
-@st.cache_data(max_entries=256, **_HASHED)
+@st.cache_data(max_entries=256, show_spinner=False, hash_funcs=_HASHED)
 def advice(
     shape: ModelShape, setup: Setup, machine: Machine, stored: StoredWeights | None = None
 ) -> Advice:
@@ -82,7 +81,7 @@ def advice(
     return fit_table.advise(shape, setup, machine, stored)
 
 
-@st.cache_data(max_entries=64, **_HASHED)
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=_HASHED)
 def table(
     shape: ModelShape,
     setup: Setup,
@@ -94,7 +93,7 @@ def table(
     return fit_table.fit_table(shape, setup, machine, types, contexts, estimated)
 
 
-@st.cache_data(max_entries=512, **_HASHED)
+@st.cache_data(max_entries=512, show_spinner=False, hash_funcs=_HASHED)
 def cell(taken: Estimate, machine: Machine) -> Cell:
     """Say of one estimate how well it fits."""
     return fit_table.cell_of(taken, machine)

@@ -18,9 +18,9 @@ LINES_GIB = (8, 16, 24, 48, 80, 192, 512, 1024)  # round sizes that machines com
 
 def tone(type_name: str, look: Look) -> str:
     """Return the colour of a type by its bits; of a checkpoint for GPUs by those in its name."""
-    if type_name in DEPLOYED or type_name == "FP8":
-        return bits_colour(nominal_bits(type_name), look)
-    return colour(type_name, look)
+    named = type_name in DEPLOYED or type_name == "FP8"
+    bits = nominal_bits(type_name) if named else None
+    return colour(type_name, look) if bits is None else bits_colour(bits, look)
 
 
 def by_device(loads: Sequence[DeviceLoad], weights: str, cache: str, look: Look) -> go.Figure:
@@ -62,7 +62,7 @@ def by_device(loads: Sequence[DeviceLoad], weights: str, cache: str, look: Look)
         )
     for row, load in zip(rows, loads, strict=True):
         if load.capacity_bytes is not None:
-            _mark_end(figure, row, load, look)
+            _mark_end(figure, row, load.used_bytes, load.capacity_bytes, look)
     figure.update_xaxes(range=[0, 1.16 * largest / GIB], title="GiB (2<sup>30</sup> bytes)")
     figure.update_yaxes(
         autorange="reversed", showgrid=False, tickfont={"size": 13, "color": look.ink}
@@ -71,19 +71,19 @@ def by_device(loads: Sequence[DeviceLoad], weights: str, cache: str, look: Look)
     return figure
 
 
-def _mark_end(figure: go.Figure, row: str, load: DeviceLoad, look: Look) -> None:
-    free = load.free_bytes
+def _mark_end(figure: go.Figure, row: str, used: int, capacity: int, look: Look) -> None:
+    free = capacity - used
     says = f"<b>{binary(free)} free</b>" if free >= 0 else f"<b>{binary(-free)} too much</b>"
-    if not load.used_bytes:
+    if not used:
         says = "not used"
-    at = max(load.capacity_bytes, load.used_bytes) / GIB
-    words(figure, says, look, strong=bool(load.used_bytes), x=at, y=row, xanchor="left", xshift=5)
+    at = max(capacity, used) / GIB
+    words(figure, says, look, strong=bool(used), x=at, y=row, xanchor="left", xshift=5)
     figure.add_scatter(
-        x=[load.capacity_bytes / GIB],
+        x=[capacity / GIB],
         y=[row],
         mode="markers",
         marker={"symbol": "line-ns", "size": 34, "line": {"color": look.ink, "width": 2}},
-        hovertemplate=f"{row}<br>{binary(load.capacity_bytes)} can be used<extra></extra>",
+        hovertemplate=f"{row}<br>{binary(capacity)} can be used<extra></extra>",
     )
 
 
@@ -176,8 +176,8 @@ def growth(
     for name, sizes in curves.items():
         line = {"color": tone(name, look), "width": 3 if name == next(iter(curves)) else 2}
         _line(figure, at, sizes, f"cache in {name}", line)
-        place = {"x": np.log10(at[-1]), "y": np.log10(sizes[-1] / GIB)}
-        words(figure, f"<b>{name}</b>", look, strong=True, xanchor="left", xshift=6, **place)
+        x, y = np.log10(at[-1]), np.log10(sizes[-1] / GIB)
+        words(figure, f"<b>{name}</b>", look, strong=True, x=x, y=y, xanchor="left", xshift=6)
     level = weights[1] / GIB
     figure.add_hline(y=level, line={"color": look.ink, "width": 1, "dash": "dot"})
     text = f"the weights in {weights[0]}: {binary(weights[1])}"

@@ -1,6 +1,8 @@
 """Set-ups that were kept for comparison, as text in the address."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
@@ -12,7 +14,8 @@ from quantcore.memory.hardware import Machine
 
 MOST = 3
 _KEY = "keep"
-_READ = {  # what the address says of a set-up, in this order, and how it is read back
+# What the address says of a set-up, in this order, and how it is read back.
+_READ: dict[str, Callable[[str], Any]] = {
     "type_name": str,
     "context": int,
     "sequences": int,

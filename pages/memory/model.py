@@ -1,5 +1,7 @@
 """Whose memory the page Memory counts: known, opened, pasted, on the Hub, or typed."""
 
+from typing import Any
+
 import streamlit as st
 
 from pages.memory import cache, words
@@ -83,8 +85,8 @@ def _hub(right) -> FoundModel:
 
 def _typed() -> FoundModel:
     asked = st.container(horizontal=True, vertical_alignment="bottom")
-    bound = {"width": 170, **controls.BOUND}
-    config: dict[str, object] = {"model_type": "llama"}
+    bound: dict[str, Any] = {"width": 170, **controls.BOUND}
+    config: dict[str, Any] = {"model_type": "llama"}
     for (key, (name, label, says)), start in zip(SIZES.items(), _START, strict=True):
         config[name] = asked.number_input(label, 1, 10_000_000, start, key=key, help=says, **bound)
     window = asked.number_input(

@@ -1,6 +1,6 @@
 """The lower parts of the page Memory, one function each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 import streamlit as st
@@ -50,7 +50,7 @@ def show_table(shape: ModelShape, setup: Setup, machine: Machine, best: str | No
     contexts = tuple(n for n in CONTEXTS[2:] if n <= longest) or (CONTEXTS[2],)
     contexts = tuple(sorted({*contexts[-7:], setup.context}))
     cells = cache.table(shape, setup, machine, types, contexts)
-    types = sorted(types, key=lambda name: -cells[name, contexts[0]].weights_bytes)
+    by_size = sorted(types, key=lambda name: -cells[name, contexts[0]].weights_bytes)
     tones = {
         "fits": blend(style.bits[8], style.page, 0.16),
         "just": blend(style.bits[8], style.page, 0.07),
@@ -58,7 +58,7 @@ def show_table(shape: ModelShape, setup: Setup, machine: Machine, best: str | No
         "not": blend(style.bits[3], style.page, 0.34),
     }
     rows = []
-    for name in types:
+    for name in by_size:
         row: dict = {"type": name}
         for context in contexts:
             cell = cells[name, context]
@@ -72,7 +72,7 @@ def show_table(shape: ModelShape, setup: Setup, machine: Machine, best: str | No
             tables.Column(
                 key=str(context),
                 title=f"{context // 1024:,} k" if context >= 1024 else str(context),
-                fill=lambda row, at=context: tones[row[f"{at}_fits"]],
+                fill=_fill(tones, f"{context}_fits"),
                 wide=place < len(contexts) - 3,
             )
         )
@@ -85,6 +85,10 @@ def show_table(shape: ModelShape, setup: Setup, machine: Machine, best: str | No
         chosen=setup.type_name,
         csv_keys=keys,
     )
+
+
+def _fill(tones: Mapping[str, str], key: str) -> Callable[[tables.Row], str]:
+    return lambda row: tones[row[key]]
 
 
 def show_terms(taken: Estimate) -> None:

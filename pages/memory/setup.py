@@ -1,6 +1,7 @@
 """How the model of the page Memory is to be run, and on what."""
 
 from contextlib import suppress
+from typing import Any
 
 import streamlit as st
 
@@ -8,6 +9,7 @@ from pages.memory import cache
 from pages.shared import controls, model_types
 from quantcore.memory import CACHE_FORMATS, RUNTIMES, Setup
 from quantcore.memory.deployed_formats import DEPLOYED
+from quantcore.memory.estimate import Runtime
 from quantcore.memory.estimate_memory import AS_STORED
 from quantcore.memory.hardware import Machine, card, gpus, machine, macs, system_memory, systems
 from quantcore.recipe.file_types import FILE_TYPES
@@ -75,10 +77,10 @@ def choose(has_file: bool, trained: int) -> Setup:
         "Sequences at once", 1, 256, 1, key="sequences", help="Users that are served together.",
         **controls.BOUND,
     )  # fmt: skip
-    runtime = st.session_state.get("runtime") or "none"
+    runtime: Runtime = st.session_state.get("runtime") or "none"
     with st.expander("Batch, flash attention, values, shared prefix, share of the GPU"):
         row = st.container(horizontal=True, vertical_alignment="bottom")
-        bound = {"width": 170, **controls.BOUND}
+        bound: dict[str, Any] = {"width": 170, **controls.BOUND}
         same = f"as the keys ({kept})"
         values = row.selectbox(
             "Values in", [same, *CACHE_FORMATS], key="values", help="`-ctv`", **bound

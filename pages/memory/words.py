@@ -120,7 +120,7 @@ def best(type_name: str | None, longest: int, setup: Setup, where: str) -> str:
     )
 
 
-def heads(shape: ModelShape, cache: int, rules: Sequence[Rule], per_token: int) -> str:
+def heads(shape: ModelShape, cache: int, rules: Sequence[Rule], per_token: float) -> str:
     """Say what sharing keys and values saves; `rules` are the rules of thumb."""
     if not any(layer.key_values for layer in shape.caches):
         return f"No layer keeps keys or values: states take **{binary(cache)}**, however long."

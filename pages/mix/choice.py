@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.mix import by_hand, cache
 from pages.shared import controls, plans, sweeps
@@ -114,13 +115,16 @@ def choose(model: Model) -> ChosenMix:
             "Pure", key="pure", help="No rules: every matrix gets the type of most.",
             **controls.BOUND,
         )  # fmt: skip
-        results, limits = None, ()
+        results: Sensitivity | None = None
+        limits: tuple = ()
         if by not in (RULES, RECIPE):
             results, limits = _limits(known if by == "measured" else guided)
     with fourth:
         _by_hand()
     predicting = _budget(model, known[0].results, "measured", ()) if known else None
-    if by == RULES:
+    if results is not None:
+        return _by_results(model, results, by, limits, with_imatrix, second)
+    if loaded is None or by == RULES:
         mix = second.selectbox(
             "File type", list(FILE_TYPES), list(FILE_TYPES).index("Q4_K_M"), key="mix",
             help="What `llama-quantize` calls a type: a recipe for the whole file.",
@@ -128,15 +132,21 @@ def choose(model: Model) -> ChosenMix:
         )  # fmt: skip
         base = plans.planned(model.name, mix, with_imatrix, pure)
         return ChosenMix(model, by, base, with_imatrix, pure, predicting)
-    if by == RECIPE:
-        return ChosenMix(model, by, loaded, with_imatrix, budget=predicting)
+    return ChosenMix(model, by, loaded, with_imatrix, budget=predicting)
+
+
+def _by_results(
+    model: Model, results: Sensitivity, by: str, limits: tuple, with_imatrix: bool,
+    place: DeltaGenerator,
+) -> ChosenMix:  # fmt: skip
+    """Ask for a size, in `place` and with a slider, and choose the types that are best for it."""
     try:
         budget = _budget(model, results, by, limits)
     except ValueError as problem:  # the limits leave a tensor nothing
         st.error(sentence(problem))
         limits = ()
         budget = _budget(model, results, by, limits)
-    with second:
+    with place:
         made = _within(budget, (choice_key(results), by, limits))
     predicting = _budget(model, results, "measured", ())
     _slide(budget, made)

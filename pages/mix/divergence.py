@@ -87,9 +87,8 @@ def _clicked() -> None:
 
 def _link() -> None:
     look.note(words.NOT_MEASURED)
-    arrow = {"icon": ":material/arrow_forward:", "icon_position": "right", "type": "tertiary"}
-    if st.button("Measure each tensor on the page Sensitivity", key="to_sensitivity", **arrow):
-        controls.go("sensitivity")
+    label = "Measure each tensor on the page Sensitivity"
+    controls.link("sensitivity", label, "to_sensitivity")
 
 
 def _points(model: Model) -> list[MixPoint]:
@@ -155,13 +154,14 @@ def _table(model: Model, points: Sequence[MixPoint]) -> None:
 
 def _offer(choice: ChosenMix, hand: Plan, name: str, n_changed: int) -> None:
     model = choice.model
-    if hand.needs_imatrix or (choice.with_imatrix and model.imatrix is None):
+    imatrix = model.imatrix if choice.with_imatrix else None
+    if hand.needs_imatrix or (choice.with_imatrix and imatrix is None):
         return
     text = words.text_of(bench.is_shipped(model.name))
     says = f"Quantizes the whole model so, and lets it read {text}, on this machine."
     if st.button("Measure this recipe", key="measure_divergence", disabled=jobs.busy(), help=says):
         mix = _mix(choice, hand, name, n_changed)
-        aided = model.with_imatrix(model.imatrix) if choice.with_imatrix else model
+        aided = model if imatrix is None else model.with_imatrix(imatrix)
         text_read = evaluation_text() if bench.is_shipped(model.name) else bench.passage()
         st.session_state[_RUN] = model.key
         jobs.start(TITLE, lambda: _steps(aided, mix, text_read))
@@ -193,6 +193,6 @@ def _take_in(job: jobs.Job | None) -> None:
         return
     if job.state == "done":
         points = st.session_state.setdefault(_POINTS, {})
-        points.setdefault(st.session_state[_RUN], []).append(job.latest.result[0])
+        points.setdefault(st.session_state[_RUN], []).append(job.result[0])
     elif job.state == "cancelled":
         look.note("Cancelled; nothing was kept of that run.")

@@ -1,5 +1,7 @@
 """The end of the page Mix: the recipe as files and as commands."""
 
+from typing import Any
+
 import streamlit as st
 
 from pages.mix import by_hand, words
@@ -49,7 +51,7 @@ def section(choice: ChosenMix, hand: Plan, hand_types: dict[str, str]) -> None:
 
 
 def _as_json(choice: ChosenMix, hand: Plan) -> str:
-    known = {"by": choice.by}
+    known: dict[str, Any] = {"by": choice.by}
     if choice.budget and choice.by != RULES and not choice.with_imatrix:
         predicted = choice.budget.predicted(hand)
         known |= {} if predicted is None else {"predicted_kl_divergence": predicted}

@@ -88,11 +88,10 @@ def _row(
     """Say what a file costs in which one tensor has another type."""
     table = cache.error_table(choice.model.name)
     total = table.total(other.types, choice.with_imatrix)
-    known = total is not None and mine.error is not None
     return {
         "type": type,
         "bits_per_weight": GGML_TYPES[type].bits_per_weight,
         "relative_rmse": table.error(tensor, type, choice.with_imatrix),
         "change_bytes": other.bytes - hand.bytes,
-        "change_error": total - mine.error if known else None,
+        "change_error": None if total is None or mine.error is None else total - mine.error,
     }

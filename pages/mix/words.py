@@ -110,24 +110,28 @@ def tensor(name: str, type: str, n_bytes: int, share: float, error: float | None
 def where_bytes_go(sizes: Mapping[str, Mapping[str, int]]) -> str:
     """Name the role with the most bytes."""
     totals = {role: sum(by_type.values()) for role, by_type in sizes.items()}
-    most = max(totals, key=totals.get)
+    most = max(totals, key=totals.__getitem__)
     return f"**{most}** takes most: **{percent(totals[most] / sum(totals.values()))}** of the file."
 
 
 def beside_stock(hand: MixSummary, stock: Sequence[MixSummary], changed: bool) -> str:
     """Say whether the recipe beats the stock mixes that are no larger; only measured ones count."""
-    rivals = [one for one in stock if one.n_bytes <= hand.n_bytes and one.name != hand.name]
+    rivals = [
+        (one.error, one)
+        for one in stock
+        if one.error is not None and one.n_bytes <= hand.n_bytes and one.name != hand.name
+    ]
     if hand.error is None:
         return "The weight error of this recipe is not measured, so it cannot be compared."
     if not rivals:
         return f"No mix of llama-quantize is smaller than this recipe with {_fine(hand.error)}."
-    best = min(rivals, key=lambda one: one.error)
+    error, best = min(rivals, key=lambda rival: rival[0])
     name = hand.name[:1].upper() + hand.name[1:]
     mine = "The recipe made by hand" if changed else f"**{name}**"
-    verdict = "beats" if hand.error < best.error else "does not beat"
+    verdict = "beats" if hand.error < error else "does not beat"
     return (
         f"{mine} {verdict} the best mix that is no larger: **{_fine(hand.error)}** against "
-        f"{_fine(best.error)} of {best.name}, at {megabytes(hand.n_bytes)} against "
+        f"{_fine(error)} of {best.name}, at {megabytes(hand.n_bytes)} against "
         f"{megabytes(best.n_bytes)}."
     )
 

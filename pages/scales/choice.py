@@ -27,7 +27,8 @@ class Chosen:
     @property
     def sizes(self) -> NDArray:
         """Their sizes (n_rows, n_sub_blocks), signs left out."""
-        return np.abs(self.factors.scales if self.kind == "scales" else self.factors.minimums)
+        minimums = self.factors.minimums if self.kind == "minima" else None
+        return np.abs(self.factors.scales if minimums is None else minimums)
 
     @property
     def k_quant(self) -> Format:
@@ -42,8 +43,8 @@ def choose() -> Chosen:
         fmt = get_format(controls.type_(default="Q4_K"))
     with columns[1]:
         tensor = controls.tensor()
-    shape = model.tensors[tensor].shape
-    fmt.check(shape)
+    fmt.check(model.tensors[tensor].shape)
+    n_rows, n_cols = model.tensors[tensor].shape
     factors, kind = cache.scale_factors(model.name, tensor, fmt.name), "scales"
     if factors.minimums is not None:
         kind = columns[2].segmented_control(
@@ -52,5 +53,10 @@ def choose() -> Chosen:
             **controls.BOUND,
         )  # fmt: skip
     return Chosen(
-        model_name=model.name, tensor=tensor, shape=shape, fmt=fmt, factors=factors, kind=kind
+        model_name=model.name,
+        tensor=tensor,
+        shape=(n_rows, n_cols),
+        fmt=fmt,
+        factors=factors,
+        kind=kind,
     )

@@ -43,7 +43,7 @@ def _table(tensor: str, chosen: str, paid: dict[str, float], lost: dict[str, flo
                 "bits_per_weight": paid[name] + get_format(name).code_bits,
                 "relative_rmse": lost[name],
             }
-            for name in sorted(lost, key=lost.get)
+            for name in sorted(lost, key=lost.__getitem__)
         ],
         [
             tables.Column(key="format", title="format", text=True),

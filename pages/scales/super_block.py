@@ -23,6 +23,9 @@ def draw_super_block(
     `asked` is the format that the page is about: another one, where that has no super-blocks.
     """
     layout, packed = sub_scale_bits(fmt.name), tensors.packed(model_name, tensor, fmt.name)
+    super_scales = cache.scale_factors(model_name, tensor, fmt.name).super_scales
+    if layout is None or super_scales is None:
+        raise ValueError(f"{fmt.name} has no super-blocks.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         row = controls.row(shape[0], width=150)
         block = controls.block(shape[1] // 256, width=150)
@@ -30,9 +33,8 @@ def draw_super_block(
         part = controls.part(len(opened.parts), start=5, width=150)
         place = {"tensor": tensor, "row": row, "block": block, "part": part}
         controls.link("block", "Under the microscope", "scales_to_block", type=fmt.name, **place)
-    above = cache.scale_factors(model_name, tensor, fmt.name).super_scales[row, block]
     look.finding(
-        words.stored(part, opened.parts[part], layout, float(above)),
+        words.stored(part, opened.parts[part], layout, float(super_scales[row, block])),
         words.how_stored(asked, fmt.name, layout, row, block),
         help="A K-quant cuts 256 weights into sub-blocks. Each has a small whole number as its "
         "scale; one float16 for the super-block turns it into a real scale.",

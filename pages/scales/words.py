@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from numpy.typing import NDArray
 
-from pages.shared.units import exact, percent, plural, spoken, times
+from pages.shared.units import exact, percent, plural, real_minus, spoken, times
 from quantcore.evaluate.scale_cost import stripes
 from quantcore.format import Part
 from quantcore.formats.k.sub_scale_bits import SubScaleBits
@@ -21,7 +21,7 @@ def several(count: int, shown: str) -> str:
 
 def price(paid: Mapping[str, float], lost: Mapping[str, float], coarse: str) -> str:
     """Compare one scale for all with the finest: bits paid for scales, relative error left."""
-    fine = min((name for name in lost if name.startswith("INT")), key=lost.get)
+    fine = min((name for name in lost if name.startswith("INT")), key=lost.__getitem__)
     if not lost[coarse] or lost[fine] > 0.97 * lost[coarse]:
         return (
             f"Finer scales gain little here: **{percent(lost[coarse])}** with one for the tensor, "
@@ -92,11 +92,11 @@ _STRIPES = {
 
 def stored(chosen: int, part: Part, layout: SubScaleBits, above: float) -> str:
     """Decode the scale of one sub-block, in numbers; `above` is the super-block's scale."""
-    bits = layout.scales[chosen]
+    bits, code = layout.scales[chosen], real_minus(str(part.scale_code))
     n_bytes = len({byte for byte, _ in bits})
     split = f"split over {n_bytes} bytes" if n_bytes > 1 else "in one byte"
     return (
-        f"Sub-block {chosen} stores its scale as **{exact(part.scale_code)}**: {len(bits)} bits, "
+        f"Sub-block {chosen} stores its scale as **{code}**: {len(bits)} bits, "
         f"{split}. Times the super-block’s {exact(above)}, that is **{exact(part.scale)}**."
     )
 

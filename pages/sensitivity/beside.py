@@ -103,7 +103,7 @@ def _scatter(view: View, names: tuple[str, str], both, tensor: str, style: Look)
         return
 
     axis = wording(view.measure).axis
-    titles = tuple(f"{axis}: {name}" for name in names)
+    titles = f"{axis}: {names[0]}", f"{axis}: {names[1]}"
     left, _ = st.columns([3, 2], gap="large")
     with left:
         look.show(

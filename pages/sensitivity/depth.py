@@ -16,7 +16,7 @@ def layers(view: View, style: Look) -> None:
     costs, by_role = view.costs("layer"), view.costs("role")
     if not costs:
         return
-    ends = {name: by_role[name] for name in ("token_embd", "output") if name in by_role}
+    ends: dict[str, Cost] = {n: by_role[n] for n in ("token_embd", "output") if n in by_role}
     says = _kept(view, costs) or words.depth(costs, ends, view.format_name, view.measure)
     look.finding(says, words.HOW_TO_READ_DEPTH)
     look.show(

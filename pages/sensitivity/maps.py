@@ -38,7 +38,7 @@ def section(view: View, tensor: str, style: Look) -> None:
             _by_format(view, factor, style)
     with right:
         impact = impacts(costs, view.how, joint)
-        names = sorted(costs, key=impact.get, reverse=True)[:MOST_ROWS]
+        names = sorted(costs, key=impact.__getitem__, reverse=True)[:MOST_ROWS]
         look.note(words.worst(costs, view.how, len(names), view.noun))
         look.show(
             charts.dots(

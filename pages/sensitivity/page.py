@@ -62,7 +62,6 @@ def follow(view: View) -> str:
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         tensor = controls.tensor("Follow the tensor", width=280)
         for page, label in LINKS:
-            arrow = {"icon": ":material/arrow_forward:", "icon_position": "right"}
-            if st.button(label, key=f"sensitivity_to_{page}", type="tertiary", **arrow):
-                controls.go(page, tensor=tensor, type=view.format_name)
+            key = f"sensitivity_to_{page}"
+            controls.link(page, label, key, tensor=tensor, type=view.format_name)
     return tensor

@@ -24,15 +24,16 @@ def steps(sweep: Sweep) -> Iterator[Progress[Swept]]:
     """Measure what is missing, and keep what was found every few seconds and at the end."""
     model, settings = sweep.model, sweep.settings
     part = PART_OF_PIECES if sweep.guides else 1.0
+    swept = None
     pieces = sensitivity_steps(model, settings, sweep.known(), sweep.scheduler)
     with closing(saving(pieces, sweep.path)) as saved:
         for step in saved:
             swept = step.result
-            stage = words.stage(swept.effect) if swept.effect else step.stage
+            stage = words.stage(swept.effect) if swept and swept.effect else step.stage
             yield Progress(part * step.share, stage, swept)
-    if not sweep.guides:
+    if swept is None or not sweep.guides:
         return
-    guides = guide_steps_of(model, swept.results, settings.formats, settings.text)
+    guides = guide_steps_of(model, swept.results, settings.formats, settings.words)
     with closing(saving(guides, sweep.path)) as saved:
         for step in saved:
             share, stage = part + (1 - part) * step.share, words.guide_stage(step.stage)
@@ -43,14 +44,16 @@ def offer(model: Model) -> None:
     """Draw what can be chosen for a sweep, what it will take, and the button that begins it."""
     st.space("medium")
     look.finding(words.MEASURE, words.HOW_TO_MEASURE)
+    sweep: Sweep | None = None
     try:
-        sweep = choose(model)
-        look.note(words.estimate(estimate(sweep), None if sweep.scheduler else n_threads()))
+        chosen = choose(model)
+        look.note(words.estimate(estimate(chosen), None if chosen.scheduler else n_threads()))
+        sweep = chosen
     except (ValueError, OSError) as problem:
         st.error(sentence(problem))
-        sweep = None
     unable = jobs.busy() or sweep is None
-    if st.button("Measure", key="measure_sensitivity", disabled=unable, help=words.ABOUT_MEASURING):
+    says = words.ABOUT_MEASURING
+    if st.button("Measure", key="measure_sensitivity", disabled=unable, help=says) and sweep:
         start(sweep)
         st.rerun()
 
@@ -66,7 +69,7 @@ def panel() -> None:
     job = jobs.panel(TITLE, draw=_draw)
     if job is None:
         return
-    swept = job.latest.result if job.latest else None
+    swept: Swept | None = job.result
     if swept and any(effect.group != "all" for effect in swept.results.effects):
         st.session_state[FRESH] = st.session_state["_sweep"].path
     if job.state == "cancelled":
@@ -78,7 +81,7 @@ def panel() -> None:
 def _draw(step: Progress[Swept]) -> None:
     """Draw the maps of a sweep as they fill up."""
     sweep: Sweep = st.session_state["_sweep"]
-    figure = charts.so_far(
-        step.result.results, sweep.model.quantizable, sweep.settings, look.current(), look.narrow()
-    )
-    look.show_running(figure, "What was found so far, by layer and role, a map a format.")
+    if step.result is not None:
+        results, tensors = step.result.results, sweep.model.quantizable
+        figure = charts.so_far(results, tensors, sweep.settings, look.current(), look.narrow())
+        look.show_running(figure, "What was found so far, by layer and role, a map a format.")

@@ -38,8 +38,8 @@ class Sweep:
     @cached_property
     def path(self) -> Path:
         """File that keeps it."""
-        s, text = self.settings, self.settings.text
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        s = self.settings
+        digest = hashlib.sha256(s.words.encode()).hexdigest()
         with_imatrix = imatrix_digest(self.model) or False
         return sweeps.path_for(
             self.model, digest, s.text_name, s.context, s.tokens, with_imatrix, s.questions
@@ -194,14 +194,15 @@ def _questions(model: Model) -> int:
 
 def _with_imatrix(model: Model) -> Model:
     """Ask whether every format is quantized with the importance matrix, where there is one."""
-    if bench.imatrix(model.name) is None:
+    imatrix = bench.imatrix(model.name)
+    if imatrix is None:
         return model
     wanted = st.toggle(
         "Imatrix for all", key="sweep_imatrix", **controls.BOUND,
         help="Every format is quantized with the model’s importance matrix, as `--imatrix` does. "
         "Otherwise only those that cannot do without.",
     )  # fmt: skip
-    return model.with_imatrix(bench.imatrix(model.name)) if wanted else model
+    return model.with_imatrix(imatrix) if wanted else model
 
 
 def is_local() -> bool:

@@ -33,14 +33,18 @@ def section(view: View, style: Look) -> None:
     factor, _ = unit_of(cost.size for losses in by_skill.values() for cost in losses.values())
     every = {(skill, n): cost for skill, losses in by_skill.items() for n, cost in losses.items()}
     impact = impacts(every, "alone", None, certain=True)
+    effects = {
+        effect.name: effect
+        for effect in view.results.effects
+        if (effect.format, effect.group, effect.how) == (view.format_name, group, "alone")
+    }
     values, texts, tips = {}, {}, {}
     for skill, measure in skills.items():
         shown = {name: by_skill[skill][name] for name in names}
         values[skill] = {name: impact[skill, name] for name in names}
         texts[skill] = cells(shown, measure, "alone", None, factor)
         tips[skill] = {
-            name: words.answers(view.results.effect(name, view.format_name, group), measure, cost)
-            for name, cost in shown.items()
+            name: words.answers(effects[name], measure, cost) for name, cost in shown.items()
         }
     look.show(
         charts.group_map(

@@ -21,6 +21,7 @@ from quantcore.sensitivity.costs import (
     joint_cost,
     measures,
 )
+from quantcore.sensitivity.pieces import Group, How
 from quantcore.sensitivity.results import Sensitivity
 
 
@@ -33,11 +34,11 @@ class View:
     results: Sensitivity
     format_name: str
     noun: str  # what is changed at once: "tensors"
-    how: str
+    how: How
     measure: Measure
 
     def costs(
-        self, group: str | None = None, format_name: str | None = None, how: str | None = None
+        self, group: Group | None = None, format_name: str | None = None, how: How | None = None
     ) -> dict[str, Cost]:
         """Look up what the pieces of a group cost in a format; by default those chosen."""
         group = group or GROUPS[self.noun]

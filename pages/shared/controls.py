@@ -191,8 +191,8 @@ def clicked(chart: str) -> list | None:
 
 def link(page: str, label: str, key: str, **choices) -> None:
     """Draw the way to another page, which opens with these choices; `go` says what they are."""
-    arrow = {"icon": ":material/arrow_forward:", "icon_position": "right", "type": "tertiary"}
-    if st.button(label, key=key, **arrow):
+    arrow = ":material/arrow_forward:"
+    if st.button(label, key=key, icon=arrow, icon_position="right", type="tertiary"):
         go(page, **choices)
 
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -47,6 +47,11 @@ class Job:
     def active(self) -> bool:
         """Whether it waits or runs."""
         return self.state in ("waiting", "running")
+
+    @property
+    def result(self) -> Any:
+        """What its iterator yielded last carries; None before its first step."""
+        return self.latest.result if self.latest else None
 
     @property
     def left_s(self) -> float | None:

@@ -54,7 +54,7 @@ def type_(label: str = "Type", *, pure: bool = False, default: str = "Q4_K_M", *
 
 
 def types(
-    label: str = "Types", *, pure: bool = False, default: tuple[str, ...] = DEFAULTS, **more: Any
+    label: str = "Types", *, pure: bool = False, default: tuple[str, ...] = DEFAULTS
 ) -> list[str]:
     """Ask for types to compare, and say so where none is chosen.
 
@@ -63,16 +63,16 @@ def types(
     if "types" in st.session_state:
         st.session_state["types"] = _all_spelled(st.session_state["types"], pure)
     asked = [*st.query_params.get_all("types"), *st.session_state.get("types", [])]
+    options: list[str] = [*_listed(pure), *(name for name in asked if get_type(name))]
     chosen = st.pills(
         label,
-        list(dict.fromkeys([*_listed(pure), *(name for name in asked if get_type(name))])),
+        list(dict.fromkeys(options)),
         selection_mode="multi",
         default=_all_spelled(default, pure),
         key="types",
         wrap=True,
         help=_WHAT_IS_A_MIX,
         **controls.BOUND,
-        **more,
     )
     if not chosen:
         look.note("Choose at least one type.")

@@ -121,7 +121,7 @@ def floor(drifts: Mapping[str, Drift]) -> tuple[float, str] | None:
     costly = {name: kl for name, kl in halves.items() if kl > 0}
     if not costly:
         return None
-    least = min(costly, key=costly.get)
+    least = min(costly, key=costly.__getitem__)
     return costly[least], f"floor: rounding to {least} alone"
 
 

@@ -83,16 +83,18 @@ def _cached(path: Path, changed: tuple[int, int, int]) -> Sensitivity | None:
 
 def every(model: Model) -> dict[str, KeptSweep]:
     """List all results by label, those of the model on the bench first, of these the shipped."""
-    of_files = [(shipped.sensitivity(), bench.is_shipped(model.name), None)]
+    of_files: list[tuple[Sensitivity, bool, Path | None]] = [
+        (shipped.sensitivity(), bench.is_shipped(model.name), None)
+    ]
     for path in sorted(folder().glob(f"*{ENDING}"), key=_changed, reverse=True)[:LISTED]:
         results = cached(path)
         if results is not None and any(e.group != "all" for e in results.effects):
             mine = path.name.startswith(f"{model.key}-") and _fits(results, model)
             of_files.append((results, mine, path))
     labelled: dict[str, KeptSweep] = {}
-    for results, mine, path in of_files:
+    for results, mine, file in of_files:
         label = _unique(label_of(results), labelled)
-        labelled[label] = KeptSweep(label, results, mine, path)
+        labelled[label] = KeptSweep(label, results, mine, file)
     for label, results in st.session_state.get(_UPLOADED, {}).items():
         mine = results.source.model == model.name and _fits(results, model)
         labelled[label] = KeptSweep(label, results, mine)

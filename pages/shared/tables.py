@@ -5,13 +5,14 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import streamlit as st
 
 from pages.shared import look
 from pages.shared.palette import FAMILY_WORDS, SANS, Look, colour, family, ink_on
 
-Row = Mapping[str, object]
+Row = Mapping[str, Any]  # a row mixes kinds of values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +21,7 @@ class Column:
 
     key: str  # key of the row, and head of the column in the CSV: with its unit, as in kl_nats
     title: str
-    show: Callable[[object], str] = str
+    show: Callable[[Any], str] = str
     help: str = ""  # opens on hover, focus and tap
     text: bool = False  # words stand left, numbers right
     wide: bool = False  # left out on a phone

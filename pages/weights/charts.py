@@ -132,8 +132,8 @@ def tails(
         (ours, "these weights", ours >= theirs),
         (theirs, "normal", ours < theirs),
     ):
-        side = {"xanchor": "left", "xshift": 9} if right else {"xanchor": "right", "xshift": -9}
-        words(figure, text, look, x=x, y=np.log10(level), **side)
+        anchor, shift = ("left", 9) if right else ("right", -9)
+        words(figure, text, look, x=x, y=np.log10(level), xanchor=anchor, xshift=shift)
     figure.update_xaxes(title="distance from the mean, standard deviations", nticks=8)
     figure.update_yaxes(
         type="log",

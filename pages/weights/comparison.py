@@ -26,6 +26,7 @@ def compare_tensors(model: Model, tensor: str, style: Look) -> None:
     every = cache.model_statistics(model.name)
     values = {name: float(getattr(statistics, field)) for name, statistics in every.items()}
     texts = {name: words.worded(measure, value) for name, value in values.items()}
+    most = max(values, key=values.__getitem__)
     look.finding(
         words.leader(measure, values),
         f"{says[0].upper()}{says[1:]} of every matrix: {more}. Stronger colour is more. Click a "
@@ -34,7 +35,7 @@ def compare_tensors(model: Model, tensor: str, style: Look) -> None:
     look.show(
         layer_map.layer_map(values, texts, tensor, style),
         key="weights_map",
-        alt=f"Layers by roles, coloured by {says}; {max(values, key=values.get)} has the most.",
+        alt=f"Layers by roles, coloured by {says}; {most} has the most.",
         on_select=_open_clicked,
         selection_mode="points",
     )

@@ -86,7 +86,7 @@ def ranges(by_row: float, by_column: float) -> str:
 
 def leader(measure: str, values: Mapping[str, float]) -> str:
     """Name the tensors with the most and the least of a statistic."""
-    most, least = max(values, key=values.get), min(values, key=values.get)
+    most, least = max(values, key=values.__getitem__), min(values, key=values.__getitem__)
     return (
         f"**{spoken(most).capitalize()}** leads in {MEASURES[measure][1]}: "
         f"**{worded(measure, values[most])}**; {spoken(least)} is last with "

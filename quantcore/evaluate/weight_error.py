@@ -6,6 +6,7 @@ Seven sums a block say everything; rows and tensors add up the sums of their blo
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,28 +22,30 @@ from quantcore.pool import over_rows
 
 CHUNK_WEIGHTS = 1 << 21  # quantized at a time, so that memory stays flat for any tensor
 PART_WEIGHTS = 1 << 18  # between two looks at whether a run was cancelled
+# Of one part, or of several.
+Figures = TypeVar("Figures", float, NDArray[np.float64])
 SIGNAL, NOISE, RESTORED, PRODUCT, LARGEST, CLIPPED, ZEROED, N_SUMS = range(8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WeightError:
+class WeightError(Generic[Figures]):
     """Error of restored weights; each field a float, or an array where there are several parts."""
 
-    relative_rmse: float | NDArray[np.float64]
+    relative_rmse: Figures
     """Root of the squared errors' sum over the squared weights' sum: 0 is lossless."""
-    sqnr_db: float | NDArray[np.float64]
+    sqnr_db: Figures
     """The same in decibels, ``-20 log10(relative_rmse)``; infinite where nothing was lost."""
-    max_abs_error: float | NDArray[np.float64]
-    cosine: float | NDArray[np.float64]
+    max_abs_error: Figures
+    cosine: Figures
     """Of the angle between weights and restored weights."""
-    clipped_share: float | NDArray[np.float64]
+    clipped_share: Figures
     """Weights beyond the ends of what their block can hold: off by more than half a step."""
-    zeroed_share: float | NDArray[np.float64]
+    zeroed_share: Figures
     """Weights other than 0 that came back as 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TensorError(WeightError):
+class TensorError(WeightError[float]):
     """Error of one tensor of a model."""
 
     name: str
@@ -55,7 +58,7 @@ class TensorError(WeightError):
 
 def tensor_error(
     weights: Weights, type: str | Format, importance: Weights | None = None
-) -> WeightError:
+) -> WeightError[float]:
     """Error that a format makes in one tensor (n_rows, n_cols), with an importance matrix or not.
 
     Raises
@@ -79,14 +82,14 @@ def tensor_error(
 
 def row_errors(
     weights: Weights, type: str | Format, importance: Weights | None = None
-) -> WeightError:
+) -> WeightError[NDArray[np.float64]]:
     """Error of each row: fields are arrays (n_rows,)."""
     fmt = get_format(type) if isinstance(type, str) else type
     sums = np.concatenate(list(_sums_by_chunk(weights, fmt, weights.shape[1], importance)))
-    return _as_error(sums[:, 0], weights.shape[1])
+    return _as_errors(sums[:, 0], weights.shape[1])
 
 
-def block_errors(weights: Weights, type: str | Format) -> WeightError:
+def block_errors(weights: Weights, type: str | Format) -> WeightError[NDArray[np.float64]]:
     """Error of each block: fields are arrays (n_rows, n_blocks).
 
     A block is what the format says, a group of columns that share a scale, the row where one scale
@@ -94,7 +97,7 @@ def block_errors(weights: Weights, type: str | Format) -> WeightError:
     """
     fmt = get_format(type) if isinstance(type, str) else type
     size = _block_size(fmt, weights.shape[1])
-    return _as_error(np.concatenate(list(_sums_by_chunk(weights, fmt, size))), size)
+    return _as_errors(np.concatenate(list(_sums_by_chunk(weights, fmt, size))), size)
 
 
 def model_errors(model: Model, type: Type) -> Iterator[TensorError]:
@@ -257,14 +260,21 @@ def _added(sums: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     return total
 
 
-def _as_error(sums: NDArray[np.float64], n_weights: int) -> WeightError:
+def _as_error(sums: NDArray[np.float64], n_weights: int) -> WeightError[float]:
+    """Turn the sums of one part, (N_SUMS,), into figures."""
+    errors = _as_errors(sums, n_weights)
+    return WeightError(**{name: float(getattr(errors, name)) for name in WeightError.__slots__})
+
+
+def _as_errors(sums: NDArray[np.float64], n_weights: int) -> WeightError[NDArray[np.float64]]:
+    """Turn the sums of parts of so many weights, (..., N_SUMS), into figures of each, (...)."""
     part = dict(zip(range(N_SUMS), np.moveaxis(sums, -1, 0), strict=False))
     with np.errstate(divide="ignore", invalid="ignore"):
         # All weights zero: nothing to lose where nothing was added.
         relative = np.where(part[NOISE] == 0, 0.0, np.sqrt(part[NOISE] / part[SIGNAL]))
         lengths = np.sqrt(part[SIGNAL] * part[RESTORED])
         cosine = np.where(lengths > 0, part[PRODUCT] / lengths, part[SIGNAL] == part[RESTORED])
-        values = WeightError(
+        return WeightError(
             relative_rmse=relative,
             sqnr_db=-20 * np.log10(relative),
             max_abs_error=part[LARGEST],
@@ -272,6 +282,3 @@ def _as_error(sums: NDArray[np.float64], n_weights: int) -> WeightError:
             clipped_share=part[CLIPPED] / n_weights,
             zeroed_share=part[ZEROED] / n_weights,
         )
-    if sums.ndim > 1:
-        return values
-    return WeightError(**{name: float(getattr(values, name)) for name in WeightError.__slots__})

@@ -1,6 +1,6 @@
 """Text to token numbers and back, by a Hugging Face tokenizer.json."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +51,11 @@ class Tokenizer:
         starts = np.array([start for start, _ in found.offsets], np.int64)
         return np.array(found.ids, np.int32), starts
 
-    def decode(self, ids: NDArray[np.int32] | list[int]) -> str:
+    def decode(self, ids: Iterable[int]) -> str:
         """Turn tokens into text; tokens that only control the model show nothing."""
         return self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=True)
 
-    def pieces(self, ids: NDArray[np.int32] | Sequence[int]) -> list[str]:
+    def pieces(self, ids: Iterable[int]) -> list[str]:
         """Show each token by itself; part of a character shows as a replacement sign."""
         return [self._piece(int(i)) for i in ids]
 

@@ -62,6 +62,11 @@ class Settings:
     tokens: int | None = None  # of the text's beginning; 4,096, or as many as there are
     questions: int = 0  # to ask of each skill at each level, besides the text
 
+    @property
+    def words(self) -> str:
+        """What the model reads: the text, or the calibration text where none is given."""
+        return calibration_text() if self.text is None else self.text
+
 
 def measure_sensitivity(
     model: Model,
@@ -127,8 +132,7 @@ def sensitivity_steps(
 
 def read_for(model: Model, settings: Settings) -> tuple[Reading, Source]:
     """Cut the text that a sweep reads, and say what its results will be of."""
-    text = calibration_text() if settings.text is None else settings.text
-    chunks = _chunks(model, text, settings.context, settings.tokens)
+    chunks = _chunks(model, settings.words, settings.context, settings.tokens)
     questions = first_questions(settings.questions)
     source = source_of(model, chunks, settings.text_name, settings.questions)
     return reading_of(model, chunks, questions), source
@@ -158,7 +162,7 @@ def guide_steps_of(
     yield Progress(1.0, "done", Swept(results))
 
 
-def saving(steps: Iterator[Progress[Swept]], path: Path) -> Iterator[Progress[Swept]]:
+def saving(steps: Iterator[Progress[Swept]], path: Path) -> Generator[Progress[Swept], None, None]:
     """Pass steps on, and save their results every few seconds and when the work ends.
 
     However it ends: whoever stops iterating, or meets an error, keeps what was found so far.

@@ -267,6 +267,9 @@ def test_the_verdict_is_measured():
     assert "does not beat" in say(_recipe("by hand", 150, 0.035), stock, True)
     assert "not measured" in say(_recipe("by hand", 150, None), stock, True)
     assert say(_recipe("by hand", 50, 0.1), stock, True).startswith("No mix")
+    unknown = _recipe("Q2_K", 40, None)  # smaller, but it cannot be compared
+    assert "by hand beats" in say(_recipe("by hand", 150, 0.02), [unknown, *stock], True)
+    assert say(_recipe("by hand", 50, 0.1), [unknown, *stock], True).startswith("No mix")
 
 
 def test_the_headline_says_more_less_or_as_much():

@@ -167,7 +167,7 @@ def _heights(shown: Mapping, low: float, high: float) -> dict[str, float]:
         for way, marks in shown.items()
         if way != "hand"
     }
-    gap, order = GAP * (high - low), sorted(ends, key=ends.get)
+    gap, order = GAP * (high - low), sorted(ends, key=ends.__getitem__)
     found, last = {}, -np.inf
     for way in order:
         last = found[way] = max(ends[way], last + gap)
@@ -176,11 +176,13 @@ def _heights(shown: Mapping, low: float, high: float) -> dict[str, float]:
 
 
 def _star(figure: go.Figure, star: Star, least: float, look: Look) -> None:
-    measured = star.low is not None
-    error = {
-        "type": "data", "symmetric": False, "color": look.ink, "width": 4, "thickness": 1.4,
-        "array": [star.high - star.divergence], "arrayminus": [star.divergence - star.low],
-    } if measured else {}  # fmt: skip
+    error = {}
+    if star.low is not None and star.high is not None:
+        error = {
+            "type": "data", "symmetric": False, "color": look.ink, "width": 4, "thickness": 1.4,
+            "array": [star.high - star.divergence], "arrayminus": [star.divergence - star.low],
+        }  # fmt: skip
+    measured = bool(error)
     says = "measured" if measured else "predicted"
     figure.add_scatter(
         x=[star.bits],

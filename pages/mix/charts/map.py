@@ -71,7 +71,8 @@ def size_against_error(
     figure = blank(look, HEIGHT)
     points = [hand, *sorted((one for one in stock if one.error), key=lambda one: len(one.name))]
     x = [np.log10(one.bits_per_weight) for one in points]
-    y = [np.log10(one.error) for one in points]
+    errors = [one.error for one in points if one.error]
+    y = [np.log10(error) for error in errors]
     left, right = min(x) - 0.06, max(x) + 0.1
     low, high = min(y) - 0.15, max(y) + 0.15
     size = (300.0 if narrow else 680.0, HEIGHT - 70.0)
@@ -81,12 +82,12 @@ def size_against_error(
         [hand.name + "  ", *(one.name for one in points[1:])],  # the first is bold, and larger
         size,
     )
-    for one, side in reversed(list(zip(points, places, strict=True))):
+    for one, error, side in reversed(list(zip(points, errors, places, strict=True))):
         mine = one is hand
         name = one.name if side or mine else ""
         figure.add_scatter(
             x=[one.bits_per_weight],
-            y=[100 * one.error],
+            y=[100 * error],
             mode="markers+text",
             text=[f"<b>{name}</b>" if mine else name],
             textposition=side or "top center",
@@ -99,18 +100,18 @@ def size_against_error(
             },
             cliponaxis=False,
             hovertemplate=f"<b>{one.name}</b><br>{megabytes(one.n_bytes)}, "
-            f"{one.bits_per_weight:.2f} bits a weight<br>error {100 * one.error:.3g} %"
+            f"{one.bits_per_weight:.2f} bits a weight<br>error {100 * error:.3g} %"
             "<extra></extra>",
         )
-    bits, errors = [2, 3, 4, 5, 6, 8, 16], [0.01, 0.1, 0.3, 1, 3, 10, 20, 50, 100]
+    bits, percents = [2, 3, 4, 5, 6, 8, 16], [0.01, 0.1, 0.3, 1, 3, 10, 20, 50, 100]
     figure.update_xaxes(
         type="log", range=[left, right], tickvals=bits, title="bits a weight of the whole file"
     )
     figure.update_yaxes(
         type="log",
         range=[low + 2, high + 2],
-        tickvals=errors,
-        ticktext=[f"{each:g} %" for each in errors],
+        tickvals=percents,
+        ticktext=[f"{each:g} %" for each in percents],
         title="error of all weights",
     )
     if len(points) == 1:

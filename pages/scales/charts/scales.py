@@ -1,6 +1,7 @@
 """Figures of the page Scales: how large scale factors are, where, what they cost, how they lie."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -10,6 +11,8 @@ from pages.shared.charts.base import blank, words
 from pages.shared.charts.labels import sides
 from pages.shared.palette import Look, blend, colour, marker
 from pages.shared.units import exact
+
+Numbers = Sequence[int] | NDArray[np.int64]
 
 
 def spread(
@@ -30,7 +33,7 @@ def spread(
     for place, (name, size) in enumerate(marks.items()):
         figure.add_vline(x=size, line={"color": look.ink, "width": 1, "dash": "dash"})
         left = size > middle
-        at = {"xanchor": "right" if left else "left", "xshift": -6 if left else 6}
+        at: dict[str, Any] = {"xanchor": "right" if left else "left", "xshift": -6 if left else 6}
         words(
             figure,
             f"{name} {exact(size, 3)}",
@@ -47,7 +50,11 @@ def spread(
 
 
 def scale_map(
-    sizes: NDArray, rows: Sequence[int], columns: Sequence[int], tone: str, look: Look
+    sizes: NDArray,
+    rows: Numbers,
+    columns: Numbers,
+    tone: str,
+    look: Look,
 ) -> go.Figure:
     """Draw the size of each scale where it lies: rows down, along the row to the right.
 
@@ -93,7 +100,7 @@ def scale_map(
     return figure
 
 
-def _numbered(update, numbers: Sequence[int], title: str, count: int, down: bool) -> None:
+def _numbered(update, numbers: Numbers, title: str, count: int, down: bool) -> None:
     """Write the numbers that cells stand for along an axis."""
     places = list(range(0, count, max(1, count // 6)))
     span = [-0.5, count - 0.5]
@@ -121,7 +128,7 @@ def cost(
     figure = blank(look, 400)
     percent = {name: 100 * error for name, error in errors.items()}
     line = [name for name in bits if name.startswith("INT") and not name.endswith("_ASYM")]
-    line.sort(key=bits.get)
+    line.sort(key=bits.__getitem__)
     figure.add_scatter(
         x=[bits[name] for name in line],
         y=[percent[name] for name in line],

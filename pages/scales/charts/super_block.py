@@ -101,7 +101,8 @@ def stored_numbers(parts: Sequence[Part], chosen: int, kind: str, look: Look) ->
     """Draw the stored small numbers of a super-block as bars; `kind` is "scale" or "minimum"."""
     figure = blank(look, 165, bargap=0.25)
     tone = look.fields[kind]
-    codes = [part.scale_code if kind == "scale" else part.minimum_code for part in parts]
+    stored = [part.scale_code if kind == "scale" else part.minimum_code for part in parts]
+    codes = [code for code in stored if code is not None]
     figure.add_bar(
         x=list(range(len(codes))),
         y=codes,

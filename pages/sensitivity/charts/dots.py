@@ -6,6 +6,7 @@ that holds zero runs to the edge.
 
 from collections.abc import Mapping, Sequence
 from math import ceil, floor
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -163,7 +164,7 @@ def group_map(
                 if not narrow:
                     notes.append(wording(texts[name][each], look, x=x, y=y, font=font))
                 spots.append((x, y, name, tips[name][each]))
-        head = {"x": x, "y": 1, "yref": "paper", "yanchor": "bottom", "yshift": 2}
+        head: dict[str, Any] = {"x": x, "y": 1, "yref": "paper", "yanchor": "bottom", "yshift": 2}
         head |= {"textangle": -90} if narrow and high else {}
         text = name if narrow else name.replace(" ", "<br>")
         notes.append(wording(f"<b>{text}</b>" if name == chosen else text, look, **head))

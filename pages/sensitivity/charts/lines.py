@@ -75,7 +75,7 @@ def curves(
 def _apart(finals: Mapping[str, float], low: float, gap: float = 0.28) -> dict[str, float]:
     """Heights of labels as powers of ten, pushed apart so that none covers another."""
     heights, last = {}, -np.inf
-    for name in sorted(finals, key=finals.get):
+    for name in sorted(finals, key=finals.__getitem__):
         last = heights[name] = max(np.log10(max(finals[name], 10**low)), last + gap)
     return heights
 

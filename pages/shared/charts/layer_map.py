@@ -1,6 +1,7 @@
 """The model as a table of its matrices, layers by roles, the number in the cell."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,8 +12,10 @@ from pages.shared.palette import Look, harm_colour, harm_scale, ink_on
 PARTS = {"attn": "attention", "ffn": "feed-forward"}
 WHOLE_ROWS = {"token_embd.weight": "embedding", "output.weight": "output"}
 
+Name = TypeVar("Name", bound=Hashable)
 
-def shares(values: Mapping[str, float], ends: Sequence[float] = ()) -> dict[str, float]:
+
+def shares(values: Mapping[Name, float], ends: Sequence[float] = ()) -> dict[Name, float]:
     """Place each value between the least (0) and the most (1); by ratio where they lie far apart.
 
     With `ends` the scale spans these too, so that two maps can share it.

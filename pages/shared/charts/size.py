@@ -185,7 +185,7 @@ def _published(figure, published: Mapping, look: Look) -> None:
 
 def _floor(figure, floor: tuple[float, str] | None, bottom: float, look: Look, lift: int) -> None:
     at, says = (np.log10(floor[0]), floor[1]) if floor else (bottom, "floor: no divergence")
-    if at < bottom:
+    if floor and at < bottom:
         at, says = bottom, f"{says}, {number(floor[0])} ↓"
     figure.add_hline(y=10**at, line={"color": look.quiet, "width": 1, "dash": "dash"})
     words(figure, says, look, y=at, xref="paper", x=0, xanchor="left", yshift=lift)
