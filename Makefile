@@ -1,4 +1,4 @@
-# make lab     set up and open the lab          make lint    ruff
+# make lab     set up and open the lab          make lint    ruff and mypy
 # make test    set up and run every test        make test-fast  an answer within a minute
 # make peers   compare with the field's tools   make bench   speed beside ggml and llama.cpp
 # make measured  measure the shipped model again
@@ -44,6 +44,7 @@ test-engine: $(VENV)/dev.ready
 lint: $(VENV)/dev.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 bench: $(VENV)/peers.ready
 	$(BIN)/python -m benchmarks.formats
@@ -82,4 +83,4 @@ $(VENV)/peers.ready: requirements-peers.txt requirements-dev.txt requirements-cl
 	touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
