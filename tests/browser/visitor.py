@@ -24,7 +24,8 @@ expect.set_options(timeout=PATIENCE_MS)  # Playwright's own is 5 s
 def chromium(path: str) -> Iterator[Browser]:
     """Start a browser; as root it runs without its sandbox, as Chromium demands."""
     root = hasattr(os, "geteuid") and os.geteuid() == 0
-    flags = ["--disable-dev-shm-usage", *(["--no-sandbox"] if root else [])]
+    flags = ["--disable-dev-shm-usage", "--disable-gpu"]  # drawing without one is a quarter faster
+    flags += ["--no-sandbox"] if root else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=flags)
         yield browser
