@@ -27,8 +27,14 @@ _START = (32, 4096, 14_336, 128_256, 32, 8, 128, 131_072)  # Llama-3.1-8B's
 _KEPT = "_hub_found"
 
 
-def choose() -> FoundModel:
-    """Ask whose memory is meant; ValueError in one sentence where it cannot be read."""
+def choose() -> FoundModel | None:
+    """Ask whose memory is meant; None while nothing is named yet, and a note says so.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, in one sentence.
+    """
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     whose = left.segmented_control(
         "Whose memory", WHOSE, default=KNOWN, required=True, key="whose", **controls.BOUND
@@ -49,7 +55,7 @@ def choose() -> FoundModel:
     return FoundModel(shape=preset(name))
 
 
-def _config() -> FoundModel:
+def _config() -> FoundModel | None:
     text = st.text_area(
         "Text of a config.json", key="config_text", height=120,
         placeholder='{"model_type": "llama", "hidden_size": 4096, …}',
@@ -60,13 +66,13 @@ def _config() -> FoundModel:
         text = file.getvalue().decode("utf-8", "replace")
     if not text.strip():
         look.note("Paste a config.json, or choose one; until then nothing can be counted.")
-        st.stop()
+        return None
     if not text.strip().startswith("{"):
         raise ValueError("A config.json begins with a brace: this is another text.")
     return find_shape(text)
 
 
-def _hub(right) -> FoundModel:
+def _hub(right) -> FoundModel | None:
     name = right.text_input(
         "Name on the Hub", key="hub", placeholder="owner/name, or owner/name:Q4_K_M",
         help="Only headers are read: config.json, and names and shapes of tensors.",
@@ -79,7 +85,7 @@ def _hub(right) -> FoundModel:
     asked, model = st.session_state.get(_KEPT, ("", None))
     if not name or asked != name:
         look.note(words.NOT_ASKED)
-        st.stop()
+        return None
     return model
 
 

@@ -22,10 +22,17 @@ from quantcore.memory.speed import speed_bound
 
 
 def main() -> None:
-    """Draw the page of the model, set-up and machine that are chosen on it."""
+    """Draw the page; without a model only what asks for one."""
     style = look.current()
     st.title("Memory", anchor=False)
-    model, machine, asked = choose()
+    model = models.choose()
+    if model is not None:
+        show(model, style)
+
+
+def show(model: FoundModel, style: Look) -> None:
+    """Draw what a model takes and where it fits."""
+    machine, asked = choose(model)
     stored = model.stored if asked.type_name == AS_STORED else None
     taken = cache.estimated(model.shape, asked, stored)
     # Where a file has no type, what is compared and worded has the type of most of its bytes.
@@ -48,16 +55,15 @@ def main() -> None:
     show_commands(taken, placed, machine)
 
 
-def choose() -> tuple[FoundModel, Machine, Setup]:
-    """Ask whose memory, on what machine, and how it is run; say what is odd about it."""
-    model = models.choose()
+def choose(model: FoundModel) -> tuple[Machine, Setup]:
+    """Ask on what machine it is run, and how; say what is odd about it."""
     for sentence in words.about_model(model):
         look.note(sentence)
     machine = setups.choose_machine()
     setup = setups.choose(model.stored is not None, model.shape.context_length)
     if setup.context_of_each > model.shape.context_length:
         look.note(words.beyond(model.shape, setup.context_of_each))
-    return model, machine, setup
+    return machine, setup
 
 
 def show_verdict(
