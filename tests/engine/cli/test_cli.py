@@ -237,9 +237,9 @@ def test_a_reader_that_leaves_is_no_error(toy):
 
 def test_plan(toy, capsys, tmp_path):
     printed = found(capsys, "plan", "--type", "q4_k")
-    keys = ["recipe", "version", "model", "type", "bytes", "bits_per_weight", "tensors"]
-    assert list(printed) == keys
-    assert printed["type"] == "Q4_K_M"
+    keys = ["recipe", "version", "model", "type", "with_imatrix"]
+    assert list(printed) == [*keys, "bytes", "bits_per_weight", "tensors"]
+    assert printed["type"] == "Q4_K_M" and printed["with_imatrix"] is False
     keys = ["name", "type", "bytes", "shape", "rule", "fallback"]
     assert all(list(row) == keys for row in printed["tensors"])
     assert printed["bytes"] == sum(row["bytes"] for row in printed["tensors"])
