@@ -1,5 +1,5 @@
 # make lab     set up and open the lab          make lint    ruff and mypy
-# make test    set up and run every test        make test-fast  an answer within a minute
+# make test    set up and run every test        make test-fast  what most mistakes break
 # make peers   compare with the field's tools   make bench   speed beside ggml and llama.cpp
 # make measured  measure the shipped model again
 
