@@ -1,11 +1,17 @@
 """Visit pages without a browser, and read what they show."""
 
 import json
+from functools import cache
 
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from tests.support.patience import PATIENCE_S, wait_until
 from tests.support.places import ROOT
+
+# A server looks through all installed packages for components once; AppTest does so before each
+# run, which takes longer than most pages.
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 
 def visit(page: str, session: dict | None = None, **query) -> AppTest:
