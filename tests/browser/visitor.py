@@ -15,7 +15,10 @@ _RESTED = """([busy, enough]) => {
     window.restedFrames = document.querySelector(busy) ? 0 : window.restedFrames + 1;
     return window.restedFrames > enough;
 }"""
-
+_DRAWN = """chart => {
+    const {clickmode, ...layout} = chart.layout;
+    return JSON.stringify([chart.data, layout]);
+}"""
 
 expect.set_options(timeout=PATIENCE_MS)  # Playwright's own is 5 s
 
@@ -75,8 +78,11 @@ class Visitor:
         return self.page.locator(f".st-key-{key}_frame .js-plotly-plot")
 
     def drawn(self, key: str) -> str:
-        """Everything that plotly was given to draw in a chart."""
-        return self.chart(key).evaluate("chart => JSON.stringify([chart.data, chart.layout])")
+        """Everything that plotly was given to draw in a chart.
+
+        What a click on it does is left out: Streamlit sets that some time after the first drawing.
+        """
+        return self.chart(key).evaluate(_DRAWN)
 
     def download(self, button: Locator) -> str:
         """Press a button that saves a file, and read the file."""

@@ -12,6 +12,7 @@ from quantcore.evaluate.quantized import llama_of
 from quantcore.evaluate.skills import skill_steps
 from quantcore.evaluate.text import calibration_text, cut
 from quantcore.model.source import shipped_folder
+from quantcore.progress import result_of
 from quantcore.sensitivity.bench import Bench
 from quantcore.sensitivity.guides import GUIDES
 from quantcore.sensitivity.measure import Settings, read_for
@@ -20,13 +21,9 @@ from quantcore.sensitivity.reading import first_questions, reading_of
 from quantcore.sensitivity.results import guide_ranks, load, shipped
 from tests.support.patience import PATIENCE_S, wait_until
 
-AGAIN = [
-    ("tensor", "blk.4.attn_v.weight", "alone", "Q2_K"),
-    ("tensor", "blk.7.ffn_down.weight", "alone", "Q6_K"),
-    ("layer", "6", "alone", "IQ4_XS"),
-    ("role", "attn_output", "kept", "Q2_K"),
-    ("all", "all", "alone", "Q4_K"),
-]
+LATE = ("layer", "6", "alone", "IQ4_XS")
+AGAIN_ON_THE_TEXT = [LATE, ("role", "attn_output", "kept", "Q2_K")]
+AGAIN_ON_QUESTIONS = [LATE, ("tensor", "blk.4.attn_v.weight", "alone", "Q2_K")]
 
 
 @pytest.fixture(scope="module")
@@ -55,45 +52,54 @@ def test_it_is_of_the_model_that_ships_and_whole(found, model, pieces):
     assert (shipped_folder() / "sensitivity.json").stat().st_size < 800_000
 
 
-def test_some_of_it_comes_out_again(found, model, pieces):
-    mine = found.source
-    reading, source = read_for(model, Settings(tokens=mine.tokens, questions=mine.questions))
+def test_some_effects_come_out_again(found, model, pieces):
+    """On the whole text, but without the questions, which take as long."""
+    tokens, questions = found.source.tokens, found.source.questions
+    _, source = read_for(model, Settings(tokens=tokens, questions=questions))
     assert source == found.source
-    bench = Bench(model, reading)
-    for place in AGAIN:
-        again, kept = (
-            bench.measure(pieces[place]),
-            found.effect(place[1], place[3], place[0], place[2]),
-        )
+    bench = Bench(model, read_for(model, Settings(tokens=tokens))[0])
+    for place in AGAIN_ON_THE_TEXT:
+        kept, again = _kept(found, place), bench.measure(pieces[place])
         assert kept.bytes == again.bytes
         for figure in ("mean_kl_divergence", "kl_low", "kl_high", "perplexity_ratio", "perplexity"):
             assert getattr(kept, figure) == pytest.approx(getattr(again, figure), rel=2e-3), figure
-        for mine, theirs in zip(kept.skills, again.skills, strict=True):
-            assert (mine.skill, mine.level, mine.correct) == (
-                theirs.skill,
-                theirs.level,
-                theirs.correct,
-            )
+
+
+def test_some_answers_come_out_again(found, model, pieces):
+    """To all the questions, after a start of the text."""
+    settings = Settings(tokens=1024, questions=found.source.questions)
+    bench = Bench(model, read_for(model, settings)[0])
+    for place in AGAIN_ON_QUESTIONS:
+        kept, again = _kept(found, place).skills, bench.measure(pieces[place]).skills
+        assert [(s.skill, s.level, s.correct) for s in kept] == [
+            (s.skill, s.level, s.correct) for s in again
+        ]
+        for mine, other in zip(kept, again, strict=True):
             assert mine.log_probability_change == pytest.approx(
-                theirs.log_probability_change, rel=0.02, abs=1e-5
+                other.log_probability_change, rel=0.02, abs=1e-5
             )
+
+
+def _kept(found, place):
+    group, name, how, format_name = place
+    return found.effect(name, format_name, group, how)
 
 
 def test_answers_are_those_of_the_command_skills(model, pieces):
     """Right by the words of a continuation there, token by token here."""
-    questions = first_questions(20)
+    questions = first_questions(8)
     reading = reading_of(model, cut(model, calibration_text(), 64).first(2), questions)
     bench = Bench(model, reading)
-    for group, name in (("all", "all"), ("layer", "7"), ("tensor", "token_embd.weight")):
+    original = result_of(skill_steps(model, llama_of(model, None), questions))
+    for group, name in (("all", "all"), ("layer", "7")):
         piece = pieces[group, name, "alone", "Q2_K"]
         types = dict.fromkeys(model.quantizable, "F32") | dict.fromkeys(piece.tensors, "Q2_K")
-        *_, last = skill_steps(model, llama_of(model, types), questions)
+        answers = result_of(skill_steps(model, llama_of(model, types), questions))
         changes = bench.measure(piece).skills
         assert [(c.skill, c.level, c.correct, c.total) for c in changes] == [
-            (s.skill, s.level, s.correct, s.total) for s in last.result
+            (s.skill, s.level, s.correct, s.total) for s in answers
         ]
-        *_, last = skill_steps(model, llama_of(model, None), questions)
-        assert [c.original_correct for c in changes] == [s.correct for s in last.result]
+        assert [c.original_correct for c in changes] == [s.correct for s in original]
         assert all(c.change_low <= c.log_probability_change <= c.change_high for c in changes)
 
 
