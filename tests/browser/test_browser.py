@@ -19,7 +19,7 @@ QUICK = "drift?types=Q8_0&types=Q4_0&type=Q4_0"
 
 @pytest.mark.parametrize("page", ["block", "drift"])
 def test_a_deep_link_is_a_good_first_visit(browser, page):
-    """To a server that nobody has visited; that every page has its address is a rule of the house."""
+    """To a server that nobody has visited; of all pages a rule of the house says it."""
     with running() as address:
         visitor = Visitor(browser, address)
         visitor.open(f"{page}?type=Q5_K")

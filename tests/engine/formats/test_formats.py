@@ -34,7 +34,7 @@ def weights_like(shape, seed=0, spread=0.02):
 
 
 def cases_for(cases):
-    """Without the compiler a row takes up to a second: four cases reach all lines that thirteen do."""
+    """Without the compiler a row takes up to a second: four cases reach the same lines."""
     return [case for case in cases if case in FEW or not JIT_IS_OFF]
 
 
