@@ -1,38 +1,64 @@
 """Compiling ahead: every kernel once, on the smallest work, so that no first click waits for it."""
 
+import multiprocessing
+import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import numpy as np
 
 from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF, get_format
+from quantcore.pool import n_threads
 
 N_WEIGHTS = 256  # the largest block
 
 
 def compile_all() -> Iterator[tuple[str, float]]:
-    """Run each kernel, and yield what was made ready with the seconds it took."""
-    weights = np.linspace(-1, 1, 2 * N_WEIGHTS, dtype=np.float32).reshape(2, N_WEIGHTS)
-    for name in dict.fromkeys([*FORMATS, *OUTSIDE_GGUF, *DEFAULTS]):
-        yield _timed(name, lambda name=name: _format(name, weights))
-    yield _timed("forward pass", _forward)
-    yield _timed("activations", _activations)
+    """Run each kernel, and yield what was made ready with the seconds it took, as it gets ready.
+
+    Each core compiles in a process of its own, for the compiler holds Python's lock.
+    """
+    formats = dict.fromkeys([*FORMATS, *OUTSIDE_GGUF, *DEFAULTS])
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(n_threads(), spawn, _end_at_once) as processes:
+        try:
+            yield from _each(processes, _format, formats)
+            # Last: it runs some of the kernels above.
+            yield from _each(processes, _model, ("forward pass", "activations"))
+        finally:
+            processes.shutdown(cancel_futures=True)
 
 
-def _timed(what, work) -> tuple[str, float]:
+def _end_at_once() -> None:
+    """Ctrl-C reaches all processes of a terminal; only the first says that it was stopped."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _each(processes, work, names) -> Iterator[tuple[str, float]]:
+    for done in as_completed([processes.submit(_timed, work, name) for name in names]):
+        yield done.result()
+
+
+def _timed(work, name: str) -> tuple[str, float]:
     start = time.perf_counter()
-    work()
-    return what, time.perf_counter() - start
+    work(name)
+    return name, time.perf_counter() - start
 
 
-def _format(name: str, weights: np.ndarray) -> None:
+def _format(name: str) -> None:
     from quantcore.evaluate.weight_error import tensor_error
 
+    weights = np.linspace(-1, 1, 2 * N_WEIGHTS, dtype=np.float32).reshape(2, N_WEIGHTS)
     fmt = get_format(name)
     if fmt.uses_importance:
         fmt.round_trip(weights, importance=np.ones(N_WEIGHTS, np.float32))
     if not fmt.needs_importance:
         tensor_error(weights, fmt)
+
+
+def _model(part: str) -> None:
+    _forward() if part == "forward pass" else _activations()
 
 
 def _forward() -> None:
