@@ -44,12 +44,12 @@ def fp8_line(name: str, weights: np.ndarray) -> str:
     codes_torch = torch.from_numpy(packed.codes).view(by_torch)
 
     def cast_numpy():
-        found = np.abs(weights).max(axis=1, keepdims=True) / np.float32(largest)
-        return (weights / found).clip(-largest, largest).astype(by_numpy)
+        row_scales = np.abs(weights).max(axis=1, keepdims=True) / np.float32(largest)
+        return (weights / row_scales).clip(-largest, largest).astype(by_numpy)
 
     def cast_torch():
-        found = tensor.abs().amax(dim=1, keepdim=True) / largest
-        return (tensor / found).clamp(-largest, largest).to(by_torch)
+        row_scales = tensor.abs().amax(dim=1, keepdim=True) / largest
+        return (tensor / row_scales).clamp(-largest, largest).to(by_torch)
 
     if not (cast_numpy().view(np.uint8) == packed.codes).all():
         raise SystemExit(f"{name}: bytes differ from ml_dtypes'")

@@ -51,12 +51,12 @@ def _packages() -> Iterator[Finding]:
     for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines():
         name, _, wanted = line.partition("==")
         try:
-            found = importlib.metadata.version(name)
+            version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             yield Finding(name, False, f"missing; pip install {line}")
             continue
-        note = "" if found == wanted else f" (tested with {wanted})"
-        yield Finding(name, True if found == wanted else None, found + note)
+        note = "" if version == wanted else f" (tested with {wanted})"
+        yield Finding(name, True if version == wanted else None, version + note)
 
 
 def _memory() -> Finding:

@@ -124,9 +124,9 @@ def gain(whose: str, error: float, best: float) -> str:
     )
 
 
-def how_searched(bits: int, percent_of_scale: float, shift: float, found: bool) -> str:
-    """Say what was searched, and where the best was found."""
-    if not found:
+def how_searched(bits: int, percent_of_scale: float, shift: float, gains: bool) -> str:
+    """Say what was searched; where something better `gains`, where it lies."""
+    if not gains:
         return f"Searched: scale 40 to 160 %, zero point ±2 steps, {plural(bits, 'bit')}."
     return (
         f"Best for {plural(bits, 'bit')}: scale {percent_of_scale:g} %, zero point {signed(shift)} "

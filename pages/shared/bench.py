@@ -21,15 +21,15 @@ OWN_MODELS = Path(os.environ.get("QUANTLAB_MODELS", ROOT / "models"))
 
 def sources() -> dict[str, Path]:
     """Folders and GGUF files of the models that can be opened, by name; the shipped one first."""
-    found: dict[str, Path] = {}
+    by_name: dict[str, Path] = {}
     for folder in (ROOT / "assets", OWN_MODELS):
         for config in sorted(folder.glob("*/config.json")):
-            found.setdefault(config.parent.name, config.parent)
+            by_name.setdefault(config.parent.name, config.parent)
     for file in sorted(OWN_MODELS.glob("*.gguf")):
         # Of a model in several files, the first stands for all.
         if first_part(file) == file and not file.name.endswith(".imatrix.gguf"):
-            found.setdefault(file.name, file)
-    return found
+            by_name.setdefault(file.name, file)
+    return by_name
 
 
 def stamp(name: str) -> str:

@@ -27,8 +27,8 @@ TERMS = {
 def rows(drifts: Mapping[str, Drift], types: Sequence[str], original: Original) -> list[dict]:
     """Make the original's row, then one a type that was measured, by divergence."""
     known = sorted((t for t in types if t in drifts), key=lambda t: drifts[t].mean_kl_divergence)
-    found = [{"type": name} | _figures(drifts[name]) for name in known]
-    if not found:
+    measured = [{"type": name} | _figures(drifts[name]) for name in known]
+    if not measured:
         return []
     first = {
         "type": f"original, {original.stored_as}",
@@ -38,7 +38,7 @@ def rows(drifts: Mapping[str, Drift], types: Sequence[str], original: Original) 
         "perplexity": drifts[known[0]].base_perplexity,
         "mean_kl_nats": 0.0,
     }
-    return [first, *found]
+    return [first, *measured]
 
 
 def columns(table: Sequence[Mapping], look: Look) -> list[Column]:

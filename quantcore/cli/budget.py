@@ -28,18 +28,18 @@ def plan_for_budget(options: argparse.Namespace) -> tuple["Plan", dict]:
         keep_output=options.keep_output,
         by_layer=options.by_layer,
     )
-    found = _made(budget, options)
+    budgeted = _made(budget, options)
     known = {
         "by": options.by,
-        "budget_bytes": found.budget_bytes,
-        "padded_bytes": found.padded_bytes,
-        "predicted_kl_divergence": found.predicted_kl_divergence,
-        "gap": found.gap,
+        "budget_bytes": budgeted.budget_bytes,
+        "padded_bytes": budgeted.padded_bytes,
+        "predicted_kl_divergence": budgeted.predicted_kl_divergence,
+        "gap": budgeted.gap,
     }
     if options.swaps is None:
-        return found.plan, known
-    swapped = _swapped(budget, found, options)
-    return swapped.plan, known | _known_of(swapped, found)
+        return budgeted.plan, known
+    swapped = _swapped(budget, budgeted, options)
+    return swapped.plan, known | _known_of(swapped, budgeted)
 
 
 def _made(budget: "Budget", options: argparse.Namespace) -> "Budgeted":
@@ -48,7 +48,7 @@ def _made(budget: "Budget", options: argparse.Namespace) -> "Budgeted":
     return budget.plan_for(options.budget)
 
 
-def _swapped(budget: "Budget", found: "Budgeted", options: argparse.Namespace) -> "Swapped":
+def _swapped(budget: "Budget", start: "Budgeted", options: argparse.Namespace) -> "Swapped":
     from quantcore.cli.measuring import read_text
     from quantcore.evaluate.text import calibration_text
     from quantcore.sensitivity.measure import chunks_of
@@ -56,26 +56,26 @@ def _swapped(budget: "Budget", found: "Budgeted", options: argparse.Namespace) -
 
     text = calibration_text() if options.text is None else read_text(options.text)
     chunks = chunks_of(budget.model, budget.measured, text)
-    swaps = followed(swap_steps(budget, found, chunks, options.swaps))
-    return swapped_plan(budget, found, swaps)
+    swaps = followed(swap_steps(budget, start, chunks, options.swaps))
+    return swapped_plan(budget, start, swaps)
 
 
 def _known_of(swapped: "Swapped", start: "Budgeted") -> dict:
     from quantcore.sensitivity.swaps import is_near
 
-    found, predicted = swapped.found, start.predicted_kl_divergence
+    result, predicted = swapped.result, start.predicted_kl_divergence
     return {
         "padded_bytes": swapped.padded_bytes,
         "predicted_kl_divergence": swapped.predicted_kl_divergence,
-        "sum_was_near": None if predicted is None else is_near(predicted, found.before),
-        "measurements": found.measurements,
+        "sum_was_near": None if predicted is None else is_near(predicted, result.before),
+        "measurements": result.measurements,
         "swaps": [
             {step.group: [step.before.name, step.after.name] for step in tried.swap}
-            for tried in found.history
+            for tried in result.history
             if tried.kept
         ],
-        "kl_divergence_before": [found.before.value, found.before.low, found.before.high],
-        "kl_divergence": [found.after.value, found.after.low, found.after.high],
+        "kl_divergence_before": [result.before.value, result.before.low, result.before.high],
+        "kl_divergence": [result.after.value, result.after.low, result.after.high],
     }
 
 

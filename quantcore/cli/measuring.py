@@ -30,8 +30,8 @@ def perplexity(options: argparse.Namespace) -> None:
     steps = drift_steps(model, type, text, options.context, activations)
     (drift,) = followed(steps).drifts.values()
     if options.json:
-        found = summary_of(drift)
-        printed = {key: found[key] for key in PERPLEXITY_KEYS}
+        summary = summary_of(drift)
+        printed = {key: summary[key] for key in PERPLEXITY_KEYS}
         print_json(printed | {"activations": activations})
         return
     floor = (
@@ -121,7 +121,7 @@ def imatrix(options: argparse.Namespace) -> None:
     )
     measured = followed(steps)
     write_imatrix(options.output, measured)
-    found = {
+    summary = {
         "model": model.name,
         "text": name,
         "context": measured.chunk_size,
@@ -131,11 +131,9 @@ def imatrix(options: argparse.Namespace) -> None:
         "bytes": options.output.stat().st_size,
     }
     if options.json:
-        print_json(found)
+        print_json(summary)
         return
-    print_pairs(
-        *((key, f"{value:,}" if isinstance(value, int) else value) for key, value in found.items())
-    )
+    print_pairs(*((k, f"{v:,}" if isinstance(v, int) else v) for k, v in summary.items()))
 
 
 def measure(options: argparse.Namespace) -> None:

@@ -61,18 +61,18 @@ def sentence(problem: Exception) -> str:
     return text + ("" if text.endswith((".", "!", "?")) else ".")
 
 
-def print_json(found: object) -> None:
+def print_json(value: object) -> None:
     """Print one object on a line of its own."""
-    print(json.dumps(_finite(found), allow_nan=False))
+    print(json.dumps(_finite(value), allow_nan=False))
 
 
-def _finite(found: object) -> object:
+def _finite(value: object) -> object:
     """JSON knows no infinity: the SQNR of a lossless format becomes null."""
-    if isinstance(found, dict):
-        return {key: _finite(value) for key, value in found.items()}
-    if isinstance(found, list | tuple):
-        return [_finite(value) for value in found]
-    return None if isinstance(found, float) and not math.isfinite(found) else found
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_pairs(*pairs: tuple[str, str]) -> None:

@@ -21,8 +21,8 @@ class _Parser(argparse.ArgumentParser):
 
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser; what it returns carries the function to call in `run`."""
-    found = _Parser(prog="python -m quantcore", description="Measure what quantization does.")
-    commands = found.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    parser = _Parser(prog="python -m quantcore", description="Measure what quantization does.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
 
     def command(name: str, run: Callable, says: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=says, description=says)
@@ -40,7 +40,7 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument("--mixes", action="store_true", help=what)
     command("compile", _compile, "Compile the kernels ahead.")
     _add_json(command("doctor", _doctor, "What this machine has and lacks for the lab."))
-    return found
+    return parser
 
 
 def _add_measuring(command: Command) -> None:

@@ -84,8 +84,8 @@ def _print_worst(results: "Sensitivity") -> None:
     print("nats a token, each tensor alone; the ten that cost most")
     print(f"{'tensor':<28}" + "".join(f"{name:>11}" for name in formats))
     for name in worst:
-        found = [results.effect(name, each) for each in formats]
-        cells = [f"{e.mean_kl_divergence:.6f}" if e else "-" for e in found]
+        effects = [results.effect(name, each) for each in formats]
+        cells = [f"{e.mean_kl_divergence:.6f}" if e else "-" for e in effects]
         print(f"{name:<28}" + "".join(f"{cell:>11}" for cell in cells))
     for guide, rank in guide_ranks(results).items():
         print(f"rank correlation of {guide.replace('_', ' ')} with this: {rank:.2f}")

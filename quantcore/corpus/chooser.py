@@ -113,7 +113,9 @@ class Reader:
     def say(self, text: str) -> None:
         """Read text that leaves no choice; raises NotAStory if something else stands there."""
         if not self._shows(text):
-            raise NotAStory(f"at character {self._at}: expected {text!r}, found {self._found()!r}")
+            raise NotAStory(
+                f"at character {self._at}: expected {text!r}, found {self._excerpt()!r}"
+            )
         words = WORD.findall(text)
         self._note(words, [0.0] * len(words))
 
@@ -125,7 +127,7 @@ class Reader:
         if len(shown) != 1:
             raise NotAStory(
                 f"at character {self._at}: {len(shown)} of {len(options.texts)} continuations"
-                f" fit {self._found()!r}"
+                f" fit {self._excerpt()!r}"
             )
         words = options.words[shown[0]]
         self._note(words, _by_word(options, words, without))
@@ -138,9 +140,11 @@ class Reader:
     def finish(self) -> None:
         """Raise NotAStory unless the text ends here."""
         if self._at != len(self._text):
-            raise NotAStory(f"at character {self._at}: the story is over, found {self._found()!r}")
+            raise NotAStory(
+                f"at character {self._at}: the story is over, found {self._excerpt()!r}"
+            )
 
-    def _found(self) -> str:
+    def _excerpt(self) -> str:
         return self._text[self._at : self._at + 30]
 
 

@@ -33,20 +33,20 @@ def floor_table(lines: list[str]) -> str:
 def prompts(seed: str = "skills", n: int = PROMPTS) -> list[dict[str, str]]:
     """Beginnings of stories that have one right next word, `n` of each skill and level."""
     rng = Random(seed)
-    found: dict[tuple[str, str], list[tuple[str, str, str, str]]] = {
+    rows_by_level: dict[tuple[str, str], list[tuple[str, str, str, str]]] = {
         (skill, level): [] for skill in SKILLS for level in LEVELS
     }
     number = 0
-    while any(len(rows) < n for rows in found.values()):
+    while any(len(rows) < n for rows in rows_by_level.values()):
         writer = Writer(rng)
         tell(writer)
         number += 1
-        for key, rows in found.items():
+        for key, rows in rows_by_level.items():
             marks = [mark for mark in writer.marks if mark[:2] == key]
             if marks and len(rows) < n:
                 rows.append(marks[number % len(marks)])
     names = ("skill", "level", "prompt", "answer")
-    return [dict(zip(names, row, strict=True)) for rows in found.values() for row in rows]
+    return [dict(zip(names, row, strict=True)) for rows in rows_by_level.values() for row in rows]
 
 
 def contents() -> dict[str, str]:

@@ -40,7 +40,7 @@ def score_against(
 ) -> tuple[Scores, NDArray[np.float64]]:
     """Score targets (n,) of a quantized model, and its KL divergence from the base at each.
 
-    `kept` and `base` are what `score` left and found of the original.
+    Of the original, `kept` holds the logits and `base` the scores, as `score` leaves them.
     """
     scores = Scores.empty(len(targets))
     divergence = np.empty(len(targets))
@@ -88,8 +88,8 @@ def spread_of(change: NDArray[np.floating]) -> Spread:
 
 def percentiles_of(values: NDArray[np.floating]) -> dict[float, float]:
     """Percentiles with linear interpolation, by their percentage."""
-    found = np.percentile(np.asarray(values, np.float64), PERCENTILES)
-    return {p: float(value) for p, value in zip(PERCENTILES, found, strict=True)}
+    percentiles = np.percentile(np.asarray(values, np.float64), PERCENTILES)
+    return {p: float(value) for p, value in zip(PERCENTILES, percentiles, strict=True)}
 
 
 def share_and_error(hits: NDArray[np.bool_]) -> tuple[float, float]:

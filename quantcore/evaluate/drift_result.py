@@ -138,7 +138,7 @@ def summarize(
 
 def summary_of(drift: Drift) -> dict[str, object]:
     """Everything but the tokens, ready for JSON."""
-    found = {f.name: getattr(drift, f.name) for f in fields(drift) if f.name != "per_token"}
+    summary = {f.name: getattr(drift, f.name) for f in fields(drift) if f.name != "per_token"}
     spread = drift.probability_change
-    found["probability_change"] = {f.name: getattr(spread, f.name) for f in fields(spread)}
-    return found
+    summary["probability_change"] = {f.name: getattr(spread, f.name) for f in fields(spread)}
+    return summary

@@ -133,6 +133,6 @@ def block_with_and_without(
 
 def _pair(sums: NDArray[np.float64]) -> Pair:
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.nan_to_num(np.sqrt(sums[1:] / sums[0]))
-    (plain_without, weighted_without), (plain_with, weighted_with) = found.tolist()
+        errors = np.nan_to_num(np.sqrt(sums[1:] / sums[0]))
+    (plain_without, weighted_without), (plain_with, weighted_with) = errors.tolist()
     return Pair((plain_without, plain_with), (weighted_without, weighted_with))

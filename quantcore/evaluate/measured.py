@@ -97,21 +97,21 @@ def load() -> ShippedResults:
         raise ModelError(sentence) from problem
 
 
-def _read(folder: Path, found: dict, tokens: dict[str, np.ndarray]) -> ShippedResults:
+def _read(folder: Path, results: dict, tokens: dict[str, np.ndarray]) -> ShippedResults:
     shared = {name: _widened(tokens[name]) for name in (*SHARED, *PLACES)}
     by_type = {name: _widened(tokens[name]) for name in BY_TYPE}
     drifts = {
         type: _drift(row, shared | {name: array[i] for name, array in by_type.items()})
-        for i, (type, row) in enumerate(found["drifts"].items())
+        for i, (type, row) in enumerate(results["drifts"].items())
     }
     return ShippedResults(
         folder=folder,
-        stale={found["key"], str(tokens["key"])} != {key()},
+        stale={results["key"], str(tokens["key"])} != {key()},
         drifts=drifts,
-        skills={t: [SkillScore(**row) for row in rows] for t, rows in found["skills"].items()},
-        errors=_errors(found["errors"]),
-        matrix_errors=_errors(found["matrix_errors"]),
-        continuations={t: _continuation(row) for t, row in found["continuations"].items()},
+        skills={t: [SkillScore(**row) for row in rows] for t, rows in results["skills"].items()},
+        errors=_errors(results["errors"]),
+        matrix_errors=_errors(results["matrix_errors"]),
+        continuations={t: _continuation(row) for t, row in results["continuations"].items()},
     )
 
 
@@ -136,7 +136,7 @@ def measure_steps() -> Iterator[Progress[Path]]:
     }
     yield Progress(0.95, "errors with the importance matrix")
     matrix_errors = {name: list(_with_matrix(model, name)) for name in MATRIX_FORMATS}
-    found = {
+    results = {
         "key": before,
         "drifts": {type: summary_of(drift) for type, drift in drifts.items()},
         "skills": {type: [asdict(row) for row in rows] for type, rows in skills.items()},
@@ -144,7 +144,7 @@ def measure_steps() -> Iterator[Progress[Path]]:
         "matrix_errors": _rounded_rows(matrix_errors),
         "continuations": {type: asdict(row) for type, row in continuations.items()},
     }
-    _write(folder, found, drifts)
+    _write(folder, results, drifts)
     yield Progress(1.0, "done", folder)
 
 
@@ -158,7 +158,7 @@ def _with_matrix(model: Model, format_name: str) -> Iterator[TensorError]:
     return (row for row in rows if row.format == format_name)
 
 
-def _write(folder: Path, found: dict, drifts: dict[str, Drift]) -> None:
+def _write(folder: Path, results: dict, drifts: dict[str, Drift]) -> None:
     """Both files appear whole or not at all; a mix of old and new shows by the keys."""
     folder.mkdir(exist_ok=True)
     tokens = [drift.per_token for drift in drifts.values()]
@@ -169,17 +169,17 @@ def _write(folder: Path, found: dict, drifts: dict[str, Drift]) -> None:
     for name, dtype in (SHARED | PLACES).items():
         arrays[name] = getattr(tokens[0], name).astype(dtype)
     beside = folder / "tokens.tmp.npz"
-    np.savez_compressed(beside, key=found["key"], **arrays)
+    np.savez_compressed(beside, key=results["key"], **arrays)
     os.replace(beside, folder / "tokens.npz")
     beside = folder / "measured.json.tmp"
-    beside.write_text(_lines(found), encoding="utf-8")
+    beside.write_text(_lines(results), encoding="utf-8")
     os.replace(beside, folder / "measured.json")
 
 
-def _lines(found: dict) -> str:
+def _lines(results: dict) -> str:
     """JSON with one line an entry, so that a difference can be read."""
     parts = []
-    for name, value in found.items():
+    for name, value in results.items():
         if isinstance(value, dict):
             rows = ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in value.items())
             parts.append(f" {json.dumps(name)}: {{\n{rows}\n }}")
@@ -222,8 +222,8 @@ def _by_number(percentiles: dict[str, float]) -> dict[float, float]:
     return {float(p): value for p, value in percentiles.items()}
 
 
-def _errors(found: dict[str, list[dict]]) -> dict[str, list[TensorError]]:
-    return {name: [_tensor_error(row) for row in rows] for name, rows in found.items()}
+def _errors(by_format: dict[str, list[dict]]) -> dict[str, list[TensorError]]:
+    return {name: [_tensor_error(row) for row in rows] for name, rows in by_format.items()}
 
 
 def _tensor_error(row: dict) -> TensorError:

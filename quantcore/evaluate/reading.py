@@ -69,16 +69,16 @@ def read_closely(model: Model, original: Llama, quantized: Llama, text: str) -> 
     inputs, targets = tokens[None, :-1], tokens[1:]
     kept = Kept.empty(original, len(targets))
     base = score(original, original.hidden(inputs)[0], targets, kept)
-    found, kl = score_against(quantized, quantized.hidden(inputs)[0], targets, kept, base)
+    scores, kl = score_against(quantized, quantized.hidden(inputs)[0], targets, kept, base)
     return TokenDrift(
         position=np.arange(1, len(tokens), dtype=np.int32),
         start=starts[1:].astype(np.int32),
         token=targets,
         scored=np.ones(len(targets), bool),
-        nll=found.nll.astype(np.float32),
+        nll=scores.nll.astype(np.float32),
         base_nll=base.nll.astype(np.float32),
         kl=kl.astype(np.float32),
-        top_token=found.top_token,
+        top_token=scores.top_token,
         base_top_token=base.top_token,
         base_top_probability=base.top_probability,
     )

@@ -99,9 +99,9 @@ def _answers(
 
     longest = max(len(tokenizer.encode(question.answer)) for question in questions)
     barred = np.outer([question.answer.startswith(" ") for question in questions], inside)
-    found = continue_all(llama, prompts, longest + 2, decided, barred)
+    continuations = continue_all(llama, prompts, longest + 2, decided, barred)
     # Whatever the text ends with, a word ends there too.
-    texts = [tokenizer.decode(continuation) + " " for continuation in found]
+    texts = [tokenizer.decode(continuation) + " " for continuation in continuations]
     return [judge(t, q.answer) is True for t, q in zip(texts, questions, strict=True)]
 
 

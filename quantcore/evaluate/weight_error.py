@@ -235,16 +235,16 @@ def _fill_sums(rows, restored, half_steps, per_scale, sums):
             signal = noise = back = product = largest = 0.0
             clipped = zeroed = 0
             for i in range(b * block_size, (b + 1) * block_size):
-                weight, found = np.float64(rows[r, i]), np.float64(restored[r, i])
-                error = abs(found - weight)
+                weight, value = np.float64(rows[r, i]), np.float64(restored[r, i])
+                error = abs(value - weight)
                 signal += weight * weight
                 noise += error * error
-                back += found * found
-                product += weight * found
+                back += value * value
+                product += weight * value
                 largest = max(largest, error)
                 # Within the grid no weight is off by more than half a step, but for rounding.
                 clipped += error > half_steps[r, i // per_scale] * 1.001
-                zeroed += (found == 0) & (weight != 0)
+                zeroed += (value == 0) & (weight != 0)
             sums[r, b, 0], sums[r, b, 1], sums[r, b, 2], sums[r, b, 3] = (
                 signal,
                 noise,

@@ -230,7 +230,12 @@ class _Header:
         if self._strings_left < 0:
             raise ModelError(f"{self.path.name} holds more than {MAX_STRINGS:,} strings.")
         # A loop of its own: a vocabulary and its merges are 400,000 strings.
-        read, unpack, place, found = self._file.read, struct.Struct(self.order + "Q").unpack, 0, []
+        read, unpack, place, strings = (
+            self._file.read,
+            struct.Struct(self.order + "Q").unpack,
+            0,
+            [],
+        )
         end = min(self.file_bytes, MAX_HEADER_BYTES) - self.place
         for _ in range(count):
             length = read(8)
@@ -238,9 +243,9 @@ class _Header:
             place += 8 + n_bytes
             if place > end:
                 raise ModelError(f"{self.path.name} has entries of {key[:80]!r} beyond its header.")
-            found.append(read(n_bytes).decode("utf-8", "surrogateescape"))
+            strings.append(read(n_bytes).decode("utf-8", "surrogateescape"))
         self.place += place
-        return found
+        return strings
 
     def _string(self, what: str) -> str:
         text = self._take(self.count(f"bytes of {what[:80]}", 1), what)
@@ -250,11 +255,11 @@ class _Header:
     def _take(self, n_bytes: int, what: str) -> bytes:
         if self.place + n_bytes > MAX_HEADER_BYTES:
             raise ModelError(f"{self.path.name} has a header that is longer than any model's.")
-        found = self._file.read(n_bytes)
-        if len(found) < n_bytes:
+        data = self._file.read(n_bytes)
+        if len(data) < n_bytes:
             raise ModelError(f"{self.path.name} ends within {what[:80]!r}.")
         self.place += n_bytes
-        return found
+        return data
 
 
 def _number_kind(path: Path, kind: int, key: str) -> str:

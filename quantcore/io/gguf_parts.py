@@ -48,8 +48,8 @@ def first_part(path: Path) -> Path:
     >>> first_part(Path("m-00002-of-00003.gguf")).name, first_part(Path("m.gguf")).name
     ('m-00001-of-00003.gguf', 'm.gguf')
     """
-    found = NUMBERED.fullmatch(path.name)
-    return path.with_name(f"{found[1]}-00001-of-{found[3]}.gguf") if found else path
+    match = NUMBERED.fullmatch(path.name)
+    return path.with_name(f"{match[1]}-00001-of-{match[3]}.gguf") if match else path
 
 
 def all_parts(path: Path) -> list[Path]:
@@ -71,15 +71,15 @@ def _joined(
     read: Callable[[Path], GgufFile],
     exists: Callable[[Path], bool],
 ) -> GgufFile:
-    found = NUMBERED.fullmatch(first.path.name)
-    if not found or int(found[3]) != count:
+    match = NUMBERED.fullmatch(first.path.name)
+    if not match or int(match[3]) != count:
         raise ModelError(
             f"{first.path.name} is the first of {count} parts; its name must end in "
             f"-00001-of-{count:05d}.gguf."
         )
     parts = [first]
     for number in range(2, count + 1):
-        path = first.path.with_name(f"{found[1]}-{number:05d}-of-{found[3]}.gguf")
+        path = first.path.with_name(f"{match[1]}-{number:05d}-of-{match[3]}.gguf")
         if not exists(path):
             raise ModelError(f"{first.path.name} is one of {count} parts; {path.name} is missing.")
         parts.append(read(path))

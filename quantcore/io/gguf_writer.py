@@ -29,14 +29,14 @@ Value = str | np.generic | list[str] | NDArray
 
 def typed_metadata(file: GgufFile) -> dict[str, Value]:
     """Metadata of a file that was read, ready to be written again."""
-    found: dict[str, Value] = {}
+    metadata: dict[str, Value] = {}
     for key, value in file.metadata.items():
         plain = isinstance(value, str | list | np.ndarray)
         kind = file.kinds[key]
-        found[key] = (
+        metadata[key] = (
             value if plain else np.dtype("?" if kind == BOOL else NUMBERS[kind]).type(value)
         )
-    return found
+    return metadata
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,10 +91,10 @@ def download(model_id: str, revision: str | None = None) -> Path:
     with _said_clearly(model_id):
         if not constants.HF_HUB_OFFLINE and not urllib.request.getproxies():
             _refuse_slow_names(model_id)
-        found = snapshot_download(
+        folder = snapshot_download(
             model_id, revision=revision, allow_patterns=list(MODEL_FILES), etag_timeout=TIMEOUT_S
         )
-    return Path(found)
+    return Path(folder)
 
 
 class RangeFile:
@@ -111,8 +111,8 @@ class RangeFile:
         if end > len(self._waiting):
             self._fetch(end - len(self._waiting))
             end = n_bytes
-        found, self._at = self._waiting[self._at : end], end
-        return found
+        data, self._at = self._waiting[self._at : end], end
+        return data
 
     def _fetch(self, missing: int) -> None:
         start = self._fetched
@@ -185,14 +185,14 @@ def _whole_size(model_id: str, response: httpx2.Response, start: int) -> int:
 
 
 def _body(model_id: str, response: httpx2.Response, n_bytes: int) -> bytes:
-    found, deadline = bytearray(), time.monotonic() + LONGEST_S
+    body, deadline = bytearray(), time.monotonic() + LONGEST_S
     for piece in response.iter_raw():
-        found += piece
-        if len(found) > n_bytes:
+        body += piece
+        if len(body) > n_bytes:
             raise senseless(model_id, f"it is longer than {n_bytes:,} bytes")
         if time.monotonic() > deadline:
             raise ModelError(f"The Hub is too slow to read {model_id}; {_INSTEAD}.")
-    return bytes(found)
+    return bytes(body)
 
 
 @contextmanager

@@ -39,13 +39,13 @@ class HubModel:
     @property
     def gguf_files(self) -> dict[str, int]:
         """Models in GGUF: bytes of all parts by the name of the first."""
-        found: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         for name, n_bytes in sorted(self.files.items()):
             if name.endswith(".gguf") and not re.search("mmproj|imatrix", name):
                 part = NUMBERED.fullmatch(name)
                 first = f"{part[1]}-00001-of-{part[3]}.gguf" if part else name
-                found[first] = found.get(first, 0) + n_bytes
-        return found
+                sizes[first] = sizes.get(first, 0) + n_bytes
+        return sizes
 
 
 def is_model_id(text: str) -> bool:
@@ -141,12 +141,12 @@ def _weight_files(model: HubModel) -> list[str]:
     """Find model.safetensors, or the shards of the model, as their names number them."""
     if SINGLE in model.files:
         return [SINGLE]
-    shards = {name: found for name in sorted(model.files) if (found := _SHARD.fullmatch(name))}
-    shards = {name: found for name, found in shards.items() if found[1] == "model"}
+    shards = {name: match for name in sorted(model.files) if (match := _SHARD.fullmatch(name))}
+    shards = {name: match for name, match in shards.items() if match[1] == "model"}
     if not shards:
         raise ModelError(f"{model.model_id} has no safetensors{_what_else(model)}.")
     count = int(next(iter(shards.values()))[3])
-    numbers = [int(found[2]) for found in shards.values()]
+    numbers = [int(match[2]) for match in shards.values()]
     if count > MAX_SHARDS or numbers != list(range(1, count + 1)):
         raise ModelError(
             f"{model.model_id} has {len(shards)} of the {count} files of its weights that their "

@@ -100,12 +100,12 @@ def read_imatrix(path: Path) -> Imatrix:
     try:
         with path.open("rb") as file:
             is_gguf = file.read(len(MAGIC)) == MAGIC
-        found = _from_gguf(read_gguf(path)) if is_gguf else _from_dat(path)
+        matrix = _from_gguf(read_gguf(path)) if is_gguf else _from_dat(path)
     except OSError as problem:
         raise ModelError(f"{path.name} in {path.parent} cannot be read.") from problem
-    for name in found.sums:
-        _check(path, name, found.sums[name], found.counts[name])
-    return found
+    for name in matrix.sums:
+        _check(path, name, matrix.sums[name], matrix.counts[name])
+    return matrix
 
 
 def _check(path: Path, name: str, sums: NDArray, counts: NDArray) -> None:

@@ -56,12 +56,12 @@ def parse_json_object(text: bytes, what: str) -> dict[str, Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]], what: str) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise ModelError(f"{what} has the key {twice[:80]!r} twice.")
-    return found
+    return members
 
 
 def _refuse_constant(name: str, what: str) -> None:

@@ -49,21 +49,21 @@ class Buffers:
         return (piped if several else self.beside_bytes) + self.logits_bytes
 
 
-def buffers_of(found: Estimate) -> Buffers:
+def buffers_of(taken: Estimate) -> Buffers:
     """Find the buffers of an estimate; without llama.cpp there are none."""
-    if found.setup.runtime != "llama.cpp":
+    if taken.setup.runtime != "llama.cpp":
         return Buffers()
-    own = llama_cpp_setup(found.setup)
+    own = llama_cpp_setup(taken.setup)
 
     @cache
     def part() -> int:
         """Find the most that a GPU needs that borrows matrices of the first layers."""
-        some = (found.shape.n_layers, 2)
-        return max(_gpu_bytes(found.shape, own, found.stored, layers) for layers in some)
+        some = (taken.shape.n_layers, 2)
+        return max(_gpu_bytes(taken.shape, own, taken.stored, layers) for layers in some)
 
-    shared = _without_types(_Question.of(found.shape, own))
-    logits = found.overhead_bytes
-    return replace(shared, cpu_bytes=found.compute_bytes, logits_bytes=logits, gpu_part=part)
+    shared = _without_types(_Question.of(taken.shape, own))
+    logits = taken.overhead_bytes
+    return replace(shared, cpu_bytes=taken.compute_bytes, logits_bytes=logits, gpu_part=part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,15 +124,15 @@ def estimate(shape: ModelShape, setup: Setup, stored: StoredWeights | None = Non
     return Estimate(shape=shape, setup=setup, stored=stored, terms=tuple(terms))
 
 
-def in_type(found: Estimate, type_name: str, stored: StoredWeights | None = None) -> Estimate:
+def in_type(taken: Estimate, type_name: str, stored: StoredWeights | None = None) -> Estimate:
     """Return the same set-up with weights in another type; cache and buffers do not depend on it.
 
     `stored` are the weights in that type, where they are known already.
     """
-    stored = stored or weights_in(found.shape, type_name, found.setup.runtime)
-    terms = (*_weights(stored), *(term for term in found.terms if term.kind != "weights"))
-    setup = replace(found.setup, type_name=type_name)
-    return Estimate(shape=found.shape, setup=setup, stored=stored, terms=terms)
+    stored = stored or weights_in(taken.shape, type_name, taken.setup.runtime)
+    terms = (*_weights(stored), *(term for term in taken.terms if term.kind != "weights"))
+    setup = replace(taken.setup, type_name=type_name)
+    return Estimate(shape=taken.shape, setup=setup, stored=stored, terms=terms)
 
 
 def weights_in(shape: ModelShape, type_name: str, runtime: Runtime = "none") -> StoredWeights:

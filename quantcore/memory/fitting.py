@@ -38,11 +38,11 @@ def place(
     return lay_out(estimate(shape, setup, stored), machine)
 
 
-def lay_out(found: Estimate, machine: Machine) -> Placement:
+def lay_out(taken: Estimate, machine: Machine) -> Placement:
     """Lay an estimate out on a machine, as its runtime would; errors as `place`."""
-    if found.setup.runtime == "vllm":
-        return place_tensor_parallel(found, machine)
-    return place_layers(found, machine)
+    if taken.setup.runtime == "vllm":
+        return place_tensor_parallel(taken, machine)
+    return place_layers(taken, machine)
 
 
 def settled(placement: Placement, machine: Machine) -> bool:

@@ -32,11 +32,11 @@ def what_to_give_up(
     placement = lay_out(now, machine)
     if settled(placement, machine):
         return ()
-    found = []
+    sacrifices = []
     for what, changed in _changes(shape, setup, machine, stored):
         same_type = changed.type_name == setup.type_name
         then = estimate(shape, changed, stored if same_type else None)
-        found.append(
+        sacrifices.append(
             Sacrifice(
                 what=what,
                 setup=changed,
@@ -45,8 +45,8 @@ def what_to_give_up(
             )
         )
     if machine.gpus and setup.runtime != "vllm":
-        found.append(_offloaded(setup, placement))
-    return tuple(one for one in found if one.saved_bytes > 0)
+        sacrifices.append(_offloaded(setup, placement))
+    return tuple(one for one in sacrifices if one.saved_bytes > 0)
 
 
 def _changes(

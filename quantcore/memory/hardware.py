@@ -162,8 +162,8 @@ def card(text: str) -> Device:
         If it is neither.
     """
     known = {name.upper(): device for name, device in gpus().items()}
-    if found := known.get(text.strip().upper()):
-        return found
+    if named := known.get(text.strip().upper()):
+        return named
     size = parse_size(text)
     return Device(name=f"GPU with {gib(size)}", memory_bytes=size, source="as given")
 

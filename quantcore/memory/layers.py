@@ -46,9 +46,9 @@ class Pieces:
         return (*self.layers, self.output)
 
 
-def pieces(found: Estimate) -> Pieces:
+def pieces(taken: Estimate) -> Pieces:
     """Cut an estimate into layers; their caches add up to the estimate's, to the byte."""
-    stored, shape = found.stored, found.shape
+    stored, shape = taken.stored, taken.shape
     dense, experts = [0] * shape.n_layers, [0] * shape.n_layers
     inputs = outputs = copied = 0
     for tensor in stored.tensors:
@@ -59,8 +59,8 @@ def pieces(found: Estimate) -> Pieces:
         else:
             inputs += tensor.bytes
             if shape.tied_embedding and tensor.name == "token_embd.weight":
-                copied = tensor.bytes if found.setup.runtime == "llama.cpp" else 0
-    caches = layer_caches(found)
+                copied = tensor.bytes if taken.setup.runtime == "llama.cpp" else 0
+    caches = layer_caches(taken)
     return Pieces(
         input_bytes=inputs,
         layers=tuple(
@@ -72,15 +72,15 @@ def pieces(found: Estimate) -> Pieces:
     )
 
 
-def layer_caches(found: Estimate) -> tuple[int, ...]:
+def layer_caches(taken: Estimate) -> tuple[int, ...]:
     """Bytes of each layer's cache; layers of one kind are equal, but for rounding."""
-    shape, setup = found.shape, found.setup
+    shape, setup = taken.shape, taken.setup
     alone = {cache: _alone(shape, setup, cache) for cache in set(shape.caches)}
     total = sum(alone[cache] for cache in shape.caches)
     ends, so_far = [], 0
     for cache in shape.caches:
         so_far += alone[cache]
-        ends.append(found.kv_cache_bytes * so_far // total if total else 0)
+        ends.append(taken.kv_cache_bytes * so_far // total if total else 0)
     return tuple(end - start for start, end in zip([0, *ends], ends, strict=False))
 
 

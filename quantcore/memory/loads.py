@@ -52,10 +52,10 @@ class Job:
     several: bool  # GPUs
 
     @classmethod
-    def of(cls, found: Estimate, several: bool) -> "Job":
+    def of(cls, taken: Estimate, several: bool) -> "Job":
         """Cut an estimate."""
-        bare = found.setup.runtime == "none"
-        return cls(parts=pieces(found), buffers=buffers_of(found), bare=bare, several=several)
+        bare = taken.setup.runtime == "none"
+        return cls(parts=pieces(taken), buffers=buffers_of(taken), bare=bare, several=several)
 
     @property
     def margin_bytes(self) -> int:

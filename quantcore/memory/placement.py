@@ -40,7 +40,7 @@ class Placement:
 
 
 def place_layers(
-    found: Estimate, machine: Machine, layers_on_gpu: int | None = None, experts_on_cpu: int = 0
+    taken: Estimate, machine: Machine, layers_on_gpu: int | None = None, experts_on_cpu: int = 0
 ) -> Placement:
     """Lay an estimate out on a machine as llama.cpp would.
 
@@ -61,7 +61,7 @@ def place_layers(
     ValueError
         If `layers_on_gpu` is not between 0 and the number of layers plus 1.
     """
-    job = Job.of(found, several=len(machine.gpus) > 1)
+    job = Job.of(taken, several=len(machine.gpus) > 1)
     n = len(job.parts.all)
     if layers_on_gpu is not None and not 0 <= layers_on_gpu <= n:
         raise ValueError(

@@ -36,9 +36,9 @@ class Rule:
         return self.exact_what == "cache" and self.name.startswith("2 ×")
 
 
-def rules_of_thumb(found: Estimate) -> tuple[Rule, ...]:
+def rules_of_thumb(taken: Estimate) -> tuple[Rule, ...]:
     """Apply every rule to an estimate."""
-    return tuple(rule(found) for rule in _RULES)
+    return tuple(rule(taken) for rule in _RULES)
 
 
 def nominal_bits(type_name: str) -> int | None:
@@ -52,42 +52,42 @@ def nominal_bits(type_name: str) -> int | None:
     return _BITS.get(name) or (int(digits[1]) if digits else None)
 
 
-def _bits(found: Estimate) -> int:
+def _bits(taken: Estimate) -> int:
     """Bits by the type's name; of a file that has none, the nearest to what it stores."""
-    return nominal_bits(found.setup.type_name) or round(found.stored.bits_per_weight)
+    return nominal_bits(taken.setup.type_name) or round(taken.stored.bits_per_weight)
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f}\u202f%"
 
 
-def _billions(found: Estimate) -> str:
-    return f"{found.shape.n_weights / 1e9:.3g} billion"
+def _billions(taken: Estimate) -> str:
+    return f"{taken.shape.n_weights / 1e9:.3g} billion"
 
 
-def _plain_bytes(found: Estimate) -> int:
-    return found.shape.n_weights * _bits(found) // 8
+def _plain_bytes(taken: Estimate) -> int:
+    return taken.shape.n_weights * _bits(taken) // 8
 
 
-def _bits_why(found: Estimate) -> str:
+def _bits_why(taken: Estimate) -> str:
     """Compare bits by name with bits stored."""
-    bits, real = _bits(found), found.stored.bits_per_weight
-    kept = [t for t in found.stored.tensors if t.format in ("F32", "F16", "BF16", "Q8_0", "Q6_K")]
-    share = sum(t.bytes for t in kept) / found.weights_bytes
+    bits, real = _bits(taken), taken.stored.bits_per_weight
+    kept = [t for t in taken.stored.tensors if t.format in ("F32", "F16", "BF16", "Q8_0", "Q6_K")]
+    share = sum(t.bytes for t in kept) / taken.weights_bytes
     if abs(real - bits) < 0.05:
-        return f"{found.setup.type_name} stores {real:.2f} bits a weight, as its name says"
-    why = f"{found.setup.type_name} stores {real:.2f} bits a weight, not {bits}: scales"
+        return f"{taken.setup.type_name} stores {real:.2f} bits a weight, as its name says"
+    why = f"{taken.setup.type_name} stores {real:.2f} bits a weight, not {bits}: scales"
     return why + (
         f", and {_percent(share)} of the bytes are in wider formats" if share > 0.01 else ""
     )
 
 
-def _cache_why(found: Estimate) -> str:
+def _cache_why(taken: Estimate) -> str:
     """Say what the cache depends on, which a share of the weights cannot know."""
-    share = found.kv_cache_bytes / found.weights_bytes
-    per_token = gib(found.kv_bytes_per_token * 1024)
-    setup = found.setup
-    filling = " till windows are full" if found.shape.window else ""
+    share = taken.kv_cache_bytes / taken.weights_bytes
+    per_token = gib(taken.kv_bytes_per_token * 1024)
+    setup = taken.setup
+    filling = " till windows are full" if taken.shape.window else ""
     many = f" of {setup.sequences} sequences" if setup.sequences > 1 else ""
     return (
         f"at {setup.context:,} tokens{many} the cache is {_percent(share)} of the weights; it "
@@ -95,81 +95,81 @@ def _cache_why(found: Estimate) -> str:
     )
 
 
-def _times_bytes(found: Estimate) -> Rule:
-    plain = _plain_bytes(found)
+def _times_bytes(taken: Estimate) -> Rule:
+    plain = _plain_bytes(taken)
     return Rule(
         name="parameters × bytes",
-        formula=f"{_billions(found)} × {_bits(found)} bits / 8",
+        formula=f"{_billions(taken)} × {_bits(taken)} bits / 8",
         bytes=plain,
         most_bytes=None,
         exact_what="weights",
-        exact_bytes=found.weights_bytes,
-        why=_bits_why(found),
+        exact_bytes=taken.weights_bytes,
+        why=_bits_why(taken),
         source='"half a byte for 4 bits": NVIDIA NIM, Troubleshooting GPU memory',
     )
 
 
-def _times_one_fifth_more(found: Estimate) -> Rule:
-    rule = round(1.2 * _plain_bytes(found))
-    added = _percent((found.total_bytes - found.weights_bytes) / found.weights_bytes)
+def _times_one_fifth_more(taken: Estimate) -> Rule:
+    rule = round(1.2 * _plain_bytes(taken))
+    added = _percent((taken.total_bytes - taken.weights_bytes) / taken.weights_bytes)
     return Rule(
         name="parameters × bytes × 1.2",
-        formula=f"{_billions(found)} × {_bits(found)} bits / 8 × 1.2",
+        formula=f"{_billions(taken)} × {_bits(taken)} bits / 8 × 1.2",
         bytes=rule,
         most_bytes=None,
         exact_what="all",
-        exact_bytes=found.total_bytes,
-        why=f"{_bits_why(found)}; cache and buffers add {added}, not 20\u202f%",
+        exact_bytes=taken.total_bytes,
+        why=f"{_bits_why(taken)}; cache and buffers add {added}, not 20\u202f%",
         source="Modal, How much VRAM do I need for LLM inference?",
     )
 
 
-def _plus_overhead(found: Estimate) -> Rule:
-    plain = _plain_bytes(found)
-    rest = found.total_bytes - found.weights_bytes
+def _plus_overhead(taken: Estimate) -> Rule:
+    plain = _plain_bytes(taken)
+    rest = taken.total_bytes - taken.weights_bytes
     return Rule(
         name="parameters × bytes + 1 to 2 GB",
-        formula=f"{_billions(found)} × {_bits(found)} bits / 8 + 1 to 2 GB",
+        formula=f"{_billions(taken)} × {_bits(taken)} bits / 8 + 1 to 2 GB",
         bytes=plain + 10**9,
         most_bytes=plain + 2 * 10**9,
         exact_what="all",
-        exact_bytes=found.total_bytes,
-        why=f"{_bits_why(found)}; cache and buffers add {gib(rest)} at "
-        f"{found.setup.context:,} tokens",
+        exact_bytes=taken.total_bytes,
+        why=f"{_bits_why(taken)}; cache and buffers add {gib(rest)} at "
+        f"{taken.setup.context:,} tokens",
         source="articles on local models",
     )
 
 
-def _fifth_for_the_cache(found: Estimate) -> Rule:
-    rule = round(0.2 * _plain_bytes(found))
+def _fifth_for_the_cache(taken: Estimate) -> Rule:
+    rule = round(0.2 * _plain_bytes(taken))
     return Rule(
         name="20\u202f% for the cache",
-        formula=f"{_billions(found)} × {_bits(found)} bits / 8 × 0.2",
+        formula=f"{_billions(taken)} × {_bits(taken)} bits / 8 × 0.2",
         bytes=rule,
         most_bytes=None,
         exact_what="cache",
-        exact_bytes=found.kv_cache_bytes,
-        why=_cache_why(found),
+        exact_bytes=taken.kv_cache_bytes,
+        why=_cache_why(taken),
         source="Modal, How much VRAM do I need for LLM inference?",
     )
 
 
-def _cache_of_all_heads(found: Estimate) -> Rule:
-    shape, n_tokens = found.shape, _tokens(found)
+def _cache_of_all_heads(taken: Estimate) -> Rule:
+    shape, n_tokens = taken.shape, _tokens(taken)
     return Rule(
         name="2 × layers × hidden size × tokens × 2 bytes",
         formula=f"2 × {shape.n_layers} × {shape.hidden_size:,} × {n_tokens:,} × 2 B",
         bytes=4 * shape.n_layers * shape.hidden_size * n_tokens,
         most_bytes=None,
         exact_what="cache",
-        exact_bytes=found.kv_cache_bytes,
-        why=_heads_why(found, all_heads=True),
+        exact_bytes=taken.kv_cache_bytes,
+        why=_heads_why(taken, all_heads=True),
         source="articles from before grouped-query attention",
     )
 
 
-def _cache_of_guessed_heads(found: Estimate) -> Rule:
-    shape, n_tokens = found.shape, _tokens(found)
+def _cache_of_guessed_heads(taken: Estimate) -> Rule:
+    shape, n_tokens = taken.shape, _tokens(taken)
     guessed = shape.hidden_size // shape.n_heads
     return Rule(
         name="2 × layers × KV heads × hidden / heads × tokens × 2 bytes",
@@ -177,21 +177,21 @@ def _cache_of_guessed_heads(found: Estimate) -> Rule:
         bytes=4 * shape.n_layers * shape.n_kv_heads * guessed * n_tokens,
         most_bytes=None,
         exact_what="cache",
-        exact_bytes=found.kv_cache_bytes,
-        why=_heads_why(found, all_heads=False),
+        exact_bytes=taken.kv_cache_bytes,
+        why=_heads_why(taken, all_heads=False),
         source="calculators that read config.json without head_dim and sliding_window",
     )
 
 
-def _tokens(found: Estimate) -> int:
+def _tokens(taken: Estimate) -> int:
     """Tokens of all sequences; llama.cpp's context is theirs together."""
-    together = found.setup.runtime == "llama.cpp"
-    return found.setup.context * (1 if together else found.setup.sequences)
+    together = taken.setup.runtime == "llama.cpp"
+    return taken.setup.context * (1 if together else taken.setup.sequences)
 
 
-def _heads_why(found: Estimate, all_heads: bool) -> str:
+def _heads_why(taken: Estimate, all_heads: bool) -> str:
     """Name what the formula does not know about this model."""
-    shape, setup = found.shape, found.setup
+    shape, setup = taken.shape, taken.setup
     reasons = []
     if shape.latent:
         size = shape.latent.kv_size + shape.latent.rope_size

@@ -20,14 +20,14 @@ def parse_size(text: str) -> int:
     ValueError
         If number or unit cannot be read, or the size is not more than 0.
     """
-    found = _SIZE.fullmatch(text)
-    unit = _unit(found[2].lower()) if found else None
-    if found is None or unit is None:
+    match = _SIZE.fullmatch(text)
+    unit = _unit(match[2].lower()) if match else None
+    if match is None or unit is None:
         raise ValueError(
             f"{text[:40]!r} is no size: write a number with B, KB, MB, GB or TB (powers of 1000) "
             "or KiB, MiB, GiB or TiB (powers of 1024), for instance 24GiB"
         )
-    size = float(found[1]) * unit
+    size = float(match[1]) * unit
     if not 1 <= size <= LARGEST:
         raise ValueError(f"{text.strip()} cannot be: a size is more than 0 and at most 1024 PiB")
     return int(size)

@@ -50,7 +50,7 @@ class SpeedBound:
         return self.sequences / (max(seconds) if self.at_once else sum(seconds))
 
 
-def speed_bound(found: Estimate, placement: Placement, machine: Machine) -> SpeedBound:
+def speed_bound(taken: Estimate, placement: Placement, machine: Machine) -> SpeedBound:
     """Bound the speed at the end of the context, when the cache is full.
 
     Parameters
@@ -58,15 +58,15 @@ def speed_bound(found: Estimate, placement: Placement, machine: Machine) -> Spee
     placement
         Where the estimate's layers lie on the machine.
     """
-    at_once = found.setup.runtime == "vllm"
-    reads = _shared_reads(found, machine) if at_once else _reads(found, placement, machine)
-    flops, rate = prompt_flops(found.shape, found.setup.context), _prompt_rate(machine)
+    at_once = taken.setup.runtime == "vllm"
+    reads = _shared_reads(taken, machine) if at_once else _reads(taken, placement, machine)
+    flops, rate = prompt_flops(taken.shape, taken.setup.context), _prompt_rate(machine)
     return SpeedBound(
         reads=tuple(reads),
         at_once=at_once,
-        sequences=found.setup.sequences,
+        sequences=taken.setup.sequences,
         prompt_flops=flops,
-        prompt_tokens_per_s=found.setup.context * rate / flops if rate else None,
+        prompt_tokens_per_s=taken.setup.context * rate / flops if rate else None,
     )
 
 
@@ -110,9 +110,9 @@ def prompt_flops(shape: ModelShape, n_tokens: int) -> float:
     return total
 
 
-def _reads(found: Estimate, placement: Placement, machine: Machine) -> Iterator[Read]:
+def _reads(taken: Estimate, placement: Placement, machine: Machine) -> Iterator[Read]:
     """Add up what each device that holds layers reads; experts may lie apart from their layer."""
-    parts, share = pieces(found), experts_read(found.shape, found.setup.sequences)
+    parts, share = pieces(taken), experts_read(taken.shape, taken.setup.sequences)
     cards, counts = machine.gpus, placement.layers_by_gpu
     if len(counts) < len(cards):  # one pool: as fast as the fastest of them
         cards = (max(cards, key=lambda gpu: gpu.bandwidth_bytes_per_s or 0),)
@@ -124,7 +124,7 @@ def _reads(found: Estimate, placement: Placement, machine: Machine) -> Iterator[
         sums[place] += piece.dense_bytes + piece.cache_bytes
         experts = system if layer < placement.experts_on_cpu else place
         sums[experts] += round(share * piece.expert_bytes)
-    if found.shape.tied_embedding and not parts.copied_bytes:
+    if taken.shape.tied_embedding and not parts.copied_bytes:
         sums[places[-1]] += parts.input_bytes  # for logits
     devices = [*cards, machine.system]
     names = [*(card.name for card in cards), placement.loads[-1].name]
@@ -133,10 +133,10 @@ def _reads(found: Estimate, placement: Placement, machine: Machine) -> Iterator[
             yield _read(name, device, n_bytes)
 
 
-def _shared_reads(found: Estimate, machine: Machine) -> Iterator[Read]:
+def _shared_reads(taken: Estimate, machine: Machine) -> Iterator[Read]:
     """Give each of vLLM's GPUs an equal share of all that is read."""
-    parts, share = pieces(found), experts_read(found.shape, found.setup.sequences)
-    total = parts.input_bytes * found.shape.tied_embedding
+    parts, share = pieces(taken), experts_read(taken.shape, taken.setup.sequences)
+    total = parts.input_bytes * taken.shape.tied_embedding
     for piece in parts.all:
         total += piece.dense_bytes + piece.cache_bytes + round(share * piece.expert_bytes)
     for gpu in machine.gpus:

@@ -8,7 +8,7 @@ from quantcore.memory.sizes import gib
 from quantcore.memory.vllm import Reservation, reserve
 
 
-def reserve_on(found: Estimate, machine: Machine) -> Reservation:
+def reserve_on(taken: Estimate, machine: Machine) -> Reservation:
     """Say what vLLM reserves on each GPU of a machine.
 
     Raises
@@ -26,20 +26,20 @@ def reserve_on(found: Estimate, machine: Machine) -> Reservation:
             "vLLM gives every GPU the same share of a model, and these have "
             f"{' and '.join(gib(size) for size in sorted(sizes))}: choose equal ones"
         )
-    return reserve(found, sizes.pop(), len(machine.gpus))
+    return reserve(taken, sizes.pop(), len(machine.gpus))
 
 
-def place_tensor_parallel(found: Estimate, machine: Machine) -> Placement:
+def place_tensor_parallel(taken: Estimate, machine: Machine) -> Placement:
     """Lay an estimate out as vLLM would: it fits if all sequences of the set-up have room at once.
 
     The cache of each GPU is all that vLLM gives it, not what the sequences need.
     """
-    reserved = reserve_on(found, machine)
+    reserved = reserve_on(taken, machine)
     loads = [
         DeviceLoad(
             name=gpu.name,
             capacity_bytes=machine.usable_bytes(gpu),
-            n_layers=found.shape.n_layers + 1,
+            n_layers=taken.shape.n_layers + 1,
             weights_bytes=reserved.weights_bytes,
             cache_bytes=max(reserved.cache_bytes, 0),
             compute_bytes=sum(term.bytes for term in reserved.terms if term.kind == "compute"),
@@ -48,17 +48,17 @@ def place_tensor_parallel(found: Estimate, machine: Machine) -> Placement:
         for gpu in machine.gpus
     ]
     lacking = [load for load in loads if load.lacking_bytes]
-    reasons = [_reason(reserved, found.setup.sequences)]
+    reasons = [_reason(reserved, taken.setup.sequences)]
     reasons += [f"{load.name} lacks {gib(load.lacking_bytes)}" for load in lacking]
     return Placement(
         loads=(
             *loads,
             DeviceLoad(name="system memory", capacity_bytes=machine.system_memory_bytes),
         ),
-        n_layers=found.shape.n_layers + 1,
-        layers_by_gpu=(found.shape.n_layers + 1,),  # each GPU computes a share of all of them
+        n_layers=taken.shape.n_layers + 1,
+        layers_by_gpu=(taken.shape.n_layers + 1,),  # each GPU computes a share of all of them
         experts_on_cpu=0,
-        fits=not lacking and reserved.starts and reserved.n_sequences >= found.setup.sequences,
+        fits=not lacking and reserved.starts and reserved.n_sequences >= taken.setup.sequences,
         reasons=tuple(reasons),
     )
 

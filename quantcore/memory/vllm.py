@@ -75,7 +75,7 @@ class Reservation:
 
 
 def reserve(
-    found: Estimate,
+    taken: Estimate,
     gpu_bytes: int,
     n_gpus: int = 1,
     batched_tokens: int | None = None,
@@ -89,13 +89,13 @@ def reserve(
         If the share is not between 0 and 1, the GPUs do not divide the heads, or vLLM has no such
         cache.
     """
-    shape, setup = found.shape, found.setup
+    shape, setup = taken.shape, taken.setup
     if n_gpus < 1 or shape.n_heads % n_gpus:
         raise ValueError(f"{n_gpus} GPUs cannot share {shape.n_heads} heads evenly")
     large = gpu_bytes >= LARGE_GPU_BYTES
     batched = batched_tokens or (LARGE_BATCHED_TOKENS if large else BATCHED_TOKENS)
     sequences = max_sequences or (LARGE_SEQUENCES if large else SEQUENCES)
-    terms = (_weights(found, n_gpus), *overhead_terms(shape, n_gpus, batched, sequences))
+    terms = (_weights(taken, n_gpus), *overhead_terms(shape, n_gpus, batched, sequences))
     return Reservation(
         gpu_bytes=gpu_bytes,
         utilization=setup.utilization,
@@ -119,9 +119,9 @@ def share_of(tensor: TensorBytes, shape: ModelShape, n_gpus: int) -> int:
     return math.ceil(tensor.bytes / n_gpus)
 
 
-def _weights(found: Estimate, n_gpus: int) -> Term:
-    total = sum(share_of(tensor, found.shape, n_gpus) for tensor in found.stored.tensors)
-    whole = gib(found.weights_bytes)
+def _weights(taken: Estimate, n_gpus: int) -> Term:
+    total = sum(share_of(tensor, taken.shape, n_gpus) for tensor in taken.stored.tensors)
+    whole = gib(taken.weights_bytes)
     return Term(
         kind="weights",
         name="weights",

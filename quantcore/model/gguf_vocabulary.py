@@ -99,8 +99,8 @@ def _is_byte(token: str) -> bool:
 
 def _name_of_cuts(raw: dict[str, Any]) -> str:
     """Find llama.cpp's name for the way in which a tokenizer.json cuts text before merging."""
-    found = raw.get("pre_tokenizer") or {}
-    steps = found.get("pretokenizers", [found]) if isinstance(found, dict) else []
+    cuts = raw.get("pre_tokenizer") or {}
+    steps = cuts.get("pretokenizers", [cuts]) if isinstance(cuts, dict) else []
     for name, known in PRE_TOKENIZERS.items():
         if [_essence(step) for step in steps] == [_essence(step) for step in known]:
             return name
@@ -120,20 +120,20 @@ def _special_tokens(folder: Path, numbers: dict[Any, Any]) -> dict[str, Value]:
     """Numbers of the tokens that open and close a text, and the chat template."""
     settings = _optional(folder / "tokenizer_config.json")
     config = _optional(folder / "config.json")
-    found: dict[str, Value] = {}
+    metadata: dict[str, Value] = {}
     for kind in ("bos", "eos", "unk", "pad"):
         entry = settings.get(f"{kind}_token")
         text = entry.get("content") if isinstance(entry, dict) else entry
         number = numbers.get(text, config.get(f"{kind}_token_id"))
         if type(number) is int and number >= 0:
             key = {"unk": "unknown", "pad": "padding"}.get(kind, kind)
-            found[f"tokenizer.ggml.{key}_token_id"] = np.uint32(number)
+            metadata[f"tokenizer.ggml.{key}_token_id"] = np.uint32(number)
     for kind in ("bos", "eos"):
         if isinstance(adds := settings.get(f"add_{kind}_token"), bool):
-            found[f"tokenizer.ggml.add_{kind}_token"] = np.bool_(adds)
+            metadata[f"tokenizer.ggml.add_{kind}_token"] = np.bool_(adds)
     if isinstance(template := settings.get("chat_template"), str):
-        found["tokenizer.chat_template"] = template
-    return found
+        metadata["tokenizer.chat_template"] = template
+    return metadata
 
 
 def _optional(path: Path) -> dict[str, Any]:
@@ -235,14 +235,14 @@ def _merges(tokens: list[str], scores: np.ndarray) -> list[list[str]]:
 
 
 def _settings(metadata: Mapping[str, Any], tokens: list[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for kind in ("bos", "eos"):
         number = metadata.get(f"tokenizer.ggml.{kind}_token_id")
         if type(number) is int and 0 <= number < len(tokens):
-            found[f"{kind}_token"] = tokens[number]
+            settings[f"{kind}_token"] = tokens[number]
     adds = metadata.get("tokenizer.ggml.add_bos_token")
     # llama.cpp opens a text of these kinds where the file does not say otherwise.
     opens = metadata["tokenizer.ggml.model"] == "llama"
     opens = opens or str(metadata.get("tokenizer.ggml.pre")) in TAKES_WHOLE_WORDS
-    found["add_bos_token"] = opens if adds is None else adds
-    return found
+    settings["add_bos_token"] = opens if adds is None else adds
+    return settings

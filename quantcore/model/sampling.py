@@ -78,16 +78,16 @@ def continue_all(
     # Padding stands behind a prompt, where the prompt cannot see it and new tokens overwrite it.
     states = llama.hidden(padded, cache)[np.arange(len(prompts)), lengths - 1]
     cache.lengths = lengths
-    found: list[list[int]] = [[] for _ in prompts]
+    continuations: list[list[int]] = [[] for _ in prompts]
     for left in reversed(range(n)):
         logits = llama.output(states)
-        if barred_first is not None and not found[0]:
+        if barred_first is not None and not continuations[0]:
             logits[barred_first] = -np.inf
         tokens = logits.argmax(axis=1)
-        for continuation, token in zip(found, tokens, strict=True):
+        for continuation, token in zip(continuations, tokens, strict=True):
             continuation.append(int(token))
-        done = all(finished(i, continuation) for i, continuation in enumerate(found))
+        done = all(finished(i, continuation) for i, continuation in enumerate(continuations))
         if done or not left or cache.lengths.max() >= room:
             break
         states = llama.hidden(tokens[:, None], cache)[:, 0]
-    return found
+    return continuations

@@ -213,8 +213,7 @@ def open_model(source: str | Path | None = None) -> Model:
         path, hub_address = shipped_folder() if source is None else _find(source), ""
         name = path.name
     stamp = stamp_of(path)  # before anything is read: what changes meanwhile is noticed
-    found = open_gguf(path) if path.is_file() else _open_folder(path)
-    config, tokenizer, stored = found
+    config, tokenizer, stored = open_gguf(path) if path.is_file() else _open_folder(path)
     if tokenizer.vocabulary_size > config.vocabulary_size:
         raise ModelError(
             f"The tokenizer of {name} has {tokenizer.vocabulary_size:,} tokens but the "
@@ -245,10 +244,10 @@ def _open_folder(folder: Path) -> tuple[LlamaConfig, Tokenizer, Mapping[str, Sto
 
 def shipped_folder() -> Path:
     """Find the folder of the model in the box: the only one in assets that has a config.json."""
-    found = sorted(path.parent for path in ASSETS.glob("*/config.json"))
-    if len(found) != 1:
-        raise ModelError(f"assets should hold one model folder but holds {len(found)}.")
-    return found[0]
+    folders = sorted(path.parent for path in ASSETS.glob("*/config.json"))
+    if len(folders) != 1:
+        raise ModelError(f"assets should hold one model folder but holds {len(folders)}.")
+    return folders[0]
 
 
 def _find(source: str | Path) -> Path:
@@ -264,12 +263,12 @@ def _find(source: str | Path) -> Path:
 
 
 def _named(
-    found: dict[str, SafetensorsTensor], config: LlamaConfig
+    in_files: dict[str, SafetensorsTensor], config: LlamaConfig
 ) -> dict[str, SafetensorsTensor]:
     """Give tensors their GGUF names, in order; refuse what is missing, misshapen or unknown."""
     tensors: dict[str, SafetensorsTensor] = {}
     for name, shape in expected_shapes(config).items():
-        stored = found.get(to_hugging_face(name))
+        stored = in_files.get(to_hugging_face(name))
         if stored is None:
             raise ModelError(
                 f"The weights lack {to_hugging_face(name)!r}, which config.json asks for."
@@ -280,7 +279,7 @@ def _named(
                 f"but config.json asks for {list(shape)}."
             )
         tensors[name] = stored
-    for name in found:
+    for name in in_files:
         if to_gguf(name) not in tensors and not _needless(name, config):
             raise ModelError(f"The weights hold {name[:80]!r}, which config.json has no use for.")
     return tensors

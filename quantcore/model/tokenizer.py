@@ -47,9 +47,9 @@ class Tokenizer:
 
     def encode_with_starts(self, text: str) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Token numbers, and the character of `text` at which each token starts."""
-        found = self._tokenizer.encode(text, add_special_tokens=False)
-        starts = np.array([start for start, _ in found.offsets], np.int64)
-        return np.array(found.ids, np.int32), starts
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        starts = np.array([start for start, _ in encoding.offsets], np.int64)
+        return np.array(encoding.ids, np.int32), starts
 
     def decode(self, ids: Iterable[int]) -> str:
         """Turn tokens into text; tokens that only control the model show nothing."""

@@ -63,8 +63,8 @@ def allocate(groups: Mapping[Group, Sequence[Option]], budget_bytes: int) -> All
     Examples
     --------
     >>> few, many = Option("Q4_K", 4, 3.0), Option("Q8_0", 8, 1.0)
-    >>> found = allocate({"a": [few, many], "b": [few, Option("Q8_0", 8, 0.5)]}, 12)
-    >>> {group: option.name for group, option in found.chosen.items()}, found.cost, found.gap
+    >>> best = allocate({"a": [few, many], "b": [few, Option("Q8_0", 8, 0.5)]}, 12)
+    >>> {group: option.name for group, option in best.chosen.items()}, best.cost, best.gap
     ({'a': 'Q4_K', 'b': 'Q8_0'}, 3.5, 0.0)
     """
     useful = {group: _undominated(group, options) for group, options in groups.items()}
@@ -91,11 +91,11 @@ def front(groups: Mapping[Group, Sequence[Option]]) -> list[Allocation[Group]]:
     """
     hulls = {group: _hull(_undominated(group, options)) for group, options in groups.items()}
     chosen = {group: hull[0] for group, hull in hulls.items()}
-    found = [chosen]
+    choices = [chosen]
     for _, group, option in _steps(hulls):
         chosen = chosen | {group: option}
-        found.append(chosen)
-    return [Allocation(each, sum(option.cost for option in each.values())) for each in found]
+        choices.append(chosen)
+    return [Allocation(each, sum(option.cost for option in each.values())) for each in choices]
 
 
 def at_random(
@@ -182,17 +182,17 @@ def _fill(useful: dict[Group, list[Option]], n_units: int, unit: int) -> dict[Gr
     least = np.zeros(n_units + 1)  # cost with so many units at hand
     taken = []
     for options in useful.values():
-        found = least + options[0].cost
+        next_least = least + options[0].cost
         which = np.zeros(n_units + 1, np.int8)
         for at, option in enumerate(options[1:], 1):
             more = -(-(option.bytes - options[0].bytes) // unit)
             if more > n_units:
                 break
             cost = least[: n_units + 1 - more] + option.cost
-            better = cost < found[more:]
-            found[more:][better] = cost[better]
+            better = cost < next_least[more:]
+            next_least[more:][better] = cost[better]
             which[more:][better] = at
-        least = found
+        least = next_least
         taken.append(which)
     chosen, left = {}, n_units
     for (group, options), which in zip(reversed(useful.items()), reversed(taken), strict=True):

@@ -46,8 +46,8 @@ def layer_of(name: str) -> int:
     >>> layer_of("blk.12.attn_q.weight"), layer_of("output.weight")
     (12, -1)
     """
-    found = re.match(r"blk\.(\d+)\.", name)
-    return int(found[1]) if found else -1
+    match = re.match(r"blk\.(\d+)\.", name)
+    return int(match[1]) if match else -1
 
 
 def contents_of(source: Model | LlamaConfig | Mapping[str, Any], name: str = "model") -> Contents:

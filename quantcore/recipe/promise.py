@@ -83,7 +83,7 @@ class Promise:
 
 def promise_of(file: GgufFile) -> Promise:
     """Hold a file against its own type; any architecture whose header can be read will do."""
-    found = contents_of_header(file)
+    contents = contents_of_header(file)
     number = file.metadata.get("general.file_type")
     in_name = type_in_name(file.path.name)
     file_type = None if in_name is None else FILE_TYPES.get(ALIASES.get(in_name, in_name))
@@ -92,7 +92,7 @@ def promise_of(file: GgufFile) -> Promise:
     has_imatrix = any(key.startswith("quantize.imatrix") for key in file.metadata)
     planned = {}
     if file_type is not None:
-        planned = {t.name: t for t in plan(found, file_type.name, imatrix=has_imatrix).tensors}
+        planned = {t.name: t for t in plan(contents, file_type.name, imatrix=has_imatrix).tensors}
     return Promise(
         file_type=file_type,
         in_name=in_name,
@@ -119,8 +119,8 @@ def type_in_name(name: str) -> str | None:
     'Q4_K_XL'
     """
     pattern = r"(?<![A-Z0-9])(?:I?Q\d_[A-Z0-9_]+|TQ\d_0|BF16|F16|F32|MXFP4(?:_MOE)?)(?![A-Z0-9])"
-    found = re.findall(pattern, name.upper().removesuffix(".GGUF"))
-    return found[-1] if found else None
+    types = re.findall(pattern, name.upper().removesuffix(".GGUF"))
+    return types[-1] if types else None
 
 
 def same_type(in_name: str, file_type: FileType) -> bool:

@@ -169,8 +169,8 @@ def _metadata(model: Model, plan: Plan, imatrix: Imatrix | None) -> dict[str, Va
         about = metadata_of(model.config, model.name, plan.file_type.number)
         about |= vocabulary_metadata(model.path, model.config.vocabulary_size)
         return about | made_with
-    found = typed_metadata(read_parts(model.path))
-    kept = {key: value for key, value in found.items() if not key.startswith("split.")}
+    metadata = typed_metadata(read_parts(model.path))
+    kept = {key: value for key, value in metadata.items() if not key.startswith("split.")}
     return kept | {
         "general.file_type": np.uint32(plan.file_type.number),
         "general.quantization_version": np.uint32(QUANTIZATION_VERSION),
@@ -180,13 +180,13 @@ def _metadata(model: Model, plan: Plan, imatrix: Imatrix | None) -> dict[str, Va
 
 def _about(imatrix: Imatrix) -> dict[str, Value]:
     """Say in the file what it was made with, as llama-quantize does."""
-    found: dict[str, Value] = {"quantize.imatrix.file": imatrix.source}
+    about: dict[str, Value] = {"quantize.imatrix.file": imatrix.source}
     if imatrix.datasets:
-        found["quantize.imatrix.dataset"] = imatrix.datasets[0]
-    found["quantize.imatrix.entries_count"] = np.uint32(len(imatrix.sums))
+        about["quantize.imatrix.dataset"] = imatrix.datasets[0]
+    about["quantize.imatrix.entries_count"] = np.uint32(len(imatrix.sums))
     if imatrix.chunk_count > 0:
-        found["quantize.imatrix.chunks_count"] = np.uint32(imatrix.chunk_count)
-    return found
+        about["quantize.imatrix.chunks_count"] = np.uint32(imatrix.chunk_count)
+    return about
 
 
 def importance_of(imatrix: Imatrix, name: str, n_cols: int) -> NDArray[np.float32] | None:
@@ -199,14 +199,14 @@ def importance_of(imatrix: Imatrix, name: str, n_cols: int) -> NDArray[np.float3
     ModelError
         If the entry of another tensor does not fit its rows.
     """
-    found = imatrix.importance(name)
-    if found is None or found.size == n_cols:
-        return found
+    entry = imatrix.importance(name)
+    if entry is None or entry.size == n_cols:
+        return entry
     if role_of(name) == "token_embd":
         return None
     raise ModelError(
         f"The importance matrix is of another model: {name} has rows of {n_cols:,} weights, its "
-        f"entry {found.size:,} numbers."
+        f"entry {entry.size:,} numbers."
     )
 
 

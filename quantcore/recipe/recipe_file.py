@@ -47,9 +47,9 @@ def recipe_of(made: Plan, **known: Any) -> dict[str, Any]:
 
 def recipe_as_json(made: Plan, **known: Any) -> str:
     """Write a plan as JSON, a line for each tensor; `known` is added, numbers and names."""
-    found = recipe_of(made, **known)
-    rows = ",\n".join(f"  {json.dumps(row)}" for row in found.pop("tensors"))
-    head = "".join(f" {json.dumps(name)}: {json.dumps(value)},\n" for name, value in found.items())
+    recipe = recipe_of(made, **known)
+    rows = ",\n".join(f"  {json.dumps(row)}" for row in recipe.pop("tensors"))
+    head = "".join(f" {json.dumps(name)}: {json.dumps(value)},\n" for name, value in recipe.items())
     return f'{{\n{head} "tensors": [\n{rows}\n ]\n}}\n'
 
 
@@ -146,20 +146,20 @@ def _parsed(place: str | Path) -> tuple[dict[str, Any], str]:
 
 
 def _types(raw: dict[str, Any], what: str, contents: Contents) -> dict[str, str]:
-    found: dict[str, str] = {}
+    types: dict[str, str] = {}
     for row in raw["tensors"]:
         if not isinstance(row, dict) or not all(isinstance(row.get(k), str) for k in _ROW):
             raise ValueError(f"{what} has an entry that is no tensor with a name and a type.")
         name = row["name"]
-        if name in found:
+        if name in types:
             raise ValueError(f"{what} names {name[:80]} twice.")
-        found[name] = row["type"].upper()
+        types[name] = row["type"].upper()
         _refuse_other_shape(row, what, raw, contents)
-    if missing := [name for name in contents.shapes if name not in found]:
+    if missing := [name for name in contents.shapes if name not in types]:
         raise ValueError(f"{_of_another(what, raw, contents)}: it says nothing of {missing[0]}.")
-    for name, type in found.items():
+    for name, type in types.items():
         _refuse_type(name, type, what, contents.shapes)
-    return {n: t for n, t in found.items() if may_quantize(n, contents.shapes[n])}
+    return {n: t for n, t in types.items() if may_quantize(n, contents.shapes[n])}
 
 
 def _of_another(what: str, raw: dict[str, Any], contents: Contents) -> str:

@@ -104,14 +104,14 @@ def mixed_formats(model: Model, mix: FileType) -> dict[str, str]:
 
 def mixes_for(model: Model) -> list[str]:
     """List the mixes that the lab can make of a model, with the importance matrix that it has."""
-    found = []
+    mixes = []
     for name, mix in FILE_TYPES.items():
         try:
             mixed_formats(model, mix)
         except ModelError:
             continue
-        found.append(name)
-    return found
+        mixes.append(name)
+    return mixes
 
 
 def _of_format(name: str) -> ModelType:

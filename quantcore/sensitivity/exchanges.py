@@ -45,12 +45,12 @@ class Exchanges:
     chosen: dict[str, Option]
     spare_bytes: int
     single: Callable[[Step], float]
-    _found: dict[Swap, float] = field(default_factory=dict)  # change when measured in the mix
+    _measured: dict[Swap, float] = field(default_factory=dict)  # change when measured in the mix
     _refused: set[Swap] = field(default_factory=set)  # by the mix at hand
 
     def learn(self, swap: Swap, change: float) -> None:
         """Take in what a step or swap changes in the mix at hand; it is not asked for again."""
-        self._found[swap] = change
+        self._measured[swap] = change
         self._refused.add(swap)
 
     def keep(self, swap: Swap) -> None:
@@ -66,21 +66,21 @@ class Exchanges:
         A swap is measured as a whole when its steps were, and promise to lower the divergence
         together; before that its steps are, one by one.
         """
-        found: dict[Swap, None] = {}
+        swaps: dict[Swap, None] = {}
         for swap in sorted(self._swaps(), key=self._promised):
-            unknown = [(step,) for step in swap if (step,) not in self._found]
+            unknown = [(step,) for step in swap if (step,) not in self._measured]
             if unknown:
-                found |= dict.fromkeys(unknown)
+                swaps |= dict.fromkeys(unknown)
             elif self._promised(swap) < 0 and swap not in self._refused:
-                found[swap] = None
-            if len(found) >= n:
+                swaps[swap] = None
+            if len(swaps) >= n:
                 break
-        return list(found)[:n]
+        return list(swaps)[:n]
 
     def _promised(self, swap: Swap) -> float:
-        if swap in self._found:
-            return self._found[swap]
-        return sum(self._found.get((step,), self.single(step)) for step in swap)
+        if swap in self._measured:
+            return self._measured[swap]
+        return sum(self._measured.get((step,), self.single(step)) for step in swap)
 
     def _swaps(self) -> Iterable[Swap]:
         steps = [step for group in self.options for step in self._steps(group)]

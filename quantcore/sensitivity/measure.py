@@ -37,10 +37,10 @@ Outcomes = Generator[sweep.Outcome[Piece, Effect] | sweep.Workers, None, None]
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep has found so far."""
+    """Results of a sweep so far."""
 
     results: Sensitivity  # it grows from step to step
-    effect: Effect | None = None  # found in this step
+    effect: Effect | None = None  # measured in this step
     problems: tuple[str, ...] = ()  # why pieces failed, a sentence each; the others go on
     workers: int | None = None  # of the cluster, in a step that tells how many it has now
 
@@ -110,7 +110,7 @@ def sensitivity_steps(
     ------
     ValueError
         If a format, the text or the known results do not suit the model, before any work is done;
-        in the middle of it if the cluster is lost: what was found so far is in the results.
+        in the middle of it if the cluster is lost: what was measured so far is in the results.
     """
     settings = settings or Settings()
     able = checked_formats(model, settings.formats)
@@ -165,7 +165,7 @@ def guide_steps_of(
 def saving(steps: Iterator[Progress[Swept]], path: Path) -> Generator[Progress[Swept], None, None]:
     """Pass steps on, and save their results every few seconds and when the work ends.
 
-    However it ends: whoever stops iterating, or meets an error, keeps what was found so far.
+    However it ends: whoever stops iterating, or meets an error, keeps the results so far.
     """
     results, saved = None, time.monotonic()
     try:

@@ -119,8 +119,8 @@ def _steps(
 
     def work(place: int) -> MixPoint:
         mix = mixes[place]
-        found = bench.changed({name: restored.of(name, type) for name, type in mix.types.items()})
-        return _point(model, mix, figures(bench.reading, found, bench.original))
+        scores = bench.changed({name: restored.of(name, type) for name, type in mix.types.items()})
+        return _point(model, mix, figures(bench.reading, scores, bench.original))
 
     points: dict[int, MixPoint] = {}
     with closing(sweep.run(work, range(len(mixes)))) as outcomes:
@@ -134,10 +134,10 @@ def _steps(
             yield Progress(done / len(mixes), f"{mix.name} by {mix.way}", points)
 
 
-def _point(model: Model, mix: Mix, found: dict[str, float]) -> MixPoint:
+def _point(model: Model, mix: Mix, measured: dict[str, float]) -> MixPoint:
     made = plan_of_types(model, mix.types, lambda name, type: type)
     size = {"bytes": padded_bytes(made), "bits_per_weight": made.bits_per_weight}
-    return MixPoint(**asdict(mix) | size | found)
+    return MixPoint(**asdict(mix) | size | measured)
 
 
 def save_mixes(path: Path, source: Source, points: Sequence[MixPoint]) -> None:

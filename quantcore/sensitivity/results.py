@@ -59,7 +59,7 @@ class Source:
 
 @dataclass(slots=True)
 class Sensitivity:
-    """Effects found so far."""
+    """Effects and guides of one model and text, as far as they are measured."""
 
     source: Source
     _effects: dict[PieceKey, Effect] = field(default_factory=dict)

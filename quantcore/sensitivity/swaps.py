@@ -91,7 +91,7 @@ class Swapped:
     plan: Plan
     padded_bytes: int
     predicted_kl_divergence: float | None  # sum of single effects, nats a token
-    found: SwapResult
+    result: SwapResult
 
 
 def is_near(predicted: float, joint: Mean) -> bool:
@@ -137,16 +137,16 @@ def swap_steps(
     )
 
 
-def swapped_plan(budget: Budget, start: Budgeted, found: SwapResult) -> Swapped:
+def swapped_plan(budget: Budget, start: Budgeted, result: SwapResult) -> Swapped:
     """Plan the file that swaps made of a start; what was not swapped keeps its rule."""
-    made = budget.plan_of(found.chosen, "was swapped in, by measuring the whole mix")
+    made = budget.plan_of(result.chosen, "was swapped in, by measuring the whole mix")
     pairs = zip(start.plan.tensors, made.tensors, strict=True)
     made = replace(made, tensors=tuple(a if a.type == b.type else b for a, b in pairs))
     return Swapped(
         plan=made,
         padded_bytes=padded_bytes(made),
         predicted_kl_divergence=budget.predicted(made),
-        found=found,
+        result=result,
     )
 
 
@@ -156,14 +156,14 @@ def search(mix: Exchanges, joint: Joint, measurements: int) -> Iterator[Progress
     joint.hold(mix.chosen)
     at_hand = joint.whole()
     mean = Mean.of(at_hand)
-    found = SwapResult(dict(mix.chosen), mean, mean)
-    while wanted := mix.wanted(min(AT_ONCE, measurements - found.measurements)):
+    result = SwapResult(dict(mix.chosen), mean, mean)
+    while wanted := mix.wanted(min(AT_ONCE, measurements - result.measurements)):
         measured = {}
         for swap, values in joint.swapped(wanted):
             measured[swap] = values - at_hand
-            found = replace(found, measurements=found.measurements + 1)
+            result = replace(result, measurements=result.measurements + 1)
             stage = " and ".join(f"{step.group} in {step.after.name}" for step in swap)
-            yield Progress(found.measurements / measurements, stage, found)
+            yield Progress(result.measurements / measurements, stage, result)
         # In the order of `wanted`, not as they came: the result is the same on any machine.
         tried = [_tried(mix, swap, measured[swap]) for swap in wanted]
         if best := min((each for each in tried if each.kept), key=_change, default=None):
@@ -171,9 +171,9 @@ def search(mix: Exchanges, joint: Joint, measurements: int) -> Iterator[Progress
             mix.keep(best.swap)
             joint.hold(mix.chosen)
             at_hand = at_hand + measured[best.swap]
-        chosen, history = dict(mix.chosen), (*found.history, *tried)
-        found = replace(found, chosen=chosen, after=Mean.of(at_hand), history=history)
-    yield Progress(1.0, "done", found)
+        chosen, history = dict(mix.chosen), (*result.history, *tried)
+        result = replace(result, chosen=chosen, after=Mean.of(at_hand), history=history)
+    yield Progress(1.0, "done", result)
 
 
 def _tried(mix: Exchanges, swap: Swap, change: Values) -> Tried:
@@ -214,8 +214,8 @@ class _Joint:
         return self._by_token(_after(swap))
 
     def _by_token(self, changed: Mapping[str, Option]) -> Values:
-        found = self._bench.changed(self._weights(changed), self._base)
-        return self._bench.reading.of_chunks(found.kl)
+        scores = self._bench.changed(self._weights(changed), self._base)
+        return self._bench.reading.of_chunks(scores.kl)
 
     def _place(self, swap: Swap) -> tuple[int, int]:
         return entry_of(self._model, self._types(_after(swap)))

@@ -12,8 +12,8 @@ def browser():
     path = find()
     if path is None:
         pytest.skip("no Chromium here: run `python -m tests.browser.chromium` to get one")
-    with chromium(path) as found:
-        yield found
+    with chromium(path) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

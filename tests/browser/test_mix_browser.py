@@ -36,8 +36,8 @@ def test_a_tensor_is_changed_and_the_recipe_and_the_file_say_so(visit, tmp_path)
         button.click()
     file = tmp_path / "mine.gguf"
     saved.value.save_as(file)
-    found = {name: tensor.dtype for name, tensor in open_model(file).tensors.items()}
-    assert found == types
+    written = {name: tensor.dtype for name, tensor in open_model(file).tensors.items()}
+    assert written == types
     assert visitor.problems == []
 
 

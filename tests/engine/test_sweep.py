@@ -52,12 +52,12 @@ def endless(piece):
 
 
 def test_all_pieces_but_the_poisoned_one_are_done():
-    found = {done.piece: done for done in sweep.run(square, range(6))}
-    assert {p: done.result for p, done in found.items()} == {
+    outcomes = {done.piece: done for done in sweep.run(square, range(6))}
+    assert {p: done.result for p, done in outcomes.items()} == {
         p: None if p == 3 else p * p for p in range(6)
     }
-    assert found[3].problem == "ArithmeticError: three is poisoned"
-    assert all(done.problem is None for p, done in found.items() if p != 3)
+    assert outcomes[3].problem == "ArithmeticError: three is poisoned"
+    assert all(done.problem is None for p, done in outcomes.items() if p != 3)
 
 
 def test_a_piece_has_one_thread_to_itself():
@@ -164,7 +164,7 @@ def test_a_cluster_that_loses_a_worker_finds_the_same(cluster, tmp_path):
     model = open_model(write_folder(tmp_path / "toy"))
     settings = Settings(formats=["Q4_0", "Q8_0"], text=TEXT, context=64)
 
-    def found(scheduler=None):
+    def effects(scheduler=None):
         steps = sensitivity_steps(model, settings, scheduler=scheduler, patience=PATIENT)
         for count, step in enumerate(step for step in steps if step.result.effect):
             assert not step.result.problems
@@ -172,7 +172,7 @@ def test_a_cluster_that_loses_a_worker_finds_the_same(cluster, tmp_path):
                 os.kill(cluster.workers[0].process.pid, signal.SIGKILL)
         return {(e.name, e.format): asdict(e) for e in step.result.results.effects}
 
-    assert found(cluster.scheduler_address) == found()
+    assert effects(cluster.scheduler_address) == effects()
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -180,14 +180,14 @@ def test_pieces_of_a_lost_worker_are_done_again(cluster, tmp_path):
     address, work = cluster.scheduler_address, partial(slow, tmp_path)
     outcomes = (e for e in sweep.run_on_cluster(work, range(20), address, PATIENT)
                 if isinstance(e, Outcome))  # fmt: skip
-    found = [next(outcomes)]
+    done_pieces = [next(outcomes)]
     lost = cluster.workers[1].process.pid
     before = _begun_by(tmp_path, lost)
     while _begun_by(tmp_path, lost) == before:  # it dies in the middle of a piece
         time.sleep(0.01)
     os.kill(lost, signal.SIGKILL)
-    found += outcomes
-    assert sorted(done.result for done in found) == list(range(20))
+    done_pieces += outcomes
+    assert sorted(done.result for done in done_pieces) == list(range(20))
     assert len(os.listdir(tmp_path)) > 20  # what the lost one had begun was begun again
 
 
@@ -211,10 +211,10 @@ def test_a_poisoned_piece_does_not_stop_a_cluster(local_cluster, work, poisoned,
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
         address = local_cluster(2).scheduler_address
     events = sweep.run_on_cluster(work, range(6), address, PATIENT)
-    found = {done.piece: done for done in pieces_of(events)}
-    assert set(found) == set(range(6))
-    assert problem in found[poisoned].problem
-    assert all(done.problem is None for p, done in found.items() if p != poisoned)
+    outcomes = {done.piece: done for done in pieces_of(events)}
+    assert set(outcomes) == set(range(6))
+    assert problem in outcomes[poisoned].problem
+    assert all(done.problem is None for p, done in outcomes.items() if p != poisoned)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -271,17 +271,17 @@ def test_where_all_workers_are_lost_what_was_found_is_kept(
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_worker_that_comes_back_goes_on(scheduler, start_worker, tmp_path):
-    worker, found, crews = start_worker(), [], []
+    worker, squares, crews = start_worker(), [], []
     for event in sweep.run_on_cluster(partial(slow, tmp_path), range(8), scheduler, PATIENT):
         if isinstance(event, Outcome):
-            found.append(event.result)
-            if len(found) == 2:
+            squares.append(event.result)
+            if len(squares) == 2:
                 worker.kill()
         else:
             crews.append(event.count)
-            if found and event.count == 0:
+            if squares and event.count == 0:
                 start_worker()
-    assert sorted(found) == list(range(8))
+    assert sorted(squares) == list(range(8))
     assert [count for count, _ in itertools.groupby(crews)][-3:] == [1, 0, 1]
 
 
@@ -291,10 +291,10 @@ def test_a_piece_without_an_end_is_given_up(scheduler, start_worker):
     start_worker()
     patience = Patience(workers_s=1000, piece_s=5)
     events = sweep.run_on_cluster(endless, range(6), scheduler, patience)
-    found = {done.piece: done for done in pieces_of(events)}
-    assert set(found) == set(range(6))
-    assert found[1].problem == "no result within 5 s; given up"
-    assert all(done.result == piece for piece, done in found.items() if piece != 1)
+    outcomes = {done.piece: done for done in pieces_of(events)}
+    assert set(outcomes) == set(range(6))
+    assert outcomes[1].problem == "no result within 5 s; given up"
+    assert all(done.result == piece for piece, done in outcomes.items() if piece != 1)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -16,5 +16,5 @@ MODULES = sorted(
 
 @pytest.mark.parametrize("module", MODULES)
 def test_examples(module):
-    found = doctest.testmod(importlib.import_module(module))
-    assert found.attempted and not found.failed
+    outcome = doctest.testmod(importlib.import_module(module))
+    assert outcome.attempted and not outcome.failed

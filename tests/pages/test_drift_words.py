@@ -179,9 +179,9 @@ def test_home_says_what_a_gentle_and_a_harsh_type_cost():
 
 
 def test_anatomy_tells_who_carries_more_than_its_share():
-    found = {"a.weight": 0.9, "b.weight": 0.1}
-    assert "carries **90" in home_words.anatomy(found, {"a.weight": 10, "b.weight": 90}, "Q2_K")
-    fair = home_words.anatomy(found, {"a.weight": 90, "b.weight": 10}, "Q2_K")
+    shares = {"a.weight": 0.9, "b.weight": 0.1}
+    assert "carries **90" in home_words.anatomy(shares, {"a.weight": 10, "b.weight": 90}, "Q2_K")
+    fair = home_words.anatomy(shares, {"a.weight": 90, "b.weight": 10}, "Q2_K")
     assert "no more than its share" in fair
 
 

@@ -194,11 +194,11 @@ def test_a_kept_set_up_survives_the_address():
 @pytest.mark.parametrize("model_id", preset_ids())
 def test_every_known_model_has_its_sentences(model_id):
     shape = preset(model_id)
-    found = estimate(shape, Setup(context=131_072))
-    placed = lay_out(found, SMALL_CARD)
+    taken = estimate(shape, Setup(context=131_072))
+    placed = lay_out(taken, SMALL_CARD)
     assert memory_words.placed(placed).endswith(".")
-    assert memory_words.speed(speed_bound(found, placed, SMALL_CARD)).startswith("At most")
-    assert "**" in memory_words.heads(shape, found.kv_cache_bytes, rules_of_thumb(found), 1000)
+    assert memory_words.speed(speed_bound(taken, placed, SMALL_CARD)).startswith("At most")
+    assert "**" in memory_words.heads(shape, taken.kv_cache_bytes, rules_of_thumb(taken), 1000)
     said = " ".join(memory_words.about_model(find_shape(model_id)))
     assert all(name.replace("_", " ") in said for name in shape.extras)
 
@@ -218,9 +218,9 @@ def test_the_table_tells_four_kinds_of_fit_apart():
 
 @pytest.mark.parametrize("look", [LIGHT, DARK])
 def test_the_bars_of_devices_add_up_to_what_can_be_used(look):
-    found = estimate(preset("Llama-3.1-8B"), Setup(runtime="llama.cpp"))
+    taken = estimate(preset("Llama-3.1-8B"), Setup(runtime="llama.cpp"))
     both = machine([gpus()["RTX 3060 12 GB"]], systems()["32 GB DDR5-5600"])
-    loads = lay_out(found, both).loads
+    loads = lay_out(taken, both).loads
     figure = charts.by_device(loads, "Q4_K", "F16", look)
     bars = [trace for trace in figure.data if trace.type == "bar"]
     for at, load in enumerate(loads):
@@ -228,15 +228,15 @@ def test_the_bars_of_devices_add_up_to_what_can_be_used(look):
 
 
 def test_equal_cards_have_a_bar_each():
-    found = estimate(preset("Llama-3.1-70B"), Setup(runtime="llama.cpp"))
-    loads = lay_out(found, machine([gpus()["RTX 3090"]] * 2, systems()["64 GB DDR4-3200"])).loads
+    taken = estimate(preset("Llama-3.1-70B"), Setup(runtime="llama.cpp"))
+    loads = lay_out(taken, machine([gpus()["RTX 3090"]] * 2, systems()["64 GB DDR4-3200"])).loads
     figure = charts.by_device(loads, "Q4_K", "F16", LIGHT)
     assert len(set(figure.data[0].y)) == 3
 
 
 def test_what_is_too_much_is_said_at_the_end_of_the_bar():
-    found = estimate(preset("Llama-3.1-70B"), Setup(type_name="Q8_0"))
-    loads = lay_out(found, macs()["M1, 8 GB"]).loads
+    taken = estimate(preset("Llama-3.1-70B"), Setup(type_name="Q8_0"))
+    loads = lay_out(taken, macs()["M1, 8 GB"]).loads
     figure = charts.by_device(loads, "Q8_0", "F16", LIGHT)
     assert any("too much" in note.text for note in figure.layout.annotations)
 

@@ -226,8 +226,10 @@ def test_a_saved_recipe_gives_the_same_types(tmp_path):
     types = [("blk.0.ffn_down.weight", "Q8_0"), ("token_embd.weight", "Q4_0")]
     file = tmp_path / "types.txt"
     file.write_text(overrides_as_text(types))
-    found = {t.name: t.type for t in plan(model, "Q4_K_M", overrides=read_overrides(file)).tensors}
-    assert dict(types).items() <= found.items()
+    planned = {
+        t.name: t.type for t in plan(model, "Q4_K_M", overrides=read_overrides(file)).tensors
+    }
+    assert dict(types).items() <= planned.items()
 
 
 @pytest.mark.parametrize("look", [LIGHT, DARK], ids=["light", "dark"])

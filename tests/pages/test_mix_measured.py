@@ -31,8 +31,8 @@ MEASURED = mix_choice.BY["measured"]
 
 def _charts(app):
     """Specifications of the charts, by their key."""
-    found = app.get("plotly_chart")
-    return {each.proto.id.rpartition("-")[2]: json.loads(each.proto.spec) for each in found}
+    charts = app.get("plotly_chart")
+    return {each.proto.id.rpartition("-")[2]: json.loads(each.proto.spec) for each in charts}
 
 
 def _types(app):

@@ -27,12 +27,13 @@ def shipped():
 
 def test_the_preview_is_the_header_of_the_file(shipped, tmp_path):
     path = write(shipped, tmp_path / "model.gguf")
-    expected, found = read_gguf(path), preview(shipped, plan(shipped, "Q4_K_M"))
-    assert found.metadata.keys() == expected.metadata.keys()
-    assert (found.header_bytes, found.file_bytes) == (expected.header_bytes, path.stat().st_size)
-    assert found.entry_bytes == expected.entry_bytes
+    expected, previewed = read_gguf(path), preview(shipped, plan(shipped, "Q4_K_M"))
+    assert previewed.metadata.keys() == expected.metadata.keys()
+    assert previewed.header_bytes == expected.header_bytes
+    assert previewed.file_bytes == path.stat().st_size
+    assert previewed.entry_bytes == expected.entry_bytes
     for name, tensor in expected.tensors.items():
-        other = found.tensors[name]
+        other = previewed.tensors[name]
         assert (other.type, other.shape, other.start_byte, other.n_bytes) == (
             (tensor.type, tensor.shape, tensor.start_byte, tensor.n_bytes)
         )
@@ -70,16 +71,16 @@ def test_fallbacks_are_found_in_a_stranger(tmp_path):
 
 def test_the_error_of_a_file_is_that_of_its_formats(shipped, tmp_path):
     written = open_model(write(shipped, tmp_path / "model.gguf", "Q4_0"))
-    found = list(restored_errors(shipped, written.weights))
-    assert [error.name for error in found] == shipped.quantizable
+    errors = list(restored_errors(shipped, written.weights))
+    assert [error.name for error in errors] == shipped.quantizable
     noise = signal = 0.0
-    for error in found:
+    for error in errors:
         weights = shipped.weights(error.name).astype(np.float64)
         lost = FORMATS[written.tensors[error.name].dtype].round_trip(shipped.weights(error.name))
         expected = np.linalg.norm(lost - weights) / np.linalg.norm(weights)
         assert error.relative_rmse == pytest.approx(expected)
         noise, signal = noise + ((lost - weights) ** 2).sum(), signal + (weights**2).sum()
-    assert total_rmse(found) == pytest.approx(np.sqrt(noise / signal))
+    assert total_rmse(errors) == pytest.approx(np.sqrt(noise / signal))
 
 
 def test_other_shapes_are_refused(shipped):

@@ -110,11 +110,11 @@ def test_what_would_be_written_follows_the_folder(models):
     before = [one("toy", *arguments) for one, arguments in zip(read, more, strict=True)]
     layers = WIDE["num_hidden_layers"]
     write_folder(models / "toy", WIDE | {"num_hidden_layers": layers + 1})
-    planned, written, found = (one("toy", *rest) for one, rest in zip(read, more, strict=True))
+    planned, written, model = (one("toy", *rest) for one, rest in zip(read, more, strict=True))
     for old, new in zip(before[:2], (planned, written), strict=True):
         assert len(new.promise.tensors) > len(old.promise.tensors)
         assert new.file.metadata["llama.block_count"] == layers + 1
-    assert (before[2].shape.n_layers, found.shape.n_layers) == (layers, layers + 1)
+    assert (before[2].shape.n_layers, model.shape.n_layers) == (layers, layers + 1)
 
 
 def test_memory_counts_the_file_that_is_there(models):

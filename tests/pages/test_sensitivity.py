@@ -141,19 +141,19 @@ def test_a_model_is_measured_kept_and_shown(toy, kept):
     assert not app.error
     assert app.subheader[0].value.startswith("In **Q4_0**, **")
     (file,) = kept.glob("*.sensitivity.json")
-    found = stored.load(file)
+    results = stored.load(file)
     opened = open_model(toy)
     text = bench.passage()
-    settings = Settings(formats=["Q4_0", "Q8_0"], text=text, context=found.source.context,
-                        text_name="passage.txt", tokens=found.source.tokens)  # fmt: skip
+    settings = Settings(formats=["Q4_0", "Q8_0"], text=text, context=results.source.context,
+                        text_name="passage.txt", tokens=results.source.tokens)  # fmt: skip
     *_, last = sensitivity_steps(opened, settings)
     for _ in guide_steps_of(opened, last.result.results, ["Q4_0", "Q8_0"], text):
         pass
-    assert len(found.effects) == len(last.result.results.effects) == 32
+    assert len(results.effects) == len(last.result.results.effects) == 32
     for effect in last.result.results.effects:
-        mine = found.effect(effect.name, effect.format, effect.group)
+        mine = results.effect(effect.name, effect.format, effect.group)
         assert mine.mean_kl_divergence == pytest.approx(effect.mean_kl_divergence, rel=1e-4)
-    assert len(found.guides) == len(last.result.results.guides) == 30
+    assert len(results.guides) == len(last.result.results.guides) == 30
     again = visit("sensitivity", **TOY)  # as after a restart
     assert again.subheader[0].value == app.subheader[0].value
     assert "32 of them known already" in _said(again)

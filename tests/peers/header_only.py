@@ -98,12 +98,12 @@ def _recurrent(shape: ModelShape) -> dict:
         if name.startswith(f"blk.{layer}.")
     }
     heads = [cache.key_values // shape.head_size for cache in shape.caches]
-    found = {}
+    metadata = {}
     if shape.architecture in ("jamba", "lfm2", "granitehybrid"):
-        found["attention.head_count_kv"] = np.array(heads, np.uint32)
+        metadata["attention.head_count_kv"] = np.array(heads, np.uint32)
     if "shortconv" in tensors:
         n_kept = shape.caches[layer].state_values // shape.hidden_size + 1
-        return found | {"shortconv.l_cache": np.uint32(n_kept)}
+        return metadata | {"shortconv.l_cache": np.uint32(n_kept)}
     (channels, kernel), inner = tensors["ssm_conv1d"], tensors["ssm_out"][1]
     states = (channels - inner) // 2
     rank, n_state = tensors["ssm_a"][0], tensors["ssm_a"][-1]
@@ -118,7 +118,7 @@ def _recurrent(shape: ModelShape) -> dict:
         n_state = states // groups
     sizes = {"conv_kernel": kernel, "inner_size": inner, "state_size": n_state}
     sizes |= {"time_step_rank": rank, "group_count": groups}
-    return found | {f"ssm.{key}": np.uint32(n) for key, n in sizes.items()}
+    return metadata | {f"ssm.{key}": np.uint32(n) for key, n in sizes.items()}
 
 
 def _experts(shape: ModelShape) -> dict[str, int]:

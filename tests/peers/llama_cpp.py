@@ -87,8 +87,8 @@ class LlamaCpp:
             batch.logits[i] = i >= first
         if library.llama_decode(self._context, batch):
             raise RuntimeError("llama_decode failed")
-        found = library.llama_get_logits(self._context)
-        return np.ctypeslib.as_array(found, (len(tokens) - first, self._n_vocabulary)).copy()
+        values = library.llama_get_logits(self._context)
+        return np.ctypeslib.as_array(values, (len(tokens) - first, self._n_vocabulary)).copy()
 
     def perplexity(self, chunks):
         """Perplexity of chunks (n, context) and its error, as llama-perplexity computes them."""
@@ -118,9 +118,9 @@ def opened(path, n_vocabulary, context=512, n_threads=2, exact=False):
     if not model:
         raise RuntimeError(f"llama.cpp cannot load {path}")
     options = library.llama_context_default_params()
-    found = {i: options.words[i] for i in DEFAULTS}
-    if found != DEFAULTS:
-        raise RuntimeError(f"this xllamacpp has other parameters: {found}")
+    defaults = {i: options.words[i] for i in DEFAULTS}
+    if defaults != DEFAULTS:
+        raise RuntimeError(f"this xllamacpp has other parameters: {defaults}")
     changes = {N_CTX: context, N_BATCH: context, N_UBATCH: context, MAX_OUTPUTS: context}
     changes |= {THREADS: n_threads, THREADS_BATCH: n_threads}
     if exact:

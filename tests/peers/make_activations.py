@@ -23,7 +23,7 @@ def main() -> None:
     rows = [rng.standard_normal(512), rng.standard_t(2, 512), halfway, np.zeros(512)]
     rows[1][:64] = 0
     rows = np.float32(rows)
-    library, found = _library(), {"rows": rows}
+    library, arrays = _library(), {"rows": rows}
     for name, (size, n_bytes) in BLOCKS.items():
         packed = np.empty(rows.size // size * n_bytes, np.uint8)
         restored = np.empty_like(rows)
@@ -33,8 +33,8 @@ def main() -> None:
             function.restype = None
         there(rows.ctypes.data, packed.ctypes.data, rows.size)
         back(packed.ctypes.data, restored.ctypes.data, rows.size)
-        found[name.upper()] = restored
-    np.savez_compressed(RECORD, **found)
+        arrays[name.upper()] = restored
+    np.savez_compressed(RECORD, **arrays)
 
 
 if __name__ == "__main__":

@@ -47,8 +47,8 @@ def merges() -> tuple[list[str], list[str]]:
     )
     windows = [text[i : i + 2] for text in TEXTS for i in range(len(text) - 1)]
     tokenizer.train_from_iterator([*TEXTS, *windows], trainer)
-    found = json.loads(tokenizer.to_str())["model"]
-    return sorted(found["vocab"], key=found["vocab"].get), [" ".join(m) for m in found["merges"]]
+    model = json.loads(tokenizer.to_str())["model"]
+    return sorted(model["vocab"], key=model["vocab"].get), [" ".join(m) for m in model["merges"]]
 
 
 def write(path: Path, name: str, tokens: list[str], pairs: list[str]) -> None:
@@ -105,14 +105,14 @@ def tokens_of(path: Path) -> tuple[bool, list[list[int]]]:
     )
     if not model:
         raise RuntimeError(f"llama.cpp cannot load {path}")
-    vocabulary, found = library.llama_model_get_vocab(model), []
+    vocabulary, tokens = library.llama_model_get_vocab(model), []
     for text in TEXTS:
         raw, room = text.encode(), (ctypes.c_int32 * 1000)()
         n = library.llama_tokenize(vocabulary, raw, len(raw), room, 1000, False, False)
-        found.append(list(room[:n]))
+        tokens.append(list(room[:n]))
     adds = library.llama_vocab_get_add_bos(vocabulary)
     library.llama_model_free(model)
-    return adds, found
+    return adds, tokens
 
 
 def main() -> None:
@@ -124,11 +124,11 @@ def main() -> None:
             path = Path(folder) / f"{name}.gguf"
             write(path, name, tokens, pairs)
             try:
-                adds, found = tokens_of(path)
+                adds, by_text = tokens_of(path)
             except RuntimeError:
                 print(f"{name}: llama.cpp does not know it")
                 continue
-            by_name[name] = {"adds_bos": adds, "tokens": found}
+            by_name[name] = {"adds_bos": adds, "tokens": by_text}
     golden = {"tokens": tokens, "merges": pairs, "texts": TEXTS, "by_name": by_name}
     place = GOLDEN / "cuts.json"
     place.write_text(json.dumps(golden, separators=(",", ":")) + "\n", encoding="utf-8")

@@ -38,7 +38,7 @@ def main() -> None:
                 *("--output-format", ending, *CACHE),
                 folder=folder,
             )
-        found = {}
+        record = {}
         for file_type in PLAIN + WITH_IMATRIX:
             ways = {"imatrix": ("--imatrix", "imatrix.gguf")} | (
                 {"plain": ()} if file_type in PLAIN else {}
@@ -48,8 +48,8 @@ def main() -> None:
                 output = folder / "out.gguf"
                 command = (tools / "llama-quantize", *options, "f32.gguf", output, file_type, "2")
                 run(*command, folder=folder)
-                found.setdefault(file_type, {})[way] = described(output)
-    text = json.dumps(found, indent=1) + "\n"
+                record.setdefault(file_type, {})[way] = described(output)
+    text = json.dumps(record, indent=1) + "\n"
     (GOLDEN / "llama_quantize_shipped.json").write_text(text, encoding="utf-8")
 
 

@@ -125,8 +125,10 @@ def compare(tool: Path, n_pairs: int, seed: int = 1) -> None:
             print("cache:", shape, setup, cache_bytes(shape, setup) / MIB, answer)
         if abs(ours - theirs) > 0.006:
             print(f"compute: {theirs} MiB, ours {ours:.2f}:", shape, setup)
-    for name, found in sorted(errors.items()):
-        print(f"{name}: {len(found)} pairs, {min(found):+.3%} to {max(found):+.3%}")
+    for name, differences in sorted(errors.items()):
+        print(
+            f"{name}: {len(differences)} pairs, {min(differences):+.3%} to {max(differences):+.3%}"
+        )
 
 
 def as_lines(presets: list[dict], shapes: list[dict]) -> str:

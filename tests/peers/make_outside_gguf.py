@@ -37,8 +37,8 @@ def main() -> None:
             weights = (weights.view(np.uint32) & 0xFFFF0000).view(np.float32)
         weights *= case != "zeros"
         arrays[f"x/{case}"] = weights
-        found = asdict(bitsandbytes_cpu.quantize(weights))
-        arrays |= {f"{name}/{case}": array for name, array in found.items()}
+        quantized = asdict(bitsandbytes_cpu.quantize(weights))
+        arrays |= {f"{name}/{case}": array for name, array in quantized.items()}
     arrays["dynamic_map"] = bitsandbytes_cpu.dynamic_map()
     np.savez_compressed(FILE, **arrays)
 

@@ -26,7 +26,7 @@ def main():
     """Run the start of the evaluation text with keys and values in F32, and as llama.cpp does."""
     model = open_model()
     chunks = cut(model, evaluation_text()[:N_CHARACTERS], CONTEXT).inputs
-    found = {
+    record = {
         "made_with": f"xllamacpp {xllamacpp.__version__}",
         "model_sha256": hashlib.sha256((model.path / "model.safetensors").read_bytes()).hexdigest(),
         "characters": N_CHARACTERS,
@@ -36,22 +36,22 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "f32.gguf"
         gguf_file.write(path, model.config, {name: model.weights(name) for name in model.tensors})
-        found |= by_cache(path, model.config.vocabulary_size, chunks)
-        found["files"] = {}
+        record |= by_cache(path, model.config.vocabulary_size, chunks)
+        record["files"] = {}
         for file_type in FILE_TYPES:
             path = Path(folder) / f"{file_type}.gguf"
             quantize(model, plan(model, file_type), path)
-            found["files"][file_type] = by_cache(path, model.config.vocabulary_size, chunks)
-    RECORD.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            record["files"][file_type] = by_cache(path, model.config.vocabulary_size, chunks)
+    RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def by_cache(path, n_vocabulary, chunks):
     """Perplexity of a file with keys and values in F32, and with llama.cpp's defaults."""
-    found = {}
+    figures = {}
     for name, exact in (("f32_cache", True), ("default", False)):
         with llama_cpp.opened(path, n_vocabulary, CONTEXT, exact=exact) as run:
-            found[name] = dict(zip(("perplexity", "error"), run.perplexity(chunks), strict=True))
-    return found
+            figures[name] = dict(zip(("perplexity", "error"), run.perplexity(chunks), strict=True))
+    return figures
 
 
 if __name__ == "__main__":

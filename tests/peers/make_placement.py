@@ -33,7 +33,7 @@ CONTEXTS = (4096, 20_000)
 def main() -> None:
     """Ask about every model with fixed layers, and with memory to fit into."""
     tool, *servers = sys.argv[1:]
-    found = []
+    cases = []
     for name, type_name in MODELS.items():
         shape = preset(name)
         with tempfile.TemporaryDirectory() as folder:
@@ -48,8 +48,8 @@ def main() -> None:
                 fitted = [ask.fitted(context, size_mib * part // 100) for part in (20, 45, 70, 95)]
                 fitted += [ask.fitted(context, *pair) for pair in _pairs(size_mib)]
                 about = {"model": name, "type": type_name, "context": context}
-                found.append(about | {"given": given, "fitted": fitted})
-    RECORD.write_text(_as_lines(found), encoding="utf-8")
+                cases.append(about | {"given": given, "fitted": fitted})
+    RECORD.write_text(_as_lines(cases), encoding="utf-8")
 
 
 def _layers(n: int) -> list[tuple[int, tuple[int, ...]]]:
@@ -100,9 +100,9 @@ class Asking:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def _as_lines(found: list[dict]) -> str:
+def _as_lines(cases: list[dict]) -> str:
     """Write one case a line."""
-    return "[\n" + ",\n".join(json.dumps(case) for case in found) + "\n]\n"
+    return "[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]\n"
 
 
 if __name__ == "__main__":

@@ -42,16 +42,16 @@ class _Tensor(ctypes.Structure):
 
 def seen(llama_cpp, monkeypatch, path, model, tokens):
     """Run tokens and keep the input and the output of the first layer's values."""
-    found = {}
+    tensors = {}
 
     def look(tensor, ask, _):
         tensor, name = tensor[0], tensor[0].name.decode()
-        if name not in (INPUT, OUTPUT) or name in found:
+        if name not in (INPUT, OUTPUT) or name in tensors:
             return False
         if not ask:
             shape = tensor.ne[1], tensor.ne[0]
             values = ctypes.cast(tensor.data, ctypes.POINTER(ctypes.c_float))
-            found[name] = np.ctypeslib.as_array(values, shape).copy()
+            tensors[name] = np.ctypeslib.as_array(values, shape).copy()
         return True
 
     kind = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.POINTER(_Tensor), ctypes.c_bool, ctypes.c_void_p)
@@ -72,7 +72,7 @@ def seen(llama_cpp, monkeypatch, path, model, tokens):
     monkeypatch.setattr(llama_cpp, "_library", Watched)
     with llama_cpp.opened(path, model.config.vocabulary_size, exact=True) as peer:
         peer.logits(tokens)
-    return found[INPUT], found[OUTPUT]
+    return tensors[INPUT], tensors[OUTPUT]
 
 
 @pytest.mark.parametrize("file_type", ["F16", "BF16", "Q8_0", "Q4_0", "Q4_K_M", "IQ4_XS"])
@@ -85,7 +85,7 @@ def test_a_product_of_llama_cpp(file_type, tmp_path, monkeypatch):
     tokens = cut(model, evaluation_text()[:12_000], 512).inputs[0]
     rows, expected = seen(llama_cpp, monkeypatch, path, model, tokens)
     weights, kind = model.weights(WEIGHTS), input_type(model.tensors[WEIGHTS].dtype)
-    found = rounded(rows, kind).astype(np.float64) @ weights.T.astype(np.float64)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
+    product = rounded(rows, kind).astype(np.float64) @ weights.T.astype(np.float64)
+    np.testing.assert_allclose(product, expected, rtol=0, atol=2e-6)
     plain = rows.astype(np.float64) @ weights.T.astype(np.float64)
     assert np.abs(plain - expected).max() > 1e-3, "without rounding it is far off"

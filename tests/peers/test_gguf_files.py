@@ -47,8 +47,8 @@ def test_llama_cpp_runs_the_file(written, file_type, rel):
     chunks = cut(model, evaluation_text()[:N_CHARACTERS], 512)
     with llama_cpp.opened(model.path, model.config.vocabulary_size, exact=True) as peer:
         perplexity, _ = peer.perplexity(chunks.inputs)
-    found = measure_perplexity(model, text=evaluation_text()[:N_CHARACTERS])
-    assert found.perplexity == pytest.approx(perplexity, rel=rel)
+    measured = measure_perplexity(model, text=evaluation_text()[:N_CHARACTERS])
+    assert measured.perplexity == pytest.approx(perplexity, rel=rel)
 
 
 @pytest.mark.parametrize("file_type", ["Q4_K_M", "Q2_K", "IQ4_NL", "TQ1_0"])
@@ -112,10 +112,10 @@ def test_parts_that_gguf_cuts_are_read_as_one(tmp_path):
     parts = sorted(tmp_path.iterdir())
     assert [part.name for part in parts] == [f"m-{i:05d}-of-00003.gguf" for i in (1, 2, 3)]
     for part in parts:
-        found = read_parts(part).tensors
-        assert list(found) == list(arrays)
+        tensors = read_parts(part).tensors
+        assert list(tensors) == list(arrays)
         for name, array in arrays.items():
-            np.testing.assert_array_equal(found[name].read(), array)
+            np.testing.assert_array_equal(tensors[name].read(), array)
 
 
 def test_the_golden_tokens_are_llama_cpps(tmp_path):
@@ -124,5 +124,5 @@ def test_the_golden_tokens_are_llama_cpps(tmp_path):
     assert make_cuts.TEXTS == tuple(golden["texts"])
     for name, expected in golden["by_name"].items():
         make_cuts.write(tmp_path / f"{name}.gguf", name, golden["tokens"], golden["merges"])
-        found = make_cuts.tokens_of(tmp_path / f"{name}.gguf")
-        assert found == (expected["adds_bos"], expected["tokens"]), name
+        tokens = make_cuts.tokens_of(tmp_path / f"{name}.gguf")
+        assert tokens == (expected["adds_bos"], expected["tokens"]), name

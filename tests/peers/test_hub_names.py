@@ -41,11 +41,11 @@ def test_every_weight_finds_its_place(model_id):
     if raw["model_type"].startswith("deepseek"):
         raw |= {"q_lora_rank": raw.get("q_lora_rank")}  # transformers' default is another one
     headers = headers_of(raw)
-    found = find_in_tensors(raw, headers, expected.name, expected.source)
-    assert found.shape.tensors == expected.tensors
-    assert not found.shape.estimated
+    model = find_in_tensors(raw, headers, expected.name, expected.source)
+    assert model.shape.tensors == expected.tensors
+    assert not model.shape.estimated
     tied = expected.tied_embedding
-    assert [note for note in found.notes if "quantized" not in note] == (
+    assert [note for note in model.notes if "quantized" not in note] == (
         [f"The files repeat the tied output: {_embedding(expected):,} weights, not counted."]
         if tied
         else []

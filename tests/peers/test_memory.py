@@ -19,11 +19,11 @@ pytestmark = pytest.mark.peers
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_cache_and_compute_buffer_of_random_shapes(kind):
-    found = shutil.which("llama-fit-params") or pytest.skip("no llama-fit-params on PATH")
+    program = shutil.which("llama-fit-params") or pytest.skip("no llama-fit-params on PATH")
     chance = random.Random(f"{kind} of this test")
     for _ in range(3):
         shape, setup = shape_from_json(random_config(kind, chance)), random_setup(chance)
-        answer = ask(Path(found), shape, "F16", setup)
+        answer = ask(Path(program), shape, "F16", setup)
         if answer is None or only_we_refuse(shape, setup, answer):
             continue
         assert cache_bytes(shape, setup) // MIB == answer["context_mib"]

@@ -102,17 +102,17 @@ def test_nf4():
         weights = np.random.default_rng(seed).standard_t(4, (256, 1024)).astype(np.float32) * 0.02
         if exact:
             weights = (weights.view(np.uint32) & 0xFFFF0000).view(np.float32)
-        found, packed, nested = (
+        theirs, packed, nested = (
             bitsandbytes_cpu.quantize(weights),
             plain.quantize(weights),
             twice.quantize(weights),
         )
         for codes in (packed.codes, nested.codes):
-            np.testing.assert_array_equal(codes, found.codes)
-        np.testing.assert_array_equal(packed.stored.scales, found.absmax)
-        np.testing.assert_array_equal(plain.dequantize(packed), found.restored)
+            np.testing.assert_array_equal(codes, theirs.codes)
+        np.testing.assert_array_equal(packed.stored.scales, theirs.absmax)
+        np.testing.assert_array_equal(plain.dequantize(packed), theirs.restored)
         rtol = 0 if exact else 1e-6
-        np.testing.assert_allclose(nested.stored.offset, found.offset, rtol=rtol)
-        np.testing.assert_allclose(nested.stored.super_scales, found.super_scales, rtol=rtol)
-        moved = nested.stored.scales != found.absmax_codes
+        np.testing.assert_allclose(nested.stored.offset, theirs.offset, rtol=rtol)
+        np.testing.assert_allclose(nested.stored.super_scales, theirs.super_scales, rtol=rtol)
+        moved = nested.stored.scales != theirs.absmax_codes
         assert moved.sum() <= (0 if exact else 2)

@@ -60,6 +60,6 @@ def test_llama_cpp(gguf_path, chunks, exact):
         perplexity, error = peer.perplexity(chunks.inputs)
     atol = 1e-3 if exact else 5e-2
     np.testing.assert_allclose(llama_of(model).logits(chunks.inputs[0]), logits, rtol=0, atol=atol)
-    found = measure_perplexity(model, text=evaluation_text()[:N_CHARACTERS])
-    assert found.perplexity == pytest.approx(perplexity, rel=1e-6 if exact else 1e-4)
-    assert found.perplexity_error == pytest.approx(error, rel=1e-5 if exact else 1e-3)
+    measured = measure_perplexity(model, text=evaluation_text()[:N_CHARACTERS])
+    assert measured.perplexity == pytest.approx(perplexity, rel=1e-6 if exact else 1e-4)
+    assert measured.perplexity_error == pytest.approx(error, rel=1e-5 if exact else 1e-3)

@@ -43,18 +43,18 @@ class _Handler(BaseHTTPRequestHandler):
         hub.requests.append((self.path, wanted))
         hub.headers.append({key.lower(): value for key, value in self.headers.items()})
         time.sleep(hub.delay_s)
-        if found := re.fullmatch(r"/api/models/([^/]+/[^/?]+)(/revision/\w+)?(?:\?.*)?", self.path):
-            if found[2] not in (None, "/revision/main", f"/revision/{REVISION}"):
+        if match := re.fullmatch(r"/api/models/([^/]+/[^/?]+)(/revision/\w+)?(?:\?.*)?", self.path):
+            if match[2] not in (None, "/revision/main", f"/revision/{REVISION}"):
                 return self._refuse(404, "RevisionNotFound", "Invalid rev id")
-            return self._list(found[1])
-        if found := re.fullmatch(rf"/api/models/([^/]+/[^/]+)/tree/{REVISION}\?.*", self.path):
-            return self._tree(hub.models[found[1]])
-        found = re.fullmatch(rf"/([^/]+/[^/]+)/resolve/(?:{REVISION}|main)/(.+)", self.path)
-        if not found or found[1] not in hub.models:
+            return self._list(match[1])
+        if match := re.fullmatch(rf"/api/models/([^/]+/[^/]+)/tree/{REVISION}\?.*", self.path):
+            return self._tree(hub.models[match[1]])
+        match = re.fullmatch(rf"/([^/]+/[^/]+)/resolve/(?:{REVISION}|main)/(.+)", self.path)
+        if not match or match[1] not in hub.models:
             return self._refuse(401, "RepoNotFound", "Invalid username or password.")
-        if found[1] in hub.gated:
+        if match[1] in hub.gated:
             return self._refuse(403, "GatedRepo", "Access to this model is restricted.")
-        stored = hub.models[found[1]].get(found[2])
+        stored = hub.models[match[1]].get(match[2])
         if stored is None:
             return self._refuse(404, "EntryNotFound", "Entry not found")
         return self._file(stored, wanted)
@@ -70,12 +70,12 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send(200, {}, json.dumps(answer).encode())
 
     def _tree(self, files):
-        found = [
+        entries = [
             {"type": "file", "path": name, "size": len(stored), "oid": _digest(stored)[:40],
              "lfs": {"oid": _digest(stored), "size": len(stored), "pointerSize": 134}}
             for name, stored in files.items()
         ]  # fmt: skip
-        self._send(200, {}, json.dumps(found).encode())
+        self._send(200, {}, json.dumps(entries).encode())
 
     def _refuse(self, status, code, message):
         headers = {"X-Error-Code": code, "X-Error-Message": message}

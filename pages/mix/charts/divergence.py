@@ -168,11 +168,11 @@ def _heights(shown: Mapping, low: float, high: float) -> dict[str, float]:
         if way != "hand"
     }
     gap, order = GAP * (high - low), sorted(ends, key=ends.__getitem__)
-    found, last = {}, -np.inf
+    heights, last = {}, -np.inf
     for way in order:
-        last = found[way] = max(ends[way], last + gap)
+        last = heights[way] = max(ends[way], last + gap)
     over = max(0.0, last - (high - gap / 2))  # nothing may leave the chart above
-    return {way: y - over for way, y in found.items()}
+    return {way: y - over for way, y in heights.items()}
 
 
 def _star(figure: go.Figure, star: Star, least: float, look: Look) -> None:

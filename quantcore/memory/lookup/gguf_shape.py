@@ -8,7 +8,7 @@ import re
 from quantcore.architectures import by_name
 from quantcore.io import ModelError
 from quantcore.io.gguf import GgufFile
-from quantcore.memory.lookup.found import FoundModel
+from quantcore.memory.lookup.found_model import FoundModel
 from quantcore.memory.lookup.gguf_caches import caches_of, latent_of
 from quantcore.memory.lookup.gguf_keys import Keys
 from quantcore.memory.weights import StoredWeights, TensorBytes

@@ -15,7 +15,7 @@ from quantcore.io.hub_model import (
     read_hub_gguf,
     read_hub_tensors,
 )
-from quantcore.memory.lookup.found import FoundModel
+from quantcore.memory.lookup.found_model import FoundModel
 from quantcore.memory.lookup.gguf_shape import find_in_gguf
 from quantcore.memory.lookup.tensors_shape import find_in_tensors
 

@@ -11,7 +11,7 @@ from quantcore.io import ModelError
 from quantcore.io.gguf_parts import first_part, read_parts
 from quantcore.io.safetensors import read_folder, read_header
 from quantcore.io.strict_json import parse_json_object, read_json_object
-from quantcore.memory.lookup.found import FoundModel
+from quantcore.memory.lookup.found_model import FoundModel
 from quantcore.memory.lookup.gguf_shape import find_in_gguf
 from quantcore.memory.lookup.tensors_shape import find_in_tensors
 from quantcore.model.source import shipped_folder

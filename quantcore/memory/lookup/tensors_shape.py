@@ -9,7 +9,7 @@ from typing import Any
 from quantcore.io import ModelError, short
 from quantcore.io.config_json import ConfigJson
 from quantcore.io.safetensors import SafetensorsTensor
-from quantcore.memory.lookup.found import FoundModel
+from quantcore.memory.lookup.found_model import FoundModel
 from quantcore.memory.lookup.measured import measured_shape
 from quantcore.memory.lookup.stored_names import FolderTensor, Packing, sort_out, tensors_of
 from quantcore.recipe.contents import layer_of

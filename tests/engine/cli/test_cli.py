@@ -39,7 +39,7 @@ def text(tmp_path):
     return str(path)
 
 
-def found(capsys, *arguments):
+def json_of(capsys, *arguments):
     """Run a command and read the object that it prints; nothing else may be there."""
     assert main([*arguments, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
@@ -47,7 +47,7 @@ def found(capsys, *arguments):
 
 def test_perplexity(toy, text, capsys):
     options = ["perplexity", toy, "--text", text, "--context", "64"]
-    printed = found(capsys, *options, "--type", "q4_0")
+    printed = json_of(capsys, *options, "--type", "q4_0")
     drift = measure_drift(open_model(toy), "Q4_0", TEXT, 64)
     assert list(printed) == PERPLEXITY
     assert printed["model"] == "toy"
@@ -55,13 +55,13 @@ def test_perplexity(toy, text, capsys):
     assert printed["floor_perplexity"] is None
     for key in PERPLEXITY[3:7] + PERPLEXITY[8:12]:
         assert printed[key] == pytest.approx(getattr(drift, key), rel=1e-5)
-    original = found(capsys, *options)
+    original = json_of(capsys, *options)
     assert (original["type"], original["mean_kl_divergence"]) == ("F32", 0)
     assert original["perplexity"] == original["base_perplexity"]
 
 
 def test_perplexity_of_the_shipped_model_on_the_shipped_text(capsys):
-    printed = found(capsys, "perplexity")
+    printed = json_of(capsys, "perplexity")
     assert printed["model"] == open_model().name
     assert printed["context"] == 512
     assert printed["tokens_scored"] > 10_000
@@ -80,16 +80,16 @@ def test_a_type_is_a_mix_unless_pure_is_asked_for(capsys, tmp_path):
             assert main(["error", wide, "--type", *arguments]) == 2
             assert "ffn_down.weight: Q4_K needs rows" in capsys.readouterr().err
             continue
-        printed = found(capsys, "error", wide, "--type", *arguments)
+        printed = json_of(capsys, "error", wide, "--type", *arguments)
         assert printed["type"] == name
         assert {row["format"] for row in printed["tensors"]} == formats
 
 
 def test_perplexity_of_a_mix_and_of_its_format_throughout(toy, text, capsys):
     options = ["perplexity", toy, "--text", text, "--context", "64", "--type", "Q4_0"]
-    mixed, pure = found(capsys, *options), found(capsys, *options, "--pure")
+    mixed, pure = json_of(capsys, *options), json_of(capsys, *options, "--pure")
     assert (mixed["type"], pure["type"]) == ("Q4_0", "Q4_0 pure")
-    planned = found(capsys, "plan", toy, "--type", "Q4_0")
+    planned = json_of(capsys, "plan", toy, "--type", "Q4_0")
     assert mixed["weights_bytes"] == planned["bytes"]
     assert mixed["bits_per_weight"] == pytest.approx(planned["bits_per_weight"])
     assert mixed["weights_bytes"] > pure["weights_bytes"]
@@ -97,13 +97,13 @@ def test_perplexity_of_a_mix_and_of_its_format_throughout(toy, text, capsys):
 
 
 def test_error(toy, capsys):
-    printed = found(capsys, "error", toy, "--type", "int4_g32_asym")
+    printed = json_of(capsys, "error", toy, "--type", "int4_g32_asym")
     assert list(printed) == ["model", "type", "tensors"]
     assert printed["type"] == "INT4_G32_ASYM"
     assert [row["name"] for row in printed["tensors"]] == open_model(toy).quantizable
     assert list(printed["tensors"][0]) == TENSOR
     assert printed["tensors"][0]["shape"] == [260, 64]
-    lossless = found(capsys, "error", toy, "--type", "F32")["tensors"][0]
+    lossless = json_of(capsys, "error", toy, "--type", "F32")["tensors"][0]
     assert lossless["sqnr_db"] is None  # infinite, which JSON cannot say
     assert lossless["relative_rmse"] == 0
 
@@ -111,8 +111,8 @@ def test_error(toy, capsys):
 def test_an_importance_matrix_serves_every_tensor(capsys):
     shipped, matrix = open_model(), "assets/fable-7m/imatrix.gguf"
     matrix = str(ROOT / matrix)
-    without = found(capsys, "error", "--type", "Q4_0")
-    with_it = found(capsys, "error", "--type", "Q4_0", "--imatrix", matrix)
+    without = json_of(capsys, "error", "--type", "Q4_0")
+    with_it = json_of(capsys, "error", "--type", "Q4_0", "--imatrix", matrix)
     formats = [{row["name"]: row["format"] for row in one["tensors"]} for one in (without, with_it)]
     assert formats[0]["blk.0.ffn_down.weight"] == "Q4_0"
     assert formats[1]["blk.0.ffn_down.weight"] == "Q4_1"  # a rule that asks whether there is one
@@ -236,22 +236,22 @@ def test_a_reader_that_leaves_is_no_error(toy):
 
 
 def test_plan(toy, capsys, tmp_path):
-    printed = found(capsys, "plan", "--type", "q4_k")
+    printed = json_of(capsys, "plan", "--type", "q4_k")
     keys = ["recipe", "version", "model", "type", "with_imatrix"]
     assert list(printed) == [*keys, "bytes", "bits_per_weight", "tensors"]
     assert printed["type"] == "Q4_K_M" and printed["with_imatrix"] is False
     keys = ["name", "type", "bytes", "shape", "rule", "fallback"]
     assert all(list(row) == keys for row in printed["tensors"])
     assert printed["bytes"] == sum(row["bytes"] for row in printed["tensors"])
-    assert found(capsys, "plan", toy, "--type", "Q4_0", "--pure")["model"] == "toy"
-    config = found(capsys, "plan", toy + "/config.json", "--type", "Q4_0", "--pure")
-    assert config == found(capsys, "plan", toy, "--type", "Q4_0", "--pure")
+    assert json_of(capsys, "plan", toy, "--type", "Q4_0", "--pure")["model"] == "toy"
+    config = json_of(capsys, "plan", toy + "/config.json", "--type", "Q4_0", "--pure")
+    assert config == json_of(capsys, "plan", toy, "--type", "Q4_0", "--pure")
 
 
 def test_plan_and_quantize_read_pure_in_a_name(capsys, tmp_path):
-    named = found(capsys, "plan", "--type", "q4_k pure")
+    named = json_of(capsys, "plan", "--type", "q4_k pure")
     assert named["type"] == "Q4_K pure"
-    assert named == found(capsys, "plan", "--type", "Q4_K_M", "--pure")
+    assert named == json_of(capsys, "plan", "--type", "Q4_K_M", "--pure")
     files = [tmp_path / "named.gguf", tmp_path / "pure.gguf"]
     for path, arguments in zip(files, (["Q4_0 pure"], ["Q4_0", "--pure"]), strict=True):
         assert main(["quantize", "--type", *arguments, "--output", str(path)]) == 0
@@ -262,7 +262,7 @@ def test_plan_and_quantize_read_pure_in_a_name(capsys, tmp_path):
 def test_plan_with_types_asked_for(capsys, tmp_path):
     path = tmp_path / "types.txt"
     path.write_text("attn_v=q8_0\nffn_up=f16 ffn_gate=q5_0")
-    printed = found(
+    printed = json_of(
         capsys, "plan", "--type", "Q4_K_M", "--tensor-type", "ffn_up=q6_k", "--tensor-type-file",
         str(path), "--token-embedding-type", "q8_0",
     )  # fmt: skip

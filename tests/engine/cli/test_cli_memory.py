@@ -17,14 +17,14 @@ LLAMA = "meta-llama/Llama-3.1-8B"
 MIB, GIB = 2**20, 2**30
 
 
-def found(capsys, *arguments):
+def json_of(capsys, *arguments):
     """Run the command and read the object that it prints; nothing else may be there."""
     assert main(["memory", *arguments, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
 
 def test_the_model_alone(capsys):
-    printed = found(capsys, LLAMA, "--type", "Q4_K_M", "--context", "131072")
+    printed = json_of(capsys, LLAMA, "--type", "Q4_K_M", "--context", "131072")
     assert set(printed) == KEYS
     assert printed["kv_cache_bytes"] == 16 * GIB
     assert printed["kv_bytes_per_token"] == 131_072
@@ -34,7 +34,7 @@ def test_the_model_alone(capsys):
 
 
 def test_without_a_name_it_is_the_shipped_model(capsys):
-    printed = found(capsys, "--type", "Q4_K_M", "--context", "512")
+    printed = json_of(capsys, "--type", "Q4_K_M", "--context", "512")
     model = open_model()
     assert printed["weights_bytes"] == plan(model, "Q4_K_M").bytes
     assert printed["weights"] == model.n_weights
@@ -43,31 +43,31 @@ def test_without_a_name_it_is_the_shipped_model(capsys):
 def test_llama_cpp_with_its_options(capsys):
     """As recorded in tests/golden/llama_cpp_memory.json."""
     options = ["--type", "F16", "--runtime", "llama.cpp", "--context", "32768"]
-    printed = found(
+    printed = json_of(
         capsys, LLAMA, *options, "--cache-type", "q8_0", "--ubatch", "1024", "--sequences", "2"
     )
     assert printed["weights_bytes"] // MIB == 15_317
     assert printed["kv_cache_bytes"] / MIB == 2_176
     assert printed["compute_bytes"] / MIB == pytest.approx(549, rel=0.01)
-    mixed = found(capsys, LLAMA, *options, "--cache-type-k", "q8_0", "--cache-type-v", "q4_0")
+    mixed = json_of(capsys, LLAMA, *options, "--cache-type-k", "q8_0", "--cache-type-v", "q4_0")
     assert mixed["kv_cache_bytes"] / MIB == (2_176 + 1_152) / 2
 
 
 def test_sequences_share_the_context_under_llama_cpp_only(capsys):
     alone, shared = (
-        found(capsys, LLAMA, "--sequences", "4", "--runtime", name)["kv_cache_bytes"]
+        json_of(capsys, LLAMA, "--sequences", "4", "--runtime", name)["kv_cache_bytes"]
         for name in ("none", "llama.cpp")
     )
     assert alone == 4 * shared == 2 * GIB
 
 
 def test_what_fits(capsys):
-    large = found(capsys, LLAMA, "--gpu-memory", "24GiB")
+    large = json_of(capsys, LLAMA, "--gpu-memory", "24GiB")
     assert (large["fits"], large["layers_on_gpu"]) == (True, 33)
-    small = found(capsys, LLAMA, "--runtime", "llama.cpp", "--gpu-memory", "4GiB")
+    small = json_of(capsys, LLAMA, "--runtime", "llama.cpp", "--gpu-memory", "4GiB")
     assert small["fits"] is False
     assert 0 < small["layers_on_gpu"] < 33
-    two = found(
+    two = json_of(
         capsys, LLAMA, "--runtime", "llama.cpp", "--gpu-memory", "4GiB", "4 GiB", "--type", "Q3_K_M"
     )
     assert two["fits"] is True
@@ -76,7 +76,7 @@ def test_what_fits(capsys):
 
 def test_system_memory_alone_is_a_machine_without_gpu(capsys):
     run = [LLAMA, "--type", "Q4_K_M", "--runtime", "llama.cpp"]
-    enough = found(capsys, *run, "--system-memory", "32 GB")
+    enough = json_of(capsys, *run, "--system-memory", "32 GB")
     assert (enough["fits"], enough["layers_on_gpu"]) == (True, 0)
     (load,) = enough["devices"]
     assert (load["name"], load["capacity_bytes"]) == ("system memory", 32 * 10**9)
@@ -84,7 +84,7 @@ def test_system_memory_alone_is_a_machine_without_gpu(capsys):
     assert load["weights_bytes"] + load["cache_bytes"] == (
         enough["weights_bytes"] + enough["kv_cache_bytes"]
     )
-    assert found(capsys, *run, "--system-memory", "4GiB")["fits"] is False
+    assert json_of(capsys, *run, "--system-memory", "4GiB")["fits"] is False
     assert main(["memory", *run, "--system-memory", "4GiB"]) == 0
     printed = capsys.readouterr().out
     assert "are computed by the CPU" in printed and "System memory lacks" in printed
@@ -92,7 +92,7 @@ def test_system_memory_alone_is_a_machine_without_gpu(capsys):
 
 def test_system_memory_beside_gpus_takes_what_they_leave(capsys):
     run = [LLAMA, "--runtime", "llama.cpp", "--gpu-memory", "4GiB"]
-    beside = found(capsys, *run, "--system-memory", "64 GB DDR5-5600")
+    beside = json_of(capsys, *run, "--system-memory", "64 GB DDR5-5600")
     gpu, system = beside["devices"]
     assert beside["fits"] is False and 0 < gpu["n_layers"] < 33
     assert gpu["n_layers"] + system["n_layers"] == 33
@@ -101,14 +101,14 @@ def test_system_memory_beside_gpus_takes_what_they_leave(capsys):
 
 def test_vllm_gives_the_cache_its_share_of_the_gpu(capsys):
     run = [LLAMA, "--type", "AWQ", "--runtime", "vllm", "--gpu-memory", "24GiB"]
-    all_of_it = found(capsys, *run, "--gpu-memory-utilization", "1")["devices"][0]
-    usual = found(capsys, *run)["devices"][0]
+    all_of_it = json_of(capsys, *run, "--gpu-memory-utilization", "1")["devices"][0]
+    usual = json_of(capsys, *run)["devices"][0]
     assert all_of_it["cache_bytes"] - usual["cache_bytes"] == pytest.approx(2.4 * GIB, rel=1e-6)
 
 
 def test_a_longer_context_than_the_model_was_made_for_is_a_warning(capsys):
-    assert found(capsys, LLAMA, "--context", "131072")["notes"] == []
-    (note,) = found(capsys, LLAMA, "--context", "131073")["notes"]
+    assert json_of(capsys, LLAMA, "--context", "131072")["notes"] == []
+    (note,) = json_of(capsys, LLAMA, "--context", "131073")["notes"]
     assert "more than the 131,072" in note
 
 
@@ -117,7 +117,7 @@ def test_a_config_of_an_unknown_architecture_is_an_estimate(capsys, tmp_path):
               "num_attention_heads": 4, "intermediate_size": 96, "vocab_size": 100}  # fmt: skip
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config))
-    printed = found(capsys, str(path), "--type", "F16", "--context", "10")
+    printed = json_of(capsys, str(path), "--type", "F16", "--context", "10")
     assert printed["weights_estimated"] is True
     assert printed["kv_cache_bytes"] == 2 * 10 * 2 * 64 * 2
 
@@ -159,7 +159,7 @@ def test_a_gguf_file_counts_as_it_is_stored(capsys, tmp_path):
     path = tmp_path / "shipped.gguf"
     assert main(["quantize", "--type", "Q4_K_M", "--output", str(path)]) == 0
     capsys.readouterr()
-    printed = found(capsys, str(path), "--context", "512")
+    printed = json_of(capsys, str(path), "--context", "512")
     assert printed["type"] == "as in the file"
     assert printed["weights_bytes"] == plan(open_model(), "Q4_K_M").bytes
-    assert found(capsys, str(path), "--type", "F16")["bits_per_weight"] > 15.9
+    assert json_of(capsys, str(path), "--type", "F16")["bits_per_weight"] > 15.9

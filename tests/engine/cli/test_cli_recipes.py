@@ -69,18 +69,18 @@ def test_what_is_asked_for_besides_goes_before_the_recipe(model, recipe, tmp_pat
 
 def test_every_way_keeps_within_the_budget(capsys):
     assert BY == (*ways.BY, "random")
-    found = {by: _run(capsys, "plan", "--budget", "Q4_K_M", "--by", by) for by in BY}
-    for by, made in found.items():
+    recipes = {by: _run(capsys, "plan", "--budget", "Q4_K_M", "--by", by) for by in BY}
+    for by, made in recipes.items():
         assert made["by"] == by
         assert 0.99 * made["budget_bytes"] < made["padded_bytes"] <= made["budget_bytes"]
-    predicted = {by: made["predicted_kl_divergence"] for by, made in found.items()}
+    predicted = {by: made["predicted_kl_divergence"] for by, made in recipes.items()}
     assert predicted["measured"] == min(predicted.values())
     assert predicted["random"] > 2 * predicted["measured"]
-    rule = next(r["rule"] for r in found["fisher"]["tensors"] if r["name"] == "token_embd.weight")
+    rule = next(r["rule"] for r in recipes["fisher"]["tensors"] if r["name"] == "token_embd.weight")
     assert "is the best for the budget by fisher" in rule
     again = _run(capsys, "plan", "--budget", "Q4_K_M", "--by", "random", "--seed", 0)
     other = _run(capsys, "plan", "--budget", "Q4_K_M", "--by", "random", "--seed", 1)
-    assert again["tensors"] == found["random"]["tensors"] != other["tensors"]
+    assert again["tensors"] == recipes["random"]["tensors"] != other["tensors"]
 
 
 @pytest.fixture(scope="module")

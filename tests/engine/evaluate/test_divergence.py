@@ -111,10 +111,10 @@ def test_the_original_by_tensor_is_the_original(toy):
 
 def test_fewer_bits_drift_more(toy):
     *_, last = drift_steps(toy, ["Q8_0", "INT4_G32", "INT2_G32"], TEXT, CONTEXT)
-    kls = [found.mean_kl_divergence for found in last.result.drifts.values()]
+    kls = [drift.mean_kl_divergence for drift in last.result.drifts.values()]
     assert kls == sorted(kls)
     assert kls[0] > 0
-    tops = [found.same_top_token for found in last.result.drifts.values()]
+    tops = [drift.same_top_token for drift in last.result.drifts.values()]
     assert tops == sorted(tops, reverse=True)
 
 
@@ -149,9 +149,9 @@ def test_memory_does_not_grow_with_the_text(toy):
         tracemalloc.start()
         for _ in drift_steps(toy, "Q4_0", text, CONTEXT):
             pass
-        found = tracemalloc.get_traced_memory()[1]
+        n_bytes = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        return found
+        return n_bytes
 
     short, long = TEXT * 2, TEXT * 16
     peak(short)  # compiles
@@ -174,9 +174,9 @@ def test_what_cannot_be_measured_is_refused_at_once(toy, types, context, pattern
 
 
 def test_a_summary_holds_everything_but_the_tokens(drift):
-    found = summary_of(drift)
-    assert found["probability_change"]["rms"] == drift.probability_change.rms
-    assert "per_token" not in found
+    summary = summary_of(drift)
+    assert summary["probability_change"]["rms"] == drift.probability_change.rms
+    assert "per_token" not in summary
 
 
 def test_statistics():

@@ -87,7 +87,7 @@ def described(path):
 
 def test_inputs_of_the_first_layer(toy):
     """Embedding and norm by hand; queries, keys and values share their input."""
-    found = measure_imatrix(toy, TEXT, 64)
+    matrix = measure_imatrix(toy, TEXT, 64)
     tokens = toy.tokenizer.encode(TEXT)
     tokens = np.concatenate([[toy.tokenizer.bos_id], tokens])
     chunks = tokens[: len(tokens) // 64 * 64].reshape(-1, 64).copy()
@@ -96,9 +96,9 @@ def test_inputs_of_the_first_layer(toy):
     rows /= np.sqrt((rows**2).mean(axis=1, keepdims=True) + CONFIG["rms_norm_eps"])
     expected = ((rows * toy.weights("blk.0.attn_norm.weight")) ** 2).mean(axis=0)
     for role in ("attn_q", "attn_k", "attn_v"):
-        np.testing.assert_allclose(found.importance(f"blk.0.{role}.weight"), expected, rtol=1e-5)
-    assert found.importance("blk.1.ffn_down.weight").shape == (CONFIG["intermediate_size"],)
-    assert found.importance("token_embd.weight") is None
+        np.testing.assert_allclose(matrix.importance(f"blk.0.{role}.weight"), expected, rtol=1e-5)
+    assert matrix.importance("blk.1.ffn_down.weight").shape == (CONFIG["intermediate_size"],)
+    assert matrix.importance("token_embd.weight") is None
 
 
 def test_the_output_has_an_entry_on_demand(tmp_path, toy):
@@ -111,8 +111,8 @@ def test_the_output_has_an_entry_on_demand(tmp_path, toy):
     write_safetensors(folder / "model.safetensors", arrays)
     model = open_model(folder)
     assert "output.weight" not in measure_imatrix(model, TEXT, 64).sums
-    found = measure_imatrix(model, TEXT, 64, process_output=True)
-    assert found.counts["output.weight"] == found.counts["blk.0.attn_q.weight"]
+    matrix = measure_imatrix(model, TEXT, 64, process_output=True)
+    assert matrix.counts["output.weight"] == matrix.counts["blk.0.attn_q.weight"]
     # A tied output is the embedding, which has no entry in llama.cpp's files either.
     assert "output.weight" not in measure_imatrix(toy, TEXT, 64, process_output=True).sums
 
@@ -138,9 +138,9 @@ def test_inputs_that_overflow_are_refused(tmp_path):
 
 
 def test_an_expert_without_tokens_counts_as_one():
-    found = Imatrix(sums={"e": np.float32([[2, 4], [0, 0]])}, counts={"e": np.float32([2, 0])})
-    np.testing.assert_array_equal(found.importance("e"), [1, 2, 1, 1])
-    assert found.importance("other") is None
+    matrix = Imatrix(sums={"e": np.float32([[2, 4], [0, 0]])}, counts={"e": np.float32([2, 0])})
+    np.testing.assert_array_equal(matrix.importance("e"), [1, 2, 1, 1])
+    assert matrix.importance("other") is None
 
 
 def simple(**changes):
@@ -257,8 +257,8 @@ def test_the_commands(toy, tmp_path, capsys):
     text.write_text(TEXT, encoding="utf-8")
     options = [str(toy.path), "--text", str(text), "--context", "64", "--output", str(output)]
     assert main(["imatrix", *options, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found == {
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == {
         "model": "toy", "text": "river.txt", "context": 64, "chunks": 7, "entries": 14,
         "output": str(output), "bytes": output.stat().st_size,
     }  # fmt: skip

@@ -62,9 +62,9 @@ def test_nothing_to_lose():
 def test_the_loudest_column():
     importance = np.ones(200, np.float32)
     importance[5] = 100
-    found = loudest(importance)
-    assert (found.column, found.over_median) == (5, 100.0)
-    assert found.share == pytest.approx(101 / 299)
+    most = loudest(importance)
+    assert (most.column, most.over_median) == (5, 100.0)
+    assert most.share == pytest.approx(101 / 299)
     assert loudest(np.float32([0, 0, 0, 1])).over_median is None
 
 

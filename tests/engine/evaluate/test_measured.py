@@ -20,7 +20,7 @@ N_CHUNKS = 3
 
 
 @pytest.fixture(scope="module")
-def found():
+def results():
     return measured.load()
 
 
@@ -29,13 +29,13 @@ def model():
     return open_model()
 
 
-def test_it_is_of_the_model_and_text_that_ship(found):
-    assert not found.stale, "run python -m quantcore measure"
-    assert tuple(found.drifts) == tuple(found.skills) == measured.TYPES
-    assert tuple(found.continuations) == measured.TYPES
-    assert set(found.errors) == set(measured.ERROR_FORMATS)
-    assert set(found.matrix_errors) == set(measured.MATRIX_FORMATS)
-    assert all(drift.type == name == get_type(name).name for name, drift in found.drifts.items())
+def test_it_is_of_the_model_and_text_that_ship(results):
+    assert not results.stale, "run python -m quantcore measure"
+    assert tuple(results.drifts) == tuple(results.skills) == measured.TYPES
+    assert tuple(results.continuations) == measured.TYPES
+    assert set(results.errors) == set(measured.ERROR_FORMATS)
+    assert set(results.matrix_errors) == set(measured.MATRIX_FORMATS)
+    assert all(drift.type == name == get_type(name).name for name, drift in results.drifts.items())
 
 
 def test_what_the_pages_show_at_first_was_measured():
@@ -57,28 +57,28 @@ def test_every_mix_and_every_format_was_measured(model):
     )
 
 
-def test_sizes_are_those_of_the_plan(found, model):
+def test_sizes_are_those_of_the_plan(results, model):
     for name in measured.MIXES:
         aided = needs_imatrix(model, FILE_TYPES[name])
-        assert found.drifts[name].weights_bytes == plan(model, name, imatrix=aided).bytes
+        assert results.drifts[name].weights_bytes == plan(model, name, imatrix=aided).bytes
     for name in map(get_type, DEFAULTS):
-        pure = found.drifts[name.pure.name]
+        pure = results.drifts[name.pure.name]
         assert pure.weights_bytes == model.stored_bytes(name.format.name)
 
 
-def test_a_mix_stays_closer_than_its_format_throughout(found):
+def test_a_mix_stays_closer_than_its_format_throughout(results):
     for mix, pure in (("Q4_K_M", "Q4_K pure"), ("Q2_K", "Q2_K pure"), ("Q4_K_M", "Q4_K_S")):
-        assert found.drifts[mix].mean_kl_divergence < found.drifts[pure].mean_kl_divergence
-        assert found.drifts[mix].weights_bytes > found.drifts[pure].weights_bytes
+        assert results.drifts[mix].mean_kl_divergence < results.drifts[pure].mean_kl_divergence
+        assert results.drifts[mix].weights_bytes > results.drifts[pure].weights_bytes
 
 
 @pytest.mark.parametrize("type", ["Q2_K", "Q2_K pure", "INT4_TENSOR", "IQ2_XXS", "NF4"])
-def test_drift_by_token_comes_out_again(found, model, type):
+def test_drift_by_token_comes_out_again(results, model, type):
     few = slice(N_CHUNKS)
     chunks = cut(model, evaluation_text(), measured.CONTEXT)
     chunks = Chunks(chunks.tokens[few], chunks.inputs[few], chunks.starts[few])
     *_, last = compare(model, {type: type}, chunks)
-    again, kept = last.result.drifts[type].per_token, found.drifts[type].per_token
+    again, kept = last.result.drifts[type].per_token, results.drifts[type].per_token
     here = slice(len(again.kl))
     np.testing.assert_array_equal(kept.token[here], again.token)
     np.testing.assert_array_equal(kept.start[here], again.start)
@@ -89,8 +89,8 @@ def test_drift_by_token_comes_out_again(found, model, type):
     assert np.mean(kept.top_token[here] == again.top_token) > 0.999
 
 
-def test_figures_are_those_of_the_tokens(found):
-    for drift in found.drifts.values():
+def test_figures_are_those_of_the_tokens(results):
+    for drift in results.drifts.values():
         tokens, scored = drift.per_token, drift.per_token.scored
         assert drift.tokens_scored == scored.sum()
         kl = tokens.kl[scored].mean(dtype=float)
@@ -100,37 +100,37 @@ def test_figures_are_those_of_the_tokens(found):
         assert drift.kl_percentiles[99] <= drift.kl_percentiles[99.9] <= drift.max_kl_divergence
 
 
-def test_errors_of_tensors_come_out_again(found, model):
+def test_errors_of_tensors_come_out_again(results, model):
     for name in ("Q4_0", "INT8_G128", "NVFP4_TENSOR"):
-        row = found.errors[name][5]
+        row = results.errors[name][5]
         again = tensor_error(model.weights(row.name), name)
         assert (row.name, row.format) == (model.quantizable[5], name)
         assert row.relative_rmse == pytest.approx(again.relative_rmse, rel=1e-5)
         assert row.max_abs_error == pytest.approx(again.max_abs_error, rel=1e-5)
-    assert found.errors["F32"][0].sqnr_db == np.inf
+    assert results.errors["F32"][0].sqnr_db == np.inf
 
 
-def test_errors_with_the_matrix_come_out_again(found, model):
+def test_errors_with_the_matrix_come_out_again(results, model):
     known = [name for name in model.quantizable if name in model.imatrix.sums]
     for name in ("Q4_K", "IQ2_XXS"):
-        assert [row.name for row in found.matrix_errors[name]] == known
-        row = found.matrix_errors[name][5]
+        assert [row.name for row in results.matrix_errors[name]] == known
+        row = results.matrix_errors[name][5]
         again = tensor_error(model.weights(row.name), name, model.imatrix.importance(row.name))
         assert row.relative_rmse == pytest.approx(again.relative_rmse, rel=1e-5)
 
 
-def test_one_row_of_skills_comes_out_again(found, model):
+def test_one_row_of_skills_comes_out_again(results, model):
     mine = [q for q in shipped_questions() if (q.skill, q.level) == ("facts", "easy")]
     for type in ("Q2_K", "IQ1_S"):
         *_, last = skill_steps(model, llama_of(model, type), mine)
         (again,) = last.result
-        (kept,) = (s for s in found.skills[type] if (s.skill, s.level) == ("facts", "easy"))
+        (kept,) = (s for s in results.skills[type] if (s.skill, s.level) == ("facts", "easy"))
         assert abs(again.correct - kept.correct) <= 1
         assert again.total == kept.total
 
 
-def test_continuations_part_where_they_say(found):
-    for row in found.continuations.values():
+def test_continuations_part_where_they_say(results):
+    for row in results.continuations.values():
         at = row.parting.at if row.parting else None
         assert row.original[:at] == row.quantized[:at]
         if row.parting:
@@ -138,10 +138,10 @@ def test_continuations_part_where_they_say(found):
                 row.parting.original,
                 row.parting.quantized,
             )
-    assert found.continuations["F32"].parting is None
+    assert results.continuations["F32"].parting is None
 
 
-def test_another_model_is_noticed(found, monkeypatch):
+def test_another_model_is_noticed(results, monkeypatch):
     monkeypatch.setattr(measured, "key", lambda: "of another model")
     assert measured.load().stale
 

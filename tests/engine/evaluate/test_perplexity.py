@@ -35,36 +35,36 @@ def naive_nll(model, text, context, scored):
     """-log p of the chosen targets, one chunk and one target at a time, in float64."""
     tokens = [model.tokenizer.bos_id, *model.tokenizer.encode(text)]
     llama = llama_of(model)
-    found = []
+    values = []
     for start in range(0, len(tokens) - context + 1, context):
         chunk = tokens[start : start + context]
         logits = llama.logits([model.tokenizer.bos_id, *chunk[1:]]).astype(np.float64)
         for place in range(1, context):
             if scored(place):
                 row = logits[place - 1]
-                found.append(np.log(np.exp(row - row.max()).sum()) + row.max() - row[chunk[place]])
-    return found
+                values.append(np.log(np.exp(row - row.max()).sum()) + row.max() - row[chunk[place]])
+    return values
 
 
 @pytest.mark.parametrize("context", [16, 17, 64])
 def test_equals_the_definition(toy, context):
     nll = naive_nll(toy, TEXT, context, lambda place: place > context // 2)
-    found = measure_perplexity(toy, text=TEXT, context=context)
-    assert found.tokens_scored == len(nll)
-    assert found.perplexity == pytest.approx(np.exp(np.mean(nll)), rel=1e-6)
+    measured = measure_perplexity(toy, text=TEXT, context=context)
+    assert measured.tokens_scored == len(nll)
+    assert measured.perplexity == pytest.approx(np.exp(np.mean(nll)), rel=1e-6)
     wanted = np.exp(np.mean(nll)) * np.std(nll) / np.sqrt(len(nll) - 1)
-    assert found.perplexity_error == pytest.approx(wanted, rel=1e-6)
+    assert measured.perplexity_error == pytest.approx(wanted, rel=1e-6)
 
 
 def test_equals_a_recorded_run_of_llama_cpp():
     golden = json.loads((GOLDEN / "perplexity_shipped.json").read_text())
     text = evaluation_text()[: golden["characters"]]
-    found = measure_perplexity(open_model(), text=text, context=golden["context"])
-    assert found.tokens_scored == golden["chunks"] * 255
-    assert found.perplexity == pytest.approx(golden["f32_cache"]["perplexity"], rel=1e-6)
-    assert found.perplexity_error == pytest.approx(golden["f32_cache"]["error"], rel=1e-6)
+    measured = measure_perplexity(open_model(), text=text, context=golden["context"])
+    assert measured.tokens_scored == golden["chunks"] * 255
+    assert measured.perplexity == pytest.approx(golden["f32_cache"]["perplexity"], rel=1e-6)
+    assert measured.perplexity_error == pytest.approx(golden["f32_cache"]["error"], rel=1e-6)
     # By default llama.cpp keeps keys and values in F16.
-    assert found.perplexity == pytest.approx(golden["default"]["perplexity"], rel=1e-4)
+    assert measured.perplexity == pytest.approx(golden["default"]["perplexity"], rel=1e-4)
 
 
 def test_a_model_that_knows_nothing_has_the_vocabulary_as_perplexity(tmp_path):
@@ -72,9 +72,9 @@ def test_a_model_that_knows_nothing_has_the_vocabulary_as_perplexity(tmp_path):
     arrays = tensors()
     arrays["model.embed_tokens.weight"][:] = 0
     write_safetensors(folder / "model.safetensors", arrays)
-    found = measure_perplexity(open_model(folder), text=TEXT, context=32)
-    assert found.perplexity == pytest.approx(CONFIG["vocab_size"])
-    assert found.perplexity_error == pytest.approx(0, abs=1e-6)
+    measured = measure_perplexity(open_model(folder), text=TEXT, context=32)
+    assert measured.perplexity == pytest.approx(CONFIG["vocab_size"])
+    assert measured.perplexity_error == pytest.approx(0, abs=1e-6)
 
 
 def test_chunks_begin_with_bos_and_drop_the_rest(toy):

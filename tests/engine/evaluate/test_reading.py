@@ -33,18 +33,18 @@ def test_divergence_is_that_of_the_two_sets_of_logits(pair):
     tokens = [model.tokenizer.bos_id, *model.tokenizer.encode(TEXT)]
     p, q = (np.float64(llama.logits(tokens[:-1])) for llama in (original, quantized))
     p, q = (x - np.log(np.exp(x).sum(axis=1, keepdims=True)) for x in (p, q))
-    found = read_closely(model, original, quantized, TEXT)
-    np.testing.assert_allclose(found.kl, (np.exp(p) * (p - q)).sum(axis=1), rtol=1e-4, atol=1e-9)
+    drift = read_closely(model, original, quantized, TEXT)
+    np.testing.assert_allclose(drift.kl, (np.exp(p) * (p - q)).sum(axis=1), rtol=1e-4, atol=1e-9)
     rows = np.arange(len(tokens) - 1)
-    np.testing.assert_allclose(found.base_nll, -p[rows, tokens[1:]], rtol=1e-5)
-    np.testing.assert_allclose(found.nll, -q[rows, tokens[1:]], rtol=1e-5)
-    assert "".join(model.tokenizer.pieces(found.token)) == TEXT
+    np.testing.assert_allclose(drift.base_nll, -p[rows, tokens[1:]], rtol=1e-5)
+    np.testing.assert_allclose(drift.nll, -q[rows, tokens[1:]], rtol=1e-5)
+    assert "".join(model.tokenizer.pieces(drift.token)) == TEXT
 
 
 def test_starts_cut_the_text_into_its_tokens(pair):
     model, original, quantized = pair
-    found = read_closely(model, original, quantized, TEXT)
-    assert pieces(TEXT, found.start) == model.tokenizer.pieces(found.token)
+    drift = read_closely(model, original, quantized, TEXT)
+    assert pieces(TEXT, drift.start) == model.tokenizer.pieces(drift.token)
 
 
 def test_rows_by_token_say_what_was_read(pair):
@@ -88,8 +88,8 @@ def test_a_near_tie_is_one_that_a_touch_flips():
 
 def test_a_long_text_is_cut_to_the_context(pair):
     model, original, quantized = pair
-    found = read_closely(model, original, quantized, TEXT * 20)
-    assert len(found.kl) == model.config.context_length - 1
+    drift = read_closely(model, original, quantized, TEXT * 20)
+    assert len(drift.kl) == model.config.context_length - 1
 
 
 def test_one_token_leaves_nothing_to_predict(pair):
@@ -104,9 +104,9 @@ def test_both_agree_when_they_are_the_same(pair):
 
 def test_the_parting_is_where_each_prefers_its_own(pair):
     model, original, quantized = pair
-    found = continue_both(model, original, quantized, TEXT, 40)
-    parting = found.parting
-    assert found.original[: parting.at] == found.quantized[: parting.at]
+    both = continue_both(model, original, quantized, TEXT, 40)
+    parting = both.parting
+    assert both.original[: parting.at] == both.quantized[: parting.at]
     assert parting.original != parting.quantized
     assert parting.by_original[0] > parting.by_original[1]
     assert parting.by_quantized[1] > parting.by_quantized[0]

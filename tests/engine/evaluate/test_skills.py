@@ -51,8 +51,8 @@ def test_scores_count_what_the_model_says(toy):
     questions = [Question("echo", *row) for row in zip(levels, prompts, answers, strict=True)]
     *_, last = skill_steps(toy, llama, questions)
     whole = [judge(text, answer) is True for text, answer in zip(said, answers, strict=True)]
-    found = {score.level: (score.correct, score.total) for score in last.result}
-    assert found == {"easy": (whole[0] + whole[2] + whole[3], 3), "hard": (whole[1], 1)}
+    counts = {score.level: (score.correct, score.total) for score in last.result}
+    assert counts == {"easy": (whole[0] + whole[2] + whole[3], 3), "hard": (whole[1], 1)}
     assert sum(whole) >= 1
 
 

@@ -14,10 +14,10 @@ NAMES = ["F16", "Q8_0", "Q4_0", "Q4_K", "IQ2_XXS", "INT4_ROW", "INT4_G32_ASYM", 
 def test_a_block_of_a_tensor_is_what_the_tensor_holds_there():
     weights = np.random.default_rng(0).normal(size=(3, 512)).astype(np.float32)
     fmt = get_format("Q4_K")
-    found = specimens.from_tensor(fmt, weights, fmt.quantize(weights), 2, 1)
-    np.testing.assert_array_equal(found.weights, weights[2, 256:])
-    np.testing.assert_array_equal(found.opened.restored, fmt.round_trip(weights)[2, 256:])
-    assert (found.bits_per_weight, found.place) == (4.5, None)
+    specimen = specimens.from_tensor(fmt, weights, fmt.quantize(weights), 2, 1)
+    np.testing.assert_array_equal(specimen.weights, weights[2, 256:])
+    np.testing.assert_array_equal(specimen.opened.restored, fmt.round_trip(weights)[2, 256:])
+    assert (specimen.bits_per_weight, specimen.place) == (4.5, None)
 
 
 def test_a_block_of_a_file_says_where_its_bytes_lie(tmp_path):
@@ -25,38 +25,38 @@ def test_a_block_of_a_file_says_where_its_bytes_lie(tmp_path):
     quantize(model, plan(model, "Q4_0"), path)
     file, name = open_model(path), "blk.1.attn_q.weight"
     stored, weights = file.as_stored(name), file.weights(name)
-    found = specimens.from_tensor(FORMATS["Q4_0"], weights, stored.packed(), 5, 3, stored)
-    there = path.read_bytes()[found.place.start_byte :][: found.opened.packed.size]
-    assert there == found.opened.packed.tobytes()
-    assert (found.place.file, found.place.big_endian) == ("small.gguf", False)
+    specimen = specimens.from_tensor(FORMATS["Q4_0"], weights, stored.packed(), 5, 3, stored)
+    there = path.read_bytes()[specimen.place.start_byte :][: specimen.opened.packed.size]
+    assert there == specimen.opened.packed.tobytes()
+    assert (specimen.place.file, specimen.place.big_endian) == ("small.gguf", False)
     other = FORMATS["Q8_0"]  # in which the file does not hold it
-    found = specimens.from_tensor(other, weights, other.quantize(weights), 5, 3, stored)
-    assert found.place is None
+    specimen = specimens.from_tensor(other, weights, other.quantize(weights), 5, 3, stored)
+    assert specimen.place is None
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_examples_fill_a_block_of_every_kind_of_format(name):
     fmt = get_format(name)
-    for found in (specimens.textbook(fmt), specimens.all_equal(fmt)):
-        assert found.weights.size == found.opened.restored.size >= 1
-        assert 0 < found.bits_per_weight <= 32
+    for specimen in (specimens.textbook(fmt), specimens.all_equal(fmt)):
+        assert specimen.weights.size == specimen.opened.restored.size >= 1
+        assert 0 < specimen.bits_per_weight <= 32
     assert set(specimens.all_equal(fmt).weights) == {0.5}
-    reached = found.weights.size > specimens.TEXTBOOK_WEIGHT
+    reached = specimen.weights.size > specimens.TEXTBOOK_WEIGHT
     assert (33 in specimens.textbook(fmt).weights) == reached
 
 
 def test_the_textbooks_33_comes_back_as_32():
-    found = specimens.textbook(get_format("Q4_0"))
-    assert found.opened.restored[specimens.TEXTBOOK_WEIGHT] == 32
-    assert abs(found.opened.parts[0].scale) == 16
+    specimen = specimens.textbook(get_format("Q4_0"))
+    assert specimen.opened.restored[specimens.TEXTBOOK_WEIGHT] == 32
+    assert abs(specimen.opened.parts[0].scale) == 16
 
 
 @pytest.mark.parametrize("size", [1, 32])
 def test_a_spoilt_block_has_one_outlier(size):
     weights = np.linspace(-1, 1, size, dtype=np.float32)
     before = weights.copy()
-    found = specimens.spoilt(get_format("F16" if size == 1 else "Q4_0"), weights)
-    changed = found.weights != before
+    specimen = specimens.spoilt(get_format("F16" if size == 1 else "Q4_0"), weights)
+    changed = specimen.weights != before
     assert changed.sum() == 1
-    assert found.weights[changed] == 8 * np.abs(before).max()
+    assert specimen.weights[changed] == 8 * np.abs(before).max()
     np.testing.assert_array_equal(weights, before)

@@ -11,13 +11,13 @@ from quantcore.evaluate import statistics as st
 
 def test_moments_equal_pure_pythons():
     weights = np.random.default_rng(1).normal(0.2, 0.5, (7, 33)).astype(np.float32)
-    found, values = st.tensor_statistics(weights), [float(w) for w in weights.flat]
+    statistics, values = st.tensor_statistics(weights), [float(w) for w in weights.flat]
     mean, deviation = slow.fmean(values), slow.pstdev(values)
     kurtosis = slow.fmean(((v - mean) / deviation) ** 4 for v in values) - 3
-    assert found.mean == pytest.approx(mean)
-    assert found.standard_deviation == pytest.approx(deviation)
-    assert found.excess_kurtosis == pytest.approx(kurtosis)
-    assert (found.minimum, found.maximum) == (min(values), max(values))
+    assert statistics.mean == pytest.approx(mean)
+    assert statistics.standard_deviation == pytest.approx(deviation)
+    assert statistics.excess_kurtosis == pytest.approx(kurtosis)
+    assert (statistics.minimum, statistics.maximum) == (min(values), max(values))
 
 
 def test_chunks_do_not_change_the_result(monkeypatch):
@@ -45,14 +45,14 @@ def test_kurtosis_tells_the_distributions_apart():
 def test_one_outlier_is_counted():
     weights = np.full(1000, 0.01, np.float32) * np.resize([1, -1], 1000)
     weights[500] = 5
-    found = st.tensor_statistics(weights)
-    assert found.outlier_share == 1 / 1000
-    assert found.largest == 5
+    statistics = st.tensor_statistics(weights)
+    assert statistics.outlier_share == 1 / 1000
+    assert statistics.largest == 5
 
 
 def test_equal_weights_have_no_tails():
-    found = st.tensor_statistics(np.full((4, 4), 0.5, np.float32))
-    assert (found.standard_deviation, found.excess_kurtosis, found.reach) == (0, 0, 0)
+    statistics = st.tensor_statistics(np.full((4, 4), 0.5, np.float32))
+    assert statistics.standard_deviation == statistics.excess_kurtosis == statistics.reach == 0
     assert st.tensor_statistics(np.zeros(8, np.float32)).zero_share == 1
 
 
@@ -85,20 +85,20 @@ def test_tails_fall_from_one_to_nothing():
 def test_ranges_are_those_of_rows_and_columns(axis):
     weights = np.random.default_rng(7).normal(size=(6, 10)).astype(np.float32)
     lines = weights if axis == 0 else weights.T
-    found = st.ranges(weights, axis)
-    np.testing.assert_array_equal(found.minimum, [min(line) for line in lines])
-    np.testing.assert_array_equal(found.maximum, [max(line) for line in lines])
+    ranges = st.ranges(weights, axis)
+    np.testing.assert_array_equal(ranges.minimum, [min(line) for line in lines])
+    np.testing.assert_array_equal(ranges.maximum, [max(line) for line in lines])
     rms = [math.sqrt(slow.fmean(float(w) ** 2 for w in line)) for line in lines]
-    np.testing.assert_allclose(found.spread, rms, rtol=1e-6)
+    np.testing.assert_allclose(ranges.spread, rms, rtol=1e-6)
 
 
 def test_merged_ranges_lose_no_outlier():
     weights = np.zeros((1000, 4), np.float32)
     weights[777, 2] = -9
-    found = st.ranges(weights, 0, at_most=100)
-    assert found.first.size == 100
-    assert found.minimum.min() == -9
-    assert found.first[found.minimum.argmin()] == 770
+    ranges = st.ranges(weights, 0, at_most=100)
+    assert ranges.first.size == 100
+    assert ranges.minimum.min() == -9
+    assert ranges.first[ranges.minimum.argmin()] == 770
 
 
 @pytest.mark.parametrize("bad, says", [(np.nan, "nan"), (np.inf, "inf")])

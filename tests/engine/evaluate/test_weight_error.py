@@ -23,24 +23,24 @@ def weights():
 @pytest.mark.parametrize("type", TYPES)
 def test_equals_numpy(weights, type):
     restored = get_format(type).round_trip(weights).astype(np.float64)
-    found = tensor_error(weights, type)
+    measured = tensor_error(weights, type)
     error = restored - weights
     relative = np.sqrt((error**2).sum() / (weights.astype(np.float64) ** 2).sum())
-    assert found.relative_rmse == pytest.approx(relative, rel=1e-9)
-    assert found.max_abs_error == np.abs(error).max()
-    assert found.zeroed_share == np.mean((restored == 0) & (weights != 0))
+    assert measured.relative_rmse == pytest.approx(relative, rel=1e-9)
+    assert measured.max_abs_error == np.abs(error).max()
+    assert measured.zeroed_share == np.mean((restored == 0) & (weights != 0))
     cosine = (restored * weights).sum() / np.linalg.norm(restored) / np.linalg.norm(weights)
-    assert found.cosine == pytest.approx(cosine)
+    assert measured.cosine == pytest.approx(cosine)
     if relative:
-        assert found.sqnr_db == pytest.approx(-20 * np.log10(relative))
+        assert measured.sqnr_db == pytest.approx(-20 * np.log10(relative))
 
 
 def test_by_hand():
     """INT2 with scale 1 holds -1, 0, 1: 0.25 and 0.75 are both off by a quarter."""
-    found = tensor_error(np.float32([[1, 0.75, -1, 0.25]]), "INT2_TENSOR")
-    assert found.relative_rmse == pytest.approx(np.sqrt(2 * 0.0625 / 2.625))
-    assert found.zeroed_share == 0.25
-    assert found.clipped_share == 0
+    error = tensor_error(np.float32([[1, 0.75, -1, 0.25]]), "INT2_TENSOR")
+    assert error.relative_rmse == pytest.approx(np.sqrt(2 * 0.0625 / 2.625))
+    assert error.zeroed_share == 0.25
+    assert error.clipped_share == 0
 
 
 def test_a_weight_without_a_mirror_is_clipped():
@@ -57,20 +57,20 @@ def test_between_two_values_of_an_uneven_grid_nothing_is_clipped():
     weights = np.zeros((1, 32), np.float32)
     weights[0, :3] = 5, 4, 7.9
     for type in ("MXFP4", "MXFP4_OCP"):
-        found = tensor_error(weights, type)
-        assert found.clipped_share == 1 / 32
-        assert found.max_abs_error == pytest.approx(1.9)
+        error = tensor_error(weights, type)
+        assert error.clipped_share == 1 / 32
+        assert error.max_abs_error == pytest.approx(1.9)
 
 
 def test_lossless_is_infinitely_good(weights):
-    found = tensor_error(weights, "F32")
-    assert (found.relative_rmse, found.sqnr_db, found.clipped_share) == (0, np.inf, 0)
-    assert found.cosine == pytest.approx(1)
+    error = tensor_error(weights, "F32")
+    assert (error.relative_rmse, error.sqnr_db, error.clipped_share) == (0, np.inf, 0)
+    assert error.cosine == pytest.approx(1)
 
 
 def test_all_zeros_lose_nothing():
-    found = tensor_error(np.zeros((2, 32), np.float32), "Q4_0")
-    assert (found.relative_rmse, found.cosine, found.zeroed_share) == (0, 1, 0)
+    error = tensor_error(np.zeros((2, 32), np.float32), "Q4_0")
+    assert (error.relative_rmse, error.cosine, error.zeroed_share) == (0, 1, 0)
 
 
 @pytest.mark.parametrize("type", TYPES)
@@ -109,9 +109,9 @@ def test_a_model_tensor_by_tensor(tmp_path):
     assert {row.format for row in rows} == {"Q8_0"}
     assert {row.bits_per_weight for row in rows} == {8.5}
     wanted = tensor_error(model.weights("blk.1.attn_k.weight"), "Q8_0")
-    (found,) = (row for row in rows if row.name == "blk.1.attn_k.weight")
-    assert (found.layer, found.role, found.shape) == (1, "attn_k", (32, 64))
-    assert found.sqnr_db == wanted.sqnr_db
+    (error,) = (row for row in rows if row.name == "blk.1.attn_k.weight")
+    assert (error.layer, error.role, error.shape) == (1, "attn_k", (32, 64))
+    assert error.sqnr_db == wanted.sqnr_db
     mix = dict.fromkeys(model.quantizable, "F16") | {"token_embd.weight": "INT8_ROW"}
     assert [row.format for row in model_errors(model, mix)][:2] == ["INT8_ROW", "F16"]
     # Rows of 64 weights hold no super-blocks, so the mix falls back.

@@ -40,8 +40,8 @@ def whole_toy(tmp_path):
 
 def test_parts_are_read_as_one(tmp_path):
     file = read_parts(write_parts(tmp_path, {"general.architecture": "llama"}, SHARES))
-    found = {name: tensor.read().tolist() for name, tensor in file.tensors.items()}
-    assert found == {"a": [1, 2], "b": [3], "c": [4, 5], "d": [6]}
+    values = {name: tensor.read().tolist() for name, tensor in file.tensors.items()}
+    assert values == {"a": [1, 2], "b": [3], "c": [4, 5], "d": [6]}
     assert file.metadata["general.architecture"] == "llama"
     sizes = sum(path.stat().st_size for path in tmp_path.iterdir())
     assert (file.file_bytes, file.tensor_bytes) == (sizes, 24)

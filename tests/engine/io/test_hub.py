@@ -62,13 +62,13 @@ def models(tmp_path):
 
 @pytest.fixture
 def mock(models, monkeypatch, tmp_path):
-    with served(models, gated={"me/gated"}) as found:
-        use(monkeypatch, found.url)
+    with served(models, gated={"me/gated"}) as hub:
+        use(monkeypatch, hub.url)
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no_token"))
         for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_OIDC_RESOURCE"):
             monkeypatch.delenv(name, raising=False)
         close_session()
-        yield found
+        yield hub
         close_session()
 
 
@@ -95,15 +95,15 @@ def refused(work, pattern):
 @pytest.mark.parametrize("model_id", ["me/whole", "me/shards"])
 def test_the_headers_are_those_that_the_client_itself_finds(mock, model_id, tmp_path, monkeypatch):
     model = open_on_hub(model_id)
-    found = read_hub_tensors(model)
+    read = read_hub_tensors(model)
     assert read_hub_config(model) == CONFIG
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     theirs = HfApi(token=False).get_safetensors_metadata(model_id).files_metadata.values()
     described = {name: info for file in theirs for name, info in file.tensors.items()}
     assert {name: (info.dtype, tuple(info.shape)) for name, info in described.items()} == {
-        name: (tensor.dtype, tensor.shape) for name, tensor in found.items()
+        name: (tensor.dtype, tensor.shape) for name, tensor in read.items()
     }
-    assert found.keys() == tensors().keys()
+    assert read.keys() == tensors().keys()
 
 
 def test_a_file_on_disk_has_the_same_header(mock, models, tmp_path):
@@ -151,8 +151,8 @@ def test_a_gguf_file_in_parts_is_read_from_all_of_them(mock, models):
     model = open_on_hub("me/parts")
     (first,) = model.gguf_files
     assert model.gguf_files[first] == sum(map(len, models["me/parts"].values()))
-    found = read_hub_gguf(model, first)
-    assert found.tensors.keys() == {name for share in SHARES for name in share}
+    file = read_hub_gguf(model, first)
+    assert file.tensors.keys() == {name for share in SHARES for name in share}
     del models["me/parts"]["deep/m-00002-of-00003.gguf"]
     refused(lambda: read_hub_gguf(open_on_hub("me/parts"), first), "00002-of-00003.gguf is missing")
 
@@ -299,10 +299,10 @@ def test_a_gguf_file_on_the_hub_is_chosen_by_its_tag(mock, models):
         models["me/gguf"][f"tiny-{type_name}.gguf"] = gguf_bytes(metadata, stored)
         for place in (f"me/gguf:{type_name.lower()}", f"me/gguf:tiny-{type_name}.gguf"):
             if type_name == "Q4_0" or "tiny" in place:
-                found = find_shape(place)
-                assert found.stored_bytes == 10 * row_bytes
-                assert found.stored_types == {"token_embd.weight": type_name}
-                assert f"tiny-{type_name}.gguf of me/gguf on the Hub" in found.shape.source
+                tiny = find_shape(place)
+                assert tiny.stored_bytes == 10 * row_bytes
+                assert tiny.stored_types == {"token_embd.weight": type_name}
+                assert f"tiny-{type_name}.gguf of me/gguf on the Hub" in tiny.shape.source
     del models["me/gguf"]["big.gguf"], models["me/gguf"]["small-Q8_0.gguf"]
     (note,) = find_shape("me/gguf").notes
     assert note.startswith(

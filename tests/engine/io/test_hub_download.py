@@ -26,8 +26,8 @@ def folder(tmp_path):
 @pytest.fixture
 def hub(folder):
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with served({"me/toy": files | {"model.onnx": b"x", "pytorch_model.bin": b"x"}}) as found:
-        yield found
+    with served({"me/toy": files | {"model.onnx": b"x", "pytorch_model.bin": b"x"}}) as served_hub:
+        yield served_hub
 
 
 def run(hub, home, code, **more):
@@ -61,14 +61,14 @@ print(model.name, model.address, model.fingerprint, sep="\\n")
 
 def test_a_model_on_the_hub_opens_as_from_its_folder(hub, folder, tmp_path):
     mine = open_model(folder)
-    found = run(hub, tmp_path / "hf", OPEN)
-    assert found == ["toy", f"hf://me/toy@{REVISION}", mine.fingerprint]
+    opened = run(hub, tmp_path / "hf", OPEN)
+    assert opened == ["toy", f"hf://me/toy@{REVISION}", mine.fingerprint]
     asked = {path.rpartition("/")[2] for path, _ in hub.requests}
     assert not asked & {"model.onnx", "pytorch_model.bin"}
     served_before = hub.bytes_served
-    assert run(hub, tmp_path / "hf", OPEN) == found  # from the cache: only names are compared
+    assert run(hub, tmp_path / "hf", OPEN) == opened  # from the cache: only names are compared
     assert hub.bytes_served - served_before < 10_000
-    assert run(hub, tmp_path / "hf", OPEN, HF_HUB_OFFLINE="1") == found
+    assert run(hub, tmp_path / "hf", OPEN, HF_HUB_OFFLINE="1") == opened
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_workers_of_a_cluster_bring_the_model_from_the_hub(hub, folder, tmp_path
             timeout=PATIENCE_S,
             check=True,
         )
-    found = dict(json.loads(done.stdout))
-    assert found == {e.name: e.mean_kl_divergence for e in mine.result.results.effects}
+    divergences = dict(json.loads(done.stdout))
+    assert divergences == {e.name: e.mean_kl_divergence for e in mine.result.results.effects}
     assert list((tmp_path / "working").rglob("model.safetensors"))
 
 

@@ -20,11 +20,11 @@ def test_what_the_package_wrote_is_read_as_the_package_reads_it(tmp_path, dtype)
         "z": np.array([[0, -0.0, 1e-8, 65504]], dtype),
     }
     save_file(arrays, path, metadata={"format": "pt"})
-    found, theirs = read_header(path), load_file(path)
-    assert found.keys() == theirs.keys()
+    ours, theirs = read_header(path), load_file(path)
+    assert ours.keys() == theirs.keys()
     for name, array in theirs.items():
-        np.testing.assert_array_equal(found[name].read(), array.astype(np.float32))
-    np.testing.assert_array_equal(found["a.weight"].read(slice(2, 5)), arrays["a.weight"][2:5])
+        np.testing.assert_array_equal(ours[name].read(), array.astype(np.float32))
+    np.testing.assert_array_equal(ours["a.weight"].read(slice(2, 5)), arrays["a.weight"][2:5])
 
 
 def test_bfloat16_is_the_upper_half_of_a_float(tmp_path):

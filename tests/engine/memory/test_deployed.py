@@ -21,8 +21,8 @@ THE_BLOKE = [(4, 128, 3.90), (4, 32, 4.28), (8, 128, 7.16), (8, 64, 7.31), (8, 4
 
 @pytest.mark.parametrize(("model", "name", "size_gb", "source"), PUBLISHED)
 def test_sizes_are_those_of_published_checkpoints(model, name, size_gb, source):
-    found = deployed_weights(preset(model), name).total_bytes / 1e9
-    assert float(f"{found:.3g}") == size_gb, source
+    gb = deployed_weights(preset(model), name).total_bytes / 1e9
+    assert float(f"{gb:.3g}") == size_gb, source
 
 
 def test_gpt_oss_is_right_to_the_byte():

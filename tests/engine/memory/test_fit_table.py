@@ -34,8 +34,8 @@ def test_cells_are_the_estimates_of_their_type_and_context():
     assert list(cells) == [("Q8_0", 1024), ("Q2_K", 1024)]
     for (name, context), cell in cells.items():
         there = replace(setup, type_name=name, context=context, shared_prefix=0)
-        found = estimate(LLAMA, there)
-        assert (cell.weights_bytes, cell.total_bytes) == (found.weights_bytes, found.total_bytes)
+        taken = estimate(LLAMA, there)
+        assert (cell.weights_bytes, cell.total_bytes) == (taken.weights_bytes, taken.total_bytes)
 
 
 def test_estimates_can_come_from_elsewhere():
@@ -69,8 +69,8 @@ def test_advice_for_weights_as_they_lie_in_a_file():
 
 
 def test_without_a_gpu_it_fits_where_system_memory_does():
-    found = estimate(LLAMA, Setup())
-    assert how_it_fits(found, machine([], system_memory("32 GB DDR5-5600"))) == "fits"
-    assert how_it_fits(found, machine([], system_memory("4GiB"))) == "not"
+    taken = estimate(LLAMA, Setup())
+    assert how_it_fits(taken, machine([], system_memory("32 GB DDR5-5600"))) == "fits"
+    assert how_it_fits(taken, machine([], system_memory("4GiB"))) == "not"
     with pytest.raises(ValueError, match="vLLM needs graphics cards"):
         how_it_fits(estimate(LLAMA, Setup(runtime="vllm")), machine([], system_memory("64GiB")))

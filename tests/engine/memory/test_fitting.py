@@ -44,19 +44,19 @@ def _same(n_layers, layer, output=0, experts=0):
 @pytest.mark.parametrize("model", ["Llama-3.1-8B", "gemma-3-27b-it", "DeepSeek-V3", "gpt-oss-20b"])
 @pytest.mark.parametrize("runtime", ["none", "llama.cpp"])
 def test_pieces_add_up_to_the_estimate(model, runtime):
-    found = estimate(preset(model), Setup(runtime=runtime, context=8192))
-    parts = pieces(found)
+    taken = estimate(preset(model), Setup(runtime=runtime, context=8192))
+    parts = pieces(taken)
     weights = parts.input_bytes + sum(piece.weights_bytes for piece in parts.all)
-    assert weights - parts.copied_bytes == found.weights_bytes
-    assert sum(layer_caches(found)) == found.kv_cache_bytes
+    assert weights - parts.copied_bytes == taken.weights_bytes
+    assert sum(layer_caches(taken)) == taken.kv_cache_bytes
 
 
 def test_every_byte_of_a_placement_is_the_estimates():
-    found = estimate(preset("Llama-3.1-8B"), LLAMA)
+    taken = estimate(preset("Llama-3.1-8B"), LLAMA)
     for gib in (1, 3, 6, 24):
-        loads = place_layers(found, machine([_card(gib)], RAM)).loads
-        assert sum(load.weights_bytes for load in loads) == found.weights_bytes
-        assert sum(load.cache_bytes for load in loads) == found.kv_cache_bytes
+        loads = place_layers(taken, machine([_card(gib)], RAM)).loads
+        assert sum(load.weights_bytes for load in loads) == taken.weights_bytes
+        assert sum(load.cache_bytes for load in loads) == taken.kv_cache_bytes
 
 
 def test_layers_go_to_the_gpu_from_the_last_one_backwards():
@@ -86,12 +86,12 @@ def test_ngl_is_taken_as_it_is():
     parts = _same(9, 10, output=20)
     assert split_layers(parts, [45, 45], _nothing, fixed=10).counts == (5, 5)
     assert split_layers(parts, [45], _nothing, fixed=0).counts == (0,)
-    found = estimate(preset("Llama-3.1-8B"), LLAMA)
-    tight = place_layers(found, machine([_card(4)], RAM), layers_on_gpu=33)
+    taken = estimate(preset("Llama-3.1-8B"), LLAMA)
+    tight = place_layers(taken, machine([_card(4)], RAM), layers_on_gpu=33)
     assert not tight.fits and tight.spare_bytes < 0
     assert any("card lacks" in reason for reason in tight.reasons)
     with pytest.raises(ValueError, match="34 layers cannot go to the GPU: there are 33"):
-        place_layers(found, machine([_card(4)]), layers_on_gpu=34)
+        place_layers(taken, machine([_card(4)]), layers_on_gpu=34)
 
 
 def test_experts_leave_the_gpu_before_layers_do():
@@ -104,18 +104,18 @@ def test_experts_leave_the_gpu_before_layers_do():
 
 def test_a_tied_embedding_is_there_twice_under_llama_cpp():
     shape = preset("gemma-3-1b-it")
-    found = estimate(shape, LLAMA)
-    gpu, system = place_layers(found, machine([_card(8)], RAM)).loads
-    embedding = found.stored.layer_bytes(-1)
-    assert gpu.weights_bytes == found.weights_bytes
+    taken = estimate(shape, LLAMA)
+    gpu, system = place_layers(taken, machine([_card(8)], RAM)).loads
+    embedding = taken.stored.layer_bytes(-1)
+    assert gpu.weights_bytes == taken.weights_bytes
     assert 0.99 * embedding < system.weights_bytes <= embedding
-    (alone,) = place_layers(found, machine((), RAM)).loads
-    assert alone.weights_bytes == found.weights_bytes
+    (alone,) = place_layers(taken, machine((), RAM)).loads
+    assert alone.weights_bytes == taken.weights_bytes
 
 
 def test_the_margin_is_llama_cpps_and_only_its():
-    found = estimate(preset("Llama-3.1-8B"), LLAMA)
-    gpu, system = place_layers(found, machine([_card(24)], RAM)).loads
+    taken = estimate(preset("Llama-3.1-8B"), LLAMA)
+    gpu, system = place_layers(taken, machine([_card(24)], RAM)).loads
     assert gpu.overhead_bytes == system.overhead_bytes == MARGIN_BYTES
     assert gpu.free_bytes == 24 * GIB - gpu.used_bytes
     bare = place_layers(estimate(preset("Llama-3.1-8B"), Setup()), machine([_card(24)], RAM))
@@ -123,23 +123,23 @@ def test_the_margin_is_llama_cpps_and_only_its():
 
 
 def test_without_a_runtime_gpus_are_one_pool():
-    found = estimate(preset("Llama-3.1-8B"), Setup())
-    placement = place_layers(found, machine([_card(3), _card(3)]))
+    taken = estimate(preset("Llama-3.1-8B"), Setup())
+    placement = place_layers(taken, machine([_card(3), _card(3)]))
     assert placement.whole_on_gpu and placement.fits
     pool, system = placement.loads
     assert pool.name == "2 GPUs together"
-    assert pool.used_bytes == found.total_bytes and system.used_bytes == 0
-    small = place_layers(found, machine([_card(2.5), _card(2.5)]))
+    assert pool.used_bytes == taken.total_bytes and system.used_bytes == 0
+    small = place_layers(taken, machine([_card(2.5), _card(2.5)]))
     assert not small.fits and "the embedding, 282 MiB, has no room" in small.reasons[-1]
 
 
 def test_what_is_not_known_is_not_promised():
-    found = estimate(preset("Llama-2-70b-hf"), LLAMA)
-    alone = place_layers(found, machine([G["RTX 3090"]]))
+    taken = estimate(preset("Llama-2-70b-hf"), LLAMA)
+    alone = place_layers(taken, machine([G["RTX 3090"]]))
     assert not alone.fits and "was not said" in alone.reasons[-1]
     assert alone.loads[-1].free_bytes is None
-    assert place_layers(found, machine([G["RTX 3090"]], RAM)).fits
-    short = place_layers(found, machine([G["RTX 3090"]], S["16 GB DDR5-5600"]))
+    assert place_layers(taken, machine([G["RTX 3090"]], RAM)).fits
+    short = place_layers(taken, machine([G["RTX 3090"]], S["16 GB DDR5-5600"]))
     assert not short.fits and "system memory lacks" in short.reasons[-1]
 
 
@@ -184,9 +184,9 @@ def test_the_largest_context_is_the_largest(runtime):
 
 def test_the_best_type_is_the_largest_that_fits():
     shape, on = preset("Llama-3.1-8B"), machine([_card(8)], RAM)
-    found = best_type(shape, LLAMA, on)
-    assert settled(place(shape, replace(LLAMA, type_name=found), on), on)
-    assert found.startswith("Q5") or found.startswith("Q6")
+    best = best_type(shape, LLAMA, on)
+    assert settled(place(shape, replace(LLAMA, type_name=best), on), on)
+    assert best.startswith("Q5") or best.startswith("Q6")
     assert best_type(shape, LLAMA, machine([_card(2)], RAM)) is None
     assert (
         best_type(

@@ -27,17 +27,17 @@ def test_a_cache_grows_by_its_bytes_a_token():
 
 
 def test_the_set_ups_own_cache_comes_first():
-    found = estimate(LLAMA, Setup(key_type="Q8_0", value_type="F16", context=256))
-    growth = cache_growth(found, (256,))
+    taken = estimate(LLAMA, Setup(key_type="Q8_0", value_type="F16", context=256))
+    growth = cache_growth(taken, (256,))
     assert list(growth.cache_bytes) == ["Q8_0", "F16", "Q4_0"]
-    assert growth.cache_bytes["Q8_0"] == (found.kv_cache_bytes,) == (256 * (64 + 34) * KIB,)
+    assert growth.cache_bytes["Q8_0"] == (taken.kv_cache_bytes,) == (256 * (64 + 34) * KIB,)
 
 
 def test_the_crossing_is_where_the_cache_outgrows_the_weights():
-    found = estimate(LLAMA, Setup())
-    tokens = cache_growth(found, (4096,)).crossing_tokens
+    taken = estimate(LLAMA, Setup())
+    tokens = cache_growth(taken, (4096,)).crossing_tokens
     below, above = (
-        estimate(LLAMA, Setup(context=n)).kv_cache_bytes - found.weights_bytes
+        estimate(LLAMA, Setup(context=n)).kv_cache_bytes - taken.weights_bytes
         for n in (tokens - 1, tokens)
     )
     assert below <= 0 < above
@@ -65,10 +65,10 @@ def test_what_a_runtime_does_not_keep_is_the_models_own():
 
 def test_weights_as_they_lie_in_a_file_stay_so():
     stored = estimate(LLAMA, Setup(type_name="Q5_K_M")).stored
-    found = estimate(LLAMA, Setup(type_name="as in the file"), stored)
+    taken = estimate(LLAMA, Setup(type_name="as in the file"), stored)
     named = estimate(LLAMA, Setup(type_name="Q5_K_M"))
-    assert cache_growth(found, (512, 1024)) == cache_growth(named, (512, 1024))
-    of_file, of_name = (with_sequences(one, (1, 4)) for one in (found, named))
+    assert cache_growth(taken, (512, 1024)) == cache_growth(named, (512, 1024))
+    of_file, of_name = (with_sequences(one, (1, 4)) for one in (taken, named))
     assert [one.total_bytes for one in of_file] == [one.total_bytes for one in of_name]
 
 
@@ -83,9 +83,9 @@ def test_each_sequence_has_the_whole_context(runtime):
 
 def test_the_buffer_grows_with_the_batch_and_without_flash_attention():
     setup = Setup(runtime="llama.cpp", context=32_768)
-    found = estimate(LLAMA, setup)
-    buffers = compute_by_batch(found, (32, 512, 2048))
-    assert buffers[True][1] == found.compute_bytes
+    taken = estimate(LLAMA, setup)
+    buffers = compute_by_batch(taken, (32, 512, 2048))
+    assert buffers[True][1] == taken.compute_bytes
     assert buffers[True] == sorted(buffers[True])
     assert all(a <= b for a, b in zip(*buffers.values(), strict=True))
     assert buffers[True][-1] < buffers[False][-1]

@@ -292,9 +292,9 @@ def test_every_term_is_its_formula():
     cases = [("Llama-3.1-8B", {}), ("gemma-3-27b-it", {"context": 131_072, "key_type": "q8_0"}),
              ("DeepSeek-V3.1", {"type_name": "IQ4_XS", "sequences": 2})]  # fmt: skip
     for name, chosen in cases:
-        found = estimate(preset(name), Setup(**chosen))
-        assert found.total_bytes == found.weights_bytes + found.kv_cache_bytes
-        for term in found.terms:
+        taken = estimate(preset(name), Setup(**chosen))
+        assert taken.total_bytes == taken.weights_bytes + taken.kv_cache_bytes
+        for term in taken.terms:
             product = term.formula.split(", ")[-1] if ", " in term.formula else term.formula
             python = re.sub(r"[A-Za-z]+", "", product.replace(",", "")).replace("×", "*")
             assert eval(python) == term.bytes, term

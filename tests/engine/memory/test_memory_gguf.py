@@ -21,11 +21,11 @@ def test_a_gguf_file_is_exact_as_stored(tmp_path):
             },
         )
     )
-    found = find_shape(path)
-    assert found.stored_bytes == found.stored.total_bytes == 680 + 256
-    assert found.stored_types == {"token_embd.weight": "Q8_0", "output_norm.weight": "F32"}
-    assert found.shape.tensors == {"token_embd.weight": (10, 64), "output_norm.weight": (64,)}
-    assert found.shape.name == "tiny-Q8_0"
+    model = find_shape(path)
+    assert model.stored_bytes == model.stored.total_bytes == 680 + 256
+    assert model.stored_types == {"token_embd.weight": "Q8_0", "output_norm.weight": "F32"}
+    assert model.shape.tensors == {"token_embd.weight": (10, 64), "output_norm.weight": (64,)}
+    assert model.shape.name == "tiny-Q8_0"
 
 
 def test_a_folder_with_one_gguf_file_is_that_model(tmp_path):
@@ -74,10 +74,10 @@ def test_metadata_say_the_same_as_config_json(model_id):
         sizes["expert_count"] = expected.experts.count
         sizes["expert_used_count"] = expected.experts.used
     file = header(architecture, sizes | own, expected.tensors)
-    found = find_in_gguf(file, expected.name, expected.source).shape
+    shape = find_in_gguf(file, expected.name, expected.source).shape
     for field in ("architecture", "n_layers", "caches", "experts", "latent", "tensors", "n_weights",
                   "tied_embedding", "vocabulary_size", "context_length", "estimated"):  # fmt: skip
-        assert getattr(found, field) == getattr(expected, field), field
+        assert getattr(shape, field) == getattr(expected, field), field
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,9 @@ from tests.support.toy_model import CONFIG, tensors, write_folder, write_safeten
     ["meta-llama/Llama-3.1-8B", "llama-3.1-8B", "https://huggingface.co/meta-llama/Llama-3.1-8B"],
 )
 def test_a_known_model_by_its_name(name):
-    found = find_shape(name)
-    assert found.shape == preset("meta-llama/Llama-3.1-8B")
-    assert (found.stored, found.stored_bytes, found.notes) == (None, None, ())
+    model = find_shape(name)
+    assert model.shape == preset("meta-llama/Llama-3.1-8B")
+    assert (model.stored, model.stored_bytes, model.notes) == (None, None, ())
 
 
 def test_the_shipped_model_by_its_name_and_as_a_folder():
@@ -45,19 +45,19 @@ def test_every_known_config_can_be_pasted_or_lie_in_a_file(model_id, tmp_path):
     path.write_text(text)
     expected = preset(model_id)
     for place in (text, f"  \n{text}", path):
-        found = shape_of(place)
-        assert (found.caches, found.tensors) == (expected.caches, expected.tensors)
+        shape = shape_of(place)
+        assert (shape.caches, shape.tensors) == (expected.caches, expected.tensors)
 
 
 # --- folders and safetensors
 
 
 def test_a_folder_is_held_against_its_config(tmp_path):
-    found = find_shape(write_folder(tmp_path / "toy"))
-    assert found.notes == ()
-    assert found.shape.caches == (LAYER, LAYER)
-    assert found.shape.tensors == shape_from_json(CONFIG, "toy").tensors
-    assert found.stored_bytes == 4 * found.shape.n_weights
+    model = find_shape(write_folder(tmp_path / "toy"))
+    assert model.notes == ()
+    assert model.shape.caches == (LAYER, LAYER)
+    assert model.shape.tensors == shape_from_json(CONFIG, "toy").tensors
+    assert model.stored_bytes == 4 * model.shape.n_weights
 
 
 def test_a_file_of_weights_finds_the_config_beside_it(tmp_path):
@@ -95,10 +95,10 @@ def test_what_is_no_part_of_the_language_model_is_left_out_and_said():
         "model.layers.2.self_attn.q_proj.weight": (64, 64),
         "model.layers.0.self_attn.rotary_emb.inv_freq": (8,),
     }
-    found, plain = held(CONFIG, stored(**extra)), held(CONFIG, stored())
-    assert found.shape == plain.shape
-    assert found.stored_bytes == plain.stored_bytes
-    assert found.notes == (
+    model, plain = held(CONFIG, stored(**extra)), held(CONFIG, stored())
+    assert model.shape == plain.shape
+    assert model.stored_bytes == plain.stored_bytes
+    assert model.notes == (
         "The files repeat the tied output: 16,640 weights, not counted.",
         "The files also hold parts for images or sound: 100 weights, not counted.",
         "The files also hold layers that predict further tokens: 4,096 weights, not counted.",
@@ -106,21 +106,21 @@ def test_what_is_no_part_of_the_language_model_is_left_out_and_said():
 
 
 def test_where_config_and_files_differ_the_files_are_believed():
-    found = held(CONFIG, stored(**{"model.layers.1.mlp.up_proj.weight": (100, 64)}))
-    assert found.notes == (
+    model = held(CONFIG, stored(**{"model.layers.1.mlp.up_proj.weight": (100, 64)}))
+    assert model.notes == (
         "In layer 1 the files hold 35,200 weights where config.json asks for 36,992; the files "
         "are believed.",
     )
-    assert found.shape.tensors["blk.1.ffn_up.weight"] == (100, 64)
-    assert found.shape.estimated == "the files do not hold what config.json asks for"
-    assert found.shape.n_weights == held(CONFIG, stored()).shape.n_weights - 28 * 64
+    assert model.shape.tensors["blk.1.ffn_up.weight"] == (100, 64)
+    assert model.shape.estimated == "the files do not hold what config.json asks for"
+    assert model.shape.n_weights == held(CONFIG, stored()).shape.n_weights - 28 * 64
 
 
 def test_an_output_that_is_not_there_is_the_embedding():
-    found = held(CONFIG | {"tie_word_embeddings": False}, stored())
-    assert found.shape.tied_embedding
-    assert found.shape.estimated == ""
-    assert found.notes == ("The files hold no output matrix, so the embedding is used for it.",)
+    model = held(CONFIG | {"tie_word_embeddings": False}, stored())
+    assert model.shape.tied_embedding
+    assert model.shape.estimated == ""
+    assert model.notes == ("The files hold no output matrix, so the embedding is used for it.",)
 
 
 @pytest.mark.parametrize(
@@ -141,10 +141,10 @@ def test_packed_weights_are_counted_unpacked(method, packed, shape, dtype, scale
     headers |= {
         module + k: SafetensorsTensor(Path("m"), "F16", s, 0, 10) for k, s in scales.items()
     }
-    found = held(CONFIG | {"quantization_config": {"quant_method": method}}, headers)
-    assert found.shape == plain.shape
-    assert found.notes == (f"The files are quantized ({method}); sizes here are before that.",)
-    assert found.stored_bytes == plain.stored_bytes - before + 4096 + 10 * len(scales)
+    model = held(CONFIG | {"quantization_config": {"quant_method": method}}, headers)
+    assert model.shape == plain.shape
+    assert model.notes == (f"The files are quantized ({method}); sizes here are before that.",)
+    assert model.stored_bytes == plain.stored_bytes - before + 4096 + 10 * len(scales)
 
 
 def test_experts_that_lie_one_by_one_are_a_stack():
@@ -190,7 +190,7 @@ def test_names_and_shapes_from_strangers_do_no_harm():
     packing = {"quantization_config": {"bits": [1], "config_groups": [], "quant_method": {"a": 1}}}
     for raw in (CONFIG, CONFIG | {"model_type": "odd"}, CONFIG | packing, None):
         start = time.process_time()
-        found = held(
+        model = held(
             raw,
             stored()
             | {
@@ -199,7 +199,7 @@ def test_names_and_shapes_from_strangers_do_no_harm():
             },
         )
         assert time.process_time() - start < 1
-        assert all(len(note) < 300 for note in (*found.notes, found.shape.estimated))
+        assert all(len(note) < 300 for note in (*model.notes, model.shape.estimated))
     far = {"model.layers.5000.mlp.up_proj.weight": (2, 2)}
     refused(None, "no tensors that look like", lambda raw: held(raw, stored(**far)))
 

@@ -17,7 +17,7 @@ RAM = Device(name="system", memory_bytes=2**42, kind="cpu")
 IDS = [f"{case['model']}-{case['context']}" for case in CASES]
 
 
-def _found(case):
+def _estimate(case):
     setup = Setup(type_name=case["type"], context=case["context"], runtime="llama.cpp")
     return estimate(preset(case["model"]), setup)
 
@@ -32,10 +32,10 @@ def test_every_device_holds_what_llama_cpp_puts_there(case):
 
     A GPU also borrows matrices that lie in system memory, which these stand-ins do not.
     """
-    found = _found(case)
+    taken = _estimate(case)
     for given in case["given"]:
         on = _gpus(*[10**6] * (len(given["devices"]) - 1))
-        placed = place_layers(found, on, given["layers"], given["without_experts"])
+        placed = place_layers(taken, on, given["layers"], given["without_experts"])
         for load, (weights, cache, compute) in zip(placed.loads, given["devices"], strict=True):
             assert weights <= load.weights_bytes / MIB < weights + 1.01
             assert cache <= load.cache_bytes / MIB < cache + 1.01
@@ -48,10 +48,10 @@ def test_as_many_layers_fit_as_llama_cpp_fits(case):
 
     Of experts llama.cpp also moves parts of one layer a GPU, where --n-cpu-moe knows whole ones.
     """
-    found = _found(case)
+    taken = _estimate(case)
     for fitted in case["fitted"]:
         sizes = [target + MARGIN_BYTES // MIB for target in fitted["targets_mib"]]
-        placed = place_layers(found, _gpus(*sizes))
+        placed = place_layers(taken, _gpus(*sizes))
         if fitted["layers"] < 0:  # all of them, as they are
             assert placed.whole_on_gpu
         elif fitted["overridden"]:

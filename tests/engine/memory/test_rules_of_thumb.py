@@ -63,9 +63,9 @@ def test_latent_attention_is_named():
 def test_a_file_without_a_name_has_the_bits_that_it_stores():
     shape = preset("Llama-3.1-8B")
     stored = estimate(shape, Setup(type_name="Q5_K_M")).stored
-    found = estimate(shape, Setup(type_name="as in the file"), stored)
+    taken = estimate(shape, Setup(type_name="as in the file"), stored)
     assert nominal_bits("as in the file") is None
-    assert rules_of_thumb(found)[0].formula == "8.03 billion × 6 bits / 8"
+    assert rules_of_thumb(taken)[0].formula == "8.03 billion × 6 bits / 8"
 
 
 def test_bits_by_name():
@@ -93,8 +93,8 @@ def test_examples_are_what_they_say():
     """The 70B does not go to the GPU of the Mac, for all that 42 GB are less than 48."""
     devices = {**macs(), **{name: machine([card]) for name, card in gpus().items()}}
     for example in EXAMPLES:
-        found = estimate(preset(example.model_id), example.setup)
-        assert found.total_bytes > example.said_bytes * 0.95
+        taken = estimate(preset(example.model_id), example.setup)
+        assert taken.total_bytes > example.said_bytes * 0.95
         assert not example.machine or example.machine in devices
     mac = next(e for e in EXAMPLES if "Mac" in e.name)
     on = devices[mac.machine]

@@ -31,21 +31,21 @@ def test_measured_speeds_stay_below_the_bound(mac, tokens_per_s, prompt_tokens_p
 
 
 def test_a_token_reads_all_weights_but_the_embedding_and_all_of_the_cache():
-    found = estimate(preset("Llama-3.1-8B"), LLAMA)
-    embedding = next(t.bytes for t in found.stored.tensors if t.name == "token_embd.weight")
-    constants = sum(t.bytes for t in found.stored.tensors if t.name.startswith("rope_"))
+    taken = estimate(preset("Llama-3.1-8B"), LLAMA)
+    embedding = next(t.bytes for t in taken.stored.tensors if t.name == "token_embd.weight")
+    constants = sum(t.bytes for t in taken.stored.tensors if t.name.startswith("rope_"))
     (read,) = _bound("Llama-3.1-8B", LLAMA, machine([G["RTX 4090"]])).reads
-    assert read.bytes == found.weights_bytes - embedding - constants + found.kv_cache_bytes
+    assert read.bytes == taken.weights_bytes - embedding - constants + taken.kv_cache_bytes
     assert read.seconds == read.bytes / 1008e9
 
 
 @pytest.mark.parametrize("runtime", ["none", "llama.cpp"])
 def test_a_tied_embedding_is_read_for_the_logits(runtime):
     setup = replace(LLAMA, runtime=runtime)
-    found = estimate(preset("gemma-3-1b-it"), setup)
+    taken = estimate(preset("gemma-3-1b-it"), setup)
     for on in (machine([G["RTX 4090"]]), machine((), RAM)):
         (read,) = _bound("gemma-3-1b-it", setup, on).reads
-        assert read.bytes == pytest.approx(found.weights_bytes + found.kv_cache_bytes, rel=1e-4)
+        assert read.bytes == pytest.approx(taken.weights_bytes + taken.kv_cache_bytes, rel=1e-4)
 
 
 def test_devices_compute_one_after_the_other():
@@ -76,10 +76,10 @@ def test_sequences_share_the_weights():
 
 def test_only_active_experts_are_read():
     """Mixtral: 2 of 8 experts; a batch reads more of them."""
-    found = estimate(preset("Mixtral-8x7B-v0.1"), LLAMA)
-    experts = found.stored.bytes_by_part["experts"]
+    taken = estimate(preset("Mixtral-8x7B-v0.1"), LLAMA)
+    experts = taken.stored.bytes_by_part["experts"]
     (read,) = _bound("Mixtral-8x7B-v0.1", LLAMA, machine([G["H100 80 GB"]])).reads
-    assert read.bytes < found.total_bytes - 0.74 * experts
+    assert read.bytes < taken.total_bytes - 0.74 * experts
     assert experts_read(preset("Mixtral-8x7B-v0.1"), 1000) == pytest.approx(1)
     assert experts_read(preset("Llama-3.1-8B"), 5) == 1
 
@@ -88,9 +88,9 @@ def test_experts_on_the_cpu_are_read_there():
     bound = _bound("gpt-oss-120b", LLAMA, machine([G["RTX 3090"]], RAM))
     gpu, system = bound.reads
     shape = preset("gpt-oss-120b")
-    found = estimate(shape, LLAMA)
+    taken = estimate(shape, LLAMA)
     kept = place(shape, LLAMA, machine([G["RTX 3090"]], RAM)).experts_on_cpu
-    each = found.stored.bytes_by_part["experts"] / 36 * 4 / 128
+    each = taken.stored.bytes_by_part["experts"] / 36 * 4 / 128
     assert system.bytes == pytest.approx(kept * each, rel=0.1)
     assert gpu.bytes + system.bytes == bound.step_bytes
 

@@ -15,8 +15,8 @@ STATE = LayerCache(kind="state", state_values=1_000_000)
 
 
 def _reserve(model, gpu_gib=80, n_gpus=1, type_name="BF16", **setup):
-    found = estimate(preset(model), Setup(type_name=type_name, runtime="none", **setup))
-    return reserve(found, int(gpu_gib * GIB), n_gpus)
+    taken = estimate(preset(model), Setup(type_name=type_name, runtime="none", **setup))
+    return reserve(taken, int(gpu_gib * GIB), n_gpus)
 
 
 def test_blocks_are_those_of_a_log():
@@ -84,12 +84,14 @@ def test_the_cache_gets_the_rest():
 
     The last two are measured there and estimated here; they must come out within 2 GiB.
     """
-    found = _reserve("Meta-Llama-3-8B", 79.22, context=8192)
-    assert found.budget_bytes == pytest.approx(71.3 * GIB, rel=1e-3)
-    assert found.cache_bytes / GIB == pytest.approx(53.29, abs=2)
-    assert found.cache_bytes == found.budget_bytes - sum(term.bytes for term in found.terms)
-    assert found.n_tokens == found.cache_bytes // (2 * 2**20) * 16
-    assert found.starts
+    reserved = _reserve("Meta-Llama-3-8B", 79.22, context=8192)
+    assert reserved.budget_bytes == pytest.approx(71.3 * GIB, rel=1e-3)
+    assert reserved.cache_bytes / GIB == pytest.approx(53.29, abs=2)
+    assert reserved.cache_bytes == reserved.budget_bytes - sum(
+        term.bytes for term in reserved.terms
+    )
+    assert reserved.n_tokens == reserved.cache_bytes // (2 * 2**20) * 16
+    assert reserved.starts
 
 
 @pytest.mark.parametrize(
@@ -97,16 +99,16 @@ def test_the_cache_gets_the_rest():
     [("Qwen2.5-0.5B", 15.55, 2048, 256, 1.06), ("Llama-3.1-8B", 79.2, 8192, 256, 1.20)],
 )
 def test_the_largest_step_is_near_logs(model, gpu_gib, tokens, sequences, logged_gib):
-    found = estimate(preset(model), Setup(type_name="BF16"))
-    reserved = reserve(found, int(gpu_gib * GIB), 1, tokens, sequences)
+    taken = estimate(preset(model), Setup(type_name="BF16"))
+    reserved = reserve(taken, int(gpu_gib * GIB), 1, tokens, sequences)
     (step,) = (term for term in reserved.terms if term.kind == "compute")
     assert step.bytes / GIB == pytest.approx(logged_gib, rel=0.4)
     assert step.why.startswith("estimate")
 
 
 def test_too_small_a_gpu_does_not_start():
-    found = _reserve("Llama-3.1-8B", 16, context=8192)
-    assert found.cache_bytes < 0 and not found.starts and found.n_blocks == 0
+    reserved = _reserve("Llama-3.1-8B", 16, context=8192)
+    assert reserved.cache_bytes < 0 and not reserved.starts and reserved.n_blocks == 0
     tight = _reserve("Llama-3.1-8B", 24, context=131_072)
     assert 0 < tight.n_sequences < 1 and not tight.starts
 
@@ -124,16 +126,16 @@ def test_recurrent_layers_are_counted_a_sequence():
 
 
 def test_small_tensors_are_on_every_gpu():
-    found = estimate(preset("Mixtral-8x7B-v0.1"), Setup(type_name="BF16"))
-    stored = {tensor.name: tensor for tensor in found.stored.tensors}
+    taken = estimate(preset("Mixtral-8x7B-v0.1"), Setup(type_name="BF16"))
+    stored = {tensor.name: tensor for tensor in taken.stored.tensors}
     for name, divided in [
         ("blk.0.attn_norm.weight", 1),
         ("blk.0.ffn_gate_inp.weight", 1),
         ("blk.0.ffn_up_exps.weight", 4),
         ("token_embd.weight", 4),
     ]:
-        assert share_of(stored[name], found.shape, 4) * divided == stored[name].bytes
-    assert share_of(stored["blk.0.attn_k.weight"], found.shape, 16) * 8 == (
+        assert share_of(stored[name], taken.shape, 4) * divided == stored[name].bytes
+    assert share_of(stored["blk.0.attn_k.weight"], taken.shape, 16) * 8 == (
         stored["blk.0.attn_k.weight"].bytes
     )
 

@@ -105,9 +105,9 @@ def test_matrices_side_by_side_have_their_own_input(toy):
 
 def test_the_original_stays_as_it_is(toy):
     plain = measure_drift(toy, "Q8_0", TEXT, 64)
-    found = measure_drift(toy, "Q8_0", TEXT, 64, activations="Q8")
-    assert found.base_perplexity == plain.base_perplexity
-    assert found.mean_kl_divergence > plain.mean_kl_divergence
+    rounded = measure_drift(toy, "Q8_0", TEXT, 64, activations="Q8")
+    assert rounded.base_perplexity == plain.base_perplexity
+    assert rounded.mean_kl_divergence > plain.mean_kl_divergence
     same = measure_drift(toy, "F32", TEXT, 64, activations="Q8")
     assert 0 < same.mean_kl_divergence < 1e-4  # the float16 cache alone: the toy is in F32
 

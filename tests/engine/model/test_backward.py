@@ -21,16 +21,16 @@ def _loss(config, weights):
 def test_gradients_are_those_of_finite_differences(model):  # noqa: F811
     """Each matrix is moved along its own gradient, where the loss changes most, and at random."""
     weights = _weights(model)
-    found = {}
+    summed = {}
     for name, inputs, slope in gradients(Llama(model.config, weights), TOKENS, WANTED):
         if inputs is None:
             by_weights = np.zeros_like(weights[name])
             np.add.at(by_weights, TOKENS, slope)
         else:
             by_weights = slope.T @ inputs
-        found[name] = found.get(name, 0) + by_weights
-    assert set(found) == set(model.quantizable)
-    for name, by_weights in found.items():
+        summed[name] = summed.get(name, 0) + by_weights
+    assert set(summed) == set(model.quantizable)
+    for name, by_weights in summed.items():
         noise = np.random.default_rng(4).standard_normal(by_weights.shape).astype(np.float32)
         for direction in (by_weights, by_weights * (noise > 0)):
             step = 2e-3 / np.abs(direction).max() * direction

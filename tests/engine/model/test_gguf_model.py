@@ -104,10 +104,10 @@ def test_rows_of_queries_and_keys_lie_as_llama_cpp_wants_them(toy, tmp_path):
     written(toy, tmp_path / "toy.gguf")
     stored = read_gguf(tmp_path / "toy.gguf").tensors
     query, head = toy.weights("blk.0.attn_q.weight"), toy.config.head_size
-    found = stored["blk.0.attn_q.weight"].read()
-    np.testing.assert_array_equal(found[0], query[0])
-    np.testing.assert_array_equal(found[1], query[head // 2])
-    np.testing.assert_array_equal(found[2], query[1])
+    rows = stored["blk.0.attn_q.weight"].read()
+    np.testing.assert_array_equal(rows[0], query[0])
+    np.testing.assert_array_equal(rows[1], query[head // 2])
+    np.testing.assert_array_equal(rows[2], query[1])
     value = toy.weights("blk.0.attn_v.weight")
     np.testing.assert_array_equal(stored["blk.0.attn_v.weight"].read(), value)
 
@@ -299,7 +299,7 @@ def test_the_command_writes_a_file(tmp_path, capsys):
     assert main(["quantize", "--type", "q4_k_m", "--output", str(path)]) == 0
     assert "Q4_K_M" in capsys.readouterr().out
     assert main(["perplexity", str(path), "--text", __file__, "--context", "64", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["model"], found["type"]) == ("model.gguf", "F32")
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["model"], printed["type"]) == ("model.gguf", "F32")
     assert main(["quantize", "--type", "q4_k_m", "--output", str(path)]) == 2
     assert "exists already" in capsys.readouterr().err

@@ -43,8 +43,8 @@ def test_logits_equal_those_of_transformers(case):
 
 def test_logits_of_the_shipped_model_equal_those_of_transformers():
     with np.load(GOLDEN / "logits_shipped.npz") as golden:
-        found = llama_of(open_model()).logits(golden["tokens"])[7::8]
-        np.testing.assert_allclose(found, golden["logits"], rtol=0, atol=1e-4)
+        logits = llama_of(open_model()).logits(golden["tokens"])[7::8]
+        np.testing.assert_allclose(logits, golden["logits"], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -52,8 +52,8 @@ def test_a_cache_changes_nothing(case):
     llama, tokens, _ = recorded(case)
     cache = KeyValueCache(llama.config, 1, len(tokens))
     parts = [llama.hidden(part[None], cache)[0] for part in np.split(tokens, [20, 21, 22, 50])]
-    found = llama.output(np.concatenate(parts))
-    np.testing.assert_allclose(found, llama.logits(tokens), rtol=0, atol=2e-5)
+    logits = llama.output(np.concatenate(parts))
+    np.testing.assert_allclose(logits, llama.logits(tokens), rtol=0, atol=2e-5)
 
 
 def test_the_future_is_not_seen(toy):
@@ -139,8 +139,8 @@ def test_prompts_of_several_lengths_go_on_as_if_alone(toy):
     rng = np.random.default_rng(3)
     prompts = [rng.integers(0, 256, n).astype(np.int32) for n in (3, 40, 17, 1)]
     together = continue_all(toy, prompts, 6)
-    for prompt, found in zip(prompts, together, strict=True):
-        assert found == [step.token for step in continue_greedily(toy, prompt, 6)]
+    for prompt, continuation in zip(prompts, together, strict=True):
+        assert continuation == [step.token for step in continue_greedily(toy, prompt, 6)]
 
 
 def test_a_continuation_does_not_begin_with_what_is_barred(toy):

@@ -37,10 +37,10 @@ def test_tokens_are_those_of_llama_cpp(name):
     for text, tokens in zip(GOLDEN["texts"], expected["tokens"], strict=True):
         if FAMILY[name] in KEEP_MARKS and any(category(sign)[0] == "M" for sign in text):
             continue
-        found = tokenizer.encode(text)
-        assert tokenizer.pieces(found) == tokenizer.pieces(tokens)
-        assert found.tolist() == tokens
-        assert tokenizer.decode(found) == text
+        encoded = tokenizer.encode(text)
+        assert tokenizer.pieces(encoded) == tokenizer.pieces(tokens)
+        assert encoded.tolist() == tokens
+        assert tokenizer.decode(encoded) == text
     assert tokenizer.adds_bos == expected["adds_bos"]
 
 

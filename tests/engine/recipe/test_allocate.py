@@ -36,10 +36,12 @@ def test_brute_force_on_five_tensors_finds_nothing_better(seed):
     every = [(sum(o.bytes for o in c), sum(o.cost for o in c)) for c in
              itertools.product(*groups.values())]  # fmt: skip
     for budget in _budgets(groups, 9):
-        found = allocate(groups, budget)
-        assert found.bytes <= budget
-        assert found.gap == 0
-        assert found.cost == pytest.approx(min(c for size, c in every if size <= budget), rel=1e-12)
+        allocation = allocate(groups, budget)
+        assert allocation.bytes <= budget
+        assert allocation.gap == 0
+        assert allocation.cost == pytest.approx(
+            min(c for size, c in every if size <= budget), rel=1e-12
+        )
 
 
 @pytest.mark.parametrize("units", [200, 3_000])
@@ -55,13 +57,15 @@ def test_with_coarse_units_the_gap_is_told(units, monkeypatch):
 
 def test_the_front_runs_from_the_smallest_choice_to_the_best_and_each_is_an_optimum():
     groups = _groups(8, 5)
-    found = front(groups)
-    assert found[0].bytes == _budgets(groups, 2)[0]
-    assert found[-1].cost == pytest.approx(sum(min(o.cost for o in g) for g in groups.values()))
-    for small, large in itertools.pairwise(found):
+    allocations = front(groups)
+    assert allocations[0].bytes == _budgets(groups, 2)[0]
+    assert allocations[-1].cost == pytest.approx(
+        sum(min(o.cost for o in g) for g in groups.values())
+    )
+    for small, large in itertools.pairwise(allocations):
         assert small.bytes < large.bytes
         assert small.cost > large.cost
-    for each in found[::7]:
+    for each in allocations[::7]:
         assert allocate(groups, each.bytes).cost == pytest.approx(each.cost)
 
 
@@ -81,17 +85,17 @@ def test_what_cannot_be_is_refused():
 def test_at_random_fills_the_budget_and_is_no_better_than_the_best(seed):
     groups = _groups(20, 7)
     for budget in _budgets(groups, 6)[1:-1]:
-        found, best = at_random(groups, budget, seed), allocate(groups, budget)
-        assert found.bytes <= budget
+        random, best = at_random(groups, budget, seed), allocate(groups, budget)
+        assert random.bytes <= budget
         next_up = (
-            min((o.bytes for o in options if o.bytes > found.chosen[g].bytes), default=None)
+            min((o.bytes for o in options if o.bytes > random.chosen[g].bytes), default=None)
             for g, options in groups.items()
         )
-        steps = [up - found.chosen[g].bytes for g, up in zip(groups, next_up, strict=True) if up]
-        assert not steps or min(steps) > budget - found.bytes
-        assert found.cost >= best.cost
-        assert found.bound <= best.cost * (1 + 1e-12)
-        assert at_random(groups, budget, seed).chosen == found.chosen
+        steps = [up - random.chosen[g].bytes for g, up in zip(groups, next_up, strict=True) if up]
+        assert not steps or min(steps) > budget - random.bytes
+        assert random.cost >= best.cost
+        assert random.bound <= best.cost * (1 + 1e-12)
+        assert at_random(groups, budget, seed).chosen == random.chosen
     assert at_random(groups, budget, seed).chosen != at_random(groups, budget, seed + 1).chosen
     with pytest.raises(ValueError, match="below the smallest mix"):
         at_random(groups, 10, seed)

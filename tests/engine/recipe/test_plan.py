@@ -54,16 +54,16 @@ def llama_8b() -> Contents:
 
 def unpacked(types: dict[str, str]) -> dict[str, str]:
     """Type of each tensor; the file has `Q6_K*4 Q4_K*12` for a role, layer after layer."""
-    found = {}
+    by_name = {}
     for role, runs in types.items():
         row = [
             name for run in runs.split() for name in [run.split("*")[0]] * int(run.split("*")[1])
         ]
         if len(row) == 1 and role.split(".")[0] in ("output", "output_norm", "token_embd"):
-            found[role] = row[0]
+            by_name[role] = row[0]
         else:
-            found |= {f"blk.{layer}.{role}": name for layer, name in enumerate(row)}
-    return found
+            by_name |= {f"blk.{layer}.{role}": name for layer, name in enumerate(row)}
+    return by_name
 
 
 @pytest.mark.parametrize("model", MIXES)
@@ -84,8 +84,8 @@ def test_every_type_is_the_one_of_llama_cpps_own_snapshots(model, subtests):
     for name, types in SNAPSHOTS[model]["file_types"].items():
         with subtests.test(name):
             planned = plan(SNAPSHOTS[model]["config"], name)
-            found = {t.name: t.type for t in planned.tensors if len(t.shape) > 1}
-            assert found == unpacked(types)
+            by_name = {t.name: t.type for t in planned.tensors if len(t.shape) > 1}
+            assert by_name == unpacked(types)
 
 
 @pytest.mark.parametrize("model", EXCEPTIONS)
@@ -101,15 +101,15 @@ def test_latent_attention_windows_experts_and_hybrids_are_as_in_llama_cpps_snaps
 
 
 def _has_the_types_of_a_snapshot(shape, name, expected):
-    found: dict[str, str] = {}
+    named: dict[str, str] = {}
     for role, by_type in expected["others"].items():
         for type, runs in by_type.items():
             for layer in (layer for first, last in runs for layer in range(first, last + 1)):
-                found[role if layer < 0 else f"blk.{layer}.{role}"] = type
+                named[role if layer < 0 else f"blk.{layer}.{role}"] = type
     planned = plan(contents_of_shape(shape), name).tensors
     matrices = {t.name: t.type for t in planned if may_quantize(t.name, t.shape)}
-    assert set(found) <= set(matrices)
-    assert matrices == {tensor: found.get(tensor, expected["most"]) for tensor in matrices}
+    assert set(named) <= set(matrices)
+    assert matrices == {tensor: named.get(tensor, expected["most"]) for tensor in matrices}
 
 
 @pytest.mark.parametrize(("name", "bits"), PUBLISHED.items())
@@ -126,19 +126,19 @@ def test_each_rule_is_a_sentence_about_its_tensor():
 
 
 def test_a_rule_says_why():
-    found = {tensor.name: tensor for tensor in plan(llama_8b(), "Q4_K_M").tensors}
-    assert found["blk.6.ffn_down.weight"].type == "Q6_K"
-    assert found["blk.6.ffn_down.weight"].rule == (
+    tensors = {tensor.name: tensor for tensor in plan(llama_8b(), "Q4_K_M").tensors}
+    assert tensors["blk.6.ffn_down.weight"].type == "Q6_K"
+    assert tensors["blk.6.ffn_down.weight"].rule == (
         "ffn_down of layer 6: the first and last eighth of the layers and every third between "
         "get more bits."
     )
-    assert found["blk.4.ffn_down.weight"].rule == "ffn_down of layer 4: most tensors get Q4_K."
+    assert tensors["blk.4.ffn_down.weight"].rule == "ffn_down of layer 4: most tensors get Q4_K."
 
 
 def test_a_fallback_says_what_did_not_fit():
     small = contents_of(config_json(MIXES["smollm2_135m"]["config"]))
-    found = {tensor.name: tensor for tensor in plan(small, "Q4_K_M").tensors}
-    query = found["blk.0.attn_q.weight"]
+    tensors = {tensor.name: tensor for tensor in plan(small, "Q4_K_M").tensors}
+    query = tensors["blk.0.attn_q.weight"]
     assert (query.type, query.fallback) == ("Q5_0", "Q4_K")
     assert (
         "rows of 576 do not divide into its blocks of 256, so it falls back to Q5_0" in query.rule
@@ -180,8 +180,8 @@ def test_types_that_need_an_imatrix_say_so():
 
 
 def test_output_and_embedding_as_asked_for():
-    found = plan(llama_8b(), "Q4_K_M", output_type="F16", embedding_type="Q8_0").tensors
-    types = {tensor.name: tensor.type for tensor in found}
+    tensors = plan(llama_8b(), "Q4_K_M", output_type="F16", embedding_type="Q8_0").tensors
+    types = {tensor.name: tensor.type for tensor in tensors}
     assert (types["output.weight"], types["token_embd.weight"]) == ("F16", "Q8_0")
     tied = plan(open_model(), "Q4_K_M", output_type="Q8_0").tensors
     assert {t.name: t.type for t in tied}["token_embd.weight"] == "Q8_0", "it is the output"

@@ -48,11 +48,11 @@ def toy(tmp_path_factory):
     ],
 )
 def test_a_name_means_a_mix_or_a_format(asked, name, format_name, is_mix):
-    found = get_type(asked)
-    assert (found.name, found.format.name, bool(found.mix)) == (name, format_name, is_mix)
-    assert get_type(found.name) == found
+    type = get_type(asked)
+    assert (type.name, type.format.name, bool(type.mix)) == (name, format_name, is_mix)
+    assert get_type(type.name) == type
     assert get_type(asked, pure=True).mix is None
-    assert get_type(asked, pure=True) == found.pure
+    assert get_type(asked, pure=True) == type.pure
 
 
 def test_every_file_type_and_alias_is_a_mix_or_a_float():

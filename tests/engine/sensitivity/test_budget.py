@@ -41,11 +41,11 @@ def test_a_plan_keeps_within_its_budget_and_uses_it(model, measured):
     budget = Budget(model, measured)
     for text in ("3bpw", "4.5 bpw", "Q4_K_M", "3.9MB", "5MiB"):
         wanted = budget.bytes_of(text)
-        found = budget.within(wanted)
-        assert padded_bytes(found.plan) == found.padded_bytes <= wanted
-        assert found.padded_bytes > 0.99 * wanted
-        assert found.gap == 0
-        assert found.predicted_kl_divergence == pytest.approx(budget.predicted(found.plan))
+        budgeted = budget.within(wanted)
+        assert padded_bytes(budgeted.plan) == budgeted.padded_bytes <= wanted
+        assert budgeted.padded_bytes > 0.99 * wanted
+        assert budgeted.gap == 0
+        assert budgeted.predicted_kl_divergence == pytest.approx(budget.predicted(budgeted.plan))
 
 
 def test_more_bytes_never_cost_more_and_the_front_is_a_front(model, measured):
@@ -63,22 +63,22 @@ def test_more_bytes_never_cost_more_and_the_front_is_a_front(model, measured):
 def test_it_predicts_less_than_llama_cpps_rules_at_their_size(model, measured):
     budget = Budget(model, measured)
     rules = plan(model, "Q4_K_M")  # of Q4_K and Q6_K, which were measured
-    found = budget.within(padded_bytes(rules))
-    assert found.predicted_kl_divergence < budget.predicted(rules)
+    budgeted = budget.within(padded_bytes(rules))
+    assert budgeted.predicted_kl_divergence < budget.predicted(rules)
 
 
 def test_the_smallest_file_of_a_divergence(model, measured):
     budget = Budget(model, measured)
-    found = budget.at_divergence(0.01)
-    assert found.predicted_kl_divergence <= 0.01
-    smaller = budget.within(found.padded_bytes - 64)
+    budgeted = budget.at_divergence(0.01)
+    assert budgeted.predicted_kl_divergence <= 0.01
+    smaller = budget.within(budgeted.padded_bytes - 64)
     assert smaller.predicted_kl_divergence > 0.01
 
 
 def test_conditions(model, measured):
     budget = Budget(model, measured, keep_output="Q6_K", by_layer=True)
-    found = budget.within(budget.bytes_of("4bpw"))
-    types = {tensor.name: tensor.type for tensor in found.plan.tensors}
+    budgeted = budget.within(budget.bytes_of("4bpw"))
+    types = {tensor.name: tensor.type for tensor in budgeted.plan.tensors}
     assert types["token_embd.weight"] in ("Q6_K", "Q8_0")  # it serves as the output
     for layer in range(8):
         in_layer = {
@@ -93,9 +93,9 @@ def test_conditions(model, measured):
 def test_what_needs_an_importance_matrix_is_left_out_without_one(model):
     measured = shipped()
     assert "IQ3_XXS" in measured.formats
-    found = Budget(model, measured)
-    assert "IQ3_XXS" not in found.formats
-    assert not any(t.needs_imatrix for t in found.within(found.bytes_of("3.2bpw")).plan.tensors)
+    budget = Budget(model, measured)
+    assert "IQ3_XXS" not in budget.formats
+    assert not any(t.needs_imatrix for t in budget.within(budget.bytes_of("3.2bpw")).plan.tensors)
     assert "IQ3_XXS" in Budget(model, measured, ["Q8_0", "IQ3_XXS"]).formats
 
 
@@ -104,15 +104,15 @@ def test_the_shipped_results_predict_much_less_than_the_rules_cost(model, mix):
     """What the bars of benchmarks/budget.py measure on held-out text, by the sum of effects."""
     budget = Budget(model, shipped())
     rules = plan(model, mix)
-    found = budget.within(padded_bytes(rules))
-    assert found.padded_bytes <= padded_bytes(rules)
-    assert found.predicted_kl_divergence < 0.75 * budget.predicted(rules)
+    budgeted = budget.within(padded_bytes(rules))
+    assert budgeted.padded_bytes <= padded_bytes(rules)
+    assert budgeted.predicted_kl_divergence < 0.75 * budget.predicted(rules)
 
 
 def test_another_cost_can_be_small_instead(model, measured):
     by_size = Budget(model, measured, cost=lambda name, fmt: -float(fmt == "Q2_K"))
-    found = by_size.within(by_size.bytes_of("5bpw"))
-    assert {tensor.type for tensor in found.plan.tensors} == {"Q2_K", "F32"}
+    budgeted = by_size.within(by_size.bytes_of("5bpw"))
+    assert {tensor.type for tensor in budgeted.plan.tensors} == {"Q2_K", "F32"}
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ def test_what_a_sweep_that_was_stopped_allows(model, measured):
 def test_a_budget_beyond_all_bounds_is_one(model, measured):
     budget = Budget(model, measured)
     for unit in ("MB", "bpw"):
-        found = budget.within(budget.bytes_of("9" * 400 + unit))
-        assert found.plan.tensors == budget.front()[-1].plan.tensors
+        budgeted = budget.within(budget.bytes_of("9" * 400 + unit))
+        assert budgeted.plan.tensors == budget.front()[-1].plan.tensors
 
 
 def test_what_cannot_be_is_refused(model, measured, tmp_path):

@@ -20,9 +20,9 @@ from tests.support.sweep_results import DOWN, K, Q, cost, effect, results
 
 def test_sums_leave_out_what_is_below_zero_and_formats_that_are_not_whole():
     whole = results(effect(Q, 0.03), effect(K, -0.01), effect("all", 0.04, group="all", bytes=200))
-    (found,) = sums_by_format(whole)
-    assert found.total == pytest.approx(0.03) and found.ratio.value == pytest.approx(0.75)
-    assert found.ratio.low == pytest.approx(0.03 / 0.044)
+    (sums,) = sums_by_format(whole)
+    assert sums.total == pytest.approx(0.03) and sums.ratio.value == pytest.approx(0.75)
+    assert sums.ratio.low == pytest.approx(0.03 / 0.044)
     part = results(effect(Q, 0.03), effect(K, 0.01), effect("all", 0.04, group="all", bytes=300))
     assert sums_by_format(part) == []
 

@@ -27,9 +27,9 @@ def model(tmp_path_factory):
 def guides(model):
     chunks = cut(model, TEXT, 64)
     steps = guide_steps(model, checked_formats(model, ["Q4_0", "Q8_0"]), chunks)
-    found = [step.result for step in steps if step.result]
-    assert len(found) == 2 * len(model.quantizable)
-    return {(guide.name, guide.format): guide for guide in found}
+    results = [step.result for step in steps if step.result]
+    assert len(results) == 2 * len(model.quantizable)
+    return {(guide.name, guide.format): guide for guide in results}
 
 
 @pytest.mark.parametrize("role", ["attn_v", "attn_output", "ffn_up", "ffn_down"])
@@ -48,8 +48,8 @@ def test_errors_by_their_definition(model, guides, role):
     importance = np.square(inputs).mean(axis=0)
 
     def relative(transform):
-        found = [np.square(transform(each)).sum() for each in (error, weights[name])]
-        return np.sqrt(found[0] / found[1])
+        sums = [np.square(transform(each)).sum() for each in (error, weights[name])]
+        return np.sqrt(sums[0] / sums[1])
 
     guide = guides[name, "Q4_0"]
     assert guide.weight_error == pytest.approx(relative(lambda w: w), rel=1e-5)

@@ -75,10 +75,10 @@ def test_a_mix_is_what_the_whole_model_says(toy, chunks):
     mixes = _mixes(toy)
     steps = list(mix_steps(toy, mixes, chunks))
     assert [step.share for step in steps] == pytest.approx([i / 6 for i in range(7)])
-    found = steps[-1].result
+    points = steps[-1].result
     *_, last = compare(toy, {mix.name: mix.types for mix in mixes}, chunks)
     for place, mix in enumerate(mixes):
-        point, drift = found[place], last.result.drifts[mix.name]
+        point, drift = points[place], last.result.drifts[mix.name]
         assert (point.name, point.way, point.types) == (mix.name, "hand", mix.types)
         assert point.mean_kl_divergence == pytest.approx(drift.mean_kl_divergence, rel=1e-4)
         assert point.kl_low < point.mean_kl_divergence < point.kl_high

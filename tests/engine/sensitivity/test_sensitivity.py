@@ -45,7 +45,7 @@ def _settings(**more):
 
 
 @pytest.fixture(scope="module")
-def found(model):
+def results(model):
     *_, last = sensitivity_steps(model, _settings(groups=GROUPS, hows=HOWS, text_name="river"))
     return last.result.results
 
@@ -57,9 +57,9 @@ def _whole(model, quantized):
     return last.result.drifts["this"]
 
 
-def test_every_piece_is_what_the_whole_model_says(model, found):
+def test_every_piece_is_what_the_whole_model_says(model, results):
     """Each effect against a model built with these weights, run from its first token."""
-    for effect in found.effects:
+    for effect in results.effects:
         if effect.format != "Q4_0":
             continue
         tensors = [
@@ -72,7 +72,7 @@ def test_every_piece_is_what_the_whole_model_says(model, found):
         drift = _whole(
             model, dict.fromkeys(tensors if effect.how == "alone" else others, effect.format)
         )
-        assert drift.tokens_scored == found.source.tokens_scored
+        assert drift.tokens_scored == results.source.tokens_scored
         assert effect.mean_kl_divergence == pytest.approx(drift.mean_kl_divergence, rel=1e-4)
         assert effect.perplexity == pytest.approx(drift.perplexity, rel=1e-5)
         assert effect.perplexity_ratio == pytest.approx(drift.perplexity_ratio, rel=1e-5)
@@ -82,7 +82,7 @@ def test_every_piece_is_what_the_whole_model_says(model, found):
         )
 
 
-def test_a_stopped_sweep_goes_on(model, found, tmp_path):
+def test_a_stopped_sweep_goes_on(model, results, tmp_path):
     """What is kept is not measured again, and the end is the same as without a stop."""
     path = tmp_path / "found.json"
     settings = _settings(groups=("tensor",), text_name="river")
@@ -98,16 +98,16 @@ def test_a_stopped_sweep_goes_on(model, found, tmp_path):
     rest[-1].result.results.save(path)
     again = stored.load(path)
     for effect in again.effects:
-        kept = found.effect(effect.name, effect.format)
+        kept = results.effect(effect.name, effect.format)
         assert effect.mean_kl_divergence == pytest.approx(kept.mean_kl_divergence, rel=1e-5)
     assert not list(tmp_path.glob("*.tmp"))
 
 
-def test_results_of_something_else_are_refused(model, found, tmp_path):
+def test_results_of_something_else_are_refused(model, results, tmp_path):
     path = tmp_path / "found.json"
-    found.save(path)
+    results.save(path)
     known = stored.load(path)
-    assert known.source == found.source
+    assert known.source == results.source
     with pytest.raises(ValueError, match="other tokens"):
         sensitivity_steps(model, _settings(text=TEXT[9:]), known)
     with pytest.raises(ValueError, match="other tokens"):
@@ -133,9 +133,9 @@ def test_bad_input_is_one_sentence_before_any_work(model, formats, text, more, s
         sensitivity_steps(model, _settings(formats=formats, text=text, **more))
 
 
-def test_a_broken_file_is_one_sentence(found, tmp_path):
+def test_a_broken_file_is_one_sentence(results, tmp_path):
     path = tmp_path / "found.json"
-    found.save(path)
+    results.save(path)
     whole = path.read_text(encoding="utf-8")
     for broken in (whole[:-20], "{}", "[]", whole.replace('"tensor"', "7", 1)[:-3], "",
                    whole.replace('"effects"', '"effect"')):  # fmt: skip
@@ -175,13 +175,15 @@ def test_the_command(model, tmp_path, capsys):
     assert main([*command[:-1], str(tmp_path / "no" / "f.json")]) == 2
 
 
-def test_all_pieces_are_there(model, found):
-    names = {(e.group, e.name, e.how, e.format) for e in found.effects}
+def test_all_pieces_are_there(model, results):
+    names = {(e.group, e.name, e.how, e.format) for e in results.effects}
     roles = {model.tensors[name].role for name in model.quantizable}
     assert (
-        len(names) == len(found.effects) == 2 * (2 * (len(model.quantizable) + 2 + len(roles)) + 1)
+        len(names)
+        == len(results.effects)
+        == 2 * (2 * (len(model.quantizable) + 2 + len(roles)) + 1)
     )
-    assert all(e.kl_low <= e.mean_kl_divergence <= e.kl_high for e in found.effects)
-    assert all(e.ratio_low <= e.perplexity_ratio <= e.ratio_high for e in found.effects)
-    finer = found.effect("blk.1.ffn_up.weight", "Q8_0").mean_kl_divergence
-    assert finer < found.effect("blk.1.ffn_up.weight", "Q4_0").mean_kl_divergence / 20
+    assert all(e.kl_low <= e.mean_kl_divergence <= e.kl_high for e in results.effects)
+    assert all(e.ratio_low <= e.perplexity_ratio <= e.ratio_high for e in results.effects)
+    finer = results.effect("blk.1.ffn_up.weight", "Q8_0").mean_kl_divergence
+    assert finer < results.effect("blk.1.ffn_up.weight", "Q4_0").mean_kl_divergence / 20

@@ -32,7 +32,7 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def found():
+def results():
     return shipped()
 
 
@@ -42,35 +42,36 @@ def pieces(model):
     return {(p.group, p.name, p.how, p.format): p for p in pieces_of(model, formats, GROUPS, HOWS)}
 
 
-def test_it_is_of_the_model_that_ships_and_whole(found, model, pieces):
-    found.refuse_other_model(model.name, model.fingerprint)
-    assert found.source.text == "calibration.txt"  # what is chosen by it is judged on another text
-    assert (found.source.tokens, found.source.questions) == (24_576, 20)
-    assert found.source.imatrix_digest == ""
-    assert all(found.has(piece) for piece in pieces.values())
-    assert len(found.guides) == len(model.quantizable) * len(DEFAULT_FORMATS)
+def test_it_is_of_the_model_that_ships_and_whole(results, model, pieces):
+    results.refuse_other_model(model.name, model.fingerprint)
+    # What is chosen by it is judged on another text.
+    assert results.source.text == "calibration.txt"
+    assert (results.source.tokens, results.source.questions) == (24_576, 20)
+    assert results.source.imatrix_digest == ""
+    assert all(results.has(piece) for piece in pieces.values())
+    assert len(results.guides) == len(model.quantizable) * len(DEFAULT_FORMATS)
     assert (shipped_folder() / "sensitivity.json").stat().st_size < 800_000
 
 
-def test_some_effects_come_out_again(found, model, pieces):
+def test_some_effects_come_out_again(results, model, pieces):
     """On the whole text, but without the questions, which take as long."""
-    tokens, questions = found.source.tokens, found.source.questions
+    tokens, questions = results.source.tokens, results.source.questions
     _, source = read_for(model, Settings(tokens=tokens, questions=questions))
-    assert source == found.source
+    assert source == results.source
     bench = Bench(model, read_for(model, Settings(tokens=tokens))[0])
     for place in AGAIN_ON_THE_TEXT:
-        kept, again = _kept(found, place), bench.measure(pieces[place])
+        kept, again = _kept(results, place), bench.measure(pieces[place])
         assert kept.bytes == again.bytes
         for figure in ("mean_kl_divergence", "kl_low", "kl_high", "perplexity_ratio", "perplexity"):
             assert getattr(kept, figure) == pytest.approx(getattr(again, figure), rel=2e-3), figure
 
 
-def test_some_answers_come_out_again(found, model, pieces):
+def test_some_answers_come_out_again(results, model, pieces):
     """To all the questions, after a start of the text."""
-    settings = Settings(tokens=1024, questions=found.source.questions)
+    settings = Settings(tokens=1024, questions=results.source.questions)
     bench = Bench(model, read_for(model, settings)[0])
     for place in AGAIN_ON_QUESTIONS:
-        kept, again = _kept(found, place).skills, bench.measure(pieces[place]).skills
+        kept, again = _kept(results, place).skills, bench.measure(pieces[place]).skills
         assert [(s.skill, s.level, s.correct) for s in kept] == [
             (s.skill, s.level, s.correct) for s in again
         ]
@@ -80,9 +81,9 @@ def test_some_answers_come_out_again(found, model, pieces):
             )
 
 
-def _kept(found, place):
+def _kept(results, place):
     group, name, how, format_name = place
-    return found.effect(name, format_name, group, how)
+    return results.effect(name, format_name, group, how)
 
 
 def test_answers_are_those_of_the_command_skills(model, pieces):
@@ -103,16 +104,16 @@ def test_answers_are_those_of_the_command_skills(model, pieces):
         assert all(c.change_low <= c.log_probability_change <= c.change_high for c in changes)
 
 
-def test_small_effects_add_up(found, model):
+def test_small_effects_add_up(results, model):
     """Of fine formats the sum over tensors is the whole; of coarse ones they add to each other."""
     for format_name in ("Q4_K", "Q5_K", "Q6_K"):
-        alone = [found.effect(name, format_name).mean_kl_divergence for name in model.quantizable]
-        joint = found.effect("all", format_name, "all").mean_kl_divergence
+        alone = [results.effect(name, format_name).mean_kl_divergence for name in model.quantizable]
+        joint = results.effect("all", format_name, "all").mean_kl_divergence
         assert np.sum(alone) == pytest.approx(joint, rel=0.15)
 
 
-def test_guides_know_it_better_the_more_they_cost(found):
-    ranks = guide_ranks(found, "Q4_K")
+def test_guides_know_it_better_the_more_they_cost(results):
+    ranks = guide_ranks(results, "Q4_K")
     assert set(ranks) == set(GUIDES)
     assert ranks["fisher"] > 0.9 > ranks["weight_error"]
 

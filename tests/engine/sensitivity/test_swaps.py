@@ -82,28 +82,28 @@ class MadeUp:
 @pytest.mark.parametrize("budget", [32 * 14, 32 * 16])
 def test_brute_force_on_five_tensors_finds_nothing_better(seed, budget):
     made_up = MadeUp(seed)
-    before, found = made_up.search(budget, 200)
+    before, result = made_up.search(budget, 200)
     best = made_up.best(budget)
-    assert found.before.value == pytest.approx(before)
-    assert found.after.value == pytest.approx(made_up.divergence(found.chosen))
-    assert sum(option.bytes for option in found.chosen.values()) <= budget
-    assert found.after.value == pytest.approx(best, rel=1e-9)
-    assert before > best * 1.01 or found.chosen == allocate(made_up.options, budget).chosen
+    assert result.before.value == pytest.approx(before)
+    assert result.after.value == pytest.approx(made_up.divergence(result.chosen))
+    assert sum(option.bytes for option in result.chosen.values()) <= budget
+    assert result.after.value == pytest.approx(best, rel=1e-9)
+    assert before > best * 1.01 or result.chosen == allocate(made_up.options, budget).chosen
 
 
 def test_it_stops_after_so_many_measurements():
     for most in (1, 2, 9, 30):
         made_up = MadeUp(1)
-        _, found = made_up.search(32 * 14, most)
-        assert found.measurements == made_up.measured <= most
-        assert len(found.history) == found.measurements - 1
+        _, result = made_up.search(32 * 14, most)
+        assert result.measurements == made_up.measured <= most
+        assert len(result.history) == result.measurements - 1
 
 
 def test_what_may_be_noise_is_not_kept():
     """Measurements that differ by more than any swap brings."""
-    _, found = MadeUp(1, noise=5.0).search(32 * 14, 60)
-    assert not any(each.kept for each in found.history)
-    assert found.after == found.before
+    _, result = MadeUp(1, noise=5.0).search(32 * 14, 60)
+    assert not any(each.kept for each in result.history)
+    assert result.after == result.before
 
 
 @pytest.fixture(scope="module")
@@ -163,17 +163,17 @@ def test_where_effects_do_not_add_up_swaps_find_the_best_mix(budget, chunks, eve
     start = budget.within(budget_bytes)
     best = min(each.mean_kl_divergence for each in every if each.bytes <= budget_bytes)
     *_, last = swap_steps(budget, start, chunks, 40)
-    found = last.result
-    assert found.before.value == pytest.approx(_of(start.plan, every).mean_kl_divergence, rel=1e-5)
-    assert not is_near(start.predicted_kl_divergence, found.before)
-    assert found.after.value == pytest.approx(best, rel=0.005)
-    assert found.after.value < 0.93 * found.before.value
+    result = last.result
+    assert result.before.value == pytest.approx(_of(start.plan, every).mean_kl_divergence, rel=1e-5)
+    assert not is_near(start.predicted_kl_divergence, result.before)
+    assert result.after.value == pytest.approx(best, rel=0.005)
+    assert result.after.value < 0.93 * result.before.value
 
-    made = swapped_plan(budget, start, found)
+    made = swapped_plan(budget, start, result)
     assert made.padded_bytes <= budget_bytes
     point = _of(made.plan, every)
     assert point.bytes == made.padded_bytes
-    assert found.after.value == pytest.approx(point.mean_kl_divergence, rel=1e-4)
+    assert result.after.value == pytest.approx(point.mean_kl_divergence, rel=1e-4)
     for before, after in zip(start.plan.tensors, made.plan.tensors, strict=True):
         assert ("was swapped in" in after.rule) == (before.type != after.type)
 
