@@ -23,7 +23,7 @@ from tests.peers import gguf_file, llama_cpp
 CONTEXT = 512
 CHUNKS_AT_ONCE = 2
 SHIPPED = LlamaConfig(
-    architecture="llama",
+    model_type="llama",
     n_layers=8,
     hidden_size=256,
     feed_forward_size=768,
@@ -36,7 +36,7 @@ SHIPPED = LlamaConfig(
     tied_embedding=True,
 )
 SMOLLM2_135M = LlamaConfig(
-    architecture="llama",
+    model_type="llama",
     n_layers=30,
     hidden_size=576,
     feed_forward_size=1536,

@@ -33,7 +33,7 @@ from tests.peers import gguf_file
 TYPE = "Q4_K_M"
 ROUNDS = 5
 SHAPE = LlamaConfig(
-    architecture="llama",
+    model_type="llama",
     n_layers=12,
     hidden_size=768,
     feed_forward_size=2048,

@@ -48,7 +48,7 @@ def planned_header(model_name: str, file_type: str, pure: bool) -> Header:
 
 @st.cache_resource(show_spinner=False, max_entries=16)
 def known_header(name: str, file_type: str, pure: bool) -> Header:
-    """Header of what `quantize` would write of a known Llama, but for the vocabulary."""
+    """Header of what `quantize` would write of a known model, but for the vocabulary."""
     config = read_config(shape.preset_config(name))
     plan = quantcore.plan(contents_of(config, name), file_type, pure=pure)
     return _header(preview(config, plan))

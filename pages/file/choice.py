@@ -10,6 +10,7 @@ from pages.file import cache
 from pages.shared import bench, controls
 from quantcore.evaluate.file_error import RestoredError
 from quantcore.io.gguf import GgufFile
+from quantcore.model.config import runs
 from quantcore.recipe.file_types import FILE_TYPES, get_file_type
 from quantcore.shape import preset_config, preset_ids
 
@@ -155,12 +156,8 @@ def _options(model_name: str) -> list[str]:
 
 
 def known_models() -> list[str]:
-    """Llamas whose sizes are known, small ones first."""
-    return [
-        model_id.split("/")[1]
-        for model_id in preset_ids()
-        if preset_config(model_id)["model_type"] == "llama"
-    ]
+    """Models that the lab can run and knows the sizes of, small ones first."""
+    return [model_id.split("/")[1] for model_id in preset_ids() if runs(preset_config(model_id))]
 
 
 def _files() -> list[str]:

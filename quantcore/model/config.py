@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quantcore.architectures import RUNNABLE, Architecture
-from quantcore.io import short
+from quantcore.io import ModelError, short
 from quantcore.io.config_json import ConfigJson
 
 
@@ -25,7 +25,7 @@ class RopeScaling:
 class LlamaConfig:
     """A decoder of the Llama family; sizes in numbers, not bytes."""
 
-    architecture: str  # config.json's model_type, one of `quantcore.architectures.RUNNABLE`
+    model_type: str  # of config.json, one of `quantcore.architectures.RUNNABLE`
     n_layers: int
     hidden_size: int
     feed_forward_size: int
@@ -77,7 +77,7 @@ def read_config(raw: Mapping[str, Any], source: str = "config.json") -> LlamaCon
     theta, scaling = _rope(config)
     switches = _switches(config, RUNNABLE[model_type])
     return LlamaConfig(
-        architecture=model_type,
+        model_type=model_type,
         n_layers=config.size("num_hidden_layers"),
         hidden_size=hidden_size,
         feed_forward_size=config.size("intermediate_size"),
@@ -91,6 +91,15 @@ def read_config(raw: Mapping[str, Any], source: str = "config.json") -> LlamaCon
         rope_scaling=scaling,
         **switches,
     )
+
+
+def runs(raw: Mapping[str, Any]) -> bool:
+    """Whether the lab has a forward pass for the model of a parsed config.json."""
+    try:
+        read_config(raw)
+    except ModelError:
+        return False
+    return True
 
 
 def _refuse_variants(config: ConfigJson) -> None:

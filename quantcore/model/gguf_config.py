@@ -29,7 +29,7 @@ _SIZES = {  # key: field and Hugging Face's name, in the converter's order
 
 def metadata_of(config: LlamaConfig, name: str, file_type: int) -> dict[str, Value]:
     """Metadata of a file with this config, without its vocabulary."""
-    architecture = RUNNABLE[config.architecture].name
+    architecture = RUNNABLE[config.model_type].name
     metadata: dict[str, Value] = {
         "general.architecture": architecture,
         "general.type": "model",

@@ -92,7 +92,7 @@ def turned_heads(name: str, config: LlamaConfig) -> int:
 
     Qwen's files keep the halves: llama.cpp rotates these architectures as Hugging Face does.
     """
-    if not RUNNABLE[config.architecture].rotates_neighbours:
+    if not RUNNABLE[config.model_type].rotates_neighbours:
         return 0
     role = name.rpartition(".")[0].rpartition(".")[2]
     return {"attn_q": config.n_heads, "attn_k": config.n_kv_heads}.get(role, 0)

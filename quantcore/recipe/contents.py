@@ -87,7 +87,7 @@ def _of_config(config: LlamaConfig, name: str, types: Mapping[str, str] | None =
         shapes[ROPE_FACTORS] = (config.head_size // 2,)
     return Contents(
         name=name,
-        architecture=RUNNABLE[config.architecture].name,
+        architecture=RUNNABLE[config.model_type].name,
         n_layers=config.n_layers,
         n_heads=config.n_heads,
         n_kv_heads=config.n_kv_heads,

@@ -131,7 +131,7 @@ def shape_from_config(config: LlamaConfig, name: str) -> ModelShape:
     row = config.n_kv_heads * config.head_size
     return ModelShape(
         name=name,
-        architecture=RUNNABLE[config.architecture].name,
+        architecture=RUNNABLE[config.model_type].name,
         caches=(LayerCache(kind="full", key_values=row, value_values=row),) * config.n_layers,
         tensors=expected_shapes(config),
         source="the opened model",

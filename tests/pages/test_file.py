@@ -172,7 +172,20 @@ def test_a_known_model_falls_back():
     assert "576" in findings(app)[2] and "only the sizes are here" in _said(app)
 
 
-@pytest.mark.parametrize("label", ["Gremlin as Q4_K_M", "written as Q4_K_M --pur", "as", "written"])
+def test_known_models_are_those_that_the_lab_runs():
+    """Qwen's are among them; Mistral 7B has windows, which the forward pass has not."""
+    known = files.known_models()
+    assert {"Llama-3.1-8B", "Qwen3-8B", "Qwen2.5-72B", "Mistral-Nemo-Base-2407"} <= set(known)
+    assert not {"Mistral-7B-v0.1", "gemma-2-2b", "Mixtral-8x7B-v0.1"} & set(known)
+    app = visit("file", file="Qwen2.5-72B as Q4_K_M")
+    assert not app.error
+    assert "963 tensors" in findings(app)[0]  # as published: 12 in each of 80 layers, 3 outside
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["Gremlin as Q4_K_M", "Mistral-7B-v0.1 as Q4_K_M", "written as Q4_K_M --pur", "as", "written"],
+)
 def test_a_label_that_says_nothing_is_one_sentence(label):
     (error,) = visit("file", file=label).error
     assert "\n" not in error.value

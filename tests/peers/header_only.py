@@ -7,9 +7,28 @@ from pathlib import Path
 
 import numpy as np
 
+from quantcore.architectures import by_name
 from quantcore.io.gguf_writer import OutgoingTensor, data_bytes, header_of
 from quantcore.memory import stored_weights
 from quantcore.shape import ModelShape
+
+# Numbers without which llama.cpp refuses an architecture, or leaves a part of its graph out. They
+# change no size, so the lab's own table of architectures does not know them.
+_SCALES = dict.fromkeys(
+    ("logit_scale", "residual_scale", "embedding_scale", "attention.scale"), np.float32(0.5)
+)
+OWN_NUMBERS = {
+    "gemma2": {
+        "attn_logit_softcapping": np.float32(50),
+        "final_logit_softcapping": np.float32(30),
+    },
+    "granite": _SCALES,
+    "granitemoe": _SCALES,
+    "granitehybrid": _SCALES,
+}
+OWN_NAMES = {"lfm2": {"output_norm": "token_embd_norm"}}  # of tensors
+EXPERTS_AS_FEED_FORWARD = ("llama",)  # one key says the width of experts and of a plain part
+EXPERTS_BY_STEP = ("llama4",)  # a key says which layers have experts
 
 
 def write(path: Path, shape: ModelShape, type_name: str = "F16") -> None:
@@ -25,9 +44,8 @@ def write(path: Path, shape: ModelShape, type_name: str = "F16") -> None:
 
 
 def _named(name: str, shape: ModelShape) -> str:
-    """LFM2 has its last norm under another name."""
-    if shape.architecture == "lfm2":
-        return name.replace("output_norm", "token_embd_norm")
+    for ours, theirs in OWN_NAMES.get(shape.architecture, {}).items():
+        name = name.replace(ours, theirs)
     return name
 
 
@@ -51,12 +69,7 @@ def metadata(shape: ModelShape) -> dict:
         numbers |= _recurrent(shape)
     for key in ("layer_norm_rms_epsilon", "layer_norm_epsilon"):
         numbers[f"attention.{key}"] = np.float32(1e-6)
-    if shape.architecture in ("gemma2",):
-        numbers["attn_logit_softcapping"] = np.float32(50)
-        numbers["final_logit_softcapping"] = np.float32(30)
-    if shape.architecture.startswith("granite"):
-        for key in ("logit_scale", "residual_scale", "embedding_scale", "attention.scale"):
-            numbers[key] = np.float32(0.5)
+    numbers |= OWN_NUMBERS.get(shape.architecture, {})
     return {
         "general.architecture": shape.architecture,
         "general.name": shape.name,
@@ -99,7 +112,7 @@ def _recurrent(shape: ModelShape) -> dict:
     }
     heads = [cache.key_values // shape.head_size for cache in shape.caches]
     metadata = {}
-    if shape.architecture in ("jamba", "lfm2", "granitehybrid"):
+    if by_name(shape.architecture).state_layers == "by heads":
         metadata["attention.head_count_kv"] = np.array(heads, np.uint32)
     if "shortconv" in tensors:
         n_kept = shape.caches[layer].state_values // shape.hidden_size + 1
@@ -131,11 +144,11 @@ def _experts(shape: ModelShape) -> dict[str, int]:
         "leading_dense_block_count": experts.dense_layers,
         "expert_shared_count": experts.shared,
     }
-    if shape.architecture == "llama":
+    if shape.architecture in EXPERTS_AS_FEED_FORWARD:
         sizes["feed_forward_length"] = experts.size
     if experts.shared:
         sizes["expert_shared_feed_forward_length"] = experts.shared * experts.size
-    if shape.architecture == "llama4":
+    if shape.architecture in EXPERTS_BY_STEP:
         moe = [i for i in range(shape.n_layers) if f"blk.{i}.ffn_gate_inp.weight" in shape.tensors]
         sizes["interleave_moe_layer_step"] = moe[0] + 1
     return sizes
