@@ -3,7 +3,7 @@
 import pytest
 from streamlit.runtime.pages_manager import PagesManager
 
-from pages.shared import bench
+from pages.shared import bench, sweeps
 from tests.support.toy_model import CONFIG, write_folder
 
 
@@ -28,3 +28,13 @@ def own_models(tmp_path, monkeypatch):
     (write_folder(tmp_path / "broken-toy") / "model.safetensors").write_bytes(b"\x00" * 20)
     monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """Keep results of sweeps in a folder of this test."""
+    place = tmp_path / "kept"
+    monkeypatch.setenv("QUANTLAB_RESULTS", str(place))
+    sweeps.folder.cache_clear()
+    yield place
+    sweeps.folder.cache_clear()

@@ -1,56 +1,17 @@
-"""The page Sensitivity: shipped results at once, a sweep measured, cancelled and gone on with."""
+"""The page Sensitivity: what it draws of the shipped results, and of results from a file."""
 
 import json
-import time
 
 import pytest
 
-from pages.sensitivity import run as sensitivity_run
-from pages.sensitivity import setup as sensitivity_setup
 from pages.shared import bench, sweeps
-from quantcore import open_model
 from quantcore.sensitivity import results as stored
-from quantcore.sensitivity.measure import Settings, guide_steps_of, sensitivity_steps
 from quantcore.sensitivity.results import guide_ranks, shipped
-from tests.support.app import drawn_charts, finish_job, visit
-from tests.support.patience import wait_until
-from tests.support.toy_model import write_folder
+from tests.support.app import drawn_charts, said, visit
 
-TOY = {"model": "toy", "formats": ["Q4_0", "Q8_0"], "sweep_text": "passage", "tokens": "512"}
 CHARTS = ["map", "worst", "curves", "sums", "depth", "roles", "guides"]
 CHARTS += ["skills"] * bool(shipped().effects[0].skills)
-
-
-@pytest.fixture(autouse=True)
-def kept(tmp_path, monkeypatch):
-    """Keep results of these tests to themselves."""
-    place = tmp_path / "kept"
-    monkeypatch.setenv("QUANTLAB_RESULTS", str(place))
-    sweeps.folder.cache_clear()
-    yield place
-    sweeps.folder.cache_clear()
-
-
-@pytest.fixture
-def toy(tmp_path, monkeypatch):
-    """Put a small model on the bench."""
-    (tmp_path / "models").mkdir()
-    folder = write_folder(tmp_path / "models" / "toy")
-    monkeypatch.setattr(bench, "OWN_MODELS", tmp_path / "models")
-    monkeypatch.setattr(sensitivity_setup, "is_local", lambda: True)
-    return folder
-
-
-def _said(app):
-    return " ".join(each.value for each in [*app.subheader, *app.markdown])
-
-
-def _sweep(app):
-    """Wait for the run of a page, and draw it again."""
-    app.button(key="measure_sensitivity").click().run()
-    finish_job(app)
-    assert not app.exception
-    return app
+pytestmark = pytest.mark.usefixtures("kept")
 
 
 def test_the_shipped_results_are_there_at_once():
@@ -100,10 +61,10 @@ def test_choices_in_the_address_that_are_none_are_left_aside():
     assert not app.error and len(drawn_charts(app)) == len(CHARTS)
 
 
-def test_a_mix_means_its_format_and_one_that_is_not_measured_is_said():
+def test_a_mix_means_its_format_and_one_that_is_not_measured_issaid():
     assert "**Q5_K**" in visit("sensitivity", type="Q5_K_M").subheader[0].value
     app = visit("sensitivity", type="Q4_0")
-    assert "Q4_0 is not measured here: Q4_K is shown" in _said(app)
+    assert "Q4_0 is not measured here: Q4_K is shown" in said(app)
     (error,) = visit("sensitivity", type="Q9_K").error
     assert "Q9_K" in error.value
 
@@ -133,182 +94,6 @@ def test_a_tensor_leads_on_with_its_format(page):
         assert app.session_state["type"] == "Q3_K"
 
 
-def test_a_model_is_measured_kept_and_shown(toy, kept):
-    app = visit("sensitivity", **TOY)
-    assert "Nothing is measured of **toy**" in app.subheader[0].value and not drawn_charts(app)
-    assert "32 pieces" in _said(app)
-    _sweep(app)
-    assert not app.error
-    assert app.subheader[0].value.startswith("In **Q4_0**, **")
-    (file,) = kept.glob("*.sensitivity.json")
-    results = stored.load(file)
-    opened = open_model(toy)
-    text = bench.passage()
-    settings = Settings(formats=["Q4_0", "Q8_0"], text=text, context=results.source.context,
-                        text_name="passage.txt", tokens=results.source.tokens)  # fmt: skip
-    *_, last = sensitivity_steps(opened, settings)
-    for _ in guide_steps_of(opened, last.result.results, ["Q4_0", "Q8_0"], text):
-        pass
-    assert len(results.effects) == len(last.result.results.effects) == 32
-    for effect in last.result.results.effects:
-        mine = results.effect(effect.name, effect.format, effect.group)
-        assert mine.mean_kl_divergence == pytest.approx(effect.mean_kl_divergence, rel=1e-4)
-    assert len(results.guides) == len(last.result.results.guides) == 30
-    again = visit("sensitivity", **TOY)  # as after a restart
-    assert again.subheader[0].value == app.subheader[0].value
-    assert "32 of them known already" in _said(again)
-
-
-def _toy_sweep(toy):
-    return sensitivity_setup.Sweep(
-        open_model(toy),
-        Settings(formats=["Q4_0", "Q8_0"], text=bench.passage(), context=128, tokens=512),
-        guides=True, scheduler=None,
-    )  # fmt: skip
-
-
-def _stopped(sweep, enough):
-    """Begin a sweep, and cancel it when its results are enough."""
-    steps = sensitivity_run.steps(sweep)
-    for step in steps:
-        assert step.share < 1
-        if enough(step.result.results):
-            break
-    steps.close()  # as a cancel does
-    return stored.load(sweep.path)
-
-
-def test_a_sweep_that_was_stopped_goes_on(toy, kept):
-    sweep = _toy_sweep(toy)
-    kept.mkdir()
-    half = len(_stopped(sweep, lambda results: len(results.effects) == 20).effects)
-    assert half == 20
-    assert sensitivity_setup.estimate(sweep).n_known == half
-    new = {len(step.result.results.effects) for step in sensitivity_run.steps(sweep)}
-    assert min(new) == half and max(new) == 32
-    assert not list(kept.glob("*.tmp"))
-
-
-def test_a_sweep_that_was_stopped_during_its_guides_goes_on(toy, kept):
-    sweep = _toy_sweep(toy)
-    kept.mkdir()
-    part = _stopped(sweep, lambda results: len(results.guides) == 7)
-    assert (len(part.effects), len(part.guides)) == (32, 7)
-    left = sensitivity_setup.estimate(sweep)
-    assert (left.n_known, left.n_guides) == (32, 23) and left.core_seconds > 0
-    *_, last = sensitivity_run.steps(sweep)
-    assert last.share == 1
-    assert sensitivity_setup.estimate(sweep).n_guides == 0
-    resumed = stored.load(sweep.path)
-    sweep.path.unlink()
-    *_, _ = sensitivity_run.steps(sweep)
-    whole = stored.load(sweep.path)
-    assert len(whole.guides) == 30
-    for guide in whole.guides:
-        mine = resumed.guide(guide.name, guide.format)
-        assert (mine.weight_error, mine.weighted_error) == (guide.weight_error, None)
-        assert mine.fisher == pytest.approx(guide.fisher, rel=1e-4)
-        assert mine.output_error == pytest.approx(guide.output_error, rel=1e-4)
-
-
-def test_a_mix_is_chosen_by_guides_when_they_are_whole(toy, kept):
-    sweep = _toy_sweep(toy)
-    kept.mkdir()
-    _stopped(sweep, lambda results: len(results.guides) == 7)
-    by = {"model": "toy", "by": "Fisher", "budget": "6bpw"}
-    app = visit("mix", **by)
-    assert "Fisher" not in app.selectbox(key="by").options and not app.error
-    for _ in sensitivity_run.steps(sweep):
-        pass
-    app = visit("mix", **by)
-    assert app.selectbox(key="by").value == "Fisher" and not app.error
-
-
-def test_a_cancelled_sweep_says_what_is_kept(toy, monkeypatch):
-    app = visit("sensitivity", **TOY)
-    whole = sensitivity_run.steps
-
-    def slowly(sweep):
-        for step in whole(sweep):
-            time.sleep(0.2)
-            yield step
-
-    monkeypatch.setattr(sensitivity_run, "steps", slowly)
-    app.button(key="measure_sensitivity").click().run()
-    job = app.session_state["_job"]
-    wait_until(lambda: job.latest is not None and len(job.latest.result.results.effects) > 3)
-    app.run()
-    assert not app.exception and drawn_charts(app), "the map fills up"
-    app.button(key="cancel_job").click().run()
-    finish_job(app)
-    assert not app.exception and not app.error
-    assert "the sweep goes on from there" in _said(app)
-    assert "of them known already" in _said(app)
-    assert app.subheader[0].value.startswith("In **Q")  # what was found is shown
-
-
-def test_a_part_of_a_sweep_can_be_looked_at(toy, kept):
-    opened = open_model(toy)
-    settings = Settings(formats=["Q4_0", "Q8_0"], text=bench.passage(), context=64, tokens=512)
-    kept.mkdir()
-    for n, step in enumerate(sensitivity_steps(opened, settings)):
-        if n in (1, 2, 3, 6):
-            step.result.results.save(kept / f"{opened.key}-{n}.sensitivity.json")
-            assert not visit("sensitivity", model="toy").error
-
-
-@pytest.mark.parametrize(
-    ("query", "sentence"),
-    [
-        ({"tokens": "10"}, "10 tokens are asked for, and it takes 128 or more."),
-        ({"formats": ["Q5_9"]}, "Q5_9"),
-        ({"formats": ["Q4_K"]}, "Q4_K can store no tensor"),
-    ],
-)
-def test_what_cannot_be_measured_is_one_sentence(toy, query, sentence):
-    app = visit("sensitivity", **TOY | query)
-    (error,) = app.error
-    assert sentence in error.value and "\n" not in error.value
-    assert app.button(key="measure_sensitivity").disabled
-
-
-def test_a_text_of_ten_tokens_is_one_sentence(toy):
-    app = visit("sensitivity", **TOY | {"sweep_text": "own"})
-    app.text_area(key="sweep_own").set_value("ten tokens").run()
-    (error,) = app.error
-    assert "it takes 128" in error.value and app.button(key="measure_sensitivity").disabled
-
-
-def test_nothing_to_measure_is_one_sentence(toy):
-    app = visit("sensitivity", **TOY)
-    app.multiselect(key="formats").set_value([]).run()
-    assert ["No format is given."] == [error.value for error in app.error]
-
-
-@pytest.mark.parametrize("address", ["10.0.0.5:8786", "tcp://", "tcp://host:port", "file:///etc"])
-def test_an_address_that_is_none_is_one_sentence(toy, address):
-    app = visit("sensitivity", **TOY)
-    app.text_input(key="scheduler").set_value(address).run()
-    (error,) = app.error
-    assert "write tcp://HOST:PORT" in error.value
-
-
-def test_a_scheduler_that_is_not_there_is_one_sentence(toy):
-    app = visit("sensitivity", **TOY)
-    app.text_input(key="scheduler").set_value("tcp://127.0.0.1:9").run()
-    assert "shared among the workers" in _said(app)
-    app = _sweep(app)
-    (error,) = app.error
-    assert "Dask" in error.value and "\n" not in error.value
-
-
-def test_strangers_cannot_name_a_scheduler(toy, monkeypatch):
-    monkeypatch.setattr(sensitivity_setup, "is_local", lambda: False)
-    app = visit("sensitivity", **TOY)
-    assert "Only a visitor at the machine" in _said(app)
-    assert "scheduler" not in {field.key for field in app.text_input}
-
-
 def _upload(app, name, content):
     app.file_uploader(key="sensitivity_file").set_value((name, content, "application/json")).run()
     assert not app.exception
@@ -325,10 +110,10 @@ def test_two_results_are_laid_side_by_side(tmp_path):
     label = next(option for option in app.selectbox(key="second").options if "passage" in option)
     app.selectbox(key="second").set_value(label).run()
     assert not app.exception and not app.error
-    assert "rank correlation **1.00**" in _said(app)
+    assert "rank correlation **1.00**" in said(app)
     assert len(drawn_charts(app)) == len(CHARTS) + 3
     app.selectbox(key="type").set_value("Q2_K").run()
-    assert "rank correlation **1.00**" in _said(app)
+    assert "rank correlation **1.00**" in said(app)
 
 
 @pytest.mark.parametrize(
@@ -352,12 +137,6 @@ def test_a_file_that_holds_no_results_is_one_sentence(content, tmp_path):
     (error,) = app.error
     assert error.value.endswith(".") and "\n" not in error.value
     assert len(drawn_charts(app)) == len(CHARTS)
-
-
-def test_a_broken_kept_file_is_passed_over(toy, kept):
-    kept.mkdir()
-    (kept / f"{open_model(toy).key}-0.sensitivity.json").write_text("{", encoding="utf-8")
-    assert "Nothing is measured" in visit("sensitivity", model="toy").subheader[0].value
 
 
 def test_all_results_can_be_taken_along():

@@ -55,3 +55,8 @@ def findings(app: AppTest) -> list[str]:
 def sentences(app: AppTest) -> list[str]:
     """Return what the page says went wrong."""
     return [error.value for error in app.error]
+
+
+def said(app: AppTest) -> str:
+    """Return headlines and text of a page in one string."""
+    return " ".join(each.value for each in [*app.subheader, *app.markdown])

@@ -9,7 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
+from huggingface_hub import constants
+
+from quantcore import ModelError
+
 REVISION = "a" * 40
+SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 CHUNK = 2**16
 
 
@@ -133,3 +139,23 @@ def served(models, **how):
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def use(monkeypatch, url):
+    """Point huggingface_hub at another Hub, as HF_ENDPOINT does before it is imported."""
+    template = f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+def refused(work, pattern):
+    """Read the one sentence, which comes soon, even on a busy machine."""
+    start = time.perf_counter()
+    with pytest.raises(ModelError, match=pattern) as caught:
+        work()
+    assert time.perf_counter() - start < 10
+    sentence = str(caught.value)
+    assert len(sentence) < 300 and "\n" not in sentence and "http:" not in sentence
+    return sentence
