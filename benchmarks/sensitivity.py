@@ -37,7 +37,7 @@ ROUNDS = 6
 
 
 class FullModel(Bench):
-    """The same measurement by a whole forward pass for each piece, and nothing reused."""
+    """Measure each piece by a whole forward pass, and reuse nothing."""
 
     def measure(self, piece: Piece) -> object:
         """Measure one piece."""
@@ -51,7 +51,7 @@ class FullModel(Bench):
         return batch.wanted(states[:, batch.first :])
 
 
-class Drift:
+class WholeModels:
     """Pieces by whole models that Drift compares with the original."""
 
     def __init__(self, model: Model, chunks: Chunks) -> None:
@@ -78,7 +78,7 @@ def main() -> None:
     benches = {
         "sweep": partial(_run, Bench(model, reading)),
         "full model": partial(_run, FullModel(model, reading)),
-        "compare": Drift(model, chunks).run_all,
+        "compare": WholeModels(model, chunks).run_all,
     }
     for measure in benches.values():
         measure(everything[-8:])  # compiles and warms

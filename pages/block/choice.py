@@ -14,7 +14,7 @@ from quantcore.formats import FORMATS, get_format
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenBlock:
     """A block in a format, and the sub-block that is looked at."""
 
     example: str  # one of `words.EXAMPLES`
@@ -23,7 +23,7 @@ class Chosen:
     part: int
 
 
-def choose() -> Chosen:
+def choose() -> ChosenBlock:
     """Ask for an example, a format, and for a place in the model where the example is from it."""
     example = st.segmented_control(
         "Example", words.EXAMPLES, default=words.MODEL, required=True, key="example",
@@ -42,7 +42,7 @@ def choose() -> Chosen:
         if own and own != fmt.name:
             label = f"As stored in the file: {own}"
             st.button(label, on_click=_take, args=[own], key="block_stored")
-    return Chosen(example, fmt, specimen, part)
+    return ChosenBlock(example, fmt, specimen, part)
 
 
 def _example_chosen() -> None:

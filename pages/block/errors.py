@@ -5,7 +5,7 @@ import streamlit as st
 
 from pages.block import charts, words
 from pages.block.dials import Dials
-from pages.block.reading import Reading
+from pages.block.reading import BlockReading
 from pages.shared import look
 from pages.shared.palette import Look
 from pages.shared.units import number
@@ -15,7 +15,7 @@ PERCENTS, SHIFTS = range(40, 161), np.arange(-2, 2.01, 0.25).tolist()
 MANY_WEIGHTS = 512  # of more, every fourth percent is searched
 
 
-def draw_errors_and_search(reading: Reading, dials: Dials, tone: str, style: Look) -> None:
+def draw_errors_and_search(reading: BlockReading, dials: Dials, tone: str, style: Look) -> None:
     """Draw the errors on an even grid, and beside them the error against the scale."""
     left, right = st.columns(2, gap="large")
     with left:
@@ -30,7 +30,7 @@ def draw_errors_and_search(reading: Reading, dials: Dials, tone: str, style: Loo
         _draw_search(reading, dials, tone, style)
 
 
-def draw_uneven_errors(reading: Reading, tone: str, style: Look) -> None:
+def draw_uneven_errors(reading: BlockReading, tone: str, style: Look) -> None:
     """Draw the errors on a grid that has no one step."""
     share = float(np.abs(reading.landing.error[reading.bold])) / reading.size
     look.finding(
@@ -39,7 +39,7 @@ def draw_uneven_errors(reading: Reading, tone: str, style: Look) -> None:
     _draw_errors(reading, None, tone, style)
 
 
-def _draw_errors(reading: Reading, half_step: float | None, tone: str, style: Look) -> None:
+def _draw_errors(reading: BlockReading, half_step: float | None, tone: str, style: Look) -> None:
     error, first_weight = reading.landing.error, reading.landing.first_weight
     look.show(
         charts.weight_errors(error, half_step, reading.bold, first_weight, tone, style),
@@ -48,7 +48,7 @@ def _draw_errors(reading: Reading, half_step: float | None, tone: str, style: Lo
     )
 
 
-def _draw_search(reading: Reading, dials: Dials, tone: str, style: Look) -> None:
+def _draw_search(reading: BlockReading, dials: Dials, tone: str, style: Look) -> None:
     """Search for the best scale and zero point, and draw the error at the present one and there."""
     values, grid = reading.own.values, reading.ruled_grid
     now, name = reading.landing.rms_error, reading.chosen.fmt.name

@@ -3,10 +3,10 @@
 import numpy as np
 
 from pages.block import words
-from pages.block.reading import Reading
+from pages.block.reading import BlockReading
 
 
-def headline(reading: Reading) -> str:
+def headline(reading: BlockReading) -> str:
     """Say what becomes of the weights, by what the page shows of them."""
     example, fmt, opened = reading.chosen.example, reading.chosen.fmt, reading.opened
     landing, values, place = reading.landing, reading.own.values, reading.specimen.place
@@ -30,7 +30,7 @@ def headline(reading: Reading) -> str:
     return words.kept(fmt.name, values.size, n_bytes, share)
 
 
-def _textbook(reading: Reading) -> str:
+def _textbook(reading: BlockReading) -> str:
     landing, bold, scale = reading.landing, reading.bold, reading.part.scale
     restored = landing.restored[bold]
     code = int(landing.codes[bold]) + landing.first_code
@@ -38,7 +38,7 @@ def _textbook(reading: Reading) -> str:
     return words.textbook(landing.values[bold], scale, stands_for, restored)
 
 
-def how_to_read(reading: Reading) -> str:
+def how_to_read(reading: BlockReading) -> str:
     """Explain the number line."""
     place, moved = reading.specimen.place, reading.moved
     if place and not moved:

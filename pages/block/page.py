@@ -6,7 +6,7 @@ from pages.block import charts, dials, hexdump, table, words
 from pages.block.choice import choose
 from pages.block.errors import draw_errors_and_search, draw_uneven_errors
 from pages.block.headline import headline, how_to_read
-from pages.block.reading import Reading
+from pages.block.reading import BlockReading
 from pages.shared import controls, look
 from pages.shared.palette import Look, bits_colour, colour
 
@@ -17,10 +17,10 @@ def main() -> None:
     chosen, style = choose(), look.current()
     line = st.container()  # drawn once the dials below it are known
     if chosen.fmt.family in ("float", "uneven"):  # no one step to turn
-        reading = Reading(chosen, None)
+        reading = BlockReading(chosen, None)
     else:
         st.space("small")
-        reading = Reading(chosen, dials.ask(chosen.fmt))
+        reading = BlockReading(chosen, dials.ask(chosen.fmt))
     tone = bits_colour(reading.bits, style)
     with line:
         st.space("small")
@@ -40,7 +40,7 @@ def main() -> None:
         table.show(reading)
 
 
-def draw_line(reading: Reading, tone: str, style: Look) -> None:
+def draw_line(reading: BlockReading, tone: str, style: Look) -> None:
     """Draw where each weight lands on the values that the block can hold."""
     landing = reading.landing
     look.finding(headline(reading), how_to_read(reading))
@@ -52,7 +52,7 @@ def draw_line(reading: Reading, tone: str, style: Look) -> None:
     )
 
 
-def draw_super_block(reading: Reading, style: Look) -> None:
+def draw_super_block(reading: BlockReading, style: Look) -> None:
     """Draw all weights of the super-block over what their sub-blocks' grids reach."""
     weights, parts = reading.specimen.weights, reading.opened.parts
     tone = colour(reading.chosen.fmt.name, style)
@@ -77,7 +77,7 @@ def take_clicked() -> None:
         dials.reset()
 
 
-def draw_bytes(reading: Reading) -> None:
+def draw_bytes(reading: BlockReading) -> None:
     """Draw the bytes that remain, those of the bold weight outlined."""
     opened, bold = reading.opened, reading.bold_in_block
     value = float(reading.specimen.weights[bold])

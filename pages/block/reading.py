@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from pages.block import words
-from pages.block.choice import Chosen
+from pages.block.choice import ChosenBlock
 from pages.block.dials import Dials
 from quantcore.evaluate.by_hand import EvenGrid, grid_of
 from quantcore.evaluate.landing import Landing, as_stored, on_grid, rms
@@ -15,10 +15,10 @@ from quantcore.format import OpenedBlock, Part
 
 
 @dataclass(frozen=True)
-class Reading:
+class BlockReading:
     """The chosen sub-block, as its format stores it or as the dials do."""
 
-    chosen: Chosen
+    chosen: ChosenBlock
     dials: Dials | None  # None where the grid has no step to turn
 
     @property
@@ -89,7 +89,7 @@ class Reading:
 
     @property
     def bold_in_block(self) -> int:
-        """The same weight, counted from the first one of the block."""
+        """The weight that sentences speak of, counted from the first one of the block."""
         return self.own.first_weight + self.bold
 
     @property

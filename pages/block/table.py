@@ -1,11 +1,11 @@
 """The table of the weights of the sub-block, their codes and errors."""
 
-from pages.block.reading import Reading
+from pages.block.reading import BlockReading
 from pages.shared import tables
 from pages.shared.units import exact, real_minus
 
 
-def show(reading: Reading) -> None:
+def show(reading: BlockReading) -> None:
     """Draw it; errors in steps too, where the grid has a step."""
     landing = reading.landing
     step = landing.step

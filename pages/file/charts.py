@@ -10,7 +10,7 @@ from pages.shared.palette import Look, bits_colour, blend, ink_on, marker
 from pages.shared.units import binary, spoken
 from quantcore.evaluate.two_files import TensorPair
 from quantcore.formats import FORMATS
-from quantcore.recipe.file_sums import role_of
+from quantcore.recipe.file_sums import counted_as
 from quantcore.recipe.promise import HeldTensor, code_bits
 
 
@@ -24,8 +24,8 @@ def treemap(tensors: Sequence[HeldTensor], look: Look, height: int) -> go.Figure
 
     Values of groups add up, so that a group can be enlarged by a click.
     """
-    groups = dict.fromkeys(map(role_of, tensors))
-    sizes = {g: sum(t.bytes for t in tensors if role_of(t) == g) for g in groups}
+    groups = dict.fromkeys(map(counted_as, tensors))
+    sizes = {g: sum(t.bytes for t in tensors if counted_as(t) == g) for g in groups}
     total = sum(sizes.values())
     names = [*groups, *(tensor.name for tensor in tensors)]
     fills = [look.panel] * len(groups) + [type_colour(t.type, look) for t in tensors]
@@ -40,7 +40,7 @@ def treemap(tensors: Sequence[HeldTensor], look: Look, height: int) -> go.Figure
     figure.add_treemap(
         ids=[f"group {g}" for g in groups] + [tensor.name for tensor in tensors],
         labels=labels,
-        parents=[""] * len(groups) + [f"group {role_of(tensor)}" for tensor in tensors],
+        parents=[""] * len(groups) + [f"group {counted_as(tensor)}" for tensor in tensors],
         values=[*sizes.values(), *(tensor.bytes for tensor in tensors)],
         branchvalues="total",
         marker={"colors": fills, "line": {"color": look.page, "width": 1}, "pad": {"t": 22}},

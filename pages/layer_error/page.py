@@ -91,7 +91,7 @@ def draw_side_by_side(every: Mapping[str, Mapping[str, float]], style: Look) -> 
     look.finding(
         words.side_by_side(every),
         "The map of every type on one colour scale, so that colours compare across them; layers "
-        "down and roles along, as above. The number is the mean over all matrices.",
+        "down and roles along. The number is the mean over all matrices.",
     )
     look.show(
         charts.small_maps(every, style, columns=2 if look.narrow() else 4),

@@ -31,7 +31,7 @@ _READ: dict[str, Callable[[str], Any]] = {
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptSetup:
     """One set-up of the comparison."""
 
     name: str
@@ -86,7 +86,7 @@ def from_text(text: str) -> tuple[str, Setup]:
     return name.replace("+", " "), Setup(**given)
 
 
-def choose(model: FoundModel, taken: Estimate) -> list[Kept]:
+def choose(model: FoundModel, taken: Estimate) -> list[KeptSetup]:
     """Draw the controls; return the present set-up and the kept ones that can be counted."""
     here = as_text(taken.shape.name, taken.setup)
     shapes = {**cache.known(), taken.shape.name: model.shape}
@@ -116,7 +116,7 @@ def _keep(text: str) -> None:
     st.session_state[_KEY] = list(dict.fromkeys([*(st.session_state.get(_KEY) or []), text]))
 
 
-def _of(text: str, taken: Estimate) -> Kept:
+def _of(text: str, taken: Estimate) -> KeptSetup:
     setup = taken.setup
     many = f", {setup.sequences} sequences" if setup.sequences > 1 else ""
     under = "" if setup.runtime == "none" else f", {setup.runtime}"
@@ -130,4 +130,4 @@ def _of(text: str, taken: Estimate) -> Kept:
         name += f", -ub {setup.ubatch}" * (setup.ubatch != 512)
         name += f", -b {setup.batch}" * (setup.batch != 2048)
         name += ", -fa off" * (not setup.flash_attention)
-    return Kept(name, taken, (taken.main_format, setup.key_type))
+    return KeptSetup(name, taken, (taken.main_format, setup.key_type))

@@ -18,7 +18,7 @@ from quantcore.memory.flags import llama_server, ollama, vllm_serve
 from quantcore.memory.giving_up import Sacrifice
 from quantcore.memory.hardware import Machine
 from quantcore.memory.placement import Placement
-from quantcore.memory.rules_of_thumb import Rule
+from quantcore.memory.rules_of_thumb import RuleOfThumb
 from quantcore.shape import ModelShape
 
 
@@ -112,7 +112,7 @@ def show_terms(taken: Estimate) -> None:
         )  # fmt: skip
 
 
-def show_rules(rules: Sequence[Rule]) -> None:
+def show_rules(rules: Sequence[RuleOfThumb]) -> None:
     """Draw the rules of thumb beside the exact figures, and the articles' examples."""
     tables.show(
         [

@@ -6,7 +6,7 @@ from pages.shared.units import binary, millions, percent, times
 from quantcore.memory import Estimate, FoundModel, Setup
 from quantcore.memory.hardware import Machine
 from quantcore.memory.placement import Placement
-from quantcore.memory.rules_of_thumb import Rule
+from quantcore.memory.rules_of_thumb import RuleOfThumb
 from quantcore.memory.speed import SpeedBound
 from quantcore.shape import ModelShape
 
@@ -120,7 +120,7 @@ def best(type_name: str | None, longest: int, setup: Setup, where: str) -> str:
     )
 
 
-def heads(shape: ModelShape, cache: int, rules: Sequence[Rule], per_token: float) -> str:
+def heads(shape: ModelShape, cache: int, rules: Sequence[RuleOfThumb], per_token: float) -> str:
     """Say what sharing keys and values saves; `rules` are the rules of thumb."""
     if not any(layer.key_values for layer in shape.caches):
         return f"No layer keeps keys or values: states take **{binary(cache)}**, however long."
@@ -205,7 +205,7 @@ def types(names: Sequence[str], sizes: Mapping[str, int], n_fitting: int, limit:
     return f"**{n_fitting} of {len(sizes)}** types here fit into {binary(limit)} of GPU memory."
 
 
-def thumb(rules: Sequence[Rule]) -> str:
+def thumb(rules: Sequence[RuleOfThumb]) -> str:
     """Say how far the rules are off."""
     worst = max(rules, key=lambda rule: max(rule.factor, 1 / rule.factor))
     if max(worst.factor, 1 / worst.factor) < 1.1:

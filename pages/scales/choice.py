@@ -14,7 +14,7 @@ from quantcore.formats.k.sub_scale_bits import sub_scale_bits
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chosen:
+class ChosenTensor:
     """A tensor in a format, and which of its factors are looked at."""
 
     model_name: str
@@ -36,7 +36,7 @@ class Chosen:
         return self.fmt if sub_scale_bits(self.fmt.name) else get_format("Q4_K")
 
 
-def choose() -> Chosen:
+def choose() -> ChosenTensor:
     """Ask for a format and a tensor, and for scales or minima where there are both."""
     model, columns = controls.model(), st.columns([2, 3, 2], vertical_alignment="bottom")
     with columns[0]:
@@ -52,7 +52,7 @@ def choose() -> Chosen:
             help="A scale is the step of the grid, a minimum is what is taken off all its values.",
             **controls.BOUND,
         )  # fmt: skip
-    return Chosen(
+    return ChosenTensor(
         model_name=model.name,
         tensor=tensor,
         shape=(n_rows, n_cols),

@@ -5,7 +5,7 @@ import streamlit as st
 
 from pages.scales import words
 from pages.scales.charts import scales as charts
-from pages.scales.choice import Chosen, choose
+from pages.scales.choice import ChosenTensor, choose
 from pages.scales.cost import draw_cost
 from pages.scales.super_block import draw_super_block
 from pages.shared import controls, look, tables
@@ -38,7 +38,7 @@ def main() -> None:
         )
 
 
-def draw_sizes(chosen: Chosen, style: Look) -> None:
+def draw_sizes(chosen: ChosenTensor, style: Look) -> None:
     """Draw how many factors have which size, and where they lie."""
     minima = chosen.kind == "minima"
     tone = style.fields["minimum"] if minima else colour(chosen.fmt.name, style)
@@ -51,7 +51,7 @@ def draw_sizes(chosen: Chosen, style: Look) -> None:
         offer_csv(chosen.factors)
 
 
-def draw_spread(chosen: Chosen, tone: str, style: Look) -> None:
+def draw_spread(chosen: ChosenTensor, tone: str, style: Look) -> None:
     """Draw the histogram of the sizes."""
     sizes, kind, factors = chosen.sizes, chosen.kind, chosen.factors
     top, each = float(sizes.max()), factors.weights_per_scale
@@ -71,7 +71,7 @@ def draw_spread(chosen: Chosen, tone: str, style: Look) -> None:
     )
 
 
-def draw_map(chosen: Chosen, tone: str, style: Look) -> None:
+def draw_map(chosen: ChosenTensor, tone: str, style: Look) -> None:
     """Draw each factor where it lies; a click chooses its block."""
     sizes = chosen.sizes
     row, place = (int(i) for i in np.unravel_index(sizes.argmax(), sizes.shape))
@@ -89,7 +89,7 @@ def draw_map(chosen: Chosen, tone: str, style: Look) -> None:
     )
 
 
-def take_clicked(chosen: Chosen) -> None:
+def take_clicked(chosen: ChosenTensor) -> None:
     """Choose row and block of a clicked scale."""
     if place := controls.clicked("scales_map"):
         row, scale = map(int, place)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from quantcore.sensitivity.swaps import Swapped
 
 
-def plan_for_budget(options: argparse.Namespace) -> tuple["Plan", dict]:
+def plan_from_options(options: argparse.Namespace) -> tuple["Plan", dict]:
     """Plan a file within a budget; and what is known of it."""
     from quantcore.model.source import open_model
     from quantcore.sensitivity.results import load, shipped

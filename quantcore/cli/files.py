@@ -5,7 +5,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from quantcore.cli.budget import known_as_text, plan_for_budget
+from quantcore.cli.budget import known_as_text, plan_from_options
 from quantcore.cli.output import followed, print_json
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def plan(options: argparse.Namespace) -> None:
     known: dict[str, Any] = {}
     if options.budget is not None:
         _refuse_asked_for(options)
-        planned, known = plan_for_budget(options)
+        planned, known = plan_from_options(options)
     else:
         planned = _planned(read_contents(options.model), options, options.with_imatrix or None)
     if options.json:

@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore._jit import kernel
-from quantcore.evaluate.perplexity import ROWS_AT_ONCE, Kept, Scores, mean_and_error, score_rows
+from quantcore.evaluate.perplexity import (
+    ROWS_AT_ONCE,
+    KeptLogits,
+    Scores,
+    mean_and_error,
+    score_rows,
+)
 from quantcore.model.blas import one_thread
 from quantcore.model.llama import Floats, Llama
 from quantcore.pool import over_rows
@@ -35,7 +41,7 @@ def score_against(
     llama: Llama,
     states: Floats,
     targets: NDArray[np.int32],
-    kept: Kept,
+    kept: KeptLogits,
     base: Scores,
 ) -> tuple[Scores, NDArray[np.float64]]:
     """Score targets (n,) of a quantized model, and its KL divergence from the base at each.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from quantcore.evaluate.divergence import score_against
 from quantcore.evaluate.drift_result import SURE, Drift, TokenDrift, summarize, summary_of
-from quantcore.evaluate.perplexity import Kept, Scores, score
+from quantcore.evaluate.perplexity import KeptLogits, Scores, score
 from quantcore.evaluate.quantized import (
     Activations,
     Type,
@@ -143,7 +143,7 @@ def compare(
         batch = slice(first, first + at_once)
         targets = chunks.tokens[batch, 1:].ravel()
         states = yield from _forward(base, "original", chunks, batch, passes)
-        kept = Kept.empty(base, len(targets))
+        kept = KeptLogits.empty(base, len(targets))
         scores = score(base, states, targets, kept)
         base_parts.append(scores)
         for name, llama in llamas.items():

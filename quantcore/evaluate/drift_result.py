@@ -84,7 +84,7 @@ class Drift:
     sure_tokens: int  # places where the original gave one token more than half
     sure_tokens_changed: float  # share of those where the quantized model would say another
     bits_per_weight: float  # of all tensors, norms in F32 included, as llama-quantize counts
-    weights_bytes: int  # likewise; a file has a header besides
+    weights_bytes: int  # of all tensors, norms in F32 included; a file has a header besides
     per_token: TokenDrift
 
 

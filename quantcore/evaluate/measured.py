@@ -203,7 +203,7 @@ def _rounded(row: dict) -> dict:
 
 
 def _widened(array: np.ndarray) -> np.ndarray:
-    """As `TokenDrift` has it; once for all types, which share most arrays."""
+    """Widen an array to the dtype of `TokenDrift`; once for all types, which share most arrays."""
     if array.dtype == np.bool_:
         return array
     return array.astype(np.float32 if array.dtype == np.float16 else np.int32, copy=False)

@@ -49,14 +49,14 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptLogits:
     """Logits of a model that others are compared with; arrays (n_targets, vocabulary_size)."""
 
     logits: Floats
     powers: Floats  # exp(logits - the largest of the row)
 
     @classmethod
-    def empty(cls, llama: Llama, n: int) -> "Kept":
+    def empty(cls, llama: Llama, n: int) -> "KeptLogits":
         """Room for n targets."""
         shape = n, llama.config.vocabulary_size
         return cls(np.empty(shape, np.float32), np.empty(shape, np.float32))
@@ -79,7 +79,7 @@ def perplexity_of(nll: NDArray[np.floating]) -> tuple[float, float]:
 
 
 def score(
-    llama: Llama, states: Floats, targets: NDArray[np.int32], keep: Kept | None = None
+    llama: Llama, states: Floats, targets: NDArray[np.int32], keep: KeptLogits | None = None
 ) -> Scores:
     """Score targets (n,) by the states before them (n, hidden_size); `keep` takes the logits."""
     scores = Scores.empty(len(targets))

@@ -14,7 +14,7 @@ from quantcore.model.activations import input_type
 from quantcore.model.llama import Llama
 from quantcore.model.source import Model
 from quantcore.recipe.quantize import importance_of
-from quantcore.recipe.types import get_type, mixed_formats, needs_imatrix
+from quantcore.recipe.types import get_type, mix_needs_imatrix, mixed_formats
 
 Activations = Literal["F32", "Q8"]  # Q8: inputs rounded as llama.cpp's CPU kernels do
 # A name as `quantcore.recipe.types` reads it: "Q4_K_M" a mix, "Q4_K pure" one format throughout;
@@ -132,7 +132,7 @@ def importances(
     formats = formats_by_tensor(model, type) if formats is None else formats
     mix = get_type(type).mix if isinstance(type, str) else None
     needed = any(needed_importance(model, *pair) is not None for pair in formats.items())
-    if not needed and not model.given and not (mix and needs_imatrix(model, mix)):
+    if not needed and not model.given and not (mix and mix_needs_imatrix(model, mix)):
         return {}
     imatrix = model.imatrix
     if imatrix is None:  # then no tensor in question is stored in what needs one

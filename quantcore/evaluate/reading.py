@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from quantcore.evaluate.divergence import score_against
 from quantcore.evaluate.drift import TokenDrift
-from quantcore.evaluate.perplexity import Kept, score
+from quantcore.evaluate.perplexity import KeptLogits, score
 from quantcore.model.llama import Llama
 from quantcore.model.sampling import continue_greedily
 from quantcore.model.source import Model
@@ -63,11 +63,11 @@ def read_closely(model: Model, original: Llama, quantized: Llama, text: str) -> 
     ValueError
         If the text has fewer than two tokens.
     """
-    tokens, starts = opened(model, text)
+    tokens, starts = tokens_and_starts(model, text)
     if len(tokens) < 2:
         raise ValueError("The text has fewer than two tokens; there is nothing to predict.")
     inputs, targets = tokens[None, :-1], tokens[1:]
-    kept = Kept.empty(original, len(targets))
+    kept = KeptLogits.empty(original, len(targets))
     base = score(original, original.hidden(inputs)[0], targets, kept)
     scores, kl = score_against(quantized, quantized.hidden(inputs)[0], targets, kept, base)
     return TokenDrift(
@@ -94,7 +94,7 @@ def continue_both(
     ValueError
         If the prompt is empty or fills the context.
     """
-    tokens, _ = opened(model, prompt, room=1)
+    tokens, _ = tokens_and_starts(model, prompt, room=1)
     ours, theirs = (
         [step.token for step in continue_greedily(llama, tokens, n, model.tokenizer.eos_id)]
         for llama in (original, quantized)
@@ -142,7 +142,9 @@ def rows_by_token(read: TokenDrift, text: str) -> list[dict[str, str | float]]:
     ]
 
 
-def opened(model: Model, text: str, room: int = 0) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def tokens_and_starts(
+    model: Model, text: str, room: int = 0
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Tokens of a text and where each starts, behind a BOS where used, cut to the context."""
     tokenizer = model.tokenizer
     tokens, starts = tokenizer.encode_with_starts(text)

@@ -21,7 +21,7 @@ class Chunks:
     """
 
     tokens: NDArray[np.int32]  # (n_chunks, context) as in the text
-    inputs: NDArray[np.int32]  # the same with the first of each chunk replaced by BOS where used
+    inputs: NDArray[np.int32]  # `tokens`, the first of each chunk replaced by BOS where used
     starts: NDArray[np.int64]  # (n_chunks, context), the character at which each token starts
 
     @property

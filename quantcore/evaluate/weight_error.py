@@ -34,7 +34,7 @@ class WeightError(Generic[Figures]):
     relative_rmse: Figures
     """Root of the squared errors' sum over the squared weights' sum: 0 is lossless."""
     sqnr_db: Figures
-    """The same in decibels, ``-20 log10(relative_rmse)``; infinite where nothing was lost."""
+    """Signal to noise, in dB: ``-20 log10(relative_rmse)``; infinite where nothing was lost."""
     max_abs_error: Figures
     cosine: Figures
     """Of the angle between weights and restored weights."""

@@ -112,7 +112,7 @@ def read_header(path: Path) -> dict[str, SafetensorsTensor]:
 
 
 def list_tensors(path: Path, file: ByteSource, size: int) -> dict[str, SafetensorsTensor]:
-    """Do the same with an open file of `size` bytes, of which only the header need be there."""
+    """List the tensors of an open file of `size` bytes, of which only the header need be there."""
     header, data_start = _parse_header(path, file, size)
     spans, tensors = [], {}
     for name, entry in header.items():

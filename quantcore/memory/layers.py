@@ -1,4 +1,4 @@
-"""An estimate cut into the pieces that can lie on different devices."""
+"""An estimate cut into layers, which can lie on different devices."""
 
 from dataclasses import dataclass, replace
 
@@ -10,8 +10,8 @@ from quantcore.shape.model_shape import LayerCache, ModelShape, is_expert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
-    """One layer, or what follows the last: its weights and cache always go together.
+class LayerBytes:
+    """Bytes of one layer, or of what follows the last: its weights and cache go together.
 
     Experts can be kept in system memory on their own, as llama.cpp's `--n-cpu-moe` does.
     """
@@ -32,21 +32,21 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pieces:
-    """What llama.cpp places: the input, the layers, the output."""
+class BytesByLayer:
+    """Bytes of what llama.cpp places: the input, the layers, the output."""
 
     input_bytes: int  # embedding: always in system memory
-    layers: tuple[Piece, ...]
-    output: Piece  # with `copied_bytes`
+    layers: tuple[LayerBytes, ...]
+    output: LayerBytes  # with `copied_bytes`
     copied_bytes: int  # llama.cpp copies a tied embedding to the GPU that computes the output
 
     @property
-    def all(self) -> tuple[Piece, ...]:
+    def all(self) -> tuple[LayerBytes, ...]:
         """Layers and output, in the order of `-ngl`, which counts from the end."""
         return (*self.layers, self.output)
 
 
-def pieces(taken: Estimate) -> Pieces:
+def bytes_by_layer(taken: Estimate) -> BytesByLayer:
     """Cut an estimate into layers; their caches add up to the estimate's, to the byte."""
     stored, shape = taken.stored, taken.shape
     dense, experts = [0] * shape.n_layers, [0] * shape.n_layers
@@ -61,13 +61,13 @@ def pieces(taken: Estimate) -> Pieces:
             if shape.tied_embedding and tensor.name == "token_embd.weight":
                 copied = tensor.bytes if taken.setup.runtime == "llama.cpp" else 0
     caches = layer_caches(taken)
-    return Pieces(
+    return BytesByLayer(
         input_bytes=inputs,
         layers=tuple(
-            Piece(dense_bytes=d, expert_bytes=e, cache_bytes=c)
+            LayerBytes(dense_bytes=d, expert_bytes=e, cache_bytes=c)
             for d, e, c in zip(dense, experts, caches, strict=True)
         ),
-        output=Piece(dense_bytes=outputs + copied),
+        output=LayerBytes(dense_bytes=outputs + copied),
         copied_bytes=copied,
     )
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from quantcore.memory.buffers import Buffers, buffers_of
 from quantcore.memory.estimate import Estimate
-from quantcore.memory.layers import Pieces, pieces
-from quantcore.memory.splitting import Split, ranges
+from quantcore.memory.layers import BytesByLayer, bytes_by_layer
+from quantcore.memory.splitting import Split, gpu_ranges
 
 MARGIN_BYTES = 1 << 30
 MARGIN = (
@@ -43,26 +43,28 @@ class DeviceLoad:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """An estimate in pieces, and what devices need beside them."""
+class Demand:
+    """What a model asks of devices: the bytes of its layers, and buffers beside them."""
 
-    parts: Pieces
+    parts: BytesByLayer
     buffers: Buffers
     bare: bool  # no runtime: no margin
     several: bool  # GPUs
 
     @classmethod
-    def of(cls, taken: Estimate, several: bool) -> "Job":
+    def of(cls, taken: Estimate, several: bool) -> "Demand":
         """Cut an estimate."""
         bare = taken.setup.runtime == "none"
-        return cls(parts=pieces(taken), buffers=buffers_of(taken), bare=bare, several=several)
+        return cls(
+            parts=bytes_by_layer(taken), buffers=buffers_of(taken), bare=bare, several=several
+        )
 
     @property
     def margin_bytes(self) -> int:
         """Bytes that stay free on every device that is used."""
         return 0 if self.bare else MARGIN_BYTES
 
-    def with_input_joined(self) -> "Job":
+    def with_input_joined(self) -> "Demand":
         """Let the embedding go where the output goes."""
         output = self.parts.output
         whole = replace(output, dense_bytes=output.dense_bytes + self.parts.input_bytes)
@@ -80,7 +82,7 @@ class Job:
 
     def gpu_load(self, name: str, capacity: int, gpu: int, split: Split) -> DeviceLoad:
         """Add up one GPU; one that holds nothing is not touched."""
-        places = ranges(self.parts, split.counts)[gpu]
+        places = gpu_ranges(self.parts, split.counts)[gpu]
         held = [self.parts.all[i] for i in places]
         if not held:
             return DeviceLoad(name=name, capacity_bytes=capacity)

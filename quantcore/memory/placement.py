@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from quantcore.memory.estimate import Estimate
 from quantcore.memory.hardware import Machine
-from quantcore.memory.loads import DeviceLoad, Job
+from quantcore.memory.loads import Demand, DeviceLoad
 from quantcore.memory.sizes import gib
 from quantcore.memory.splitting import Split, split_layers
 
@@ -61,37 +61,37 @@ def place_layers(
     ValueError
         If `layers_on_gpu` is not between 0 and the number of layers plus 1.
     """
-    job = Job.of(taken, several=len(machine.gpus) > 1)
-    n = len(job.parts.all)
+    demand = Demand.of(taken, several=len(machine.gpus) > 1)
+    n = len(demand.parts.all)
     if layers_on_gpu is not None and not 0 <= layers_on_gpu <= n:
         raise ValueError(
             f"{layers_on_gpu} layers cannot go to the GPU: there are {n}, the output counted as one"
         )
     names = [gpu.name for gpu in machine.gpus]
     free = [machine.usable_bytes(gpu) for gpu in machine.gpus]
-    if job.bare and len(names) > 1:
+    if demand.bare and len(names) > 1:
         names, free = [f"{len(names)} GPUs together"], [sum(free)]
-    job, split = _divided(job, free, layers_on_gpu, experts_on_cpu)
+    demand, split = _divided(demand, free, layers_on_gpu, experts_on_cpu)
     loads = [
-        job.gpu_load(name, size, i, split)
+        demand.gpu_load(name, size, i, split)
         for i, (name, size) in enumerate(zip(names, free, strict=True))
     ]
-    return _told(job, machine, loads, split)
+    return _told(demand, machine, loads, split)
 
 
-def _divided(job: Job, free: list[int], fixed: int | None, kept: int) -> tuple[Job, Split]:
+def _divided(demand: Demand, free: list[int], fixed: int | None, kept: int) -> tuple[Demand, Split]:
     """Share out the layers; without a runtime the embedding joins them where there is room."""
-    if job.bare and free:
-        joined = job.with_input_joined()
+    if demand.bare and free:
+        joined = demand.with_input_joined()
         split = split_layers(joined.parts, free, joined.reserve, fixed, kept)
-        if split == Split((len(job.parts.all),)):
+        if split == Split((len(demand.parts.all),)):
             return joined, split
-    return job, split_layers(job.parts, free, job.reserve, fixed, kept)
+    return demand, split_layers(demand.parts, free, demand.reserve, fixed, kept)
 
 
-def _told(job: Job, machine: Machine, loads: list[DeviceLoad], split: Split) -> Placement:
+def _told(demand: Demand, machine: Machine, loads: list[DeviceLoad], split: Split) -> Placement:
     """Judge the placement, with a sentence for each reason."""
-    parts, system = job.parts, job.host_load(machine.system_memory_bytes, split)
+    parts, system = demand.parts, demand.host_load(machine.system_memory_bytes, split)
     if machine.unified and machine.system:  # of the same chips, what the GPU's part leaves
         taken = sum(load.used_bytes - load.overhead_bytes for load in loads)
         capacity = max(machine.system.memory_bytes - taken, 0)
@@ -100,7 +100,7 @@ def _told(job: Job, machine: Machine, loads: list[DeviceLoad], split: Split) -> 
     lacking = [load for load in [*loads, system] if load.lacking_bytes]
     reasons += [f"{load.name} lacks {gib(load.lacking_bytes)}" for load in lacking]
     # A computer has room for an embedding; where nothing is said of a runtime, it must fit too.
-    left = system.n_layers or split.without_experts or (system.weights_bytes and job.bare)
+    left = system.n_layers or split.without_experts or (system.weights_bytes and demand.bare)
     unknown = left and system.capacity_bytes is None
     if unknown:
         alone = system.weights_bytes if not (system.n_layers or split.without_experts) else 0

@@ -12,7 +12,7 @@ _BITS = {"GPTQ": 4, "AWQ": 4}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class RuleOfThumb:
     """One rule with a model's numbers put in."""
 
     name: str
@@ -36,7 +36,7 @@ class Rule:
         return self.exact_what == "cache" and self.name.startswith("2 ×")
 
 
-def rules_of_thumb(taken: Estimate) -> tuple[Rule, ...]:
+def rules_of_thumb(taken: Estimate) -> tuple[RuleOfThumb, ...]:
     """Apply every rule to an estimate."""
     return tuple(rule(taken) for rule in _RULES)
 
@@ -95,9 +95,9 @@ def _cache_why(taken: Estimate) -> str:
     )
 
 
-def _times_bytes(taken: Estimate) -> Rule:
+def _times_bytes(taken: Estimate) -> RuleOfThumb:
     plain = _plain_bytes(taken)
-    return Rule(
+    return RuleOfThumb(
         name="parameters × bytes",
         formula=f"{_billions(taken)} × {_bits(taken)} bits / 8",
         bytes=plain,
@@ -109,10 +109,10 @@ def _times_bytes(taken: Estimate) -> Rule:
     )
 
 
-def _times_one_fifth_more(taken: Estimate) -> Rule:
+def _times_one_fifth_more(taken: Estimate) -> RuleOfThumb:
     rule = round(1.2 * _plain_bytes(taken))
     added = _percent((taken.total_bytes - taken.weights_bytes) / taken.weights_bytes)
-    return Rule(
+    return RuleOfThumb(
         name="parameters × bytes × 1.2",
         formula=f"{_billions(taken)} × {_bits(taken)} bits / 8 × 1.2",
         bytes=rule,
@@ -124,10 +124,10 @@ def _times_one_fifth_more(taken: Estimate) -> Rule:
     )
 
 
-def _plus_overhead(taken: Estimate) -> Rule:
+def _plus_overhead(taken: Estimate) -> RuleOfThumb:
     plain = _plain_bytes(taken)
     rest = taken.total_bytes - taken.weights_bytes
-    return Rule(
+    return RuleOfThumb(
         name="parameters × bytes + 1 to 2 GB",
         formula=f"{_billions(taken)} × {_bits(taken)} bits / 8 + 1 to 2 GB",
         bytes=plain + 10**9,
@@ -140,9 +140,9 @@ def _plus_overhead(taken: Estimate) -> Rule:
     )
 
 
-def _fifth_for_the_cache(taken: Estimate) -> Rule:
+def _fifth_for_the_cache(taken: Estimate) -> RuleOfThumb:
     rule = round(0.2 * _plain_bytes(taken))
-    return Rule(
+    return RuleOfThumb(
         name="20\u202f% for the cache",
         formula=f"{_billions(taken)} × {_bits(taken)} bits / 8 × 0.2",
         bytes=rule,
@@ -154,9 +154,9 @@ def _fifth_for_the_cache(taken: Estimate) -> Rule:
     )
 
 
-def _cache_of_all_heads(taken: Estimate) -> Rule:
+def _cache_of_all_heads(taken: Estimate) -> RuleOfThumb:
     shape, n_tokens = taken.shape, _tokens(taken)
-    return Rule(
+    return RuleOfThumb(
         name="2 × layers × hidden size × tokens × 2 bytes",
         formula=f"2 × {shape.n_layers} × {shape.hidden_size:,} × {n_tokens:,} × 2 B",
         bytes=4 * shape.n_layers * shape.hidden_size * n_tokens,
@@ -168,10 +168,10 @@ def _cache_of_all_heads(taken: Estimate) -> Rule:
     )
 
 
-def _cache_of_guessed_heads(taken: Estimate) -> Rule:
+def _cache_of_guessed_heads(taken: Estimate) -> RuleOfThumb:
     shape, n_tokens = taken.shape, _tokens(taken)
     guessed = shape.hidden_size // shape.n_heads
-    return Rule(
+    return RuleOfThumb(
         name="2 × layers × KV heads × hidden / heads × tokens × 2 bytes",
         formula=f"2 × {shape.n_layers} × {shape.n_kv_heads} × {guessed} × {n_tokens:,} × 2 B",
         bytes=4 * shape.n_layers * shape.n_kv_heads * guessed * n_tokens,
@@ -215,7 +215,7 @@ def _heads_why(taken: Estimate, all_heads: bool) -> str:
     return "; ".join(reasons)
 
 
-_RULES: tuple[Callable[[Estimate], Rule], ...] = (
+_RULES: tuple[Callable[[Estimate], RuleOfThumb], ...] = (
     _times_bytes,
     _times_one_fifth_more,
     _plus_overhead,

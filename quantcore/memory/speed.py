@@ -12,7 +12,7 @@ from math import prod
 
 from quantcore.memory.estimate import Estimate
 from quantcore.memory.hardware import Device, Machine
-from quantcore.memory.layers import pieces
+from quantcore.memory.layers import bytes_by_layer
 from quantcore.memory.placement import Placement
 from quantcore.shape.model_shape import ModelShape
 
@@ -112,7 +112,7 @@ def prompt_flops(shape: ModelShape, n_tokens: int) -> float:
 
 def _reads(taken: Estimate, placement: Placement, machine: Machine) -> Iterator[Read]:
     """Add up what each device that holds layers reads; experts may lie apart from their layer."""
-    parts, share = pieces(taken), experts_read(taken.shape, taken.setup.sequences)
+    parts, share = bytes_by_layer(taken), experts_read(taken.shape, taken.setup.sequences)
     cards, counts = machine.gpus, placement.layers_by_gpu
     if len(counts) < len(cards):  # one pool: as fast as the fastest of them
         cards = (max(cards, key=lambda gpu: gpu.bandwidth_bytes_per_s or 0),)
@@ -135,7 +135,7 @@ def _reads(taken: Estimate, placement: Placement, machine: Machine) -> Iterator[
 
 def _shared_reads(taken: Estimate, machine: Machine) -> Iterator[Read]:
     """Give each of vLLM's GPUs an equal share of all that is read."""
-    parts, share = pieces(taken), experts_read(taken.shape, taken.setup.sequences)
+    parts, share = bytes_by_layer(taken), experts_read(taken.shape, taken.setup.sequences)
     total = parts.input_bytes * taken.shape.tied_embedding
     for piece in parts.all:
         total += piece.dense_bytes + piece.cache_bytes + round(share * piece.expert_bytes)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from quantcore.memory.layers import Pieces
+from quantcore.memory.layers import BytesByLayer
 
 Reserve = Callable[[bool, bool], int]
 
@@ -24,7 +24,7 @@ class Split:
 
 
 def split_layers(
-    parts: Pieces, free: list[int], reserve: Reserve, fixed: int | None = None, kept: int = 0
+    parts: BytesByLayer, free: list[int], reserve: Reserve, fixed: int | None = None, kept: int = 0
 ) -> Split:
     """Give each GPU its layers.
 
@@ -55,7 +55,7 @@ def split_layers(
     return _without_experts(parts, free, reserve, split)
 
 
-def _without_experts(parts: Pieces, free: list[int], reserve: Reserve, first: Split) -> Split:
+def _without_experts(parts: BytesByLayer, free: list[int], reserve: Reserve, first: Split) -> Split:
     """Move experts to the CPU, layer by layer, till all else fits; nothing else is moved if not."""
     split = first
     if any(piece.expert_bytes for piece in parts.layers):
@@ -77,7 +77,7 @@ def _by_free_memory(n: int, free: list[int]) -> tuple[int, ...]:
 
 
 def _filled(
-    parts: Pieces, free: list[int], reserve: Reserve, whole: bool, without_experts: int
+    parts: BytesByLayer, free: list[int], reserve: Reserve, whole: bool, without_experts: int
 ) -> tuple[int, ...]:
     """Fill the last GPU with the last layers, then the one before it, while whole layers fit."""
     sizes = [
@@ -94,18 +94,18 @@ def _filled(
     return tuple(reversed(counts))
 
 
-def ranges(parts: Pieces, counts: tuple[int, ...]) -> list[range]:
-    """Say where each GPU's layers stand among all pieces."""
+def gpu_ranges(parts: BytesByLayer, counts: tuple[int, ...]) -> list[range]:
+    """Say where each GPU's layers stand among all, the output last."""
     first = len(parts.all) - sum(counts)
     ends = list(accumulate(counts, initial=first))
     return [range(start, stop) for start, stop in pairwise(ends)]
 
 
-def _sizes(parts: Pieces, split: Split) -> list[int]:
+def _sizes(parts: BytesByLayer, split: Split) -> list[int]:
     return [
         sum(
             parts.all[i].bytes - parts.all[i].expert_bytes * (i < split.without_experts)
             for i in places
         )
-        for places in ranges(parts, split.counts)
+        for places in gpu_ranges(parts, split.counts)
     ]

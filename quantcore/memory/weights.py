@@ -58,7 +58,7 @@ class StoredWeights:
 
     @property
     def bits_per_weight(self) -> float:
-        """As llama-quantize counts: all tensors of the file, norms and constants too."""
+        """Bits a weight of all tensors, norms and constants too, as llama-quantize counts them."""
         return 8 * self.total_bytes / sum(math.prod(tensor.shape) for tensor in self.tensors)
 
     @property

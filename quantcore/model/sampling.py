@@ -12,7 +12,7 @@ Tokens = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SampledToken:
     """One token of a continuation."""
 
     token: int
@@ -22,7 +22,7 @@ class Step:
 
 def continue_greedily(
     llama: Llama, tokens: Tokens, n: int, stop: int | None = None, n_runners_up: int = 3
-) -> Iterator[Step]:
+) -> Iterator[SampledToken]:
     """Continue a text by up to `n` tokens, or until the token `stop` or the context's end.
 
     Raises
@@ -44,12 +44,12 @@ def continue_greedily(
         new = np.array([[step.token]])
 
 
-def _step(logits: NDArray[np.float64], n_runners_up: int) -> Step:
+def _step(logits: NDArray[np.float64], n_runners_up: int) -> SampledToken:
     powers = np.exp(logits - logits.max())
     chances = powers / powers.sum()
     order = np.argsort(-chances, kind="stable")[: n_runners_up + 1]
     first, *others = ((int(token), float(chances[token])) for token in order)
-    return Step(*first, tuple(others))
+    return SampledToken(*first, tuple(others))
 
 
 def continue_all(

@@ -32,11 +32,11 @@ def sums_by_type(promise: Promise) -> list[TensorSum]:
 
 def sums_by_role(promise: Promise) -> list[TensorSum]:
     """Add the tensors of a file up by what they are for, vectors in one sum, most bytes first."""
-    return _sums(promise, role_of)
+    return _sums(promise, counted_as)
 
 
-def role_of(tensor: HeldTensor) -> str:
-    """Name what a tensor is for, such as "ffn_down"; vectors are `VECTORS`."""
+def counted_as(tensor: HeldTensor) -> str:
+    """Name what a tensor is counted as: its role, such as "ffn_down"; vectors are `VECTORS`."""
     return tensor.role if len(tensor.shape) > 1 else VECTORS
 
 

@@ -14,7 +14,7 @@ from quantcore.model.source import Model
 from quantcore.recipe.contents import Contents, contents_of, layer_of
 from quantcore.recipe.file_types import FileType, file_of, pure_name
 from quantcore.recipe.overrides import Override
-from quantcore.recipe.rules import Place, decide, may_quantize, needs_imatrix, role_of
+from quantcore.recipe.rules import Place, decide, may_quantize, role_of, tensor_needs_imatrix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class Plan:
 
     @property
     def bits_per_weight(self) -> float:
-        """As llama-quantize counts them: over all tensors, norms too."""
+        """Bits a weight over all tensors, norms too, as llama-quantize counts them."""
         return 8 * self.bytes / sum(tensor.n_weights for tensor in self.tensors)
 
     @property
@@ -162,7 +162,7 @@ class _Planner:
             rule += f"; rows of {shape[-1]:,} do not divide into its blocks of "
             rule += f"{GGML_TYPES[wanted].block_size}, so it falls back to {got}"
         copied = self.contents.types.get(name) == got  # llama-quantize leaves its bytes alone
-        demands = not copied and needs_imatrix(name, got, self.file_type.name)
+        demands = not copied and tensor_needs_imatrix(name, got, self.file_type.name)
         size = GGML_TYPES[got]
         return TensorPlan(
             name=name,

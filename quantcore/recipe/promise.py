@@ -77,7 +77,7 @@ class Promise:
 
     @property
     def bits_per_weight(self) -> float:
-        """As llama-quantize counts them: over all tensors, norms too."""
+        """Bits a weight over all tensors, norms too, as llama-quantize counts them."""
         return 8 * self.bytes / self.n_weights
 
 

@@ -31,7 +31,7 @@ from quantcore.pool import over_rows, threads
 from quantcore.progress import Progress, result_of
 from quantcore.recipe.plan import Plan, TensorPlan
 from quantcore.recipe.plan import plan as plan_file
-from quantcore.recipe.rules import needs_imatrix, role_of
+from quantcore.recipe.rules import role_of, tensor_needs_imatrix
 
 FLOATS = ("F32", "F16", "BF16")
 WEIGHTS_AT_ONCE = 1 << 19  # of one worker: as floats they stay in its core's cache
@@ -215,7 +215,7 @@ def _refuse_unwritable(planned: TensorPlan, plan: Plan, has_importance: bool) ->
         raise ModelError(
             f"The lab cannot write {planned.type} yet, which {planned.name} would get."
         )
-    demanded = needs_imatrix(planned.name, planned.type, plan.file_type.name)
+    demanded = tensor_needs_imatrix(planned.name, planned.type, plan.file_type.name)
     if not has_importance and (demanded or FORMATS[planned.type].needs_importance):
         raise ModelError(
             f"{planned.name} would get {planned.type}, which makes garbage without its importance "

@@ -253,7 +253,7 @@ def may_quantize(name: str, shape: tuple[int, ...]) -> bool:
     return len(shape) > 1 and name.endswith("weight") and not _KEPT.search(name)
 
 
-def needs_imatrix(name: str, type: str, file_type: str) -> bool:
+def tensor_needs_imatrix(name: str, type: str, file_type: str) -> bool:
     """Whether ggml or llama-quantize refuses to store this tensor so without importance matrix."""
     if role_of(name) in ("output", "token_embd"):
         return False

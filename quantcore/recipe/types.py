@@ -70,7 +70,7 @@ def get_type(name: str, pure: bool = False) -> ModelType:
     return ModelType(mix.name, FORMATS[mix.format], mix)
 
 
-def needs_imatrix(model: Model, mix: FileType) -> bool:
+def mix_needs_imatrix(model: Model, mix: FileType) -> bool:
     """Whether llama-quantize would refuse the mix without an importance matrix."""
     return plan(model, mix.name).needs_imatrix
 
@@ -86,7 +86,7 @@ def mixed_formats(model: Model, mix: FileType) -> dict[str, str]:
     ValueError
         If there is none with the model then, or the lab lacks a format.
     """
-    aided = model.given or (model.imatrix and needs_imatrix(model, mix))
+    aided = model.given or (model.imatrix and mix_needs_imatrix(model, mix))
     planned = {tensor.name: tensor for tensor in plan(model, mix.name, imatrix=bool(aided)).tensors}
     chosen = [planned[name] for name in model.quantizable]
     for tensor in chosen:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from quantcore.evaluate.divergence import score_against
-from quantcore.evaluate.perplexity import Kept, Scores, score, score_rows
+from quantcore.evaluate.perplexity import KeptLogits, Scores, score, score_rows
 from quantcore.model.llama import Floats, Llama, Stop
 from quantcore.model.source import Model
 from quantcore.pool import threads
@@ -73,7 +73,7 @@ class Bench:
         self._kept, self._scores = [], []
         for batch in self._batches:
             states = self._states(self._original, self._original.begin(batch.inputs), batch)
-            kept = Kept.empty(self._original, 0 if batch.is_answers else len(batch.targets))
+            kept = KeptLogits.empty(self._original, 0 if batch.is_answers else len(batch.targets))
             self._scores.append(
                 self._answers(self._original, states, batch)
                 if batch.is_answers

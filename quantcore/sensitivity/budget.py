@@ -22,7 +22,7 @@ from quantcore.recipe.of_types import (
     tensors_bytes,
 )
 from quantcore.recipe.plan import Plan
-from quantcore.recipe.rules import needs_imatrix
+from quantcore.recipe.rules import tensor_needs_imatrix
 from quantcore.sensitivity.results import Sensitivity
 
 
@@ -282,7 +282,7 @@ def storable_formats(measured: Sensitivity) -> list[str]:
     """
     aided = bool(measured.source.imatrix_digest)
     usual = "blk.0.ffn_up.weight"
-    return [name for name in measured.formats if aided or not needs_imatrix(usual, name, "")]
+    return [name for name in measured.formats if aided or not tensor_needs_imatrix(usual, name, "")]
 
 
 def _groups(model: Model, by_layer: bool) -> dict[str, list[str]]:

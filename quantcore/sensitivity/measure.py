@@ -117,7 +117,7 @@ def sensitivity_steps(
     reading, source = read_for(model, settings)
     if known is not None:
         known.refuse_other(source)
-    job = Job(model.address, model.given, reading, source)
+    assignment = Assignment(model.address, model.given, reading, source)
     results = Sensitivity(source) if known is None else known
     pieces = pieces_of(model, able, settings.groups, settings.hows)
     missing = [piece for piece in pieces if not results.has(piece)]
@@ -125,7 +125,7 @@ def sensitivity_steps(
     def begin() -> Outcomes:
         if scheduler is None:
             return sweep.run(Bench(model, reading).measure, missing)
-        return sweep.run_on_cluster(partial(on_worker, job), missing, scheduler, patience)
+        return sweep.run_on_cluster(partial(on_worker, assignment), missing, scheduler, patience)
 
     return _steps(begin, len(missing), results)
 
@@ -220,7 +220,7 @@ def _crew(n_workers: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Assignment:
     """What a worker elsewhere must know."""
 
     address: str  # of the model, on the Hub or a path that is the same for every worker
@@ -229,10 +229,10 @@ class Job:
     source: Source  # says with digests which weights, matrix and texts these are
 
 
-def on_worker(job: Job, piece: Piece) -> Effect:
+def on_worker(assignment: Assignment, piece: Piece) -> Effect:
     """Measure one piece where a worker runs; its model and bench stay for the next one."""
     with _lock:
-        bench = _bench(job)
+        bench = _bench(assignment)
     return bench.measure(piece)
 
 
@@ -240,13 +240,13 @@ _lock = threading.Lock()
 
 
 @lru_cache(maxsize=1)
-def _bench(job: Job) -> Bench:
-    model = open_model(job.address)
-    if job.imatrix is not None:
-        model = model.with_imatrix(job.imatrix)
-    if model.fingerprint != job.source.fingerprint:
-        raise ValueError(f"the weights in {job.address} on this worker are others.")
-    return Bench(model, job.reading)
+def _bench(assignment: Assignment) -> Bench:
+    model = open_model(assignment.address)
+    if assignment.imatrix is not None:
+        model = model.with_imatrix(assignment.imatrix)
+    if model.fingerprint != assignment.source.fingerprint:
+        raise ValueError(f"the weights in {assignment.address} on this worker are others.")
+    return Bench(model, assignment.reading)
 
 
 def _chunks(model: Model, text: str, context: int, tokens: int | None) -> Chunks:

@@ -22,7 +22,7 @@ Reader = Callable[[Packed, int], NDArray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
+class BlockContents:
     """What a format's bytes hold."""
 
     name: str
@@ -58,7 +58,7 @@ class Kernels:
     needs_importance: bool = False  # ggml demands it
 
 
-def codebook_format(contents: Contents, kernels: Kernels) -> BlockFormat:
+def codebook_format(contents: BlockContents, kernels: Kernels) -> BlockFormat:
     """Make a format of its kernels and of what its bytes hold."""
 
     def encode(blocks: Weights, importance: Weights, packed: Packed) -> int:
@@ -115,7 +115,7 @@ def _scales(contents, packed):
     return super_scales, codes.astype(np.int16), scales * np.float32(contents.unit)
 
 
-def _factors(contents: Contents, packed: Packed) -> ScaleFactors:
+def _factors(contents: BlockContents, packed: Packed) -> ScaleFactors:
     super_scales, codes, scales = _scales(contents, packed)
     n_rows, _, n_sub_blocks = scales.shape
     return ScaleFactors(
@@ -128,7 +128,7 @@ def _factors(contents: Contents, packed: Packed) -> ScaleFactors:
     )
 
 
-def _open(contents: Contents, packed: Packed) -> OpenedBlock:
+def _open(contents: BlockContents, packed: Packed) -> OpenedBlock:
     super_scale, scale_codes, scales = _scales(contents, packed)
     table = grid(contents.book, contents.levels)
     entries = contents.read(contents.entry_of, packed, SUPER_BLOCK // table.shape[1])

@@ -17,7 +17,7 @@ from quantcore.bits import half_bits
 from quantcore.format import Field
 from quantcore.formats.codebook.blocks import (
     SHIFTED_VALUES,
-    Contents,
+    BlockContents,
     Kernels,
     codebook_format,
     shifted,
@@ -117,7 +117,7 @@ def _down(block, n):
 
 
 IQ1_M = codebook_format(
-    Contents(
+    BlockContents(
         name="IQ1_M",
         code_bits=1,
         book="iq1",

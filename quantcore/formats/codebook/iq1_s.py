@@ -20,7 +20,7 @@ from quantcore.format import Field
 from quantcore.formats.codebook.blocks import (
     SHIFTED_VALUES,
     SUPER_SCALE,
-    Contents,
+    BlockContents,
     Kernels,
     codebook_format,
     shifted,
@@ -91,7 +91,7 @@ def _code_bytes(i: int) -> tuple[int, ...]:
 
 
 IQ1_S = codebook_format(
-    Contents(
+    BlockContents(
         name="IQ1_S",
         code_bits=1,
         book="iq1",

@@ -16,7 +16,7 @@ from quantcore._jit import also_python, inlined, lean_kernel
 from quantcore.format import Field
 from quantcore.formats.codebook.blocks import (
     SUPER_SCALE,
-    Contents,
+    BlockContents,
     Kernels,
     codebook_format,
     signed_values,
@@ -79,7 +79,7 @@ def _signs(block, n):
 
 
 IQ2_S = codebook_format(
-    Contents(
+    BlockContents(
         name="IQ2_S",
         code_bits=2,
         book="iq2_s",

@@ -19,7 +19,7 @@ from quantcore._jit import also_python, inlined, lean_kernel, pasted
 from quantcore.format import Field
 from quantcore.formats.codebook.blocks import (
     SUPER_SCALE,
-    Contents,
+    BlockContents,
     Kernels,
     codebook_format,
     sign_bytes,
@@ -87,7 +87,7 @@ def _signs(block, n):
 
 
 IQ2_XXS = codebook_format(
-    Contents(
+    BlockContents(
         name="IQ2_XXS",
         code_bits=2,
         book="iq2_xxs",

@@ -18,7 +18,7 @@ from quantcore._jit import also_python, inlined, lean_kernel
 from quantcore.format import Field
 from quantcore.formats.codebook.blocks import (
     SUPER_SCALE,
-    Contents,
+    BlockContents,
     Kernels,
     codebook_format,
     sign_bytes,
@@ -79,7 +79,7 @@ def _signs(block, n):
 
 
 IQ3_XXS = codebook_format(
-    Contents(
+    BlockContents(
         name="IQ3_XXS",
         code_bits=3,
         book="iq3_xxs",

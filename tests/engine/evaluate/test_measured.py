@@ -14,7 +14,7 @@ from quantcore.evaluate.text import Chunks, cut, evaluation_text
 from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF, UNAIDED
 from quantcore.model.source import ASSETS
 from quantcore.recipe.file_types import FILE_TYPES
-from quantcore.recipe.types import mixes_for, needs_imatrix
+from quantcore.recipe.types import mix_needs_imatrix, mixes_for
 
 N_CHUNKS = 3
 
@@ -59,7 +59,7 @@ def test_every_mix_and_every_format_was_measured(model):
 
 def test_sizes_are_those_of_the_plan(results, model):
     for name in measured.MIXES:
-        aided = needs_imatrix(model, FILE_TYPES[name])
+        aided = mix_needs_imatrix(model, FILE_TYPES[name])
         assert results.drifts[name].weights_bytes == plan(model, name, imatrix=aided).bytes
     for name in map(get_type, DEFAULTS):
         pure = results.drifts[name.pure.name]

@@ -14,7 +14,7 @@ from quantcore.memory.fitting import (
 )
 from quantcore.memory.giving_up import what_to_give_up
 from quantcore.memory.hardware import Device, gpus, machine, macs, systems
-from quantcore.memory.layers import layer_caches, pieces
+from quantcore.memory.layers import bytes_by_layer, layer_caches
 from quantcore.memory.loads import MARGIN_BYTES
 from quantcore.memory.placement import place_layers
 from quantcore.memory.splitting import Split, split_layers
@@ -36,7 +36,7 @@ def _card(gib, name="card"):
 
 def _same(n_layers, layer, output=0, experts=0):
     """Pieces of equal layers: only their bytes matter."""
-    base = pieces(estimate(preset("Llama-3.1-8B"), LLAMA))
+    base = bytes_by_layer(estimate(preset("Llama-3.1-8B"), LLAMA))
     one = replace(base.layers[0], dense_bytes=layer, expert_bytes=experts, cache_bytes=0)
     return replace(base, layers=(one,) * n_layers, output=replace(base.output, dense_bytes=output))
 
@@ -45,7 +45,7 @@ def _same(n_layers, layer, output=0, experts=0):
 @pytest.mark.parametrize("runtime", ["none", "llama.cpp"])
 def test_pieces_add_up_to_the_estimate(model, runtime):
     taken = estimate(preset(model), Setup(runtime=runtime, context=8192))
-    parts = pieces(taken)
+    parts = bytes_by_layer(taken)
     weights = parts.input_bytes + sum(piece.weights_bytes for piece in parts.all)
     assert weights - parts.copied_bytes == taken.weights_bytes
     assert sum(layer_caches(taken)) == taken.kv_cache_bytes

@@ -80,7 +80,7 @@ def test_weights_are_shared_between_gpus():
 
 
 def test_the_cache_gets_the_rest():
-    """The same log: 79.22 GiB x 0.9 less 14.96, 1.26 and 1.79 GiB leaves 53.29.
+    """Pull request 10511 of vllm: 79.22 GiB x 0.9 less 14.96, 1.26 and 1.79 GiB leaves 53.29.
 
     The last two are measured there and estimated here; they must come out within 2 GiB.
     """
