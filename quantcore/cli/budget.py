@@ -91,6 +91,8 @@ def known_as_text(known: dict) -> list[str]:
             lines.append(f"{_words(what)}: {middle:.6g} ({low:.6g} to {high:.6g})")
         elif isinstance(value, str):
             lines.append(f"{_words(what)}: {_words(value)}")
+        elif value is None:
+            lines.append(f"{_words(what)}: not known")
         elif isinstance(value, bool):
             lines.append(f"{_words(what)}: {'yes' if value else 'no'}")
         else:

@@ -74,6 +74,11 @@ def quantize(options: argparse.Namespace) -> None:
     planned, imatrix = plan_with_matrix(model, partial(_planned, model, options), asked)
     if imatrix is not asked:
         print("With the importance matrix that lies with the model.", file=sys.stderr)
+    if imatrix is None and _planned(model, options, None).with_imatrix:
+        print(
+            "Without the importance matrix that this recipe is for: give it with --imatrix.",
+            file=sys.stderr,
+        )
     if again := quantized_again(model, planned):
         print(
             f"{len(again)} tensors are quantized again, {again[0]} from "

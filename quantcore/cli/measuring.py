@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,22 +161,22 @@ def opened_model(options: argparse.Namespace) -> "Model":
 
 def _types_by_tensor(model: "Model", options: argparse.Namespace) -> dict[str, str]:
     """Give each matrix the type of the file's list, or else that of the recipe or the mix."""
+    from quantcore.recipe.of_types import matrix_types
     from quantcore.recipe.overrides import read_overrides
     from quantcore.recipe.plan import plan
+    from quantcore.recipe.quantize import plan_with_matrix
     from quantcore.recipe.recipe_file import plan_of_recipe
 
-    listed = options.tensor_type_file
-    how: dict[str, Any] = {
-        "imatrix": model.imatrix is not None,
-        "overrides": read_overrides(listed) if listed is not None else [],
-    }
-    if options.recipe is None:
-        planned = plan(model, options.type, pure=options.pure, **how)
-    elif options.type != "F32" or options.pure:
+    if options.recipe is not None and (options.type != "F32" or options.pure):
         raise ValueError("give either --type or --recipe")
+    listed = options.tensor_type_file
+    how: dict[str, Any] = {"overrides": read_overrides(listed) if listed is not None else []}
+    if options.recipe is None:
+        make = partial(plan, model, options.type, pure=options.pure, **how)
     else:
-        planned = plan_of_recipe(options.recipe, model, **how)
-    return {t.name: t.type for t in planned.tensors if t.name in model.quantizable}
+        make = partial(plan_of_recipe, options.recipe, model, **how)
+    planned, _ = plan_with_matrix(model, make)  # rules ask for the matrix that is really used
+    return matrix_types(model, planned)
 
 
 def read_text(path: Path) -> str:

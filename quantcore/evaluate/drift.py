@@ -97,7 +97,10 @@ def drift_steps(
     Arguments as for `measure_drift`, which waits for the end. The original runs once for all types.
     The weights of every type are in memory, as float32.
     """
-    by_name = {type_name(t): t for t in ([types] if isinstance(types, str | Mapping) else types)}
+    every = [types] if isinstance(types, str | Mapping) else types
+    by_name = {type_name(type): type for type in every}
+    if any(isinstance(type, Mapping) and by_name[type_name(type)] != type for type in every):
+        raise ValueError("two of these mixes have one name: give each to `compare` by its own.")
     for type in by_name.values():
         importances(model, type)  # refuses what cannot be stored before any work
         if activations == "Q8":

@@ -212,8 +212,13 @@ def total_error(
     Raises
     ------
     ValueError
-        If a tensor cannot be quantized so; before any work is done.
+        If a tensor cannot be quantized so, or the mix is planned with an importance matrix and
+        there is none; before any work is done.
     """
+    if mix.with_imatrix and model.imatrix is None:
+        raise ValueError(
+            f"this mix is planned with an importance matrix, and none lies with {model.name}"
+        )
     table = table or ErrorTable(model)
     cases = table.cases(mix.types.items(), mix.with_imatrix)
     if problem := next(filter(None, map(table.obstacle, cases)), ""):

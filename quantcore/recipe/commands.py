@@ -1,5 +1,7 @@
 """The commands that make the file of a plan: llama.cpp's, and the lab's own."""
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from quantcore.model.source import Model
@@ -35,12 +37,16 @@ def quantize_commands(
     'llama-quantize fable-7m-F16.gguf small.gguf Q4_0'
     """
     file_type = made.file_type.name
-    options = " --imatrix imatrix.gguf" * (made.with_imatrix or made.needs_imatrix)
-    options += " --pure" * made.pure
-    options += f" --tensor-type-file {types_file}" if types_file else ""
+    options = ["--imatrix", "imatrix.gguf"] * (made.with_imatrix or made.needs_imatrix)
+    options += ["--pure"] * made.pure
+    options += ["--tensor-type-file", str(types_file)] if types_file else []
     source = f"{model.name}-F16.gguf" if model.path.is_dir() else place
-    again = " --allow-requantize" * bool(quantized_again(model, made))
-    return (
-        f"llama-quantize{again}{options} {source} {output} {file_type}",
-        f"python -m quantcore quantize {place} --type {file_type}{options} --output {output}",
-    )
+    again = ["--allow-requantize"] * bool(quantized_again(model, made))
+    theirs = ["llama-quantize", *again, *options, source, output, file_type]
+    ours = ["python", "-m", "quantcore", "quantize", place, "--type", file_type, *options]
+    return _line(theirs), _line([*ours, "--output", output])
+
+
+def _line(words: Sequence[str | Path]) -> str:
+    """Write a command for a shell: names with spaces are quoted."""
+    return shlex.join(map(str, words))

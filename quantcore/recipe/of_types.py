@@ -51,16 +51,24 @@ def matrix_types(model: Model, made: Plan) -> dict[str, str]:
 def most_common(model: Model, types: Mapping[str, str]) -> str:
     """Name a file type most of whose tensors have the type that most weights have here.
 
-    Quantized ones go first: llama-quantize gives every matrix of an F16 file that type.
+    Quantized ones go first: llama-quantize gives every matrix of an F16 file that type. Types that
+    are those of no file type, as NVFP4, are left to the overrides.
+
+    Raises
+    ------
+    ValueError
+        If no type here is that of most tensors of a file type.
     """
     weights: Counter[str] = Counter()
     quantized = {name: type for name, type in types.items() if type not in ("F32", "F16", "BF16")}
     for name, type in (quantized or types).items():
         weights[type] += model.tensors[name].n_weights
-    format_name = weights.most_common(1)[0][0]
-    if format_name in FILE_TYPES or format_name in ALIASES:
-        return ALIASES.get(format_name, format_name)
-    return next(name for name, each in FILE_TYPES.items() if each.format == format_name)
+    for format_name, _ in weights.most_common():
+        usual = ALIASES.get(format_name, format_name)
+        able = [name for name, each in FILE_TYPES.items() if each.format == format_name]
+        if able:  # most of a file of type IQ2_S is IQ2_XS
+            return usual if usual in able else able[0]
+    raise ValueError(f"llama-quantize has no file type most of whose tensors are {min(weights)}")
 
 
 def padded_bytes(made: Plan) -> int:

@@ -75,6 +75,7 @@ class Budget:
     ) -> None:
         measured.refuse_other_model(model.name, model.fingerprint)
         self.model, self.measured = model, measured
+        self._aided = bool(measured.source.imatrix_digest)
         self.formats = _known(formats or storable_formats(measured), measured)
         self._cost, self._by = cost or self._divergence, by
         self._in_nats = cost is None
@@ -188,7 +189,13 @@ class Budget:
         return [self._budgeted(each, each.bytes + self._fixed) for each in front(self.options)]
 
     def predicted(self, types: Plan) -> float | None:
-        """Add up what was measured for any plan; None where a tensor's type was not measured."""
+        """Add up what was measured for any plan.
+
+        None where a tensor's type was not measured, or not so: with an importance matrix, or
+        without.
+        """
+        if types.with_imatrix != self._aided:
+            return None
         total = 0.0
         for name, type in matrix_types(self.model, types).items():
             cost = self._divergence(name, type)
@@ -246,8 +253,7 @@ class Budget:
             for group, option in chosen.items()
             for name in self.members[group]
         }
-        aided = bool(self.measured.source.imatrix_digest)
-        return plan_of_types(self.model, types, partial(self._rule, why), imatrix=aided)
+        return plan_of_types(self.model, types, partial(self._rule, why), imatrix=self._aided)
 
     def chosen_in(self, made: Plan) -> dict[str, Option]:
         """Find the options that a plan of this budget took, by group."""

@@ -104,9 +104,15 @@ def mix_steps(
     Raises
     ------
     ValueError
-        If a type is unknown, or does not suit its tensor; before any work is done.
+        If a type is unknown, or does not suit its tensor, or a mix is with an importance matrix and
+        the model without, or the other way round; before any work is done.
     """
     for mix in mixes:
+        if mix.with_imatrix != (model.given is not None):
+            asked, given = ("with", "none is") if mix.with_imatrix else ("without", "one is")
+            raise ValueError(
+                f"{mix.name} is {asked} an importance matrix, and {given} given to {model.name}"
+            )
         formats_by_tensor(model, mix.types)
     return _steps(model, mixes, chunks)
 

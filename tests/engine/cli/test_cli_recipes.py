@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from quantcore import open_model
+from quantcore import open_model, plan
 from quantcore.cli import main
 from quantcore.cli.parser import BY
 from quantcore.recipe.recipe_file import read_recipe
@@ -127,9 +127,33 @@ def test_swaps_of_a_plan_whose_sum_is_not_known(toy, tmp_path, capsys):
             lacking.add(effect)
     lacking.save(path)
     capsys.readouterr()
-    plan = ("plan", model, "--sensitivity", path, "--by", "weight_error", "--budget", "6bpw")
-    made = _run(capsys, *plan, "--swaps", 2, "--text", text)
+    command = ("plan", model, "--sensitivity", path, "--by", "weight_error", "--budget", "6bpw")
+    made = _run(capsys, *command, "--swaps", 2, "--text", text)
     assert made["predicted_kl_divergence"] is made["sum_was_near"] is None
+    assert main([*map(str, command), "--swaps", "2", "--text", str(text)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count(": not known\n") == 2
+
+
+def test_a_recipe_for_an_importance_matrix_says_when_there_is_none(tmp_path, capsys):
+    model, path = tmp_path / "toy", tmp_path / "recipe.json"
+    write_folder(model, CONFIG)
+    made = _run(capsys, "plan", model, "--type", "Q4_0", "--with-imatrix")
+    path.write_text(json.dumps(made), encoding="utf-8")
+    run = ["quantize", str(model), "--recipe", str(path), "--output", str(tmp_path / "out.gguf")]
+    assert main(run) == 0
+    assert "Without the importance matrix that this recipe is for" in capsys.readouterr().err
+
+
+def test_a_list_of_types_leaves_the_rest_as_the_rules_have_it(model, tmp_path, capsys):
+    """Q4_0 gives ffn_down a minimum only with an importance matrix, and takes none by itself."""
+    types, text = tmp_path / "types.txt", tmp_path / "text.txt"
+    types.write_text("blk.3.attn_q=q4_0", encoding="utf-8")
+    text.write_text(TEXT, encoding="utf-8")
+    run = ("perplexity", "--type", "Q4_0", "--text", text, "--context", 64)
+    measured = _run(capsys, *run, "--tensor-type-file", types)
+    assert measured["weights_bytes"] == plan(model, "Q4_0").bytes
+    assert measured["weights_bytes"] < plan(model, "Q4_0", imatrix=True).bytes
 
 
 def _ten_tokens(tmp_path):

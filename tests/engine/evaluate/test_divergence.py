@@ -14,6 +14,7 @@ from tests.support.toy_model import write_folder
 
 TEXT = "Once upon a time the river ran uphill, and nobody minded. " * 6
 CONTEXT = 64
+MIX = {"token_embd.weight": "Q4_0", "output.weight": "Q8_0"}
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +167,7 @@ def test_memory_does_not_grow_with_the_text(toy):
         ("INT4_G48", CONTEXT, "token_embd.weight: INT4_G48"),
         ("Q4_0", 7000, "4 to 128"),
         (["Q4_0", "Q4_K pure"], CONTEXT, "256"),
+        ([MIX, MIX | {"token_embd.weight": "Q5_0"}], CONTEXT, "two of these mixes have one name"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_at_once(toy, types, context, pattern):

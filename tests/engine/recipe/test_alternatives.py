@@ -90,5 +90,8 @@ def test_commands_say_what_a_plan_needs(model):
         assert "out.gguf" in line and "Q4_K_M" in line
     for line in quantize_commands(model, plan(model, "Q4_K_M"), "m", "out.gguf"):
         assert "--imatrix" not in line and "--pure" not in line and "--tensor-type" not in line
+    for line in quantize_commands(model, plan(model, "Q4_K_M"), "my model", "an out.gguf"):
+        assert "'an out.gguf'" in line
+        assert "'my model'" in line or "fable-7m-F16.gguf" in line
     refused = quantize_commands(model, plan(model, "IQ2_XS"), "m", "out.gguf")
     assert all("--imatrix" in line for line in refused)  # without one it would be refused

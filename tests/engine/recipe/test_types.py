@@ -15,6 +15,7 @@ from quantcore import (
 from quantcore.evaluate.quantized import formats_by_tensor, restored_tensors, type_name
 from quantcore.formats import FORMATS
 from quantcore.recipe.file_types import ALIASES, FILE_TYPES
+from quantcore.recipe.of_types import matrix_types, most_common, plan_of_types
 from quantcore.recipe.quantize import quantized_again
 from quantcore.recipe.types import mixes_for
 from tests.support.toy_model import CONFIG, write_folder
@@ -159,6 +160,24 @@ def test_what_a_file_holds_otherwise_is_quantized_again(tmp_path):
         expected = tensor_error(file.weights(row.name), "Q6_K") if row.name in more else None
         assert row.relative_rmse == (expected.relative_rmse if expected else 0)
         assert bool(row.relative_rmse) == (row.name in more)
+
+
+@pytest.mark.parametrize(
+    ("most", "some", "file_type"),
+    [("IQ2_S", "Q4_K", "IQ2_M"), ("IQ2_XS", "Q4_K", "IQ2_XS"), ("Q3_K", "Q4_K", "Q3_K_M"),
+     ("NVFP4", "Q4_K", "Q4_K_M"), ("F32", "Q4_K", "Q4_K_M"), ("F16", "F16", "F16")],
+)  # fmt: skip
+def test_a_mix_is_called_by_a_file_type_of_its_most_common_type(toy, most, some, file_type):
+    """llama.cpp's file type IQ2_S is mostly IQ2_XS, and none is mostly NVFP4."""
+    types = dict.fromkeys(toy.quantizable, most) | {toy.quantizable[0]: some}
+    assert most_common(toy, types) == file_type
+    made = plan_of_types(toy, types, lambda name, type: "so it is")
+    assert made.file_type.name == file_type and matrix_types(toy, made) == types
+
+
+def test_a_file_type_that_there_is_none_of_is_one_sentence(toy):
+    with pytest.raises(ValueError, match="no file type most of whose tensors are NVFP4"):
+        most_common(toy, dict.fromkeys(toy.quantizable, "NVFP4"))
 
 
 def test_its_size_is_the_plans(toy):

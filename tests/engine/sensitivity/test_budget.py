@@ -48,6 +48,21 @@ def test_a_plan_keeps_within_its_budget_and_uses_it(model, measured):
         assert budgeted.predicted_kl_divergence == pytest.approx(budget.predicted(budgeted.plan))
 
 
+def test_nothing_is_predicted_of_a_file_made_with_a_matrix_where_nothing_was_measured_so(
+    model, measured
+):
+    """Either the plan is for a file made with one, or the results were measured with one."""
+    without, with_one = (plan(model, "Q4_K pure", imatrix=aided) for aided in (False, True))
+    aided = Sensitivity(replace(measured.source, imatrix_digest="that of some matrix"))
+    for effect in measured.effects:
+        aided.add(effect)
+    budgets = Budget(model, measured), Budget(model, aided)
+    assert [budget.predicted(without) is None for budget in budgets] == [False, True]
+    assert [budget.predicted(with_one) is None for budget in budgets] == [True, False]
+    budgeted = budgets[1].within(budgets[1].bytes_of("4bpw"))
+    assert budgeted.plan.with_imatrix and budgeted.predicted_kl_divergence > 0
+
+
 def test_more_bytes_never_cost_more_and_the_front_is_a_front(model, measured):
     budget = Budget(model, measured)
     costs = [

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from quantcore import open_model, plan
+from quantcore import measure_imatrix, open_model, plan
 from quantcore.evaluate.drift import compare
 from quantcore.evaluate.text import cut, evaluation_text
 from quantcore.io import ModelError
@@ -54,6 +54,16 @@ def toy(tmp_path_factory):
 @pytest.fixture(scope="module")
 def chunks(toy):
     return cut(toy, TEXT, 64)
+
+
+def test_a_mix_is_measured_as_it_says_or_not_at_all(toy, chunks):
+    """With an importance matrix and without it the same types cost something else."""
+    mix = mix_of(toy, plan(toy, "Q8_0"), "hand")
+    aided = toy.with_imatrix(measure_imatrix(toy, TEXT, 64))
+    with pytest.raises(ValueError, match="is with an importance matrix, and none is"):
+        mix_steps(toy, [replace(mix, with_imatrix=True)], chunks)
+    with pytest.raises(ValueError, match="is without an importance matrix, and one is"):
+        mix_steps(aided, [mix], chunks)
 
 
 @pytest.fixture(scope="module")
