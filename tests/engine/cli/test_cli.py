@@ -202,14 +202,6 @@ def test_help_says_what_there_is(capsys):
         assert command in shown
 
 
-@pytest.fixture
-def keys_are_heard():
-    """Set a handler: a child would inherit that SIGINT is ignored, as in a shell's background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def test_a_key_stops_it_without_a_traceback(keys_are_heard):
     command = [sys.executable, "-m", "quantcore", "skills"]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

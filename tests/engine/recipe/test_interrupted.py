@@ -22,14 +22,6 @@ from tests.support.toy_model import CONFIG, write_folder
 COMMAND = [sys.executable, "-m", "quantcore", "quantize", "--type", "Q3_K_M", "--output"]
 
 
-@pytest.fixture
-def keys_are_heard():
-    """Set a handler: a child would inherit that SIGINT is ignored, as in a shell's background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_nothing_behind(keys_are_heard, tmp_path, number):
     command = [*COMMAND, str(tmp_path / "model.gguf")]

@@ -119,7 +119,7 @@ def test_guides_know_it_better_the_more_they_cost(results):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["stopped", "killed"])
-def test_a_run_that_is_ended_leaves_what_it_found(tmp_path, how):
+def test_a_run_that_is_ended_leaves_what_it_found(keys_are_heard, tmp_path, how):
     path = tmp_path / "found.json"
     command = [sys.executable, "-m", "quantcore", "sensitivity", "--output", str(path)]
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
