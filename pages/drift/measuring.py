@@ -110,7 +110,7 @@ def run_button(model: Model, types: Sequence[str], text: Text) -> None:
         "Quantizes the whole model into each of the types to compare and lets all of them read "
         "the text, on this machine. You can go on using the lab meanwhile, or cancel."
     )
-    if st.button("Measure", key="measure", disabled=busy, help=says):
+    if st.button("Measure", key="measure_drift", disabled=busy, help=says):
         jobs.start(TITLE, lambda: steps(model, types, text, with_skills))
         st.rerun()
 

@@ -145,12 +145,14 @@ def compare(
     for first in range(0, len(chunks.tokens), at_once):
         batch = slice(first, first + at_once)
         targets = chunks.tokens[batch, 1:].ravel()
-        states = yield from _forward(base, "original", chunks, batch, passes)
+        base_states = yield from _forward(base, "original", chunks, batch, passes)
         kept = KeptLogits.empty(base, len(targets))
-        scores = score(base, states, targets, kept)
+        scores = score(base, base_states, targets, kept)
         base_parts.append(scores)
         for name, llama in llamas.items():
-            if llama is not base:
+            if llama is base:
+                states = base_states
+            else:
                 states = yield from _forward(llama, name, chunks, batch, passes)
             parts[name].append(score_against(llama, states, targets, kept, scores))
         yield passes.scored(Comparison(_mean_kl(parts, chunks), first + len(chunks.tokens[batch])))

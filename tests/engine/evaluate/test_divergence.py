@@ -127,6 +127,19 @@ def test_several_types_at_once_equal_one_at_a_time(toy, drift):
     )
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_neither_order_nor_repeats_change_a_number(toy, seed):
+    """F32 too, which takes the original's own states rather than run once more."""
+    known = ["F32", "Q8_0", "Q4_0", "INT2_G32"]
+    alone = {name: summary_of(measure_drift(toy, name, TEXT, CONTEXT)) for name in known}
+    asked = [str(name) for name in np.random.default_rng(seed).choice(known, 6)]
+    *_, last = drift_steps(toy, asked, TEXT, CONTEXT)
+    assert list(last.result.drifts) == list(dict.fromkeys(asked))
+    for name, found in last.result.drifts.items():
+        assert summary_of(found) == alone[name], asked
+        assert last.result.mean_kl[name] == pytest.approx(found.mean_kl_divergence, abs=1e-6)
+
+
 def test_progress_grows_and_may_be_left(toy):
     shares = [step.share for step in drift_steps(toy, ["Q4_0", "F32"], TEXT, CONTEXT)]
     assert shares == sorted(shares)
