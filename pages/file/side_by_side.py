@@ -68,7 +68,7 @@ def measured_errors(
         look.note(f"Of {sizes_only} only the sizes are here, so that errors cannot be measured.")
         return []
     if n_weights > SMALL_WEIGHTS and not st.toggle(
-        "Measure the errors", key="measure", **controls.BOUND,
+        "Measure the errors", key="measure_errors", **controls.BOUND,
         help="Reads every weight of both files and of the original.",
     ):  # fmt: skip
         return []

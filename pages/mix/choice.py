@@ -157,10 +157,10 @@ def _limits(known: list[sweeps.KeptSweep]) -> tuple[Sensitivity, tuple]:
     """Ask which results to choose by, and which types are allowed."""
     with st.popover("Limits"):
         label, labels = known[0].label, [each.label for each in known]
-        if st.session_state.get("results", label) not in labels:
-            del st.session_state["results"]
+        if st.session_state.get("mix_results", label) not in labels:
+            del st.session_state["mix_results"]
         if len(known) > 1:
-            label = st.selectbox("By the results of", labels, key="results")
+            label = st.selectbox("By the results of", labels, key="mix_results")
         results = next(each.results for each in known if each.label == label)
         able = [name for name in results.formats if name in GGML_TYPES]
         with st.container(horizontal=True, gap="small"):

@@ -29,7 +29,7 @@ def offer(model_name: str, cases: list[Case], scope: str, label: str) -> None:
         return
     tensors = bench.model(model_name).tensors
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if st.button(label, key=f"measure_{scope}", disabled=jobs.busy()):
+        if st.button(label, key=f"mix_measure_{scope}", disabled=jobs.busy()):
             jobs.start(title, lambda: error_steps(table, missing))
             st.rerun()
         n_weights = sum(tensors[case.tensor].n_weights for case in missing)

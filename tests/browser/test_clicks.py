@@ -43,6 +43,15 @@ def test_a_cell_of_the_map_opens_its_tensor(visit):
     assert "layer 7 ffn_down" in visitor.settled().findings[0]
 
 
+def test_a_choice_on_one_page_presses_no_button_on_the_next(visit):
+    visitor = visit("weights")
+    visitor.page.get_by_role("radio", name="spread").click()
+    visitor.settled()
+    visitor.page.get_by_role("link", name="Drift").first.click()
+    visitor.page.get_by_role("heading", name="Q4_K_M moves perplexity").wait_for()
+    assert visitor.settled().problems == []
+
+
 def test_a_cell_and_a_row_lead_to_the_microscope(visit):
     visitor = visit("layer_error?types=Q8_0")
     _click(visitor, "layer_map", 0.5 / 7, 1.5 / 9)

@@ -19,9 +19,7 @@ def _measured(app, types, chosen):
     app.button(key="measure_drift").click().run()
     finish_job(app)
     assert not app.exception and not sentences(app)
-    (table,) = (
-        html for html in (e.proto.body for e in app.get("html")) if "Types ranked" in html
-    )
+    (table,) = (html for html in (e.proto.body for e in app.get("html")) if "Types ranked" in html)
     rows = re.findall(r'<tr.*?><th scope="row">(.*?)</th>(.*?)</tr>', table)
     plain = [tuple(re.sub("<.*?>", " ", cell).split()) for cell in map(" ".join, rows)]
     return {row[0]: row[1:] for row in plain}

@@ -83,7 +83,7 @@ def test_a_button_measures_one_tensor_of_a_large_model(monkeypatch, tmp_path):
     monkeypatch.setattr(errors, "AT_ONCE", 1)
     app = visit("mix", model="large", tensor="blk.1.attn_q.weight")
     assert "bits a weight**." in app.subheader[0].value  # size at once, error not yet
-    app.button(key="measure_tensor").click().run()
+    app.button(key="mix_measure_tensor").click().run()
     finish_job(app)
     assert not app.exception and not app.error
     model, measured = bench.model("large"), cache.error_table("large").errors
@@ -91,7 +91,7 @@ def test_a_button_measures_one_tensor_of_a_large_model(monkeypatch, tmp_path):
     expected = tensor_error(model.weights("blk.1.attn_q.weight"), "Q4_K").relative_rmse
     (error,) = (value for case, value in measured.items() if case.type == "Q4_K")
     assert error == pytest.approx(expected, rel=1e-9)
-    assert {"measure_recipe", "measure_stock"} <= {button.key for button in app.button}
+    assert {"mix_measure_recipe", "mix_measure_stock"} <= {button.key for button in app.button}
 
 
 def test_the_button_writes_and_offers_the_file():
