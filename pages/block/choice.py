@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pages.block import dials, words
 from pages.shared import controls, tensors
 from quantcore.evaluate import specimens
-from quantcore.evaluate.specimens import Specimen
+from quantcore.evaluate.specimens import TEXTBOOK_VALUE, Specimen
 from quantcore.format import Format
 from quantcore.formats import FORMATS, get_format
 
@@ -21,6 +22,14 @@ class ChosenBlock:
     fmt: Format
     specimen: Specimen
     part: int
+    about: int = 0  # the sub-block that the example is about
+    stored_as: str = "F32"  # what the weights were stored in before; made-up ones are float32
+
+    @property
+    def has_step(self) -> bool:
+        """Whether the values of the grid are equally far apart, so that dials can turn it."""
+        even = self.fmt.family not in ("float", "uneven")
+        return even and bool(np.ptp(self.specimen.opened.parts[self.part].grid))
 
 
 def choose() -> ChosenBlock:
@@ -36,13 +45,30 @@ def choose() -> ChosenBlock:
         name = controls.type_(default=own or "Q4_0", on_change=dials.reset, width=210)
         fmt = get_format(name)
     specimen = _specimen(fmt, example, places)
+    about = _about(example, specimen)
     with places:
         if len(specimen.opened.parts) > 1:
-            part = controls.part(len(specimen.opened.parts), on_change=dials.reset, width=140)
+            n_parts = len(specimen.opened.parts)
+            part = controls.part(n_parts, about, on_change=dials.reset, width=140)
         if own and own != fmt.name:
             label = f"As stored in the file: {own}"
             st.button(label, on_click=_take, args=[own], key="block_stored")
-    return ChosenBlock(example, fmt, specimen, part)
+    model, tensor = controls.model(), st.session_state.get("tensor")
+    stored_as = model.tensors[tensor].dtype if from_model and tensor in model.tensors else "F32"
+    return ChosenBlock(example, fmt, specimen, part, about, stored_as)
+
+
+def _about(example: str, specimen: Specimen) -> int:
+    """Find the sub-block that an example is about: that of its 33, or of its outlier."""
+    weights = specimen.weights
+    if example == words.TEXTBOOK:
+        at = int(np.argmax(weights == TEXTBOOK_VALUE))
+    elif example == words.OUTLIER:
+        at = int(np.argmax(np.abs(weights)))
+    else:
+        return 0
+    spans = [part.weights for part in specimen.opened.parts]
+    return next(i for i, span in enumerate(spans) if span.start <= at < span.stop)
 
 
 def _example_chosen() -> None:

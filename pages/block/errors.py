@@ -19,30 +19,34 @@ def draw_errors_and_search(reading: BlockReading, dials: Dials, tone: str, style
     """Draw the errors on an even grid, and beside them the error against the scale."""
     left, right = st.columns(2, gap="large")
     with left:
-        steps = reading.landing.error_steps
-        n_cut = int((steps > 0.502).sum())
         look.finding(
-            words.miss(reading.bold_in_block, float(steps[reading.bold]), n_cut),
-            "Error of each weight in its place. Dashed: half a step of the grid.",
+            miss(reading), "Error of each weight in its place. Dashed: half a step of the grid."
         )
         _draw_errors(reading, reading.landing.step / 2, tone, style)
     with right:
         _draw_search(reading, dials, tone, style)
 
 
+def miss(reading: BlockReading) -> str:
+    """Say by how much the weight that misses most does so."""
+    landing = reading.landing
+    weight = landing.first_weight + landing.worst
+    if reading.is_uneven:
+        return words.miss_uneven(weight, float(np.abs(landing.error).max()) / reading.size)
+    return words.miss(weight, float(landing.error_steps.max()), int(landing.beyond.sum()))
+
+
 def draw_uneven_errors(reading: BlockReading, tone: str, style: Look) -> None:
     """Draw the errors on a grid that has no one step."""
-    share = float(np.abs(reading.landing.error[reading.bold])) / reading.size
-    look.finding(
-        words.miss_uneven(reading.bold_in_block, share), "Error of each weight in its place."
-    )
+    look.finding(miss(reading), "Error of each weight in its place.")
     _draw_errors(reading, None, tone, style)
 
 
 def _draw_errors(reading: BlockReading, half_step: float | None, tone: str, style: Look) -> None:
-    error, first_weight = reading.landing.error, reading.landing.first_weight
+    landing = reading.landing
+    error, worst = landing.error, landing.worst
     look.show(
-        charts.weight_errors(error, half_step, reading.bold, first_weight, tone, style),
+        charts.weight_errors(error, half_step, worst, landing.first_weight, tone, style),
         key="block_errors",
         alt=f"Error of {error.size} weights; the largest is {np.abs(error).max():.3g}.",
     )

@@ -4,6 +4,9 @@ import numpy as np
 
 from pages.block import words
 from pages.block.reading import BlockReading
+from pages.shared.units import exact
+from quantcore.evaluate.specimens import TEXTBOOK_VALUE
+from quantcore.formats.ggml_types import GGML_TYPES
 
 
 def headline(reading: BlockReading) -> str:
@@ -14,28 +17,36 @@ def headline(reading: BlockReading) -> str:
     if reading.moved:
         own_share = reading.own.rms_error / reading.size
         return words.by_hand(reading.bits, share, fmt.name, own_share)
-    if example == words.TEXTBOOK:
+    if reading.is_float and not place:
+        restored = float(landing.restored[0])
+        return words.kept_float(fmt.name, opened.packed.size, float(values[0]), restored)
+    if reading.shows_textbook_weight:
         return _textbook(reading)
     if example == words.EQUAL:
-        return words.equal(values.size, share)
+        return words.equal(values.size, share, np.unique(landing.restored).size)
     if example == words.OUTLIER and reading.holds_outlier:
         return words.outlier(landing.codes, int(np.abs(values).argmax()), landing.grid.size)
     if place:
         n_weights, size = reading.specimen.weights.size, opened.packed.size
         return words.as_stored(fmt.name, n_weights, size, place.file, place.start_byte)
-    if reading.is_float:
-        restored = float(landing.restored[0])
-        return words.kept_float(fmt.name, opened.packed.size, float(values[0]), restored)
     n_bytes = reading.specimen.bits_per_weight * values.size / 8
-    return words.kept(fmt.name, values.size, n_bytes, share)
+    stored_as = reading.chosen.stored_as
+    former = GGML_TYPES[stored_as].bits_per_weight * values.size / 8
+    kept = words.kept(fmt.name, values.size, n_bytes, share, (stored_as, former))
+    if example == words.OUTLIER:
+        return kept + words.elsewhere("outlier", reading.chosen.about)
+    if example == words.TEXTBOOK:
+        return kept + words.elsewhere("33", reading.chosen.about)
+    return kept
 
 
 def _textbook(reading: BlockReading) -> str:
-    landing, bold, scale = reading.landing, reading.bold, reading.part.scale
-    restored = landing.restored[bold]
+    landing, bold, part = reading.landing, reading.bold, reading.part
+    restored = float(landing.restored[bold])
     code = int(landing.codes[bold]) + landing.first_code
-    stands_for = restored / scale if reading.is_uneven else code
-    return words.textbook(landing.values[bold], scale, stands_for, restored)
+    stands_for = restored / part.scale if reading.is_uneven else code
+    value = float(landing.values[bold])
+    return words.textbook(value, part, stands_for, restored, reading.is_uneven)
 
 
 def how_to_read(reading: BlockReading) -> str:
@@ -43,5 +54,7 @@ def how_to_read(reading: BlockReading) -> str:
     place, moved = reading.specimen.place, reading.moved
     if place and not moved:
         return words.AS_STORED + (words.TURNED if place.big_endian else "")
-    textbook = reading.chosen.example == words.TEXTBOOK and reading.chosen.fmt.name == "Q4_0"
-    return words.HOW_TO_READ_TEXTBOOK if textbook and not moved else words.HOW_TO_READ_LINE
+    textbook = reading.shows_textbook_weight
+    bold = exact(TEXTBOOK_VALUE) if textbook else "the weight with the largest error"
+    lead = words.IN_Q4_0 if textbook and reading.chosen.fmt.name == "Q4_0" and not moved else ""
+    return lead + words.how_to_read_line(reading.landing.to_nearest, bold)

@@ -16,11 +16,11 @@ def main() -> None:
     st.title("Block microscope", anchor=False)
     chosen, style = choose(), look.current()
     line = st.container()  # drawn once the dials below it are known
-    if chosen.fmt.family in ("float", "uneven"):  # no one step to turn
-        reading = BlockReading(chosen, None)
-    else:
+    turned = None
+    if chosen.has_step:
         st.space("small")
-        reading = BlockReading(chosen, dials.ask(chosen.fmt))
+        turned = dials.ask(chosen.fmt)
+    reading = BlockReading(chosen, turned)
     tone = bits_colour(reading.bits, style)
     with line:
         st.space("small")

@@ -10,7 +10,7 @@ from pages.block.choice import ChosenBlock
 from pages.block.dials import Dials
 from quantcore.evaluate.by_hand import EvenGrid, grid_of
 from quantcore.evaluate.landing import Landing, as_stored, on_grid, rms
-from quantcore.evaluate.specimens import TEXTBOOK_WEIGHT, Specimen
+from quantcore.evaluate.specimens import TEXTBOOK_VALUE, Specimen
 from quantcore.format import OpenedBlock, Part
 
 
@@ -83,9 +83,14 @@ class BlockReading:
     @property
     def bold(self) -> int:
         """The weight that sentences speak of, counted from the first one of the sub-block."""
-        if self.chosen.example == words.TEXTBOOK:
-            return min(TEXTBOOK_WEIGHT, self.own.values.size - 1)
+        if self.shows_textbook_weight:
+            return int(np.argmax(self.own.values == TEXTBOOK_VALUE))
         return self.landing.worst
+
+    @property
+    def shows_textbook_weight(self) -> bool:
+        """Whether the sub-block holds the weight that the textbook follows."""
+        return self.chosen.example == words.TEXTBOOK and TEXTBOOK_VALUE in self.own.values
 
     @property
     def bold_in_block(self) -> int:

@@ -4,22 +4,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pages.shared.units import exact, number, percent, plural, real_minus, signed, times
+from quantcore.evaluate.landing import ROUNDED_STEPS
 from quantcore.format import OpenedBlock, Part
 
+HALF_STEP = 0.5 + ROUNDED_STEPS
 MODEL, TEXTBOOK, OUTLIER, EQUAL = EXAMPLES = (
     "From the model",
     "33 comes back as 32",
     "One outlier",
     "All equal",
 )
-HOW_TO_READ_LINE = (
-    "Each ring is a weight at its true value. It falls to the nearest mark below: the only values "
-    "that this block can hold. Larger dots caught more weights; the bold line is the weight that "
-    "misses most."
-)
-HOW_TO_READ_TEXTBOOK = (
+IN_Q4_0 = (
     "An 8-bit scale has a place for 33; a 4-bit scale of step 16 has 2 × 16 = 32 as its nearest. "
-    "Each ring is a weight, each mark below a value that the block can hold; the bold line is 33."
 )
 
 AS_STORED = (
@@ -33,12 +29,45 @@ TURNED = (
 )
 
 
-def kept(type_name: str, n_weights: int, n_bytes: float, share: float) -> str:
-    """Say what the format keeps of the block; `share` is the error by the weights' size."""
-    return (
-        f"**{type_name}** keeps these {plural(n_weights, 'weight')} in {exact(n_bytes, 3)} bytes "
-        f"instead of {4 * n_weights:,}; a typical one moves by **{percent(share)}** of its size."
+def how_to_read_line(to_nearest: bool, bold: str) -> str:
+    """Explain the number line; `bold` says which weight the bold line is."""
+    lands = (
+        "It is rounded to the nearest mark below"
+        if to_nearest
+        else "It becomes one of the marks below, not always the nearest: several weights share a "
+        "code or a scale that was rounded"
     )
+    return (
+        f"Each ring is a weight at its true value. {lands}. The marks are the only values that "
+        f"this block can hold. Larger dots collect more weights; the bold line is {bold}."
+    )
+
+
+def kept(
+    type_name: str, n_weights: int, n_bytes: float, share: float, before: tuple[str, float]
+) -> str:
+    """Say what the format keeps of the block.
+
+    Parameters
+    ----------
+    n_bytes
+        What these weights take, scales included.
+    share
+        The error by the weights' size.
+    before
+        The type that they were stored in, and the bytes that they took there.
+    """
+    stored_as, former = before
+    instead = f" instead of {exact(former, 3)} in {stored_as}" if stored_as != type_name else ""
+    return (
+        f"**{type_name}** keeps these {plural(n_weights, 'weight')} in {exact(n_bytes, 3)} bytes"
+        f"{instead}; a typical one moves by **{percent(share)}** of its size."
+    )
+
+
+def elsewhere(what: str, part: int) -> str:
+    """Say in which sub-block the weight is that the example is about."""
+    return f" The {what} is in sub-block {part}."
 
 
 def as_stored(type_name: str, n_weights: int, n_bytes: int, file: str, at: int) -> str:
@@ -59,11 +88,20 @@ def kept_float(type_name: str, n_bytes: int, value: float, restored: float) -> s
     )
 
 
-def textbook(weight: float, scale: float, stands_for: float, restored: float) -> str:
-    """Walk through the rounding of one weight; `stands_for` is the value of its code."""
+def textbook(weight: float, part: Part, stands_for: float, restored: float, uneven: bool) -> str:
+    """Walk through the rounding of one weight, and back; `stands_for` is what its code means."""
+    digits = _digits(part, stands_for, restored)
+    scale, added = exact(part.scale, digits), ""
+    if part.minimum:
+        sign = "plus" if part.minimum > 0 else "less"
+        added = f" {sign} the minimum {exact(abs(part.minimum), digits)},"
+        scale += ","
+    quotient = exact((weight + part.minimum) / part.scale, 3)
+    stored = exact(stands_for, digits)
     return (
-        f"**{exact(weight)}** divided by the scale {exact(scale)} is about "
-        f"{exact(stands_for)}, so it comes back as **{exact(restored)}**."
+        f"**{exact(weight)}**{added} divided by the scale {scale} is {quotient}; stored as "
+        f"{f'the code for {stored}' if uneven else stored}, it comes back as "
+        f"{_restoring(part, stands_for, digits)} = **{exact(restored)}**."
     )
 
 
@@ -76,11 +114,19 @@ def outlier(codes: NDArray, largest: int, n_values: int) -> str:
     )
 
 
-def equal(n_weights: int, share: float) -> str:
-    """Say whether equal weights survive."""
-    if share:
-        return f"{plural(n_weights, 'equal weight')} all move by the same **{percent(share)}**."
-    return f"{plural(n_weights, 'equal weight')} come back **exactly**: all take the same code."
+def equal(n_weights: int, share: float, n_restored: int) -> str:
+    """Say whether equal weights survive, and whether they stay equal.
+
+    `n_restored` counts the different values that they come back as.
+    """
+    if not share:
+        return f"{plural(n_weights, 'equal weight')} come back **exactly**: all take the same code."
+    if n_restored > 1:
+        return (
+            f"{plural(n_weights, 'equal weight')} come back as **{n_restored} different values**; "
+            f"a typical one moves by **{percent(share)}**."
+        )
+    return f"{plural(n_weights, 'equal weight')} all move by the same **{percent(share)}**."
 
 
 def by_hand(bits: int, share: float, type_name: str, own_share: float) -> str:
@@ -98,12 +144,17 @@ def miss(weight: int, steps: float, n_cut: int) -> str:
     if n_cut:
         return (
             f"{plural(n_cut, 'weight')} beyond the grid {'is' if n_cut == 1 else 'are'} cut off, "
-            f"weight {weight} by **{steps:.1f} steps**; inside, none can miss by more than half a "
+            f"weight {weight} by **{steps:.2f} steps**; inside, none can miss by more than half a "
             "step."
         )
+    if steps > HALF_STEP:
+        return (
+            f"Weight {weight} misses most, by **{steps:.2f} steps**: a little more than half a "
+            "step, because the scale was rounded after the codes were chosen."
+        )
     return (
-        f"Weight {weight} misses by **{steps:.2f} steps**; inside the grid no weight can miss by "
-        "more than half a step."
+        f"Weight {weight} misses most, by **{steps:.2f} steps**; inside the grid no weight can "
+        "miss by more than half a step."
     )
 
 
@@ -119,8 +170,8 @@ def gain(whose: str, error: float, best: float) -> str:
     if not error or best > 0.99 * error:
         return f"{whose} an error of **{number(error)}**; no other scale or zero point does better."
     return (
-        f"{whose} an error of **{number(error)}**; the best dials **{number(best)}**, "
-        f"{percent(1 - best / error)} less."
+        f"{whose} an error of **{number(error)}**; the best setting of the sliders gives "
+        f"**{number(best)}**, {percent(1 - best / error)} less."
     )
 
 
@@ -150,10 +201,16 @@ def sub_blocks(parts: tuple[Part, ...]) -> str:
 
 
 def remains(opened: OpenedBlock, n_weights: int, bits_per_weight: float) -> str:
-    """Say how many bytes are left."""
+    """Say how many bytes are left, and how many bits a weight takes in the whole tensor.
+
+    That is less where a scale belongs to the whole tensor, or where the bits of two blocks share a
+    byte that is shown in each.
+    """
+    here = 8 * opened.packed.size / n_weights
+    whole = "" if abs(here - bits_per_weight) < 1e-3 * here else " in the whole tensor"
     return (
-        f"What remains is **{plural(opened.packed.size, 'byte')}** for "
-        f"{plural(n_weights, 'weight')}: {bits_per_weight:.4g} bits a weight."
+        f"What is stored: **{plural(opened.packed.size, 'byte')}** for "
+        f"{plural(n_weights, 'weight')}; {bits_per_weight:.4g} bits per weight{whole}."
     )
 
 
@@ -171,15 +228,34 @@ def arithmetic(
 ) -> str:
     """Restore one weight from its code, in numbers; on an uneven grid codes stand for values."""
     code = int(opened.codes[weight]) + opened.first_code
-    factor = float(opened.restored[weight]) / part.scale if uneven and part.scale else code
-    product = f"{exact(part.scale)} × {exact(factor) if factor >= 0 else f'({exact(factor)})'}"
-    if part.minimum:
-        product += f" {'−' if part.minimum > 0 else '+'} {exact(abs(part.minimum))}"
-    meaning = f", which stands for {exact(factor)}" if uneven else ""
     restored = float(opened.restored[weight])
+    stands_for = restored / part.scale if uneven and part.scale else code
+    digits = _digits(part, stands_for, restored)
+    product = _restoring(part, stands_for, digits)
+    meaning = f", which stands for {exact(stands_for, digits)}" if uneven else ""
     before = "" if value == restored else f"; it was {exact(value)}"
     return (
         f"Every byte as it lies in the file. Outlined: weight {weight}, code "
         f"{real_minus(str(code))}{meaning}, so {product} = **{exact(restored)}**{before}. "
         "Hover, focus or tap a byte to read it."
     )
+
+
+def _digits(part: Part, stands_for: float, restored: float) -> int:
+    """Find how many digits a reader needs, so that what is printed comes out as `restored`."""
+    for digits in range(4, 9):
+        scale, meant, low = (
+            float(f"{each:.{digits}g}") for each in (part.scale, stands_for, part.minimum)
+        )
+        if exact(scale * meant - low) == exact(restored):
+            return digits
+    return 9  # all that a float32 has
+
+
+def _restoring(part: Part, stands_for: float, digits: int) -> str:
+    """Write ``scale × code − minimum``."""
+    shown = exact(stands_for, digits)
+    text = f"{exact(part.scale, digits)} × {shown if stands_for >= 0 else f'({shown})'}"
+    if part.minimum:
+        text += f" {'−' if part.minimum > 0 else '+'} {exact(abs(part.minimum), digits)}"
+    return text

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from quantcore.evaluate.by_hand import EvenGrid
 from quantcore.format import OpenedBlock, Weights
 
+ROUNDED_STEPS = 0.002  # by so much a weight may seem to miss more: its numbers are float32
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Landing:
@@ -45,6 +47,20 @@ class Landing:
     def error_steps(self) -> NDArray[np.floating]:
         """Size of what each weight moves by, in steps of the grid; all 0 where there is no step."""
         return np.abs(self.error) / self.step if self.step else np.zeros(self.values.size)
+
+    @property
+    def beyond(self) -> NDArray[np.bool_]:
+        """Weights that lie more than half a step outside the grid: they are cut off."""
+        low, high = float(self.grid.min()), float(self.grid.max())
+        reach = (0.5 + ROUNDED_STEPS) * self.step
+        return (self.values < low - reach) | (self.values > high + reach)
+
+    @property
+    def to_nearest(self) -> bool:
+        """Whether each weight lands on the value nearest to it: codes are not always chosen so."""
+        gaps = np.abs(self.grid[None] - self.values[:, None].astype(np.float64)).min(axis=1)
+        widest = self.step or float(np.ptp(self.grid)) or 1.0
+        return bool((np.abs(self.error) <= gaps + ROUNDED_STEPS * widest).all())
 
 
 def as_stored(weights: Weights, opened: OpenedBlock, part: int, *, even: bool = True) -> Landing:

@@ -7,6 +7,7 @@ import numpy as np
 from quantcore.format import Format, OpenedBlock, Weights
 from quantcore.model.gguf_source import StoredInFile
 
+TEXTBOOK_VALUE = 33.0
 TEXTBOOK_WEIGHT = 20  # the one that is 33
 MADE_UP_COLUMNS = 256
 
@@ -79,12 +80,14 @@ def alone(fmt: Format, weights: Weights) -> Specimen:
 def textbook(fmt: Format) -> Specimen:
     """Store the textbook's numbers, -128 to 119, the one at `TEXTBOOK_WEIGHT` being 33.
 
-    Q4_0's step is 16 for them, so that 33 comes back as 32.
+    Q4_0's step is 16 for them, so that 33 comes back as 32. Where fewer weights than 32 are stored
+    together, they are some of these, 33 among them.
     """
     ramp = np.round(np.linspace(-128, 119, 32))
-    ramp[TEXTBOOK_WEIGHT] = 33
+    ramp[TEXTBOOK_WEIGHT] = TEXTBOOK_VALUE
     length = fmt.block_length(MADE_UP_COLUMNS)
-    return alone(fmt, np.resize(ramp, max(length, 32))[:length].astype(np.float32))
+    start = min(TEXTBOOK_WEIGHT, max(ramp.size - length, 0))
+    return alone(fmt, np.resize(ramp[start:], length).astype(np.float32))
 
 
 def all_equal(fmt: Format) -> Specimen:

@@ -51,7 +51,7 @@ def test_errors_of_a_mix_name_the_format_of_each_tensor():
 
 def test_the_textbook_example():
     app = visit("block", example="33 comes back as 32")
-    assert findings(app)[0].startswith("**33** divided by the scale 16 is about 2")
+    assert findings(app)[0].startswith("**33** divided by the scale 16 is 2.06; stored as 2")
     assert "**32**" in findings(app)[0]
     assert "code 2, so 16 × 2 = **32**; it was 33" in " ".join(m.value for m in app.markdown)
 
@@ -85,6 +85,24 @@ def test_another_block_brings_the_dials_back():
 def test_sub_blocks_differ():
     lines = [drawn_charts(visit("block", type="Q4_K", part=part))[0] for part in ("0", "7")]
     assert lines[0]["data"] != lines[1]["data"]
+
+
+def test_a_grid_of_one_value_has_nothing_to_turn():
+    app = visit("block", type="Q4_1", example="All equal")
+    assert not app.slider and "come back **exactly**" in findings(app)[0]
+
+
+def test_what_a_block_took_before_is_what_its_model_took():
+    assert "in 18 bytes instead of 64 in BF16" in findings(visit("block", type="Q4_0"))[0]
+
+
+@pytest.mark.parametrize("example", ["33 comes back as 32", "One outlier"])
+def test_an_example_opens_at_the_sub_block_that_it_is_about(example):
+    app = visit("block", type="Q3_K", example=example)
+    assert "is in sub-block" not in findings(app)[0]
+    app.number_input(key="part").set_value(0).run()
+    about = {"33 comes back as 32": "The 33 is in sub-block 1", "One outlier": "The outlier is in"}
+    assert about[example] in findings(app)[0]
 
 
 def test_an_outlier_takes_the_codes():

@@ -9,6 +9,7 @@ from pages.block import words as block_words
 from pages.layer_error import words as layer_words
 from pages.scales import words as scales_words
 from pages.weights import words as weights_words
+from quantcore.evaluate import specimens
 from quantcore.evaluate.statistics import tensor_statistics
 from quantcore.formats import get_format
 from quantcore.formats.k.sub_scale_bits import sub_scale_bits
@@ -48,13 +49,17 @@ def test_the_leader_is_named(measure):
 
 
 def test_the_textbook_example_reads_as_in_the_textbook():
-    says = block_words.textbook(33.0, 16.0, 2, 32.0)
-    assert says == "**33** divided by the scale 16 is about 2, so it comes back as **32**."
+    part = specimens.textbook(get_format("Q4_0")).opened.parts[0]
+    says = block_words.textbook(33.0, part, 2, 32.0, uneven=False)
+    assert says == (
+        "**33** divided by the scale 16 is 2.06; stored as 2, it comes back as 16 × 2 = **32**."
+    )
 
 
 def test_a_miss_says_whether_weights_were_cut_off():
     assert "moves at all" in block_words.miss(0, 0.0, 0)
-    assert "misses by **0.44 steps**" in block_words.miss(3, 0.44, 0)
+    assert "misses most, by **0.44 steps**" in block_words.miss(3, 0.44, 0)
+    assert "scale was rounded" in block_words.miss(3, 0.53, 0)
     assert block_words.miss(3, 2.0, 1).startswith("1 weight beyond the grid is cut off, weight 3")
     assert block_words.miss(3, 2.0, 4).startswith("4 weights beyond the grid are cut off")
 
