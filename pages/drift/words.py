@@ -76,7 +76,7 @@ def cost(table: Sequence[Mapping], chosen: str) -> str:
         f"({signed(row['perplexity_change_percent'])} %) and diverges **{number(kl)}** nats a token"
     )
     if row is best:
-        return text + (", the least of all." if len(rows) > 1 else ".")
+        return text + (", the least of these types." if len(rows) > 1 else ".")
     if least <= 0:
         return text + "."
     if kl < 1.1 * least:

@@ -40,10 +40,10 @@ def size_against_error(choice: ChosenMix, mine: MixSummary, n_changed: int) -> N
         for case in table.cases(plan.types.items(), plan.with_imatrix)
     ]
     errors.at_once(table, cases)
-    summaries = [table.summary(name, plan, plan.with_imatrix) for name, plan in drawn.items()]
-    others = [each for each in summaries if each.name != mine.name and each.error is not None]
+    every = [table.summary(name, plan, plan.with_imatrix) for name, plan in stock.items()]
+    others = [each for each in every if each.name != mine.name and each.error is not None]
     look.finding(
-        words.beside_stock(mine, others, bool(n_changed)),
+        words.beside_stock(mine, every, bool(n_changed)),
         "Left is smaller, down is closer to the original weights; the star is this recipe. Weight "
         "error is not the model’s error: the chart above shows that.",
     )

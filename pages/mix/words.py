@@ -115,24 +115,29 @@ def where_bytes_go(sizes: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def beside_stock(hand: MixSummary, stock: Sequence[MixSummary], changed: bool) -> str:
-    """Say whether the recipe beats the stock mixes that are no larger; only measured ones count."""
-    rivals = [
-        (one.error, one)
-        for one in stock
-        if one.error is not None and one.n_bytes <= hand.n_bytes and one.name != hand.name
-    ]
+    """Say whether the recipe beats the stock mixes that are no larger.
+
+    `stock` are all that llama-quantize makes; those without an error are not measured, so nothing
+    is said of them but that.
+    """
     if hand.error is None:
         return "The weight error of this recipe is not measured, so it cannot be compared."
+    smaller = [each for each in stock if each.n_bytes <= hand.n_bytes and each.name != hand.name]
+    rivals = {each.name: each.error for each in smaller if each.error is not None}
+    mine = "the recipe made by hand" if changed else f"**{hand.name}**"
+    its_error = f"the error of {mine} is **{_fine(hand.error)}**"
+    if not smaller:
+        return f"No other mix of llama-quantize is as small; {its_error}."
     if not rivals:
-        return f"No mix of llama-quantize is smaller than this recipe with {_fine(hand.error)}."
-    error, best = min(rivals, key=lambda rival: rival[0])
-    name = hand.name[:1].upper() + hand.name[1:]
-    mine = "The recipe made by hand" if changed else f"**{name}**"
-    verdict = "beats" if hand.error < error else "does not beat"
+        return f"No smaller mix of llama-quantize has been measured yet; {its_error}."
+    best = min((each for each in smaller if each.name in rivals), key=lambda one: rivals[one.name])
+    verdict = "beats" if hand.error < rivals[best.name] else "does not beat"
+    unknown = len(smaller) - len(rivals)
+    among = f" among the {len(rivals)} measured of {len(smaller)}" if unknown else ""
     return (
-        f"{mine} {verdict} the best mix that is no larger: **{_fine(hand.error)}** against "
-        f"{_fine(error)} of {best.name}, at {megabytes(hand.n_bytes)} against "
-        f"{megabytes(best.n_bytes)}."
+        f"{mine[:1].upper()}{mine[1:]} {verdict} the best mix that is no larger{among}: "
+        f"**{_fine(hand.error)}** against {_fine(rivals[best.name])} of {best.name}, at "
+        f"{megabytes(hand.n_bytes)} against {megabytes(best.n_bytes)}."
     )
 
 

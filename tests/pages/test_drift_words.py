@@ -52,7 +52,7 @@ def test_granularity_compares_the_three_spans():
     ("table", "chosen", "part"),
     [
         (_table(Q8_0=1e-4, Q2_K=0.4), "Q2_K", "4,000 times as much as Q8_0"),
-        (_table(Q8_0=1e-4, Q2_K=0.4), "Q8_0", "the least of all"),
+        (_table(Q8_0=1e-4, Q2_K=0.4), "Q8_0", "the least of these types"),
         (_table(Q8_0=1e-4, Q6_K=1.05e-4), "Q6_K", "hardly more than Q8_0"),
         (_table(F16=0.0, Q2_K=0.4), "F16", "changes nothing"),
         (_table(F16=0.0, Q2_K=0.4), "Q2_K", "**0.40** nats a token."),

@@ -18,7 +18,7 @@ from quantcore.evaluate.mix_error import ErrorTable, MixSummary
 from quantcore.io.gguf import read_gguf
 from quantcore.recipe.overrides import overrides_as_text, read_overrides
 from quantcore.recipe.stock import stock_plans
-from tests.support.app import finish_job, visit
+from tests.support.app import findings, finish_job, visit
 from tests.support.toy_model import CONFIG, write_folder
 
 DOWN = "blk.3.ffn_down=Q8_0"
@@ -268,10 +268,32 @@ def test_the_verdict_is_measured():
     assert "by hand beats" in say(_recipe("by hand", 150, 0.02), stock, True)
     assert "does not beat" in say(_recipe("by hand", 150, 0.035), stock, True)
     assert "not measured" in say(_recipe("by hand", 150, None), stock, True)
-    assert say(_recipe("by hand", 50, 0.1), stock, True).startswith("No mix")
-    unknown = _recipe("Q2_K", 40, None)  # smaller, but it cannot be compared
-    assert "by hand beats" in say(_recipe("by hand", 150, 0.02), [unknown, *stock], True)
-    assert say(_recipe("by hand", 50, 0.1), [unknown, *stock], True).startswith("No mix")
+    assert say(_recipe("by hand", 50, 0.1), stock, True).startswith("No other mix")
+    assert "**Q4_K_S** beats" not in say(_recipe("this recipe", 90, 0.05), stock, False)
+
+
+def test_nothing_is_said_of_mixes_that_are_not_measured():
+    stock = [_recipe("Q4_K_S", 90, 0.04), _recipe("Q4_K_M", 100, 0.03), _recipe("Q8_0", 200, 0.004)]
+    smaller = [_recipe("Q2_K", 40, None), _recipe("Q3_K_S", 45, None)]
+    say, every = mix_words.beside_stock, [*smaller, *stock]
+    says = say(_recipe("by hand", 150, 0.02), every, True)
+    assert "by hand beats the best mix that is no larger among the 2 measured of 4:" in says
+    says = say(_recipe("by hand", 50, 0.1), every, True)
+    assert says.startswith("No smaller mix of llama-quantize has been measured yet")
+    assert "made by hand is **10" in says
+    for size in (40, 45, 50):
+        assert not say(_recipe("this recipe", size, 0.1), every, False).startswith("No other mix")
+    assert say(_recipe("this recipe", 39, 0.1), every, False).startswith("No other mix")
+
+
+def test_a_mix_that_is_smaller_is_never_denied(own_models, monkeypatch):
+    """On a model where nothing but the recipe is measured, though every size is known."""
+    model = open_model(own_models / "wide-toy")
+    monkeypatch.setattr(errors, "AT_ONCE", 1.5 * model.n_weights)
+    app, stock = visit("mix", model="wide-toy", mix="Q4_K_M"), stock_plans(model)
+    assert any("moves the weights by" in says for says in findings(app)), "not even the recipe"
+    assert any(each.bytes < stock["Q4_K_M"].bytes for each in stock.values())
+    assert not any(re.match("No (other )?mix", says) for says in findings(app))
 
 
 def test_the_headline_says_more_less_or_as_much():
