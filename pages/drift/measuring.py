@@ -81,7 +81,7 @@ def steps(
                 course.add(step.result)
         yield Progress(part * step.share, step.stage, course)
     skills: dict[str, list[SkillScore]] = {}
-    answering = (ORIGINAL, *types) if with_skills else ()
+    answering = list(dict.fromkeys([ORIGINAL, *types])) if with_skills else []
     for i, name in enumerate(answering):
         for share, scores in _skill_steps(model, name):
             yield Progress(part + part * (i + share) / len(answering), f"{name}: skills", course)

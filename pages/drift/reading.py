@@ -6,7 +6,7 @@ from pages.drift import cache, prose, reading_words, texts
 from pages.drift.texts import Text
 from pages.shared import look, ranking, tables
 from pages.shared.prose import ramp
-from quantcore.evaluate.reading import pieces, rows_by_token
+from quantcore.evaluate.reading import pieces, rows_by_token, within_context
 from quantcore.model.original import Original
 from quantcore.model.source import Model
 
@@ -20,7 +20,7 @@ def one_text(model: Model, chosen: str, text: Text) -> None:
     """Read a passage, token by token."""
     st.space("medium")
     headline, style = st.container(), look.current()
-    passage = texts.choose_passage(text)
+    passage = within_context(model, texts.choose_passage(text))
     read = cache.reading(model.name, chosen, passage)
     shown = pieces(passage, read.start.tolist())
     with headline:
@@ -29,7 +29,9 @@ def one_text(model: Model, chosen: str, text: Text) -> None:
             HOW_TO_READ,
             help=ranking.TERMS["divergence"],
         )
-    tokens = reading_words.tokens(read, shown, model.tokenizer.decode)
+    tokens = reading_words.tokens(read, shown, model.tokenizer.continuation)
+    if before := passage[: read.start[0]]:  # the first token, where none opens the text
+        tokens = [reading_words.not_predicted(before), *tokens]
     st.html(prose.coloured(tokens, style, chosen))
     full = f"{reading_words.FULL_NATS:g} nats and more"
     st.html(ramp("0", full, "at a token", style, prose.REACH))
@@ -43,7 +45,7 @@ def going_on(model: Model, chosen: str, original: Original) -> None:
     headline, style = st.container(), look.current()
     prompt = texts.choose_prompt(model)
     both = cache.continuations(model.name, chosen, prompt, texts.NEW_TOKENS)
-    decode = model.tokenizer.decode
+    decode = model.tokenizer.continuation
     with headline:
         look.finding(*reading_words.parting(both, decode, chosen))
     ours, theirs = both.texts(decode)

@@ -63,6 +63,11 @@ def tokens(read: TokenDrift, pieces: Sequence[str], decode: Decode) -> list[Toke
     ]
 
 
+def not_predicted(piece: str) -> Token:
+    """Show the first token of a text that nothing opens: no model has predicted it."""
+    return Token(piece, 0.0, "the first token: nothing stands before it to predict it from")
+
+
 def _shown(piece: str) -> str:
     """Show a token's text in a sentence, and a line break by its sign."""
     return piece.strip() or "¶"

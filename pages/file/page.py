@@ -34,7 +34,7 @@ def main() -> None:
     st.space("medium")
     show_promise(header, style)
     if promise.tensors:
-        with st.expander(f"Table of all {plural(len(promise.tensors), 'tensor')}"):
+        with st.expander(f"Table of {plural(len(promise.tensors), 'tensor')}"):
             lists.show_tensors(promise.tensors, "file_tensors", "All tensors of the file")
     st.space("medium")
     show_header(file, style)

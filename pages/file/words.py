@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pages.shared.units import binary, percent, plural, real_minus, spoken, three, times
+from pages.shared.units import an, are, binary, percent, plural, real_minus, spoken, three, times
 from quantcore.evaluate.file_error import RestoredError, total_rmse
 from quantcore.evaluate.two_files import TensorPair
 from quantcore.io.gguf import BOOL, NUMBERS, STRING, GgufFile
@@ -112,23 +112,23 @@ def kept_its_promise(promise: Promise) -> str:
     if differ:
         pairs = Counter((t.planned.type, t.type) for t in differ if t.planned)
         (wanted, held), count = pairs.most_common(1)[0]
-        says = (
-            f"**{len(differ)}** of {plural(len(promise.tensors), 'tensor')} "
-            f"{'is' if len(differ) == 1 else 'are'} not what llama-quantize gives a {name}: "
-            f"{plural(count, 'is', 'are')} {held} instead of {wanted}"
-        )
+        which = f"**{len(differ)}** of {len(promise.tensors)} tensors {are(len(differ))}"
+        if len(promise.tensors) == 1:
+            which = "The only tensor is"
+        says = f"{which} not what llama-quantize gives {an(name)}: "
+        says += f"{plural(count, 'is', 'are')} {held} instead of {wanted}"
         return says + (", and others." if len(pairs) > 1 else ".")
     if back:
         changes = Counter((t.planned.fallback, t.type) for t in back if t.planned)
         before, after = changes.most_common(1)[0][0]
         columns = back[0].shape[-1]
         return (
-            f"Every tensor is what llama-quantize gives a {name}; "
+            f"Every tensor is what llama-quantize gives {an(name)}; "
             f"**{plural(len(back), 'tensor')}** fell back, such as from {before} to {after}, for "
             f"rows of {columns:,} do not divide."
         )
     return (
-        f"Every tensor is what llama-quantize gives a **{name}**; none had to fall back, for all "
+        f"Every tensor is what llama-quantize gives {an(name)}; none had to fall back, for all "
         "rows divide into blocks."
     )
 
@@ -234,7 +234,8 @@ def side_by_side(
     calls = f" Both call themselves {same.name}." if same and n_differ else ""
     if not n_differ:
         shared = plural(n_shared, "tensor")
-        return f"**{first}** and **{second}** give the {shared} that both have the same types."
+        its = "its type" if n_shared == 1 else "their types"
+        return f"**{first}** and **{second}** have {shared} in common, and agree on {its}."
     (size, smaller), (most, larger) = sorted(
         (p.bytes, label) for p, label in zip(promises, labels, strict=True)
     )
@@ -242,7 +243,8 @@ def side_by_side(
     if size < most:
         by = percent(most / size - 1) if most < 2 * size else f"{times(most / size)} times"
         says = f"**{larger}** is {by} larger than {smaller}"
-    return f"**{plural(n_differ, 'tensor')}** differ in type. {says}.{calls}"
+    verb = "differs" if n_differ == 1 else "differ"
+    return f"**{plural(n_differ, 'tensor')}** {verb} in type. {says}.{calls}"
 
 
 def errors(

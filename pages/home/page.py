@@ -65,7 +65,7 @@ def show_introduction(
     look.note(
         words.the_model(model.name, model.config, model.n_weights, first, original)
         + " "
-        + words.sample(PROMPT, model.tokenizer.decode(results.continuations["F32"].original))
+        + words.sample(PROMPT, model.tokenizer.continuation(results.continuations["F32"].original))
     )
     if controls.model_name() != model.name or results.stale:
         look.note(

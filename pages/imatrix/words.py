@@ -108,8 +108,9 @@ def does_not_fit(tensor: str, type_name: str) -> str:
 def one_block(row: int, block: int, both: BlockPair) -> str:
     """Say how many weights of a block come back as others, and explain the picture."""
     weights, loud = plural(both.weights.size, "weight"), exact(both.loudest_over_mean, 2)
+    come = "comes" if both.n_changed == 1 else "come"
     return (
-        f"Row {row}, block {block}: {both.n_changed} of {weights} come back with another value. "
+        f"Row {row}, block {block}: {both.n_changed} of {weights} {come} back with another value. "
         f"Above: importance of the columns, the largest {loud} times the mean. Below: what "
         "rounding moved each weight by, hollow without the matrix, filled with it."
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pages.shared.units import spoken, three, times
+from pages.shared.units import plural, spoken, three, times
 from quantcore.evaluate.weight_error import same_are_weak
 from quantcore.recipe.types import get_type
 
@@ -34,7 +34,8 @@ def which(type_name: str, formats: Mapping[str, str]) -> str:
         return "The same format on every matrix."
     counts = Counter(formats.values()).most_common()
     listed = ", ".join(f"{count} in {name}" for name, count in counts)
-    return f"A mix of llama-quantize: of {len(formats)} matrices {listed}."
+    matrices = plural(len(formats), "matrix", "matrices")
+    return f"A mix of llama-quantize: of {matrices} {listed}."
 
 
 def cells(errors: Percents, formats: Mapping[str, str]) -> dict[str, str]:

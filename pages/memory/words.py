@@ -202,7 +202,8 @@ def types(names: Sequence[str], sizes: Mapping[str, int], n_fitting: int, limit:
     if limit is None:
         shrinks = times(largest / smallest)
         return f"From {names[0]} to {names[-1]} the whole shrinks **{shrinks} times**."
-    return f"**{n_fitting} of {len(sizes)}** types here fit into {binary(limit)} of GPU memory."
+    fit = "fits" if n_fitting == 1 else "fit"
+    return f"**{n_fitting} of {len(sizes)}** types here {fit} into {binary(limit)} of GPU memory."
 
 
 def thumb(rules: Sequence[RuleOfThumb]) -> str:

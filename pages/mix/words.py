@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from pages.shared.units import exact, megabytes, percent, plural, spoken
+from pages.shared.units import are, exact, megabytes, percent, plural, spoken
 from quantcore.evaluate.mix_error import MixSummary
 
 HOW_TO_READ_MAP = (
@@ -91,7 +91,8 @@ def fallbacks(tensors: Sequence) -> str:
 
 def shifted(names: Sequence[str]) -> str:
     """Say which other tensors a change moves, since the rules count only those they decide."""
-    some = ", ".join(spoken(name) for name in names[:4]) + (", ..." if len(names) > 4 else "")
+    some = ", ".join(spoken(name) for name in names[:4])
+    some += f" and {len(names) - 4} more" if len(names) > 4 else ""
     return (
         f"llama-quantize’s rules count only the tensors that they decide about. Taking some away "
         f"from them moves {plural(len(names), 'other tensor')} too: {some}."
@@ -153,6 +154,6 @@ def with_and_without(drawn: Sequence[str], aided: Sequence[str], missing: Sequen
     if len(aided) == len(drawn):
         return "All file types are with the importance matrix here, as this recipe."
     return (
-        f"{', '.join(aided)} cannot do without an importance matrix and are with that of this "
-        "model; the others are without."
+        f"{', '.join(aided)} cannot do without an importance matrix and {are(len(aided))} with "
+        "that of this model; the others are without."
     )

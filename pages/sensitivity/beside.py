@@ -80,7 +80,7 @@ def _maps(view: View, known: KeptSweep, both, tensor: str, style: Look) -> None:
     labels = view.label, known.label
     for at, column in enumerate(st.columns(2, gap="large")):
         with column:
-            look.note(f"**{labels[at]}**, in {part} {wording(view.measure).parts}")
+            look.note(f"**{labels[at]}**, in {wording(view.measure).counted_in(part)}")
             of_tensors = both[at]
             look.show(
                 layer_map.layer_map(

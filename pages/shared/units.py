@@ -94,6 +94,24 @@ def plural(count: float, word: str, more: str | None = None) -> str:
     return f"{count:,.0f} {word if round(count) == 1 else more or word + 's'}"
 
 
+def are(count: int) -> str:
+    """Return the verb that agrees with a count.
+
+    >>> are(0), are(1), are(2)
+    ('are', 'is', 'are')
+    """
+    return "is" if count == 1 else "are"
+
+
+def an(name: str) -> str:
+    """Put the article before a name that is read letter by letter.
+
+    >>> an("IQ1_S"), an("Q4_K_M"), an("F16"), an("MXFP4"), an("BF16")
+    ('an IQ1_S', 'a Q4_K_M', 'an F16', 'an MXFP4', 'a BF16')
+    """
+    return f"{'an' if name[:1] in 'AEFHILMNORSX' else 'a'} {name}"
+
+
 def megabytes(n_bytes: float) -> str:
     """Write bytes in MB, which are 10⁶.
 

@@ -106,9 +106,29 @@ def continue_both(
 def _cut_at(
     at: int, written: Sequence[int], decode: Callable[[Sequence[int]], str]
 ) -> tuple[str, str, str]:
-    """Decode from the beginning each time: a token's text may depend on those before it."""
-    same, differs, whole = (decode(written[:n]) for n in (at, at + 1, len(written)))
-    return same, differs[len(same) :], whole[len(differs) :]
+    """Decode from the beginning each time: a token's text may depend on those before it.
+
+    Where several tokens spell one character, the first of them shows a replacement sign, which is
+    no part of what follows: such a character stands whole with what differs.
+    """
+    whole = decode(written)
+    same = _shared(decode(written[:at]), whole)
+    ends = (decode(written[:n]) for n in range(at + 1, len(written) + 1))
+    end = next((text for text in ends if whole.startswith(text)), whole)
+    return same, end[len(same) :], whole[len(end) :]
+
+
+def _shared(one: str, other: str) -> str:
+    """Return what two texts begin with alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return one[: next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))]
+
+
+def within_context(model: Model, text: str) -> str:
+    """Cut a text after the tokens that a model reads at once; one that fits stays as it is."""
+    tokens, starts = model.tokenizer.encode_with_starts(text)
+    length = model.config.context_length - model.tokenizer.adds_bos
+    return text if len(tokens) <= length else text[: starts[length]]
 
 
 def pieces(text: str, starts: Sequence[int] | NDArray[np.integer]) -> list[str]:

@@ -95,13 +95,13 @@ def _answers(
     """Whether each question was answered rightly."""
 
     def decided(i: int, continuation: list[int]) -> bool:
-        return judge(tokenizer.decode(continuation), questions[i].answer) is not None
+        return judge(tokenizer.continuation(continuation), questions[i].answer) is not None
 
     longest = max(len(tokenizer.encode(question.answer)) for question in questions)
     barred = np.outer([question.answer.startswith(" ") for question in questions], inside)
     continuations = continue_all(llama, prompts, longest + 2, decided, barred)
     # Whatever the text ends with, a word ends there too.
-    texts = [tokenizer.decode(continuation) + " " for continuation in continuations]
+    texts = [tokenizer.continuation(continuation) + " " for continuation in continuations]
     return [judge(t, q.answer) is True for t, q in zip(texts, questions, strict=True)]
 
 

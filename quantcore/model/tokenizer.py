@@ -1,6 +1,7 @@
 """Text to token numbers and back, by a Hugging Face tokenizer.json."""
 
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,18 +56,27 @@ class Tokenizer:
         """Turn tokens into text; tokens that only control the model show nothing."""
         return self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=True)
 
+    def continuation(self, ids: Iterable[int]) -> str:
+        """Turn tokens that go on a text into text: a space before the first word stays."""
+        before = self._tokenizer.decode(self._anchor, skip_special_tokens=True)
+        both = [*self._anchor, *(int(i) for i in ids)]
+        return self._tokenizer.decode(both, skip_special_tokens=True)[len(before) :]
+
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """Show each token by itself; part of a character shows as a replacement sign."""
         return [self._piece(int(i)) for i in ids]
 
     def _piece(self, token: int) -> str:
-        # A decoder may drop the first space of a text, so the token is shown behind another one.
         if token not in self._pieces:
-            anchor = self._tokenizer.encode("a", add_special_tokens=False).ids[:1]
-            before = self._tokenizer.decode(anchor, skip_special_tokens=False)
-            both = self._tokenizer.decode([*anchor, token], skip_special_tokens=False)
+            before = self._tokenizer.decode(self._anchor, skip_special_tokens=False)
+            both = self._tokenizer.decode([*self._anchor, token], skip_special_tokens=False)
             self._pieces[token] = both[len(before) :]
         return self._pieces[token]
+
+    @cached_property
+    def _anchor(self) -> list[int]:
+        """A token for others to be shown behind: SentencePiece drops the first space of a text."""
+        return self._tokenizer.encode("a", add_special_tokens=False).ids[:1]
 
     def _special(self, entry: Any) -> int | None:
         text = entry.get("content") if isinstance(entry, dict) else entry

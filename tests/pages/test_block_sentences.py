@@ -65,6 +65,7 @@ def _close(said, true):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_headline_says_what_happens(name, weights):
     for reading in _readings(name, weights):
+        assert not spoken.slips(headline(reading) + " " + how_to_read(reading))
         _check_headline(reading, headline(reading))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.app import finish_job, sentences, visit
+from tests.support.toy_model import write_tokenizer
 
 TEXT = "Once upon a time the river ran uphill, and nobody minded. " * 6
 TYPES = ["F32", "Q8_0", "Q4_0", "INT2_G32_ASYM"]
@@ -43,3 +44,27 @@ def test_any_order_of_types_gives_the_same_table(drift):
             assert known.setdefault(name, row) == row, (asked, name)
     assert known.keys() >= set(TYPES)
     assert known["F32"][-3:] == ("0", "0", "%")
+
+
+@pytest.mark.parametrize("types", [["F32", "Q8_0"], ["Q4_0", "F32"], ["Q8_0", "Q4_0"]])
+def test_the_original_has_one_row_among_the_skills(types):
+    app = visit("drift", types=types, type=types[0])
+    (table,) = (e.proto.body for e in app.get("html") if "Right answers in 100" in e.proto.body)
+    heads = re.findall(r'<th scope="row">(.*?)</th>', table)
+    names = [re.sub("<.*?>", "", head) for head in heads]
+    assert names[0] == "original"
+    assert sorted(names[1:]) == sorted({*types} - {"F32"})
+
+
+@pytest.mark.parametrize("adds_bos", [True, False])
+def test_a_text_is_shown_from_its_first_letter(own_models, adds_bos):
+    """Where no token opens a text, nothing predicts its first one; it is shown all the same."""
+    write_tokenizer(own_models / "small-toy", adds_bos=adds_bos)
+    app = visit("drift", model="small-toy", text="own")
+    app.text_area(key="own").set_value("Yesterday our team.").run()
+    assert not app.exception and not sentences(app)
+    spans = [
+        re.findall(r'(\s*)<span class="w[^>]*>([^<]*)</span>', element.proto.body)
+        for element in app.get("html")
+    ]
+    assert "".join(map("".join, max(spans, key=len))) == "Yesterday our team."

@@ -206,7 +206,7 @@ def test_a_model_in_parts_is_one_file(models):
     app = visit("file", model="m-00001-of-00002.gguf", beside_file="tale-Q4_K_M.gguf")
     assert not app.error
     assert "holds 74 tensors in 3 types" in findings(app)[0]
-    assert "give the 74 tensors that both have the same types" in findings(app)[4]
+    assert "have 74 tensors in common, and agree on their types" in findings(app)[4]
     block = visit("block", model="m-00001-of-00002.gguf", tensor="blk.7.attn_q.weight")
     assert "as stored in m-00002-of-00002.gguf" in findings(block)[0]
 

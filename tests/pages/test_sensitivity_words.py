@@ -29,7 +29,8 @@ def test_the_headline_says_worst_median_and_share():
 @pytest.mark.parametrize(
     ("of_pieces", "measure", "part"),
     [
-        ({Q: Cost(0.0, 0.0, 0.0)}, KL, "none of the tensors moves the model"),
+        ({Q: Cost(0.0, 0.0, 0.0), K: Cost(0, 0, 0)}, KL, "none of the 2 tensors moves the model"),
+        ({Q: Cost(0.0, 0.0, 0.0)}, KL, "alone does not move the model at all; nothing else is"),
         ({Q: cost(0.1)}, KL, "nothing else is measured yet"),
         ({Q: Cost(-0.02, -0.03, -0.01), K: cost(0.01)}, PPL, "moves perplexity by −2"),
         ({Q: Cost(0.02, -0.03, 0.05), K: cost(0.01)}, PPL, "even that may be chance"),
@@ -103,7 +104,9 @@ def test_depth_names_the_layer_and_the_end_that_costs_more():
         "as much as that."
     )
     assert "about the same" in words.depth({"0": cost(0.01), "1": cost(0.011)}, {}, "Q4_K", KL)
-    assert "costs most of the layers" in words.depth({"0": cost(0.01)}, {}, "Q4_K", KL)
+    assert "the only layer measured" in words.depth({"0": cost(0.01)}, {}, "Q4_K", KL)
+    still = {"0": cost(0.01), "1": Cost(0, 0, 0)}
+    assert "costs most of the layers" in words.depth(still, {}, "Q4_K", KL)
 
 
 def test_roles_name_the_worst_within_the_layers():
@@ -176,7 +179,7 @@ def test_skills_name_what_they_hang_on():
         "In **Q4_K**, **hard facts** loses most, to layer 0 attn_q: **0.50** nats an answer; 1 "
         "skill hangs more on another, as easy recall on layer 1 ffn_down."
     )
-    assert how.startswith("All 2 tensors.")
+    assert how.startswith("Both tensors.")
     chance = {"hard facts": {Q: Cost(0.5, -0.1, 0.9)}}
     assert "than chance" in skills.finding(chance, "Q4_K", "tensors", 1)[0]
     measure = asked["hard facts"]

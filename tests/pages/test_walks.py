@@ -8,6 +8,7 @@ import pytest
 from pages.shared import controls
 from tests.support.app import visit
 from tests.support.places import ROOT
+from tests.support.spoken import slips
 from tests.support.toy_model import CONFIG, write_folder
 
 WALKS, STEPS = 50, 2
@@ -113,5 +114,6 @@ def test_a_walk_meets_no_exception_and_every_page_settles(
             kind = kinds.setdefault(widget.key, type(widget).__name__)
             assert kind == type(widget).__name__, f"{widget.key} is two kinds of widgets"
     said = _said(app)
+    assert not [sentence for sentence in said if slips(sentence)], path
     _run(app, counted)
     assert _said(app) == said, path

@@ -27,10 +27,9 @@ def beside(
     ratio = median(second[n].size / first[n].size for n in shared)
     if not 1 / 1.1 < ratio < 1.1:
         less = ratio < 1
-        said += (
-            f". The median tensor costs {times(1 / ratio if less else ratio)} times as much in "
-            f"{names[0] if less else names[1]}"
-        )
+        more = times(1 / ratio if less else ratio)
+        typical = "The median tensor" if len(shared) > 1 else "It"
+        said += f". {typical} costs {more} times as much in {names[0] if less else names[1]}"
     ranks = [_ranks({n: each[n] for n in shared}) for each in (first, second)]
     far = max(shared, key=lambda n: abs(ranks[0][n] - ranks[1][n]))
     one, two = ranks[0][far], ranks[1][far]

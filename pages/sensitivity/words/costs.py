@@ -48,8 +48,11 @@ def headline(
         return kept(format_name, costs, measure, joint)
     worst = max(costs, key=lambda name: costs[name].size)
     cost, sizes = costs[worst], [each.size for each in costs.values()]
+    if not cost.size and len(costs) > 1:
+        return f"In **{format_name}** none of the {len(costs)} {noun} moves the model at all."
     if not cost.size:
-        return f"In **{format_name}** none of the {noun} moves the model at all."
+        begin = f"In **{format_name}**, **{called(worst)}** alone does not move the model at all"
+        return f"{begin}; nothing else is measured yet."
     does = wording(measure).does(cost.value)
     said = f"In **{format_name}**, **{called(worst)}** alone {does}"
     if len(costs) < 2:
@@ -58,7 +61,7 @@ def headline(
     ratio = f"{times(cost.size / middle)} times the median" if middle else "the median is zero"
     share = percent(cost.size / sum(sizes))
     if measure.name == DIVERGENCE:
-        ratio += f" and **{share}** of the sum over all {len(costs)}"
+        ratio += f" and **{share}** of the sum over {every(len(costs))}"
     chance = "; even that may be chance" if measure.signed and cost.by_chance else ""
     return f"{said}: {ratio}{chance}."
 
@@ -91,10 +94,10 @@ def how_to_read_map(measure: Measure, how: str, part: str, joint: Cost | None) -
             "this alone stays as it was"
         )
     elif how == "kept":
-        number_is = f"The number, in {part} {worded.parts}: what is left when this alone stays"
+        number_is = f"The number, in {worded.counted_in(part)}: what is left when this alone stays"
     else:
-        number_is = f"The number, in {part} {worded.parts}".replace("  ", " ")
-        number_is += ": what this one costs when all else stays as it was"
+        number_is = f"The number, in {worded.counted_in(part)}: what this one costs when all else "
+        number_is += "stays as it was"
     chance = ", in parentheses where it may be chance" if measure.signed and how != "kept" else ""
     colour = "is more that is no chance" if measure.signed and how != "kept" else "is more"
     return f"{number_is}{chance}. Stronger colour {colour}, on a log scale. Click a cell."
@@ -135,13 +138,28 @@ def worst(costs: Mapping[str, Cost], how: str, count: int, noun: str) -> str:
         return "What is left when each alone stays as it was, the best to keep first."
     ordered = sorted((cost.size for cost in costs.values()), reverse=True)
     total, running, needed = sum(ordered), 0.0, 0
+    if len(costs) < 2:
+        return f"The only one of the {noun} that is measured so far."
+    if not total:
+        return f"Of {every(len(costs))} {noun} none costs anything."
     while needed < len(ordered) and running < 0.9 * total:
         running, needed = running + ordered[needed], needed + 1
     makes = "makes" if needed == 1 else "make"
     begin = (
-        f"The {count} of {len(costs)} {noun}" if count < len(costs) else f"The {len(costs)} {noun}"
+        f"The {count} of {len(costs)} {noun} that cost most"
+        if count < len(costs)
+        else f"{every(len(costs)).capitalize()} {noun}, the costliest first"
     )
-    return f"{begin} that cost most; {needed} {makes} up 90 % of the sum over all."
+    return f"{begin}; {needed} {makes} up 90 % of the sum over {every(len(costs))}."
+
+
+def every(count: int) -> str:
+    """Say that all are meant, of two or more.
+
+    >>> every(2), every(57)
+    ('both', 'all 57')
+    """
+    return "both" if count == 2 else f"all {count}"
 
 
 # ---- curves over bits ----------------------------------------------------------------------------
@@ -203,7 +221,11 @@ def depth(
     low = min(layers, key=lambda name: layers[name].size)
     if measure.signed:
         return f"Over depth, {_most(top, layers, measure, 'layers')}"
-    if len(layers) < 2 or not layers[low].size:
+    if len(layers) < 2:
+        return f"**{called(top).capitalize()}** is the only layer measured in {format_name}."
+    if not layers[top].size:
+        return f"In {format_name} no layer costs anything."
+    if not layers[low].size:
         return f"In {format_name}, **{called(top)}** costs most of the layers."
     ratio = layers[top].size / layers[low].size
     said = (
@@ -225,8 +247,12 @@ def roles(costs: Mapping[str, Cost], measure: Measure) -> str:
     low = min(costs, key=lambda name: costs[name].size)
     if measure.signed:
         return f"By role, {_most(top, costs, measure, 'roles')}"
+    if len(costs) < 2:
+        return f"**{called(top).capitalize()}** is the only role that is measured."
+    if not costs[top].size:
+        return "By role, none costs anything."
     inner = {name: cost for name, cost in costs.items() if name not in ("token_embd", "output")}
-    if top in inner or not inner:
+    if top in inner or len(inner) < 2:
         return f"By role, **{called(top)}** costs most and {called(low)} least."
     second = max(inner, key=lambda name: inner[name].size)
     return (
@@ -239,6 +265,8 @@ def _most(top: str, costs: Mapping[str, Cost], measure: Measure, noun: str) -> s
     """Say what the worst one does, and how many may do nothing."""
     does = wording(measure).does(costs[top].value)
     chance = sum(cost.by_chance for cost in costs.values())
+    if len(costs) < 2:
+        return f"**{called(top)}** {does}{', which may be chance' if chance else ''}."
     return f"**{called(top)}** {does}; {chance} of {len(costs)} {noun} may be chance."
 
 

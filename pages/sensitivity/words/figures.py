@@ -22,6 +22,7 @@ class Wording:
 
     axis: str  # title of an axis
     unit: str  # behind a number
+    whole: str  # what a number counts that stands in no parts
     parts: str  # behind "millionths"
     effect: str  # what a change does, "{}" for its number
     bare: Callable[[float], str] = number  # one figure without its unit
@@ -29,6 +30,10 @@ class Wording:
     def figure(self, value: float) -> str:
         """Write a figure with its unit."""
         return f"{self.bare(value)} {self.unit}"
+
+    def counted_in(self, part: str) -> str:
+        """Say what numbers count that stand in thousandths, millionths, or, for "", in wholes."""
+        return f"{part} {self.parts}" if part else self.whole
 
     def does(self, value: float) -> str:
         """Say what a change that costs so much does."""
@@ -41,11 +46,16 @@ def _change(share: float) -> str:
 
 _OF_TEXT = {
     DIVERGENCE: Wording(
-        "divergence, nats a token", "nats a token", "of a nat a token", "costs {} nats a token"
+        "divergence, nats a token",
+        "nats a token",
+        "nats a token",
+        "of a nat a token",
+        "costs {} nats a token",
     ),
     PERPLEXITY: Wording(
         "change of perplexity",
         "in perplexity",
+        "multiples of the original’s perplexity",
         "of the original’s perplexity",
         "moves perplexity by {}",
         _change,
@@ -53,6 +63,7 @@ _OF_TEXT = {
     TOP_TOKEN: Wording(
         "first choices changed, share of the tokens",
         "of the first choices",
+        "shares of the tokens",
         "of the tokens",
         "changes {} of the first choices",
         percent,
@@ -64,6 +75,7 @@ def wording(measure: Measure) -> Wording:
     """Find how a measure's figures are written."""
     return _OF_TEXT.get(measure.name) or Wording(
         f"what right answers lose, {measure.name}, nats",
+        "nats an answer",
         "nats an answer",
         "of a nat an answer",
         f"takes {{}} nats from right answers on {measure.name}",

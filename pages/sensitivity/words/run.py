@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pages.sensitivity.words.figures import called
-from pages.shared.units import plural
+from pages.shared.units import are, plural
 from quantcore.sensitivity.effect import Effect
 from quantcore.sensitivity.estimate import SweepEstimate
 
@@ -65,8 +65,8 @@ def cancelled(n_effects: int) -> str:
     if not n_effects:
         return "Cancelled before anything was measured."
     return (
-        f"Cancelled. {plural(n_effects, 'piece')} are kept: measure the same again, and the sweep "
-        "goes on from there."
+        f"Cancelled. {plural(n_effects, 'piece')} {are(n_effects)} kept: measure the same again, "
+        "and the sweep goes on from there."
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pages.sensitivity.words.costs import tooltip
+from pages.sensitivity.words.costs import every, tooltip
 from pages.sensitivity.words.figures import called, unit_of
 from pages.shared.units import number, plural
 from quantcore.sensitivity.costs import Cost, Measure
@@ -30,7 +30,7 @@ def finding(
     }
     how = _how_to_read(by_skill, noun, shown)
     if not worst:
-        return f"In **{format_name}** none of the {noun} takes more from a skill than chance.", how
+        return f"In **{format_name}** nothing takes more from a skill than chance.", how
     most = max(worst, key=lambda skill: by_skill[skill][worst[skill]].value)
     said = (
         f"In **{format_name}**, **{most}** loses most, to {called(worst[most])}: "
@@ -48,13 +48,12 @@ def finding(
 def _how_to_read(by_skill: Mapping[str, Mapping[str, Cost]], noun: str, shown: int) -> str:
     _, part = unit_of(cost.size for costs in by_skill.values() for cost in costs.values())
     total = len(next(iter(by_skill.values())))
-    rows = (
-        f"The {shown} of {total} {noun} that surely cost any skill most"
-        if shown < total
-        else f"All {total} {noun}"
-    )
+    counted = f"{part} of a nat an answer" if part else "nats an answer"
+    rows = f"The {shown} of {total} {noun} that surely cost any skill most"
+    if shown == total:
+        rows = f"{every(total).capitalize()} {noun}" if total > 1 else "The only one measured"
     return (
-        f"{rows}. The number, in {part} of a nat an answer: what right "
+        f"{rows}. The number, in {counted}: what right "
         "answers lose on average; in parentheses, and pale, where it may be chance. Click a skill "
         "to map it."
     )

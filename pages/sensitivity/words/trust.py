@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from pages.sensitivity.words.figures import GUIDE_NAMES, called
-from pages.shared.units import number, percent, plural, real_minus
+from pages.shared.units import number, percent, real_minus
 from quantcore.sensitivity.compare import GuideOrder, Sum
 
 HOW_TO_READ_SUMS = (
@@ -90,8 +90,14 @@ def additivity_within(sums: Sequence[Sum], format_name: str) -> str:
     """Say in which layer or role the sum misses most."""
     far = max(sums, key=lambda each: abs(math.log(max(each.ratio.value, 1e-9))))
     inside = sum(each.ratio.low <= 1 <= each.ratio.high for each in sums)
+    if len(sums) == 1:
+        fits = "lies within the interval" if inside else "does not lie within the interval"
+        return (
+            f"The sum over **{called(far.name)}** in {format_name} {fits}: it is "
+            f"**{far.ratio.value:.2f} times** the joint effect."
+        )
     return (
-        f"In {inside} of {plural(len(sums), 'layer and role', 'layers and roles')} the sum in "
+        f"In {inside} of {len(sums)} layers and roles the sum in "
         f"{format_name} lies within the interval; **{called(far.name)}** misses most, with "
         f"**{far.ratio.value:.2f} times** the joint effect."
     )

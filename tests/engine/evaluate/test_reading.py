@@ -16,7 +16,9 @@ from quantcore.evaluate.reading import (
     pieces,
     read_closely,
     rows_by_token,
+    within_context,
 )
+from tests.support.sentence_piece import sentence_piece_tokenizer
 from tests.support.toy_model import write_folder
 
 TEXT = "the tree that told two tales to the town"
@@ -79,6 +81,39 @@ def test_texts_are_cut_at_the_parting():
     assert both.texts("".join) == (("ab", "c", "d"), ("ab", "x", "y"))
     same = Continuations(["p"], list("ab"), list("ab"), None)
     assert same.texts("".join) == (("ab", "", ""), ("ab", "", ""))
+
+
+@pytest.mark.parametrize("at", range(8))
+@pytest.mark.parametrize("text", ["’tis a", " a ’s day", "é\n ’’"])
+def test_no_letter_is_lost_where_continuations_part(text, at):
+    """Also where they part within a character, and where a text begins with a space."""
+    tokenizer = sentence_piece_tokenizer()
+    written = tokenizer.encode(text).tolist()[1:]  # the first is the space before a text
+    other = [*written[:at], 0]
+    if at >= len(written):
+        return
+    both = Continuations([], written, other, Parting(at, written[at], 0, (0.3, 0.2), (0, 0)))
+    same, differs, after = both.texts(tokenizer.continuation)[0]
+    assert same + differs + after == tokenizer.continuation(written) == text
+    assert differs
+
+
+def test_a_continuation_keeps_its_first_space():
+    tokenizer = sentence_piece_tokenizer()
+    words = tokenizer.encode("day a day").tolist()
+    assert tokenizer.decode(words[-4:]) == "day"
+    assert tokenizer.continuation(words[-4:]) == " day"
+    assert tokenizer.continuation([]) == ""
+    assert tokenizer.continuation(words[-3:]) == "day"
+
+
+def test_what_is_beyond_the_context_is_not_read(pair):
+    model, original, quantized = pair
+    assert within_context(model, TEXT) == TEXT
+    cut = within_context(model, TEXT * 20)
+    found = read_closely(model, original, quantized, TEXT * 20)
+    assert (TEXT * 20).startswith(cut)
+    assert pieces(cut, found.start) == model.tokenizer.pieces(found.token)
 
 
 def test_a_near_tie_is_one_that_a_touch_flips():
