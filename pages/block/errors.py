@@ -8,7 +8,7 @@ from pages.block.dials import Dials
 from pages.block.reading import BlockReading
 from pages.shared import look
 from pages.shared.palette import Look
-from pages.shared.units import number
+from pages.shared.units import exact, number
 from quantcore.evaluate.by_hand import best_turn
 
 PERCENTS, SHIFTS = range(40, 161), np.arange(-2, 2.01, 0.25).tolist()
@@ -48,7 +48,7 @@ def _draw_errors(reading: BlockReading, half_step: float | None, tone: str, styl
     look.show(
         charts.weight_errors(error, half_step, worst, landing.first_weight, tone, style),
         key="block_errors",
-        alt=f"Error of {error.size} weights; the largest is {np.abs(error).max():.3g}.",
+        alt=f"Error of {error.size} weights; the largest is {exact(float(abs(error[worst])), 3)}.",
     )
 
 

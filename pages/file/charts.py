@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from pages.shared.charts.base import blank, powers_of_ten, segment, words
 from pages.shared.palette import Look, bits_colour, blend, ink_on, marker
-from pages.shared.units import binary, spoken
+from pages.shared.units import decimal, spoken
 from quantcore.evaluate.two_files import TensorPair
 from quantcore.formats import FORMATS
 from quantcore.recipe.file_sums import counted_as
@@ -31,11 +31,11 @@ def treemap(tensors: Sequence[HeldTensor], look: Look, height: int) -> go.Figure
     fills = [look.panel] * len(groups) + [type_colour(t.type, look) for t in tensors]
     inks = [look.ink] * len(groups) + [ink_on(fill) for fill in fills[len(groups) :]]
     labels = [f"<b>{spoken(g)}</b>  {100 * n / total:.0f}\u202f%" for g, n in sizes.items()]
-    tips = [f"<b>{g}</b><br>{binary(n)}" for g, n in sizes.items()]
+    tips = [f"<b>{g}</b><br>{decimal(n)}" for g, n in sizes.items()]
     for t in tensors:
         labels.append(t.type if t.layer < 0 else f"{t.layer} · {t.type}")
         shape = " × ".join(map(str, t.shape))
-        tips.append(f"<b>{t.name}</b><br>{t.type}, {shape}<br>{binary(t.bytes)}")
+        tips.append(f"<b>{t.name}</b><br>{t.type}, {shape}<br>{decimal(t.bytes)}")
     figure = blank(look, height, margin={"l": 0, "r": 0, "t": 0, "b": 0})
     figure.add_treemap(
         ids=[f"group {g}" for g in groups] + [tensor.name for tensor in tensors],
@@ -107,7 +107,7 @@ def parts(sizes: Mapping[str, int], look: Look) -> go.Figure:
             x=[size],
             text=f"{name}, {100 * size / total:.0f}\u202f%",
             **segment(fill, look),
-            hovertemplate=f"<b>{name}</b><br>{binary(size)}<extra></extra>",
+            hovertemplate=f"<b>{name}</b><br>{decimal(size)}<extra></extra>",
         )
     figure.update_xaxes(range=[0, total], visible=False)
     figure.update_yaxes(visible=False)
@@ -126,10 +126,10 @@ def types_of(files: Mapping[str, Mapping[str, int]], look: Look) -> go.Figure:
                 x=[sizes[type]],
                 text=type,
                 **segment(fill, look),
-                hovertemplate=f"<b>{label}</b><br>{type}: {binary(sizes[type])}<extra></extra>",
+                hovertemplate=f"<b>{label}</b><br>{type}: {decimal(sizes[type])}<extra></extra>",
             )
         total = sum(sizes.values())
-        words(figure, f"<b>{label}</b>  {binary(total)}", look, x=0, y=label, xanchor="left",
+        words(figure, f"<b>{label}</b>  {decimal(total)}", look, x=0, y=label, xanchor="left",
               yshift=25, strong=True)  # fmt: skip
     most = max(sum(sizes.values()) for sizes in files.values())
     figure.update_xaxes(range=[0, most], visible=False)

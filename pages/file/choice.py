@@ -20,7 +20,7 @@ _HELP = (
     "GGUF files lie in `models/` beside `app.py`, or in the folder that `QUANTLAB_MODELS` names; "
     "any can be opened here, also those that the lab cannot run. **as Q4_K_M** is the file that "
     "`quantize` would write of the model on the bench, **Llama-3.1-8B as Q4_K_M** that of a known "
-    "model; with `--pure` every matrix gets one type. Any file type of llama-quantize can be typed."
+    "model; with `--pure` every matrix gets one format. Any mix of llama-quantize can be typed."
 )
 
 

@@ -6,7 +6,7 @@ from pages.file import words
 from pages.file.charts import type_colour
 from pages.shared import tables
 from pages.shared.palette import Look
-from pages.shared.units import binary, percent
+from pages.shared.units import decimal, percent
 from quantcore.evaluate.two_files import TensorPair
 from quantcore.formats import FORMATS
 from quantcore.io.gguf import GgufFile
@@ -21,7 +21,8 @@ def show_sums(sums: Sequence[TensorSum], key: str, whole_bytes: int, style: Look
         tone = type_colour(row["type"], style) if key == "type" else style.quiet
         return row["bytes"] / whole_bytes, tone
 
-    types = [tables.Column(key="types", title="types", text=True, wide=True)]
+    title = "format" if key == "type" else key
+    types = [tables.Column(key="types", title="formats", text=True, wide=True)]
     tables.show(
         [
             {
@@ -36,15 +37,15 @@ def show_sums(sums: Sequence[TensorSum], key: str, whole_bytes: int, style: Look
             for each in sums
         ],
         [
-            tables.Column(key=key, title=key, text=True),
+            tables.Column(key=key, title=title, text=True),
             tables.Column(key="tensors", title="tensors", show="{:,}".format, wide=True),
             tables.Column(key="bits_per_weight", title="bits a weight", show="{:.2f}".format,
                           help="All bytes of these tensors by the number of their weights."),
-            tables.Column(key="bytes", title="size", show=binary, bar=bar),
+            tables.Column(key="bytes", title="size", show=decimal, bar=bar),
             *(types if key == "role" else []),
         ],
         f"file_by_{key}",
-        caption=f"Bytes of the file by {key}",
+        caption=f"Bytes of the file by {title}",
         formats=key == "type",
         csv_keys=[key, "tensors", "weights", "bytes", "bits_per_weight", "types"],
     )  # fmt: skip
@@ -55,17 +56,17 @@ def show_tensors(
 ) -> None:
     """List tensors with their types and the rules behind them, which a brief list leaves out."""
     why = tables.Column(key="rule", title="why", text=True, wide=True,
-                        help="The rule behind the type that the name promises.")  # fmt: skip
+                        help="The rule behind the format that the name promises.")  # fmt: skip
     tables.show(
         [_tensor_row(tensor) for tensor in tensors],
         [
             tables.Column(key="tensor", title="tensor", text=True),
             tables.Column(key="shape", title="shape", wide=True),
-            tables.Column(key="type", title="type", text=True),
+            tables.Column(key="type", title="format", text=True),
             tables.Column(key="by_name", title="by its name", text=True,
                           help="What llama-quantize gives this tensor in a file of this type; an "
                           "arrow leads to what takes its place where rows do not divide."),
-            tables.Column(key="bytes", title="size", show=binary),
+            tables.Column(key="bytes", title="size", show=decimal),
             *([] if brief else [why]),
         ],
         name,
@@ -134,8 +135,8 @@ def show_pairs(pairs: Sequence[TensorPair], labels: Sequence[str]) -> None:
             tables.Column(key="tensor", title="tensor", text=True),
             tables.Column(key="type_first", title=labels[0], text=True),
             tables.Column(key="type_second", title=labels[1], text=True),
-            tables.Column(key="bytes_first", title="size", show=binary, wide=True),
-            tables.Column(key="bytes_second", title="size", show=binary, wide=True),
+            tables.Column(key="bytes_first", title="size", show=decimal, wide=True),
+            tables.Column(key="bytes_second", title="size", show=decimal, wide=True),
             tables.Column(key="error_first", title="error", show=percent,
                           help="Root mean square error over the original’s root mean square."),
             tables.Column(key="error_second", title="error", show=percent,

@@ -9,7 +9,7 @@ from pages.file.choice import ChosenFile
 from pages.file.side_by_side import show_two_files
 from pages.shared import controls, look
 from pages.shared.palette import Look
-from pages.shared.units import binary, plural
+from pages.shared.units import decimal, plural
 from quantcore.io.gguf import GgufFile
 from quantcore.recipe.file_sums import (
     header_bits_per_weight,
@@ -68,7 +68,7 @@ def show_what_fills_it(chosen: ChosenFile, promise: Promise, style: Look) -> Non
     look.show(
         charts.treemap(promise.tensors, style, 420 if look.narrow() else 460),
         key="file_tree",
-        alt=f"{plural(len(promise.tensors), 'tensor')} by bytes, role and type.",
+        alt=f"{plural(len(promise.tensors), 'tensor')} by bytes, role and format.",
     )
     left, right = st.columns(2, gap="large")
     with left:
@@ -125,7 +125,7 @@ def show_header(file: GgufFile, style: Look) -> None:
     look.show(
         charts.parts(parts, style),
         key="file_header",
-        alt="One bar: " + ", ".join(f"{name} {binary(size)}" for name, size in parts.items()),
+        alt="One bar: " + ", ".join(f"{name} {decimal(size)}" for name, size in parts.items()),
     )
     entries = plural(len(file.metadata), "metadata entry", "metadata entries")
     with st.expander(f"Table of {entries}"):

@@ -50,13 +50,13 @@ def show_types(
     """Draw the bytes of both files by type."""
     look.finding(
         words.side_by_side(labels, promises, n_shared, n_differ),
-        "Bytes of the tensors by type, few bits first, on one scale.",
+        "Bytes of the tensors by format, few bits first, on one scale.",
     )
     bytes_by_type = [{each.name: each.bytes for each in sums_by_type(of)} for of in promises]
     look.show(
         charts.types_of(dict(zip(labels, bytes_by_type, strict=True)), style),
         key="file_types",
-        alt=f"Bytes by type of {labels[0]} and {labels[1]}.",
+        alt=f"Bytes by format of {labels[0]} and {labels[1]}.",
     )
 
 

@@ -6,7 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pages.shared.units import an, are, binary, percent, plural, real_minus, spoken, three, times
+from pages.shared.units import (
+    an,
+    are,
+    decimal,
+    exact,
+    percent,
+    plural,
+    real_minus,
+    spoken,
+    three,
+    times,
+)
 from quantcore.evaluate.file_error import RestoredError, total_rmse
 from quantcore.evaluate.two_files import TensorPair
 from quantcore.io.gguf import BOOL, NUMBERS, STRING, GgufFile
@@ -24,7 +35,7 @@ HOW_TO_READ_CAUSES = (
 )
 HOW_TO_READ_HEADER = (
     "A GGUF file opens with everything a program must know before it reads a weight: the model’s "
-    "sizes, its vocabulary, and name, type, shape and place of every tensor."
+    "sizes, its vocabulary, and name, format, shape and place of every tensor."
 )
 HOW_TO_READ_PAIRS = (
     "Each mark is a matrix: its error in the one file to the right, in the other upwards, in "
@@ -71,7 +82,7 @@ def kind_of_file(file: GgufFile) -> str:
     """Say how large a file is, which version of GGUF, of which architecture and tokenizer."""
     kind = f"GGUF version {file.version}, {'big' if file.big_endian else 'little'}-endian"
     architecture = plain(file.metadata.get("general.architecture", "unnamed"))
-    return f"{binary(file.file_bytes)}; {kind}; architecture {architecture}. {tokenizer(file)}"
+    return f"{decimal(file.file_bytes)}; {kind}; architecture {architecture}. {tokenizer(file)}"
 
 
 def whole(label: str, promise: Promise, planned: bool) -> str:
@@ -84,7 +95,7 @@ def whole(label: str, promise: Promise, planned: bool) -> str:
         return f"{start}, as good as all of it {most.name}: {bits}."
     second = f"{others[0].name} {percent(others[0].bytes / promise.bytes)}"
     return (
-        f"{start} in {1 + len(others)} types: {most.name} takes "
+        f"{start} in {1 + len(others)} formats: {most.name} takes "
         f"{percent(most.bytes / promise.bytes)} of the bytes, {second}. In all {bits}."
     )
 
@@ -151,7 +162,7 @@ def names_disagree(promise: Promise) -> str:
         return (
             f"The file’s name says {promise.in_name}, its metadata (general.file_type) "
             f"{promise.file_type.name}: it is held against the metadata. Whoever made it chose "
-            "types by hand."
+            "formats by hand."
         )
     return ""
 
@@ -161,7 +172,7 @@ def header(file: GgufFile, parts: Mapping[str, int]) -> str:
     most = max(parts, key=parts.__getitem__)
     share = file.header_bytes / file.file_bytes
     return (
-        f"The header takes **{binary(file.header_bytes)}**, {percent(share)} of the file: "
+        f"The header takes **{decimal(file.header_bytes)}**, {percent(share)} of the file: "
         f"{plural(len(file.metadata), 'entry', 'entries')} and "
         f"{plural(len(file.tensors), 'tensor')} by name; the largest part is the {most}."
     )
@@ -219,7 +230,7 @@ def shortened(value: object, most: int = 70) -> str:
     if isinstance(value, list | np.ndarray):
         return shortened(" · ".join(str(one) for one in value[:20]), most)
     if isinstance(value, float):
-        return f"{value:.8g}"
+        return exact(value, 8)
     text = " ".join(str(value).encode("utf-8", "replace").decode().split())
     return text if len(text) <= most else text[: most - 1] + "…"
 
@@ -234,7 +245,7 @@ def side_by_side(
     calls = f" Both call themselves {same.name}." if same and n_differ else ""
     if not n_differ:
         shared = plural(n_shared, "tensor")
-        its = "its type" if n_shared == 1 else "their types"
+        its = "its format" if n_shared == 1 else "their formats"
         return f"**{first}** and **{second}** have {shared} in common, and agree on {its}."
     (size, smaller), (most, larger) = sorted(
         (p.bytes, label) for p, label in zip(promises, labels, strict=True)
@@ -244,7 +255,7 @@ def side_by_side(
         by = percent(most / size - 1) if most < 2 * size else f"{times(most / size)} times"
         says = f"**{larger}** is {by} larger than {smaller}"
     verb = "differs" if n_differ == 1 else "differ"
-    return f"**{plural(n_differ, 'tensor')}** {verb} in type. {says}.{calls}"
+    return f"**{plural(n_differ, 'tensor')}** {verb} in format. {says}.{calls}"
 
 
 def errors(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from pages.shared.units import megabytes, millions, number, one_in, percent, spoken, times
+from pages.shared.units import decimal, millions, number, one_in, percent, spoken, times
 from quantcore.evaluate.drift import Drift
 from quantcore.model.config import LlamaConfig
 from quantcore.model.original import Original
@@ -59,7 +59,7 @@ def the_model(name: str, config: LlamaConfig, n_weights: int, drift: Drift, file
         )
     return (
         f"On the bench lies **{name}**, a Llama of {millions(n_weights)} weights in "
-        f"{config.n_layers} layers ({megabytes(file.n_bytes)} in {file.stored_as}), trained by "
+        f"{config.n_layers} layers ({decimal(file.n_bytes)} in {file.stored_as}), trained by "
         f"this lab on stories of an invented world. On stories that it never saw its perplexity is "
         f"{drift.base_perplexity:.2f}{best}."
     )

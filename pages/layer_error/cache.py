@@ -1,5 +1,7 @@
 """Errors of every matrix in a type, and of every row of one."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import streamlit as st
 
@@ -18,6 +20,18 @@ def row_errors(model_name: str, tensor: str, type_name: str) -> np.ndarray:
     importance = importances(opened, type_name, formats).get(tensor)
     rows = weight_error.row_errors(tensors.weights(model_name, tensor), fmt, importance)
     return rows.relative_rmse
+
+
+@bench.per_model(st.cache_data, show_spinner="Reading every matrix", max_entries=8)
+def energies(model_name: str) -> dict[str, float]:
+    """Sum of the squared weights of every matrix."""
+    return weight_error.energies(bench.model(model_name))
+
+
+def error_of_all(model_name: str, errors: Mapping[str, TensorError]) -> float:
+    """Error of all these matrices together, in percent of their size."""
+    relative = {name: error.relative_rmse for name, error in errors.items()}
+    return 100 * weight_error.error_of_all(relative, energies(model_name))
 
 
 @bench.per_model(st.cache_data, show_spinner="Quantizing every matrix", max_entries=64)

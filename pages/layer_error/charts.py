@@ -26,7 +26,7 @@ def worst_tensors(
 
     Where they differ, `formats` are written behind the names.
     """
-    share = shares(percent)
+    share = shares(percent, twice_the_best(percent))
     names = sorted(percent, key=percent.__getitem__, reverse=True)[:count]
     figure = blank(look, 26 * len(names) + 20, bargap=0.22, clickmode="event+select")
     figure.add_bar(
@@ -56,17 +56,31 @@ def worst_tensors(
     return figure
 
 
+def twice_the_best(percent: Mapping[str, float]) -> tuple[float]:
+    """Return what the colours of a map span at least, so that matrices that are alike look alike.
+
+    >>> shares({"a": 7.0, "b": 7.7}, twice_the_best({"a": 7.0, "b": 7.7}))["b"] < 0.11
+    True
+    """
+    return (2 * min(percent.values()),)
+
+
 def small_maps(
-    percent: Mapping[str, Mapping[str, float]], look: Look, columns: int = 4
+    percent: Mapping[str, Mapping[str, float]],
+    whole: Mapping[str, float],
+    look: Look,
+    columns: int = 4,
 ) -> go.Figure:
-    """Draw the map of every type on one colour scale, in one figure that keeps its columns."""
+    """Draw the map of every type on one colour scale, in one figure that keeps its columns.
+
+    `percent` are errors by type and matrix, `whole` those of all matrices together.
+    """
     names = list(percent)
     rows = -(-len(names) // columns)
-    means = {name: float(np.mean(list(percent[name].values()))) for name in names}
     figure = make_subplots(
         rows,
         columns,
-        subplot_titles=[f"<b>{name}</b>  {three(means[name])}\u202f%" for name in names],
+        subplot_titles=[f"<b>{name}</b>  {three(whole[name])}\u202f%" for name in names],
         horizontal_spacing=0.03,
         vertical_spacing=min(0.3, 30 / (118 * rows - 26)) if rows > 1 else 0,
     )

@@ -18,7 +18,7 @@ class Followed:
 
     model: Model
     type_name: str
-    pure: bool  # whether types are one format throughout
+    pure: bool  # whether types are pure: one format on every matrix
     tensor: str
     errors: Mapping[str, TensorError]  # of all matrices that the type can store
 
@@ -37,7 +37,7 @@ def choose() -> Followed:
     """Ask for the type and the tensor; one that the type cannot store gives way to the worst."""
     model, columns = controls.model(), st.columns(3, vertical_alignment="bottom")
     with columns[0]:
-        pure = model_types.choose_way("errors_as", model_types.THROUGHOUT)
+        pure = model_types.choose_way("errors_as", model_types.PURE)
     with columns[1]:
         type_name = model_types.type_(pure=pure)
     with columns[2]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import streamlit as st
 
 from pages.layer_error import cache, charts, table, words
@@ -11,7 +10,7 @@ from pages.layer_error.rows import draw_rows
 from pages.shared import bench, look, model_types, plans
 from pages.shared.charts import layer_map
 from pages.shared.palette import Look
-from pages.shared.units import plural
+from pages.shared.units import WEIGHT_ERROR, plural
 from quantcore.evaluate.weight_error import TensorError
 
 COMPARED = (
@@ -31,7 +30,7 @@ def main() -> None:
     errors = compared_errors(followed)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        draw_side_by_side({name: percents(one) for name, one in errors.items()}, look.current())
+        draw_side_by_side(followed.model.name, errors, look.current())
     with right:
         draw_profile(followed, errors, look.current())
     st.space("medium")
@@ -45,9 +44,11 @@ def draw_map(followed: Followed, style: Look) -> None:
     type_name, errors = followed.type_name, percents(followed.errors)
     formats = {name: error.format for name, error in followed.errors.items()}
     worst = max(errors, key=errors.__getitem__)
+    whole = cache.error_of_all(followed.model.name, followed.errors)
     look.finding(
         words.extremes(type_name, errors),
-        f"{words.which(type_name, formats)} {words.HOW_TO_READ_MAP}",
+        f"{words.which(type_name, formats)} {words.together(whole)} {words.HOW_TO_READ_MAP}",
+        help=WEIGHT_ERROR,
     )
     if copies := model_types.copies(followed.model, type_name):
         look.note(copies)
@@ -56,7 +57,9 @@ def draw_map(followed: Followed, style: Look) -> None:
     with left:
         cells = words.cells(errors, formats if two_lines else {})
         look.show(
-            layer_map.layer_map(errors, cells, followed.tensor, style),
+            layer_map.layer_map(
+                errors, cells, followed.tensor, style, ends=charts.twice_the_best(errors)
+            ),
             key="layer_map",
             alt=f"Error by layer and role in {type_name}; worst is {worst}.",
             on_select=lambda: take_clicked("layer_map", "tensor"),
@@ -83,18 +86,23 @@ def compared_errors(followed: Followed) -> dict[str, dict[str, TensorError]]:
         reason = next(iter(plans.fitting(name, empty[0]).left_out.values()))
         look.note(words.not_compared(empty, reason))
     known = [(one, errors) for one, errors in every.items() if errors]
-    return dict(sorted(known, key=lambda each: np.mean(list(percents(each[1]).values()))))
+    return dict(sorted(known, key=lambda each: cache.error_of_all(name, each[1])))
 
 
-def draw_side_by_side(every: Mapping[str, Mapping[str, float]], style: Look) -> None:
+def draw_side_by_side(
+    model_name: str, every: Mapping[str, Mapping[str, TensorError]], style: Look
+) -> None:
     """Draw the map of every type on one colour scale."""
+    by_tensor = {name: percents(errors) for name, errors in every.items()}
+    whole = {name: cache.error_of_all(model_name, errors) for name, errors in every.items()}
     look.finding(
-        words.side_by_side(every),
+        words.side_by_side(by_tensor, whole),
         "The map of every type on one colour scale, so that colours compare across them; layers "
-        "down and roles along. The number is the mean over all matrices.",
+        "down and roles along. The number is the error of all matrices together.",
+        help=WEIGHT_ERROR,
     )
     look.show(
-        charts.small_maps(every, style, columns=2 if look.narrow() else 4),
+        charts.small_maps(by_tensor, whole, style, columns=2 if look.narrow() else 4),
         key="layer_small",
         alt=f"The error map of {plural(len(every), 'type')} on one scale.",
     )

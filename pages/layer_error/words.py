@@ -7,15 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pages.shared.units import plural, spoken, three, times
-from quantcore.evaluate.weight_error import same_are_weak
 from quantcore.recipe.types import get_type
 
 Percents = Mapping[str, float]
 
 HOW_TO_READ_MAP = (
     "Root mean square error of each matrix, in percent of the matrix’s own root mean square. "
-    "Stronger colour is worse within this type. Click a cell or a bar to follow a tensor."
+    "Colour goes from the best matrix of this type, pale, to twice its error, or to the worst if "
+    "that is more. Click a cell or a bar to follow a tensor."
 )
+ALIKE = 1.1  # matrices whose errors differ by less lose about the same
 
 
 def not_followed(tensor: str, reason: str) -> str:
@@ -51,7 +52,7 @@ def extremes(type_name: str, errors: Percents) -> str:
     worst, best = max(errors, key=errors.__getitem__), min(errors, key=errors.__getitem__)
     if not errors[worst]:
         return f"In **{type_name}** no matrix loses anything: every weight comes back as it was."
-    if errors[worst] < 1.05 * errors[best]:
+    if errors[worst] < ALIKE * errors[best]:
         return (
             f"In **{type_name}** all matrices lose about the same: **{three(errors[worst])} %** of "
             f"their size at most, {three(errors[best])} % at least."
@@ -63,16 +64,31 @@ def extremes(type_name: str, errors: Percents) -> str:
     )
 
 
-def side_by_side(every: Mapping[str, Percents]) -> str:
-    """Compare the gentlest with the harshest type; `every` is sorted that way."""
-    least, most = next(iter(every)), list(every)[-1]
-    low, high = (float(np.mean(list(every[name].values()))) for name in (least, most))
-    if least == most or not low:
-        return f"**{most}** loses {three(high)} % on average."
-    weak = "stays much the same" if same_are_weak(every[least], every[most]) else "changes"
+def together(whole: float) -> str:
+    """Say what all matrices lose together, in percent."""
+    return f"All matrices together lose {three(whole)} %."
+
+
+def side_by_side(every: Mapping[str, Percents], whole: Mapping[str, float]) -> str:
+    """Compare the gentlest with the harshest type, and say in which one matrices differ most.
+
+    `every` are errors by type and matrix, `whole` those of all matrices together; both are sorted,
+    the gentlest first.
+    """
+    least, most = next(iter(whole)), list(whole)[-1]
+    if least == most or not whole[least]:
+        return f"**{most}** loses {three(whole[most])} % in all."
+    grown = f"From {least} to {most} the error grows **{times(whole[most] / whole[least])} times**"
+    lossy = {name: {n: v for n, v in one.items() if v} for name, one in every.items()}
+    apart = {name: max(one.values()) / min(one.values()) for name, one in lossy.items() if one}
+    uneven = max(apart, key=apart.__getitem__)
+    if apart[uneven] < ALIKE:
+        return f"{grown}; in each of them all matrices lose about the same."
+    errors = lossy[uneven]
+    worst, best = max(errors, key=errors.__getitem__), min(errors, key=errors.__getitem__)
     return (
-        f"From {least} to {most} the error grows **{times(high / low)} times**; which matrices are "
-        f"weak {weak}."
+        f"{grown}. Matrices differ most in {uneven}: {spoken(worst)} loses {times(apart[uneven])} "
+        f"times as much as {spoken(best)}."
     )
 
 

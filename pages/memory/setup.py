@@ -51,7 +51,7 @@ def _contexts(trained: int) -> list[int]:
 
 def _elsewhere() -> str:
     """Name the type that another page chose, or the usual one."""
-    pure = st.session_state.get("way") == model_types.THROUGHOUT
+    pure = st.session_state.get("way") == model_types.PURE
     with suppress(ValueError):
         return get_type(st.session_state.get("type", "Q4_K_M"), pure).name
     return "Q4_K_M"

@@ -11,7 +11,7 @@ from quantcore.recipe.overrides import first_matches, parse_override
 from quantcore.recipe.plan import Plan
 from quantcore.recipe.recipe_file import plan_of_recipe
 
-BY_RECIPE = "the loaded recipe"  # what the control "Types by" calls it
+BY_RECIPE = "the loaded recipe"  # what the control "Formats by" calls it
 _PROBLEM = "_recipe"
 _LOADED = "_loaded_recipe"  # key of its model, and its plan
 

@@ -26,7 +26,7 @@ def stock(model_name: str, with_imatrix: bool) -> dict[str, Plan]:
     return stock_plans(bench.model(model_name), with_imatrix)
 
 
-@bench.per_model(st.cache_resource, show_spinner="Choosing types", max_entries=32)
+@bench.per_model(st.cache_resource, show_spinner="Choosing formats", max_entries=32)
 def budget(
     model_name: str,
     results_key: str,

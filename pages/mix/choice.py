@@ -9,6 +9,7 @@ from pages.mix import by_hand, cache
 from pages.shared import controls, plans, sweeps
 from pages.shared.frame import sentence
 from pages.shared.look import note
+from pages.shared.units import percent
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.model.source import Model
 from quantcore.recipe.file_types import FILE_TYPES
@@ -31,7 +32,7 @@ BY = {
 }
 _BY_HELP = (
     "The rules know a tensor by its role and place. Measured divergence is what the page "
-    "Sensitivity found of each tensor in each format: the best choice of types for a size. The "
+    "Sensitivity found of each tensor in each format: the best choice of formats for a size. The "
     "guides are cheaper to know, and choose by their own sums."
 )
 _BUDGET_HELP = (
@@ -57,7 +58,7 @@ class ChosenMix:
         """What a sentence calls the plan."""
         if self.by == RULES:
             return self.base.type
-        return BY[RECIPE] if self.by == RECIPE else f"the mix by {BY[self.by]}"
+        return BY[RECIPE] if self.by == RECIPE else f"the recipe by {BY[self.by]}"
 
     @property
     def short_name(self) -> str:
@@ -101,7 +102,7 @@ def choose(model: Model) -> ChosenMix:
     if st.session_state.get("by", ways[0]) not in ways:
         del st.session_state["by"]
     first, second, third, fourth = st.columns([3, 2, 3, 4], vertical_alignment="bottom")
-    called = first.selectbox("Types by", ways, key="by", help=_BY_HELP, **controls.BOUND)
+    called = first.selectbox("Formats by", ways, key="by", help=_BY_HELP, **controls.BOUND)
     by = next(way for way, name in BY.items() if name == called)
     with third.container(horizontal=True, vertical_alignment="bottom"):
         with_imatrix = st.toggle(
@@ -112,8 +113,8 @@ def choose(model: Model) -> ChosenMix:
             **controls.BOUND,
         )  # fmt: skip
         pure = by == RULES and st.toggle(
-            "Pure", key="pure", help="No rules: every matrix gets the type of most.",
-            **controls.BOUND,
+            "Pure", key="pure", **controls.BOUND,
+            help="No rules: every matrix gets the format of most, as `--pure` does.",
         )  # fmt: skip
         results: Sensitivity | None = None
         limits: tuple = ()
@@ -127,7 +128,7 @@ def choose(model: Model) -> ChosenMix:
     if loaded is None or by == RULES:
         mix = second.selectbox(
             "File type", list(FILE_TYPES), list(FILE_TYPES).index("Q4_K_M"), key="mix",
-            help="What `llama-quantize` calls a type: a recipe for the whole file.",
+            help="A mix of `llama-quantize`: its recipe for the whole file.",
             **controls.BOUND,
         )  # fmt: skip
         base = plans.planned(model.name, mix, with_imatrix, pure)
@@ -167,15 +168,15 @@ def _limits(known: list[sweeps.KeptSweep]) -> tuple[Sensitivity, tuple]:
             for preset, names in _presets(able).items():
                 st.button(preset, key=f"only_{preset}", on_click=_take_only, args=(names,))
         formats = st.multiselect(
-            "Only these types", able, key="only", placeholder="all that were measured",
-            help="What your runtime supports, or is fast with: the IQ types are slow on many "
+            "Only these formats", able, key="only", placeholder="all that were measured",
+            help="What your runtime supports, or is fast with: the IQ formats are slow on many "
             "processors.", **controls.BOUND,
         )  # fmt: skip
         keep = st.selectbox(
             "Output at least", _OUTPUTS, key="keep_output", **controls.BOUND,
             help="The output matrix, or the embedding that serves as it.",
         )  # fmt: skip
-        by_layer = st.toggle("One type for all of a layer", key="by_layer", **controls.BOUND)
+        by_layer = st.toggle("One format for all of a layer", key="by_layer", **controls.BOUND)
     return results, (tuple(formats), None if keep == "any" else keep, by_layer)
 
 
@@ -238,7 +239,7 @@ def _slide(budget: Budget, made: Budgeted) -> None:
         "steps up or down.",
     )  # fmt: skip
     if made.gap > 1e-6:
-        note(f"Within {100 * made.gap:.2g} % of the best that is possible.")
+        note(f"Within {percent(made.gap)} of the best that is possible.")
 
 
 def _take_slider() -> None:

@@ -59,7 +59,7 @@ def section(choice: ChosenMix, hand: Plan, n_changed: int) -> None:
             narrow=look.narrow(),
         ),
         key="mix_divergence",
-        alt=f"Size against divergence of {plural(len(points), 'measured mix', 'measured mixes')}.",
+        alt=f"Size against divergence of {plural(len(points), 'measured recipe')}.",
         on_select=_clicked,
         selection_mode="points",
     )
@@ -127,7 +127,7 @@ def _mark(model: Model, point: MixPoint) -> charts.Mark:
 
 
 def _table(model: Model, points: Sequence[MixPoint]) -> None:
-    with st.expander("Table of measured mixes"):
+    with st.expander("Table of measured recipes"):
         tables.show(
             [
                 {
@@ -145,7 +145,7 @@ def _table(model: Model, points: Sequence[MixPoint]) -> None:
             ],
             words.COLUMNS,
             "mix_points",
-            caption=f"Mixes of {model.name} by size",
+            caption=f"Recipes of {model.name} by size",
         )
 
 

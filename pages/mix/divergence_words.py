@@ -3,22 +3,22 @@
 from collections.abc import Mapping, Sequence
 
 from pages.shared.tables import Column
-from pages.shared.units import megabytes, number, percent
+from pages.shared.units import decimal, number, percent
 from quantcore.sensitivity.mixes import MixPoint
 
 WITH_IMATRIX = ", with imatrix"
 TERMS = (
     "Divergence is the Kullback-Leibler divergence of the model’s predictions from those of the "
-    "original, in nats a token. Mixes are chosen by what the calibration text says, and judged "
+    "original, in nats a token. Recipes are chosen by what the calibration text says, and judged "
     "here on the evaluation text, which no choice has seen. Bars are 95 % intervals from "
     "resampled blocks of tokens."
 )
 NOT_MEASURED = (
-    "Nobody has measured what each tensor of this model costs, so no mix can be chosen by it."
+    "Nobody has measured what each tensor of this model costs, so no recipe can be chosen by it."
 )
 COLUMNS = [
-    Column(key="mix", title="mix", text=True),
-    Column(key="bytes", title="size", show=megabytes),
+    Column(key="mix", title="recipe", text=True),
+    Column(key="bytes", title="size", show=decimal),
     Column(key="bits_per_weight", title="bits", show="{:.3f}".format, wide=True),
     Column(key="kl_nats", title="divergence", show=number, help="Nats a token."),
     Column(key="kl_low", title="95 % from", show=number, wide=True),
@@ -47,7 +47,7 @@ def how_to_read(points: bool, predicted: bool) -> str:
     """Say what the marks are."""
     says = "Left is smaller, down is nearer to the original; the star is this recipe."
     if points:
-        says += " A click on a mark takes that mix over."
+        says += " A click on a mark takes that recipe over."
     if predicted:
         says += " Dotted: the best that single effects promise for each size."
     return says
@@ -55,7 +55,7 @@ def how_to_read(points: bool, predicted: bool) -> str:
 
 def nothing(name: str) -> str:
     """Say that nothing was measured of a model."""
-    return f"What mixes of **{name}** cost is not measured yet."
+    return f"What recipes of **{name}** cost is not measured yet."
 
 
 def verdict(
@@ -69,20 +69,18 @@ def verdict(
 
     llama-quantize's own is beside that by measured divergence, all others beside llama-quantize's.
 
-    >>> verdict("the mix", 4_000_000, None, 0.002, [])
-    'The mix is predicted to cost **0.0020** nats a token at 4.0 MB.'
+    >>> verdict("the recipe", 4_000_000, None, 0.002, [])
+    'The recipe is predicted to cost **0.0020** nats a token at 4.0 MB.'
     """
     first = name[:1].upper() + name[1:]
     if mine is not None:
         cost = mine.mean_kl_divergence
-        says = f"{first} costs **{number(cost)}** nats a token at {megabytes(n_bytes)}"
+        says = f"{first} costs **{number(cost)}** nats a token at {decimal(n_bytes)}"
     elif predicted is not None:
         cost = predicted
-        says = (
-            f"{first} is predicted to cost **{number(cost)}** nats a token at {megabytes(n_bytes)}"
-        )
+        says = f"{first} is predicted to cost **{number(cost)}** nats a token at {decimal(n_bytes)}"
     else:
-        return f"{first} takes {megabytes(n_bytes)}; what it costs is not measured yet."
+        return f"{first} takes {decimal(n_bytes)}; what it costs is not measured yet."
     way = "measured" if mine is not None and mine.way == "rules" else "rules"
     rival = _rival(n_bytes, [point for point in points if point.way == way])
     if rival is None:
@@ -90,12 +88,12 @@ def verdict(
     if way == "measured":
         less = 1 - rival.mean_kl_divergence / cost
         return (
-            f"{says}; a mix of that size chosen by measured divergence costs "
+            f"{says}; a recipe of that size chosen by measured divergence costs "
             f"**{number(rival.mean_kl_divergence)}**, {percent(abs(less))} "
             f"{'less' if less > 0 else 'more'}."
         )
     change = cost / rival.mean_kl_divergence - 1
-    than = f"llama-quantize’s {_name(rival)} with {megabytes(rival.bytes)}"
+    than = f"llama-quantize’s {_name(rival)} with {decimal(rival.bytes)}"
     if mine is not None and mine.kl_low <= rival.mean_kl_divergence <= mine.kl_high:
         return f"{says}, as {than} does, as far as this text can tell."
     return f"{says}, **{percent(abs(change))} {'less' if change < 0 else 'more'}** than {than}."

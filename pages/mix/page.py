@@ -6,6 +6,7 @@ from pages.mix import by_hand, cache, divergence, errors, take, tensor, weights,
 from pages.mix.charts import map as charts
 from pages.mix.choice import ChosenMix, choose
 from pages.shared import controls, look
+from pages.shared.units import WEIGHT_ERROR
 from quantcore.evaluate.mix_error import Case, MixSummary
 from quantcore.recipe.plan import Plan
 
@@ -68,8 +69,7 @@ def _headline(choice: ChosenMix, hand: Plan, mine: MixSummary, n_changed: int) -
     look.finding(
         words.headline(mine, _summary(choice, choice.name, choice.base), n_changed),
         words.HOW_TO_READ_MAP,
-        help="Weight error: root of the squared errors’ sum over the squared weights’ sum, all "
-        "tensors together. Bits a weight as llama-quantize counts them, norms included.",
+        help=f"{WEIGHT_ERROR} Bits a weight as llama-quantize counts them, norms included.",
     )
     if refused := _refused(choice, hand):
         lies_there = choice.model.imatrix is not None
@@ -105,7 +105,7 @@ def _map(choice: ChosenMix, hand: Plan, hand_types: dict[str, str]) -> None:
             look.current(),
         ),
         key="mix_map",
-        alt=f"{choice.name}: types by layer and role; {tensor_name} is {types[tensor_name]}.",
+        alt=f"{choice.name}: formats by layer and role; {tensor_name} is {types[tensor_name]}.",
         on_select=_clicked,
         selection_mode="points",
     )

@@ -40,7 +40,7 @@ def section(choice: ChosenMix, hand: Plan, hand_types: dict[str, str], mine: Mix
     st.markdown(words.tensor(tensor, this.type, this.bytes, this.bytes / hand.bytes, error))
     look.note(this.rule)
     _store_as(choice, tensor, this.type, hand_types)
-    st.toggle("Every type", key="every")
+    st.toggle("Every format", key="every")
     others = {type: choice.plan(hand_types | {tensor: type}) for type in types}
     tables.show(
         # Where rows do not divide there is no row: the fallback has its own.
@@ -51,7 +51,7 @@ def section(choice: ChosenMix, hand: Plan, hand_types: dict[str, str], mine: Mix
         ],
         COLUMNS,
         "mix_steps",
-        caption=f"What {tensor} would cost in other types",
+        caption=f"What {tensor} would cost in other formats",
         chosen=this.type,
         formats=True,
     )

@@ -4,14 +4,14 @@ from pages.mix import cache, errors, words
 from pages.mix.charts import map as charts
 from pages.mix.choice import ChosenMix
 from pages.shared import look, tables
-from pages.shared.units import megabytes, percent
+from pages.shared.units import decimal, percent
 from quantcore.evaluate.mix_error import MixSummary
 from quantcore.recipe.plan import Plan
 
 COLUMNS = [
     tables.Column(key="tensor", title="tensor", text=True),
-    tables.Column(key="type", title="type", text=True),
-    tables.Column(key="bytes", title="size", show=megabytes),
+    tables.Column(key="type", title="format", text=True),
+    tables.Column(key="bytes", title="size", show=decimal),
     tables.Column(key="relative_rmse", title="error", show=percent),
     tables.Column(key="wanted", title="wanted", text=True, wide=True),
     tables.Column(key="rule", title="rule", text=True, wide=True),
@@ -21,11 +21,11 @@ COLUMNS = [
 def bytes_by_role(hand: Plan) -> None:
     """Draw where the bytes go."""
     sizes = hand.bytes_by_role()
-    look.finding(words.where_bytes_go(sizes), "Bytes by role, all layers together, cut by type.")
+    look.finding(words.where_bytes_go(sizes), "Bytes by role, all layers together, cut by format.")
     look.show(
         charts.bytes_by_role(sizes, look.current()),
         key="mix_bytes",
-        alt="A bar a role with its bytes, cut by type.",
+        alt="A bar a role with its bytes, cut by format.",
     )
 
 
@@ -53,7 +53,7 @@ def size_against_error(choice: ChosenMix, mine: MixSummary, n_changed: int) -> N
             key="mix_size",
             alt="Bits a weight against the error of all weights, stock mixes and this recipe.",
         )
-    errors.offer(name, cases, "stock", "Measure every file type")
+    errors.offer(name, cases, "stock", "Measure every mix")
     aided = [name for name, plan in stock.items() if plan.with_imatrix]
     missing = [name for name in stock if name not in drawn]
     if note := words.with_and_without(list(stock), aided, missing):

@@ -2,31 +2,30 @@
 
 from collections.abc import Mapping, Sequence
 
-from pages.shared.units import are, exact, megabytes, percent, plural, spoken
+from pages.shared.units import are, decimal, exact, percent, plural, spoken
 from quantcore.evaluate.mix_error import MixSummary
 
 HOW_TO_READ_MAP = (
-    "Colour and name say the type of each matrix. A dotted outline was changed by hand, ▾ is a "
-    "fallback. Click a cell to ask why it has its type, and to change it."
+    "Colour and name say the format of each matrix. A dotted outline was changed by hand, ▾ is a "
+    "fallback. Click a cell to ask why it has its format, and to change it."
 )
 NO_MATRIX = (
     "No importance matrix lies with this model, so this page cannot write the file: "
     "`python -m quantcore imatrix` makes one, and the command below writes it."
 )
 TAKE_ALONG = (
-    "One line a tensor whose type is not left to the rules of the file type, each pattern made to "
+    "One line a tensor whose format is not left to the rules of the mix, each pattern made to "
     "fit only that tensor. As JSON it holds every tensor, and can be loaded here again."
 )
 
 
 def headline(hand: MixSummary, base: MixSummary, n_changed: int) -> str:
     """Say size, bits and error, beside the mix without changes where there are some."""
-    says = f"{megabytes(hand.n_bytes)}, {hand.bits_per_weight:.4g} bits a weight"
+    says = f"{decimal(hand.n_bytes)}, {hand.bits_per_weight:.4g} bits a weight"
     if not n_changed:
         return f"**{base.name[:1].upper()}{base.name[1:]}** takes **{says}**{_moves(hand.error)}."
     by = hand.n_bytes - base.n_bytes
-    size = megabytes(abs(by)) if abs(by) >= 1e6 else f"{abs(by) / 1e3:,.1f} kB"
-    change = f"{size} {'more' if by > 0 else 'less'}" if by else "as much"
+    change = f"{decimal(abs(by))} {'more' if by > 0 else 'less'}" if by else "as much"
     beside = "" if base.error is None else f", where {base.name} moves them by {_fine(base.error)}"
     tensors = plural(n_changed, "tensor")
     return (
@@ -46,7 +45,9 @@ def _fine(error: float) -> str:
 
 def changes_ignored(file_type: str) -> str:
     """Say that a file of floats has one type throughout."""
-    return f"In a file of type {file_type} llama-quantize ignores types that are asked for by name."
+    return (
+        f"In a file of type {file_type} llama-quantize ignores formats that are asked for by name."
+    )
 
 
 def refused(tensor_name: str, with_imatrix: bool, lies_there: bool) -> str:
@@ -69,7 +70,7 @@ def refused(tensor_name: str, with_imatrix: bool, lies_there: bool) -> str:
     if with_imatrix:
         return (
             f"This cannot be had: the importance matrix of this model says nothing of "
-            f"{spoken(tensor_name)}, and its type needs that; choose another one for it."
+            f"{spoken(tensor_name)}, and its format needs that; choose another one for it."
         )
     return (
         "llama-quantize refuses this without an importance matrix, so there is no error to "
@@ -82,7 +83,7 @@ def fallbacks(tensors: Sequence) -> str:
     first = tensors[0]
     return (
         f"**Before you write it:** in {plural(len(tensors), 'tensor')} rows do not divide into "
-        "the blocks of the type that was wanted, so another takes its place and the file differs "
+        "the blocks of the format that was wanted, so another takes its place and the file differs "
         "from its name: "
         f"{spoken(first.name)} has rows of {first.shape[-1]:,}, wanted {first.fallback} and gets "
         f"{first.type}."
@@ -103,7 +104,7 @@ def tensor(name: str, type: str, n_bytes: int, share: float, error: float | None
     """Say what one tensor costs."""
     moved = "" if error is None else f" and moves by {_fine(error)} of its size"
     return (
-        f"**{spoken(name).capitalize()}** is **{type}**: {megabytes(n_bytes)}, {percent(share)} of "
+        f"**{spoken(name).capitalize()}** is **{type}**: {decimal(n_bytes)}, {percent(share)} of "
         f"the file{moved}."
     )
 
@@ -138,7 +139,7 @@ def beside_stock(hand: MixSummary, stock: Sequence[MixSummary], changed: bool) -
     return (
         f"{mine[:1].upper()}{mine[1:]} {verdict} the best mix that is no larger{among}: "
         f"**{_fine(hand.error)}** against {_fine(rivals[best.name])} of {best.name}, at "
-        f"{megabytes(hand.n_bytes)} against {megabytes(best.n_bytes)}."
+        f"{decimal(hand.n_bytes)} against {decimal(best.n_bytes)}."
     )
 
 
@@ -152,7 +153,7 @@ def with_and_without(drawn: Sequence[str], aided: Sequence[str], missing: Sequen
     if not aided:
         return ""
     if len(aided) == len(drawn):
-        return "All file types are with the importance matrix here, as this recipe."
+        return "All mixes are with the importance matrix here, as this recipe."
     return (
         f"{', '.join(aided)} cannot do without an importance matrix and {are(len(aided))} with "
         "that of this model; the others are without."

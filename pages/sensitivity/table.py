@@ -5,7 +5,7 @@ import streamlit as st
 from pages.sensitivity.setup import GROUPS
 from pages.sensitivity.view import View
 from pages.shared import sweeps, tables
-from pages.shared.units import megabytes, number, percent
+from pages.shared.units import decimal, number, percent
 from quantcore.sensitivity.effect import Effect
 
 
@@ -64,7 +64,7 @@ def _row(effect: Effect) -> dict:
 
 _COLUMNS = [
     tables.Column(key="name", title="name", text=True),
-    tables.Column(key="bytes", title="size", show=megabytes, wide=True),
+    tables.Column(key="bytes", title="size", show=decimal, wide=True),
     tables.Column(key="mean_kl_nats", title="divergence", show=number),
     tables.Column(key="kl_low_nats", title="from", show=number, help="95 % interval, its low end."),
     tables.Column(key="kl_high_nats", title="to", show=number, help="95 % interval, its high end."),

@@ -13,7 +13,7 @@ from pages.shared import (
     look,
     shipped,
 )
-from pages.shared.units import megabytes, millions, plural
+from pages.shared.units import decimal, millions, plural
 from quantcore.formats import FORMATS, OUTSIDE_GGUF, UNAIDED
 from quantcore.model.original import original_of
 from quantcore.recipe.types import get_type
@@ -229,7 +229,7 @@ def _model_line(opened: "quantcore.Model") -> str:
     tensors, file = plural(len(opened.quantizable), "matrix", "matrices"), original_of(opened)
     return (
         f"{millions(opened.n_weights)} weights, {plural(opened.config.n_layers, 'layer')}, "
-        f"{tensors}; {megabytes(file.n_bytes)} in {file.stored_as}"
+        f"{tensors}; {decimal(file.n_bytes)} in {file.stored_as}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Inputs for what becomes of a whole model: mixes as llama-quantize makes them, or one format.
+"""Inputs for what becomes of a whole model: mixes as llama-quantize makes them, or pure types.
 
 What the command line says with `--type` and `--pure`. The types share the keys `type` and `types`
 with `pages.shared.controls`; each page spells what another page chose in its own way.
@@ -18,17 +18,17 @@ from quantcore.formats import DEFAULTS, OUTSIDE_GGUF, UNAIDED
 from quantcore.model.source import Model
 from quantcore.recipe.types import get_type
 
-MIXES, THROUGHOUT = WAYS = ("mixes", "one format throughout")
+MIXES, PURE = WAYS = ("mixes", "pure")
 _WHAT_IS_A_MIX = (
     "A mix is what `llama-quantize` makes: Q4_K_M gives most matrices Q4_K, and some that matter "
-    "more Q6_K. One format throughout puts Q4_K on every matrix, as `--pure` does; its name is "
-    "then “Q4_K pure”. Names of no file type, such as INT4_G128 and NVFP4, are always throughout."
+    "more Q6_K. Pure puts Q4_K on every matrix, as `--pure` does; its name is then “Q4_K pure”. "
+    "Names of no file type, such as INT4_G128 and NVFP4, are always pure."
 )
 
 
 def choose_way(key: str = "way", default: str = MIXES) -> bool:
-    """Ask whether types are mixes; True where one format is wanted throughout."""
-    return THROUGHOUT == st.segmented_control(
+    """Ask whether types are mixes; True where they are to be pure."""
+    return PURE == st.segmented_control(
         "Types as", WAYS, default=default, required=True, key=key, help=_WHAT_IS_A_MIX,
         **controls.BOUND,
     )  # fmt: skip

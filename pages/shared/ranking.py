@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pages.shared.charts.size import Point
 from pages.shared.palette import FAMILY_WORDS, SIGNS, Look, colour, family
 from pages.shared.tables import Column
-from pages.shared.units import megabytes, number, one_in, percent, signed, times
+from pages.shared.units import decimal, number, one_in, percent, signed, times
 from quantcore.evaluate.drift import Drift
 from quantcore.model.original import Original
 from quantcore.recipe.types import get_type
@@ -19,7 +19,7 @@ TERMS = {
     "sure": "Of the places where the original gave one token more than half, the share where the "
     "quantized model would say another one. Elsewhere a near tie flips at a touch.",
     "bits": "All bytes of the weights by the number of weights, scales and norms included.",
-    "size": "Bytes of all weights in MB, which are 10⁶ bytes.",
+    "size": "Bytes of all weights; MB are 10⁶ bytes, GB 10⁹.",
     "change": "Change of perplexity against the original. It may fall by luck; divergence cannot.",
 }
 
@@ -54,7 +54,7 @@ def columns(table: Sequence[Mapping], look: Look) -> list[Column]:
 
     return [
         Column(key="type", title="type", text=True),
-        Column(key="weights_bytes", title="size", show=megabytes, help=TERMS["size"]),
+        Column(key="weights_bytes", title="size", show=decimal, help=TERMS["size"]),
         Column(
             key="bits_per_weight",
             title="bits a weight",

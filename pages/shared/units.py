@@ -1,5 +1,9 @@
 """How numbers are worded. Text in, text out; two or three digits, a real minus."""
 
+WEIGHT_ERROR = (
+    "The error of weights, here and on every page: root of the squared errors’ sum over the "
+    "squared weights’ sum, of a matrix, or of all matrices together."
+)
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -112,17 +116,23 @@ def an(name: str) -> str:
     return f"{'an' if name[:1] in 'AEFHILMNORSX' else 'a'} {name}"
 
 
-def megabytes(n_bytes: float) -> str:
-    """Write bytes in MB, which are 10⁶.
+def decimal(n_bytes: float) -> str:
+    """Write bytes of weights and files, as file managers do: kB 10³, MB 10⁶, GB 10⁹.
 
-    >>> megabytes(12_854_272)
-    '12.9 MB'
+    >>> decimal(12_854_272), decimal(31_160), decimal(4_920_734_272), decimal(99)
+    ('12.9 MB', '31.2 kB', '4.92 GB', '99 B')
     """
-    return f"{n_bytes / 1e6:,.1f} MB"
+    if n_bytes >= 999.95e6:
+        return f"{n_bytes / 1e9:,.2f} GB"
+    if n_bytes >= 999.95e3:
+        return f"{n_bytes / 1e6:.1f} MB"
+    return f"{n_bytes / 1e3:.1f} kB" if n_bytes >= 1e3 else f"{n_bytes:.0f} B"
 
 
 def binary(n_bytes: float) -> str:
-    """Bytes in the binary unit that fits, three digits: KiB 2¹⁰, MiB 2²⁰, GiB 2³⁰, TiB 2⁴⁰.
+    """Bytes of memory in the unit that fits, three digits: KiB 2¹⁰, MiB 2²⁰, GiB 2³⁰, TiB 2⁴⁰.
+
+    For files see `decimal`.
 
     >>> binary(2**34), binary(131_072), binary(100), binary(1023.9 * 2**20)
     ('16.0 GiB', '128 KiB', '100 B', '1.00 GiB')

@@ -15,7 +15,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.shared import bench, jobs, look
-from pages.shared.units import megabytes, plural
+from pages.shared.units import decimal, plural
 from quantcore.formats import FORMATS
 from quantcore.io.imatrix import Imatrix
 from quantcore.model.source import Model
@@ -74,7 +74,7 @@ def offer(model: Model, plan: Plan, what: str, imatrix: Imatrix | None = None) -
     """
     unable = _why_not(plan)
     says = (
-        f"Writes {file_name(model, plan)} on the server, about {megabytes(plan.bytes)}, to be "
+        f"Writes {file_name(model, plan)} on the server, about {decimal(plan.bytes)}, to be "
         "downloaded. It is removed when you leave."
     )
     if st.button(
@@ -104,7 +104,7 @@ def _why_not(plan: Plan) -> str:
         if tensor.needs_imatrix:
             return f"{tensor.name} as {tensor.type} needs an importance matrix to be written."
     if plan.bytes > LARGEST_BYTES:
-        return f"{megabytes(plan.bytes)} is too much for a download: use the command line below."
+        return f"{decimal(plan.bytes)} is too much for a download: use the command line below."
     return ""
 
 
@@ -129,7 +129,7 @@ def _hand_over(kept: Written) -> None:
             key="download_gguf",
             on_click="ignore",
         )
-        look.note(f"{megabytes(kept.path.stat().st_size)}; put it into `{bench.OWN_MODELS.name}/` "
+        look.note(f"{decimal(kept.path.stat().st_size)}; put it into `{bench.OWN_MODELS.name}/` "
                   "and every page opens it.")  # fmt: skip
     st.code(
         f'llama-cli -m {name} -p "Once upon a time"\n'

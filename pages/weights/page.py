@@ -5,6 +5,7 @@ import streamlit as st
 
 from pages.shared import controls, look, tensors
 from pages.shared.palette import Look, bits_colour
+from pages.shared.units import exact
 from pages.weights import cache, charts, words
 from pages.weights.comparison import compare_tensors
 from quantcore.evaluate.statistics import normal_tail_shares
@@ -59,8 +60,8 @@ def draw_distribution(model: Model, tensor: str, bits: int, style: Look, *, log:
             grid_colour=bits_colour(bits, style),
         ),
         key="weights_histogram",
-        alt=f"Histogram of {tensor}: standard deviation {statistics.standard_deviation:.3g}, "
-        f"largest weight {statistics.largest:.3g}, beside a normal curve.",
+        alt=f"Histogram of {tensor}: standard deviation {exact(statistics.standard_deviation, 3)}, "
+        f"largest weight {exact(statistics.largest, 3)}, beside a normal curve.",
     )
 
 

@@ -137,19 +137,37 @@ def stored_error(
     )
 
 
-def same_are_weak(some: Mapping[str, float], others: Mapping[str, float]) -> bool:
-    """Return whether two types find the same matrices weak: errors by tensor that go together.
+def energies(model: Model) -> dict[str, float]:
+    """Sum of the squared weights of each quantizable tensor; one at a time is in memory."""
+    found = {}
+    for name in model.quantizable:
+        weights = model.weights(name).ravel()
+        pieces = range(0, weights.size, CHUNK_WEIGHTS)
+        squares = (np.square(weights[at : at + CHUNK_WEIGHTS], dtype=np.float64) for at in pieces)
+        found[name] = float(sum(each.sum() for each in squares))
+    return found
 
-    The correlation of those that both know is above 0.6. False for fewer than three, and where
-    either is the same throughout.
 
-    >>> same_are_weak({"a": 1, "b": 2, "c": 3}, {"a": 10, "b": 20, "c": 31})
-    True
+def error_of_all(relative: Mapping[str, float], energy: Mapping[str, float]) -> float:
+    """Error of several tensors together: root of all squared errors over all squared weights.
+
+    What `total_error` finds of a mix, and the page File of a file.
+
+    Parameters
+    ----------
+    relative
+        Error of each tensor by its name, as in `WeightError.relative_rmse`.
+    energy
+        Sum of the squared weights of each, as `energies` finds it.
+
+    Examples
+    --------
+    >>> round(error_of_all({"a": 0.1, "b": 0.5}, {"a": 99.0, "b": 1.0}), 6)
+    0.111355
     """
-    shared = [name for name in some if name in others]
-    pairs = np.array([[some[name], others[name]] for name in shared]).T
-    varied = len(shared) > 2 and pairs.std(axis=1).all()
-    return bool(varied and np.corrcoef(pairs)[0, 1] > 0.6)
+    noise = sum(error**2 * energy[name] for name, error in relative.items())
+    signal = sum(energy[name] for name in relative)
+    return math.sqrt(noise / signal) if signal else 0.0
 
 
 @dataclass(frozen=True, slots=True)

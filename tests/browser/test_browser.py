@@ -69,10 +69,10 @@ def test_another_format_changes_chart_finding_and_address(visit):
 def test_one_format_throughout_is_chosen_and_goes_along(visit):
     visitor = visit("drift?type=Q4_K")
     expect(visitor.page.get_by_role("heading", name="Q4_K_M moves perplexity")).to_be_visible()
-    visitor.page.get_by_role("radio", name="one format throughout").click()
+    visitor.page.get_by_role("radio", name="pure").click()
     expect(visitor.page.get_by_role("heading", name="Q4_K pure moves perplexity")).to_be_visible()
     visitor.settled()
-    assert "way=one+format+throughout" in visitor.page.url
+    assert "way=pure" in visitor.page.url
     text = visitor.download(visitor.page.get_by_role("button", name="Save CSV").first)
     named = {row["type"] for row in csv.DictReader(io.StringIO(text))}
     assert {"Q8_0 pure", "Q4_K pure", "INT4_G128"} <= named and "Q4_K_M" not in named

@@ -96,5 +96,5 @@ def test_a_mark_of_the_chart_is_taken_over(visit):
     fisher = next(i for i, ways in enumerate(traces) if "fisher" in ways)
     _click_mark(visitor, "mix_divergence", fisher, 2)
     visitor.page.wait_for_url(re.compile(r"by=Fisher"))
-    assert visitor.settled().findings[0].startswith("The mix by Fisher takes")
+    assert visitor.settled().findings[0].startswith("The recipe by Fisher takes")
     assert visitor.problems == []

@@ -223,9 +223,18 @@ def test_worst_tensors_come_first():
     assert "%" in figure.data[0].text[0]
 
 
+def test_matrices_that_are_alike_look_alike():
+    """Errors of 6.97 to 7.55 % are no reason for the palest and the strongest colour."""
+    alike = {name: 6.97 + 0.58 * i / len(TENSORS) for i, name in enumerate(TENSORS)}
+    ends = layer_error.twice_the_best(alike)
+    assert max(layer_map.shares(alike, ends).values()) < 0.1
+    far = {name: 1.0 + i for i, name in enumerate(TENSORS)}
+    assert layer_map.shares(far, layer_error.twice_the_best(far))[TENSORS[-1]] == 1
+
+
 def test_small_maps_share_one_scale():
     every = {"Q8_0": VALUES, "Q2_K": {name: 10 * value for name, value in VALUES.items()}}
-    figure = layer_error.small_maps(every, LIGHT)
+    figure = layer_error.small_maps(every, {"Q8_0": 5.5, "Q2_K": 55.0}, LIGHT)
     assert {trace.zmax for trace in figure.data} == {100.0}
     assert _texts(figure)[0] == "<b>Q8_0</b>  5.50\u202f%"
 

@@ -107,7 +107,7 @@ def test_a_deep_link_on_a_fresh_server_goes_through_the_frame(monkeypatch):
 
 def test_every_selected_type_has_its_mark_on_home():
     drawn = set()
-    for way in ("mixes", "one format throughout"):
+    for way in ("mixes", "pure"):
         traces = drawn_charts(visit("home", way=way))[0]["data"]
         names = {name for trace in traces for name in trace.get("customdata", [])}
         assert names == set(model_types.of_way(names, pure=way != "mixes"))
@@ -148,10 +148,10 @@ def test_a_choice_changes_the_chart():
 
 
 def test_drift_shows_mixes_or_one_format_throughout():
-    mixed, pure = visit("drift", type="Q4_K_M"), visit("drift", way="one format throughout")
+    mixed, pure = visit("drift", type="Q4_K_M"), visit("drift", way="pure")
     assert any("**Q4_K_M** moves perplexity" in finding.value for finding in mixed.subheader)
     assert any("**Q4_K pure** moves perplexity" in finding.value for finding in pure.subheader)
-    mixed.segmented_control(key="way").set_value("one format throughout").run()
+    mixed.segmented_control(key="way").set_value("pure").run()
     assert not mixed.exception
     assert mixed.session_state["type"] == "Q4_K"
     assert any("**Q4_K pure** moves perplexity" in finding.value for finding in mixed.subheader)

@@ -45,8 +45,8 @@ def _said(app):
 
 def test_one_label_hides_two_files():
     says = findings(visit("file"))
-    assert says[0].startswith("**Q4_K_M** would hold 74 tensors in 3 types")
-    assert "9 tensors** differ in type" in says[4] and "Both call themselves Q4_K_M" in says[4]
+    assert says[0].startswith("**Q4_K_M** would hold 74 tensors in 3 formats")
+    assert "9 tensors** differ in format" in says[4] and "Both call themselves Q4_K_M" in says[4]
     assert says[5].startswith("One name, Q4_K_M, two files: **Q4_K_M --pure** lies")
 
 
@@ -205,8 +205,8 @@ def test_a_model_in_parts_is_one_file(models):
     assert [name for name in bench.sources() if name.startswith("m-")] == ["m-00001-of-00002.gguf"]
     app = visit("file", model="m-00001-of-00002.gguf", beside_file="tale-Q4_K_M.gguf")
     assert not app.error
-    assert "holds 74 tensors in 3 types" in findings(app)[0]
-    assert "have 74 tensors in common, and agree on their types" in findings(app)[4]
+    assert "holds 74 tensors in 3 formats" in findings(app)[0]
+    assert "have 74 tensors in common, and agree on their formats" in findings(app)[4]
     block = visit("block", model="m-00001-of-00002.gguf", tensor="blk.7.attn_q.weight")
     assert "as stored in m-00002-of-00002.gguf" in findings(block)[0]
 

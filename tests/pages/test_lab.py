@@ -156,7 +156,7 @@ def test_a_tensor_that_the_matrix_says_nothing_of_is_one_sentence(page):
     [
         ("block", {}),
         ("scales", {}),
-        ("layer_error", {"errors_as": "one format throughout"}),
+        ("layer_error", {"errors_as": "pure"}),
         ("layer_error", {"errors_as": "mixes"}),
     ],
 )
@@ -166,9 +166,7 @@ def test_a_format_that_needs_a_matrix_where_none_is_is_one_sentence(page, query,
     assert "none lies with wide-toy" in sentence and "choose another type" in sentence
 
 
-@pytest.mark.parametrize(
-    "way, name", [("one format throughout", "IQ2_XXS pure"), ("mixes", "IQ2_XXS")]
-)
+@pytest.mark.parametrize("way, name", [("pure", "IQ2_XXS pure"), ("mixes", "IQ2_XXS")])
 def test_types_that_need_a_matrix_where_none_is_are_not_compared(way, name, own_models):
     types = ["IQ2_XXS", "Q8_0"]
     app = visit("layer_error", model="wide-toy", type="Q4_K", types=types, errors_as=way)
@@ -186,7 +184,7 @@ def test_a_tensor_that_cannot_be_stored_so_gives_way_to_another(own_models):
         ({"type": "IQ2_XXS"}, "says nothing of token_embd.weight"),
         ({"type": "Q4_K", "model": "half-toy"}, "Q4_K needs rows of a multiple of 256 weights"),
     ):
-        query |= {"errors_as": "one format throughout", "tensor": "token_embd.weight"}
+        query |= {"errors_as": "pure", "tensor": "token_embd.weight"}
         app = visit("layer_error", types="Q8_0", **query)
         assert not sentences(app)
         (note,) = (m.value for m in app.markdown if "is followed." in m.value)

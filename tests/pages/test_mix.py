@@ -143,7 +143,7 @@ def test_file_types_that_need_a_matrix_are_named(tmp_path, monkeypatch):
     (note,) = [m.value for m in visit("mix").markdown if "cannot do without" in m.value]
     assert "IQ2_XS" in note and "Q2_K_S" in note and "Q4_K_M" not in note
     assert any(
-        "All file types are with" in m.value for m in visit("mix", with_imatrix="true").markdown
+        "All mixes are with" in m.value for m in visit("mix", with_imatrix="true").markdown
     )
     write_folder(tmp_path / "bare", CONFIG | {"hidden_size": 256, "intermediate_size": 512})
     monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)

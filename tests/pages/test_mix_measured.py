@@ -56,7 +56,7 @@ def _bits(app):
 def test_the_mix_is_the_best_of_the_size_of_the_file_type():
     model = open_model()
     app = visit("mix", by=MEASURED, budget="Q4_K_S")
-    assert app.subheader[0].value.startswith("**The mix by measured divergence** takes")
+    assert app.subheader[0].value.startswith("**The recipe by measured divergence** takes")
     assert "less** than llama-quantize’s Q4_K_S" in app.subheader[1].value
     assert _bits(app) <= 8 * padded_bytes(plan(model, "Q4_K_S")) / model.n_weights + 0.01
     rules = visit("mix", mix="Q4_K_S")
@@ -273,4 +273,4 @@ def test_sentences_know_chance():
     assert "as far as this text can tell" in words.verdict("it", n_bytes, same, None, [rules])
     assert words.verdict("it", n_bytes, rules, None, [measured]).endswith("less.")
     assert "not measured yet" in words.verdict("it", n_bytes, None, None, [rules])
-    assert words.verdict("it", 99, None, 0.1, [rules]).endswith("nats a token at 0.0 MB.")
+    assert words.verdict("it", 99, None, 0.1, [rules]).endswith("nats a token at 99 B.")

@@ -34,7 +34,6 @@ WRITERS = {
     "signed": (units.signed, BOTH_SIGNS, lambda v: max(0.005, _half_of(2, v))),
     "percent": (lambda v: units.percent(v / 100), BOTH_SIGNS, lambda v: _half_of(2, v)),
     "times": (units.times, SIZES, lambda v: max(0.05, _half_of(2, v))),
-    "megabytes": (lambda v: units.megabytes(1e6 * v), SIZES, lambda v: 0.05),
 }
 
 
@@ -47,9 +46,10 @@ def test_a_number_reads_back_within_the_digits_promised(writer):
         assert abs(_read(text) - value) <= error(value) + slack, f"{value!r} is written {text!r}"
 
 
-@pytest.mark.parametrize("writer", [*WRITERS, "binary", "millions", "one_in", "plural"])
+@pytest.mark.parametrize("writer", [*WRITERS, "decimal", "binary", "millions", "one_in", "plural"])
 def test_no_number_ends_in_a_dot_or_in_the_spelling_of_python(writer):
     others = {
+        "decimal": (units.decimal, SIZES),
         "binary": (units.binary, SIZES),
         "millions": (units.millions, SIZES),
         "one_in": (units.one_in, [size for size in SIZES if 0 <= size <= 1]),
@@ -78,6 +78,14 @@ def test_binary_units_keep_three_digits(unit, power):
         text = units.binary(value * 2**power)
         assert text.endswith(unit)
         assert abs(_read(text) - value) <= _half_of(3, value) + 1e-9
+
+
+@pytest.mark.parametrize("unit, power", [("kB", 3), ("MB", 6), ("GB", 9)])
+def test_decimal_units_keep_one_digit_behind_the_point_or_two(unit, power):
+    for value in (1.0, 9.94, 9.96, 99.94, 512.0, 999.9):
+        text = units.decimal(value * 10**power)
+        assert text.endswith(unit)
+        assert abs(_read(text) - value) <= 0.05 + 1e-9
 
 
 def test_where_rounding_reaches_the_next_power_of_ten():

@@ -152,14 +152,22 @@ def test_a_mix_says_what_it_holds():
 
 
 def test_formats_side_by_side():
-    some = {f"blk.{i}.attn_q.weight": 1.0 + i for i in range(5)}
-    more = {name: 10 * value for name, value in some.items()}
-    flipped = {name: 60 - value for name, value in more.items()}
-    assert "**10 times**; which matrices are weak stays" in layer_words.side_by_side(
-        {"Q8_0": some, "Q2_K": more}
+    say = layer_words.side_by_side
+    alike = {f"blk.{i}.attn_q.weight": 1.0 + i / 100 for i in range(5)}
+    more = {name: 10 * value for name, value in alike.items()}
+    far = {name: 30.0 + 30 * i for i, name in enumerate(alike)}
+    whole = {"Q8_0": 1.0, "Q4_K": 10.0}
+    assert say({"Q8_0": alike, "Q4_K": more}, whole) == (
+        "From Q8_0 to Q4_K the error grows **10 times**; in each of them all matrices lose about "
+        "the same."
     )
-    assert "weak changes" in layer_words.side_by_side({"Q8_0": some, "Q2_K": flipped})
-    assert layer_words.side_by_side({"Q8_0": some}).startswith("**Q8_0** loses 3.00 %")
+    every = {"Q8_0": alike, "Q4_K": more, "INT4_TENSOR": far}
+    assert say(every, whole | {"INT4_TENSOR": 40.0}) == (
+        "From Q8_0 to INT4_TENSOR the error grows **40 times**. Matrices differ most in "
+        "INT4_TENSOR: layer 4 attn_q loses 5.0 times as much as layer 0 attn_q."
+    )
+    assert say({"Q8_0": alike}, {"Q8_0": 3.0}).startswith("**Q8_0** loses 3.00 %")
+    assert say({"F32": dict.fromkeys(alike, 0.0), "Q8_0": alike}, {"F32": 0.0, "Q8_0": 1.0})
 
 
 def test_rows_that_are_alike_are_said_to_be():

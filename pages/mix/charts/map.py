@@ -9,7 +9,7 @@ from pages.shared.charts.base import blank, segment, words
 from pages.shared.charts.labels import sides
 from pages.shared.charts.layer_map import layer_map
 from pages.shared.palette import Look, bits_colour, colour, marker
-from pages.shared.units import megabytes
+from pages.shared.units import decimal, three
 from quantcore.evaluate.mix_error import MixSummary
 from quantcore.formats import FORMATS
 from quantcore.formats.ggml_types import GGML_TYPES
@@ -50,7 +50,7 @@ def bytes_by_role(sizes: Mapping[str, Mapping[str, int]], look: Look) -> go.Figu
             x=[sizes[role][type] / 1e6 for role in held],
             text=[type] * len(held),
             hovertemplate=[
-                f"<b>{role}</b><br>{megabytes(sizes[role][type])} in {type}<extra></extra>"
+                f"<b>{role}</b><br>{decimal(sizes[role][type])} in {type}<extra></extra>"
                 for role in held
             ],
             **segment(tone(type, look), look),
@@ -99,8 +99,8 @@ def size_against_error(
                 "line": {"color": look.page, "width": 1.5},
             },
             cliponaxis=False,
-            hovertemplate=f"<b>{one.name}</b><br>{megabytes(one.n_bytes)}, "
-            f"{one.bits_per_weight:.2f} bits a weight<br>error {100 * error:.3g} %"
+            hovertemplate=f"<b>{one.name}</b><br>{decimal(one.n_bytes)}, "
+            f"{one.bits_per_weight:.2f} bits a weight<br>error {three(100 * error)} %"
             "<extra></extra>",
         )
     bits, percents = [2, 3, 4, 5, 6, 8, 16], [0.01, 0.1, 0.3, 1, 3, 10, 20, 50, 100]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pages.shared.charts.base import blank, words
 from pages.shared.charts.labels import sides
 from pages.shared.palette import Look, blend, colour, marker
-from pages.shared.units import exact
+from pages.shared.units import exact, three
 
 Numbers = Sequence[int] | NDArray[np.int64]
 
@@ -84,7 +84,7 @@ def scale_map(
         selected={"marker": {"opacity": 0}},
         unselected={"marker": {"opacity": 0}},
         customdata=places,
-        text=[f"{size:.4g}" for size in sizes.ravel()],
+        text=[exact(size) for size in sizes.ravel()],
         hovertemplate="row %{customdata[0]}, scale %{customdata[1]}: %{text}<extra></extra>",
     )
     top, along = np.unravel_index(int(sizes.argmax()), sizes.shape)
@@ -163,7 +163,7 @@ def cost(
             },
             cliponaxis=False,
             hovertemplate=f"<b>{name}</b><br>{bits[name]:.4f} bits a weight for scales<br>"
-            f"error {percent[name]:.3g} %<extra></extra>",
+            f"error {three(percent[name])} %<extra></extra>",
         )
     figure.update_xaxes(title="bits a weight spent on scales and minima", range=[left, right])
     figure.update_yaxes(

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from pages.shared.charts.base import blank, powers_of_ten, words
 from pages.shared.charts.labels import sides
 from pages.shared.palette import Look, bits_colour, colour, marker
-from pages.shared.units import megabytes, number
+from pages.shared.units import decimal, number
 from quantcore.model.original import Original
 
 HEIGHT = 500
@@ -134,7 +134,7 @@ def _marks(figure, points, chosen, look, frame: _Frame, avoid) -> None:
 def _tooltip(point: Point) -> str:
     lines = [
         f"<b>{point.type}</b>  {point.bits_per_weight:.2f} bits a weight",
-        megabytes(point.n_bytes),
+        decimal(point.n_bytes),
         f"divergence {number(point.divergence)} nats a token",
     ]
     return "<br>".join([*lines, point.says] if point.says else lines)
@@ -147,7 +147,7 @@ def _star(figure, original: Original, low: float, look: Look) -> None:
         mode="markers",
         cliponaxis=False,
         marker={"symbol": "star", "size": 15, "color": look.ink},
-        hovertemplate=f"<b>original, {original.stored_as}</b><br>{megabytes(original.n_bytes)}, "
+        hovertemplate=f"<b>original, {original.stored_as}</b><br>{decimal(original.n_bytes)}, "
         "divergence zero<extra></extra>",
     )
     place = {"x": np.log10(original.bits_per_weight), "y": low, "xanchor": "right"}

@@ -1,11 +1,17 @@
 """What a type can store of a model, and why not the rest."""
 
-import numpy as np
 import pytest
 
-from quantcore import open_model
+from quantcore import open_model, plan
+from quantcore.evaluate.mix_error import total_error
 from quantcore.evaluate.quantized import fitting_formats, formats_by_tensor, importances
-from quantcore.evaluate.weight_error import model_errors, same_are_weak, stored_error, tensor_error
+from quantcore.evaluate.weight_error import (
+    energies,
+    error_of_all,
+    model_errors,
+    stored_error,
+    tensor_error,
+)
 from tests.support.toy_model import CONFIG, write_folder
 
 WIDE = CONFIG | {"hidden_size": 256, "intermediate_size": 256}
@@ -59,12 +65,10 @@ def test_the_error_of_one_tensor_is_that_of_the_whole_model():
         stored_error(model, name, "IQ2_XXS")
 
 
-def test_types_that_find_the_same_matrices_weak():
-    some = {str(i): 1.0 + i for i in range(5)}
-    assert same_are_weak(some, {name: 10 * value for name, value in some.items()})
-    assert not same_are_weak(some, {name: -value for name, value in some.items()})
-    assert not same_are_weak(some, dict.fromkeys(some, 2.0))
-    assert not same_are_weak(some, {"0": 1.0, "1": 2.0})
-    mixed = dict(zip(some, np.random.default_rng(3).permutation(5), strict=True))
-    by_hand = np.corrcoef(list(some.values()), list(mixed.values()))[0, 1] > 0.6
-    assert same_are_weak(some, mixed) == by_hand
+@pytest.mark.parametrize("type", ["Q4_K_M", "Q8_0"])
+def test_the_error_of_all_is_that_of_the_mix(type):
+    model = open_model()
+    relative = {row.name: row.relative_rmse for row in model_errors(model, type)}
+    whole = error_of_all(relative, energies(model))
+    assert whole == pytest.approx(total_error(model, plan(model, type)), rel=1e-6)
+    assert min(relative.values()) < whole < max(relative.values())
