@@ -14,7 +14,7 @@ from pages.shared.charts import layer_map
 from pages.shared.palette import Look
 from pages.shared.sweeps import KeptSweep
 from quantcore.sensitivity.compare import correlation_of, off_the_median_ratio
-from quantcore.sensitivity.costs import Cost, costs, impacts, joint_cost, measures
+from quantcore.sensitivity.costs import Cost, costs, joint_cost, measures
 
 NONE = "nothing"
 NAMED = 6  # marks of the scatter that are named
@@ -74,7 +74,7 @@ def _maps(view: View, known: KeptSweep, both, tensor: str, style: Look) -> None:
     colours = []
     for of_tensors, each in zip(both, results, strict=True):
         joint = joint_cost(each, view.format_name, view.measure)
-        colours.append(impacts(of_tensors, view.how, joint, certain=view.measure.signed))
+        colours.append(view.colours(of_tensors, joint))
     ends = [value for each in colours for value in each.values()]
     factor, part = unit_of(cost.size for of_tensors in both for cost in of_tensors.values())
     labels = view.label, known.label
@@ -90,6 +90,7 @@ def _maps(view: View, known: KeptSweep, both, tensor: str, style: Look) -> None:
                     style,
                     says={n: tooltip(n, cost, view.measure) for n, cost in of_tensors.items()},
                     ends=ends,
+                    signed=view.is_signed,
                 ),
                 key=f"sensitivity_beside_{at}",
                 alt=f"What each matrix costs in {view.format_name}: {labels[at]}.",

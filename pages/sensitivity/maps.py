@@ -28,9 +28,11 @@ def section(view: View, tensor: str, style: Look) -> None:
     with left:
         if view.noun == "tensors":
             texts = words.cells(costs, measure, view.how, joint, factor)
-            colours = impacts(costs, view.how, joint, certain=measure.signed)
+            colours = view.colours(costs, joint)
             look.show(
-                layer_map.layer_map(colours, texts, tensor, style, says=tips),
+                layer_map.layer_map(
+                    colours, texts, tensor, style, says=tips, signed=view.is_signed
+                ),
                 alt=f"What each matrix costs in {view.format_name}, by layer and role.",
                 **choosing("sensitivity_map"),
             )
@@ -56,12 +58,11 @@ def _by_format(view: View, factor: float, style: Look) -> None:
     for name in formats_by_size(view.results):
         if costs := view.costs(format_name=name):
             joint = view.joint(name)
-            certain = view.measure.signed
-            values[name] = impacts(costs, view.how, joint, certain=certain)
+            values[name] = view.colours(costs, joint)
             texts[name] = words.cells(costs, view.measure, view.how, joint, factor)
             tips[name] = {n: words.tooltip(n, c, view.measure) for n, c in costs.items()}
     look.show(
-        charts.group_map(values, texts, tips, view.format_name, style),
+        charts.group_map(values, texts, tips, view.format_name, style, signed=view.is_signed),
         alt=f"What the {view.noun} cost in each format.",
         **choosing("sensitivity_groups", "type"),
     )

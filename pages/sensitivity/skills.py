@@ -8,9 +8,9 @@ from pages.sensitivity.view import View, choosing
 from pages.sensitivity.words import skills as words
 from pages.sensitivity.words.costs import cells
 from pages.sensitivity.words.figures import unit_of
-from pages.shared import look
+from pages.shared import look, prose
 from pages.shared.palette import Look
-from quantcore.sensitivity.costs import certain_losses, costs, impacts, measures
+from quantcore.sensitivity.costs import certain_losses, certain_values, costs, measures
 
 MOST_ROWS = 12
 
@@ -32,7 +32,7 @@ def section(view: View, style: Look) -> None:
     )
     factor, _ = unit_of(cost.size for losses in by_skill.values() for cost in losses.values())
     every = {(skill, n): cost for skill, losses in by_skill.items() for n, cost in losses.items()}
-    impact = impacts(every, "alone", None, certain=True)
+    colours = certain_values(every)
     effects = {
         effect.name: effect
         for effect in view.results.effects
@@ -41,7 +41,7 @@ def section(view: View, style: Look) -> None:
     values, texts, tips = {}, {}, {}
     for skill, measure in skills.items():
         shown = {name: by_skill[skill][name] for name in names}
-        values[skill] = {name: impact[skill, name] for name in names}
+        values[skill] = {name: colours[skill, name] for name in names}
         texts[skill] = cells(shown, measure, "alone", None, factor)
         tips[skill] = {
             name: words.answers(effects[name], measure, cost) for name, cost in shown.items()
@@ -54,8 +54,13 @@ def section(view: View, style: Look) -> None:
             view.measure.name,
             style,
             one_scale=True,
+            signed=True,
             narrow=look.narrow(),
         ),
         alt=f"What right answers of each skill lose in {view.format_name}.",
         **choosing("sensitivity_skills", "cost"),
     )
+    shown = [value for column in values.values() for value in column.values()]
+    if any(shown):
+        gained, lost = words.ends(shown, factor)
+        st.html(prose.signed_ramp(gained, lost, "pale: may be chance", style))

@@ -16,8 +16,11 @@ from quantcore.sensitivity.costs import (
     DIVERGENCE,
     Cost,
     Measure,
+    Name,
+    certain_values,
     costs,
     formats_by_size,
+    impacts,
     joint_cost,
     measures,
 )
@@ -44,6 +47,17 @@ class View:
         group = group or GROUPS[self.noun]
         fmt = format_name or self.format_name
         return costs(self.results, fmt, self.measure, group, how or self.how)
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether colours have two sides: what a change costs can be below zero."""
+        return self.measure.signed and self.how == "alone"
+
+    def colours(self, of_pieces: Mapping[Name, Cost], joint: Cost | None) -> dict[Name, float]:
+        """Say what colours stand for: how much a piece matters, or surely costs or gains."""
+        if self.is_signed:
+            return certain_values(of_pieces)
+        return impacts(of_pieces, self.how, joint)
 
     def joint(self, format_name: str | None = None) -> Cost | None:
         """Look up the joint cost of all tensors."""

@@ -25,6 +25,7 @@ class Look:
     bits: dict[int, str]  # few bits warm and loud, many bits cool and calm
     methods: tuple[str, ...]  # GPTQ, AWQ, HQQ, SmoothQuant: hues outside the family
     harm: tuple[str, ...]  # sequential scale for error, page colour to full
+    gain: tuple[str, ...]  # the same for what gets better, where both can be
     fields: dict[str, str]  # by kind of field: the parts of a block's bytes
 
 
@@ -46,6 +47,7 @@ LIGHT = Look(
     },
     methods=("#046c69", "#599a61", "#0781bb", "#515400"),
     harm=("#f3f1ea", "#f6dcb8", "#f2b877", "#e5873f", "#c2521f", "#7d2b12"),
+    gain=("#f3f1ea", "#cfe3e6", "#97c7d0", "#4f9fb3", "#1f6f8c", "#0a4460"),
     fields={"scale": "#0781bb", "minimum": "#046c69", "extra": "#8a6a00", "codes": "#c43675"},
 )
 DARK = Look(
@@ -66,6 +68,7 @@ DARK = Look(
     },
     methods=("#0ad3d6", "#8fc46a", "#1caecf", "#b49e55"),
     harm=("#222228", "#4a2f1e", "#834620", "#c2661f", "#f0984a", "#ffd9a0"),
+    gain=("#222228", "#1d3a44", "#1f5b6c", "#2f879b", "#63b8ca", "#c4eef5"),
     fields={"scale": "#4db6e6", "minimum": "#3fc9b5", "extra": "#d9b64a", "codes": "#ff8bb3"},
 )
 
@@ -132,9 +135,25 @@ def blend(colour_hex: str, page_hex: str, share: float) -> str:
 
 def harm_colour(share: float, look: Look) -> str:
     """Place an error on the sequential scale; `share` from 0 (none) to 1 (worst)."""
-    place = min(max(share, 0.0), 1.0) * (len(look.harm) - 1)
-    step = min(int(place), len(look.harm) - 2)
-    return blend(look.harm[step + 1], look.harm[step], place - step)
+    return _on(look.harm, share)
+
+
+def signed_colour(share: float, look: Look) -> str:
+    """Place a change on the scale with two sides, from -1 (gains most) over 0 to 1 (costs most)."""
+    return _on(look.harm if share > 0 else look.gain, abs(share))
+
+
+def signed_scale(look: Look) -> list[list]:
+    """Show the scale with two sides as a plotly colour scale, -1 at its beginning."""
+    tones = [*look.gain[:0:-1], *look.harm]
+    return [[i / (len(tones) - 1), tone] for i, tone in enumerate(tones)]
+
+
+def _on(tones: tuple[str, ...], share: float) -> str:
+    """Blend the two tones that a share lies between."""
+    place = min(max(share, 0.0), 1.0) * (len(tones) - 1)
+    step = min(int(place), len(tones) - 2)
+    return blend(tones[step + 1], tones[step], place - step)
 
 
 def harm_scale(look: Look) -> list[list]:

@@ -143,21 +143,28 @@ def joint_cost(
     return None if effect is None else measure.of(effect)
 
 
-def impacts(
-    of_pieces: Mapping[Name, Cost], how: How, joint: Cost | None, *, certain: bool = False
-) -> dict[Name, float]:
+def impacts(of_pieces: Mapping[Name, Cost], how: How, joint: Cost | None) -> dict[Name, float]:
     """Say how much each piece matters: its cost alone, or what is saved when it is kept.
 
     Never below zero; what is least becomes a small share of the most, so that a log scale ends.
-    With `certain` a cost counts as far as the near end of its interval: chance is nothing.
     """
     if how == "alone":
-        plain = {n: cost.span[0] if certain else cost.size for n, cost in of_pieces.items()}
+        plain = {n: cost.size for n, cost in of_pieces.items()}
     else:
         most = cost_of_none_kept(of_pieces, joint)
         plain = {name: max(most - cost.value, 0.0) for name, cost in of_pieces.items()}
-    least = max(plain.values(), default=0.0) * (1e-6 if how == "alone" and not certain else 1e-3)
+    least = max(plain.values(), default=0.0) * (1e-6 if how == "alone" else 1e-3)
     return {name: max(value, least) for name, value in plain.items()}
+
+
+def certain_values(of_pieces: Mapping[Name, Cost]) -> dict[Name, float]:
+    """Keep what is no chance, with its sign: gains are below zero, what may be chance is zero.
+
+    >>> certain_values({"a": Cost(2.0, 1.0, 3.0), "b": Cost(-2.0, -3.0, -1.0),
+    ...                 "c": Cost(9.0, -1.0, 19.0)})
+    {'a': 2.0, 'b': -2.0, 'c': 0.0}
+    """
+    return {name: 0.0 if cost.by_chance else cost.value for name, cost in of_pieces.items()}
 
 
 def cost_of_none_kept(of_pieces: Mapping[Name, Cost], joint: Cost | None) -> float:
@@ -196,6 +203,6 @@ def certain_losses(of_pieces: Mapping[str, Mapping[str, Cost]], n: int) -> list[
         Costs by skill and piece, of the same pieces for each skill.
     """
     names = list(next(iter(of_pieces.values())))
-    most = {name: max(costs[name].span[0] for costs in of_pieces.values()) for name in names}
+    most = {name: max(costs[name].low for costs in of_pieces.values()) for name in names}
     first = set(sorted(names, key=most.__getitem__, reverse=True)[:n])
     return [name for name in names if name in first]

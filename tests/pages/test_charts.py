@@ -7,8 +7,9 @@ from pages.block import charts as block
 from pages.layer_error import charts as layer_error
 from pages.scales.charts import scales
 from pages.scales.charts import super_block as sub_scales
+from pages.sensitivity.charts import dots
 from pages.shared.charts import layer_map
-from pages.shared.palette import DARK, LIGHT, colour, marker
+from pages.shared.palette import DARK, LIGHT, colour, marker, signed_colour, signed_scale
 from pages.weights import charts as weights
 from quantcore.evaluate import statistics as st
 from quantcore.evaluate.landing import Landing, as_stored
@@ -269,3 +270,33 @@ def test_rows_ring_the_chosen_one():
     figure = layer_error.error_by_row(range(0, 200, 2), percent, 41, 5.5, LIGHT.bits[4], LIGHT)
     assert figure.data[1].x[0] == 40
     assert "row 41" in _texts(figure)
+
+
+@pytest.mark.parametrize("look", [LIGHT, DARK])
+def test_gains_and_losses_have_colours_of_their_own(look):
+    """A gain is never as dark as a loss of the same size is warm, and chance has no colour."""
+    assert signed_colour(0.0, look) == look.harm[0] == look.gain[0]
+    for share in (0.15, 0.5, 1.0):
+        loss, gain = signed_colour(share, look), signed_colour(-share, look)
+        red, blue = (int(tone[1:3], 16) - int(tone[5:7], 16) for tone in (loss, gain))
+        assert red > 0 > blue, (loss, gain)
+    scale = signed_scale(look)
+    assert [scale[0], scale[5], scale[-1]] == [
+        [0.0, look.gain[-1]], [0.5, look.harm[0]], [1.0, look.harm[-1]],
+    ]  # fmt: skip
+
+
+def test_a_map_of_skills_shows_the_sign_of_what_is_certain():
+    lost = {"facts": {"a": 400.0, "b": 0.0}, "recall": {"a": -2360.0, "b": 3.0}}
+    texts = {skill: {n: str(v) for n, v in column.items()} for skill, column in lost.items()}
+    figure = dots.group_map(lost, texts, texts, "facts", LIGHT, one_scale=True, signed=True)
+    (a_facts, a_recall), (b_facts, b_recall) = figure.data[0].z
+    assert a_recall == -1 and 0 < b_recall < a_facts < 1 and b_facts == 0
+    assert (figure.data[0].zmin, figure.data[0].zmax) == (-1, 1)
+
+
+def test_a_map_of_changes_shows_their_sign():
+    changes = {name: (-1) ** i * 0.01 * (1 + i) for i, name in enumerate(TENSORS)}
+    figure = layer_map.layer_map(changes, TEXTS, TENSORS[0], LIGHT, signed=True)
+    drawn = [value for row in figure.data[0].z for value in row if value == value]
+    assert min(drawn) < 0 < max(drawn) and figure.data[0].zmin == -1

@@ -142,9 +142,7 @@ def test_changes_that_llama_quantize_ignores_do_not_count():
 def test_file_types_that_need_a_matrix_are_named(tmp_path, monkeypatch):
     (note,) = [m.value for m in visit("mix").markdown if "cannot do without" in m.value]
     assert "IQ2_XS" in note and "Q2_K_S" in note and "Q4_K_M" not in note
-    assert any(
-        "All mixes are with" in m.value for m in visit("mix", with_imatrix="true").markdown
-    )
+    assert any("All mixes are with" in m.value for m in visit("mix", with_imatrix="true").markdown)
     write_folder(tmp_path / "bare", CONFIG | {"hidden_size": 256, "intermediate_size": 512})
     monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
     (note,) = [m.value for m in visit("mix", model="bare").markdown if "Not drawn" in m.value]

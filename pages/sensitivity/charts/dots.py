@@ -13,8 +13,17 @@ import plotly.graph_objects as go
 
 from pages.sensitivity.words.figures import called
 from pages.shared.charts.base import blank, extend, powers_of_ten, wording, words
-from pages.shared.charts.layer_map import shares
-from pages.shared.palette import Look, blend, colour, harm_colour, harm_scale, ink_on, marker
+from pages.shared.charts.layer_map import shares, signed_shares
+from pages.shared.palette import (
+    Look,
+    blend,
+    colour,
+    harm_scale,
+    ink_on,
+    marker,
+    signed_colour,
+    signed_scale,
+)
 from pages.shared.units import exact, number
 from quantcore.sensitivity.costs import Cost
 
@@ -139,28 +148,31 @@ def group_map(
     look: Look,
     *,
     one_scale: bool = False,
+    signed: bool = False,
     narrow: bool = False,
 ) -> go.Figure:
     """Draw a cell a piece and column: formats, or skills; a click carries the column's name.
 
-    Colours count within a column, or over all on `one_scale`. A `narrow` chart has no numbers.
+    Colours count within a column, or over all on `one_scale`. `signed` values below zero are gains,
+    in colours of their own. A `narrow` chart has no numbers.
     """
     formats = list(values)
     names = list(dict.fromkeys(name for column in values.values() for name in column))
     ends = [each for column in values.values() for each in column.values()] if one_scale else []
-    share = {f: shares(column, ends) for f, column in values.items() if column}
+    placed = signed_shares if signed else shares
+    share = {f: placed(column, ends) for f, column in values.items() if column}
     high = (95 if narrow else 16) if any(" " in name for name in formats) else 0  # of longer heads
     figure = blank(look, 40 * len(names) + 52 + high, clickmode="event+select")
     figure.add_heatmap(
         z=[[share.get(f, {}).get(name, np.nan) for f in formats] for name in names],
-        colorscale=harm_scale(look), zmin=0, zmax=1, showscale=False, xgap=3, ygap=3,
-        hoverinfo="skip",
+        colorscale=signed_scale(look) if signed else harm_scale(look),
+        zmin=-1 if signed else 0, zmax=1, showscale=False, xgap=3, ygap=3, hoverinfo="skip",
     )  # fmt: skip
     notes, spots = [], []
     for x, name in enumerate(formats):
         for y, each in enumerate(names):
             if each in values[name]:
-                font = {"size": 12, "color": ink_on(harm_colour(share[name][each], look))}
+                font = {"size": 12, "color": ink_on(signed_colour(share[name][each], look))}
                 if not narrow:
                     notes.append(wording(texts[name][each], look, x=x, y=y, font=font))
                 spots.append((x, y, name, tips[name][each]))

@@ -98,9 +98,12 @@ def how_to_read_map(measure: Measure, how: str, part: str, joint: Cost | None) -
     else:
         number_is = f"The number, in {worded.counted_in(part)}: what this one costs when all else "
         number_is += "stays as it was"
-    chance = ", in parentheses where it may be chance" if measure.signed and how != "kept" else ""
-    colour = "is more that is no chance" if measure.signed and how != "kept" else "is more"
-    return f"{number_is}{chance}. Stronger colour {colour}, on a log scale. Click a cell."
+    if measure.signed and how != "kept":
+        return (
+            f"{number_is}, in parentheses, and pale, where it may be chance. Warm: worse, cool: "
+            "better; stronger is more. Click a cell."
+        )
+    return f"{number_is}. Stronger colour is more, on a log scale. Click a cell."
 
 
 def unit(costs: Iterable[Cost], measure: Measure) -> tuple[float, str]:

@@ -1,9 +1,9 @@
 """Sentences on which skill hangs on which part of the model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pages.sensitivity.words.costs import every, tooltip
-from pages.sensitivity.words.figures import called, unit_of
+from pages.sensitivity.words.figures import called, short, unit_of
 from pages.shared.units import number, plural
 from quantcore.sensitivity.costs import Cost, Measure
 from quantcore.sensitivity.effect import Effect
@@ -54,9 +54,21 @@ def _how_to_read(by_skill: Mapping[str, Mapping[str, Cost]], noun: str, shown: i
         rows = f"{every(total).capitalize()} {noun}" if total > 1 else "The only one measured"
     return (
         f"{rows}. The number, in {counted}: what right "
-        "answers lose on average; in parentheses, and pale, where it may be chance. Click a skill "
-        "to map it."
+        "answers lose on average; in parentheses, and pale, where it may be chance. Warm: lost, "
+        "cool: gained. Click a skill to map it."
     )
+
+
+def ends(values: Sequence[float], factor: float) -> tuple[str, str]:
+    """Word the ends of the colour scale, which are as far from zero as the largest value.
+
+    `factor` is what numbers count in.
+
+    >>> ends([-2e-3, 0.0, 7e-4], 1e-6)
+    ('gained: 2,000', 'lost: 2,000')
+    """
+    most = short(max(map(abs, values)) / factor)
+    return f"gained: {most}", f"lost: {most}"
 
 
 def answers(effect: Effect, measure: Measure, cost: Cost) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pages.shared.charts.base import blank, extend, wording
-from pages.shared.palette import Look, harm_colour, harm_scale, ink_on
+from pages.shared.palette import Look, harm_scale, ink_on, signed_colour, signed_scale
 
 PARTS = {"attn": "attention", "ffn": "feed-forward"}
 WHOLE_ROWS = {"token_embd.weight": "embedding", "output.weight": "output"}
@@ -34,6 +34,25 @@ def shares(values: Mapping[Name, float], ends: Sequence[float] = ()) -> dict[Nam
     return {name: float((value - low) / (high - low)) for name, value in values.items()}
 
 
+FAINTEST = 0.15  # of the scale: what is no chance shows, however small it is
+
+
+def signed_shares(values: Mapping[Name, float], ends: Sequence[float] = ()) -> dict[Name, float]:
+    """Place each value by its size as `shares` does, gains on the other side of zero: -1 to 1.
+
+    >>> signed_shares({"a": 100.0, "b": -1.0, "c": 0.0})
+    {'a': 1.0, 'b': -0.15, 'c': 0.0}
+    """
+    sizes = {name: abs(value) for name, value in values.items() if value}
+    others = [abs(end) for end in ends if end]
+    alike = len({*sizes.values(), *others}) < 2
+    placed = dict.fromkeys(sizes, 1.0) if alike else shares(sizes, others) if sizes else {}
+    return {
+        name: float(np.copysign(FAINTEST + (1 - FAINTEST) * placed[name], value)) if value else 0.0
+        for name, value in values.items()
+    }
+
+
 def layer_map(
     values: Mapping[str, float],
     texts: Mapping[str, str],
@@ -44,13 +63,14 @@ def layer_map(
     dashed: Collection[str] = (),
     says: Mapping[str, str] | None = None,
     ends: Sequence[float] = (),
+    signed: bool = False,
 ) -> go.Figure:
     """Draw a cell a matrix, stronger colour for a larger value; embedding and output lie across.
 
     `texts` are written into the cells. A click on a cell carries the tensor's name as customdata.
     With `tones` the values are places in that list of colours; `dashed` cells get an outline.
     `says` are the tooltips where they say more than the cells; `ends` are values that the scale
-    spans besides.
+    spans besides. `signed` values below zero are gains, in colours of their own.
     """
     rows, roles = _layout(values)
     height = min(46, max(20, 520 // len(rows)))
@@ -63,13 +83,14 @@ def layer_map(
     share = (
         {n: at / max(1, len(tones) - 1) for n, at in values.items()}
         if tones
-        else shares(values, ends)
+        else (signed_shares if signed else shares)(values, ends)
     )
-    scale = _steps(tones) if tones else harm_scale(look)
+    plain = signed_scale(look) if signed else harm_scale(look)
+    scale = _steps(tones) if tones else plain
     figure.add_heatmap(
         z=[[share.get(name, np.nan) for name in names] for names in rows.values()],
         colorscale=scale,
-        zmin=0,
+        zmin=-1 if signed else 0,
         zmax=1,
         showscale=False,
         xgap=3,
@@ -78,7 +99,7 @@ def layer_map(
     )
     notes, shapes = [], []
     for name in values:
-        fill = tones[int(values[name])] if tones else harm_colour(share[name], look)
+        fill = tones[int(values[name])] if tones else signed_colour(share[name], look)
         line = {"width": 2.5} if name == selected else {"width": 2, "dash": "dot"}
         framed = {"line": {"color": look.ink, **line}} if name in (selected, *dashed) else None
         text = f"<b>{texts[name]}</b>" if name == selected else texts[name]

@@ -7,6 +7,7 @@ from quantcore.sensitivity.costs import (
     Cost,
     bits_per_weight,
     certain_losses,
+    certain_values,
     costs,
     formats_by_size,
     impacts,
@@ -78,10 +79,9 @@ def test_what_is_saved_is_the_joint_effect_less_what_is_left():
     assert impacts(of_pieces, "kept", None)[Q] == pytest.approx(0.1)
 
 
-def test_what_may_be_chance_has_no_impact():
+def test_what_may_be_chance_is_nothing_and_a_gain_keeps_its_sign():
     of_pieces = {Q: Cost(0.5, -0.1, 0.9), K: Cost(-0.2, -0.3, -0.1), DOWN: cost(0.4)}
-    certain = impacts(of_pieces, "alone", None, certain=True)
-    assert certain == pytest.approx({Q: 0.36e-3, K: 0.1, DOWN: 0.36})
+    assert certain_values(of_pieces) == {Q: 0.0, K: -0.2, DOWN: 0.4}
 
 
 def test_pieces_that_surely_cost_a_skill_come_first_in_their_own_order():
@@ -89,6 +89,8 @@ def test_pieces_that_surely_cost_a_skill_come_first_in_their_own_order():
         "facts": {Q: Cost(0.9, -0.1, 2.0), K: cost(0.2), DOWN: cost(0.1)},
         "recall": {Q: cost(0.01), K: cost(0.1), DOWN: cost(0.5)},
     }
+    assert certain_losses(by_skill, 2) == [K, DOWN]
+    by_skill["chain"] = {Q: Cost(-5.0, -9.0, -4.0), K: cost(0.1), DOWN: cost(0.1)}  # Q gains
     assert certain_losses(by_skill, 2) == [K, DOWN]
     assert certain_losses(by_skill, 9) == [Q, K, DOWN]
 
