@@ -115,8 +115,5 @@ def show_cache(taken: Estimate, setup: Setup) -> None:
 
 def show_commands(taken: Estimate, placed: Placement, machine: Machine) -> None:
     """Give the commands that run the choice."""
-    look.finding(
-        "The commands that run **exactly this**.",
-        "File names and the model’s name are examples; all options follow the choices above.",
-    )
+    look.finding(*words.commands(taken.setup.runtime))
     parts.show_commands(taken, placed, machine)

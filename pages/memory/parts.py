@@ -10,15 +10,19 @@ from pages.memory import kept as memory_kept
 from pages.memory.growth import CHECKPOINTS, TYPES
 from pages.memory.setup import CONTEXTS
 from pages.shared import look, tables
+from pages.shared.frame import sentence
 from pages.shared.palette import Look, blend
 from pages.shared.units import binary
 from quantcore.memory import Estimate, FoundModel, Setup
+from quantcore.memory.deployed_formats import DEPLOYED
+from quantcore.memory.estimate_memory import AS_STORED
 from quantcore.memory.examples import EXAMPLES
 from quantcore.memory.flags import llama_server, ollama, vllm_serve
 from quantcore.memory.giving_up import Sacrifice
 from quantcore.memory.hardware import Machine
 from quantcore.memory.placement import Placement
 from quantcore.memory.rules_of_thumb import RuleOfThumb
+from quantcore.memory.tensor_parallel import reserve_on
 from quantcore.shape import ModelShape
 
 
@@ -212,15 +216,21 @@ def show_kept(model: FoundModel, taken: Estimate, machine: Machine, style: Look)
 def show_commands(taken: Estimate, placed: Placement, machine: Machine) -> None:
     """Draw the commands that realize the choice, or say why there is none."""
     setup, name = taken.setup, taken.shape.name
-    file = f"{name}-{setup.type_name.replace(' ', '-')}.gguf"
-    for title, write in (
+    kind = "" if setup.type_name == AS_STORED else f"-{setup.type_name.replace(' ', '-')}"
+    file = f"{name}{kind}.gguf"
+    counted = reserve_on(taken, machine) if setup.runtime == "vllm" else None
+    # A checkpoint of 16 bits is the model itself, others are named by what they are in.
+    checkpoint = name + kind * (setup.type_name.upper() in DEPLOYED)
+    commands: list[tuple[str, Callable[[], str]]] = [
         ("llama.cpp", lambda: llama_server(file, setup, placed)),
         ("Ollama", lambda: "\n\n".join(ollama(file, setup, placed))),
-        ("vLLM", lambda: vllm_serve(name, setup, max(1, len(machine.gpus)))),
-    ):
+        ("vLLM", lambda: vllm_serve(checkpoint, setup, max(1, len(machine.gpus)), counted)),
+    ]
+    if setup.runtime == "vllm":
+        commands.reverse()
+    for title, write in commands:
         st.markdown(f"**{title}**")
         try:
             st.code(write(), language="bash", wrap_lines=True)
         except ValueError as problem:
-            text = str(problem)
-            look.note(f"{text[:1].upper()}{text[1:]}.")
+            look.note(sentence(problem))

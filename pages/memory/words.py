@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from pages.shared.units import binary, millions, percent, times
 from quantcore.memory import Estimate, FoundModel, Setup
+from quantcore.memory.estimate_memory import AS_STORED
 from quantcore.memory.hardware import Machine
+from quantcore.memory.loads import MARGIN_BYTES
 from quantcore.memory.placement import Placement
 from quantcore.memory.rules_of_thumb import RuleOfThumb
 from quantcore.memory.speed import SpeedBound
@@ -31,7 +33,10 @@ def verdict(taken: Estimate, machine: Machine, says: str) -> str:
     """Say whether a set-up fits a machine; `says` is the engine's verdict, which begins so."""
     setup = taken.setup
     many = f" in {setup.sequences} sequences" if setup.sequences > 1 else ""
-    what = f"**{taken.shape.name}** in {setup.type_name} with {setup.context:,} tokens{many}"
+    stored = (
+        ", stored as in the file," if setup.type_name == AS_STORED else f" in {setup.type_name}"
+    )
+    what = f"**{taken.shape.name}**{stored} with {setup.context:,} tokens{many}"
     return f"{what} takes **{binary(taken.total_bytes)}**; on {machine.name} it {says}."
 
 
@@ -46,7 +51,8 @@ def how_to_read_devices(taken: Estimate) -> str:
         f"{active(taken.shape)}. "
         + {
             "none": "Without a runtime: its buffers come on top.",
-            "llama.cpp": "Cache and compute buffer as llama.cpp allocates them.",
+            "llama.cpp": "Cache and compute buffer as llama.cpp allocates them; "
+            f"{binary(MARGIN_BYTES)} of each device stay free.",
             "vllm": "vLLM gives the cache all that is left of its share of each GPU, "
             f"{percent(taken.setup.utilization)}.",
         }[taken.setup.runtime]
@@ -113,10 +119,28 @@ def best(type_name: str | None, longest: int, setup: Setup, where: str) -> str:
     if type_name is None:
         kind = "type" if setup.runtime == "vllm" else "type without an importance matrix"
         return f"With {setup.context:,} tokens no {kind} is small enough for **{where}**."
-    reach = f"up to **{longest:,} tokens** fit" if longest else "no context fits"
+    fits = f"With {setup.context:,} tokens the largest type that fits is **{type_name}**"
+    if not longest:
+        return f"{fits}; {setup.type_name} is too large for any context."
+    if longest < setup.context:
+        return f"{fits}; {setup.type_name}, which is larger, fits with **{longest:,} tokens**."
+    return f"{fits}; in {setup.type_name} up to **{longest:,} tokens** fit."
+
+
+def commands(runtime: str) -> tuple[str, str]:
+    """Say what the commands are, and what of them was counted."""
+    examples = "File names and the model’s name are examples."
+    if runtime == "none":
+        return (
+            "The commands for **this set-up**.",
+            f"Counted is what the model itself needs; a runtime, chosen above, adds buffers of its "
+            f"own. {examples}",
+        )
+    name = {"llama.cpp": "llama.cpp", "vllm": "vLLM"}[runtime]
     return (
-        f"With {setup.context:,} tokens the largest type that fits is **{type_name}**; in "
-        f"{setup.type_name} {reach}."
+        f"The command that runs **exactly this**, for {name}.",
+        f"Those of the others have the same weights, cache and contexts, which they lay out in "
+        f"their own way. {examples}",
     )
 
 

@@ -53,13 +53,14 @@ def settled(placement: Placement, machine: Machine) -> bool:
 def largest_context(
     shape: ModelShape, setup: Setup, machine: Machine, stored: StoredWeights | None = None
 ) -> int:
-    """Largest context, a multiple of 256 up to the model's own, at which all fits; 0 if none does.
+    """Largest context, a multiple of 256, at which all fits; 0 if none does.
 
-    Under llama.cpp it is that of all sequences together, as in the set-up.
+    It ends at what the model was made for, or where the set-up's own context does. Under llama.cpp
+    it is that of all sequences together, as in the set-up.
     """
     stored = stored or weights_in(shape, setup.type_name, setup.runtime)  # once for all contexts
     together = setup.sequences if setup.runtime == "llama.cpp" else 1
-    most = max(shape.context_length * together // STEP, 1)
+    most = max(max(shape.context_length * together, setup.context) // STEP, 1)
 
     def fits(steps: int) -> bool:
         longer = replace(setup, context=steps * STEP, shared_prefix=0)
@@ -98,21 +99,40 @@ def verdict(
         return f"does not fit: {'; '.join(placement.reasons[1:]) or placement.reasons[0]}"
     if not settled(placement, machine):
         return f"fits in part: {placement.reasons[0]}"
-    spare = placement.spare_bytes
-    room = f" with {gib(spare)} to spare" if spare is not None else ""
+    return f"fits{_room(placement, setup, machine)}{_how_far(shape, setup, machine, stored)}"
+
+
+def _room(placement: Placement, setup: Setup, machine: Machine) -> str:
+    """Say what is left, and what of it does not lie where it is computed."""
+    if setup.runtime == "vllm":  # it takes its share of the GPU, however little is needed
+        return f": {placement.reasons[0]}"
+    spare, system = placement.spare_bytes, placement.loads[-1]
+    room = "" if spare is None else f" with {gib(spare)} to spare"
+    apart = system.used_bytes - system.overhead_bytes
+    return f"{room}, the embedding in system memory" if machine.gpus and apart else room
+
+
+def _how_far(shape: ModelShape, setup: Setup, machine: Machine, stored: StoredWeights) -> str:
+    """Say up to which context it would fit too; nothing beyond what the model was made for."""
+    if setup.context_of_each >= shape.context_length:
+        return ""
     limit = _first_too_long(shape, setup, machine, stored)
-    if limit is None:
-        own = f"{shape.context_length:,} tokens that the model was made for"
-        return f"fits{room}, also with all {own}"
-    return f"fits{room}; at {limit:,} tokens it will not"
+    if limit is not None:
+        return f"; at {limit:,} tokens it will not"
+    each = " of each sequence" if setup.sequences > 1 else ""
+    return f", also with all {shape.context_length:,} tokens{each} that the model was made for"
 
 
 def _first_too_long(
     shape: ModelShape, setup: Setup, machine: Machine, stored: StoredWeights
 ) -> int | None:
-    """Smallest doubling of the context that no longer fits, within what the model was made for."""
-    context = setup.context
-    while (context := 2 * context) <= shape.context_length:
+    """Smallest doubling of the context that no longer fits, or all that the model was made for."""
+    together = setup.context // setup.context_of_each  # sequences that share the context
+    most = shape.context_length * together
+    contexts = [setup.context]
+    while contexts[-1] < most:
+        contexts.append(min(2 * contexts[-1], most))
+    for context in contexts[1:]:
         longer = replace(setup, context=context, shared_prefix=0)
         if not settled(place(shape, longer, machine, stored), machine):
             return context

@@ -6,9 +6,13 @@ and vLLM's engine arguments.
 
 import shlex
 
+from quantcore.formats import FORMATS
 from quantcore.memory.deployed_formats import DEPLOYED
 from quantcore.memory.estimate import Setup
+from quantcore.memory.estimate_memory import AS_STORED
 from quantcore.memory.placement import Placement
+from quantcore.memory.vllm import Reservation
+from quantcore.recipe.types import get_type
 
 # vLLM finds the method in the checkpoint's config.json too; naming it makes a mistake visible.
 _VLLM_METHODS = {
@@ -25,6 +29,7 @@ _VLLM_METHODS = {
     "MXFP4": "mxfp4",
     "NVFP4": "modelopt_fp4",
 }
+_VLLM_DTYPES = {"BF16": "bfloat16", "F16": "float16"}
 _OLLAMA_CACHES = ("F16", "Q8_0", "Q4_0")
 
 
@@ -42,7 +47,8 @@ def llama_server(file: str, setup: Setup, placement: Placement) -> str:
         If llama.cpp has no such type of weights or of cache.
     """
     _check_gguf(setup, "llama.cpp")
-    words = ["llama-server", "-m", file, "-c", setup.context]
+    # Where no sequences shared the context when it was counted, they do under llama.cpp.
+    words = ["llama-server", "-m", file, "-c", setup.context_of_each * setup.sequences]
     if setup.sequences > 1:  # which share the context
         words += ["-np", setup.sequences]
     words += ["-ngl", placement.layers_on_gpu]
@@ -77,7 +83,6 @@ def ollama(file: str, setup: Setup, placement: Placement) -> tuple[str, str]:
             f"Ollama keeps keys and values in one type, of {', '.join(_OLLAMA_CACHES)}; not in "
             f"{setup.key_type} and {setup.value_type}"
         )
-    together = setup.sequences if setup.runtime == "llama.cpp" else 1
     server = [f"OLLAMA_FLASH_ATTENTION={int(setup.flash_attention)}"]
     if kinds != {"F16"}:
         server.append(f"OLLAMA_KV_CACHE_TYPE={setup.key_type.lower()}")
@@ -85,7 +90,7 @@ def ollama(file: str, setup: Setup, placement: Placement) -> tuple[str, str]:
         server.append(f"OLLAMA_NUM_PARALLEL={setup.sequences}")
     modelfile = [
         f"FROM ./{file}",
-        f"PARAMETER num_ctx {max(setup.context // together, 1)}",
+        f"PARAMETER num_ctx {max(setup.context_of_each, 1)}",
         f"PARAMETER num_gpu {placement.layers_on_gpu}",
     ]
     if setup.ubatch != 512:
@@ -93,40 +98,66 @@ def ollama(file: str, setup: Setup, placement: Placement) -> tuple[str, str]:
     return " ".join([*server, "ollama serve"]), "\n".join(modelfile)
 
 
-def vllm_serve(model: str, setup: Setup, n_gpus: int = 1) -> str:
-    """Write the command for vLLM's server; `model` is an id on the Hub or a folder.
+def vllm_serve(
+    model: str, setup: Setup, n_gpus: int = 1, reserved: Reservation | None = None
+) -> str:
+    """Write the command for vLLM's server.
+
+    Parameters
+    ----------
+    model
+        An id on the Hub or a folder, of a checkpoint in the set-up's type.
+    reserved
+        What was counted, from `tensor_parallel.reserve_on`: its batch and number of sequences are
+        asked for. Without it, as many sequences as the set-up has.
 
     Raises
     ------
     ValueError
-        If vLLM has no such cache.
+        If vLLM has no such type of weights or of cache.
     """
+    type_name = setup.type_name.upper()
+    if type_name not in (*_VLLM_METHODS, *_VLLM_DTYPES):
+        raise ValueError(
+            f"vLLM does not load {setup.type_name}: choose a checkpoint's type, such as AWQ or "
+            "BF16, or llama.cpp"
+        )
     if {setup.key_type.upper(), setup.value_type.upper()} not in ({"F16"}, {"BF16"}, {"FP8"}):
         raise ValueError(
             "vLLM keeps keys and values in 16 bits or in FP8, not in "
             f"{setup.key_type} and {setup.value_type}"
         )
-    words = ["vllm", "serve", model, "--max-model-len", setup.context]
-    words += [
-        "--max-num-seqs",
-        setup.sequences,
-        "--gpu-memory-utilization",
-        f"{setup.utilization:g}",
-    ]
+    words = ["vllm", "serve", model, "--max-model-len", setup.context_of_each]
+    if reserved is None:
+        words += ["--max-num-seqs", setup.sequences]
+    else:
+        words += ["--max-num-batched-tokens", reserved.batched_tokens]
+        words += ["--max-num-seqs", reserved.max_sequences]
+    words += ["--gpu-memory-utilization", f"{setup.utilization:g}"]
     if setup.key_type.upper() == "FP8":
         words += ["--kv-cache-dtype", "fp8"]
     if n_gpus > 1:
         words += ["--tensor-parallel-size", n_gpus]
-    if method := _VLLM_METHODS.get(setup.type_name.upper()):
+    if method := _VLLM_METHODS.get(type_name):
         words += ["--quantization", method]
+    else:
+        words += ["--dtype", _VLLM_DTYPES[type_name]]
     return shlex.join(map(str, words))
 
 
 def _check_gguf(setup: Setup, program: str) -> None:
-    if setup.type_name.upper() in DEPLOYED:
+    if setup.type_name.upper() in DEPLOYED or not _in_gguf(setup.type_name):
         raise ValueError(
             f"{program} runs GGUF files, and {setup.type_name} is no type of theirs: choose "
             "another type, such as Q4_K_M, or vLLM"
         )
     if "FP8" in (setup.key_type.upper(), setup.value_type.upper()):
         raise ValueError(f"{program} has no cache in FP8: choose Q8_0, or vLLM")
+
+
+def _in_gguf(type_name: str) -> bool:
+    """Whether a GGUF file can hold a type: a mix, or a format that ggml has."""
+    if type_name == AS_STORED:
+        return True
+    meant = get_type(type_name)
+    return meant.mix is not None or meant.format.name in FORMATS

@@ -125,7 +125,9 @@ def _where(n: int, split: Split, system: DeviceLoad) -> str:
         return f"all {n} layers, the output counted as one, are computed by the CPU"
     where = "the GPU" if len(split.counts) == 1 else "the GPUs"
     if on_gpu == n and not split.without_experts:
-        return f"all {n} layers, the output counted as one, lie on {where}"
+        apart = system.weights_bytes
+        beside = f"; the embedding, {gib(apart)}, stays in system memory" if apart else ""
+        return f"all {n} layers, the output counted as one, lie on {where}{beside}"
     if on_gpu == n:
         return (
             f"all {n} layers lie on {where}, but the experts of {split.without_experts} stay in "

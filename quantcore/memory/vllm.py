@@ -37,6 +37,7 @@ class Reservation:
     blocks: Blocks
     context: int  # max_model_len
     batched_tokens: int
+    max_sequences: int  # max_num_seqs
 
     @property
     def budget_bytes(self) -> int:
@@ -94,7 +95,8 @@ def reserve(
         raise ValueError(f"{n_gpus} GPUs cannot share {shape.n_heads} heads evenly")
     large = gpu_bytes >= LARGE_GPU_BYTES
     batched = batched_tokens or (LARGE_BATCHED_TOKENS if large else BATCHED_TOKENS)
-    sequences = max_sequences or (LARGE_SEQUENCES if large else SEQUENCES)
+    usual = LARGE_SEQUENCES if large else SEQUENCES
+    sequences = max_sequences or max(usual, setup.sequences)
     terms = (_weights(taken, n_gpus), *overhead_terms(shape, n_gpus, batched, sequences))
     return Reservation(
         gpu_bytes=gpu_bytes,
@@ -104,6 +106,7 @@ def reserve(
         blocks=blocks_of_shape(shape, one_type(setup.key_type, setup.value_type), n_gpus),
         context=setup.context,
         batched_tokens=batched,
+        max_sequences=sequences,
     )
 
 

@@ -36,10 +36,36 @@ def test_it_opens_with_a_verdict():
     assert first.startswith("**Llama-3.1-8B** in Q4_K_M with 32,768 tokens takes **8.58 GiB**")
     assert "fits with 3.4 GiB to spare; at 65,536 tokens it will not" in first
     assert "32 heads share 8 pairs" in _text(app)
-    (server, ollama, vllm) = (element.value for element in app.code)
+    (server, ollama) = (element.value for element in app.code)
     assert server == "llama-server -m Llama-3.1-8B-Q4_K_M.gguf -c 32768 -ngl 33 -fa on"
     assert "num_ctx 32768" in ollama
-    assert vllm.startswith("vllm serve Llama-3.1-8B --max-model-len 32768")
+    assert "vLLM does not load Q4_K_M" in _text(app)
+
+
+def test_vllm_gets_the_checkpoint_that_was_counted():
+    app = visit("memory", runtime="vllm", stored="AWQ", hardware="RTX 4090")
+    assert app.code[0].value == (
+        "vllm serve Llama-3.1-8B-AWQ --max-model-len 32768 --max-num-batched-tokens 2048 "
+        "--max-num-seqs 256 --gpu-memory-utilization 0.9 --quantization awq"
+    )
+    assert any("**exactly this**, for vLLM" in finding for finding in findings(app))
+    assert "to spare" not in findings(app)[0] and "are left for the cache" in findings(app)[0]
+
+
+def test_a_model_that_fits_but_for_its_embedding_says_where_that_is():
+    """Total of all, size of the card, and what is left do not contradict each other."""
+    app = visit("memory", known="gemma-3-12b-it", runtime="llama.cpp", hardware="RTX 3060 12 GB")
+    assert "to spare, the embedding in system memory" in findings(app)[0]
+    assert "; the embedding, 788 MiB, stays in system memory." in _text(app)
+    assert "1.00 GiB of each device stay free" in _text(app)
+
+
+def test_a_context_beyond_what_the_model_was_made_for_is_not_denied():
+    app = visit("memory", known="Meta-Llama-3-8B", context="32768", hardware="H200")
+    assert "to spare." in findings(app)[0] and "made for" not in findings(app)[0]
+    assert "up to **32,768 tokens** fit" in findings(app)[1]
+    small = visit("memory", known="Llama-3.1-8B", stored="Q6_K", context="65536")
+    assert "; Q6_K, which is larger, fits with **" in findings(small)[1]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +105,7 @@ def test_a_file_on_the_bench_is_counted_as_it_is_stored(tmp_path, monkeypatch):
     app = visit("memory", whose="Model on the bench", model=path.name, context="512")
     assert not app.error
     taken = binary(read_gguf(path).tensor_bytes + 2**21)  # 4 KiB of cache a token
-    assert f"in as in the file with 512 tokens takes **{taken}**" in findings(app)[0]
+    assert f", stored as in the file, with 512 tokens takes **{taken}**" in findings(app)[0]
     assert app.code, "the page goes on to its end"
     app.selectbox(key="stored").set_value("Q8_0").run()
     assert not app.error

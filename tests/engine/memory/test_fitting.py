@@ -1,5 +1,6 @@
 """Layers on devices as llama.cpp's rules have them, and what follows for people."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,7 @@ from quantcore.memory.hardware import Device, gpus, machine, macs, systems
 from quantcore.memory.layers import bytes_by_layer, layer_caches
 from quantcore.memory.loads import MARGIN_BYTES
 from quantcore.memory.placement import place_layers
+from quantcore.memory.sizes import gib
 from quantcore.memory.splitting import Split, split_layers
 from quantcore.shape import preset
 
@@ -52,11 +54,11 @@ def test_pieces_add_up_to_the_estimate(model, runtime):
 
 
 def test_every_byte_of_a_placement_is_the_estimates():
-    taken = estimate(preset("Llama-3.1-8B"), LLAMA)
-    for gib in (1, 3, 6, 24):
-        loads = place_layers(taken, machine([_card(gib)], RAM)).loads
-        assert sum(load.weights_bytes for load in loads) == taken.weights_bytes
-        assert sum(load.cache_bytes for load in loads) == taken.kv_cache_bytes
+    found = estimate(preset("Llama-3.1-8B"), LLAMA)
+    for size in (1, 3, 6, 24):
+        loads = place_layers(found, machine([_card(size)], RAM)).loads
+        assert sum(load.weights_bytes for load in loads) == found.weights_bytes
+        assert sum(load.cache_bytes for load in loads) == found.kv_cache_bytes
 
 
 def test_layers_go_to_the_gpu_from_the_last_one_backwards():
@@ -205,6 +207,50 @@ def test_the_verdict_says_how_far():
     )
     assert verdict(shape, LLAMA, machine([_card(4)], RAM)).startswith("fits in part: ")
     assert "lacks" in verdict(preset("DeepSeek-V3"), LLAMA, machine([_card(4)], RAM))
+
+
+@pytest.mark.parametrize("runtime, type_name", [
+    ("none", "Q6_K"), ("llama.cpp", "Q4_K_M"), ("vllm", "AWQ"),
+])  # fmt: skip
+@pytest.mark.parametrize("card", ["RTX 3060 12 GB", "H100 80 GB"])
+@pytest.mark.parametrize("name", ["Llama-3.1-8B", "gemma-2-9b", "Qwen3-8B"])
+def test_every_number_of_a_verdict_is_true(name, card, runtime, type_name):
+    shape, on = preset(name), machine([G[card]], RAM)
+    for context, sequences in ((8192, 2), (32_768, 1), (32_768, 4)):
+        setup = Setup(type_name=type_name, runtime=runtime, context=context, sequences=sequences)
+        _check_verdict(shape, setup, on)
+
+
+def _check_verdict(shape, setup, on):
+    says, placed = verdict(shape, setup, on), place(shape, setup, on)
+    whole = settled(placed, on)
+    assert whole == (says.startswith("fits") and not says.startswith("fits in part"))
+    longest = largest_context(shape, setup, on)
+    assert whole == (longest >= setup.context), "up to fewer tokens than fit already"
+    if not whole:
+        return
+    gpu, system = placed.loads[0], placed.loads[-1]
+    apart = system.used_bytes - system.overhead_bytes
+    assert ("in system memory" in says) == bool(apart and setup.runtime != "vllm")
+    # All that it takes lies on the card but for what is said to lie elsewhere.
+    assert gpu.used_bytes <= gpu.capacity_bytes
+    if setup.runtime == "vllm":
+        assert "to spare" not in says and "room for" in says
+    else:
+        assert f"with {gib(gpu.free_bytes)} to spare" in says
+        taken = estimate(shape, setup).total_bytes
+        assert taken - apart <= gpu.capacity_bytes * 1.01
+    together = setup.context // setup.context_of_each
+    if setup.context_of_each >= shape.context_length:
+        assert "made for" not in says and "it will not" not in says
+    elif found := re.search(r"at ([\d,]+) tokens it will not", says):
+        limit = int(found[1].replace(",", ""))
+        assert not settled(place(shape, replace(setup, context=limit), on), on)
+        assert setup.context < limit <= shape.context_length * together
+    else:
+        assert f"also with all {shape.context_length:,} tokens" in says
+        most = replace(setup, context=shape.context_length * together)
+        assert settled(place(shape, most, on), on)
 
 
 def test_what_hurts_least_is_given_up_first():

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from quantcore.memory import CACHE_FORMATS, Setup
+from quantcore.memory import CACHE_FORMATS, Setup, estimate
 from quantcore.memory.deployed_formats import DEPLOYED
 from quantcore.memory.fitting import place
 from quantcore.memory.flags import llama_server, ollama, vllm_serve
 from quantcore.memory.hardware import gpus, machine, systems
+from quantcore.memory.tensor_parallel import reserve_on
 from quantcore.shape import preset
 
 LLAMA = Setup(runtime="llama.cpp", context=8192)
@@ -81,7 +82,7 @@ def test_vllm_names_the_method_and_the_share():
         "--kv-cache-dtype fp8 --tensor-parallel-size 2 --quantization awq"
     )
     plain = vllm_serve("owner/name", Setup(type_name="BF16", runtime="vllm", utilization=0.85))
-    assert plain.endswith("--max-num-seqs 1 --gpu-memory-utilization 0.85")
+    assert plain.endswith("--max-num-seqs 1 --gpu-memory-utilization 0.85 --dtype bfloat16")
     for name in DEPLOYED:
         assert "--quantization" in vllm_serve("m", Setup(type_name=name))
 
@@ -96,4 +97,36 @@ def test_what_a_program_cannot_do_is_told():
         ollama("m", replace(LLAMA, key_type="Q8_0"), placed)
     for name in set(CACHE_FORMATS) - {"F16", "BF16", "FP8"}:
         with pytest.raises(ValueError, match="16 bits or in FP8, not in"):
-            vllm_serve("m", Setup(key_type=name, value_type=name))
+            vllm_serve("m", Setup(type_name="AWQ", key_type=name, value_type=name))
+    for name in ("Q4_K_M", "Q4_K pure", "F32", "INT4_G64", "as in the file"):
+        with pytest.raises(ValueError, match="vLLM does not load"):
+            vllm_serve("m", Setup(type_name=name))
+    for name in ("INT4_G64", "NVFP4_TENSOR"):
+        with pytest.raises(ValueError, match=r"llama\.cpp runs GGUF files"):
+            llama_server("m", replace(LLAMA, type_name=name), placed)
+
+
+@pytest.mark.parametrize("runtime", ["none", "llama.cpp", "vllm"])
+@pytest.mark.parametrize("sequences", [1, 4])
+def test_a_command_runs_what_was_counted(runtime, sequences):
+    """As many tokens as the cache was counted for, however a runtime words its context."""
+    setup = Setup(type_name="BF16", runtime=runtime, context=8192, sequences=sequences)
+    tokens = setup.context_of_each * sequences
+    placed = _placed("Llama-3.1-8B", setup, "H200")
+    counted = setup.context_of_each
+    words = shlex.split(llama_server("m", setup, placed))
+    assert words[words.index("-c") + 1] == str(tokens)
+    _, modelfile = ollama("m.gguf", setup, placed)
+    assert f"num_ctx {counted}" in modelfile
+    assert f"--max-model-len {counted} " in vllm_serve("m", setup)
+
+
+@pytest.mark.parametrize("card", ["RTX 3090", "H100 80 GB"])
+def test_vllm_is_asked_for_the_batch_that_was_counted(card):
+    setup = Setup(type_name="AWQ", runtime="vllm", context=8192, sequences=4)
+    found = estimate(preset("Llama-3.1-8B"), setup)
+    reserved = reserve_on(found, machine([gpus()[card]], RAM))
+    words = shlex.split(vllm_serve("m", setup, 1, reserved))
+    (step,) = (term for term in reserved.terms if term.name == "largest step")
+    for option in ("--max-num-batched-tokens", "--max-num-seqs"):
+        assert f"{int(words[words.index(option) + 1]):,} " in step.formula, option
