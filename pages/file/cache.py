@@ -5,6 +5,7 @@ from the one that lay there before.
 """
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,10 +17,12 @@ from quantcore import shape
 from quantcore.evaluate.file_error import RestoredError, planned_errors, restored_errors
 from quantcore.io.gguf import GgufFile
 from quantcore.io.gguf_parts import read_parts
+from quantcore.io.imatrix import Imatrix
 from quantcore.model.config import read_config
 from quantcore.recipe.contents import contents_of
+from quantcore.recipe.plan import Plan
 from quantcore.recipe.promise import Promise, promise_of
-from quantcore.recipe.quantize import preview, quantize
+from quantcore.recipe.quantize import plan_with_matrix, preview, quantize
 
 
 class Header(NamedTuple):
@@ -39,11 +42,17 @@ def header(file_name: str) -> Header:
     return _header(read_parts(bench.sources()[file_name]))
 
 
+def _plan(model_name: str, file_type: str, pure: bool) -> tuple[Plan, Imatrix | None]:
+    """Plan a file as `quantize` does: with the model's matrix where a format needs one."""
+    make = partial(plans.planned, model_name, file_type, pure=pure)
+    return plan_with_matrix(bench.model(model_name), make)
+
+
 @bench.per_model(st.cache_resource, max_entries=64)
 def planned_header(model_name: str, file_type: str, pure: bool) -> Header:
     """Header of the file that `quantize` would write."""
-    opened = bench.model(model_name)
-    return _header(preview(opened, plans.planned(model_name, file_type, False, pure)))
+    plan, imatrix = _plan(model_name, file_type, pure)
+    return _header(preview(bench.model(model_name), plan, imatrix))
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
@@ -60,7 +69,8 @@ def written_header(model_name: str, file_type: str, pure: bool) -> Header:
     opened = bench.model(model_name)
     with tempfile.TemporaryDirectory(prefix="quantlab-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / f"{opened.path.stem}-{file_type}.gguf"
-        quantize(opened, plans.planned(model_name, file_type, False, pure), path)
+        plan, imatrix = _plan(model_name, file_type, pure)
+        quantize(opened, plan, path, imatrix=imatrix)
         return _header(read_parts(path))
 
 
@@ -75,5 +85,5 @@ def errors_of_plan(
     model_name: str, original: str, file_type: str, pure: bool
 ) -> list[RestoredError]:
     """Error of what `quantize` would make of a model, against an original."""
-    plan = plans.planned(model_name, file_type, False, pure)
-    return list(planned_errors(bench.model(original), bench.model(model_name), plan))
+    plan, imatrix = _plan(model_name, file_type, pure)
+    return list(planned_errors(bench.model(original), bench.model(model_name), plan, imatrix))

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quantcore.evaluate.quantized import restored
+from quantcore.evaluate.quantized import needed_importance, restored
 from quantcore.format import Weights
+from quantcore.io.imatrix import Imatrix
 from quantcore.model.source import Model
 from quantcore.recipe.plan import Plan
+from quantcore.recipe.quantize import importance_of
 
 CHUNK_WEIGHTS = 1 << 21  # compared at a time, so that float64 copies stay small
 
@@ -65,10 +67,13 @@ def restored_errors(original: Model, restored: Callable[[str], Weights]) -> Iter
         yield RestoredError(name=name, noise=noise, signal=signal)
 
 
-def planned_errors(original: Model, model: Model, plan: Plan) -> Iterator[RestoredError]:
+def planned_errors(
+    original: Model, model: Model, plan: Plan, imatrix: Imatrix | None = None
+) -> Iterator[RestoredError]:
     """Compare every matrix of `original` with what `quantize` would make of `model` by a plan.
 
-    No file is written, and no importance matrix is taken into account.
+    No file is written. `imatrix` is the importance matrix that it would be quantized with, as
+    `quantcore.recipe.quantize.plan_with_matrix` finds it.
 
     Raises
     ------
@@ -81,6 +86,10 @@ def planned_errors(original: Model, model: Model, plan: Plan) -> Iterator[Restor
     def made(name: str) -> Weights:
         if name not in types:
             raise ValueError(f"{model.name} has no tensor {name}, which {original.name} has")
-        return restored(model, name, types[name])
+        n_cols = model.tensors[name].shape[-1]
+        importance = None if imatrix is None else importance_of(imatrix, name, n_cols)
+        if importance is None:  # says in a sentence why a format cannot do without
+            importance = needed_importance(model, name, types[name])
+        return restored(model, name, types[name], importance)
 
     return restored_errors(original, made)

@@ -143,14 +143,14 @@ def quantized_again(model: Model, plan: Plan) -> list[str]:
     ]
 
 
-def preview(source: Model | LlamaConfig, plan: Plan) -> GgufFile:
+def preview(source: Model | LlamaConfig, plan: Plan, imatrix: Imatrix | None = None) -> GgufFile:
     """Read the header of the file that `quantize` would write; no file is written.
 
     Of a config alone it lacks the vocabulary. Weights cannot be read from what is returned.
     """
     tensors = [OutgoingTensor(t.name, t.type, t.shape, _refuse) for t in plan.tensors]
     if isinstance(source, Model):
-        about = _metadata(source, plan, None)
+        about = _metadata(source, plan, imatrix)
     else:
         about = metadata_of(source, plan.model, plan.file_type.number)
     header = header_of(about, tensors)

@@ -8,12 +8,14 @@ import re
 import numpy as np
 import pytest
 
+from pages.file import cache
 from pages.file import choice as files
 from pages.shared import (
     bench,
     tensors,
 )
-from quantcore import FORMATS, open_model
+from quantcore import FORMATS, open_model, quantize
+from quantcore.evaluate.file_error import restored_errors
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.io.gguf import read_gguf
 from tests.engine.io.test_gguf_parts import write_parts
@@ -48,6 +50,24 @@ def test_one_label_hides_two_files():
     assert says[0].startswith("**Q4_K_M** would hold 74 tensors in 3 formats")
     assert "9 tensors** differ in format" in says[4] and "Both call themselves Q4_K_M" in says[4]
     assert says[5].startswith("One name, Q4_K_M, two files: **Q4_K_M --pure** lies")
+
+
+def test_a_file_that_needs_the_models_matrix_is_made_with_it(shipped, tmp_path):
+    """What the page plans and measures is what `quantize` writes, header and errors."""
+    path = quantize(shipped, "IQ2_XXS", tmp_path / "tale.gguf")
+    planned, written = cache.planned_header("fable-7m", "IQ2_XXS", False), read_gguf(path)
+    assert planned.file.metadata.keys() == written.metadata.keys()
+    assert planned.file.header_bytes == written.header_bytes
+    assert {name: t.type for name, t in planned.file.tensors.items()} == {
+        name: t.type for name, t in written.tensors.items()
+    }
+    found = cache.errors_of_plan("fable-7m", "fable-7m", "IQ2_XXS", False)
+    assert found == list(restored_errors(shipped, open_model(path).weights))
+    app = visit("file", file="as IQ2_XXS", beside_file="as Q2_K")
+    assert not app.error and findings(app)[0].startswith("**IQ2_XXS** would hold")
+    assert "needs an importance matrix" not in _said(app)
+    pure = visit("file", file="as IQ2_XXS", beside_file="as IQ2_XXS --pure")
+    assert "says nothing of token_embd.weight" in _said(pure)
 
 
 def test_a_real_file_is_opened(models):
