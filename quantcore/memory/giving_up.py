@@ -75,7 +75,8 @@ def _changes(
 def _offloaded(setup: Setup, placement: Placement) -> Sacrifice:
     system = placement.loads[-1]
     if placement.experts_on_cpu and placement.layers_on_gpu == placement.n_layers:
-        what = f"leave the experts of {placement.experts_on_cpu} layers in system memory"
+        n = placement.experts_on_cpu
+        what = f"leave the experts of {n} {'layer' if n == 1 else 'layers'} in system memory"
     else:
         what = f"leave {system.n_layers} of {placement.n_layers} layers in system memory"
     return Sacrifice(

@@ -134,7 +134,8 @@ def _where(n: int, split: Split, system: DeviceLoad) -> str:
             f"system memory, {gib(system.weights_bytes)} with the embedding"
         )
     experts = " and all experts" if split.without_experts else ""
+    lie, stay = ("lies" if on_gpu == 1 else "lie"), ("stays" if n - on_gpu == 1 else "stay")
     return (
-        f"{on_gpu} of {n} layers lie on {where}; {n - on_gpu}{experts} stay in system memory, "
+        f"{on_gpu} of {n} layers {lie} on {where}; {n - on_gpu}{experts} {stay} in system memory, "
         f"{gib(system.weights_bytes + system.cache_bytes)} with the embedding"
     )
