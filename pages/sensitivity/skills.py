@@ -60,7 +60,7 @@ def section(view: View, style: Look) -> None:
         alt=f"What right answers of each skill lose in {view.format_name}.",
         **choosing("sensitivity_skills", "cost"),
     )
-    shown = [value for column in values.values() for value in column.values()]
-    if any(shown):
-        gained, lost = words.ends(shown, factor)
+    drawn = [value for column in values.values() for value in column.values()]
+    if any(drawn):
+        gained, lost = words.ends(drawn, factor)
         st.html(prose.signed_ramp(gained, lost, "pale: may be chance", style))
