@@ -109,7 +109,7 @@ def test_memory_follows_a_choice_and_is_saved_as_csv(visit):
 
 def test_a_files_tensors_are_saved_as_csv_and_a_group_is_enlarged(visit):
     visitor = visit("file?file=as+Q4_K_M")
-    visitor.page.get_by_text(re.compile(r"Table of \d+ tensors")).click()
+    visitor.page.get_by_text(re.compile(r"Table of \d+ tensors$")).click()
     button = visitor.page.locator(".st-key-file_tensors_csv button")
     rows = list(csv.DictReader(io.StringIO(visitor.download(button))))
     types = {row["tensor"]: row["type"] for row in rows}

@@ -19,13 +19,6 @@ def visited_before(monkeypatch):
     monkeypatch.setattr(PagesManager, "__init__", begin_again)
 
 
-@pytest.fixture(autouse=True)
-def no_installed_components(monkeypatch):
-    """Spare each visit a look into all installed packages: none brings a component of ours."""
-    scan = "streamlit.components.v2.manifest_scanner.scan_component_manifests"
-    monkeypatch.setattr(scan, lambda: [])
-
-
 @pytest.fixture
 def own_models(tmp_path, monkeypatch):
     """Lay out a whole model, one that K-quants do not fit, and a broken one."""
