@@ -14,7 +14,7 @@ from pages.shared import (
 from quantcore import open_model, plan
 from quantcore.evaluate.measured import SELECTED
 from quantcore.recipe.quantize import quantize
-from tests.support.app import drawn_charts, sentences, visit
+from tests.support.app import drawn_charts, findings, sentences, visit
 from tests.support.places import ROOT
 
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("[a-z]*.py"))
@@ -158,6 +158,15 @@ def test_drift_shows_mixes_or_one_format_throughout():
     shown = " ".join(element.proto.body for element in mixed.get("html"))
     names = re.findall(r"(\w+) pure</th>", shown)
     assert set(names) >= {"Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q3_K", "Q2_K", "Q4_0"}
+
+
+@pytest.mark.parametrize("page", ["drift", "layer_error", "home"])
+def test_a_link_saved_before_pure_was_called_so_shows_the_same(page):
+    former = visit(page, way="one format throughout", errors_as="one format throughout")
+    present = visit(page, way="pure", errors_as="pure")
+    assert findings(former) == findings(present)
+    if page != "layer_error":  # pure is its default
+        assert findings(former) != findings(visit(page))
 
 
 def test_a_page_for_one_tensor_takes_the_format_of_most():
