@@ -38,9 +38,19 @@ class Setup:
     utilization: float = UTILIZATION  # vLLM's gpu_memory_utilization
 
     @property
+    def sharing(self) -> int:
+        """Sequences that share the context: all of them under llama.cpp, or each has its own."""
+        return self.sequences if self.runtime == "llama.cpp" else 1
+
+    @property
     def context_of_each(self) -> int:
-        """Tokens of one sequence: under llama.cpp all of them share the context."""
-        return self.context // (self.sequences if self.runtime == "llama.cpp" else 1)
+        """Tokens of one sequence."""
+        return self.context // self.sharing
+
+    @property
+    def context_of_all(self) -> int:
+        """Tokens of all sequences together."""
+        return self.context * (self.sequences // self.sharing)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""

@@ -59,8 +59,7 @@ def largest_context(
     it is that of all sequences together, as in the set-up.
     """
     stored = stored or weights_in(shape, setup.type_name, setup.runtime)  # once for all contexts
-    together = setup.sequences if setup.runtime == "llama.cpp" else 1
-    most = max(max(shape.context_length * together, setup.context) // STEP, 1)
+    most = max(max(shape.context_length * setup.sharing, setup.context) // STEP, 1)
 
     def fits(steps: int) -> bool:
         longer = replace(setup, context=steps * STEP, shared_prefix=0)
@@ -127,8 +126,7 @@ def _first_too_long(
     shape: ModelShape, setup: Setup, machine: Machine, stored: StoredWeights
 ) -> int | None:
     """Smallest doubling of the context that no longer fits, or all that the model was made for."""
-    together = setup.context // setup.context_of_each  # sequences that share the context
-    most = shape.context_length * together
+    most = shape.context_length * setup.sharing
     contexts = [setup.context]
     while contexts[-1] < most:
         contexts.append(min(2 * contexts[-1], most))

@@ -47,8 +47,7 @@ def llama_server(file: str, setup: Setup, placement: Placement) -> str:
         If llama.cpp has no such type of weights or of cache.
     """
     _check_gguf(setup, "llama.cpp")
-    # Where no sequences shared the context when it was counted, they do under llama.cpp.
-    words = ["llama-server", "-m", file, "-c", setup.context_of_each * setup.sequences]
+    words = ["llama-server", "-m", file, "-c", setup.context_of_all]
     if setup.sequences > 1:  # which share the context
         words += ["-np", setup.sequences]
     words += ["-ngl", placement.layers_on_gpu]

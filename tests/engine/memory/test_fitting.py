@@ -198,6 +198,12 @@ def test_the_best_type_is_the_largest_that_fits():
     )
 
 
+def test_more_sequences_than_tokens_have_a_verdict():
+    setup = replace(LLAMA, context=4, sequences=8)
+    says = verdict(preset("Llama-3.1-8B"), setup, machine([gpus()["RTX 3090"]], RAM))
+    assert says.startswith("fits with") and "also with all 131,072 tokens of each" not in says
+
+
 def test_the_verdict_says_how_far():
     shape = preset("Llama-3.1-8B")
     roomy = verdict(shape, LLAMA, machine([G["RTX 3060 12 GB"]], RAM))
