@@ -30,8 +30,6 @@ class Bound(TypedDict):
 
 BOUND: Bound = {"bind": "query-params"}
 SHARED = ("tensor", "row", "block", "part", "type", "types", "way")
-# What links that people saved may still say, and what it is called now.
-_RENAMED = {(key, "one format throughout"): "pure" for key in ("way", "errors_as")}
 _CHOICE = "_choice"  # what a click asked for, until the next run
 _PAGE = "_page"  # the page of the last run
 _UNWRITTEN = "_unwritten"  # values were set that the address does not show yet
@@ -60,9 +58,7 @@ def carry_over(page: str) -> None:
     Streamlit forgets a widget's value when another page draws a widget with the same key; a value
     that the script has set is kept. What the address says wins.
     """
-    for (key, former), present in _RENAMED.items():
-        if st.query_params.get(key) == former:
-            st.query_params[key] = st.session_state[key] = present
+    _follow_old_links(page)
     known = [key for key in SHARED if key in st.session_state]
     kept = {key: st.session_state[key] for key in known if key not in st.query_params}
     choice = st.session_state.pop(_CHOICE, {})
@@ -70,6 +66,16 @@ def carry_over(page: str) -> None:
     moved = st.session_state.get(_PAGE) != page
     st.session_state[_PAGE] = page
     st.session_state[_UNWRITTEN] = bool(choice or (known and moved))
+
+
+def _follow_old_links(page: str) -> None:
+    """Say in today's words what links say that people saved."""
+    asked = st.query_params
+    for key in ("way", "errors_as"):
+        if asked.get(key) == "one format throughout":
+            asked[key] = st.session_state[key] = "pure"
+    if page == "file" and "measure" in asked:
+        st.session_state["measure_errors"] = asked.pop("measure") == "true"
 
 
 def unwritten() -> bool:

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from pages.file import cache
+from pages.file import cache, side_by_side
 from pages.file import choice as files
 from pages.shared import (
     bench,
@@ -238,6 +238,19 @@ def test_a_large_file_is_not_written_for_an_address(monkeypatch):
     ]
     (error,) = visit("file", file="written as Q4_K_M").error
     assert "too large to be written just to be looked at" in error.value
+
+
+def test_a_link_saved_under_the_toggles_former_name_measures(monkeypatch):
+    monkeypatch.setattr(side_by_side, "SMALL_WEIGHTS", 0)
+    for link in ({"measure": "true"}, {"measure_errors": "true"}):
+        app = visit("file", file="as Q4_K_M", beside_file="as Q2_K", **link)
+        assert app.toggle(key="measure_errors").value
+        assert "times as far" in " ".join(findings(app))
+    assert (
+        not visit("file", file="as Q4_K_M", beside_file="as Q2_K")
+        .toggle(key="measure_errors")
+        .value
+    )
 
 
 def test_another_original_is_one_sentence(models):
