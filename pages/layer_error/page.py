@@ -58,7 +58,11 @@ def draw_map(followed: Followed, style: Look) -> None:
         cells = words.cells(errors, formats if two_lines else {})
         look.show(
             layer_map.layer_map(
-                errors, cells, followed.tensor, style, ends=charts.twice_the_best(errors)
+                errors,
+                cells,
+                followed.tensor,
+                style,
+                scale=layer_map.Scale(charts.twice_the_best(errors)),
             ),
             key="layer_map",
             alt=f"Error by layer and role in {type_name}; worst is {worst}.",

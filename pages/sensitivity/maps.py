@@ -31,7 +31,12 @@ def section(view: View, tensor: str, style: Look) -> None:
             colours = view.colours(costs, joint)
             look.show(
                 layer_map.layer_map(
-                    colours, texts, tensor, style, says=tips, signed=view.is_signed
+                    colours,
+                    texts,
+                    tensor,
+                    style,
+                    scale=layer_map.Scale(signed=view.is_signed),
+                    says=tips,
                 ),
                 alt=f"What each matrix costs in {view.format_name}, by layer and role.",
                 **choosing("sensitivity_map"),

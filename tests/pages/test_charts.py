@@ -297,6 +297,8 @@ def test_a_map_of_skills_shows_the_sign_of_what_is_certain():
 
 def test_a_map_of_changes_shows_their_sign():
     changes = {name: (-1) ** i * 0.01 * (1 + i) for i, name in enumerate(TENSORS)}
-    figure = layer_map.layer_map(changes, TEXTS, TENSORS[0], LIGHT, signed=True)
+    figure = layer_map.layer_map(
+        changes, TEXTS, TENSORS[0], LIGHT, scale=layer_map.Scale(signed=True)
+    )
     drawn = [value for row in figure.data[0].z for value in row if value == value]
     assert min(drawn) < 0 < max(drawn) and figure.data[0].zmin == -1

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from pages.shared.charts.base import blank, segment, words
 from pages.shared.charts.labels import sides
-from pages.shared.charts.layer_map import layer_map
+from pages.shared.charts.layer_map import Scale, layer_map
 from pages.shared.palette import Look, bits_colour, colour, marker
 from pages.shared.units import decimal, three
 from quantcore.evaluate.mix_error import MixSummary
@@ -36,7 +36,7 @@ def type_map(
     tones = list(dict.fromkeys(fills.values()))
     values = {name: tones.index(fill) for name, fill in fills.items()}
     texts = {name: type + (" ▾" if name in fallbacks else "") for name, type in types.items()}
-    return layer_map(values, texts, selected, look, tones=tones, dashed=changed)
+    return layer_map(values, texts, selected, look, scale=Scale(tones=tones), dashed=changed)
 
 
 def bytes_by_role(sizes: Mapping[str, Mapping[str, int]], look: Look) -> go.Figure:

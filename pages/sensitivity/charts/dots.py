@@ -13,16 +13,13 @@ import plotly.graph_objects as go
 
 from pages.sensitivity.words.figures import called
 from pages.shared.charts.base import blank, extend, powers_of_ten, wording, words
-from pages.shared.charts.layer_map import shares, signed_shares
+from pages.shared.charts.layer_map import Scale
 from pages.shared.palette import (
     Look,
     blend,
     colour,
-    harm_scale,
     ink_on,
     marker,
-    signed_colour,
-    signed_scale,
 )
 from pages.shared.units import exact, number
 from quantcore.sensitivity.costs import Cost
@@ -159,20 +156,20 @@ def group_map(
     formats = list(values)
     names = list(dict.fromkeys(name for column in values.values() for name in column))
     ends = [each for column in values.values() for each in column.values()] if one_scale else []
-    placed = signed_shares if signed else shares
-    share = {f: placed(column, ends) for f, column in values.items() if column}
+    scale = Scale(ends, signed)
+    share = {f: scale.places(column) for f, column in values.items() if column}
     high = (95 if narrow else 16) if any(" " in name for name in formats) else 0  # of longer heads
     figure = blank(look, 40 * len(names) + 52 + high, clickmode="event+select")
     figure.add_heatmap(
         z=[[share.get(f, {}).get(name, np.nan) for f in formats] for name in names],
-        colorscale=signed_scale(look) if signed else harm_scale(look),
-        zmin=-1 if signed else 0, zmax=1, showscale=False, xgap=3, ygap=3, hoverinfo="skip",
+        colorscale=scale.steps(look), zmin=scale.low, zmax=1, showscale=False, xgap=3, ygap=3,
+        hoverinfo="skip",
     )  # fmt: skip
     notes, spots = [], []
     for x, name in enumerate(formats):
         for y, each in enumerate(names):
             if each in values[name]:
-                font = {"size": 12, "color": ink_on(signed_colour(share[name][each], look))}
+                font = {"size": 12, "color": ink_on(scale.colour(share[name][each], look))}
                 if not narrow:
                     notes.append(wording(texts[name][each], look, x=x, y=y, font=font))
                 spots.append((x, y, name, tips[name][each]))

@@ -1,6 +1,7 @@
 """The model as a table of its matrices, layers by roles, the number in the cell."""
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -11,6 +12,8 @@ from pages.shared.palette import Look, harm_scale, ink_on, signed_colour, signed
 
 PARTS = {"attn": "attention", "ffn": "feed-forward"}
 WHOLE_ROWS = {"token_embd.weight": "embedding", "output.weight": "output"}
+
+FAINTEST = 0.15  # of a scale with two sides: what is not zero shows, however small it is
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -34,9 +37,6 @@ def shares(values: Mapping[Name, float], ends: Sequence[float] = ()) -> dict[Nam
     return {name: float((value - low) / (high - low)) for name, value in values.items()}
 
 
-FAINTEST = 0.15  # of the scale: what is no chance shows, however small it is
-
-
 def signed_shares(values: Mapping[Name, float], ends: Sequence[float] = ()) -> dict[Name, float]:
     """Place each value by its size as `shares` does, gains on the other side of zero: -1 to 1.
 
@@ -45,12 +45,50 @@ def signed_shares(values: Mapping[Name, float], ends: Sequence[float] = ()) -> d
     """
     sizes = {name: abs(value) for name, value in values.items() if value}
     others = [abs(end) for end in ends if end]
-    alike = len({*sizes.values(), *others}) < 2
-    placed = dict.fromkeys(sizes, 1.0) if alike else shares(sizes, others) if sizes else {}
-    return {
-        name: float(np.copysign(FAINTEST + (1 - FAINTEST) * placed[name], value)) if value else 0.0
-        for name, value in values.items()
-    }
+    if len({*sizes.values(), *others}) < 2:
+        placed = dict.fromkeys(sizes, 1.0)
+    else:
+        placed = shares(sizes, others)
+    depth = {name: FAINTEST + (1 - FAINTEST) * share for name, share in placed.items()}
+    return {name: float(np.copysign(depth.get(name, 0.0), value)) for name, value in values.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How a map turns values into colours."""
+
+    ends: Sequence[float] = ()  # spanned besides the values, so that two maps can share it
+    signed: bool = False  # values below zero are gains, in colours of their own
+    tones: Sequence[str] = ()  # where there are some, values are places in this list
+
+    @property
+    def low(self) -> float:
+        """Place of its beginning; it ends at 1."""
+        return -1.0 if self.signed else 0.0
+
+    def places(self, values: Mapping[Name, float]) -> dict[Name, float]:
+        """Place each value between `low` and 1."""
+        if self.tones:
+            return {name: at / self._last for name, at in values.items()}
+        return (signed_shares if self.signed else shares)(values, self.ends)
+
+    def colour(self, place: float, look: Look) -> str:
+        """Return the colour of a place."""
+        return self.tones[round(place * self._last)] if self.tones else signed_colour(place, look)
+
+    def steps(self, look: Look) -> list[list]:
+        """Return it as plotly's colour scale."""
+        if self.tones:
+            whole = [*self.tones, self.tones[-1]][: self._last + 1]
+            return [[at / self._last, tone] for at, tone in enumerate(whole)]
+        return signed_scale(look) if self.signed else harm_scale(look)
+
+    @property
+    def _last(self) -> int:
+        return max(1, len(self.tones) - 1)
+
+
+PLAIN = Scale()
 
 
 def layer_map(
@@ -59,18 +97,14 @@ def layer_map(
     selected: str,
     look: Look,
     *,
-    tones: Sequence[str] = (),
+    scale: Scale = PLAIN,
     dashed: Collection[str] = (),
     says: Mapping[str, str] | None = None,
-    ends: Sequence[float] = (),
-    signed: bool = False,
 ) -> go.Figure:
     """Draw a cell a matrix, stronger colour for a larger value; embedding and output lie across.
 
     `texts` are written into the cells. A click on a cell carries the tensor's name as customdata.
-    With `tones` the values are places in that list of colours; `dashed` cells get an outline.
-    `says` are the tooltips where they say more than the cells; `ends` are values that the scale
-    spans besides. `signed` values below zero are gains, in colours of their own.
+    `dashed` cells get an outline. `says` are the tooltips where they say more than the cells.
     """
     rows, roles = _layout(values)
     height = min(46, max(20, 520 // len(rows)))
@@ -80,17 +114,11 @@ def layer_map(
         for row, names in enumerate(rows.values())
         for column, name in enumerate(names)
     }
-    share = (
-        {n: at / max(1, len(tones) - 1) for n, at in values.items()}
-        if tones
-        else (signed_shares if signed else shares)(values, ends)
-    )
-    plain = signed_scale(look) if signed else harm_scale(look)
-    scale = _steps(tones) if tones else plain
+    share = scale.places(values)
     figure.add_heatmap(
         z=[[share.get(name, np.nan) for name in names] for names in rows.values()],
-        colorscale=scale,
-        zmin=-1 if signed else 0,
+        colorscale=scale.steps(look),
+        zmin=scale.low,
         zmax=1,
         showscale=False,
         xgap=3,
@@ -99,7 +127,7 @@ def layer_map(
     )
     notes, shapes = [], []
     for name in values:
-        fill = tones[int(values[name])] if tones else signed_colour(share[name], look)
+        fill = scale.colour(share[name], look)
         line = {"width": 2.5} if name == selected else {"width": 2, "dash": "dot"}
         framed = {"line": {"color": look.ink, **line}} if name in (selected, *dashed) else None
         text = f"<b>{texts[name]}</b>" if name == selected else texts[name]
@@ -130,12 +158,6 @@ def _layout(values: Mapping[str, float]) -> tuple[dict[str, list[str]], list[str
     wide = {WHOLE_ROWS[n]: [n] * len(roles) for n in WHOLE_ROWS if n in values}
     first = {k: v for k, v in wide.items() if k == "embedding"}
     return {**first, **rows, **{k: v for k, v in wide.items() if k != "embedding"}}, roles
-
-
-def _steps(tones: Sequence[str]) -> list[list]:
-    """Colour scale that has each tone at its place in the list."""
-    last = max(1, len(tones) - 1)
-    return [[at / last, tone] for at, tone in enumerate([*tones, tones[-1]][: last + 1])]
 
 
 def _label(name, place, text, fill, framed, roles, look) -> tuple[dict, list[dict]]:
