@@ -12,6 +12,7 @@ from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF, get_format
 from quantcore.pool import n_threads
 
 N_WEIGHTS = 256  # the largest block
+MOST_PROCESSES = 8  # each holds a compiler, of some 300 MB
 
 
 def compile_all() -> Iterator[tuple[str, float]]:
@@ -21,11 +22,12 @@ def compile_all() -> Iterator[tuple[str, float]]:
     """
     formats = dict.fromkeys([*FORMATS, *OUTSIDE_GGUF, *DEFAULTS])
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_threads(), spawn, _end_at_once) as processes:
+    n = min(n_threads(), MOST_PROCESSES)
+    with ProcessPoolExecutor(n, spawn, _end_at_once) as processes:
         try:
             yield from _each(processes, _format, formats)
             # Last: it runs some of the kernels above.
-            yield from _each(processes, _model, ("forward pass", "activations"))
+            yield from _each(processes, _model_part, _MODEL_PARTS)
         finally:
             processes.shutdown(cancel_futures=True)
 
@@ -57,10 +59,6 @@ def _format(name: str) -> None:
         tensor_error(weights, fmt)
 
 
-def _model(part: str) -> None:
-    _forward() if part == "forward pass" else _activations()
-
-
 def _forward() -> None:
     from quantcore.evaluate.drift import measure_drift
     from quantcore.model.source import open_model
@@ -74,3 +72,10 @@ def _activations() -> None:
     rows = np.ones((2, N_WEIGHTS), np.float32)
     for kind in ("F16", "BF16", "Q8_0", "Q8_K"):
         rounded(rows, kind)
+
+
+_MODEL_PARTS = {"forward pass": _forward, "activations": _activations}
+
+
+def _model_part(name: str) -> None:
+    _MODEL_PARTS[name]()

@@ -215,6 +215,18 @@ def test_a_key_stops_it_without_a_traceback(keys_are_heard):
     assert err.endswith("Stopped.\n")
 
 
+def test_a_key_stops_all_processes_that_compile(keys_are_heard, tmp_path):
+    command = [sys.executable, "-m", "quantcore", "compile"]
+    cold = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "QUANTCORE_THREADS": "2"}
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env=cold, start_new_session=True)  # fmt: skip
+    assert "s" in running.stdout.readline()  # a format is compiled, others are being so
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+    _, err = running.communicate(timeout=PATIENCE_S)  # ends when no process holds the pipe
+    assert running.returncode == 130
+    assert err == "Stopped.\n"
+
+
 def test_a_reader_that_leaves_is_no_error(toy):
     shell = partial(subprocess.run, shell=True, capture_output=True, text=True, timeout=PATIENCE_S)
     command = f"{sys.executable} -m quantcore error {toy} --type Q8_0 2>&1 >/dev/full | cat; echo"
