@@ -36,7 +36,7 @@ def worst_tensors(
         marker={
             "color": [harm_colour(share[name], look) for name in names],
             "line": {
-                "color": [look.ink if name == selected else look.line for name in names],
+                "color": [look.ink if name == selected else look.quiet for name in names],
                 "width": [2.5 if name == selected else 1 for name in names],
             },
         },
