@@ -201,7 +201,7 @@ def sub_blocks(parts: tuple[Part, ...]) -> str:
 
 
 def remains(opened: OpenedBlock, n_weights: int, bits_per_weight: float) -> str:
-    """Say how many bytes are left, and how many bits a weight takes in the whole tensor.
+    """Say how many bytes are left, and how many bits per weight takes in the whole tensor.
 
     That is less where a scale belongs to the whole tensor, or where the bits of two blocks share a
     byte that is shown in each.

@@ -85,7 +85,7 @@ def size(
             narrow=look.narrow(),
         ),
         key="drift_size",
-        alt=f"Bits a weight against divergence of {len(table) - 1} types; {chosen} is stressed.",
+        alt=f"Bits per weight against divergence of {len(table) - 1} types; {chosen} is stressed.",
         on_select="rerun",
     )
     controls.choose_from(picked)

@@ -50,7 +50,7 @@ def span(table: Sequence[Mapping]) -> str:
     """Compare the gentlest type with the harshest."""
     first, last = table[1], table[-1]
     if len(table) == 2:
-        return f"**{first['type']}** diverges **{number(first['mean_kl_nats'])}** nats a token."
+        return f"**{first['type']}** diverges **{number(first['mean_kl_nats'])}** nats per token."
     if first["mean_kl_nats"] <= 0:
         return f"**{first['type']}** moves nothing; **{last['type']}** moves most."
     ratio = last["mean_kl_nats"] / first["mean_kl_nats"]
@@ -73,7 +73,8 @@ def cost(table: Sequence[Mapping], chosen: str) -> str:
         return f"**{chosen}** changes nothing: perplexity stays at **{before:.3f}**."
     text = (
         f"**{chosen}** moves perplexity from {before:.3f} to **{after:.3f}** "
-        f"({signed(row['perplexity_change_percent'])} %) and diverges **{number(kl)}** nats a token"
+        f"({signed(row['perplexity_change_percent'])} %) and diverges **{number(kl)}** nats "
+        "per token"
     )
     if row is best:
         return text + (", the least of these types." if len(rows) > 1 else ".")

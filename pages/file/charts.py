@@ -60,7 +60,7 @@ def treemap(tensors: Sequence[HeldTensor], look: Look, height: int) -> go.Figure
 def by_cause(
     causes: Mapping[str, float], texts: Mapping[str, str], total: str, type: str, look: Look
 ) -> go.Figure:
-    """Draw what the bits a weight are made of, each bar where the one above ends.
+    """Draw what the bits per weight are made of, each bar where the one above ends.
 
     `causes` by words; those that add nothing are left out, but for the first. `total` heads the
     last bar, the sum.
@@ -90,7 +90,7 @@ def _bar(figure, name, start, bits, fill, text, look) -> None:
         base=[start],
         orientation="h",
         marker={"color": fill, "line": {"color": look.page, "width": 0}},
-        hovertemplate=f"<b>{name}</b><br>{text} bits a weight<extra></extra>",
+        hovertemplate=f"<b>{name}</b><br>{text} bits per weight<extra></extra>",
     )
     right = max(start, start + bits)
     words(figure, text, look, strong=True, x=right, y=name, xanchor="left", xshift=5)

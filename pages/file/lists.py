@@ -39,7 +39,7 @@ def show_sums(sums: Sequence[TensorSum], key: str, whole_bytes: int, style: Look
         [
             tables.Column(key=key, title=title, text=True),
             tables.Column(key="tensors", title="tensors", show="{:,}".format, wide=True),
-            tables.Column(key="bits_per_weight", title="bits a weight", show="{:.2f}".format,
+            tables.Column(key="bits_per_weight", title="bits per weight", show="{:.2f}".format,
                           help="All bytes of these tensors by the number of their weights."),
             tables.Column(key="bytes", title="size", show=decimal, bar=bar),
             *(types if key == "role" else []),

@@ -78,7 +78,7 @@ def show_what_fills_it(chosen: ChosenFile, promise: Promise, style: Look) -> Non
 
 
 def show_promise(header: Header, style: Look) -> None:
-    """Draw what the bits a weight are made of, and list the tensors unlike the file's name."""
+    """Draw what the bits per weight are made of, and list the tensors unlike the file's name."""
     file, promise = header
     disagree = words.names_disagree(promise)
     if not (promise.tensors and promise.file_type):
@@ -95,7 +95,7 @@ def show_promise(header: Header, style: Look) -> None:
         look.show(
             charts.by_cause(named, texts, "on disk", promise.file_type.format, style),
             key="file_causes",
-            alt="Bits a weight by cause, from the codes alone to the whole file.",
+            alt="Bits per weight by cause, from the codes alone to the whole file.",
         )
     with right:
         look.finding(words.kept_its_promise(promise), disagree)

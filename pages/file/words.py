@@ -30,8 +30,8 @@ HOW_TO_READ_TREE = (
     "tensor does. Click a group to enlarge it, its name to go back."
 )
 HOW_TO_READ_CAUSES = (
-    "Bits a weight, from what the name says to what lies on disk. A name such as Q4_K_M speaks of "
-    "the codes alone."
+    "Bits per weight, from what the name says to what is on disk. A name such as Q4_K_M speaks "
+    "of the codes alone."
 )
 HOW_TO_READ_HEADER = (
     "A GGUF file opens with everything a program must know before it reads a weight: the model’s "
@@ -286,7 +286,7 @@ def most_apart(pairs: Sequence[TensorPair]) -> str:
 
 
 def signed_bits(value: float) -> str:
-    """Write a part of the bits a weight with its sign.
+    """Write a part of the bits per weight with its sign.
 
     >>> signed_bits(0.436), signed_bits(-0.436)
     ('+0.44', '−0.44')

@@ -102,7 +102,7 @@ def show_size_against_divergence(
             narrow=look.narrow(),
         ),
         key="home_size",
-        alt=f"Bits a weight against divergence of {len(table) - 1} types; {gentle} and "
+        alt=f"Bits per weight against divergence of {len(table) - 1} types; {gentle} and "
         f"{harsh} are stressed.",
         on_select="rerun",
     )
@@ -124,14 +124,14 @@ def show_where_it_hurts(model: "quantcore.Model", style: Look) -> None:
         help=ranking.TERMS["divergence"],
     )
     picked = look.show(
-        charts.anatomy(n_weights, damage, style, "nats a token"),
+        charts.anatomy(n_weights, damage, style, "nats per token"),
         key="home_anatomy",
         alt="Matrices of the model by how far the model drifts when each alone is quantized.",
         on_select="rerun",
     )
     controls.choose_from(picked, "tensor", page="weights")
     low, high = words.sensitivity_range(damage)
-    st.html(prose.ramp(low, high, "nats a token, log scale", style, reach=1.0))
+    st.html(prose.ramp(low, high, "nats per token, log scale", style, reach=1.0))
 
 
 def show_cards() -> None:

@@ -33,7 +33,7 @@ def _costs(row: Mapping) -> str:
 
 
 def anatomy(damage: Mapping[str, float], n_weights: Mapping[str, int], format_name: str) -> str:
-    """Say which matrix matters most for its size; `damage` in nats a token, by name."""
+    """Say which matrix matters most for its size; `damage` in nats per token, by name."""
     total = sum(damage.values())
     if total <= 0:
         return f"No matrix moves the model when it alone is stored in {format_name}."

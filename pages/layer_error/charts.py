@@ -158,7 +158,7 @@ def profile(
             },
             cliponaxis=False,
             customdata=[name],
-            hovertemplate=f"<b>{name}</b><br>{bits[name]:.4g} bits a weight<br>"
+            hovertemplate=f"<b>{name}</b><br>{bits[name]:.4g} bits per weight<br>"
             f"error {three(percent[name])} %<extra></extra>",
         )
     ticks = [t for t in (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300) if low < t < high]
@@ -169,7 +169,7 @@ def profile(
         tickvals=ticks,
         ticktext=[f"{t:g}\u202f%" for t in ticks],
     )
-    figure.update_xaxes(title="bits a weight, scales included", range=[left, right], nticks=7)
+    figure.update_xaxes(title="bits per weight, scales included", range=[left, right], nticks=7)
     return figure
 
 

@@ -128,6 +128,6 @@ def draw_profile(
         look.show(
             charts.profile(errors, bits, followed.format_name, style),
             key="layer_profile",
-            alt=f"Error against bits a weight of {followed.tensor} in "
+            alt=f"Error against bits per weight of {followed.tensor} in "
             f"{plural(len(errors), 'format')}.",
         )

@@ -96,9 +96,9 @@ def speed(bound: SpeedBound) -> str:
     read = f"{binary(bound.step_bytes)} are read for a token"
     if bound.tokens_per_s is None:
         return f"{read[0].upper()}{read[1:]}; the bandwidth of this memory is not known."
-    text = f"At most **{bound.tokens_per_s:,.0f} tokens a second**{each}: {read}"
+    text = f"At most **{bound.tokens_per_s:,.0f} tokens per second**{each}: {read}"
     if bound.prompt_tokens_per_s:
-        text += f"; a prompt is read at {bound.prompt_tokens_per_s:,.0f} tokens a second at most"
+        text += f"; a prompt is read at {bound.prompt_tokens_per_s:,.0f} tokens per second at most"
     return text + "."
 
 

@@ -36,8 +36,8 @@ _BY_HELP = (
     "guides are cheaper to know, and choose by their own sums."
 )
 _BUDGET_HELP = (
-    "As small as a file type (`Q4_K_M`), bits a weight (`4.5bpw`), a size (`3.9MB`), or the "
-    "smallest file that is predicted to diverge at most so many nats a token (`kl:0.002`)."
+    "As small as a file type (`Q4_K_M`), bits per weight (`4.5bpw`), a size (`3.9MB`), or the "
+    "smallest file that is predicted to diverge at most so many nats per token (`kl:0.002`)."
 )
 _OUTPUTS = ("any", "Q6_K", "Q8_0")
 
@@ -233,7 +233,7 @@ def _slide(budget: Budget, made: Budgeted) -> None:
     low, high = (_bits_of(budget.model, corners[at][0]) for at in (0, -1))
     st.session_state["bits"] = min(max(_bits_of(budget.model, made.padded_bytes), low), high)
     st.slider(
-        "Bits a weight, all tensors with their padding", low, high, step=0.01, key="bits",
+        "Bits per weight, all tensors with their padding", low, high, step=0.01, key="bits",
         format="%.2f", on_change=_take_slider,
         help="Each place is the mix that is best for its size; between two neighbours one tensor "
         "steps up or down.",
@@ -247,5 +247,5 @@ def _take_slider() -> None:
 
 
 def _bits_of(model: Model, n_bytes: int) -> float:
-    """Bits a weight, rounded up to hundredths so that a budget of them holds as many bytes."""
+    """Bits per weight, rounded up to hundredths so that a budget of them holds as many bytes."""
     return -(-8 * n_bytes * 100 // model.n_weights) / 100

@@ -9,7 +9,7 @@ from quantcore.sensitivity.mixes import MixPoint
 WITH_IMATRIX = ", with imatrix"
 TERMS = (
     "Divergence is the Kullback-Leibler divergence of the model’s predictions from those of the "
-    "original, in nats a token. Recipes are chosen by what the calibration text says, and judged "
+    "original, in nats per token. Recipes are chosen by what the calibration text says, and judged "
     "here on the evaluation text, which no choice has seen. Bars are 95 % intervals from "
     "resampled blocks of tokens."
 )
@@ -20,7 +20,7 @@ COLUMNS = [
     Column(key="mix", title="recipe", text=True),
     Column(key="bytes", title="size", show=decimal),
     Column(key="bits_per_weight", title="bits", show="{:.3f}".format, wide=True),
-    Column(key="kl_nats", title="divergence", show=number, help="Nats a token."),
+    Column(key="kl_nats", title="divergence", show=number, help="Nats per token."),
     Column(key="kl_low", title="95 % from", show=number, wide=True),
     Column(key="kl_high", title="to", show=number, wide=True),
     Column(
@@ -70,15 +70,17 @@ def verdict(
     llama-quantize's own is beside that by measured divergence, all others beside llama-quantize's.
 
     >>> verdict("the recipe", 4_000_000, None, 0.002, [])
-    'The recipe is predicted to cost **0.0020** nats a token at 4.0 MB.'
+    'The recipe is predicted to cost **0.0020** nats per token at 4.0 MB.'
     """
     first = name[:1].upper() + name[1:]
     if mine is not None:
         cost = mine.mean_kl_divergence
-        says = f"{first} costs **{number(cost)}** nats a token at {decimal(n_bytes)}"
+        says = f"{first} costs **{number(cost)}** nats per token at {decimal(n_bytes)}"
     elif predicted is not None:
         cost = predicted
-        says = f"{first} is predicted to cost **{number(cost)}** nats a token at {decimal(n_bytes)}"
+        says = (
+            f"{first} is predicted to cost **{number(cost)}** nats per token at {decimal(n_bytes)}"
+        )
     else:
         return f"{first} takes {decimal(n_bytes)}; what it costs is not measured yet."
     way = "measured" if mine is not None and mine.way == "rules" else "rules"

@@ -69,7 +69,7 @@ def _headline(choice: ChosenMix, hand: Plan, mine: MixSummary, n_changed: int) -
     look.finding(
         words.headline(mine, _summary(choice, choice.name, choice.base), n_changed),
         words.HOW_TO_READ_MAP,
-        help=f"{WEIGHT_ERROR} Bits a weight as llama-quantize counts them, norms included.",
+        help=f"{WEIGHT_ERROR} Bits per weight as llama-quantize counts them, norms included.",
     )
     if refused := _refused(choice, hand):
         lies_there = choice.model.imatrix is not None

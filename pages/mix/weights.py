@@ -51,7 +51,7 @@ def size_against_error(choice: ChosenMix, mine: MixSummary, n_changed: int) -> N
         look.show(
             charts.size_against_error(others, mine, look.current(), look.narrow()),
             key="mix_size",
-            alt="Bits a weight against the error of all weights, stock mixes and this recipe.",
+            alt="Bits per weight against the error of all weights, stock mixes and this recipe.",
         )
     errors.offer(name, cases, "stock", "Measure every mix")
     aided = [name for name, plan in stock.items() if plan.with_imatrix]

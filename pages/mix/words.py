@@ -21,7 +21,7 @@ TAKE_ALONG = (
 
 def headline(hand: MixSummary, base: MixSummary, n_changed: int) -> str:
     """Say size, bits and error, beside the mix without changes where there are some."""
-    says = f"{decimal(hand.n_bytes)}, {hand.bits_per_weight:.4g} bits a weight"
+    says = f"{decimal(hand.n_bytes)}, {hand.bits_per_weight:.4g} bits per weight"
     if not n_changed:
         return f"**{base.name[:1].upper()}{base.name[1:]}** takes **{says}**{_moves(hand.error)}."
     by = hand.n_bytes - base.n_bytes

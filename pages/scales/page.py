@@ -58,7 +58,7 @@ def draw_spread(chosen: ChosenTensor, tone: str, style: Look) -> None:
     look.finding(
         words.spread(chosen.fmt.name, kind, sizes.size, each, largest_to_median(sizes)),
         f"How many have which size, signs left out. Scales and minima together take "
-        f"{factors.overhead_bits:.4g} bits a weight.",
+        f"{factors.overhead_bits:.4g} bits per weight.",
     )
     counts, edges = np.histogram(sizes, bins=60, range=(0, top or 1.0))
     marks = {"median": float(np.median(sizes)), "largest": top}

@@ -45,7 +45,7 @@ def plural_bits(bits: float) -> str:
 def how_to_read_price(tensor: str, bits: int) -> str:
     """Explain the chart of cost."""
     return (
-        f"**{spoken(tensor).capitalize()}** in codes of {bits} bits. To the right: bits a weight "
+        f"**{spoken(tensor).capitalize()}** in codes of {bits} bits. To the right: bits per weight "
         "spent on scales and minima; down: closer to the original. The line joins integers whose "
         "scale covers ever fewer weights."
     )

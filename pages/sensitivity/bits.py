@@ -31,7 +31,7 @@ def section(view: View, tensor: str, style: Look) -> None:
     look.show(
         charts.curves(lines, view.format_name, tensor, axis, style, narrow=look.narrow()),
         key="sensitivity_curves",
-        alt=f"Cost against bits a weight of {', '.join(lines)}, with 95 % intervals.",
+        alt=f"Cost against bits per weight of {', '.join(lines)}, with 95 % intervals.",
     )
 
 
@@ -43,7 +43,7 @@ def _typical(view: View) -> list[str]:
 
 
 def _lines(view: View, tensors: list[str]) -> dict[str, dict[str, tuple[float, Cost]]]:
-    """Look up bits a weight and cost of each tensor by format, fewest bits first."""
+    """Look up bits per weight and cost of each tensor by format, fewest bits first."""
     by_format = {
         format_name: view.costs("tensor", format_name, "alone")
         for format_name in formats_by_size(view.results)

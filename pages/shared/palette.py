@@ -1,6 +1,6 @@
 """Colours and markers of data. The only module that knows a hex value.
 
-Colour says how many bits a code has, the marker says which family of formats: neither is ever the
+Colour says how many bits per code has, the marker says which family of formats: neither is ever the
 only cue. No Streamlit here, so charts can be drawn and tested without it.
 """
 

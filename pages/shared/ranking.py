@@ -15,7 +15,7 @@ TERMS = {
     "perplexity": "How many tokens the model wavers between, on average: exp of the mean of "
     "−log p(token), scored as llama-perplexity does. Lower is better.",
     "divergence": "Mean Kullback-Leibler divergence of the predictions from the original’s, in "
-    "nats a token. Zero where both say the same; it sees changes that perplexity averages away.",
+    "nats per token. Zero where both say the same; it sees changes that perplexity averages away.",
     "sure": "Of the places where the original gave one token more than half, the share where the "
     "quantized model would say another one. Elsewhere a near tie flips at a touch.",
     "bits": "All bytes of the weights by the number of weights, scales and norms included.",
@@ -57,7 +57,7 @@ def columns(table: Sequence[Mapping], look: Look) -> list[Column]:
         Column(key="weights_bytes", title="size", show=decimal, help=TERMS["size"]),
         Column(
             key="bits_per_weight",
-            title="bits a weight",
+            title="bits per weight",
             show=lambda v: f"{v:.2f}",
             help=TERMS["bits"],
             wide=True,
@@ -129,7 +129,7 @@ def marks(table: Sequence[Mapping]) -> str:
     """Say what colour and shape mean; the original's row comes first."""
     shown = {family(row["type"]) for row in table[1:]} - {"float"}
     signs = [f"{SIGNS[each]} {FAMILY_WORDS[each]}" for each in SIGNS if each in shown]
-    return f"Colour is bits a code, shape the family: {', '.join(signs)}"
+    return f"Colour is bits per code, shape the family: {', '.join(signs)}"
 
 
 def which(table: Sequence[Mapping]) -> str:

@@ -42,7 +42,7 @@ def perplexity(options: argparse.Namespace) -> None:
     )
     scored = f"{drift.perplexity:.4f} ± {drift.perplexity_error:.4f}"
     divergence = (
-        f"{drift.mean_kl_divergence:.6f} ± {drift.mean_kl_divergence_error:.6f} nats a token"
+        f"{drift.mean_kl_divergence:.6f} ± {drift.mean_kl_divergence_error:.6f} nats per token"
     )
     print_pairs(
         ("model", drift.model),

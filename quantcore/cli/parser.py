@@ -153,7 +153,7 @@ def _add_model_and_type(run: argparse.ArgumentParser, *, required: bool = False)
 
 
 def _add_budget(run: argparse.ArgumentParser) -> None:
-    what = "instead of --type: 4.5bpw, 3.9MB, Q4_K_M (its size), kl:0.002 (nats a token)"
+    what = "instead of --type: 4.5bpw, 3.9MB, Q4_K_M (its size), kl:0.002 (nats per token)"
     run.add_argument("--budget", metavar="B", help=what)
     what = "what the tensors cost, by the command sensitivity (default: shipped)"
     run.add_argument("--sensitivity", type=Path, metavar="FILE.json", help=what)

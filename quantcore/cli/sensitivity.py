@@ -81,7 +81,7 @@ def _print_worst(results: "Sensitivity") -> None:
         if (effect.group, effect.how) == ("tensor", "alone"):
             by_name.setdefault(effect.name, []).append(effect.mean_kl_divergence)
     worst = sorted(by_name, key=lambda name: -max(by_name[name]))[:10]
-    print("nats a token, each tensor alone; the ten that cost most")
+    print("nats per token, each tensor alone; the ten that cost most")
     print(f"{'tensor':<28}" + "".join(f"{name:>11}" for name in formats))
     for name in worst:
         effects = [results.effect(name, each) for each in formats]

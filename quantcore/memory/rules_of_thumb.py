@@ -75,8 +75,8 @@ def _bits_why(taken: Estimate) -> str:
     kept = [t for t in taken.stored.tensors if t.format in ("F32", "F16", "BF16", "Q8_0", "Q6_K")]
     share = sum(t.bytes for t in kept) / taken.weights_bytes
     if abs(real - bits) < 0.05:
-        return f"{taken.setup.type_name} stores {real:.2f} bits a weight, as its name says"
-    why = f"{taken.setup.type_name} stores {real:.2f} bits a weight, not {bits}: scales"
+        return f"{taken.setup.type_name} stores {real:.2f} bits per weight, as its name says"
+    why = f"{taken.setup.type_name} stores {real:.2f} bits per weight, not {bits}: scales"
     return why + (
         f", and {_percent(share)} of the bytes are in wider formats" if share > 0.01 else ""
     )

@@ -52,7 +52,7 @@ def divergence_asked(text: str) -> float | None:
     except ValueError:
         value = 0.0
     if not 0 < value < math.inf:
-        raise ValueError(f"{wanted[:43]} is no divergence: write nats a token, as kl:0.002")
+        raise ValueError(f"{wanted[:43]} is no divergence: write nats per token, as kl:0.002")
     return value
 
 

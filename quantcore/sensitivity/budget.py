@@ -163,7 +163,7 @@ class Budget:
         corners = front(self.options)
         if corners[-1].cost > largest:
             raise ValueError(
-                f"no mix of these formats diverges as little as {largest:g} nats a token: the "
+                f"no mix of these formats diverges as little as {largest:g} nats per token: the "
                 f"least is {corners[-1].cost:.2g}"
             )
         at = next(i for i, corner in enumerate(corners) if corner.cost <= largest)
@@ -267,7 +267,7 @@ class Budget:
 
     def _rule(self, why: str, name: str, type: str) -> str:
         cost = self._divergence(name, type)
-        alone = "" if cost is None else f", {cost:.2g} nats a token when it alone is quantized"
+        alone = "" if cost is None else f", {cost:.2g} nats per token when it alone is quantized"
         return f"{type} {why}{alone}"
 
 

@@ -106,7 +106,7 @@ def _experts(config: ConfigJson, architecture: Architecture) -> Experts | None:
     width = config.size("intermediate_size", 0) if "intermediate_size" in config else None
     used = config.size("num_experts_per_tok")
     if used > count:
-        raise ModelError(f"{used} experts a token are more than the {count} that there are.")
+        raise ModelError(f"{used} experts per token are more than the {count} that there are.")
     width = config.size("moe_intermediate_size", width)
     shared = config.get("n_shared_experts", config.get("num_shared_experts", 0))
     shared = architecture.shared_experts or shared

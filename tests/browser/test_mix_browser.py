@@ -66,7 +66,7 @@ def test_the_slider_moves_along_the_front_and_the_json_brings_a_mix_back(visit, 
         page.wait_for_url(lambda new, old=url: new != old and "budget=" in new)
         after = visitor.settled().findings
     bits = float(re.search(r"budget=(\d\.\d\d)bpw", page.url)[1])
-    taken = float(re.search(r"([\d.]+) bits a weight", after[0])[1])
+    taken = float(re.search(r"([\d.]+) bits per weight", after[0])[1])
     assert bits - 0.05 < taken <= bits
     assert after[0] != before[0] and "predicted" in after[1]
     assert visitor.drawn("mix_map") != drawn
@@ -78,7 +78,7 @@ def test_the_slider_moves_along_the_front_and_the_json_brings_a_mix_back(visit, 
     other.page.locator("input[type=file]").set_input_files(saved)
     other.page.get_by_role("heading", name="The loaded recipe takes").wait_for()
     assert other.settled().drawn("mix_map") == drawn
-    size = re.compile(r"takes (.*? bits a weight)")
+    size = re.compile(r"takes (.*? bits per weight)")
     assert size.search(other.findings[0])[1] == size.search(after[0])[1]
 
     bad = tmp_path / "bad.json"

@@ -55,9 +55,9 @@ def test_granularity_compares_the_three_spans():
         (_table(Q8_0=1e-4, Q2_K=0.4), "Q8_0", "the least of these types"),
         (_table(Q8_0=1e-4, Q6_K=1.05e-4), "Q6_K", "hardly more than Q8_0"),
         (_table(F16=0.0, Q2_K=0.4), "F16", "changes nothing"),
-        (_table(F16=0.0, Q2_K=0.4), "Q2_K", "**0.40** nats a token."),
+        (_table(F16=0.0, Q2_K=0.4), "Q2_K", "**0.40** nats per token."),
         (_table(Q8_0=1e-4, Q2_K=0.4), "Q3_K", "not measured here yet; from **Q8_0**"),
-        (_table(Q2_K=0.4), "Q2_K", "**0.40** nats a token."),
+        (_table(Q2_K=0.4), "Q2_K", "**0.40** nats per token."),
     ],
 )
 def test_cost_has_a_sentence_for_each_case(table, chosen, part):

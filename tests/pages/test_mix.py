@@ -82,7 +82,7 @@ def test_a_button_measures_one_tensor_of_a_large_model(monkeypatch, tmp_path):
     monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
     monkeypatch.setattr(errors, "AT_ONCE", 1)
     app = visit("mix", model="large", tensor="blk.1.attn_q.weight")
-    assert "bits a weight**." in app.subheader[0].value  # size at once, error not yet
+    assert "bits per weight**." in app.subheader[0].value  # size at once, error not yet
     app.button(key="mix_measure_tensor").click().run()
     finish_job(app)
     assert not app.exception and not app.error

@@ -273,4 +273,4 @@ def test_sentences_know_chance():
     assert "as far as this text can tell" in words.verdict("it", n_bytes, same, None, [rules])
     assert words.verdict("it", n_bytes, rules, None, [measured]).endswith("less.")
     assert "not measured yet" in words.verdict("it", n_bytes, None, None, [rules])
-    assert words.verdict("it", 99, None, 0.1, [rules]).endswith("nats a token at 99 B.")
+    assert words.verdict("it", 99, None, 0.1, [rules]).endswith("nats per token at 99 B.")

@@ -74,7 +74,7 @@ def test_curves_of_chosen_tensors():
         "sensitivity", curves=["blk.3.attn_q.weight", "output.weight"], tensor="blk.5.ffn_up.weight"
     )
     (curves,) = [
-        c for c in drawn_charts(app) if "bits a weight" in json.dumps(c["layout"]["xaxis"])
+        c for c in drawn_charts(app) if "bits per weight" in json.dumps(c["layout"]["xaxis"])
     ]
     assert len(curves["data"]) == 2  # the model has no output matrix of its own
 

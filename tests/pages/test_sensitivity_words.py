@@ -21,7 +21,7 @@ def test_the_headline_says_worst_median_and_share():
     of_pieces = {Q: cost(0.001), K: cost(0.002), DOWN: cost(0.017)}
     said = words.headline("Q4_K", of_pieces, KL, "alone", None, "tensors")
     assert said == (
-        "In **Q4_K**, **layer 1 ffn_down** alone costs 0.017 nats a token: 8.5 times the median "
+        "In **Q4_K**, **layer 1 ffn_down** alone costs 0.017 nats per token: 8.5 times the median "
         "and **85\u202f%** of the sum over all 3."
     )
 
@@ -45,9 +45,9 @@ def test_the_headline_has_a_sentence_for_each_case(of_pieces, measure, part):
 @pytest.mark.parametrize(
     ("left", "whole", "part"),
     [
-        (0.02, Cost(0.1, 0.09, 0.11), "leaves 0.020 of 0.10 nats a token: it takes away **80"),
+        (0.02, Cost(0.1, 0.09, 0.11), "leaves 0.020 of 0.10 nats per token: it takes away **80"),
         (0.095, Cost(0.1, 0.09, 0.11), "no single one saves the model"),
-        (0.02, None, "leaves least: 0.020 nats a token."),
+        (0.02, None, "leaves least: 0.020 nats per token."),
     ],
 )
 def test_keeping_one_is_held_against_the_joint_effect(left, whole, part):
@@ -176,7 +176,7 @@ def test_skills_name_what_they_hang_on():
     by_skill = {name: costs(made, "Q4_K", measure) for name, measure in asked.items()}
     said, how = skills.finding(by_skill, "Q4_K", "tensors", 2)
     assert said == (
-        "In **Q4_K**, **hard facts** loses most, to layer 0 attn_q: **0.50** nats an answer; 1 "
+        "In **Q4_K**, **hard facts** loses most, to layer 0 attn_q: **0.50** nats per answer; 1 "
         "skill hangs more on another, as easy recall on layer 1 ffn_down."
     )
     assert how.startswith("Both tensors.")

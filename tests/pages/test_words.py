@@ -118,7 +118,7 @@ def test_finer_scales_may_gain_little():
         paid, {"INT4_TENSOR": 0.1, "INT4_G32": 0.099}, "INT4_TENSOR"
     )
     says = scales_words.price(paid, {"INT4_TENSOR": 0.3, "INT4_G32": 0.1}, "INT4_TENSOR")
-    assert "INT4_G32 pays 0.5 bits a weight" in says
+    assert "INT4_G32 pays 0.5 bits per weight" in says
 
 
 def test_the_stored_scale_is_decoded_in_words():

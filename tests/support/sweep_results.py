@@ -12,7 +12,7 @@ Q, K, DOWN = "blk.0.attn_q.weight", "blk.0.attn_k.weight", "blk.1.ffn_down.weigh
 
 
 def effect(name, kl, *, fmt="Q4_K", group="tensor", how="alone", bytes=100, **more):
-    """Make the effect of one piece, of so many nats a token."""
+    """Make the effect of one piece, of so many nats per token."""
     given = dict(
         group=group, name=name, how=how, format=fmt, bytes=bytes, mean_kl_divergence=kl,
         kl_low=0.9 * kl, kl_high=1.1 * kl, perplexity=2.0, perplexity_ratio=1.0,

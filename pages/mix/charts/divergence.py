@@ -24,7 +24,7 @@ class Mark:
 
     name: str
     bits: float  # a weight, padding included
-    divergence: float  # nats a token
+    divergence: float  # nats per token
     low: float
     high: float
     carries: tuple[str, str, bool]  # how the page chooses it: way, size, with imatrix or not
@@ -49,7 +49,7 @@ def size_against_divergence(
     *,
     narrow: bool = False,
 ) -> go.Figure:
-    """Draw bits a weight to the right and divergence upwards, with 95 % intervals.
+    """Draw bits per weight to the right and divergence upwards, with 95 % intervals.
 
     Parameters
     ----------
@@ -85,12 +85,12 @@ def size_against_divergence(
         _star(figure, star, 10**low, look)
     room = 0.04 * (bits[1] - bits[0])
     figure.update_xaxes(
-        title="bits a weight of the whole file",
+        title="bits per weight of the whole file",
         range=[bits[0] - room, bits[1] + room],
         tickvals=[n for n in range(2, 17) if bits[0] - 0.5 <= n <= bits[1] + 0.5],
     )
     figure.update_yaxes(
-        type="log", range=[low, high], title="divergence, nats a token",
+        type="log", range=[low, high], title="divergence, nats per token",
         **powers_of_ten(10**low, 10**high),
     )  # fmt: skip
     return figure
@@ -124,7 +124,7 @@ def _line(figure: go.Figure, way: str, marks: Sequence[Mark], look: Look) -> Non
         },
         customdata=[list(m.carries) for m in marks],
         text=[
-            f"<b>{m.name}</b><br>{m.bits:.2f} bits a weight<br>{number(m.divergence)} nats a "
+            f"<b>{m.name}</b><br>{m.bits:.2f} bits per weight<br>{number(m.divergence)} nats per "
             f"token, 95 % {number(m.low)} to {number(m.high)}"
             for m in marks
         ],
@@ -196,6 +196,6 @@ def _star(figure: go.Figure, star: Star, least: float, look: Look) -> None:
             "line": {"color": look.page if measured else look.ink, "width": 1.5},
         },
         cliponaxis=False,
-        hovertemplate=f"<b>this recipe</b>, {says}<br>{star.bits:.2f} bits a weight<br>"
-        f"{number(star.divergence)} nats a token<extra></extra>",
+        hovertemplate=f"<b>this recipe</b>, {says}<br>{star.bits:.2f} bits per weight<br>"
+        f"{number(star.divergence)} nats per token<extra></extra>",
     )

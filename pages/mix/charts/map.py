@@ -64,7 +64,7 @@ def bytes_by_role(sizes: Mapping[str, Mapping[str, int]], look: Look) -> go.Figu
 def size_against_error(
     stock: Sequence[MixSummary], hand: MixSummary, look: Look, narrow: bool
 ) -> go.Figure:
-    """Draw bits a weight against the error of all weights: stock mixes, and the recipe on top.
+    """Draw bits per weight against the error of all weights: stock mixes, and the recipe on top.
 
     Shorter names choose their places first; one that finds none is in the tooltip.
     """
@@ -100,12 +100,12 @@ def size_against_error(
             },
             cliponaxis=False,
             hovertemplate=f"<b>{one.name}</b><br>{decimal(one.n_bytes)}, "
-            f"{one.bits_per_weight:.2f} bits a weight<br>error {three(100 * error)} %"
+            f"{one.bits_per_weight:.2f} bits per weight<br>error {three(100 * error)} %"
             "<extra></extra>",
         )
     bits, percents = [2, 3, 4, 5, 6, 8, 16], [0.01, 0.1, 0.3, 1, 3, 10, 20, 50, 100]
     figure.update_xaxes(
-        type="log", range=[left, right], tickvals=bits, title="bits a weight of the whole file"
+        type="log", range=[left, right], tickvals=bits, title="bits per weight of the whole file"
     )
     figure.update_yaxes(
         type="log",

@@ -162,10 +162,10 @@ def cost(
                 "line": {"color": look.page, "width": 1},
             },
             cliponaxis=False,
-            hovertemplate=f"<b>{name}</b><br>{bits[name]:.4f} bits a weight for scales<br>"
+            hovertemplate=f"<b>{name}</b><br>{bits[name]:.4f} bits per weight for scales<br>"
             f"error {three(percent[name])} %<extra></extra>",
         )
-    figure.update_xaxes(title="bits a weight spent on scales and minima", range=[left, right])
+    figure.update_xaxes(title="bits per weight spent on scales and minima", range=[left, right])
     figure.update_yaxes(
         title="error, % of the tensor’s size", range=[0, top], nticks=6, ticksuffix="\u202f%"
     )

@@ -26,7 +26,7 @@ def curves(
     *,
     narrow: bool = False,
 ) -> go.Figure:
-    """Draw cost against bits a weight, a line a tensor, with intervals; names at the right."""
+    """Draw cost against bits per weight, a line a tensor, with intervals; names at the right."""
     every = [cost for line in lines.values() for _, cost in line.values()]
     low, high = reach(every)
     figure = blank(look, HEIGHT)
@@ -64,7 +64,7 @@ def curves(
         words(figure, text, look, strong=strong, **place)
     room = (0.75 if narrow else 0.42) * (bits[-1] - bits[0] + 1)  # for the names
     figure.update_xaxes(
-        title="bits a weight, scales included",
+        title="bits per weight, scales included",
         range=[bits[0] - 0.3, bits[-1] + room],
         tickvals=[n for n in range(1, 17) if bits[0] - 0.3 <= n <= bits[-1] + 0.3],
     )
@@ -149,7 +149,7 @@ def additivity(sums: Sequence[Sum], tones: Mapping[str, str], chosen: str, look:
         },
         text=[
             f"<b>{called(each.name)}</b><br>sum {number(each.total)}, together "
-            f"{number(each.joint.value)} nats a token<br>{each.ratio.value:.3g} times, 95 % "
+            f"{number(each.joint.value)} nats per token<br>{each.ratio.value:.3g} times, 95 % "
             f"{each.ratio.low:.3g} to {each.ratio.high:.3g}"
             for each in sums
         ],

@@ -10,7 +10,7 @@ from quantcore.sensitivity.results import Source
 
 TERMS = {
     "divergence": "Mean Kullback-Leibler divergence of the changed model’s predictions from the "
-    "original’s, in nats a token: zero where both say the same.",
+    "original’s, in nats per token: zero where both say the same.",
     "perplexity": "Perplexity of the changed model as a multiple of the original’s, less one. It "
     "may fall by luck; divergence cannot.",
     "top token": "Share of the tokens at which the changed model’s first choice is another one. "
@@ -25,7 +25,7 @@ TERMS = {
     "nothing to do with each other, −1 where one is the other backwards.",
     "guides": "Weight error: root of the squared change over the squared weights. Weighted error: "
     "the same, each column counted by its importance. Output error: the same of what comes out of "
-    "the matrix on this text. Fisher: squared change times squared gradient, halved, in nats a "
+    "the matrix on this text. Fisher: squared change times squared gradient, halved, in nats per "
     "token; it takes a backward pass.",
 }
 
@@ -167,7 +167,7 @@ def every(count: int) -> str:
 
 # ---- curves over bits ----------------------------------------------------------------------------
 
-Curve = Mapping[str, tuple[float, Cost]]  # by format, fewest bits first: bits a weight, cost
+Curve = Mapping[str, tuple[float, Cost]]  # by format, fewest bits first: bits per weight, cost
 
 
 def curves(lines: Mapping[str, Curve], measure: Measure) -> str:
@@ -190,7 +190,7 @@ def curves(lines: Mapping[str, Curve], measure: Measure) -> str:
         if enough != few:
             return (
                 f"**{called(most).capitalize()}** needs **{enough}** to cost as little as "
-                f"{called(other)} does in {few}: {line[enough][0]:.3g} bits a weight against "
+                f"{called(other)} does in {few}: {line[enough][0]:.3g} bits per weight against "
                 f"{line[few][0]:.3g}."
             )
     return _by_bits(most, line, measure)

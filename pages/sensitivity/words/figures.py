@@ -46,11 +46,11 @@ def _change(share: float) -> str:
 
 _OF_TEXT = {
     DIVERGENCE: Wording(
-        "divergence, nats a token",
-        "nats a token",
-        "nats a token",
-        "of a nat a token",
-        "costs {} nats a token",
+        "divergence, nats per token",
+        "nats per token",
+        "nats per token",
+        "of a nat per token",
+        "costs {} nats per token",
     ),
     PERPLEXITY: Wording(
         "change of perplexity",
@@ -75,9 +75,9 @@ def wording(measure: Measure) -> Wording:
     """Find how a measure's figures are written."""
     return _OF_TEXT.get(measure.name) or Wording(
         f"what right answers lose, {measure.name}, nats",
-        "nats an answer",
-        "nats an answer",
-        "of a nat an answer",
+        "nats per answer",
+        "nats per answer",
+        "of a nat per answer",
         f"takes {{}} nats from right answers on {measure.name}",
     )
 

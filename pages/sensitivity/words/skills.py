@@ -34,7 +34,7 @@ def finding(
     most = max(worst, key=lambda skill: by_skill[skill][worst[skill]].value)
     said = (
         f"In **{format_name}**, **{most}** loses most, to {called(worst[most])}: "
-        f"**{number(by_skill[most][worst[most]].value)}** nats an answer"
+        f"**{number(by_skill[most][worst[most]].value)}** nats per answer"
     )
     others = {skill: name for skill, name in worst.items() if name != worst[most]}
     if not others:
@@ -48,7 +48,7 @@ def finding(
 def _how_to_read(by_skill: Mapping[str, Mapping[str, Cost]], noun: str, shown: int) -> str:
     _, part = unit_of(cost.size for costs in by_skill.values() for cost in costs.values())
     total = len(next(iter(by_skill.values())))
-    counted = f"{part} of a nat an answer" if part else "nats an answer"
+    counted = f"{part} of a nat per answer" if part else "nats per answer"
     rows = f"The {shown} of {total} {noun} that surely cost any skill most"
     if shown == total:
         rows = f"{every(total).capitalize()} {noun}" if total > 1 else "The only one measured"

@@ -77,7 +77,7 @@ def additivity(sums: Sequence[Sum], chosen: str) -> str:
     mine = next((each for each in sums if each.name == chosen), sums[0])
     ratio = mine.ratio
     said = (
-        f"In **{mine.name}**, single effects add up to {number(mine.total)} nats a token, "
+        f"In **{mine.name}**, single effects add up to {number(mine.total)} nats per token, "
         f"together they cost {number(mine.joint.value)}"
     )
     if ratio.low <= 1 <= ratio.high:

@@ -22,7 +22,7 @@ class Point:
     type: str
     n_bytes: int
     bits_per_weight: float  # of all weights, those that stay in F32 included
-    divergence: float  # mean KL divergence, nats a token
+    divergence: float  # mean KL divergence, nats per token
     says: str = ""  # a further line of the tooltip
 
 
@@ -36,7 +36,7 @@ def size_against_divergence(
     published: Mapping | None = None,
     narrow: bool = False,
 ) -> go.Figure:
-    """Bits a weight to the right, divergence upwards, both on log scales; one mark a type.
+    """Bits per weight to the right, divergence upwards, both on log scales; one mark a type.
 
     Parameters
     ----------
@@ -69,9 +69,9 @@ def size_against_divergence(
     figure.update_xaxes(type="log", range=[left, right], **_size_ticks(original, published, narrow))
     figure.update_yaxes(
         type="log",
-        title="divergence, nats a token"
+        title="divergence, nats per token"
         if narrow
-        else "divergence from the original, nats a token",
+        else "divergence from the original, nats per token",
         range=[low, high],
         **powers_of_ten(10**low, 10**high),
     )
@@ -133,9 +133,9 @@ def _marks(figure, points, chosen, look, frame: _Frame, avoid) -> None:
 
 def _tooltip(point: Point) -> str:
     lines = [
-        f"<b>{point.type}</b>  {point.bits_per_weight:.2f} bits a weight",
+        f"<b>{point.type}</b>  {point.bits_per_weight:.2f} bits per weight",
         decimal(point.n_bytes),
-        f"divergence {number(point.divergence)} nats a token",
+        f"divergence {number(point.divergence)} nats per token",
     ]
     return "<br>".join([*lines, point.says] if point.says else lines)
 
@@ -176,7 +176,7 @@ def _published(figure, published: Mapping, look: Look) -> None:
         },
         customdata=[[row["format"], f"{row['size_gib']:.2f} GiB"] for row in rows],
         hovertemplate=f"<b>{published['model']}, %{{customdata[0]}}</b><br>%{{customdata[1]}}"
-        "<br>divergence %{y:.4f} nats a token<extra></extra>",
+        "<br>divergence %{y:.4f} nats per token<extra></extra>",
     )
     top = max(rows, key=lambda row: row["kl_nats"])
     place = {"x": np.log10(top["bits_per_weight"]), "y": np.log10(top["kl_nats"])}
@@ -209,7 +209,7 @@ def _size_ticks(original: Original, published: Mapping | None, narrow: bool) -> 
     bits = [2, 3, 4, 5, 6, 8, 16]
     per_bit = original.n_bytes / original.bits_per_weight
     text = [f"{b}<br>{b * per_bit / 1e6:.1f}" + ("" if narrow else " MB") for b in bits]
-    title = "bits a weight; file, MB" if narrow else "bits a weight, and size of the file"
+    title = "bits per weight; file, MB" if narrow else "bits per weight, and size of the file"
     if published:
         theirs = published["n_weights"] / 8e9
         text = [

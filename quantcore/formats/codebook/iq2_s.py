@@ -101,7 +101,7 @@ IQ2_S = codebook_format(
                 where=slice(2, 34),
                 says="32 entries of a codebook of 1,024, eight magnitudes each",
             ),
-            Field(name="signs", kind="codes", where=slice(34, 66), says="a bit a weight"),
+            Field(name="signs", kind="codes", where=slice(34, 66), says="one bit per weight"),
             Field(name="high bits", kind="codes", where=slice(66, 74), says="two more bits each"),
             Field(
                 name="sub-scales", kind="extra", where=slice(74, 82), says="16 scales, 4 bits each"

@@ -107,7 +107,7 @@ IQ3_S = codebook_format(
                 says="64 entries of a codebook of 512, four magnitudes each",
             ),
             Field(name="high bits", kind="codes", where=slice(66, 74), says="a ninth bit each"),
-            Field(name="signs", kind="codes", where=slice(74, 106), says="a bit a weight"),
+            Field(name="signs", kind="codes", where=slice(74, 106), says="one bit per weight"),
             Field(
                 name="sub-scales", kind="extra", where=slice(106, 110), says="8 scales, 4 bits each"
             ),

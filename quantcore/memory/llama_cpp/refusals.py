@@ -48,6 +48,6 @@ def _refuse_heads(shape: ModelShape, setup: LlamaCppSetup) -> None:
         block = FORMATS[cache_type].block_size
         if size % block:
             raise ValueError(
-                f"a {cache_type} cache packs {block} numbers at a time, and {size} numbers a head "
-                f"do not divide into that: keep the {what} in F16"
+                f"a {cache_type} cache packs {block} numbers at a time, and {size} numbers per "
+                f"head do not divide into that: keep the {what} in F16"
             )

@@ -91,7 +91,7 @@ def _experts(keys: Keys, tensors: dict[str, tuple[int, ...]]) -> Experts | None:
     shared_rows = next((s[0] for name, s in tensors.items() if "ffn_up_shexp.w" in name), 0)
     used = keys.number("expert_used_count", most=2**16)
     if used > count:
-        raise ModelError(f"{used} experts a token are more than the {count} that there are.")
+        raise ModelError(f"{used} experts per token are more than the {count} that there are.")
     return Experts(
         count=count,
         used=used,

@@ -237,7 +237,7 @@ LLAMA = preset_config("Llama-3.1-8B")
         ({"vocab_size": "many"}, "vocab_size 'many'"),
         ({"model_type": None}, "is it a model’s config.json"),
         ({"num_local_experts": 4}, "lacks num_experts_per_tok"),
-        ({"num_local_experts": 4, "num_experts_per_tok": 5}, "5 experts a token are more than"),
+        ({"num_local_experts": 4, "num_experts_per_tok": 5}, "5 experts per token are more than"),
         ({"layer_types": ["odd"] * 32}, "layers of type 'odd'"),
         ({"rope_scaling": {"type": []}}, None),
     ],

@@ -189,7 +189,7 @@ def test_an_unknown_architecture_in_a_gguf_file_is_counted_and_said():
         ({"attention.key_length": -1}, "key_length -1"),
         ({"attention.key_length": 1.5}, "key_length 1.5"),
         ({"attention.key_length": [float("nan")]}, "key_length"),
-        ({"expert_count": 4, "expert_used_count": 5}, "5 experts a token are more than the 4"),
+        ({"expert_count": 4, "expert_used_count": 5}, "5 experts per token are more than the 4"),
         ({"embedding_length": 10**30}, "of more than 18 digits"),
     ],
 )

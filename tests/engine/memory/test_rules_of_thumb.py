@@ -85,7 +85,7 @@ def test_every_rule_can_be_told_of_every_model():
 def test_a_quantized_cache_and_bits_are_named():
     rules = _rules("Llama-3.1-8B", key_type="Q8_0", value_type="Q8_0")
     assert "kept in Q8_0 and Q8_0" in rules[-1].why
-    assert rules[0].why.startswith("Q4_K_M stores 4.89 bits a weight, not 4: scales, and ")
+    assert rules[0].why.startswith("Q4_K_M stores 4.89 bits per weight, not 4: scales, and ")
     assert "as its name says" in _rules("Llama-3.1-8B", type_name="BF16")[0].why
 
 
