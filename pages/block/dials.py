@@ -33,12 +33,12 @@ def ask(fmt: Format) -> Dials:
     columns = st.columns(4, vertical_alignment="bottom", gap="medium")
     bits = columns[0].slider(
         "Bits", 2, 8, fmt.code_bits, key="dial_bits",
-        help="Fewer bits, fewer values on the line; the range stays.", **controls.BOUND,
+        help="Fewer bits give fewer values on the line over the same range.", **controls.BOUND,
     )  # fmt: skip
     scale_percent = columns[1].slider(
         "Scale, %", 40, 160, 100, key="dial_scale",
         help="100 % is what the format’s own rule picks. A smaller scale is finer, but cuts off "
-        "what lies outside.", **controls.BOUND,
+        "what is outside.", **controls.BOUND,
     )  # fmt: skip
     zero_shift = columns[2].slider(
         "Zero point, steps", -4.0, 4.0, 0.0, 0.25, key="dial_zero",

@@ -20,7 +20,7 @@ def draw_errors_and_search(reading: BlockReading, dials: Dials, tone: str, style
     left, right = st.columns(2, gap="large")
     with left:
         look.finding(
-            miss(reading), "Error of each weight in its place. Dashed: half a step of the grid."
+            miss(reading), "Error of each weight, in their order. Dashed: half a step of the grid."
         )
         _draw_errors(reading, reading.landing.step / 2, tone, style)
     with right:
@@ -28,7 +28,7 @@ def draw_errors_and_search(reading: BlockReading, dials: Dials, tone: str, style
 
 
 def miss(reading: BlockReading) -> str:
-    """Say by how much the weight that misses most does so."""
+    """Say how large the largest error is."""
     landing = reading.landing
     weight = landing.first_weight + landing.worst
     if reading.is_uneven:
@@ -38,7 +38,7 @@ def miss(reading: BlockReading) -> str:
 
 def draw_uneven_errors(reading: BlockReading, tone: str, style: Look) -> None:
     """Draw the errors on a grid that has no one step."""
-    look.finding(miss(reading), "Error of each weight in its place.")
+    look.finding(miss(reading), "Error of each weight, in their order.")
     _draw_errors(reading, None, tone, style)
 
 
@@ -60,7 +60,7 @@ def _draw_search(reading: BlockReading, dials: Dials, tone: str, style: Look) ->
     best, best_percent, best_shift = best_turn(values, grid, percents, SHIFTS)
     gains = best <= 0.99 * now and now > 0
     look.finding(
-        words.gain("Your dials give" if dials.moved else f"{name}’s own rule gives", now, best),
+        words.gain("Your settings give" if dials.moved else f"{name}’s own rule gives", now, best),
         words.how_searched(dials.bits, best_percent, best_shift, gains),
         help="Root mean square of the errors of these weights.",
     )
@@ -81,5 +81,5 @@ def _draw_search(reading: BlockReading, dials: Dials, tone: str, style: Look) ->
             style,
         ),
         key="block_curve",
-        alt=f"Error against scale: now {number(now)}, at best {number(best)}.",
+        alt=f"Error against scale: {number(now)} now, {number(best)} at best.",
     )

@@ -48,7 +48,7 @@ def draw_line(reading: BlockReading, tone: str, style: Look) -> None:
         charts.number_line(landing, reading.bold, tone, style, whole_grid=not reading.is_float),
         key="block_line",
         alt=f"Number line: {landing.values.size} weights above, the {landing.grid.size} values of "
-        "the grid below, a line from each weight to where it lands.",
+        "the grid below, and a line from each weight to where it lands.",
     )
 
 
@@ -58,7 +58,8 @@ def draw_super_block(reading: BlockReading, style: Look) -> None:
     tone = colour(reading.chosen.fmt.name, style)
     look.finding(
         words.sub_blocks(parts),
-        "All its weights in their order; each box spans what the grid of its sub-block reaches. "
+        "All its weights in their order; each box shows the range that the grid of its sub-block "
+        "covers. "
         "Click a weight to put its sub-block under the microscope.",
     )
     look.show(

@@ -20,7 +20,7 @@ def show(reading: BlockReading) -> None:
         columns.append(
             tables.Column(
                 key="error_steps", title="in steps", show=lambda e: real_minus(f"{e:+.2f}"),
-                wide=True, help="Beyond half a step, a weight was cut off.",
+                wide=True, help="A weight that is off by far more than half a step was cut off.",
             )
         )  # fmt: skip
     rows = [

@@ -19,13 +19,13 @@ IN_Q4_0 = (
 )
 
 AS_STORED = (
-    "These are the file’s very bytes. What the weights were before they were quantized is not in "
-    "it, so every ring falls straight down. The marks below are the only values that this block "
-    "can hold; larger dots hold more weights."
+    "These are the very bytes of the file. It does not say what the weights were before they were "
+    "quantized, so every ring falls straight down. The marks below are the only values that this "
+    "block can store; bigger dots collect more weights."
 )
 
 TURNED = (
-    " The file is big-endian: numbers of several bytes stand the other way round in it than below."
+    " The file is big-endian: the bytes of its numbers are in the opposite order to those below."
 )
 
 
@@ -34,12 +34,12 @@ def how_to_read_line(to_nearest: bool, bold: str) -> str:
     lands = (
         "It is rounded to the nearest mark below"
         if to_nearest
-        else "It becomes one of the marks below, not always the nearest: several weights share a "
-        "code or a scale that was rounded"
+        else "It becomes one of the marks below, though not always the nearest one: several "
+        "weights share a code, or the scale was rounded"
     )
     return (
         f"Each ring is a weight at its true value. {lands}. The marks are the only values that "
-        f"this block can hold. Larger dots collect more weights; the bold line is {bold}."
+        f"this block can store. Bigger dots collect more weights; the bold line is {bold}."
     )
 
 
@@ -60,8 +60,8 @@ def kept(
     stored_as, former = before
     instead = f" instead of {exact(former, 3)} in {stored_as}" if stored_as != type_name else ""
     return (
-        f"**{type_name}** keeps these {plural(n_weights, 'weight')} in {exact(n_bytes, 3)} bytes"
-        f"{instead}; a typical one moves by **{percent(share)}** of its size."
+        f"**{type_name}** stores these {plural(n_weights, 'weight')} in {exact(n_bytes, 3)} bytes"
+        f"{instead}; a typical one is off by **{percent(share)}** of its size."
     )
 
 
@@ -71,19 +71,19 @@ def elsewhere(what: str, part: int) -> str:
 
 
 def as_stored(type_name: str, n_weights: int, n_bytes: int, file: str, at: int) -> str:
-    """Say that these are the bytes of a file, and where they lie."""
+    """Say that these are the bytes of a file, and where they are."""
     return (
-        f"**{type_name}**, as stored in {file}: {plural(n_bytes, 'byte')} from byte **{at:,}** on "
-        f"spell {plural(n_weights, 'weight')}."
+        f"**{type_name}**, as stored in {file}: the {plural(n_bytes, 'byte')} starting at byte "
+        f"**{at:,}** {'encodes' if n_bytes == 1 else 'encode'} {plural(n_weights, 'weight')}."
     )
 
 
 def kept_float(type_name: str, n_bytes: int, value: float, restored: float) -> str:
     """Say what a float format keeps of one weight."""
     if value == restored:
-        return f"**{type_name}** keeps this weight **exactly** in {plural(n_bytes, 'byte')}."
+        return f"**{type_name}** stores this weight **exactly** in {plural(n_bytes, 'byte')}."
     return (
-        f"**{type_name}** keeps this weight in {plural(n_bytes, 'byte')}: it moves by "
+        f"**{type_name}** stores this weight in {plural(n_bytes, 'byte')}: it changes by "
         f"**{percent(abs(restored / value - 1))}** of its size, to the nearest float."
     )
 
@@ -124,45 +124,49 @@ def equal(n_weights: int, share: float, n_restored: int) -> str:
     if n_restored > 1:
         return (
             f"{plural(n_weights, 'equal weight')} come back as **{n_restored} different values**; "
-            f"a typical one moves by **{percent(share)}**."
+            f"a typical one is off by **{percent(share)}**."
         )
-    return f"{plural(n_weights, 'equal weight')} all move by the same **{percent(share)}**."
+    return f"{plural(n_weights, 'equal weight')} are all off by the same **{percent(share)}**."
 
 
 def by_hand(bits: int, share: float, type_name: str, own_share: float) -> str:
     """Compare the dials with the format."""
     return (
-        f"By hand, with {plural(bits, 'bit')}, a typical weight moves by **{percent(share)}** of "
-        f"its size; {type_name} itself: {percent(own_share)}."
+        f"With your settings ({plural(bits, 'bit')}) a typical weight is off by "
+        f"**{percent(share)}** of its size; with {type_name} itself, by {percent(own_share)}."
     )
 
 
 def miss(weight: int, steps: float, n_cut: int) -> str:
-    """Say by how much the weight that misses most does so, and whether it was cut off."""
+    """Say how large the largest error is, and whether that weight was cut off."""
     if not steps:
-        return "**No weight** moves at all."
+        return "**No weight** changes at all."
+    by = f"**{steps:.2f} steps**" if steps >= 1 else f"**{steps:.2f} of a step**"
     if n_cut:
         return (
             f"{plural(n_cut, 'weight')} beyond the grid {'is' if n_cut == 1 else 'are'} cut off, "
-            f"weight {weight} by **{steps:.2f} steps**; inside, none can miss by more than half a "
+            f"weight {weight} by {by}; inside the grid no weight can be off by more than half a "
             "step."
         )
     if steps > HALF_STEP:
         return (
-            f"Weight {weight} misses most, by **{steps:.2f} steps**: a little more than half a "
-            "step, because the scale was rounded after the codes were chosen."
+            f"Weight {weight} has the largest error, {by}: a little more than half a step, "
+            "because the scale was rounded after the codes were chosen."
         )
     return (
-        f"Weight {weight} misses most, by **{steps:.2f} steps**; inside the grid no weight can "
-        "miss by more than half a step."
+        f"Weight {weight} has the largest error, {by}; inside the grid no weight can be off by "
+        "more than half a step."
     )
 
 
 def miss_uneven(weight: int, share: float) -> str:
-    """Say by how much the weight that misses most does so, where the grid has no one step."""
+    """Say how large the largest error is, where the grid has no one step."""
     if not share:
-        return "**No weight** moves at all."
-    return f"Weight {weight} misses most, by **{percent(share)}** of the size of a typical one."
+        return "**No weight** changes at all."
+    return (
+        f"Weight {weight} has the largest error: **{percent(share)}** of the size of a typical "
+        "weight."
+    )
 
 
 def gain(whose: str, error: float, best: float) -> str:
@@ -192,7 +196,8 @@ def sub_blocks(parts: tuple[Part, ...]) -> str:
         return f"The super-block’s {len(parts)} sub-blocks all have **nearly the same scale**."
     if not min(scales):
         return (
-            f"Of the super-block’s {len(parts)} sub-blocks, **{scales.count(0)}** hold only zeros."
+            f"Of the super-block’s {len(parts)} sub-blocks, **{scales.count(0)}** "
+            f"{'holds' if scales.count(0) == 1 else 'hold'} only zeros."
         )
     return (
         f"The super-block’s {len(parts)} sub-blocks have scales that differ by a factor of up to "
@@ -218,8 +223,9 @@ def bits_of_float(opened: OpenedBlock, value: float) -> str:
     """Take a float apart in words."""
     (field,) = opened.fields
     return (
-        f"The bytes as they lie in the file, lowest first: {field.says}, the rest "
-        f"are its digits. They spell **{exact(float(opened.restored[0]))}**; it was {exact(value)}."
+        f"The bytes in the order of the file, lowest first: {field.says}, and the remaining bits "
+        f"are its digits. They encode **{exact(float(opened.restored[0]))}**; the weight was "
+        f"{exact(value)}."
     )
 
 
@@ -235,7 +241,7 @@ def arithmetic(
     meaning = f", which stands for {exact(stands_for, digits)}" if uneven else ""
     before = "" if value == restored else f"; it was {exact(value)}"
     return (
-        f"Every byte as it lies in the file. Outlined: weight {weight}, code "
+        f"Every byte as it is in the file. Outlined: weight {weight}, code "
         f"{real_minus(str(code))}{meaning}, so {product} = **{exact(restored)}**{before}. "
         "Hover, focus or tap a byte to read it."
     )

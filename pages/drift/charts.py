@@ -51,7 +51,7 @@ def damage_by_token(
         words(figure, text, look, x=x, y=top, yshift=15)
     figure.update_xaxes(
         type="log",
-        title="divergence at a token, nats",
+        title="divergence at one token, nats",
         range=[low, high],
         **powers_of_ten(10**low, 10**high),
     )

@@ -104,11 +104,11 @@ def run_button(model: Model, types: Sequence[str], text: Text) -> None:
     with_skills = False
     if bench.is_shipped(model.name) and text.key == "evaluation":
         also = "Let each type also answer the thousand questions on recall, arithmetic, facts, "
-        also += "agreement and chains. Takes longer."
+        also += "agreement and chains. This takes longer."
         with_skills = bool(st.pills("Also", ["skills"], key="also", disabled=busy, help=also))
     says = (
-        "Quantizes the whole model into each of the types to compare and lets all of them read "
-        "the text, on this machine. You can go on using the lab meanwhile, or cancel."
+        "Quantizes the whole model to each of the types and lets all of them read the text, on "
+        "this machine. You can go on using the lab meanwhile, or cancel."
     )
     if st.button("Measure", key="measure_drift", disabled=busy, help=says):
         jobs.start(TITLE, lambda: steps(model, types, text, with_skills))
@@ -125,7 +125,7 @@ def panel() -> None:
         former = _measured().get(course.key, Results())
         _measured()[course.key] = former.with_newer(course.results)
     elif job.state == "cancelled":
-        look.note("Cancelled; nothing was kept of that run.")
+        look.note("Cancelled; nothing of that run was kept.")
 
 
 def _draw(step: Progress[Course]) -> None:

@@ -21,13 +21,13 @@ def main() -> None:
     st.title("Drift", anchor=False)
     st.markdown(
         "Quantize the whole model, let it read the same text as the original, and compare what "
-        "the two expect at every token.",
+        "each of them predicts for every next token.",
         width=720,
     )
     one, many = st.columns([2, 5])
     with one:
         pure = model_types.choose_way()
-        chosen = model_types.type_("Look closely at", pure=pure)
+        chosen = model_types.type_("Show details for", pure=pure)
     with many:
         types = list(dict.fromkeys([*model_types.types("Compare", pure=pure), chosen]))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
@@ -70,7 +70,7 @@ def size(
     look.finding(
         words.granularity(table) or words.span(table),
         f"Left is smaller, down is closer to the original. {ranking.which(table)} "
-        f"{ranking.marks(table)}. Click a mark to look at it closely.",
+        f"{ranking.marks(table)}. Click a mark for its details.",
         help=ranking.TERMS["divergence"],
     )
     published = controls.published()
@@ -85,7 +85,8 @@ def size(
             narrow=look.narrow(),
         ),
         key="drift_size",
-        alt=f"Bits per weight against divergence of {len(table) - 1} types; {chosen} is stressed.",
+        alt=f"Bits per weight against divergence of {len(table) - 1} types; {chosen} is "
+        "highlighted.",
         on_select="rerun",
     )
     controls.choose_from(picked)
@@ -119,7 +120,7 @@ def tail(table: Sequence[Mapping], chosen: str) -> None:
     look.show(
         charts.damage_by_token(charts.quantiles(table), means, chosen, look.current()),
         key="drift_tail",
-        alt="Divergence of the median token and of the tail, a row a type, with the mean.",
+        alt="Divergence of the median token and of the tail, one row per type, with the mean.",
     )
 
 
@@ -131,7 +132,7 @@ def broken_skills(answers: Mapping[str, Sequence[SkillScore]], chosen: str) -> N
         skills.rows(answers),
         skills.columns(next(iter(answers.values())), look.current()),
         "skills",
-        caption="Right answers in 100, by skill and level, a row a type",
+        caption="Right answers in 100, by skill and level, one row per type",
         chosen=chosen,
         formats=True,
     )
@@ -143,6 +144,7 @@ def as_a_file(model: Model, chosen: str) -> None:
     if planned:
         st.space("medium")
         look.note(
-            f"{chosen} as a file for llama.cpp. Mix says which tensor gets which type, and why."
+            f"{chosen} as a file for llama.cpp. The page Mix says which tensor gets which type, "
+            "and why."
         )
         writing.offer(model, planned, f"{model.key} {chosen}", imatrix)

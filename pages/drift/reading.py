@@ -12,7 +12,8 @@ from quantcore.model.source import Model
 
 HOW_TO_READ = (
     "Background: divergence at each token, on one scale for all types. Underlined: the original "
-    "was sure of a token and the other model chose another. Hover, focus or tap."
+    "was sure of a token and the other model chose another. Hover, focus or tap a token to read "
+    "its figures."
 )
 
 
@@ -34,7 +35,7 @@ def one_text(model: Model, chosen: str, text: Text) -> None:
         tokens = [reading_words.not_predicted(before), *tokens]
     st.html(prose.coloured(tokens, style, chosen))
     full = f"{reading_words.FULL_NATS:g} nats and more"
-    st.html(ramp("0", full, "at a token", style, prose.REACH))
+    st.html(ramp("0", full, "at one token", style, prose.REACH))
     rows = rows_by_token(read, passage)
     tables.download(rows, list(rows[0]), "tokens")
 

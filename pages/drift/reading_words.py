@@ -14,12 +14,12 @@ Decode = Callable[[Sequence[int]], str]
 
 
 def unevenness(read: TokenDrift, pieces: Sequence[str], name: str) -> str:
-    """Say how much of the drift a tenth of the tokens carries, and which token is heaviest."""
+    """Say how much of the drift a tenth of the tokens causes, and which token drifts most."""
     if read.kl.mean() < 1e-6:
-        return f"In **{name}** no token of this text moves."
+        return f"In **{name}**, predictions for this text stay the same to a millionth of a nat."
     return (
-        f"In **{name}** a tenth of the tokens carries **{percent(read.heaviest_share(0.1))}** of "
-        f"the drift; the heaviest is “{_shown(pieces[int(read.kl.argmax())])}”."
+        f"In **{name}**, a tenth of the tokens causes **{percent(read.heaviest_share(0.1))}** of "
+        f"the drift; the token that diverges most is “{_shown(pieces[int(read.kl.argmax())])}”."
     )
 
 
@@ -28,14 +28,14 @@ def parting(both: Continuations, decode: Decode, name: str) -> tuple[str, str]:
     split = both.parting
     if split is None:
         count = plural(len(both.original), "token")
-        return f"Asked to go on, **{name}** writes the same {count} as the original.", ""
+        return f"Given the same prompt, **{name}** writes the same {count} as the original.", ""
     ours, theirs = (_shown(decode([token])) for token in (split.original, split.quantized))
-    same = f"the same {plural(split.at, 'token')}, then" if split.at else "at once"
+    same = f"writes the same {plural(split.at, 'token')} and then" if split.at else "at once writes"
     p, q = split.by_original
     near = "a near tie" if split.near_tie else "no tie"
     after, before = split.by_quantized[::-1]
     return (
-        f"Asked to go on, **{name}** writes {same} “{theirs}” where the original writes “{ours}”.",
+        f"Given the same prompt, **{name}** {same} “{theirs}” where the original writes “{ours}”.",
         f"The original gave “{ours}” {percent(p)} and “{theirs}” {percent(q)}: {near}. {name} gave "
         f"them {percent(before)} and {percent(after)}. Each always takes its most likely token.",
     )
@@ -65,7 +65,7 @@ def tokens(read: TokenDrift, pieces: Sequence[str], decode: Decode) -> list[Toke
 
 def not_predicted(piece: str) -> Token:
     """Show the first token of a text that nothing opens: no model has predicted it."""
-    return Token(piece, 0.0, "the first token: nothing stands before it to predict it from")
+    return Token(piece, 0.0, "the first token: there is nothing before it to predict it from")
 
 
 def _shown(piece: str) -> str:

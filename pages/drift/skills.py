@@ -1,4 +1,4 @@
-"""The table of skills: right answers by skill and level, a row a type."""
+"""The table of skills: right answers by skill and level, one row per type."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,14 +8,15 @@ from quantcore.evaluate.skill_loss import levels
 from quantcore.evaluate.skills import SkillScore
 
 HOW_TO_READ = (
-    "Right answers in 100, a row a type. Stronger colour: more lost against the original. Each "
-    "skill has an easy and a hard level; seldom-told facts are the hard ones."
+    "Right answers in 100, one row per type. A stronger colour means that more were lost compared "
+    "with the original. Each skill has an easy and a hard level; hard facts are those that were "
+    "rare in training."
 )
 TERMS = {
     "recall": "Who hid what, and where: a detail from earlier in the story.",
     "arithmetic": "Sums and differences of one digit in words, of two digits in figures.",
     "facts": "The invented world: capitals, customs, owners. Easy ones were told often in "
-    "training, hard ones seldom.",
+    "training, hard ones rarely.",
     "agreement": "Number, gender and tense over a distance.",
     "chain": "Two steps: an object moves twice; where is it now?",
 }

@@ -23,7 +23,7 @@ class Text:
 
 def choose_text(model: Model) -> Text:
     """Ask which text the model is measured on and read closely."""
-    own = "Paste a text of your own; to measure drift on it, a few hundred words."
+    own = "Or paste a text of your own; to measure drift on it, use a few hundred words or more."
     key = st.segmented_control(
         "Text",
         list(_TEXTS),
@@ -69,7 +69,7 @@ def choose_passage(text: Text) -> str:
         key="passage",
         bind="query-params",
         width=160,
-        help=f"Which of {len(parts)} is read, each by itself from its first word.",
+        help=f"Which of the {len(parts)} is read; each is read on its own, from its first word.",
     )
     return parts[n - 1].strip()
 
@@ -85,6 +85,6 @@ def choose_prompt(model: Model) -> str:
         key="prompt",
         bind="query-params",
         height=100,
-        help="Both models go on from here, always with their most likely token. The shipped model "
-        "knows stories only: give it the beginning of one.",
+        help="Both models continue it, always with their most likely token. The shipped model "
+        "knows only stories, so give it the beginning of one.",
     )

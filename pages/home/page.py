@@ -19,19 +19,19 @@ from quantcore.sensitivity.costs import costs
 DAMAGING = "Q2_K"  # the format that each matrix is put in alone, to see where it hurts
 ARROW = ":material/arrow_forward:"
 CARDS = (
-    ("weights", "Meet the weights", "How they are spread, and the outliers that cost bits."),
-    ("block", "Open one block", "Weights on their grid, and the bytes that remain."),
+    ("weights", "Meet the weights", "How they are distributed, and the outliers that cost bits."),
+    ("block", "Open one block", "Its weights on their grid, and the bytes that store them."),
     ("scales", "Weigh the scales", "What scale factors cost, and how they are stored."),
     (
         "imatrix",
-        "Hear what matters",
+        "See which inputs matter",
         "Which columns count, and what an importance matrix changes.",
     ),
     ("layer_error", "Find the weak layers", "The error of every matrix in every format."),
-    ("sensitivity", "Test each tensor", "How far the model drifts when it alone is quantized."),
+    ("sensitivity", "Test each tensor", "How far the model drifts when only it is quantized."),
     ("drift", "Read what changes", "Where the smaller model thinks differently, word by word."),
     ("mix", "Compose a file", "Which type each tensor gets, and why; change it, and save it."),
-    ("file", "Look into a file", "What a GGUF holds, and what its name promised."),
+    ("file", "Look into a file", "What is inside a GGUF file, and whether it matches its name."),
     ("memory", "Count the bytes", "What a model needs: weights, cache and overhead."),
 )
 
@@ -70,7 +70,7 @@ def show_introduction(
     if controls.model_name() != model.name or results.stale:
         look.note(
             f"The figures below are those of {model.name} as it was when they were measured. "
-            "The page Drift measures any model."
+            "The page Drift measures any other model."
         )
 
 
@@ -103,7 +103,7 @@ def show_size_against_divergence(
         ),
         key="home_size",
         alt=f"Bits per weight against divergence of {len(table) - 1} types; {gentle} and "
-        f"{harsh} are stressed.",
+        f"{harsh} are highlighted.",
         on_select="rerun",
     )
     controls.choose_from(picked, "type", page="drift")
@@ -118,15 +118,15 @@ def show_where_it_hurts(model: "quantcore.Model", style: Look) -> None:
     n_weights = {name: model.tensors[name].n_weights for name in damage}
     look.finding(
         words.anatomy(damage, n_weights, get_type(DAMAGING, pure=True).name),
-        "The whole model, matrix by matrix, as it lies in the file. Width is the number of "
-        f"weights; colour is how far the model drifts when this matrix alone is in {DAMAGING}. "
+        "The whole model, matrix by matrix, in the order of the file. Width shows the number of "
+        f"weights, colour how far the model drifts when only this matrix is in {DAMAGING}. "
         "Click a matrix to see its weights.",
         help=ranking.TERMS["divergence"],
     )
     picked = look.show(
         charts.anatomy(n_weights, damage, style, "nats per token"),
         key="home_anatomy",
-        alt="Matrices of the model by how far the model drifts when each alone is quantized.",
+        alt="Matrices of the model, coloured by how far it drifts when only that one is quantized.",
         on_select="rerun",
     )
     controls.choose_from(picked, "tensor", page="weights")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from pages.shared.units import decimal, millions, number, one_in, percent, spoken, times
+from pages.shared.units import decimal, millions, number, one_in, opening, percent, the, times
 from quantcore.evaluate.drift import Drift
 from quantcore.model.config import LlamaConfig
 from quantcore.model.original import Original
@@ -13,27 +13,24 @@ def at_a_glance(table: Sequence[Mapping], original: Original, gentle: str, harsh
     rows = {row["type"]: row for row in table}
     first, second = rows[gentle], rows[harsh]
     if first is second:
-        return f"**{first['type']}** {_saves(first, original)} and {_costs(first)}."
-    smaller = times(original.n_bytes / second["weights_bytes"])
+        return f"{_saves(first, original)} and changes {_changes(first)}."
     return (
-        f"**{first['type']}** {_saves(first, original)} and {_costs(first)}; "
-        f"**{second['type']}**, {smaller} times smaller, {_costs(second)}."
+        f"{_saves(first, original)} and changes {_changes(first)}. "
+        f"{_saves(second, original, 'it')} and changes {one_in(second['sure_tokens_changed'])}."
     )
 
 
-def _saves(row: Mapping, original: Original) -> str:
-    return f"makes the file {times(original.n_bytes / row['weights_bytes'])} times smaller"
+def _saves(row: Mapping, original: Original, what: str = "the file") -> str:
+    smaller = times(original.n_bytes / row["weights_bytes"])
+    return f"**{row['type']}** makes {what} {smaller} times smaller"
 
 
-def _costs(row: Mapping) -> str:
-    share = row["sure_tokens_changed"]
-    if not share:
-        return "changes none of the tokens the model was sure of"
-    return f"changes {one_in(share)} of the tokens the model was sure of"
+def _changes(row: Mapping) -> str:
+    return f"{one_in(row['sure_tokens_changed'])} of the tokens the model was sure of"
 
 
 def anatomy(damage: Mapping[str, float], n_weights: Mapping[str, int], format_name: str) -> str:
-    """Say which matrix matters most for its size; `damage` in nats per token, by name."""
+    """Say which matrix drifts most when each is quantized alone; `damage` by name."""
     total = sum(damage.values())
     if total <= 0:
         return f"No matrix moves the model when it alone is stored in {format_name}."
@@ -42,9 +39,10 @@ def anatomy(damage: Mapping[str, float], n_weights: Mapping[str, int], format_na
     held = n_weights[most] / sum(n_weights.values())
     fair = abs(share - held) < 0.2 * held
     return (
-        f"**{spoken(most).capitalize()}** holds {percent(held)} of the weights and carries "
-        f"**{percent(share)}** of the drift in {format_name}"
-        + (", no more than its share." if fair else ".")
+        f"**{opening(the(most))}** has {percent(held)} of the weights "
+        f"{'but' if share > held and not fair else 'and'} causes **{percent(share)}** of the drift"
+        f"{', no more than its share,' if fair else ''} when the matrices are put into "
+        f"{format_name} one at a time."
     )
 
 
@@ -55,13 +53,14 @@ def the_model(name: str, config: LlamaConfig, n_weights: int, drift: Drift, file
     if floor_:
         above = drift.base_perplexity / floor_ - 1
         best = (
-            f", {percent(above)} above {floor_:.2f}, which is the text’s own and no model can beat"
+            " The program that wrote the stories knows how likely each continuation is, and scores "
+            f"{floor_:.2f}: the model is {percent(above)} off perfect."
         )
     return (
-        f"On the bench lies **{name}**, a Llama of {millions(n_weights)} weights in "
-        f"{config.n_layers} layers ({decimal(file.n_bytes)} in {file.stored_as}), trained by "
-        f"this lab on stories of an invented world. On stories that it never saw its perplexity is "
-        f"{drift.base_perplexity:.2f}{best}."
+        f"This page is about **{name}**, a small Llama with {millions(n_weights)} weights in "
+        f"{config.n_layers} layers ({decimal(file.n_bytes)} in {file.stored_as}), which this lab "
+        "trained on stories of an invented world. On stories that it never saw, its perplexity is "
+        f"{drift.base_perplexity:.2f}.{best}"
     )
 
 
@@ -69,7 +68,7 @@ def sample(prompt: str, continuation: str) -> str:
     """Quote what the model writes, to the end of its second sentence."""
     ends = [i for i, letter in enumerate(continuation) if letter in ".?!"][:2]
     written = continuation[: ends[-1] + 1] if ends else continuation
-    return f"Given “{prompt}”, it goes on: “{written.strip()}”"
+    return f"Given “{prompt}”, it continues: “{written.strip()}”"
 
 
 def sensitivity_range(damage: Mapping[str, float]) -> tuple[str, str]:

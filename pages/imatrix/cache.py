@@ -12,7 +12,7 @@ def importance(model_name: str, tensor: str) -> importance_use.Floats:
     imatrix = bench.imatrix(model_name)
     means = None if imatrix is None else imatrix.importance(tensor)
     if means is None:
-        raise ValueError(f"the importance of the columns of {tensor} is not known.")
+        raise ValueError(f"The importance of the columns of {tensor} is not known.")
     return means
 
 

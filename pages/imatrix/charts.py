@@ -53,7 +53,7 @@ def columns(importance: NDArray[np.float32], look: Look) -> go.Figure:
 
 
 def one_block(both: BlockPair, type_name: str, look: Look, *, narrow: bool = False) -> go.Figure:
-    """Draw importance above, and below it what each weight moved by without and with it."""
+    """Draw importance above, and below it the error of each weight without and with it."""
     figure = make_subplots(2, 1, shared_xaxes=True, row_heights=[0.3, 0.7], vertical_spacing=0.06)
     figure.update_layout(template=template(look), height=430)
     x = np.arange(both.weights.size)
@@ -76,13 +76,13 @@ def one_block(both: BlockPair, type_name: str, look: Look, *, narrow: bool = Fal
             y=restored - both.weights,
             mode="markers",
             marker={"symbol": symbol, "size": size, "color": tone},
-            hovertemplate=f"{word}<br>weight %{{x}}<br>moved by %{{y:.4g}}<extra></extra>",
+            hovertemplate=f"{word}<br>weight %{{x}}<br>error %{{y:.4g}}<extra></extra>",
             row=2,
             col=1,
         )
     figure.add_hline(y=0, line={"color": look.line, "width": 1}, row=2, col=1)
     figure.update_yaxes(title="importance", nticks=3, row=1, col=1)
-    figure.update_yaxes(title="moved by", nticks=5, row=2, col=1)
+    figure.update_yaxes(title="error", nticks=5, row=2, col=1)
     figure.update_xaxes(showgrid=False, row=1, col=1)
     figure.update_xaxes(title="weight of the block", showgrid=False, nticks=9, row=2, col=1)
     return figure

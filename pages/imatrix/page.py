@@ -58,7 +58,7 @@ def choose_format() -> str:
     """Ask for a format that an importance matrix changes."""
     return st.selectbox(
         "Format", USE_IT, index=USE_IT.index("Q4_K"), key="weighted",
-        help="The formats that ggml chooses other codes for with an importance matrix.",
+        help="The formats for which ggml chooses other codes if there is an importance matrix.",
         **controls.BOUND,
     )  # fmt: skip
 
@@ -87,7 +87,7 @@ def by_matrix(shares: Mapping[str, float], tensor: str) -> None:
     look.show(
         layer_map.layer_map(shares, says, tensor, look.current()),
         key="imatrix_map",
-        alt=f"Share of importance in the loudest hundredth of the columns, {len(shares)} matrices.",
+        alt=f"Share that the most important 1 % of the columns hold, {len(shares)} matrices.",
         on_select=_take_clicked,
         selection_mode="points",
     )
@@ -96,10 +96,10 @@ def by_matrix(shares: Mapping[str, float], tensor: str) -> None:
             [{"tensor": name, "share": share} for name, share in shares.items()],
             [
                 tables.Column(key="tensor", title="tensor", text=True),
-                tables.Column(key="share", title="held by 1 % of the columns", show=percent),
+                tables.Column(key="share", title="held by the top 1 % of columns", show=percent),
             ],
             "imatrix_shares",
-            caption="How uneven the importance of columns is, by matrix",
+            caption="How uneven the importance of the columns is, by matrix",
             chosen=tensor,
         )
 
@@ -124,7 +124,7 @@ def what_it_changes(model: Model, tensor: str, format_name: str, importance: Flo
     look.show(
         charts.one_block(both, format_name, look.current(), narrow=look.narrow()),
         key="imatrix_block",
-        alt=f"Errors of the {fmt.block_size} weights of one block with and without importance.",
+        alt=f"Errors of the {fmt.block_size} weights of one block, with and without importance.",
     )
     tables.show(
         [
@@ -137,5 +137,5 @@ def what_it_changes(model: Model, tensor: str, format_name: str, importance: Flo
             tables.Column(key="weighted", title="with importance", show=words.finely),
         ],
         "imatrix_errors",
-        caption=f"Errors of {tensor} in {format_name} with and without its importance matrix",
+        caption=f"Errors of {tensor} in {format_name}, with and without importance",
     )

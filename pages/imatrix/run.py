@@ -28,7 +28,7 @@ def steps(model: Model, measured: dict[str, Imatrix]) -> Iterator[Progress[Imatr
 
 def offer(model: Model) -> None:
     """Draw the button that measures; `jobs.panel` shows the run that it begins."""
-    says = "The model reads the calibration text, on this machine. You can go on meanwhile."
+    says = "The model reads the calibration text on this machine. You can go on working meanwhile."
     if st.button("Measure it here", key="measure_imatrix", disabled=jobs.busy(), help=says):
         measured = bench.measured_imatrices()
         jobs.start(TITLE, lambda: steps(model, measured))

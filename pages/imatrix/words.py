@@ -3,23 +3,25 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from pages.shared.units import exact, percent, plural, spoken, times
+from pages.shared.units import exact, opening, percent, plural, the, times
 from quantcore.evaluate.importance_use import BlockPair, Loudest, Pair
 from quantcore.io.imatrix import Imatrix
 
 HOW_TO_READ_MAP = (
-    "Part of all importance that the loudest hundredth of the columns holds; evenly spread it "
-    "would be 1 %. Matrices with the same input agree. Click a cell to look at its columns."
+    "Share of the total that the most important 1 % of the columns hold. If importance were spread "
+    "evenly, this would be 1 %. Matrices that share an input have the same value. Click a cell to "
+    "look at its columns."
 )
 HOW_TO_READ_ERRORS = (
-    "Weighted: each column’s errors count by its mean squared input, as they do in the model’s "
-    "output. The matrix trades plain error for weighted error. Choose a block to see how."
+    "Weighted error: the errors of each column count by its mean squared input, as they do in what "
+    "comes out of the matrix. Importance trades plain error for weighted error. Choose a block to "
+    "see how."
 )
 
 
 def none_here(model: str) -> str:
     """Say that there is nothing to show."""
-    return f"No importance matrix of **{model}** is here yet."
+    return f"There is no importance matrix for **{model}** yet."
 
 
 def how_to_make(place: Path) -> str:
@@ -29,21 +31,21 @@ def how_to_make(place: Path) -> str:
     return (
         f"In the folder that holds the model, `python -m quantcore imatrix {name} --output {where}`"
         " measures one on the calibration text and keeps it where this page finds it; `--text` "
-        "names another text. A file that llama.cpp’s llama-imatrix wrote will do too."
+        "names another text. A file written by llama.cpp’s llama-imatrix works too."
     )
 
 
 def no_entry(asked: str, shown: str) -> str:
     """Say that a matrix has no importance, and which one is shown instead."""
     return (
-        f"{spoken(asked).capitalize()} has no importance: it is looked up, not multiplied, or was "
-        f"left out. Shown is the most uneven matrix, {spoken(shown)}."
+        f"{opening(the(asked))} has no importance values, because it is looked up rather than "
+        f"multiplied, or was left out. Showing {the(shown)}, the most uneven matrix, instead."
     )
 
 
 def of_another(model: str) -> str:
     """Say that a file does not fit."""
-    return f"The importance matrix beside {model} is of another model: no entry fits."
+    return f"The importance matrix beside {model} belongs to another model: no entry fits."
 
 
 def finely(share: float) -> str:
@@ -58,11 +60,11 @@ def finely(share: float) -> str:
 def loudest(tensor: str, loud: Loudest) -> str:
     """Say which column is the loudest, and how much the loud ones hold."""
     if loud.over_median is None:
-        return f"Half the columns of **{spoken(tensor)}** or more never see an input."
+        return f"At least half of the columns of **{the(tensor)}** never see an input."
     return (
-        f"Column {loud.column} of **{spoken(tensor)}** matters **{times(loud.over_median)} times** "
-        f"as much as the median column; the loudest hundredth holds {percent(loud.share)} of all "
-        "importance."
+        f"Column {loud.column} of **{the(tensor)}** matters **{times(loud.over_median)} times** "
+        f"as much as the median column; the most important 1 % of the columns hold "
+        f"{percent(loud.share)} of the total."
     )
 
 
@@ -73,7 +75,7 @@ def how_to_read_columns(imatrix: Imatrix) -> str:
     size = f" of {imatrix.chunk_size} tokens" if imatrix.chunk_size else ""
     return (
         f"Mean squared input of each column, over {chunks}{size} of {texts}, on a log scale. The "
-        "line is the median; rings mark the three largest."
+        "line marks the median, the rings the three largest."
     )
 
 
@@ -81,8 +83,8 @@ def most_uneven(shares: Mapping[str, float]) -> str:
     """Name the most uneven matrix and the most even one."""
     high, low = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
     return (
-        f"In **{spoken(high)}** the loudest hundredth of the columns holds "
-        f"**{percent(shares[high])}** of the importance, in {spoken(low)} {percent(shares[low])}."
+        f"In **{the(high)}** the most important 1 % of the columns hold "
+        f"**{percent(shares[high])}** of the total, in {the(low)} {percent(shares[low])}."
     )
 
 
@@ -90,19 +92,19 @@ def changed(tensor: str, type_name: str, whole: Pair) -> str:
     """Say what the matrix changes in a whole tensor."""
     (before, after), (plain_before, plain_after) = whole.weighted, whole.plain
     if not before:
-        return f"**{type_name}** loses nothing of {spoken(tensor)}, with importance or without."
+        return f"**{type_name}** loses nothing of {the(tensor)}, with importance or without."
     moved = 1 - after / before
     verb = "lowers" if moved >= 0 else "raises"
     return (
-        f"In {type_name} the matrix {verb} the weighted error of {spoken(tensor)} by "
-        f"**{percent(abs(moved))}**; the plain one goes from {finely(plain_before)} to "
+        f"In {type_name}, the importance matrix {verb} the weighted error of {the(tensor)} by "
+        f"**{percent(abs(moved))}**; the plain error goes from {finely(plain_before)} to "
         f"{finely(plain_after)}."
     )
 
 
 def does_not_fit(tensor: str, type_name: str) -> str:
     """Say that rows do not divide into blocks."""
-    return f"The rows of **{spoken(tensor)}** do not divide into blocks of {type_name}."
+    return f"The rows of **{the(tensor)}** cannot be split into blocks of {type_name}."
 
 
 def one_block(row: int, block: int, both: BlockPair) -> str:
@@ -111,8 +113,8 @@ def one_block(row: int, block: int, both: BlockPair) -> str:
     come = "comes" if both.n_changed == 1 else "come"
     return (
         f"Row {row}, block {block}: {both.n_changed} of {weights} {come} back with another value. "
-        f"Above: importance of the columns, the largest {loud} times the mean. Below: what "
-        "rounding moved each weight by, hollow without the matrix, filled with it."
+        f"Above: the importance of the columns; the largest is {loud} times the mean. Below: the "
+        "error of each weight, hollow without the importance matrix, filled with it."
     )
 
 

@@ -45,8 +45,9 @@ def choose() -> Followed:
     plans.formats(model.name, type_name)  # says in a sentence why the type can store nothing
     errors = cache.model_errors(model.name, type_name)
     if tensor not in errors:
-        look.note(words.not_followed(tensor, plans.fitting(model.name, type_name).left_out[tensor]))
+        reason = plans.fitting(model.name, type_name).left_out[tensor]
         tensor = max(errors, key=lambda name: errors[name].relative_rmse)
+        look.note(words.not_followed(reason, tensor))
     return Followed(model=model, type_name=type_name, pure=pure, tensor=tensor, errors=errors)
 
 

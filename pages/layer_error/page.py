@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def draw_map(followed: Followed, style: Look) -> None:
-    """Draw the error of every matrix where it lies, and the worst of them as bars."""
+    """Draw the error of every matrix at its place, and the worst of them as bars."""
     type_name, errors = followed.type_name, percents(followed.errors)
     formats = {name: error.format for name, error in followed.errors.items()}
     worst = max(errors, key=errors.__getitem__)
@@ -65,7 +65,7 @@ def draw_map(followed: Followed, style: Look) -> None:
                 scale=layer_map.Scale(charts.twice_the_best(errors)),
             ),
             key="layer_map",
-            alt=f"Error by layer and role in {type_name}; worst is {worst}.",
+            alt=f"Error by layer and role in {type_name}; the worst is {worst}.",
             on_select=lambda: take_clicked("layer_map", "tensor"),
             selection_mode="points",
         )
@@ -74,7 +74,7 @@ def draw_map(followed: Followed, style: Look) -> None:
         look.show(
             charts.worst_tensors(errors, 16, followed.tensor, style, shown),
             key="layer_worst",
-            alt=f"The worst matrices in {type_name}, sorted.",
+            alt=f"The matrices with the largest errors in {type_name}, sorted.",
             on_select=lambda: take_clicked("layer_worst", "tensor"),
             selection_mode="points",
         )
@@ -101,14 +101,14 @@ def draw_side_by_side(
     whole = {name: cache.error_of_all(model_name, errors) for name, errors in every.items()}
     look.finding(
         words.side_by_side(by_tensor, whole),
-        "The map of every type on one colour scale, so that colours compare across them; layers "
-        "down and roles along. The number is the error of all matrices together.",
+        "The maps of all types share one colour scale, so that colours can be compared; layers run "
+        "down, roles across. The number is the error of all matrices together.",
         help=WEIGHT_ERROR,
     )
     look.show(
         charts.small_maps(by_tensor, whole, style, columns=2 if look.narrow() else 4),
         key="layer_small",
-        alt=f"The error map of {plural(len(every), 'type')} on one scale.",
+        alt=f"The error maps of {plural(len(every), 'type')} on one scale.",
     )
 
 
@@ -122,7 +122,7 @@ def draw_profile(
     look.finding(
         words.profile(followed.tensor, followed.format_name, errors, bits),
         "This tensor in every format that these types give it: left is smaller, down is closer. "
-        "The line joins the formats that no other beats at both.",
+        "The line joins the formats that no other beats in both size and error.",
     )
     if errors:
         look.show(

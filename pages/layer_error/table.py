@@ -33,7 +33,7 @@ def show(errors: Mapping[str, TensorError], type_name: str, followed: str, *, mi
             tables.Column(key="relative_rmse", title="error", show=percent,
                           help="Root mean square error over the weights’ own root mean square."),
             tables.Column(key="sqnr_db", title="SQNR, dB", show="{:.1f}".format,
-                          help="The same as signal-to-noise ratio: about 6 dB per bit."),
+                          help="The same as a signal-to-noise ratio; each bit adds about 6 dB."),
             tables.Column(key="max_abs_error", title="largest", show=lambda v: exact(v, 2),
                           wide=True, help="Largest absolute error of one weight."),
             tables.Column(key="cosine", title="1 − cosine", show=lambda v: exact(1 - v, 2),

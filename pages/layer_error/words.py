@@ -6,22 +6,22 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pages.shared.units import plural, spoken, three, times
+from pages.shared.units import opening, plural, the, three, times
 from quantcore.recipe.types import get_type
 
 Percents = Mapping[str, float]
 
 HOW_TO_READ_MAP = (
-    "Root mean square error of each matrix, in percent of the matrix’s own root mean square. "
-    "Colour goes from the best matrix of this type, pale, to twice its error, or to the worst if "
-    "that is more. Click a cell or a bar to follow a tensor."
+    "Root mean square error of each matrix, in percent of the matrix’s own root mean square. The "
+    "palest colour is the best matrix of this type, the strongest is twice its error, or the worst "
+    "matrix if that has more. Click a cell or a bar to follow a tensor."
 )
-ALIKE = 1.1  # matrices whose errors differ by less lose about the same
+ALIKE = 1.1  # matrices whose errors differ by less change about equally
 
 
-def not_followed(tensor: str, reason: str) -> str:
-    """Say that the tensor cannot be stored so, and that another is looked at."""
-    return f"{reason.removesuffix('.')}. Another tensor than {tensor} is followed."
+def not_followed(reason: str, shown: str) -> str:
+    """Say why the tensor cannot be stored so, and which one is shown instead."""
+    return f"{reason.removesuffix('.')}. Showing {the(shown)} instead."
 
 
 def not_compared(type_names: Sequence[str], reason: str) -> str:
@@ -32,11 +32,11 @@ def not_compared(type_names: Sequence[str], reason: str) -> str:
 def which(type_name: str, formats: Mapping[str, str]) -> str:
     """Say whether one format is on every matrix, or how many matrices a mix gives each."""
     if not get_type(type_name).mix:
-        return "The same format on every matrix."
+        return "Every matrix has the same format."
     counts = Counter(formats.values()).most_common()
     listed = ", ".join(f"{count} in {name}" for name, count in counts)
     matrices = plural(len(formats), "matrix", "matrices")
-    return f"A mix of llama-quantize: of {matrices} {listed}."
+    return f"A llama-quantize mix of {matrices}: {listed}."
 
 
 def cells(errors: Percents, formats: Mapping[str, str]) -> dict[str, str]:
@@ -51,22 +51,21 @@ def extremes(type_name: str, errors: Percents) -> str:
     """Name the worst and the best matrix of a type."""
     worst, best = max(errors, key=errors.__getitem__), min(errors, key=errors.__getitem__)
     if not errors[worst]:
-        return f"In **{type_name}** no matrix loses anything: every weight comes back as it was."
+        return f"In **{type_name}** no matrix changes: every weight comes back as it was."
     if errors[worst] < ALIKE * errors[best]:
         return (
-            f"In **{type_name}** all matrices lose about the same: **{three(errors[worst])} %** of "
-            f"their size at most, {three(errors[best])} % at least."
+            f"In **{type_name}** all matrices change by about the same share of their size: "
+            f"{three(errors[best])} to **{three(errors[worst])} %**."
         )
     return (
-        f"In **{type_name}**, **{spoken(worst)}** moves most: its weights change by "
-        f"{three(errors[worst])} % of their size. {spoken(best).capitalize()} moves least: "
-        f"{three(errors[best])} %."
+        f"In **{type_name}**, **{the(worst)}** changes most: by {three(errors[worst])} % of its "
+        f"size. {opening(the(best))} changes least: by {three(errors[best])} %."
     )
 
 
 def together(whole: float) -> str:
-    """Say what all matrices lose together, in percent."""
-    return f"All matrices together lose {three(whole)} %."
+    """Say how large the error of all matrices together is, in percent."""
+    return f"The error of all matrices together is {three(whole)} %."
 
 
 def side_by_side(every: Mapping[str, Percents], whole: Mapping[str, float]) -> str:
@@ -77,18 +76,19 @@ def side_by_side(every: Mapping[str, Percents], whole: Mapping[str, float]) -> s
     """
     least, most = next(iter(whole)), list(whole)[-1]
     if least == most or not whole[least]:
-        return f"**{most}** loses {three(whole[most])} % in all."
-    grown = f"From {least} to {most} the error grows **{times(whole[most] / whole[least])} times**"
+        return f"The error of **{most}** is {three(whole[most])} % in all."
+    ratio = times(whole[most] / whole[least])
+    grown = f"The error of {most} is **{ratio} times** that of {least}"
     lossy = {name: {n: v for n, v in one.items() if v} for name, one in every.items()}
     apart = {name: max(one.values()) / min(one.values()) for name, one in lossy.items() if one}
     uneven = max(apart, key=apart.__getitem__)
     if apart[uneven] < ALIKE:
-        return f"{grown}; in each of them all matrices lose about the same."
+        return f"{grown}; within each type, all matrices change about equally."
     errors = lossy[uneven]
     worst, best = max(errors, key=errors.__getitem__), min(errors, key=errors.__getitem__)
     return (
-        f"{grown}. Matrices differ most in {uneven}: {spoken(worst)} loses {times(apart[uneven])} "
-        f"times as much as {spoken(best)}."
+        f"{grown}. Matrices differ most in {uneven}: {the(worst)} changes {times(apart[uneven])} "
+        f"times as much as {the(best)}."
     )
 
 
@@ -96,11 +96,11 @@ def profile(tensor: str, format_name: str, errors: Percents, bits: Mapping[str, 
     """Compare one tensor's error in the chosen format with the format nearest in size."""
     rivals = [name for name in errors if name != format_name]
     if format_name not in errors or not rivals:
-        return f"**{spoken(tensor).capitalize()}** in these formats."
+        return f"**{opening(the(tensor))}** in these formats."
     rival = min(rivals, key=lambda name: (abs(bits[name] - bits[format_name]), errors[name]))
     return (
-        f"**{spoken(tensor).capitalize()}** loses {three(errors[format_name])} % in {format_name} "
-        f"at {bits[format_name]:.3g} bits, {three(errors[rival])} % in {rival} at "
+        f"The error of **{the(tensor)}** is {three(errors[format_name])} % in {format_name} at "
+        f"{bits[format_name]:.3g} bits per weight, and {three(errors[rival])} % in {rival} at "
         f"{bits[rival]:.3g}."
     )
 
@@ -109,14 +109,14 @@ def rows(tensor: str, errors: NDArray) -> str:
     """Name the worst row, or say that all are alike."""
     worst, middle = int(errors.argmax()), float(np.median(errors))
     if not errors.any():
-        return f"No row of **{spoken(tensor)}** loses anything."
+        return f"No row of **{the(tensor)}** changes."
     if not middle or errors[worst] > 1.15 * middle:
-        ratio = f", {times(errors[worst] / middle)} times the median row" if middle else ""
+        ratio = f", {times(errors[worst] / middle)} times as much as the median row"
         return (
-            f"Row {worst} of **{spoken(tensor)}** is the worst: **{three(float(errors[worst]))} "
-            f"%** of its size{ratio}."
+            f"Row {worst} of **{the(tensor)}** is the worst: it changes by "
+            f"**{three(float(errors[worst]))} %** of its size{ratio if middle else ''}."
         )
     return (
-        f"All rows of **{spoken(tensor)}** lose about as much: {three(float(errors.min()))} to "
+        f"All rows of **{the(tensor)}** change about equally: by {three(float(errors.min()))} to "
         f"**{three(float(errors.max()))} %** of their size."
     )

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from pages.scales import cache
+from pages.scales import cache, words
 from pages.shared import controls
 from quantcore.format import Format, ScaleFactors
 from quantcore.formats import get_format
@@ -48,9 +48,8 @@ def choose() -> ChosenTensor:
     factors, kind = cache.scale_factors(model.name, tensor, fmt.name), "scales"
     if factors.minimums is not None:
         kind = columns[2].segmented_control(
-            "Look at", ["scales", "minima"], default="scales", required=True, key="factor",
-            help="A scale is the step of the grid, a minimum is what is taken off all its values.",
-            **controls.BOUND,
+            "Show", ["scales", "minima"], default="scales", required=True, key="factor",
+            help=words.SCALE_AND_MINIMUM, **controls.BOUND,
         )  # fmt: skip
     return ChosenTensor(
         model_name=model.name,

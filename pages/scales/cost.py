@@ -28,7 +28,7 @@ def draw_cost(
     look.show(
         charts.cost(paid, lost, fmt.name, style, narrow=look.narrow()),
         key="scales_cost",
-        alt=f"Error against bits spent on scales, {len(paid)} formats of {bits} bits.",
+        alt=f"Error against bits spent on scales, for {len(paid)} formats of {bits} bits.",
     )
     with st.expander("Table of what scales cost"):
         _table(tensor, fmt.name, paid, lost)

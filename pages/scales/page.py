@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def draw_sizes(chosen: ChosenTensor, style: Look) -> None:
-    """Draw how many factors have which size, and where they lie."""
+    """Draw how many factors have which size, and where they are."""
     minima = chosen.kind == "minima"
     tone = style.fields["minimum"] if minima else colour(chosen.fmt.name, style)
     left, right = st.columns(2, gap="large")
@@ -57,8 +57,7 @@ def draw_spread(chosen: ChosenTensor, tone: str, style: Look) -> None:
     top, each = float(sizes.max()), factors.weights_per_scale
     look.finding(
         words.spread(chosen.fmt.name, kind, sizes.size, each, largest_to_median(sizes)),
-        f"How many have which size, signs left out. Scales and minima together take "
-        f"{factors.overhead_bits:.4g} bits per weight.",
+        words.how_to_read_sizes(kind, factors.overhead_bits, factors.minimums is not None),
     )
     counts, edges = np.histogram(sizes, bins=60, range=(0, top or 1.0))
     marks = {"median": float(np.median(sizes)), "largest": top}
@@ -72,7 +71,7 @@ def draw_spread(chosen: ChosenTensor, tone: str, style: Look) -> None:
 
 
 def draw_map(chosen: ChosenTensor, tone: str, style: Look) -> None:
-    """Draw each factor where it lies; a click chooses its block."""
+    """Draw each factor at its place; a click chooses its block."""
     sizes = chosen.sizes
     row, place = (int(i) for i in np.unravel_index(sizes.argmax(), sizes.shape))
     look.finding(

@@ -18,7 +18,7 @@ def draw_super_block(
     asked: str,
     style: Look,
 ) -> None:
-    """Draw the bytes of the sub-scales in a K-quant, and the numbers that they spell.
+    """Draw the bytes of the sub-scales in a K-quant, and the numbers that they encode.
 
     `asked` is the format that the page is about: another one, where that has no super-blocks.
     """
@@ -36,8 +36,8 @@ def draw_super_block(
     look.finding(
         words.stored(part, opened.parts[part], layout, float(super_scales[row, block])),
         words.how_stored(asked, fmt.name, layout, row, block),
-        help="A K-quant cuts 256 weights into sub-blocks. Each has a small whole number as its "
-        "scale; one float16 for the super-block turns it into a real scale.",
+        help="A K-quant divides a super-block of 256 weights into sub-blocks. Each has a small "
+        "whole number as its scale; one float16 per super-block turns it into a real scale.",
     )
     left, right = st.columns([3, 2], gap="large")
     with left:

@@ -29,21 +29,21 @@ def section(view: View, every: Mapping[str, KeptSweep], tensor: str, style: Look
         del st.session_state["second"]
     with one:
         label = st.selectbox(
-            "Lay beside it", [NONE, *others], key="second", **controls.BOUND,
-            help="Results of another model, another text, or with an importance matrix: measured "
-            "below, kept from before, or from a file.",
+            "Compare with", [NONE, *others], key="second", **controls.BOUND,
+            help="Results of another model, on another text, or with an importance matrix: "
+            "measured below, kept from before, or from a file.",
         )  # fmt: skip
     with two:
         st.file_uploader(
             "Results from a file", type="json", key="sensitivity_file",
             on_change=sweeps.take_upload, args=("sensitivity_file",), max_upload_size=64,
-            help="The JSON that `python -m quantcore sensitivity --output` writes, or this page.",
+            help="The JSON that this page or `python -m quantcore sensitivity --output` writes.",
         )  # fmt: skip
     if problem := sweeps.problem():
         st.error(problem)
     if label == NONE:
         with headline:
-            look.finding(words.NOTHING_BESIDE, words.HOW_TO_LAY_BESIDE)
+            look.finding(words.NOTHING_BESIDE, words.HOW_TO_COMPARE)
         return
     first, second = view.costs("tensor"), _second(view, every[label])
     if not second:

@@ -12,7 +12,7 @@ from quantcore.sensitivity.costs import Cost, bits_per_weight, formats_by_size
 
 
 def section(view: View, tensor: str, style: Look) -> None:
-    """Draw a line a tensor: those chosen, and the one that is followed."""
+    """Draw one line per tensor: those chosen, and the one that is followed."""
     headline = st.container()
     chosen = st.multiselect(
         "Tensors", list(view.model.quantizable), key="curves", **controls.BOUND,

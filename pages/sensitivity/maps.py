@@ -52,7 +52,7 @@ def section(view: View, tensor: str, style: Look) -> None:
                 costs, names, tips, view.format_name, tensor, style, title=wording(measure).axis,
                 joint=joint if view.how == "kept" else None,
             ),
-            alt=f"The {len(names)} that cost most in {view.format_name}, with 95 % intervals.",
+            alt=f"The {view.noun} that cost most in {view.format_name}, with 95 % intervals.",
             **choosing("sensitivity_worst"),
         )  # fmt: skip
 

@@ -84,4 +84,4 @@ def _draw(step: Progress[Swept]) -> None:
     if step.result is not None:
         results, tensors = step.result.results, sweep.model.quantizable
         figure = charts.so_far(results, tensors, sweep.settings, look.current(), look.narrow())
-        look.show_running(figure, "What was found so far, by layer and role, a map a format.")
+        look.show_running(figure, "What was found so far, by layer and role, one map per format.")

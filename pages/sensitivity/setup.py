@@ -20,7 +20,7 @@ from quantcore.sensitivity.reading import question_tokens
 from quantcore.sensitivity.results import Sensitivity
 
 GROUPS: dict[str, Group] = {"tensors": "tensor", "layers": "layer", "roles": "role"}
-HOWS: dict[str, How] = {"only this": "alone", "all but this": "kept"}
+HOWS: dict[str, How] = {"only this": "alone", "everything except this": "kept"}
 TEXTS = ("calibration", "passage", "own")
 PLAIN = ("Q8_0", "Q4_0")  # where no usual format fits the rows
 ADDRESS = r"(tcp|tls|ws|wss|ucx)://[^\s/:]+:\d+"
@@ -90,10 +90,10 @@ def choose(model: Model) -> Sweep:
     with two, st.container(horizontal=True, gap="medium"):
         nouns = st.pills(
             "Pieces", list(GROUPS), selection_mode="multi", default=["tensors"], key="pieces",
-            help="All tensors together are measured besides.", **controls.BOUND,
+            help="All tensors together are always measured as well.", **controls.BOUND,
         )  # fmt: skip
         hows = st.pills(
-            "Quantized", list(HOWS), selection_mode="multi",
+            "Quantize", list(HOWS), selection_mode="multi",
             default=["only this"], key="hows", **controls.BOUND,
         )  # fmt: skip
     # As many as were shipped, so that a new format is added to what is known.
@@ -104,18 +104,22 @@ def choose(model: Model) -> Sweep:
             "Tokens at most", 1, 1_000_000, usual, 512, key="tokens", width=150,
             help="From the beginning of the text. Half of them are scored.", **controls.BOUND,
         )  # fmt: skip
-        guides = st.toggle("Guides too", True, key="with_guides", help=_GUIDES, **controls.BOUND)
+        guides = st.toggle(
+            "Also compute guides", True, key="with_guides", help=_GUIDES, **controls.BOUND
+        )
         questions = _questions(model)
         model = _with_imatrix(model)
     with st.expander("On a cluster"):
         scheduler = _scheduler()
     if not nouns or not hows:
-        raise ValueError("choose at least one kind of pieces, and how they are quantized.")
+        raise ValueError("Choose at least one kind of pieces, and how they are quantized.")
     n = min(asked, n_tokens(model.name, text))
     context = min(context_for(model, n), model.config.context_length)
     cut(model, text, context)  # says in a sentence if the text is too short
     if n < 2 * context:
-        raise ValueError(f"{asked:,} tokens are asked for, and it takes {2 * context:,} or more.")
+        raise ValueError(
+            f"{asked:,} tokens are asked for; measuring needs at least {2 * context:,}."
+        )
     settings = Settings(
         formats=formats,
         groups=(*(GROUPS[noun] for noun in nouns), "all"),
@@ -166,8 +170,8 @@ def _text() -> tuple[str, str]:
     key = st.segmented_control(
         "Text to measure on", TEXTS, default=TEXTS[0], required=True, key="sweep_text",
         help="Calibration: stories of the shipped model’s world. Passage: a page of plain English, "
-        "for models from elsewhere. Own: paste a text. Judge a mix on another text than that which "
-        "it was chosen by.", **controls.BOUND,
+        "for models from elsewhere. Own: paste a text. Judge a mix on another text than the one it "
+        "was chosen on.", **controls.BOUND,
     )  # fmt: skip
     if key == "calibration":
         return "calibration.txt", calibration_text()
@@ -186,8 +190,8 @@ def _questions(model: Model) -> int:
         return 0
     usual = shipped.sensitivity().source.questions
     wanted = st.toggle(
-        "Skills too", bool(usual), key="with_questions", **controls.BOUND,
-        help="Questions on recall, arithmetic, facts, agreement and chains besides the text.",
+        "Also ask skill questions", bool(usual), key="with_questions", **controls.BOUND,
+        help="Questions on recall, arithmetic, facts, agreement and chains, as well as the text.",
     )  # fmt: skip
     return (usual or QUESTIONS) if wanted else 0
 
@@ -198,9 +202,9 @@ def _with_imatrix(model: Model) -> Model:
     if imatrix is None:
         return model
     wanted = st.toggle(
-        "Imatrix for all", key="sweep_imatrix", **controls.BOUND,
+        "Use the importance matrix for every format", key="sweep_imatrix", **controls.BOUND,
         help="Every format is quantized with the model’s importance matrix, as `--imatrix` does. "
-        "Otherwise only those that cannot do without.",
+        "Otherwise only the formats that need one.",
     )  # fmt: skip
     return model.with_imatrix(imatrix) if wanted else model
 
@@ -227,14 +231,14 @@ def _scheduler() -> str | None:
 
 QUESTIONS = 8  # of each skill at each level
 _GUIDES = (
-    "Weight error, weighted error, output error and Fisher, which are cheap beside the "
-    "measurement. Takes as long as a dozen pieces, and as much memory again as the weights."
+    "Weight error, weighted error, output error and Fisher, which are cheap compared with the "
+    "measurement. They take as long as a dozen pieces, and as much memory again as the weights."
 )
 _CLUSTER = (
-    "`dask scheduler` prints it. The workers find the model at the same path as this machine; "
-    "docs/sensitivity.md says what large models take."
+    "The address that `dask scheduler` prints. The workers find the model at the same path as this "
+    "machine; docs/sensitivity.md says what large models take."
 )
 _ONLY_HERE = (
-    "Only a visitor at the machine that the lab runs on can name a Dask scheduler: whoever runs "
-    "one can run programs here."
+    "Only a visitor at the machine that the lab runs on can name a Dask scheduler, because whoever "
+    "runs one can run programs here."
 )

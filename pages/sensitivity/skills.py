@@ -1,4 +1,4 @@
-"""The section on which skill hangs on which part: what the right answers lose, piece by piece."""
+"""The section on which skill depends on which part: what the right answers lose, piece by piece."""
 
 import streamlit as st
 

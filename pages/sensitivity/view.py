@@ -76,18 +76,18 @@ def choose(model: Model, every: Mapping[str, KeptSweep]) -> View:
         results = every[label].results
         format_name, asked = _choose_format(results)
         noun = st.segmented_control(
-            "Changed at once", list(GROUPS), default="tensors", required=True,
+            "Change", list(GROUPS), default="tensors", required=True,
             key="changed", help="One tensor at a time, one whole layer, or one role in all layers.",
             **controls.BOUND,
         )  # fmt: skip
         how = st.segmented_control(
-            "Quantized", list(HOWS), default="only this", required=True, key="how",
+            "Quantize", list(HOWS), default="only this", required=True, key="how",
             help=words.TERMS["how"], **controls.BOUND,
         )  # fmt: skip
         measure = _choose_measure(results)
     look.note(words.measured_on(results.source))
     if asked != format_name:
-        look.note(f"{asked} is not measured here: {format_name} is shown.")
+        look.note(f"{asked} has not been measured here: showing {format_name} instead.")
     return View(model, label, results, format_name, noun, HOWS[how], measure)
 
 
@@ -96,7 +96,7 @@ def _choose_results(labels: list[str]) -> str:
         del st.session_state["results"]
     return st.selectbox(
         "Results", labels, key="results", width=330, **controls.BOUND,
-        help="What was measured of this model, and on what.",
+        help="What was measured for this model, and on which text.",
     )  # fmt: skip
 
 

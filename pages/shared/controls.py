@@ -32,6 +32,12 @@ BOUND: Bound = {"bind": "query-params"}
 SHARED = ("tensor", "row", "block", "part", "type", "types", "way")
 _CHOICE = "_choice"  # what a click asked for, until the next run
 _PAGE = "_page"  # the page of the last run
+_RENAMED = {  # options, by the key of their control: the word before, and that of today
+    "way": ("one format throughout", "pure"),
+    "errors_as": ("one format throughout", "pure"),
+    "how": ("all but this", "everything except this"),
+    "hows": ("all but this", "everything except this"),
+}
 _UNWRITTEN = "_unwritten"  # values were set that the address does not show yet
 INTEGERS = (
     "INT8_TENSOR",
@@ -46,9 +52,9 @@ INTEGERS = (
 )
 _WHICH = (
     "Block formats have ggml’s names. FP8, NF4, `NVFP4_TENSOR` (NVIDIA’s, with a scale for the "
-    "tensor) and `MXFP4_OCP` are those of other tools’ files. INT2 to INT8 can be typed in as "
-    "well: `INT4_TENSOR`, `INT4_ROW` or `INT4_G64` says which weights share a scale (the tensor, "
-    "each row, each 64 weights of a row); `_ASYM` behind it adds a zero point."
+    "tensor) and `MXFP4_OCP` are formats of other tools’ files. INT2 to INT8 can be typed in as "
+    "well: `INT4_TENSOR`, `INT4_ROW` or `INT4_G64` says which weights share a scale (the whole "
+    "tensor, each row, or every 64 weights of a row); `_ASYM` at the end adds a zero point."
 )
 
 
@@ -71,9 +77,10 @@ def carry_over(page: str) -> None:
 def _follow_old_links(page: str) -> None:
     """Say in today's words what links say that people saved."""
     asked = st.query_params
-    for key in ("way", "errors_as"):
-        if asked.get(key) == "one format throughout":
-            asked[key] = st.session_state[key] = "pure"
+    for key, (before, now) in _RENAMED.items():
+        if before in (said := asked.get_all(key)):
+            asked[key] = [now if word == before else word for word in said]
+            st.session_state[key] = asked.get_all(key) if key == "hows" else now
     if page == "file" and "measure" in asked:
         st.session_state["measure_errors"] = asked.pop("measure") == "true"
 
@@ -116,10 +123,10 @@ def choose_model() -> None:
 
 
 _OWN_MODEL = (
-    "The model on the bench, here and on every page. Put the folder of another Llama-family model "
-    "(config.json, safetensors, tokenizer.json), or a GGUF file of one, into `models/` beside "
-    "`app.py`, or into the folder that the environment variable `QUANTLAB_MODELS` names, and it "
-    "can be chosen here."
+    "The model on the bench, here and on every page. To add one, put the folder of another "
+    "Llama-family model (config.json, safetensors, tokenizer.json), or its GGUF file, into "
+    "`models/` beside `app.py`, or into the folder that the environment variable `QUANTLAB_MODELS` "
+    "names."
 )
 
 
@@ -245,10 +252,10 @@ def _model_line(opened: "quantcore.Model") -> str:
 
 
 def published() -> dict | None:
-    """Ask whether a large model's published figures are laid beside ours."""
+    """Ask whether a large model's published figures are drawn beside ours."""
     figures = shipped.published()
     wanted = st.pills(
-        "Lay beside it",
+        "Compare with",
         [figures["model"]],
         key="beside",
         help=f"Published by llama.cpp: {figures['source']}; {figures['text']}.",

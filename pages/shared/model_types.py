@@ -20,16 +20,16 @@ from quantcore.recipe.types import get_type
 
 MIXES, PURE = WAYS = ("mixes", "pure")
 _WHAT_IS_A_MIX = (
-    "A mix is what `llama-quantize` makes: Q4_K_M gives most matrices Q4_K, and some that matter "
-    "more Q6_K. Pure puts Q4_K on every matrix, as `--pure` does; its name is then “Q4_K pure”. "
-    "Names of no file type, such as INT4_G128 and NVFP4, are always pure."
+    "A mix is what `llama-quantize` makes: Q4_K_M stores most matrices in Q4_K, and some that "
+    "matter more in Q6_K. Pure stores every matrix in Q4_K, as `--pure` does; the type is then "
+    "called “Q4_K pure”. Names that are no file type, such as INT4_G128 and NVFP4, are always pure."
 )
 
 
 def choose_way(key: str = "way", default: str = MIXES) -> bool:
     """Ask whether types are mixes; True where they are to be pure."""
     return PURE == st.segmented_control(
-        "Types as", WAYS, default=default, required=True, key=key, help=_WHAT_IS_A_MIX,
+        "Quantize as", WAYS, default=default, required=True, key=key, help=_WHAT_IS_A_MIX,
         **controls.BOUND,
     )  # fmt: skip
 
@@ -86,9 +86,10 @@ def copies(model: Model, type_name: str) -> str:
     if not n_held or model.path.is_dir():
         return ""
     return (
-        f"In the file {n_held} of {plural(len(formats), 'matrix', 'matrices')} have the format "
-        f"that {type_name} gives them: as with llama-quantize their bytes stay, so they lose "
-        "nothing more."
+        f"In the file, {n_held} of {plural(len(formats), 'matrix', 'matrices')} already "
+        f"{'has' if n_held == 1 else 'have'} the format that {type_name} gives "
+        f"{'it' if n_held == 1 else 'them'}: as with llama-quantize, the bytes are kept as they "
+        "are, so nothing more is lost there."
     )
 
 

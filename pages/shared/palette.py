@@ -1,6 +1,6 @@
 """Colours and markers of data. The only module that knows a hex value.
 
-Colour says how many bits per code has, the marker says which family of formats: neither is ever the
+Colour says how many bits a code has, the marker says which family of formats: neither is ever the
 only cue. No Streamlit here, so charts can be drawn and tested without it.
 """
 
@@ -87,7 +87,7 @@ FAMILY_WORDS = {
     "K": "super-blocks",
     "uneven": "uneven grid",
     "ternary": "three values",
-    "int": "integers by tensor, row or group",
+    "int": "integers, one scale per tensor, row or group",
     "float": "floating point",
 }
 SIGNS = {

@@ -16,11 +16,13 @@ TERMS = {
     "−log p(token), scored as llama-perplexity does. Lower is better.",
     "divergence": "Mean Kullback-Leibler divergence of the predictions from the original’s, in "
     "nats per token. Zero where both say the same; it sees changes that perplexity averages away.",
-    "sure": "Of the places where the original gave one token more than half, the share where the "
-    "quantized model would say another one. Elsewhere a near tie flips at a touch.",
-    "bits": "All bytes of the weights by the number of weights, scales and norms included.",
-    "size": "Bytes of all weights; MB are 10⁶ bytes, GB 10⁹.",
-    "change": "Change of perplexity against the original. It may fall by luck; divergence cannot.",
+    "sure": "Of the places where the original gave one token a probability above one half, the "
+    "share where the quantized model prefers another token. Elsewhere two near-equal candidates "
+    "can swap at the slightest change.",
+    "bits": "All bits of the weights, scales and norms included, divided by the number of weights.",
+    "size": "Bytes of all weights; 1 MB is 10⁶ bytes, 1 GB is 10⁹.",
+    "change": "Change of perplexity from the original’s. It may fall by luck; divergence is never "
+    "below zero.",
 }
 
 
@@ -84,7 +86,7 @@ def columns(table: Sequence[Mapping], look: Look) -> list[Column]:
         ),
         Column(
             key="sure_tokens_changed",
-            title="sure tokens changed",
+            title="confident predictions changed",
             show=percent,
             help=TERMS["sure"],
             wide=True,
@@ -108,7 +110,7 @@ def points(table: Sequence[Mapping]) -> list[Point]:
             n_bytes=row["weights_bytes"],
             bits_per_weight=row["bits_per_weight"],
             divergence=row["mean_kl_nats"],
-            says=f"sure tokens changed: {one_in(row['sure_tokens_changed'])}",
+            says=f"confident predictions changed: {one_in(row['sure_tokens_changed'])}",
         )
         for row in table
         if row.get("mark", True) and family(row["type"]) != "float"
@@ -129,7 +131,7 @@ def marks(table: Sequence[Mapping]) -> str:
     """Say what colour and shape mean; the original's row comes first."""
     shown = {family(row["type"]) for row in table[1:]} - {"float"}
     signs = [f"{SIGNS[each]} {FAMILY_WORDS[each]}" for each in SIGNS if each in shown]
-    return f"Colour is bits per code, shape the family: {', '.join(signs)}"
+    return f"Colour shows the bits per code, shape shows the family: {', '.join(signs)}"
 
 
 def which(table: Sequence[Mapping]) -> str:
@@ -137,15 +139,15 @@ def which(table: Sequence[Mapping]) -> str:
     names = [row["type"] for row in table[1:]]
     mixes = [name for name in names if get_type(name).mix]
     alone = [name for name in names if name not in mixes]
-    more = "which give matrices that matter more a larger format"
+    more = "important matrices get more bits than the rest"
     if not mixes:
-        return "Each type is one format on every matrix."
+        return "Each type puts the same format on every matrix."
     example = "Q4_K_M" if "Q4_K_M" in mixes else mixes[0]
     if not alone:
-        return f"Types such as {example} are llama-quantize’s mixes, {more}."
+        return f"Names such as {example} are llama-quantize’s mixes: {more}."
     return (
-        f"Types such as {example} are llama-quantize’s mixes, {more}; types such as {alone[-1]} "
-        "are one format on every matrix."
+        f"Names such as {example} are llama-quantize’s mixes: {more}. Names such as {alone[-1]} "
+        "put the same format on every matrix."
     )
 
 
@@ -154,7 +156,8 @@ def small_and_large(table: Sequence[Mapping], published: Mapping) -> str:
     theirs = {row["format"]: row for row in published["formats"]}
     ours = {row["type"]: row["mean_kl_nats"] for row in table}
     text = (
-        f"Dotted: {published['model']} in mixes, on {published['text']} ({published['source']}). "
+        f"Dotted: {published['model']} in llama-quantize’s mixes, on {published['text']} "
+        f"({published['source']}). "
         f"Its floor, {number(published['floor_kl_nats'])}, comes from logits kept in 16 bits. "
     )
     if ours.get("Q4_K_M"):

@@ -4,6 +4,7 @@ WEIGHT_ERROR = (
     "The error of weights, here and on every page: root of the squared errors’ sum over the "
     "squared weights’ sum, of a matrix, or of all matrices together."
 )
+_NAMES = {"token_embd": "embedding", "output": "output", "output_norm": "last norm"}
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -169,9 +170,28 @@ def spoken(tensor: str) -> str:
     if stem.startswith("blk."):
         _, layer, role = stem.split(".", 2)
         return f"layer {layer} {role}"
-    return {"token_embd": "embedding", "output": "output", "output_norm": "last norm"}.get(
-        stem, stem
-    )
+    return _NAMES.get(stem, stem)
+
+
+def the(tensor: str) -> str:
+    """Name a tensor within a sentence.
+
+    >>> the("blk.3.ffn_down.weight"), the("token_embd.weight"), the("rope_freqs.weight")
+    ('layer 3 ffn_down', 'the embedding', 'rope_freqs')
+    """
+    name = spoken(tensor)
+    if name == "output":
+        return "the output matrix"
+    return f"the {name}" if name in _NAMES.values() else name
+
+
+def opening(text: str) -> str:
+    """Begin a sentence. Names of files and tensors keep their case.
+
+    >>> opening("layer 3 ffn_down"), opening("the embedding"), opening("attn_q costs most")
+    ('Layer 3 ffn_down', 'The embedding', 'attn_q costs most')
+    """
+    return text[:1].upper() + text[1:] if text.partition(" ")[0].isalpha() else text
 
 
 def real_minus(text: str) -> str:

@@ -134,10 +134,10 @@ def tails(
     ):
         anchor, shift = ("left", 9) if right else ("right", -9)
         words(figure, text, look, x=x, y=np.log10(level), xanchor=anchor, xshift=shift)
-    figure.update_xaxes(title="distance from the mean, standard deviations", nticks=8)
+    figure.update_xaxes(title="distance from the mean, in standard deviations", nticks=8)
     figure.update_yaxes(
         type="log",
-        title="share of weights beyond",
+        title="share of weights beyond it",
         range=[np.log10(floor), 0.15],
         tickvals=(ticks := [10.0**-p for p in range(9) if 10.0**-p > floor]),
         ticktext=["all" if t == 1 else f"1 in {1 / t:,.0f}" for t in ticks],

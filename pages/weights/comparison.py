@@ -29,13 +29,13 @@ def compare_tensors(model: Model, tensor: str, style: Look) -> None:
     most = max(values, key=values.__getitem__)
     look.finding(
         words.leader(measure, values),
-        f"{says[0].upper()}{says[1:]} of every matrix: {more}. Stronger colour is more. Click a "
-        "cell to open its tensor above.",
+        f"{says[0].upper()}{says[1:]} of every matrix: {more}. A stronger colour means more. Click "
+        "a cell to open its tensor above.",
     )
     look.show(
         layer_map.layer_map(values, texts, tensor, style),
         key="weights_map",
-        alt=f"Layers by roles, coloured by {says}; {most} has the most.",
+        alt=f"Map of layers and roles, coloured by {says}; {most} has the most.",
         on_select=_open_clicked,
         selection_mode="points",
     )
@@ -74,9 +74,9 @@ def _table(
             tables.Column(key="minimum", title="smallest", show=lambda v: exact(v, 3), wide=True),
             tables.Column(key="maximum", title="largest", show=lambda v: exact(v, 3), wide=True),
             tables.Column(key="reach", title="reach, σ", show="{:.1f}".format,
-                          help="Largest absolute value in standard deviations."),
+                          help="Largest absolute value, in standard deviations."),
             tables.Column(key="excess_kurtosis", title="kurtosis", show=signed,
-                          help="Excess over a normal distribution’s."),
+                          help="Excess kurtosis: 0 for a normal distribution."),
             tables.Column(key="outlier_share", title="beyond 4 σ", show=one_in),
         ],
         "weights_tensors",

@@ -21,12 +21,12 @@ def main() -> None:
         tensor = controls.tensor()
     counts_on = columns[1].segmented_control(
         "Counts", ["linear", "log"], default="linear", required=True, key="counts",
-        help="A log scale shows the rare large weights.", **controls.BOUND,
+        help="A log scale makes the rare large weights visible.", **controls.BOUND,
     )  # fmt: skip
     bits = columns[2].segmented_control(
-        "Grid of so many bits", [2, 3, 4, 6, 8], default=4, required=True, key="grid",
-        help="The ticks below the chart: all values that weights can take when the whole tensor "
-        "shares one scale, as in `INT4_TENSOR`.", **controls.BOUND,
+        "Bits in the grid", [2, 3, 4, 6, 8], default=4, required=True, key="grid",
+        help="The ticks below the chart: all values that are left when the whole tensor shares one "
+        "scale, as in `INT4_TENSOR`.", **controls.BOUND,
     )  # fmt: skip
     st.space("small")
     draw_distribution(model, tensor, bits, style, log=counts_on == "log")
@@ -41,13 +41,13 @@ def main() -> None:
 
 
 def draw_distribution(model: Model, tensor: str, bits: int, style: Look, *, log: bool) -> None:
-    """Draw the histogram of a tensor beside a normal curve, and a grid of so many bits below."""
+    """Draw the histogram of a tensor beside a normal curve, and a grid of this many bits below."""
     statistics = cache.tensor_statistics(model.name, tensor)
     zeroed = tensors.tensor_error(model.name, tensor, f"INT{bits}_TENSOR").zeroed_share
     look.finding(
         words.reach(tensor, statistics, bits, zeroed),
         words.how_to_read_counts(statistics, bits),
-        help="Standard deviation: how far a typical weight lies from the mean.",
+        help="Standard deviation: how far a typical weight is from the mean.",
     )
     look.show(
         charts.distribution(
@@ -61,7 +61,7 @@ def draw_distribution(model: Model, tensor: str, bits: int, style: Look, *, log:
         ),
         key="weights_histogram",
         alt=f"Histogram of {tensor}: standard deviation {exact(statistics.standard_deviation, 3)}, "
-        f"largest weight {exact(statistics.largest, 3)}, beside a normal curve.",
+        f"largest weight {exact(statistics.largest, 3)}, with a normal curve.",
     )
 
 
@@ -73,12 +73,13 @@ def draw_tails(model: Model, tensor: str, style: Look) -> None:
     look.finding(
         words.tails(statistics),
         words.how_to_read_tails(statistics),
-        help="Excess kurtosis: how much weight the tails have beside a normal distribution’s.",
+        help="Excess kurtosis: how heavy the tails are compared with a normal distribution’s.",
     )
     look.show(
         charts.tails(np.array(sigmas), shares, normal, statistics.n_weights, style),
         key="weights_tails",
-        alt=f"Share of weights beyond each distance in {tensor} and in a normal distribution.",
+        alt=f"Share of weights beyond each distance from the mean, in {tensor} and in a normal "
+        "distribution.",
     )
 
 
@@ -88,13 +89,14 @@ def draw_ranges(model: Model, tensor: str, style: Look) -> None:
     largest = cache.tensor_statistics(model.name, tensor).largest
     look.finding(
         words.ranges(rows.widest_to_median, columns.widest_to_median),
-        "Pale: from the smallest to the largest weight of each row, then of each column. Dark: "
-        "their root mean square. A scale by row follows the first picture, never the second.",
+        "Pale: from the smallest to the largest weight of each row (left) and of each column "
+        "(right). Dark: their root mean square. One scale per row can adapt to the left picture, "
+        "but not to the right one.",
     )
     look.show(
         charts.extremes(rows, columns, largest, style),
         key="weights_ranges",
-        alt=f"Range of the weights by row and by column of {tensor}.",
+        alt=f"Range of the weights in each row and in each column of {tensor}.",
     )
     label = f"Row {rows.widest} under the microscope"
     controls.link("block", label, "weights_to_block", tensor=tensor, row=rows.widest)

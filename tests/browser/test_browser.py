@@ -57,10 +57,10 @@ def test_a_chart_follows_a_switch_of_theme(visit):
 def test_another_format_changes_chart_finding_and_address(visit):
     visitor = visit("drift?type=Q4_K")
     before = visitor.drawn("drift_size")
-    box = visitor.page.get_by_role("combobox", name="Look closely at")
+    box = visitor.page.get_by_role("combobox", name="Show details for")
     box.fill("Q2_K")
     box.press("Enter")
-    expect(visitor.page.get_by_role("heading", name="Q2_K moves perplexity")).to_be_visible()
+    expect(visitor.page.get_by_role("heading", name="Q2_K raises perplexity")).to_be_visible()
     visitor.settled()
     assert visitor.drawn("drift_size") != before
     assert "type=Q2_K" in visitor.page.url
@@ -68,9 +68,9 @@ def test_another_format_changes_chart_finding_and_address(visit):
 
 def test_one_format_throughout_is_chosen_and_goes_along(visit):
     visitor = visit("drift?type=Q4_K")
-    expect(visitor.page.get_by_role("heading", name="Q4_K_M moves perplexity")).to_be_visible()
+    expect(visitor.page.get_by_role("heading", name="Q4_K_M raises perplexity")).to_be_visible()
     visitor.page.get_by_role("radio", name="pure").click()
-    expect(visitor.page.get_by_role("heading", name="Q4_K pure moves perplexity")).to_be_visible()
+    expect(visitor.page.get_by_role("heading", name="Q4_K pure raises perplexity")).to_be_visible()
     visitor.settled()
     assert "way=pure" in visitor.page.url
     text = visitor.download(visitor.page.get_by_role("button", name="Save CSV").first)
@@ -83,9 +83,9 @@ def test_one_format_throughout_is_chosen_and_goes_along(visit):
 
 def test_a_name_with_pure_in_the_address_is_one_format(visit):
     visitor = visit("drift?type=Q4_K+pure")
-    expect(visitor.page.get_by_role("heading", name="Q4_K pure moves perplexity")).to_be_visible()
+    expect(visitor.page.get_by_role("heading", name="Q4_K pure raises perplexity")).to_be_visible()
     visitor.page.get_by_role("link", name="Block microscope").click()
-    expect(visitor.page.get_by_role("heading", name="Q4_K keeps these")).to_be_visible()
+    expect(visitor.page.get_by_role("heading", name="Q4_K stores these")).to_be_visible()
     assert visitor.settled().problems == []
 
 
@@ -110,7 +110,7 @@ def test_a_click_on_a_mark_looks_closely_at_it(visit):
     marks = visitor.chart("drift_size").locator(".scatterlayer .trace path.point")
     names = visitor.chart("drift_size").evaluate("c => c.data.map(t => (t.customdata ?? [])[0])")
     marks.nth([name for name in names if name is not None].index("Q8_0")).click(force=True)
-    expect(visitor.page.get_by_role("heading", name="Q8_0 moves perplexity")).to_be_visible()
+    expect(visitor.page.get_by_role("heading", name="Q8_0 leaves perplexity")).to_be_visible()
 
 
 _WATCH_HEIGHT = """panel => {

@@ -48,7 +48,7 @@ def test_a_choice_on_one_page_presses_no_button_on_the_next(visit):
     visitor.page.get_by_role("radio", name="spread").click()
     visitor.settled()
     visitor.page.get_by_role("link", name="Drift").first.click()
-    visitor.page.get_by_role("heading", name="Q4_K_M moves perplexity").wait_for()
+    visitor.page.get_by_role("heading", name="Q4_K_M raises perplexity").wait_for()
     assert visitor.settled().problems == []
 
 
@@ -84,11 +84,11 @@ def test_a_dial_moves_the_grid_at_once_and_goes_back(visit):
     before = visitor.drawn("block_line")
     visitor.page.locator("[data-testid=stSlider] input").first.focus()
     visitor.page.keyboard.press("ArrowLeft")
-    expect(visitor.page.get_by_role("heading", name="By hand, with 3 bits")).to_be_visible()
+    expect(visitor.page.get_by_role("heading", name="With your settings (3 bits)")).to_be_visible()
     assert visitor.settled().drawn("block_line") != before
     assert "dial_bits=3" in visitor.page.url
     visitor.page.get_by_role("button", name="Back to Q4_0").click()
-    expect(visitor.page.get_by_role("heading", name="Q4_0 keeps these")).to_be_visible()
+    expect(visitor.page.get_by_role("heading", name="Q4_0 stores these")).to_be_visible()
     assert visitor.settled().drawn("block_line") == before
 
 

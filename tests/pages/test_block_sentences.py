@@ -75,15 +75,15 @@ def _check_headline(reading, says):
     share = _share(landing.values, landing.restored)
     if reading.moved:
         bits, said, own = spoken.match(
-            f"By hand, with # bits, a typical weight moves by # % of its size; {fmt.name} itself: "
-            "# %",
+            f"With your settings (# bits) a typical weight is off by # % of its size; with "
+            f"{fmt.name} itself, by # %",
             says,
         )
         assert bits == reading.dials.bits
         _close(said, share)
         _close(own, _share(reading.own.values, reading.own.restored))
     elif fmt.family == "float":
-        assert "keeps this weight" in says
+        assert "stores this weight" in says
     elif example == words.TEXTBOOK and 33 in landing.values:
         _check_textbook(reading, says)
     elif example == words.EQUAL:
@@ -95,7 +95,7 @@ def _check_headline(reading, says):
             assert spoken.match("come back as # different values", says) == [different]
         if not exactly:
             _close(
-                spoken.match("moves by # %" if different > 1 else "the same # %", says)[0], share
+                spoken.match("is off by # %" if different > 1 else "the same # %", says)[0], share
             )
     elif example == words.OUTLIER and reading.chosen.part == reading.chosen.about:
         largest = int(np.abs(landing.values).argmax())
@@ -105,7 +105,7 @@ def _check_headline(reading, says):
     else:
         before = reading.chosen.stored_as
         n_weights, n_bytes, former, said = spoken.match(
-            f"keeps these # weights in # bytes instead of # in {before}; a typical one moves by "
+            f"stores these # weights in # bytes instead of # in {before}; a typical one is off by "
             "# % of its size",
             says,
         )
@@ -163,11 +163,11 @@ def test_the_largest_miss_is_the_largest(name, weights):
         says, landing = errors.miss(reading), reading.landing
         missed = np.abs(landing.restored - landing.values)
         if not missed.max():
-            assert says == "**No weight** moves at all."
+            assert says == "**No weight** changes at all."
             continue
         weight = landing.first_weight + int(missed.argmax())
         if reading.is_uneven:
-            which, share = spoken.match("Weight # misses most, by # % of the size", says)
+            which, share = spoken.match("Weight # has the largest error: # % of the size", says)
             _close(share, 100 * missed.max() / np.sqrt(np.mean(landing.values.astype(float) ** 2)))
         else:
             step = abs(float(landing.grid[1] - landing.grid[0]))
@@ -179,8 +179,9 @@ def test_the_largest_miss_is_the_largest(name, weights):
             assert ("a little more than half" in says) == (
                 not n_cut and inside.max() > 0.502 * step
             )
-            pattern = "weight # by # steps" if n_cut else "Weight # misses most, by # steps"
-            which, steps = spoken.match(pattern, says)
+            pattern = "weight # by # " if n_cut else "Weight # has the largest error, # "
+            unit = "of a step" if "of a step" in says else "steps"
+            which, steps = spoken.match(pattern + unit, says)
             assert steps == pytest.approx(float(missed.max()) / step, abs=0.006)
         assert which == weight
 

@@ -56,7 +56,7 @@ def test_granularity_compares_the_three_spans():
         (_table(Q8_0=1e-4, Q6_K=1.05e-4), "Q6_K", "hardly more than Q8_0"),
         (_table(F16=0.0, Q2_K=0.4), "F16", "changes nothing"),
         (_table(F16=0.0, Q2_K=0.4), "Q2_K", "**0.40** nats per token."),
-        (_table(Q8_0=1e-4, Q2_K=0.4), "Q3_K", "not measured here yet; from **Q8_0**"),
+        (_table(Q8_0=1e-4, Q2_K=0.4), "Q3_K", "not been measured here yet. From **Q8_0**"),
         (_table(Q2_K=0.4), "Q2_K", "**0.40** nats per token."),
     ],
 )
@@ -66,12 +66,12 @@ def test_cost_has_a_sentence_for_each_case(table, chosen, part):
 
 def test_which_types_are_mixes_is_said():
     which = lambda *names: ranking.which(_table(**dict.fromkeys(names, 0.1)))  # noqa: E731
-    assert which("Q4_K pure", "INT4_ROW") == "Each type is one format on every matrix."
-    assert which("Q2_K", "Q4_K_M").startswith("Types such as Q4_K_M are llama-quantize’s mixes")
+    assert which("Q4_K pure", "INT4_ROW") == "Each type puts the same format on every matrix."
+    assert which("Q2_K", "Q4_K_M").startswith("Names such as Q4_K_M are llama-quantize’s mixes")
     assert "one format" not in which("Q2_K", "Q4_K_M")
     both = which("Q4_K_M", "Q4_K pure")
     assert "such as Q4_K_M are" in both
-    assert both.endswith("types such as Q4_K pure are one format on every matrix.")
+    assert both.endswith("Names such as Q4_K pure put the same format on every matrix.")
 
 
 def test_mixes_are_laid_beside_mixes():
@@ -89,7 +89,7 @@ def test_mixes_are_laid_beside_mixes():
 
 def test_tail_tells_whether_the_mean_hides_one():
     assert "the mean hides a tail" in drift_words.tail(_table(Q2_K=0.4), "Q2_K")
-    assert "moves no token" in drift_words.tail(_table(F16=0.0), "F16")
+    assert "changes no prediction" in drift_words.tail(_table(F16=0.0), "F16")
 
 
 def _skills(**shares):
@@ -107,8 +107,8 @@ SKILLS = {
 
 def test_the_first_skill_to_break_is_named():
     said = drift_words.first_to_break(SKILLS)
-    assert "**hard facts**: in Q4_K the right answers fall from 90 to **70 in 100**" in said
-    assert "of easy facts fewer than ten are lost in any type" in said
+    assert "**hard facts**: in Q4_K, the right answers fall from 90 to **70 in 100**" in said
+    assert "In easy facts, no type loses as many as ten." in said
     same = {"F32": SKILLS["F32"], "Q8_0": SKILLS["F32"]}
     assert drift_words.first_to_break(same).endswith("not even in Q8_0.")
     hard = {name: [s for s in scores if s.level == "hard"] for name, scores in SKILLS.items()}
@@ -148,7 +148,7 @@ def test_unevenness_names_the_heaviest_token():
     words = [f" w{i}" for i in range(20)]
     said = reading_words.unevenness(_read([0.1] * 19 + [5.0]), words, "Q2_K")
     assert "“w19”" in said and "74" in said
-    assert "no token" in reading_words.unevenness(_read([0.0] * 20), words, "F16")
+    assert "stay the same" in reading_words.unevenness(_read([0.0] * 20), words, "F16")
 
 
 def test_only_sure_tokens_are_underlined():
@@ -163,7 +163,7 @@ def test_parting_tells_a_tie_from_a_change_of_mind():
         ["p"], ["a", "b"], ["a", "c"], Parting(1, "b", "c", (0.3, 0.29), (0.2, 0.4))
     )
     headline, note = reading_words.parting(near, decode, "Q2_K")
-    assert "the same 1 token, then “c” where the original writes “b”" in headline
+    assert "the same 1 token and then “c” where the original writes “b”" in headline
     assert "a near tie" in note and "20\u202f% and 40\u202f%" in note
     far = Continuations(["p"], ["b"], ["c"], Parting(0, "b", "c", (0.9, 0.01), (0.2, 0.4)))
     headline, note = reading_words.parting(far, decode, "Q2_K")
@@ -180,12 +180,12 @@ def test_home_says_what_a_gentle_and_a_harsh_type_cost():
 
 def test_anatomy_tells_who_carries_more_than_its_share():
     shares = {"a.weight": 0.9, "b.weight": 0.1}
-    assert "carries **90" in home_words.anatomy(shares, {"a.weight": 10, "b.weight": 90}, "Q2_K")
+    assert "but causes **90" in home_words.anatomy(shares, {"a.weight": 10, "b.weight": 90}, "Q2_K")
     fair = home_words.anatomy(shares, {"a.weight": 90, "b.weight": 10}, "Q2_K")
     assert "no more than its share" in fair
 
 
 def test_a_sample_ends_with_its_second_sentence():
     said = home_words.sample("Nora hid the key.", " She left. It rained. Then")
-    assert said == "Given “Nora hid the key.”, it goes on: “She left. It rained.”"
+    assert said == "Given “Nora hid the key.”, it continues: “She left. It rained.”"
     assert home_words.sample("a", " b c").endswith("“b c”")

@@ -121,7 +121,7 @@ def test_every_selected_type_has_its_mark_on_home():
 def test_what_takes_long_to_measure_is_there_at_once(name):
     app = visit("drift", type=name, types=name)
     assert not app.exception and not app.error
-    assert any(f"**{name}** moves perplexity" in finding.value for finding in app.subheader)
+    assert any(f"**{name}** raises perplexity" in finding.value for finding in app.subheader)
     assert not any("not measured" in element.value for element in app.markdown)
 
 
@@ -149,12 +149,12 @@ def test_a_choice_changes_the_chart():
 
 def test_drift_shows_mixes_or_one_format_throughout():
     mixed, pure = visit("drift", type="Q4_K_M"), visit("drift", way="pure")
-    assert any("**Q4_K_M** moves perplexity" in finding.value for finding in mixed.subheader)
-    assert any("**Q4_K pure** moves perplexity" in finding.value for finding in pure.subheader)
+    assert any("**Q4_K_M** raises perplexity" in finding.value for finding in mixed.subheader)
+    assert any("**Q4_K pure** raises perplexity" in finding.value for finding in pure.subheader)
     mixed.segmented_control(key="way").set_value("pure").run()
     assert not mixed.exception
     assert mixed.session_state["type"] == "Q4_K"
-    assert any("**Q4_K pure** moves perplexity" in finding.value for finding in mixed.subheader)
+    assert any("**Q4_K pure** raises perplexity" in finding.value for finding in mixed.subheader)
     shown = " ".join(element.proto.body for element in mixed.get("html"))
     names = re.findall(r"(\w+) pure</th>", shown)
     assert set(names) >= {"Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q3_K", "Q2_K", "Q4_0"}
@@ -169,10 +169,18 @@ def test_a_link_saved_before_pure_was_called_so_shows_the_same(page):
         assert findings(former) != findings(visit(page))
 
 
+def test_a_link_saved_under_the_former_name_of_what_is_kept_shows_the_same():
+    former = visit("sensitivity", how="all but this", hows=["only this", "all but this"])
+    present = visit("sensitivity", how="everything except this")
+    assert findings(former)[0] == findings(present)[0]
+    assert findings(former)[0].startswith("With everything else")
+    assert former.session_state["hows"] == ["only this", "everything except this"]
+
+
 def test_a_page_for_one_tensor_takes_the_format_of_most():
     for name in ("Q4_K_M", "Q4_K pure", "Q4_K"):
         app = visit("block", type=name)
-        assert any("**Q4_K** keeps" in finding.value for finding in app.subheader)
+        assert any("**Q4_K** stores" in finding.value for finding in app.subheader)
 
 
 def test_ones_own_text_and_prompt_are_read():

@@ -69,7 +69,7 @@ def test_the_page_shows_the_chosen_tensor_and_format():
 
 def test_a_model_without_a_matrix_can_be_measured(own_models):
     app = visit("imatrix", model="small-toy")
-    assert "No importance matrix of **small-toy** is here yet." in app.subheader[0].value
+    assert "There is no importance matrix for **small-toy** yet." in app.subheader[0].value
     assert app.button(key="measure_imatrix")
     model = open_model(own_models / "small-toy")
     measured = {}

@@ -32,7 +32,7 @@ def _texts(app):
 def test_the_error_of_a_type_is_the_same_number_on_every_page(type):
     by_layer = visit("layer_error", type=type, types=type, errors_as="mixes")
     said = " ".join(m.value for m in by_layer.markdown)
-    (whole,) = match("All matrices together lose # %", said)
+    (whole,) = match("The error of all matrices together is # %", said)
     notes = [n["text"] for c in drawn_charts(by_layer) for n in c["layout"].get("annotations", [])]
     (on_map,) = (match(f"<b>{type}</b>  # %", note) for note in notes if f"{type}</b>  " in note)
     (in_mix,) = match("moves the weights by # %", findings(visit("mix", mix=type))[0])

@@ -39,13 +39,15 @@ def test_every_format_names_its_worst_tensor(format_name):
 
 
 @pytest.mark.parametrize("changed", ["tensors", "layers", "roles"])
-@pytest.mark.parametrize("how", ["only this", "all but this"])
+@pytest.mark.parametrize("how", ["only this", "everything except this"])
 @pytest.mark.parametrize("cost", ["divergence", "perplexity", "top token"])
 def test_every_choice_draws(changed, how, cost):
     app = visit("sensitivity", changed=changed, how=how, cost=cost, type="Q2_K")
     assert not app.error
     assert len(drawn_charts(app)) == len(CHARTS)
-    assert app.subheader[0].value.startswith("With all else" if how != "only this" else "In **Q2_K")
+    assert app.subheader[0].value.startswith(
+        "With everything else" if how != "only this" else "In **Q2_K"
+    )
 
 
 def test_choices_in_the_address_that_are_none_are_left_aside():
@@ -64,7 +66,7 @@ def test_choices_in_the_address_that_are_none_are_left_aside():
 def test_a_mix_means_its_format_and_one_that_is_not_measured_issaid():
     assert "**Q5_K**" in visit("sensitivity", type="Q5_K_M").subheader[0].value
     app = visit("sensitivity", type="Q4_0")
-    assert "Q4_0 is not measured here: Q4_K is shown" in said(app)
+    assert "Q4_0 has not been measured here: showing Q4_K instead" in said(app)
     (error,) = visit("sensitivity", type="Q9_K").error
     assert "Q9_K" in error.value
 

@@ -30,8 +30,8 @@ def test_the_headline_says_worst_median_and_share():
     ("of_pieces", "measure", "part"),
     [
         ({Q: Cost(0.0, 0.0, 0.0), K: Cost(0, 0, 0)}, KL, "none of the 2 tensors moves the model"),
-        ({Q: Cost(0.0, 0.0, 0.0)}, KL, "alone does not move the model at all; nothing else is"),
-        ({Q: cost(0.1)}, KL, "nothing else is measured yet"),
+        ({Q: Cost(0.0, 0.0, 0.0)}, KL, "alone does not move the model at all; nothing else has"),
+        ({Q: cost(0.1)}, KL, "nothing else has been measured yet"),
         ({Q: Cost(-0.02, -0.03, -0.01), K: cost(0.01)}, PPL, "moves perplexity by −2"),
         ({Q: Cost(0.02, -0.03, 0.05), K: cost(0.01)}, PPL, "even that may be chance"),
         ({Q: Cost(0.02, 0.02, 0.02), K: cost(0.01)}, TOP, "changes 2\u202f% of the first"),
@@ -100,8 +100,8 @@ def test_depth_names_the_layer_and_the_end_that_costs_more():
     layers = {"0": cost(0.01), "1": cost(0.04)}
     said = words.depth(layers, {"token_embd": cost(0.2)}, "Q4_K", KL)
     assert said == (
-        "Over depth, **layer 1** costs most: **4.0 times** layer 0; the embedding costs 5.0 times "
-        "as much as that."
+        "Of the layers, **layer 1** costs most: **4.0 times** as much as layer 0; the embedding "
+        "costs 5.0 times as much as layer 1."
     )
     assert "about the same" in words.depth({"0": cost(0.01), "1": cost(0.011)}, {}, "Q4_K", KL)
     assert "the only layer measured" in words.depth({"0": cost(0.01)}, {}, "Q4_K", KL)
@@ -112,17 +112,18 @@ def test_depth_names_the_layer_and_the_end_that_costs_more():
 def test_roles_name_the_worst_within_the_layers():
     of_pieces = {"token_embd": cost(1.0), "attn_q": cost(0.1), "ffn_down": cost(0.5)}
     said = words.roles(of_pieces, KL)
-    assert "the **embedding** costs most" in said and "**ffn_down** does, and attn_q least" in said
+    assert "**the embedding** costs most" in said
+    assert "**ffn_down** costs most and attn_q least" in said
     del of_pieces["token_embd"]
-    assert words.roles(of_pieces, KL) == "By role, **ffn_down** costs most and attn_q least."
+    assert words.roles(of_pieces, KL) == "Of the roles, **ffn_down** costs most and attn_q least."
 
 
 @pytest.mark.parametrize(
     ("joint", "part"),
     [
         (Cost(0.1, 0.09, 0.12), "**within the interval**"),
-        (Cost(0.2, 0.18, 0.22), "**48\u202f% less** than the truth"),
-        (Cost(0.05, 0.04, 0.06), "**110\u202f% more** than the truth"),
+        (Cost(0.2, 0.18, 0.22), "**48\u202f% less** than what was measured"),
+        (Cost(0.05, 0.04, 0.06), "**110\u202f% more** than what was measured"),
     ],
 )
 def test_additivity_says_whether_it_may_be_added(joint, part):
@@ -136,12 +137,14 @@ def test_additivity_within_names_what_misses_most():
         Sum("ffn_up", 0.1, Cost(0.4, 0.3, 0.5)),
     ]
     said = trust.sums(of_pieces, "Q4_K")[0]
-    assert "In 1 of 2 layers and roles" in said and "**ffn_up** misses most, with **0.25" in said
+    assert (
+        "In 1 of 2 layers and roles" in said and "**ffn_up** is furthest off, with **0.25" in said
+    )
 
 
 def test_the_end_of_a_sweep_is_said():
     assert "before anything" in run.cancelled(0)
-    assert "3 pieces are kept" in run.cancelled(3)
+    assert "1 result was kept" in run.cancelled(1) and "3 results were" in run.cancelled(3)
     said = run.failed_pieces(["a failed: no", "b failed: no"])
     assert said.startswith("a failed: no, and 1 more.")
 
@@ -158,7 +161,7 @@ def test_two_results_are_named_by_what_differs():
 def test_a_stage_says_what_was_measured():
     assert run.stage(effect(Q, 0.1)) == "Layer 0 attn_q in Q4_K"
     assert run.stage(effect("3", 0.1, group="layer", how="kept")) == (
-        "Layer 3 kept, all else in Q4_K"
+        "Layer 3 kept, everything else in Q4_K"
     )
     assert run.stage(effect("all", 0.1, group="all")) == "All tensors in Q4_K"
     assert run.guide_stage(Q) == "Guides: layer 0 attn_q"
@@ -176,8 +179,9 @@ def test_skills_name_what_they_hang_on():
     by_skill = {name: costs(made, "Q4_K", measure) for name, measure in asked.items()}
     said, how = skills.finding(by_skill, "Q4_K", "tensors", 2)
     assert said == (
-        "In **Q4_K**, **hard facts** loses most, to layer 0 attn_q: **0.50** nats per answer; 1 "
-        "skill hangs more on another, as easy recall on layer 1 ffn_down."
+        "In **Q4_K**, **hard facts** suffers most, from layer 0 attn_q: **0.50** nats per answer. "
+        "1 other skill depends more on other tensors: easy recall, for example, on layer 1 "
+        "ffn_down."
     )
     assert how.startswith("Both tensors.")
     chance = {"hard facts": {Q: Cost(0.5, -0.1, 0.9)}}
@@ -198,8 +202,9 @@ def test_guides_that_lie_are_named_with_the_tensor():
     ]  # fmt: skip
     made = results(*(effect(name, value) for name, value in kl.items()), guides=guides)
     said = trust.guides(guide_orders(made, "Q4_K"), "Q4_K")
-    assert "rank correlation **1.00**" in said and "**Weight error** does not (−1.00)" in said
-    assert "it ranks layer 1 ffn_down 3rd of 3, in truth it is 1st" in said
+    assert "rank correlation **1.00**" in said
+    assert "**Weight error** predicts it worst (−1.00)" in said
+    assert "it puts layer 1 ffn_down 3rd of 3, but it is really 1st" in said
     order = GuideOrder("fisher", {}, 0.5, -0.25, {})
     assert trust.guide_title(order) == "<b>Fisher</b>  0.50; all formats −0.25"
 

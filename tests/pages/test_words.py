@@ -23,7 +23,7 @@ def test_reach_says_what_a_grid_costs():
     statistics = _statistics(np.random.default_rng(0).normal(size=10_000))
     says = weights_words.reach("blk.3.attn_q.weight", statistics, 4, 0.25)
     assert "**layer 3 attn_q**" in says and "**25 in 100**" in says
-    assert "no weight as 0" in weights_words.reach("output.weight", statistics, 8, 0.0)
+    assert "no weight to zero" in weights_words.reach("output.weight", statistics, 8, 0.0)
     assert "are equal" in weights_words.reach("output.weight", _statistics([1, 1]), 4, 0.0)
 
 
@@ -45,7 +45,7 @@ def test_ranges_name_the_more_uneven_side():
 @pytest.mark.parametrize("measure", weights_words.MEASURES)
 def test_the_leader_is_named(measure):
     says = weights_words.leader(measure, {"blk.0.attn_q.weight": 0.01, "output.weight": 0.2})
-    assert says.startswith("**Output** leads") and "layer 0 attn_q is last" in says
+    assert says.startswith("**The output matrix** leads") and "layer 0 attn_q is last" in says
 
 
 def test_the_textbook_example_reads_as_in_the_textbook():
@@ -57,8 +57,8 @@ def test_the_textbook_example_reads_as_in_the_textbook():
 
 
 def test_a_miss_says_whether_weights_were_cut_off():
-    assert "moves at all" in block_words.miss(0, 0.0, 0)
-    assert "misses most, by **0.44 steps**" in block_words.miss(3, 0.44, 0)
+    assert "changes at all" in block_words.miss(0, 0.0, 0)
+    assert "largest error, **0.44 of a step**" in block_words.miss(3, 0.44, 0)
     assert "scale was rounded" in block_words.miss(3, 0.53, 0)
     assert block_words.miss(3, 2.0, 1).startswith("1 weight beyond the grid is cut off, weight 3")
     assert block_words.miss(3, 2.0, 4).startswith("4 weights beyond the grid are cut off")
@@ -118,7 +118,7 @@ def test_finer_scales_may_gain_little():
         paid, {"INT4_TENSOR": 0.1, "INT4_G32": 0.099}, "INT4_TENSOR"
     )
     says = scales_words.price(paid, {"INT4_TENSOR": 0.3, "INT4_G32": 0.1}, "INT4_TENSOR")
-    assert "INT4_G32 pays 0.5 bits per weight" in says
+    assert "INT4_G32 spends 0.5 bits per weight on scales" in says
 
 
 def test_the_stored_scale_is_decoded_in_words():
@@ -135,15 +135,15 @@ def test_the_stored_scale_is_decoded_in_words():
 def test_extremes_of_a_format():
     say = layer_words.extremes
     errors = {"token_embd.weight": 5.0, "blk.0.attn_q.weight": 10.0}
-    assert "**layer 0 attn_q** moves most" in say("Q2_K", errors)
+    assert "**layer 0 attn_q** changes most" in say("Q2_K", errors)
     assert "about the same" in say("Q2_K", dict.fromkeys(errors, 5.0))
     assert "comes back as it was" in say("F32", dict.fromkeys(errors, 0.0))
 
 
 def test_a_mix_says_what_it_holds():
     formats = {"a": "Q4_K", "b": "Q4_K", "c": "Q6_K"}
-    assert layer_words.which("Q4_K_M", formats).endswith("of 3 matrices 2 in Q4_K, 1 in Q6_K.")
-    assert layer_words.which("Q4_K pure", formats) == "The same format on every matrix."
+    assert layer_words.which("Q4_K_M", formats).endswith("mix of 3 matrices: 2 in Q4_K, 1 in Q6_K.")
+    assert layer_words.which("Q4_K pure", formats) == "Every matrix has the same format."
     assert layer_words.cells({"a": 7.0, "c": 1.5}, formats) == {
         "a": "7.00<br>Q4_K",
         "c": "1.50<br>Q6_K",
@@ -158,15 +158,15 @@ def test_formats_side_by_side():
     far = {name: 30.0 + 30 * i for i, name in enumerate(alike)}
     whole = {"Q8_0": 1.0, "Q4_K": 10.0}
     assert say({"Q8_0": alike, "Q4_K": more}, whole) == (
-        "From Q8_0 to Q4_K the error grows **10 times**; in each of them all matrices lose about "
-        "the same."
+        "The error of Q4_K is **10 times** that of Q8_0; within each type, all matrices change "
+        "about equally."
     )
     every = {"Q8_0": alike, "Q4_K": more, "INT4_TENSOR": far}
     assert say(every, whole | {"INT4_TENSOR": 40.0}) == (
-        "From Q8_0 to INT4_TENSOR the error grows **40 times**. Matrices differ most in "
-        "INT4_TENSOR: layer 4 attn_q loses 5.0 times as much as layer 0 attn_q."
+        "The error of INT4_TENSOR is **40 times** that of Q8_0. Matrices differ most in "
+        "INT4_TENSOR: layer 4 attn_q changes 5.0 times as much as layer 0 attn_q."
     )
-    assert say({"Q8_0": alike}, {"Q8_0": 3.0}).startswith("**Q8_0** loses 3.00 %")
+    assert say({"Q8_0": alike}, {"Q8_0": 3.0}).startswith("The error of **Q8_0** is 3.00 %")
     assert say({"F32": dict.fromkeys(alike, 0.0), "Q8_0": alike}, {"F32": 0.0, "Q8_0": 1.0})
 
 
@@ -181,4 +181,4 @@ def test_a_float_is_kept_or_moved():
     assert "**0.1 %**" in block_words.kept_float("BF16", 2, 1.0, 1.001).replace("\u202f", " ")
     fmt = get_format("F16")
     opened = fmt.open_block(fmt.quantize(np.float32([[-0.5]])), 0, 0)
-    assert "They spell **−0.5**" in block_words.bits_of_float(opened, -0.5)
+    assert "They encode **−0.5**" in block_words.bits_of_float(opened, -0.5)

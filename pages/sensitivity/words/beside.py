@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from pages.sensitivity.words.figures import called
-from pages.shared.units import plural, real_minus, times
+from pages.sensitivity.words.figures import the
+from pages.shared.units import opening, plural, real_minus, times
 from quantcore.sensitivity.costs import Cost
 from quantcore.sensitivity.results import Source
 
@@ -18,10 +18,10 @@ def beside(
     if not shared:
         return "These two results have no tensor in common that moves either model."
     agree = "agree" if rank > 0.8 else "agree in part" if rank > 0.5 else "do not agree"
-    said = "Too few tensors are in both to compare their order"
+    said = "Too few tensors are in both results to compare their order"
     if not math.isnan(rank):
         said = (
-            f"Both {agree} on the order: rank correlation **{real_minus(f'{rank:.2f}')}** over "
+            f"The two {agree} on the order: rank correlation **{real_minus(f'{rank:.2f}')}** over "
             f"{plural(len(shared), 'tensor')}"
         )
     ratio = median(second[n].size / first[n].size for n in shared)
@@ -36,7 +36,7 @@ def beside(
     if one == two:
         return f"{said}; every tensor has the same place in both."
     return (
-        f"{said}. **{called(far).capitalize()}** changes its place most: number {one} in "
+        f"{said}. **{opening(the(far))}** changes its place most: number {one} in "
         f"{names[0]}, number {two} in {names[1]}."
     )
 
@@ -63,7 +63,7 @@ def names_by_difference(first: Source, second: Source) -> tuple[str, str]:
 def no_match(label: str, format_name: str, formats: Sequence[str]) -> str:
     """Say that a second result cannot be compared here."""
     return (
-        f"“{label}” holds nothing of {format_name} in this measure; it has "
+        f"“{label}” holds no results for {format_name} in this measure, only for "
         f"{', '.join(formats[:8])}."
     )
 
@@ -71,12 +71,13 @@ def no_match(label: str, format_name: str, formats: Sequence[str]) -> str:
 def how_to_read_two(format_name: str) -> str:
     """Say how the two maps are to be read."""
     return (
-        f"Both in {format_name}, on one colour scale and in one unit. Below, a mark a tensor; on "
-        "the dashed line both say the same; a cloud beside it costs more in one throughout."
+        f"Both are in {format_name}, on one colour scale and in one unit. Below, one mark per "
+        "tensor: on the dashed line both results are equal; a whole cloud on one side of it costs "
+        "more in one of them."
     )
 
 
-NOTHING_BESIDE = "Does another text, or another model, find the same tensors weak?"
-HOW_TO_LAY_BESIDE = (
-    "Lay a second result beside this one: one that was measured below, or a file of results."
+NOTHING_BESIDE = "Are the same tensors weak on another text, or in another model?"
+HOW_TO_COMPARE = (
+    "Compare with a second result: one that was measured below, or one from a file of results."
 )

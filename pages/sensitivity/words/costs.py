@@ -3,28 +3,29 @@
 from collections.abc import Iterable, Mapping
 from statistics import median
 
-from pages.sensitivity.words.figures import called, short, unit_of, wording
-from pages.shared.units import percent, times
+from pages.sensitivity.words.figures import short, the, unit_of, wording
+from pages.shared.units import opening, percent, times
 from quantcore.sensitivity.costs import DIVERGENCE, TOP_TOKEN, Cost, Measure, cost_of_none_kept
 from quantcore.sensitivity.results import Source
 
 TERMS = {
     "divergence": "Mean Kullback-Leibler divergence of the changed model’s predictions from the "
     "original’s, in nats per token: zero where both say the same.",
-    "perplexity": "Perplexity of the changed model as a multiple of the original’s, less one. It "
-    "may fall by luck; divergence cannot.",
+    "perplexity": "Relative change of perplexity: the changed model’s divided by the original’s, "
+    "minus one. It may fall by luck; divergence is never below zero.",
     "top token": "Share of the tokens at which the changed model’s first choice is another one. "
-    "Near ties flip at a touch, and there is no interval.",
-    "how": "“only this”: the tensor alone is quantized and all else stays as it was (leave one "
-    "in). “all but this”: everything is quantized and this alone stays (leave one out).",
+    "Two near-equal candidates can swap at the slightest change, and there is no interval.",
+    "how": "“only this”: this one is quantized and everything else stays as it was (leave one in). "
+    "“everything except this”: everything else is quantized and this one stays as it was (leave "
+    "one out).",
     "interval": "95 % bootstrap interval over blocks of 32 tokens: another text of this length "
     "and kind would give a figure within it nineteen times in twenty.",
-    "sums": "Single effects below zero count as zero, as in `plan --budget`. Always divergence, "
-    "whatever measure is chosen.",
+    "sums": "Single effects below zero count as zero, as in `plan --budget`. This chart always "
+    "shows divergence, whichever measure is chosen.",
     "rank": "Spearman’s rank correlation: 1 where two orders are the same, 0 where they have "
     "nothing to do with each other, −1 where one is the other backwards.",
     "guides": "Weight error: root of the squared change over the squared weights. Weighted error: "
-    "the same, each column counted by its importance. Output error: the same of what comes out of "
+    "the same, each column counted by its importance. Output error: the same for what comes out of "
     "the matrix on this text. Fisher: squared change times squared gradient, halved, in nats per "
     "token; it takes a backward pass.",
 }
@@ -51,12 +52,12 @@ def headline(
     if not cost.size and len(costs) > 1:
         return f"In **{format_name}** none of the {len(costs)} {noun} moves the model at all."
     if not cost.size:
-        begin = f"In **{format_name}**, **{called(worst)}** alone does not move the model at all"
-        return f"{begin}; nothing else is measured yet."
+        begin = f"In **{format_name}**, **{the(worst)}** alone does not move the model at all"
+        return f"{begin}; nothing else has been measured yet."
     does = wording(measure).does(cost.value)
-    said = f"In **{format_name}**, **{called(worst)}** alone {does}"
+    said = f"In **{format_name}**, **{the(worst)}** alone {does}"
     if len(costs) < 2:
-        return f"{said}; nothing else is measured yet."
+        return f"{said}; nothing else has been measured yet."
     middle = median(sizes)
     ratio = f"{times(cost.size / middle)} times the median" if middle else "the median is zero"
     share = percent(cost.size / sum(sizes))
@@ -70,7 +71,7 @@ def kept(format_name: str, costs: Mapping[str, Cost], measure: Measure, joint: C
     """Say which piece is worth most when it stays as it was, and what that leaves."""
     best = min(costs, key=lambda name: costs[name].value)
     left, most, worded = costs[best], cost_of_none_kept(costs, joint), wording(measure)
-    begin = f"With all else in **{format_name}**, keeping **{called(best)}** as it was "
+    begin = f"With everything else in **{format_name}**, keeping **{the(best)}** as it was "
     if joint is None or most <= 0:
         return f"{begin}leaves least: {worded.figure(left.value)}."
     saved = (most - left.value) / most
@@ -91,19 +92,20 @@ def how_to_read_map(measure: Measure, how: str, part: str, joint: Cost | None) -
     if how == "kept" and joint is not None:
         number_is = (
             f"The number: the share of the joint {worded.figure(joint.value)} that goes away when "
-            "this alone stays as it was"
+            "only this one stays as it was"
         )
     elif how == "kept":
-        number_is = f"The number, in {worded.counted_in(part)}: what is left when this alone stays"
-    else:
-        number_is = f"The number, in {worded.counted_in(part)}: what this one costs when all else "
+        number_is = f"The number, in {worded.counted_in(part)}: what is left when only this one "
         number_is += "stays as it was"
+    else:
+        number_is = f"The number, in {worded.counted_in(part)}: what it costs to quantize only "
+        number_is += "this one"
     if measure.signed and how != "kept":
         return (
-            f"{number_is}, in parentheses, and pale, where it may be chance. Warm: worse, cool: "
-            "better; stronger is more. Click a cell."
+            f"{number_is}; in parentheses, and pale, where it may be chance. Warm colours mean "
+            "worse, cool ones better, stronger ones more. Click a cell."
         )
-    return f"{number_is}. Stronger colour is more, on a log scale. Click a cell."
+    return f"{number_is}. A stronger colour means more, on a log scale. Click a cell."
 
 
 def unit(costs: Iterable[Cost], measure: Measure) -> tuple[float, str]:
@@ -129,7 +131,7 @@ def _cell(cost: Cost, factor: float, measure: Measure) -> str:
 def tooltip(name: str, cost: Cost, measure: Measure) -> str:
     """Say a figure exactly, with its interval."""
     worded = wording(measure)
-    said = f"<b>{name if '.' in name else called(name)}</b><br>{worded.figure(cost.value)}"
+    said = f"<b>{name if '.' in name else the(name)}</b><br>{worded.figure(cost.value)}"
     if measure.name == TOP_TOKEN:
         return said
     return f"{said}<br>95 % interval {worded.bare(cost.low)} to {worded.bare(cost.high)}"
@@ -138,13 +140,13 @@ def tooltip(name: str, cost: Cost, measure: Measure) -> str:
 def worst(costs: Mapping[str, Cost], how: str, count: int, noun: str) -> str:
     """Say how many pieces carry most of it."""
     if how == "kept":
-        return "What is left when each alone stays as it was, the best to keep first."
+        return "What is left when only this one stays as it was; the best ones to keep come first."
     ordered = sorted((cost.size for cost in costs.values()), reverse=True)
     total, running, needed = sum(ordered), 0.0, 0
     if len(costs) < 2:
-        return f"The only one of the {noun} that is measured so far."
+        return f"So far, only one of the {noun} has been measured."
     if not total:
-        return f"Of {every(len(costs))} {noun} none costs anything."
+        return f"{every(len(costs)).capitalize()} {noun} cost nothing."
     while needed < len(ordered) and running < 0.9 * total:
         running, needed = running + ordered[needed], needed + 1
     makes = "makes" if needed == 1 else "make"
@@ -176,7 +178,7 @@ def curves(lines: Mapping[str, Curve], measure: Measure) -> str:
     line = lines[most]
     few, many = next(iter(line)), list(line)[-1]
     if few == many:
-        return f"**{called(most).capitalize()}** is measured in {few} only."
+        return f"**{opening(the(most))}** has been measured in {few} only."
     others = [name for name in lines if name != most and few in lines[name]]
     if others and not measure.signed:
         other = sorted(others, key=lambda name: lines[name][few][1].size)[len(others) // 2]
@@ -184,13 +186,13 @@ def curves(lines: Mapping[str, Curve], measure: Measure) -> str:
         enough = next((name for name, (_, cost) in line.items() if cost.size <= aim), None)
         if enough is None:
             return (
-                f"Even in {many}, **{called(most)}** costs more than {called(other)} does in "
-                f"**{few}**: bits are best spent where they are missed."
+                f"Even in {many}, **{the(most)}** costs more than {the(other)} does in "
+                f"**{few}**: bits are best spent where they matter."
             )
         if enough != few:
             return (
-                f"**{called(most).capitalize()}** needs **{enough}** to cost as little as "
-                f"{called(other)} does in {few}: {line[enough][0]:.3g} bits per weight against "
+                f"**{opening(the(most))}** needs **{enough}** to cost as little as "
+                f"{the(other)} does in {few}: {line[enough][0]:.3g} bits per weight against "
                 f"{line[few][0]:.3g}."
             )
     return _by_bits(most, line, measure)
@@ -203,13 +205,13 @@ def _by_bits(name: str, line: Curve, measure: Measure) -> str:
     if measure.signed:
         chance = next((fmt for fmt, (_, cost) in line.items() if cost.by_chance), None)
         does = wording(measure).does(first[1].value)
-        begin = f"**{called(name).capitalize()}** in {few} {does}"
+        begin = f"**{opening(the(name))}** in {few} {does}"
         return f"{begin}; from **{chance}** on it may be chance." if chance else f"{begin}."
     if gain <= 1 or bits <= 0:
-        return f"More bits do not make **{called(name)}** cost less here."
+        return f"More bits do not make **{the(name)}** cost less here."
     return (
-        f"From {few} to {many}, **{called(name)}** comes to cost {times(gain)} times less: each "
-        f"bit more divides it by **{gain ** (1 / bits):.1f}**."
+        f"From {few} to {many}, **{the(name)}** comes to cost {times(gain)} times less: each "
+        f"extra bit divides the cost by **{gain ** (1 / bits):.1f}**."
     )
 
 
@@ -223,25 +225,25 @@ def depth(
     top = max(layers, key=lambda name: layers[name].size)
     low = min(layers, key=lambda name: layers[name].size)
     if measure.signed:
-        return f"Over depth, {_most(top, layers, measure, 'layers')}"
+        return f"Of the layers, {_most(top, layers, measure, 'layers')}"
     if len(layers) < 2:
-        return f"**{called(top).capitalize()}** is the only layer measured in {format_name}."
+        return f"**{opening(the(top))}** is the only layer measured in {format_name}."
     if not layers[top].size:
         return f"In {format_name} no layer costs anything."
     if not layers[low].size:
-        return f"In {format_name}, **{called(top)}** costs most of the layers."
+        return f"In {format_name}, **{the(top)}** costs most of the layers."
     ratio = layers[top].size / layers[low].size
     said = (
-        f"Over depth, **{called(top)}** costs most: **{times(ratio)} times** {called(low)}"
+        f"Of the layers, **{the(top)}** costs most: **{times(ratio)} times** as much as {the(low)}"
         if ratio > 1.2
-        else "Over depth all layers cost about the same"
+        else "All layers cost about the same"
     )
     larger = [name for name, cost in ends.items() if cost.size > layers[top].size]
     if not larger:
         return f"{said}."
     most = max(larger, key=lambda name: ends[name].size)
     more = times(ends[most].size / layers[top].size)
-    return f"{said}; the {called(most)} costs {more} times as much as that."
+    return f"{said}; {the(most)} costs {more} times as much as {the(top)}."
 
 
 def roles(costs: Mapping[str, Cost], measure: Measure) -> str:
@@ -249,18 +251,18 @@ def roles(costs: Mapping[str, Cost], measure: Measure) -> str:
     top = max(costs, key=lambda name: costs[name].size)
     low = min(costs, key=lambda name: costs[name].size)
     if measure.signed:
-        return f"By role, {_most(top, costs, measure, 'roles')}"
+        return f"Of the roles, {_most(top, costs, measure, 'roles')}"
     if len(costs) < 2:
-        return f"**{called(top).capitalize()}** is the only role that is measured."
+        return f"**{opening(the(top))}** is the only role that has been measured."
     if not costs[top].size:
-        return "By role, none costs anything."
+        return "No role costs anything."
     inner = {name: cost for name, cost in costs.items() if name not in ("token_embd", "output")}
     if top in inner or len(inner) < 2:
-        return f"By role, **{called(top)}** costs most and {called(low)} least."
+        return f"Of the roles, **{the(top)}** costs most and {the(low)} least."
     second = max(inner, key=lambda name: inner[name].size)
     return (
-        f"By role, the **{called(top)}** costs most; within the layers **{called(second)}** does, "
-        f"and {called(low)} least."
+        f"Of the roles, **{the(top)}** costs most; within the layers, **{the(second)}** costs most "
+        f"and {the(low)} least."
     )
 
 
@@ -269,31 +271,38 @@ def _most(top: str, costs: Mapping[str, Cost], measure: Measure, noun: str) -> s
     does = wording(measure).does(costs[top].value)
     chance = sum(cost.by_chance for cost in costs.values())
     if len(costs) < 2:
-        return f"**{called(top)}** {does}{', which may be chance' if chance else ''}."
-    return f"**{called(top)}** {does}; {chance} of {len(costs)} {noun} may be chance."
+        return f"**{the(top)}** {does}{', which may be chance' if chance else ''}."
+    return f"**{the(top)}** {does}; {chance} of {len(costs)} {noun} may be chance."
 
 
 # ---- how to read ---------------------------------------------------------------------------------
 
 HOW_TO_READ_CURVES = (
-    "Each quantized alone. Right is larger, down is closer to the original. Colour and shape are "
-    "the format’s; the large marks are the format chosen. Bars: 95 % intervals."
+    "Each tensor quantized alone. Right is larger, down is closer to the original. Colour and "
+    "shape show the format; the large marks are the chosen one. Bars: 95 % intervals."
 )
 HOW_TO_READ_DEPTH = (
-    "All matrices of a layer at once; the ends are embedding and output. Bars: 95 %."
+    "All matrices of a layer at once; at the ends, the embedding and the output matrix. Bars: 95 % "
+    "intervals."
 )
-HOW_TO_READ_ROLES = "One role in all layers at once, the costliest first. Bars: 95 % intervals."
+HOW_TO_READ_ROLES = "Each role in all layers at once, the costliest first. Bars: 95 % intervals."
 
 
 def nothing(model_name: str) -> str:
     """Say that a model was never measured."""
-    return f"Nothing is measured of **{model_name}** yet: choose formats and a text, and measure."
+    return (
+        f"Nothing has been measured for **{model_name}** yet: choose formats and a text, and press "
+        "Measure."
+    )
 
 
 def not_measured(noun: str, how: str, format_name: str) -> str:
     """Say that these results lack what was asked for."""
-    kind = "each alone" if how == "alone" else "each kept as it was"
-    return f"These results have no {noun}, {kind}, in **{format_name}**: measure them, or choose."
+    kind = "quantized alone to" if how == "alone" else "kept as they were with everything else in"
+    return (
+        f"These results hold no {noun} {kind} **{format_name}**: measure them below, or choose "
+        "something else above."
+    )
 
 
 def terms(measure: Measure) -> str:

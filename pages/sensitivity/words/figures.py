@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
 
+from pages.shared import units
 from pages.shared.units import number, percent, spoken
 from quantcore.sensitivity.costs import DIVERGENCE, PERPLEXITY, TOP_TOKEN, Measure
 
@@ -82,8 +83,17 @@ def wording(measure: Measure) -> Wording:
     )
 
 
+def the(name: str) -> str:
+    """Name a tensor, a layer or a role within a sentence.
+
+    >>> the("3"), the("attn_q"), the("token_embd")
+    ('layer 3', 'attn_q', 'the embedding')
+    """
+    return f"layer {name}" if name.isdigit() else units.the(name)
+
+
 def called(name: str) -> str:
-    """Name a tensor, a layer or a role as a sentence does.
+    """Name a tensor, a layer or a role as a chart does.
 
     >>> called("3"), called("attn_q"), called("blk.3.attn_q.weight")
     ('layer 3', 'attn_q', 'layer 3 attn_q')

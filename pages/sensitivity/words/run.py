@@ -2,33 +2,34 @@
 
 from collections.abc import Sequence
 
-from pages.sensitivity.words.figures import called
-from pages.shared.units import are, plural
+from pages.sensitivity.words.figures import the
+from pages.shared.units import opening, plural
 from quantcore.sensitivity.effect import Effect
 from quantcore.sensitivity.estimate import SweepEstimate
 
 MEASURE = "Measure another format, another text, or another model."
 HOW_TO_MEASURE = (
-    "A piece is one tensor, layer or role in one format: quantized, run on the text, and compared "
-    "with the original. What was found is kept on this machine; a sweep that was stopped goes on "
-    "from there. The model is the one on the bench, above."
+    "A piece is one tensor, layer or role in one format: it is quantized, the model reads the "
+    "text, and its predictions are compared with the original’s. What was found is kept on this "
+    "machine; a sweep that was stopped continues from there. The model is the one on the bench, "
+    "above."
 )
 ABOUT_MEASURING = (
-    "Runs on this machine, one after the other with the runs of other visitors. You can go on "
-    "using the lab meanwhile, or cancel: what was found stays."
+    "Runs on this machine, after the runs of other visitors that were started before. You can go "
+    "on using the lab meanwhile, or cancel: what was found is kept."
 )
 
 
 def stage(effect: Effect) -> str:
     """Say what was measured last."""
-    noun = "All tensors" if effect.group == "all" else called(effect.name).capitalize()
-    kept = " kept, all else" if effect.how == "kept" else ""
+    noun = "All tensors" if effect.group == "all" else opening(the(effect.name))
+    kept = " kept, everything else" if effect.how == "kept" else ""
     return f"{noun}{kept} in {effect.format}"
 
 
 def guide_stage(stage: str) -> str:
     """Say what the guides are being computed of."""
-    return f"Guides: {called(stage) if '.' in stage else stage}"
+    return f"Guides: {the(stage) if '.' in stage else stage}"
 
 
 def estimate(work: SweepEstimate, n_cores: int | None) -> str:
@@ -65,12 +66,12 @@ def cancelled(n_effects: int) -> str:
     if not n_effects:
         return "Cancelled before anything was measured."
     return (
-        f"Cancelled. {plural(n_effects, 'piece')} {are(n_effects)} kept: measure the same again, "
-        "and the sweep goes on from there."
+        f"Cancelled. {plural(n_effects, 'result')} {'was' if n_effects == 1 else 'were'} kept; "
+        "measure the same again to continue from there."
     )
 
 
 def failed_pieces(problems: Sequence[str]) -> str:
     """Say that some pieces failed."""
     more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
-    return f"{problems[0][:200]}{more}. The others are measured; measure again to try these."
+    return f"{problems[0][:200]}{more}. The others have been measured; measure again to try these."

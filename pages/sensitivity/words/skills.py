@@ -1,15 +1,15 @@
-"""Sentences on which skill hangs on which part of the model."""
+"""Sentences on which skill depends on which part of the model."""
 
 from collections.abc import Mapping, Sequence
 
 from pages.sensitivity.words.costs import every, tooltip
-from pages.sensitivity.words.figures import called, short, unit_of
+from pages.sensitivity.words.figures import short, the, unit_of
 from pages.shared.units import number, plural
 from quantcore.sensitivity.costs import Cost, Measure
 from quantcore.sensitivity.effect import Effect
 
 ABOUT = (
-    "Questions as on the page Drift: recall, arithmetic, facts, agreement and chains, easy and "
+    "The questions of the page Drift: recall, arithmetic, facts, agreement and chains, easy and "
     "hard. What the right answer loses in log probability shows a change long before the answer "
     "itself turns wrong. 95 % bootstrap interval over the questions."
 )
@@ -18,7 +18,7 @@ ABOUT = (
 def finding(
     by_skill: Mapping[str, Mapping[str, Cost]], format_name: str, noun: str, shown: int
 ) -> tuple[str, str]:
-    """Say which skill loses most to what, and which hang on something else."""
+    """Say which skill loses most to what, and which depend on something else."""
     sure = {
         skill: [name for name, cost in costs.items() if cost.low > 0]
         for skill, costs in by_skill.items()
@@ -33,29 +33,37 @@ def finding(
         return f"In **{format_name}** nothing takes more from a skill than chance.", how
     most = max(worst, key=lambda skill: by_skill[skill][worst[skill]].value)
     said = (
-        f"In **{format_name}**, **{most}** loses most, to {called(worst[most])}: "
+        f"In **{format_name}**, **{most}** suffers most, from {the(worst[most])}: "
         f"**{number(by_skill[most][worst[most]].value)}** nats per answer"
     )
     others = {skill: name for skill, name in worst.items() if name != worst[most]}
     if not others:
         return f"{said}.", how
     skill = max(others, key=lambda s: by_skill[s][others[s]].value)
-    count = plural(len(others), "skill")
-    verb = "hangs" if len(others) == 1 else "hang"
-    return f"{said}; {count} {verb} more on another, as {skill} on {called(others[skill])}.", how
+    count = plural(len(others), "other skill")
+    verb = "depends" if len(others) == 1 else "depend"
+    return (
+        f"{said}. {count} {verb} more on other {noun}: {skill}, for example, on "
+        f"{the(others[skill])}.",
+        how,
+    )
 
 
 def _how_to_read(by_skill: Mapping[str, Mapping[str, Cost]], noun: str, shown: int) -> str:
     _, part = unit_of(cost.size for costs in by_skill.values() for cost in costs.values())
     total = len(next(iter(by_skill.values())))
     counted = f"{part} of a nat per answer" if part else "nats per answer"
-    rows = f"The {shown} of {total} {noun} that surely cost any skill most"
+    rows = f"The {shown} of {total} {noun} with the largest certain loss in any skill"
     if shown == total:
-        rows = f"{every(total).capitalize()} {noun}" if total > 1 else "The only one measured"
+        rows = (
+            f"{every(total).capitalize()} {noun}"
+            if total > 1
+            else "The only one that has been measured"
+        )
     return (
         f"{rows}. The number, in {counted}: what right "
-        "answers lose on average; in parentheses, and pale, where it may be chance. Warm: lost, "
-        "cool: gained. Click a skill to map it."
+        "answers lose on average; in parentheses, and pale, where it may be chance. Warm colours "
+        "mean lost, cool ones gained. Click a skill to map it."
     )
 
 

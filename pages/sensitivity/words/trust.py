@@ -3,23 +3,23 @@
 import math
 from collections.abc import Sequence
 
-from pages.sensitivity.words.figures import GUIDE_NAMES, called
-from pages.shared.units import number, percent, real_minus
+from pages.sensitivity.words.figures import GUIDE_NAMES, the
+from pages.shared.units import number, opening, percent, real_minus
 from quantcore.sensitivity.compare import GuideOrder, Sum
 
 HOW_TO_READ_SUMS = (
-    "A mix is chosen by adding up what tensors cost alone. At 1 the sum is what they cost "
-    "together. Bars: 95 % intervals of the joint divergence."
+    "A mix is chosen by adding up what the tensors cost alone. At 1, the sum is equal to what they "
+    "cost together. Bars: 95 % intervals of the joint divergence."
 )
 HOW_TO_READ_WITHIN = (
-    "The tensors of one layer or role added up, beside what they cost together. Bars: 95 % "
-    "intervals of the latter."
+    "The costs of the tensors of one layer or role added up, compared with what they cost "
+    "together. Bars: 95 % intervals of the latter."
 )
 HOW_TO_READ_GUIDES = (
-    "Each mark is a tensor: along, what the guide says without running the model in this format; "
-    "upwards, the divergence that was measured. The better the guide, the more the marks form a "
-    "line. Named: the tensors whose places it gets most wrong. Above: the rank correlation in this "
-    "format, and over all formats."
+    "Each mark is a tensor. To the right: what the guide says without running the model in this "
+    "format; upwards: the divergence that was measured. The better the guide, the closer the marks "
+    "are to a line. Named: the tensors whose rank it gets most wrong. Above: the rank correlation "
+    "in this format, and over all formats."
 )
 
 
@@ -30,17 +30,17 @@ def guides(orders: Sequence[GuideOrder], format_name: str) -> str:
         return f"No guide puts the tensors in an order in {format_name}."
     best, weak = (pick(known, key=lambda each: each.correlation) for pick in (max, min))
     said = (
-        f"In {format_name}, **{GUIDE_NAMES[best.guide]}** knows the order best: rank correlation "
-        f"**{best.correlation:.2f}**"
+        f"In {format_name}, **{GUIDE_NAMES[best.guide]}** predicts the order of the tensors best "
+        f"(rank correlation **{best.correlation:.2f}**)"
     )
     if best is weak or not weak.misplaced:
         return f"{said}."
     far = weak.misplaced[0]
     guessed, true = weak.ranks[far]
     return (
-        f"{said}. **{GUIDE_NAMES[weak.guide].capitalize()}** does not "
-        f"({_correlation(weak)}): it ranks {called(far)} {_ordinal(guessed)} of "
-        f"{len(weak.ranks)}, in truth it is {_ordinal(true)}."
+        f"{said}. **{opening(GUIDE_NAMES[weak.guide])}** predicts it worst "
+        f"({_correlation(weak)}): it puts {the(far)} {_ordinal(guessed)} of {len(weak.ranks)}, but "
+        f"it is really {_ordinal(true)}."
     )
 
 
@@ -77,13 +77,13 @@ def additivity(sums: Sequence[Sum], chosen: str) -> str:
     mine = next((each for each in sums if each.name == chosen), sums[0])
     ratio = mine.ratio
     said = (
-        f"In **{mine.name}**, single effects add up to {number(mine.total)} nats per token, "
-        f"together they cost {number(mine.joint.value)}"
+        f"In **{mine.name}**, single effects add up to {number(mine.total)} nats per token; "
+        f"together the tensors cost {number(mine.joint.value)}"
     )
     if ratio.low <= 1 <= ratio.high:
         return f"{said}: **within the interval**, so they may be added."
     way = "more" if ratio.value > 1 else "less"
-    return f"{said}: the sum is **{percent(abs(ratio.value - 1))} {way}** than the truth."
+    return f"{said}: the sum is **{percent(abs(ratio.value - 1))} {way}** than what was measured."
 
 
 def additivity_within(sums: Sequence[Sum], format_name: str) -> str:
@@ -91,13 +91,13 @@ def additivity_within(sums: Sequence[Sum], format_name: str) -> str:
     far = max(sums, key=lambda each: abs(math.log(max(each.ratio.value, 1e-9))))
     inside = sum(each.ratio.low <= 1 <= each.ratio.high for each in sums)
     if len(sums) == 1:
-        fits = "lies within the interval" if inside else "does not lie within the interval"
+        fits = "is within the interval" if inside else "is not within the interval"
         return (
-            f"The sum over **{called(far.name)}** in {format_name} {fits}: it is "
+            f"The sum over **{the(far.name)}** in {format_name} {fits}: it is "
             f"**{far.ratio.value:.2f} times** the joint effect."
         )
     return (
         f"In {inside} of {len(sums)} layers and roles the sum in "
-        f"{format_name} lies within the interval; **{called(far.name)}** misses most, with "
+        f"{format_name} is within the interval; **{the(far.name)}** is furthest off, with "
         f"**{far.ratio.value:.2f} times** the joint effect."
     )
