@@ -152,6 +152,7 @@ class _Cluster:
 
     def __init__(self, client: "Client", patience: Patience) -> None:
         self._client, self._patience = client, patience
+        self._fetch_s = min(FETCH_S, self._patience.workers_s)
         self._n_workers: int | None = None
 
     def outcomes(
@@ -195,18 +196,20 @@ class _Cluster:
                 yield Workers(n_workers)
             try:
                 future = ended.get(timeout=LOOK_S)
-                event = _event(future, waiting[future])
+                event = _event(future, waiting[future], self._fetch_s)
             except queue.Empty:
-                quiet_s += LOOK_S
-                deserted_s = 0.0 if n_workers else deserted_s + LOOK_S
-                self._refuse_to_wait(quiet_s, deserted_s)
+                waited_s = LOOK_S
             except TimeoutError:  # its worker was lost before we had it: it is done again
-                quiet_s += FETCH_S
+                waited_s = self._fetch_s
                 future.add_done_callback(ended.put)
             else:
                 yield event
                 future.release()
                 n_left, quiet_s, deserted_s = n_left - 1, 0.0, 0.0
+                continue
+            quiet_s += waited_s
+            deserted_s = 0.0 if n_workers else deserted_s + waited_s
+            self._refuse_to_wait(quiet_s, deserted_s)
 
     def _count(self) -> int:
         if self._client.status != "running":  # it has lost its scheduler, and with it all futures
@@ -232,14 +235,14 @@ class _Cluster:
             )
 
 
-def _event(future: "Future", piece: Piece) -> Outcome[Piece, Any] | _Deadly[Piece]:
+def _event(future: "Future", piece: Piece, limit_s: float) -> Outcome[Piece, Any] | _Deadly[Piece]:
     """Fetch what became of a piece; `TimeoutError` where it was lost after it had been done."""
     import asyncio
 
     import distributed
 
     try:
-        return future.result(timeout=FETCH_S)
+        return future.result(timeout=limit_s)
     except distributed.KilledWorker as problem:
         return _Deadly(piece, f"KilledWorker: {problem}")
     except (CancelledError, asyncio.CancelledError) as problem:

@@ -10,7 +10,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -267,6 +267,34 @@ def test_where_all_workers_are_lost_what_was_found_is_kept(
     assert kept >= 3
     assert main(command) == 0  # goes on with the rest, here
     assert len(load(output).effects) > kept
+
+
+class _Deserted:
+    """A client that is its own only future: done, and lost with the worker that had it."""
+
+    status, scheduler = "running", SimpleNamespace(identity=None)
+
+    def submit(self, *_, **__):
+        return self
+
+    def sync(self, *_, **__):
+        return {"n_workers": 0}
+
+    def cancel(self, futures):
+        assert futures == [self]
+
+    def add_done_callback(self, tell):
+        tell(self)
+
+    def result(self, timeout):
+        raise TimeoutError
+
+
+def test_results_lost_with_their_workers_are_not_waited_for_without_end():
+    events = sweep._Cluster(_Deserted(), Patience(workers_s=1)).outcomes(square, [1])
+    assert next(events) == Workers(0)
+    with pytest.raises(ValueError, match="has had no worker for 1 s"):
+        next(events)
 
 
 @pytest.mark.filterwarnings("ignore")
