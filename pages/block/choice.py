@@ -9,9 +9,12 @@ from streamlit.delta_generator import DeltaGenerator
 from pages.block import dials, words
 from pages.shared import controls, tensors
 from quantcore.evaluate import specimens
-from quantcore.evaluate.specimens import TEXTBOOK_VALUE, Specimen
+from quantcore.evaluate.specimens import TEXTBOOK_VALUE, OutlierHarm, Specimen
 from quantcore.format import Format
 from quantcore.formats import FORMATS, get_format
+
+_PLACES = ("type", "tensor", "row", "block", "part")  # what an address says of a model's block
+_TO_ABOUT = "_block_to_about"  # the example's own sub-block is to be shown, whichever was
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +25,9 @@ class ChosenBlock:
     fmt: Format
     specimen: Specimen
     part: int
-    about: int = 0  # the sub-block that the example is about
+    about: int | None = None  # the sub-block that the example is about
     stored_as: str = "F32"  # what the weights were stored in before; made-up ones are float32
+    harm: OutlierHarm | None = None  # what the outlier does, where there are sub-blocks
 
     @property
     def has_step(self) -> bool:
@@ -34,31 +38,43 @@ class ChosenBlock:
 
 def choose() -> ChosenBlock:
     """Ask for an example, a format, and for a place in the model where the example is from it."""
+    if "example" not in st.session_state and "example" not in st.query_params:
+        _open()
     example = st.segmented_control(
-        "Example", words.EXAMPLES, default=words.MODEL, required=True, key="example",
-        on_change=_example_chosen, **controls.BOUND,
+        "Example", words.EXAMPLES, required=True, key="example", on_change=_format_changed,
+        **controls.BOUND,
     )  # fmt: skip
+    assert example is not None  # `_open` chose one
     from_model = example in (words.MODEL, words.OUTLIER)
     places, part = st.container(horizontal=True, vertical_alignment="bottom"), 0
     own = _stored_type() if from_model else None
     with places:
-        name = controls.type_(default=own or "Q4_0", on_change=dials.reset, width=210)
+        name = controls.type_(
+            default=own or dials.PLAIN, key=dials.type_key(), on_change=_format_changed, width=210
+        )
         fmt = get_format(name)
-    specimen = _specimen(fmt, example, places)
-    about = _about(example, specimen)
+    specimen, harm = _specimen(fmt, example, places)
+    about, n_parts = _about(example, specimen), len(specimen.opened.parts)
+    if st.session_state.pop(_TO_ABOUT, False) and about is not None:
+        st.session_state["part"] = about
     with places:
-        if len(specimen.opened.parts) > 1:
-            n_parts = len(specimen.opened.parts)
-            part = controls.part(n_parts, about, on_change=dials.reset, width=140)
+        if n_parts > 1:
+            part = controls.part(n_parts, about or 0, on_change=dials.reset, width=140)
         if own and own != fmt.name:
             label = f"As stored in the file: {own}"
             st.button(label, on_click=_take, args=[own], key="block_stored")
     model, tensor = controls.model(), st.session_state.get("tensor")
     stored_as = model.tensors[tensor].dtype if from_model and tensor in model.tensors else "F32"
-    return ChosenBlock(example, fmt, specimen, part, about, stored_as)
+    return ChosenBlock(example, fmt, specimen, part, about, stored_as, harm)
 
 
-def _about(example: str, specimen: Specimen) -> int:
+def _open() -> None:
+    """Open on the textbook's numbers, unless the address speaks of a block of the model."""
+    named = any(key in st.query_params for key in _PLACES)
+    st.session_state["example"] = words.MODEL if named else words.TEXTBOOK
+
+
+def _about(example: str, specimen: Specimen) -> int | None:
     """Find the sub-block that an example is about: that of its 33, or of its outlier."""
     weights = specimen.weights
     if example == words.TEXTBOOK:
@@ -66,16 +82,15 @@ def _about(example: str, specimen: Specimen) -> int:
     elif example == words.OUTLIER:
         at = int(np.argmax(np.abs(weights)))
     else:
-        return 0
+        return None
     spans = [part.weights for part in specimen.opened.parts]
     return next(i for i, span in enumerate(spans) if span.start <= at < span.stop)
 
 
-def _example_chosen() -> None:
-    """Show the textbook's numbers in Q4_0, whose step they were made for."""
+def _format_changed() -> None:
+    """Show the sub-block that the example is about: it lies elsewhere in another format."""
+    st.session_state[_TO_ABOUT] = True
     dials.reset()
-    if st.session_state["example"] == words.TEXTBOOK:
-        st.session_state.update(type="Q4_0", dial_bits=4)
 
 
 def _take(type_name: str) -> None:
@@ -83,15 +98,19 @@ def _take(type_name: str) -> None:
     dials.reset()
 
 
-def _specimen(fmt: Format, example: str, places: DeltaGenerator) -> Specimen:
+def _specimen(
+    fmt: Format, example: str, places: DeltaGenerator
+) -> tuple[Specimen, OutlierHarm | None]:
     if example == words.TEXTBOOK:
-        return specimens.textbook(fmt)
+        return specimens.textbook(fmt), None
     if example == words.EQUAL:
-        return specimens.all_equal(fmt)
+        return specimens.all_equal(fmt), None
     return _of_model(fmt, places, spoilt=example == words.OUTLIER)
 
 
-def _of_model(fmt: Format, places: DeltaGenerator, *, spoilt: bool) -> Specimen:
+def _of_model(
+    fmt: Format, places: DeltaGenerator, *, spoilt: bool
+) -> tuple[Specimen, OutlierHarm | None]:
     """Ask for tensor, row and block; a spoilt one has a weight eight times the largest."""
     model = controls.model()
     with places:
@@ -104,9 +123,10 @@ def _of_model(fmt: Format, places: DeltaGenerator, *, spoilt: bool) -> Specimen:
         block = controls.block(shape[1] // length, on_change=dials.reset, width=140)
     weights = tensors.weights(model.name, tensor)
     if spoilt:
-        return specimens.spoilt(fmt, weights[row, block * length : (block + 1) * length])
+        sound = weights[row, block * length : (block + 1) * length]
+        return specimens.spoilt(fmt, sound), specimens.outlier_harm(fmt, sound)
     packed = tensors.packed(model.name, tensor, fmt.name)
-    return specimens.from_tensor(fmt, weights, packed, row, block, model.as_stored(tensor))
+    return specimens.from_tensor(fmt, weights, packed, row, block, model.as_stored(tensor)), None
 
 
 def _stored_type() -> str | None:

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from pages.block import words
 from pages.shared import controls
 from quantcore.format import Format
 from quantcore.recipe.types import get_type
+
+PLAIN = "Q4_0"  # the format whose step the textbook's numbers were made for
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +23,17 @@ class Dials:
     moved: bool
 
 
+def type_key() -> str:
+    """Name the control that the format is chosen with: the textbook's numbers have their own."""
+    return "plain_type" if st.session_state["example"] == words.TEXTBOOK else "type"
+
+
 def reset() -> None:
     """Put the dials back to what the format itself does."""
     st.session_state.update(dial_scale=100, dial_zero=0.0)
+    name = st.session_state.get(type_key(), PLAIN)  # not drawn yet after a change of example
     with contextlib.suppress(ValueError):  # a name typed wrong: the page says so
-        bits = get_type(st.session_state["type"], pure=True).format.code_bits
+        bits = get_type(name, pure=True).format.code_bits
         st.session_state["dial_bits"] = min(bits, 8)
 
 

@@ -25,7 +25,8 @@ def headline(reading: BlockReading) -> str:
     if example == words.EQUAL:
         return words.equal(values.size, share, np.unique(landing.restored).size)
     if example == words.OUTLIER and reading.holds_outlier:
-        return words.outlier(landing.codes, int(np.abs(values).argmax()), landing.grid.size)
+        at, harm = int(np.abs(values).argmax()), reading.chosen.harm
+        return words.outlier(landing.codes, at, landing.grid.size, harm)
     if place:
         n_weights, size = reading.specimen.weights.size, opened.packed.size
         return words.as_stored(fmt.name, n_weights, size, place.file, place.start_byte)
@@ -33,11 +34,10 @@ def headline(reading: BlockReading) -> str:
     stored_as = reading.chosen.stored_as
     former = GGML_TYPES[stored_as].bits_per_weight * values.size / 8
     kept = words.kept(fmt.name, values.size, n_bytes, share, (stored_as, former))
-    if example == words.OUTLIER:
-        return kept + words.elsewhere("outlier", reading.chosen.about)
-    if example == words.TEXTBOOK:
-        return kept + words.elsewhere("33", reading.chosen.about)
-    return kept
+    about = reading.chosen.about
+    if about is None:
+        return kept
+    return kept + words.elsewhere("outlier" if example == words.OUTLIER else "33", about)
 
 
 def _textbook(reading: BlockReading) -> str:
@@ -53,8 +53,22 @@ def how_to_read(reading: BlockReading) -> str:
     """Explain the number line."""
     place, moved = reading.specimen.place, reading.moved
     if place and not moved:
-        return words.AS_STORED + (words.TURNED if place.big_endian else "")
+        return words.AS_STORED + (words.TURNED if place.big_endian else "") + _backwards(reading)
     textbook = reading.shows_textbook_weight
     bold = exact(TEXTBOOK_VALUE) if textbook else "the weight with the largest error"
     lead = words.IN_Q4_0 if textbook and reading.chosen.fmt.name == "Q4_0" and not moved else ""
-    return lead + words.how_to_read_line(reading.landing.to_nearest, bold)
+    return lead + words.how_to_read_line(reading.landing.to_nearest, bold) + _backwards(reading)
+
+
+def _backwards(reading: BlockReading) -> str:
+    """Explain codes that run from right to left; nothing where they do not."""
+    landing = reading.landing
+    grid, values = landing.grid, landing.values
+    if reading.part.scale >= 0 or grid[0] <= grid[-1]:
+        return ""
+    largest = int(np.abs(values).argmax())
+    far_end = int(np.abs(grid).argmax())
+    chosen = not reading.moved and landing.codes[largest] == far_end
+    left, right = landing.first_code + grid.size - 1, landing.first_code
+    told = float(values[largest]) if chosen else None
+    return words.backwards(left, right, reading.chosen.fmt.name, told)

@@ -55,12 +55,12 @@ def draw_line(reading: BlockReading, tone: str, style: Look) -> None:
 def draw_super_block(reading: BlockReading, style: Look) -> None:
     """Draw all weights of the super-block over what their sub-blocks' grids reach."""
     weights, parts = reading.specimen.weights, reading.opened.parts
-    tone = colour(reading.chosen.fmt.name, style)
+    tone, harm = colour(reading.chosen.fmt.name, style), reading.chosen.harm
     look.finding(
-        words.sub_blocks(parts),
+        words.outlier_harm(harm) if harm else words.sub_blocks(parts),
         "All its weights in their order; each box shows the range that the grid of its sub-block "
-        "covers. "
-        "Click a weight to put its sub-block under the microscope.",
+        "covers. Click a weight to put its sub-block under the microscope."
+        + (words.WHY_OTHERS_SUFFER if harm and harm.growth_far > words.UNHARMED else ""),
     )
     look.show(
         charts.super_block(weights, parts, reading.chosen.part, tone, style),

@@ -5,12 +5,14 @@ from numpy.typing import NDArray
 
 from pages.shared.units import exact, number, percent, plural, real_minus, signed, times
 from quantcore.evaluate.landing import ROUNDED_STEPS
+from quantcore.evaluate.specimens import OutlierHarm
 from quantcore.format import OpenedBlock, Part
 
 HALF_STEP = 0.5 + ROUNDED_STEPS
-MODEL, TEXTBOOK, OUTLIER, EQUAL = EXAMPLES = (
-    "From the model",
+UNHARMED, HARDLY = 1.02, 1.25  # an error that grows by no more is the same, or hardly more
+TEXTBOOK, MODEL, OUTLIER, EQUAL = EXAMPLES = (
     "33 comes back as 32",
+    "From the model",
     "One outlier",
     "All equal",
 )
@@ -105,13 +107,63 @@ def textbook(weight: float, part: Part, stands_for: float, restored: float, unev
     )
 
 
-def outlier(codes: NDArray, largest: int, n_values: int) -> str:
-    """Say how few codes the other weights share."""
-    others = len(np.unique(np.delete(codes, largest)))
-    return (
-        "One weight eight times larger than the rest takes the whole range: the others share "
-        f"**{plural(others, 'code')}** of {n_values}."
+def backwards(left: int, right: int, type_name: str, largest: float | None) -> str:
+    """Say why codes run from the largest to the smallest, where the scale is negative.
+
+    Parameters
+    ----------
+    left, right
+        The codes of the outermost marks.
+    largest
+        The weight of largest size, where the format gave it the code that reaches furthest, which
+        is `right`'s on the positive side and `left`'s on the negative one.
+    """
+    ends = [real_minus(str(code)) for code in (left, right)]
+    text = (
+        f" The scale is negative here, so the codes run backwards, from {ends[0]} on the left to "
+        f"{ends[1]} on the right"
     )
+    if largest is None:
+        return f"{text}."
+    return (
+        f"{text}: {type_name} gives {ends[largest > 0]}, the code that reaches furthest, to the "
+        f"largest weight, {exact(largest)}."
+    )
+
+
+def outlier(codes: NDArray, largest: int, n_values: int, harm: OutlierHarm | None = None) -> str:
+    """Say how few codes the other weights share, and how those of other sub-blocks fare."""
+    others = len(np.unique(np.delete(codes, largest)))
+    share = f"share **{plural(others, 'code')}** of {n_values}"
+    whole = "One weight eight times larger than the rest takes the whole range"
+    if harm is None:
+        return f"{whole}: the others {share}."
+    n_near, n_far = plural(harm.n_near, "other weight"), plural(harm.n_others, "other sub-block")
+    suffer = "suffers" if harm.n_others == 1 else "suffer"
+    if harm.growth_far <= UNHARMED:
+        fare = f"{'is' if harm.n_others == 1 else 'are'} unharmed"
+    else:
+        fare = f"hardly {suffer}" if harm.growth_far <= HARDLY else f"{suffer} too"
+    return f"{whole} of **sub-block {harm.part}**: its {n_near} {share}; the {n_far} {fare}."
+
+
+def outlier_harm(harm: OutlierHarm) -> str:
+    """Compare what the outlier does to its own sub-block with what it does to the others."""
+    inside = (
+        f"Beside the outlier, in sub-block {harm.part}, a typical weight is off by "
+        f"**{percent(harm.near)}** of its size, without it by {percent(harm.near_before)}"
+    )
+    far, before = percent(harm.far), percent(harm.far_before)
+    other = "sub-block" if harm.n_others == 1 else f"{harm.n_others} sub-blocks"
+    if harm.growth_far <= UNHARMED:
+        return f"{inside}; in the other {other} by {far} either way."
+    return f"{inside}; in the other {other} by {far} and {before}."
+
+
+WHY_OTHERS_SUFFER = (
+    " Each sub-block has a scale of its own, but it is kept as a multiple of one for the whole "
+    "block, and the outlier makes that one large, so that the multiples are coarse."
+)
 
 
 def equal(n_weights: int, share: float, n_restored: int) -> str:

@@ -29,7 +29,8 @@ class Bound(TypedDict):
 
 
 BOUND: Bound = {"bind": "query-params"}
-SHARED = ("tensor", "row", "block", "part", "type", "types", "way")
+SHARED = ("tensor", "row", "block", "part", "type", "types", "way", "example")
+FROM_MODEL = "From the model"  # the example of the page Block that shows a chosen tensor
 _CHOICE = "_choice"  # what a click asked for, until the next run
 _PAGE = "_page"  # the page of the last run
 _RENAMED = {  # options, by the key of their control: the word before, and that of today
@@ -81,6 +82,9 @@ def _follow_old_links(page: str) -> None:
         if before in (said := asked.get_all(key)):
             asked[key] = [now if word == before else word for word in said]
             st.session_state[key] = asked.get_all(key) if key == "hows" else now
+    arrived = st.session_state.get(_PAGE) != page
+    if page == "block" and arrived and asked.get("example", "")[:2] == "33" and "type" in asked:
+        asked["plain_type"] = st.session_state["plain_type"] = asked.pop("type")
     if page == "file" and "measure" in asked:
         st.session_state["measure_errors"] = asked.pop("measure") == "true"
 
@@ -99,6 +103,8 @@ def go(page: str | None = None, **choice) -> None:
 
     For clicks: a link's parameters would be lost where this page has a control of the same name.
     """
+    if page == "block":
+        choice.setdefault("example", FROM_MODEL)  # not the textbook's, with which it opens
     st.session_state[_CHOICE] = choice
     if page is None:
         st.rerun()
@@ -168,7 +174,7 @@ def part(n_parts: int, start: int = 0, **more: Any) -> int:
     return _whole("Sub-block", "part", n_parts, says, start, **more)
 
 
-def type_(label: str = "Format", default: str = "Q4_K", **more: Any) -> str:
+def type_(label: str = "Format", default: str = "Q4_K", *, key: str = "type", **more: Any) -> str:
     """Ask for one format. Any INT format can be typed in.
 
     Of a mix that another page chose, the format of most matrices is taken. Formats that need an
@@ -176,13 +182,13 @@ def type_(label: str = "Format", default: str = "Q4_K", **more: Any) -> str:
     may hold it. ValueError where the name is unknown.
     """
     options = list(dict.fromkeys([*ggml_formats(), *OUTSIDE_GGUF, *INTEGERS, default]))
-    if "type" in st.session_state:
-        st.session_state["type"] = get_type(st.session_state["type"], pure=True).format.name
+    if key in st.session_state:
+        st.session_state[key] = get_type(st.session_state[key], pure=True).format.name
     chosen = st.selectbox(
         label,
         options,
         index=options.index(default),
-        key="type",
+        key=key,
         accept_new_options=True,
         help="How the weights are stored. " + _WHICH,
         **BOUND,

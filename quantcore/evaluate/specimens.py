@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from quantcore.evaluate.landing import rms
 from quantcore.format import Format, OpenedBlock, Weights
 from quantcore.model.gguf_source import StoredInFile
 
@@ -29,6 +30,27 @@ class Specimen:
     opened: OpenedBlock
     bits_per_weight: float  # of the tensor it comes from, scales included
     place: BytesInFile | None = None  # None where no file holds these bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutlierHarm:
+    """What an outlier does to the weights beside it, and to those of other sub-blocks.
+
+    Errors are by the weights' size; the outlier itself is in none of them.
+    """
+
+    part: int  # the sub-block that holds it
+    n_near: int  # other weights in there
+    n_others: int  # other sub-blocks
+    near_before: float
+    near: float
+    far_before: float
+    far: float
+
+    @property
+    def growth_far(self) -> float:
+        """How many times the outlier makes the error of the other sub-blocks."""
+        return self.far / self.far_before if self.far_before else 1.0
 
 
 def from_tensor(
@@ -98,5 +120,37 @@ def all_equal(fmt: Format) -> Specimen:
 def spoilt(fmt: Format, weights: Weights) -> Specimen:
     """Make one weight of a block eight times the largest, and store the block by itself."""
     weights = weights.copy()
-    weights[len(weights) // 4 + 1 if len(weights) > 1 else 0] = 8 * np.abs(weights).max()
+    weights[_place_of_outlier(weights)] = 8 * np.abs(weights).max()
     return alone(fmt, weights)
+
+
+def outlier_harm(fmt: Format, weights: Weights) -> OutlierHarm | None:
+    """Compare a block (n_weights,) with the one that `spoilt` makes of it.
+
+    None where the block has no sub-blocks.
+    """
+    before, after, at = alone(fmt, weights), spoilt(fmt, weights), _place_of_outlier(weights)
+    spans = [part.weights for part in after.opened.parts]
+    if len(spans) == 1:
+        return None
+    here = next(i for i, span in enumerate(spans) if span.start <= at < span.stop)
+    near = np.zeros(weights.size, bool)
+    near[spans[here]] = True
+    far, near[at] = ~near, False
+
+    def error(of: Specimen, where: np.ndarray) -> float:
+        return rms((of.opened.restored - weights)[where]) / (rms(weights[where]) or 1.0)
+
+    return OutlierHarm(
+        part=here,
+        n_near=int(near.sum()),
+        n_others=len(spans) - 1,
+        near_before=error(before, near),
+        near=error(after, near),
+        far_before=error(before, far),
+        far=error(after, far),
+    )
+
+
+def _place_of_outlier(weights: Weights) -> int:
+    return len(weights) // 4 + 1 if len(weights) > 1 else 0

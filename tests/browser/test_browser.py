@@ -93,9 +93,10 @@ def test_a_choice_goes_along_to_the_next_page(visit):
     visitor = visit("drift?type=INT4_G64")
     visitor.page.get_by_role("link", name="Block microscope").click()
     visitor.page.get_by_role("heading", name="Block microscope", level=1).wait_for()
+    visitor.page.get_by_text("From the model").click()
+    expect(visitor.page.get_by_role("heading", name="INT4_G64 stores these")).to_be_visible()
     visitor.settled()
-    assert "INT4_G64" in " ".join(visitor.findings)
-    expect(visitor.page).to_have_url(f"{visitor.address}/block?type=INT4_G64")
+    assert "type=INT4_G64" in visitor.page.url and "example=From+the+model" in visitor.page.url
 
 
 def test_a_click_on_a_matrix_opens_its_weights(visit):

@@ -80,7 +80,7 @@ def test_a_weight_chooses_its_sub_block(visit):
 
 
 def test_a_dial_moves_the_grid_at_once_and_goes_back(visit):
-    visitor = visit("block")
+    visitor = visit("block?row=0")
     before = visitor.drawn("block_line")
     visitor.page.locator("[data-testid=stSlider] input").first.focus()
     visitor.page.keyboard.press("ArrowLeft")

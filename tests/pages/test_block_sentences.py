@@ -1,5 +1,7 @@
 """Each sentence of the page Block, for every format and example, with its numbers computed anew."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -19,32 +21,47 @@ NAMES = [*FORMATS, *OUTSIDE_GGUF, *INTEGERS]
 TENSOR = "blk.0.attn_q.weight"
 
 
-@pytest.fixture(scope="module")
-def weights():
-    return open_model().weights(TENSOR)
+ROW = 3
 
 
-def _specimen(fmt, example, weights):
+@cache
+def _weights():
+    return open_model().weights(TENSOR)[: ROW + 1]
+
+
+def _sound(fmt):
+    weights = _weights()
+    return weights[ROW, : fmt.block_length(weights.shape[1])]
+
+
+def _specimen(fmt, example):
     if example == words.TEXTBOOK:
         return specimens.textbook(fmt)
     if example == words.EQUAL:
         return specimens.all_equal(fmt)
     if example == words.OUTLIER:
-        return specimens.spoilt(fmt, weights[3, : fmt.block_length(weights.shape[1])])
+        return specimens.spoilt(fmt, _sound(fmt))
+    weights = _weights()
     importance = np.ones(weights.shape[1], np.float32) if fmt.needs_importance else None
-    return specimens.from_tensor(fmt, weights, fmt.quantize(weights, importance), 3, 0)
+    return specimens.from_tensor(fmt, weights, fmt.quantize(weights, importance), ROW, 0)
 
 
-def _readings(name, weights):
+@cache
+def _readings(name):
     """Every example in a format: the sub-block that it is about, another, and a turned grid."""
-    fmt = get_format(name)
+    return tuple(_each_reading(get_format(name)))
+
+
+def _each_reading(fmt):
     for example in words.EXAMPLES:
-        found = _specimen(fmt, example, weights)
+        found = _specimen(fmt, example)
         about, n_parts = _about(example, found), len(found.opened.parts)
         stored_as = "BF16" if example in (words.MODEL, words.OUTLIER) else "F32"
-        own = Dials(fmt.code_bits, 100, 0.0, False)
-        for part in {about, (about + 1) % n_parts}:
-            chosen = ChosenBlock(example, fmt, found, part, about, stored_as)
+        own, harm = Dials(fmt.code_bits, 100, 0.0, False), None
+        if example == words.OUTLIER:
+            harm = specimens.outlier_harm(fmt, _sound(fmt))
+        for part in {about or 0, ((about or 0) + 1) % n_parts}:
+            chosen = ChosenBlock(example, fmt, found, part, about, stored_as, harm)
             yield BlockReading(chosen, own if chosen.has_step else None)
             if chosen.has_step:
                 yield BlockReading(chosen, Dials(3, 85, 0.5, True))
@@ -63,8 +80,8 @@ def _close(said, true):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_headline_says_what_happens(name, weights):
-    for reading in _readings(name, weights):
+def test_the_headline_says_what_happens(name):
+    for reading in _readings(name):
         assert not spoken.slips(headline(reading) + " " + how_to_read(reading))
         _check_headline(reading, headline(reading))
 
@@ -102,6 +119,10 @@ def _check_headline(reading, says):
         others = np.unique(np.delete(landing.codes, largest)).size
         code = "code" if others == 1 else "codes"
         assert spoken.match(f"share # {code} of #", says) == [others, landing.grid.size]
+        if len(reading.opened.parts) > 1:
+            n_near, n_far = spoken.match("its # other weights share", says), n - 1
+            assert n_near == [n_far]
+            assert spoken.match("of sub-block #", says) == [reading.chosen.part]
     else:
         before = reading.chosen.stored_as
         n_weights, n_bytes, former, said = spoken.match(
@@ -115,6 +136,74 @@ def _check_headline(reading, says):
         _close(said, share)
         if example != words.MODEL:
             assert spoken.match("in sub-block #", says) == [reading.chosen.about]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_outlier_is_said_to_harm_what_it_harms(name):
+    """Each error is measured again, with the outlier and without it; it is in none of them."""
+    fmt = get_format(name)
+    sound = _sound(fmt)
+    spoilt = specimens.spoilt(fmt, sound)
+    outlier = np.flatnonzero(spoilt.weights != sound)
+    parts = spoilt.opened.parts
+    harm = specimens.outlier_harm(fmt, sound)
+    if len(parts) == 1:
+        assert harm is None
+        return
+    (here,) = (i for i, p in enumerate(parts) if p.weights.start <= outlier[0] < p.weights.stop)
+    places = [np.arange(p.weights.start, p.weights.stop) for p in parts]
+    near = np.setdiff1d(places[here], outlier)
+    far = np.concatenate([place for i, place in enumerate(places) if i != here])
+    stored = [specimens.alone(fmt, w).opened.restored for w in (sound, spoilt.weights)]
+    beside = [_share(sound[near], restored[near]) for restored in stored]
+    away = [_share(sound[far], restored[far]) for restored in stored]
+    says = words.outlier_harm(harm)
+    grown, n_others = away[1] / away[0], len(parts) - 1
+    number, with_it, without, *others = spoken.match(
+        "Beside the outlier, in sub-block #, a typical weight is off by # % of its size, without "
+        f"it by # %; in the other {n_others} sub-blocks by # %"
+        + (" and # %." if grown > 1.02 else " either way."),
+        says,
+    )
+    assert number == here
+    measured = [*beside[::-1], *away[::-1]][: 2 + len(others)]
+    for said, true in zip([with_it, without, *others], measured, strict=True):
+        _close(said, true)
+    headline_ = words.outlier(spoilt.opened.codes[places[here]], 0, 16, harm)
+    verb = "suffer too" if grown > 1.25 else "hardly suffer" if grown > 1.02 else "are unharmed"
+    assert headline_.endswith(f"; the {n_others} other sub-blocks {verb}.")
+    assert not spoken.slips(says + " " + headline_)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_codes_are_said_to_run_backwards_where_they_do(name):
+    for reading in _readings(name):
+        says, landing = how_to_read(reading), reading.landing
+        backwards = landing.grid.size > 1 and landing.grid[0] > landing.grid[-1]
+        assert ("The scale is negative here" in says) == (backwards and reading.part.scale < 0)
+        if "The scale is negative here" not in says:
+            continue
+        left, right = spoken.match("from # on the left to # on the right", says)
+        codes = landing.codes + landing.first_code
+        assert left == landing.first_code + landing.grid.size - 1 and right == landing.first_code
+        assert landing.grid.argmin() + landing.first_code == left
+        if "reaches furthest" in says:
+            code, weight = spoken.match("gives #, the code that reaches furthest, to the largest "
+                                        "weight, #.", says)  # fmt: skip
+            largest = np.abs(landing.values).argmax()
+            assert codes[largest] == code
+            assert weight == pytest.approx(float(landing.values[largest]), rel=1e-3)
+            assert abs(landing.grid[landing.codes[largest]]) == np.abs(landing.grid).max()
+
+
+def test_a_negative_scale_is_explained_for_the_formats_that_have_one():
+    explained = {
+        name
+        for name in NAMES
+        if any("scale is negative" in how_to_read(each) for each in _readings(name))
+    }
+    assert {"Q4_0", "Q5_0", "Q6_K", "Q3_K", "IQ4_NL"} <= explained
+    assert not explained & {"Q8_0", "Q4_1", "Q4_K", "F16", "MXFP4", "INT4_ROW"}
 
 
 def _check_textbook(reading, says):
@@ -142,8 +231,8 @@ def _check_textbook(reading, says):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_how_to_read_the_line_says_where_weights_land_and_which_is_bold(name, weights):
-    for reading in _readings(name, weights):
+def test_how_to_read_the_line_says_where_weights_land_and_which_is_bold(name):
+    for reading in _readings(name):
         says, landing = how_to_read(reading), reading.landing
         gaps = np.abs(landing.grid[None].astype(float) - landing.values[:, None]).min(axis=1)
         missed = np.abs(landing.restored.astype(float) - landing.values)
@@ -158,8 +247,8 @@ def test_how_to_read_the_line_says_where_weights_land_and_which_is_bold(name, we
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if get_format(n).family != "float"])
-def test_the_largest_miss_is_the_largest(name, weights):
-    for reading in _readings(name, weights):
+def test_the_largest_miss_is_the_largest(name):
+    for reading in _readings(name):
         says, landing = errors.miss(reading), reading.landing
         missed = np.abs(landing.restored - landing.values)
         if not missed.max():
@@ -187,8 +276,8 @@ def test_the_largest_miss_is_the_largest(name, weights):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_stored_is_counted_and_restored_as_printed(name, weights):
-    for reading in _readings(name, weights):
+def test_what_is_stored_is_counted_and_restored_as_printed(name):
+    for reading in _readings(name):
         opened, n = reading.opened, reading.specimen.weights.size
         says = words.remains(opened, n, reading.specimen.bits_per_weight)
         unit = "weight" if n == 1 else "weights"
@@ -211,8 +300,8 @@ def test_what_is_stored_is_counted_and_restored_as_printed(name, weights):
 
 
 @pytest.mark.parametrize("name", ["Q4_0", "Q4_1", "Q2_K", "Q8_0", "TQ2_0", "INT4_G32_ASYM"])
-def test_the_best_setting_is_the_best_of_the_search(name, weights):
-    for reading in (each for each in _readings(name, weights) if each.dials):
+def test_the_best_setting_is_the_best_of_the_search(name):
+    for reading in (each for each in _readings(name) if each.dials):
         values, now = reading.own.values, reading.landing.rms_error
         own = reading.ruled_grid.turned(100, 0).rms_error(values)
         if not reading.moved:  # the dials begin where the format's rule ends

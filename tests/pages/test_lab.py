@@ -60,8 +60,49 @@ def test_choosing_the_textbook_example_chooses_its_format():
     app = visit("block", type="Q2_K")
     app.segmented_control(key="example").set_value("33 comes back as 32").run()
     assert not app.exception
-    assert app.session_state["type"] == "Q4_0"
     assert "**32**" in findings(app)[0]
+    app.selectbox(key="plain_type").set_value("Q4_1").run()
+    assert findings(app)[0].startswith("**33** plus the minimum")
+    app.segmented_control(key="example").set_value("From the model").run()
+    assert findings(app)[0].startswith("**Q2_K** stores")
+
+
+def test_a_link_to_the_textbook_in_another_format_shows_that_format():
+    for key in ("type", "plain_type"):
+        app = visit("block", example="33 comes back as 32", **{key: "Q4_1"})
+        assert findings(app)[0].startswith("**33** plus the minimum")
+
+
+def test_the_page_opens_on_the_plain_case_and_then_has_the_format_of_the_last_page():
+    app = visit("block", session={"type": "Q6_K"})
+    assert findings(app)[0].startswith("**33** divided by the scale 16")
+    app.segmented_control(key="example").set_value("From the model").run()
+    assert not app.exception
+    assert findings(app)[0].startswith("**Q6_K** stores")
+
+
+def test_an_address_that_names_a_place_in_the_model_shows_that_place():
+    for place in ({"row": "3"}, {"tensor": "blk.2.ffn_up.weight"}, {"type": "Q8_0"}):
+        assert " stores these 32 weights" in findings(visit("block", **place))[0]
+    app = visit("block", row="3", example="33 comes back as 32")
+    assert findings(app)[0].startswith("**33**")
+
+
+def test_a_link_to_a_block_shows_that_block_and_not_the_textbooks():
+    app = visit("weights")
+    app.button(key="weights_to_block").click().run()
+    assert app.session_state["example"] == "From the model"
+
+
+def test_one_outlier_shows_its_sub_block_whichever_was_shown_before():
+    app = visit("block", type="Q4_K", part="0")
+    app.segmented_control(key="example").set_value("One outlier").run()
+    assert app.number_input(key="part").value == 2
+    assert "of **sub-block 2**" in findings(app)[0] and "7 other sub-blocks" in findings(app)[0]
+    assert "Beside the outlier, in sub-block 2" in " ".join(findings(app))
+    app.selectbox(key="type").set_value("Q6_K").run()
+    assert not app.exception
+    assert "16 weights" not in findings(app)[0] and "15 other sub-blocks" in findings(app)[0]
 
 
 def test_dials_move_the_grid_and_go_back():
@@ -76,7 +117,7 @@ def test_dials_move_the_grid_and_go_back():
 
 
 def test_another_block_brings_the_dials_back():
-    app = visit("block", dial_bits="2")
+    app = visit("block", dial_bits="2", example="From the model")
     assert findings(app)[0].startswith("With your settings (2 bits)")
     app.number_input(key="row").set_value(5).run()
     assert findings(app)[0].startswith("**Q4_0** stores")
