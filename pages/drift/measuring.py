@@ -17,6 +17,12 @@ from quantcore.model.source import Model
 from quantcore.progress import Progress
 
 TITLE = "drift"
+# What is compared before anything is chosen: down to types in which skills are lost, and to one
+# that leaves nothing.
+AT_FIRST = (
+    *("Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q4_0", "Q3_K", "Q2_K", "IQ2_XXS", "IQ1_S", "TQ1_0"),
+    *("Q2_K pure", "INT4_TENSOR", "INT4_ROW", "INT4_G128"),
+)
 ORIGINAL = "F32"  # as the engine calls the model as it is
 _MEASURED = "_measured_drift"  # what this session measured, by model and text
 

@@ -9,7 +9,6 @@ from pages.drift.texts import Text
 from pages.shared import controls, look, model_types, ranking, tables, writing
 from pages.shared.charts import size as size_chart
 from quantcore.evaluate.drift import Drift
-from quantcore.evaluate.skills import SkillScore
 from quantcore.model.original import Original, original_of
 from quantcore.model.source import Model
 
@@ -29,7 +28,9 @@ def main() -> None:
         pure = model_types.choose_way()
         chosen = model_types.type_("Show details for", pure=pure)
     with many:
-        types = list(dict.fromkeys([*model_types.types("Compare", pure=pure), chosen]))
+        at_first = model_types.storable(model, measuring.AT_FIRST, pure)
+        compared = model_types.types("Compare", pure=pure, default=at_first)
+        types = list(dict.fromkeys([*compared, chosen]))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         text = texts.choose_text(model)
         measuring.run_button(model, types, text)
@@ -37,14 +38,14 @@ def main() -> None:
     known = measuring.results(model, text.key)
     notes(known, model, types, chosen, text)
     table = ranking.rows(known.drifts, types, original)
-    if table:
-        size(table, original, ranking.floor(known.drifts), chosen)
-        ranked(table, known.drifts, chosen, text)
-        tail(table, chosen)
     ranks = [measuring.ORIGINAL, *[row["type"] for row in table[1:]]]
     answers = {name: known.skills[name] for name in ranks if name in known.skills}
+    if table:
+        size(table, original, ranking.floor(known.drifts), chosen, words.what_breaks(answers))
+        ranked(table, known.drifts, chosen, text)
+        tail(table, chosen)
     if len(answers) > 1:
-        broken_skills(answers, chosen)
+        skills.show(answers, chosen)
     reading.one_text(model, chosen, text)
     reading.going_on(model, chosen, original)
     as_a_file(model, chosen)
@@ -63,12 +64,17 @@ def notes(
 
 
 def size(
-    table: Sequence[Mapping], original: Original, floor: tuple[float, str] | None, chosen: str
+    table: Sequence[Mapping],
+    original: Original,
+    floor: tuple[float, str] | None,
+    chosen: str,
+    breaks: str | None,
 ) -> None:
-    """Draw size against divergence of every type."""
+    """Draw size against divergence of every type; `breaks` says what that costs in skills."""
+    scales = words.granularity(table)
     st.space("small")
     look.finding(
-        words.granularity(table) or words.span(table),
+        breaks or scales or words.span(table),
         f"Left is smaller, down is closer to the original. {ranking.which(table)} "
         f"{ranking.marks(table)}. Click a mark for its details.",
         help=ranking.TERMS["divergence"],
@@ -90,6 +96,8 @@ def size(
         on_select="rerun",
     )
     controls.choose_from(picked)
+    if breaks and scales:
+        look.note(scales)
     if published:
         look.note(ranking.small_and_large(table, published))
 
@@ -121,20 +129,6 @@ def tail(table: Sequence[Mapping], chosen: str) -> None:
         charts.damage_by_token(charts.quantiles(table), means, chosen, look.current()),
         key="drift_tail",
         alt="Divergence of the median token and of the tail, one row per type, with the mean.",
-    )
-
-
-def broken_skills(answers: Mapping[str, Sequence[SkillScore]], chosen: str) -> None:
-    """Show which skill breaks first; the original's answers come first."""
-    st.space("medium")
-    look.finding(words.first_to_break(answers), skills.HOW_TO_READ)
-    tables.show(
-        skills.rows(answers),
-        skills.columns(next(iter(answers.values())), look.current()),
-        "skills",
-        caption="Right answers in 100, by skill and level, one row per type",
-        chosen=chosen,
-        formats=True,
     )
 
 

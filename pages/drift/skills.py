@@ -2,6 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+import streamlit as st
+
+from pages.drift import words
+from pages.shared import look, tables
 from pages.shared.palette import Look, harm_colour
 from pages.shared.tables import Column
 from quantcore.evaluate.skill_loss import levels
@@ -22,6 +26,20 @@ TERMS = {
 }
 
 
+def show(scores: Mapping[str, Sequence[SkillScore]], chosen: str) -> None:
+    """Show which skill breaks first; the original's scores come first."""
+    st.space("medium")
+    look.finding(words.first_to_break(scores), HOW_TO_READ)
+    tables.show(
+        rows(scores),
+        columns(next(iter(scores.values())), look.current()),
+        "skills",
+        caption="Right answers in 100, by skill and level, one row per type",
+        chosen=chosen,
+        formats=True,
+    )
+
+
 def rows(scores: Mapping[str, Sequence[SkillScore]]) -> list[dict]:
     """Make one row a type: share of right answers by ``skill_level``; the original is first."""
     original = next(iter(scores))
@@ -32,14 +50,14 @@ def rows(scores: Mapping[str, Sequence[SkillScore]]) -> list[dict]:
     ]
 
 
-def columns(original: Sequence[SkillScore], look: Look) -> list[Column]:
+def columns(original: Sequence[SkillScore], style: Look) -> list[Column]:
     """Make one column a skill and level, coloured by what was lost against the original."""
     return [Column(key="type", title="type", text=True)] + [
-        _column(skill, level, original, look) for skill, level in levels(original)
+        _column(skill, level, original, style) for skill, level in levels(original)
     ]
 
 
-def _column(skill: str, level: str, original: Sequence[SkillScore], look: Look) -> Column:
+def _column(skill: str, level: str, original: Sequence[SkillScore], style: Look) -> Column:
     key = f"{skill}_{level}"
     before = next(s.share for s in original if (s.skill, s.level) == (skill, level))
     return Column(
@@ -47,5 +65,5 @@ def _column(skill: str, level: str, original: Sequence[SkillScore], look: Look) 
         title=f"{skill}, {level}",
         help=TERMS.get(skill, ""),
         show=lambda share: f"{100 * share:.0f}",
-        fill=lambda row: harm_colour(max(before - row[key], 0.0), look),
+        fill=lambda row: harm_colour(max(before - row[key], 0.0), style),
     )

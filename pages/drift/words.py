@@ -122,6 +122,30 @@ def tail(table: Sequence[Mapping], chosen: str) -> str:
     return uneven + (": the mean hides a tail." if mean > 2 * median else ".")
 
 
+def what_breaks(scores: Mapping[str, Sequence[SkillScore]]) -> str | None:
+    """Say which types take skills away; None where none does. The original's scores come first."""
+    losses, nothing = skill_loss.worst_losses(scores), skill_loss.nothing_left(scores)
+    if not losses:
+        return None
+    gone = ""
+    if nothing:
+        gone = f"{_list(nothing)} {'leaves' if len(nothing) == 1 else 'leave'} nothing"
+    gentler = list(scores).index(losses[0].type) > 1
+    rest = "; types that drift less break no skill." if gentler else "."
+    some = [loss for loss in losses if loss.type not in nothing]
+    if not some:
+        return f"**{gone}**{rest}"
+    first, last = some[0], some[-1]
+    text = (
+        f"**{first.type}** takes {first.level} {first.skill} from {100 * first.before:.0f} to "
+        f"**{100 * first.after:.0f} right answers in 100**"
+    )
+    if last is not first:
+        harsher = f"{last.type} takes {last.level} {last.skill} from {100 * last.before:.0f} to "
+        text += f"{',' if nothing else ' and'} {harsher}{100 * last.after:.0f}"
+    return text + (f", and {gone}" if gone else "") + rest
+
+
 def first_to_break(scores: Mapping[str, Sequence[SkillScore]]) -> str:
     """Say which skill breaks first as bits go down; the original's scores come first."""
     broken, held = skill_loss.breaks(scores), skill_loss.unbroken(scores)
@@ -136,6 +160,11 @@ def first_to_break(scores: Mapping[str, Sequence[SkillScore]]) -> str:
         names = [f"{level} {skill}" for skill, level in held[:2]]
         more = [plural(len(held) - 2, "other")] if len(held) > 2 else []
         return f"{text}. In {_list([*names, *more])}, no type loses as many as ten."
+    n_last = sum(each.type == last.type for each in broken)
+    if first.type == last.type:
+        return text + (f", and {n_last - 1} more break in it." if n_last > 1 else ".")
+    if n_last > 1:
+        return f"{text}; {n_last} skills hold out until {last.type}."
     return f"{text}; {last.level} {last.skill} is the last, in {last.type}."
 
 

@@ -7,17 +7,28 @@ from quantcore.evaluate.drift import Drift
 from quantcore.model.config import LlamaConfig
 from quantcore.model.original import Original
 
+RUIN = 0.5  # share of changed tokens above which little of a model is left
+
 
 def at_a_glance(table: Sequence[Mapping], original: Original, gentle: str, harsh: str) -> str:
-    """Say what the gentle and the harsh type save and cost."""
+    """Say what the gentle and the harsh type save and cost, and which leaves nothing, if any."""
     rows = {row["type"]: row for row in table}
     first, second = rows[gentle], rows[harsh]
     if first is second:
         return f"{_saves(first, original)} and changes {_changes(first)}."
     return (
         f"{_saves(first, original)} and changes {_changes(first)}. "
-        f"{_saves(second, original, 'it')} and changes {one_in(second['sure_tokens_changed'])}."
+        f"{_saves(second, original, 'it')} and changes {one_in(second['sure_tokens_changed'])}"
+        f"{_ruin(table, harsh)}."
     )
+
+
+def _ruin(table: Sequence[Mapping], harsh: str) -> str:
+    """Name the type that changes most of what the model was sure of, where one does."""
+    worst = max(table[1:], key=lambda row: row["sure_tokens_changed"])
+    if worst["sure_tokens_changed"] <= RUIN or worst["type"] == harsh:
+        return ""
+    return f"; {worst['type']} changes {one_in(worst['sure_tokens_changed'])}"
 
 
 def _saves(row: Mapping, original: Original, what: str = "the file") -> str:

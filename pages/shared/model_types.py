@@ -4,6 +4,7 @@ What the command line says with `--type` and `--pure`. The types share the keys 
 with `pages.shared.controls`; each page spells what another page chose in its own way.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -54,21 +55,22 @@ def type_(label: str = "Type", *, pure: bool = False, default: str = "Q4_K_M", *
 
 
 def types(
-    label: str = "Types", *, pure: bool = False, default: tuple[str, ...] = DEFAULTS
+    label: str = "Types", *, pure: bool = False, default: Sequence[str] = DEFAULTS
 ) -> list[str]:
     """Ask for types to compare, and say so where none is chosen.
 
-    The address may name any type besides those listed.
+    The address and `default` may name any type besides those listed.
     """
     if "types" in st.session_state:
         st.session_state["types"] = _all_spelled(st.session_state["types"], pure)
     asked = [*st.query_params.get_all("types"), *st.session_state.get("types", [])]
-    options: list[str] = [*_listed(pure), *(name for name in asked if get_type(name))]
+    at_first = _all_spelled(default, pure)
+    options: list[str] = [*_listed(pure), *at_first, *(name for name in asked if get_type(name))]
     chosen = st.pills(
         label,
         list(dict.fromkeys(options)),
         selection_mode="multi",
-        default=_all_spelled(default, pure),
+        default=at_first,
         key="types",
         wrap=True,
         help=_WHAT_IS_A_MIX,
@@ -77,6 +79,12 @@ def types(
     if not chosen:
         look.note("Choose at least one type.")
     return list(dict.fromkeys(get_type(name, pure).name for name in chosen))
+
+
+def storable(model: Model, names: Sequence[str], pure: bool) -> list[str]:
+    """Keep the types in which every matrix of a model can be stored, mixes or pure as wanted."""
+    meant = {name: get_type(name, pure).name for name in names}
+    return [name for name in names if not plans.fitting(model.name, meant[name]).left_out]
 
 
 def copies(model: Model, type_name: str) -> str:

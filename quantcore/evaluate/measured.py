@@ -38,10 +38,11 @@ THROUGHOUT = tuple(
     name for name in (get_type(fmt, pure=True).name for fmt in ERROR_FORMATS) if name not in MIXES
 )
 TYPES = MIXES + THROUGHOUT
-# What the first page shows of them: few enough to be told apart.
+# What the first page shows of them: few enough to be told apart, down to where nothing is left.
 SELECTED = (
     *("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_1", "Q5_0", "Q4_K_M", "Q4_K_S"),
     *("Q4_1", "Q4_0", "IQ4_NL", "IQ4_XS", "Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K", "NVFP4", "MXFP4"),
+    *("IQ2_XXS", "IQ1_S", "TQ1_0", "IQ1_M pure", "TQ1_0 pure"),
     *(get_type(name, pure=True).name for name in DEFAULTS),
 )
 CONTEXT = 512

@@ -58,6 +58,31 @@ def breaks(scores: Scores) -> list[Break]:
     return list(broken.values())
 
 
+def worst_losses(scores: Scores) -> list[Break]:
+    """Find what each type that breaks a skill takes most from, from the gentlest to the harshest.
+
+    >>> worst_losses({"F32": [SkillScore("facts", "hard", 90, 100)],
+    ...               "Q2_K": [SkillScore("facts", "hard", 40, 100)]})
+    [Break(skill='facts', level='hard', type='Q2_K', before=0.9, after=0.4)]
+    """
+    (_, original), *others = scores.items()
+    before, losses = _shares(original), []
+    for type, answers in others:
+        after = _shares(answers)
+        most = max(before, key=lambda pair: before[pair] - after[pair])
+        if before[most] - after[most] >= BROKEN:
+            losses.append(Break(*most, type, before[most], after[most]))
+    return losses
+
+
+def nothing_left(scores: Scores) -> list[str]:
+    """Name the types in which no skill has more than `BROKEN` of its answers right."""
+    (_, original), *others = scores.items()
+    if max(_shares(original).values()) <= BROKEN:
+        return []
+    return [type for type, answers in others if max(_shares(answers).values()) <= BROKEN]
+
+
 def unbroken(scores: Scores) -> list[tuple[str, str]]:
     """Name the skills and levels that the original masters and no type breaks."""
     original = next(iter(scores.values()))

@@ -115,6 +115,34 @@ def test_the_first_skill_to_break_is_named():
     assert "hard chain is the last, in Q2_K" in drift_words.first_to_break(hard)
 
 
+def test_what_breaks_names_types_from_the_gentlest_to_the_one_that_leaves_nothing():
+    said = drift_words.what_breaks(SKILLS)
+    assert said.startswith("**Q4_K** takes hard facts from 90 to **70 right answers in 100** and ")
+    assert said.endswith("Q2_K takes hard facts from 90 to 20.")
+    gone = {"TQ1_0": _skills(facts_easy=0.05, facts_hard=0.0, chain_hard=0.02)}
+    same = {"F32": SKILLS["F32"], "Q8_0": SKILLS["F32"]}
+    assert drift_words.what_breaks(same) is None
+    assert drift_words.what_breaks(same | gone) == (
+        "**TQ1_0 leaves nothing**; types that drift less break no skill."
+    )
+    assert drift_words.what_breaks({"F32": SKILLS["F32"]} | gone) == "**TQ1_0 leaves nothing**."
+    both = drift_words.what_breaks(
+        same | {"Q2_K": SKILLS["Q2_K"]} | gone | {"TQ2_0": gone["TQ1_0"]}
+    )
+    assert both.endswith("**20 right answers in 100**, and TQ1_0 and TQ2_0 leave nothing; types "
+                         "that drift less break no skill.")  # fmt: skip
+
+
+def test_home_names_the_type_that_changes_most_of_what_the_model_was_sure_of():
+    table = _table(Q6_K=0.001, IQ1_S=0.5, TQ1_0=0.4)
+    said = home_words.at_a_glance(table, ORIGINAL, "Q6_K", "IQ1_S")
+    assert "; TQ1_0" not in said
+    table[2]["sure_tokens_changed"] = 0.94
+    said = home_words.at_a_glance(table, ORIGINAL, "Q6_K", "IQ1_S")
+    assert said.endswith("; TQ1_0 changes 94 in 100.")
+    assert "; TQ1_0" not in home_words.at_a_glance(table, ORIGINAL, "Q6_K", "TQ1_0")
+
+
 def test_the_table_of_skills_is_coloured_by_what_was_lost():
     original, *others = skills.rows(SKILLS)
     assert (original["type"], original["mark"]) == ("original", False)

@@ -105,6 +105,38 @@ def test_a_deep_link_on_a_fresh_server_goes_through_the_frame(monkeypatch):
     assert app.selectbox(key="type").value == "Q5_K"
 
 
+@pytest.mark.parametrize("way", ["mixes", "pure"])
+def test_something_breaks_before_anything_is_chosen(way):
+    """On Drift in the skills, as they were measured, and on Home among what the model knew."""
+    drift = visit("drift", way=way)
+    types, skills = drift.session_state["types"], shipped.measured().skills
+    losses = {
+        name: max(b.share - a.share for b, a in zip(skills["F32"], skills[name], strict=True))
+        for name in (model_types.get_type(each, way == "pure").name for each in types)
+    }
+    broken = {name for name, lost in losses.items() if lost >= 0.1}
+    assert broken and set(losses) - broken
+    assert "right answers in 100" in findings(drift)[0]
+    assert any(name in findings(drift)[0] for name in broken)
+    assert "leaves nothing; types that drift less break no skill" in findings(drift)[0]
+    assert not any("not measured" in element.value for element in drift.markdown)
+    assert re.search(r"changes 9\d in 100", findings(visit("home", way=way))[0])
+
+
+@pytest.mark.parametrize(
+    "model, fit, do_not",
+    [
+        ("small-toy", {"Q8_0", "Q4_0", "INT4_ROW"}, {"Q2_K pure"}),  # rows shorter than a block
+        ("wide-toy", {"Q8_0", "Q2_K pure", "TQ1_0"}, {"IQ1_S"}),  # no importance matrix
+    ],
+)
+def test_what_a_model_cannot_be_stored_in_is_not_compared_at_first(model, fit, do_not, own_models):
+    app = visit("drift", model=model)
+    assert not sentences(app)
+    types = set(app.session_state["types"])
+    assert fit <= types and not do_not & types
+
+
 def test_every_selected_type_has_its_mark_on_home():
     drawn = set()
     for way in ("mixes", "pure"):

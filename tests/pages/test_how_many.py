@@ -55,10 +55,19 @@ def _answers(n_lost):
     return {"F32": before, "Q2_K": after}
 
 
+def _answers_of(n_types):
+    """Make types that lose more and more, the last one everything."""
+    before = [SkillScore("facts", "hard", 90, 100)]
+    lost = {name: [SkillScore("facts", "hard", 80 - 80 * (i + 1) // n_types, 100)]
+            for i, name in enumerate(_types(n_types))}  # fmt: skip
+    return {"F32": before, **lost}
+
+
 SAID = {
     "a cancelled sweep": (COUNTS, run.cancelled),
     "failed pieces": (SOME, lambda n: run.failed_pieces([f"{t} failed: no" for t in _tensors(n)])),
     "types not measured": (SOME, lambda n: drift.missing(_types(n), "the passage")),
+    "types that break skills": (SOME, lambda n: drift.what_breaks(_answers_of(n))),
     "skills that break": ((0, 1, 2, 5), lambda n: drift.first_to_break(_answers(n))),
     "tensors changed by hand": (
         COUNTS,
