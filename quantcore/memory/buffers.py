@@ -8,11 +8,12 @@ what comes out is at most 10 % below them, and 15 % and 48 MiB above.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 from quantcore.memory import llama_cpp
 from quantcore.memory.estimate import Estimate, llama_cpp_setup
+from quantcore.memory.llama_cpp.question import Question
 from quantcore.memory.term import Term
 from quantcore.shape.model_shape import ModelShape
 
@@ -61,29 +62,13 @@ def buffers_of(taken: Estimate) -> Buffers:
         some = (taken.shape.n_layers, 2)
         return max(_gpu_bytes(taken.shape, own, taken.stored, layers) for layers in some)
 
-    shared = _without_types(_Question.of(taken.shape, own))
+    shared = _without_types(Question.of(taken.shape, own))
     logits = taken.overhead_bytes
     return replace(shared, cpu_bytes=taken.compute_bytes, logits_bytes=logits, gpu_part=part)
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """A shape and a set-up as a key: shapes are alike if their tensors and caches are."""
-
-    own: llama_cpp.LlamaCppSetup
-    sizes: tuple
-    shape: ModelShape = field(compare=False)
-
-    @classmethod
-    def of(cls, shape: ModelShape, own: llama_cpp.LlamaCppSetup) -> "_Question":
-        """Ask about a shape."""
-        heads = shape.n_heads, shape.n_kv_heads, shape.head_size
-        sizes = shape.architecture, heads, shape.caches, shape.experts, shape.latent
-        return cls(own, (*sizes, tuple(shape.tensors.items())), shape)
-
-
 @lru_cache(maxsize=128)
-def _without_types(question: _Question) -> Buffers:
+def _without_types(question: Question) -> Buffers:
     """Find what does not depend on the weights' types: asked again for each of them."""
     shape, own = question.shape, question.own
     short = replace(shape, vocabulary_size=1)  # as if there were no logits

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from quantcore.memory.estimate import Estimate, Setup, estimate
-from quantcore.memory.fitting import best_type, largest_context, lay_out, settled
+from quantcore.memory.fitting import best_type, beyond_gpus, largest_context, lay_out, settled
 from quantcore.memory.giving_up import Sacrifice, what_to_give_up
 from quantcore.memory.hardware import Machine
+from quantcore.memory.placement import place_layers
 from quantcore.memory.weights import StoredWeights
 from quantcore.shape.model_shape import ModelShape
 
@@ -47,6 +48,9 @@ def how_it_fits(taken: Estimate, machine: Machine) -> Fit:
     ValueError
         If its runtime cannot use the machine.
     """
+    if beyond_gpus(taken, machine) and not machine.unified:
+        if place_layers(taken, machine, layers_on_gpu=0).fits:
+            return "in part"  # which layers the GPUs take is longer to find, and changes nothing
     placed = lay_out(taken, machine)
     if not placed.fits:
         return "not"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from quantcore.memory.estimate import Estimate, Setup, estimate, weights_in
 from quantcore.memory.hardware import Machine
+from quantcore.memory.layers import bytes_by_layer
 from quantcore.memory.placement import Placement, place_layers
 from quantcore.memory.sizes import gib
 from quantcore.memory.tensor_parallel import place_tensor_parallel
@@ -50,6 +51,19 @@ def settled(placement: Placement, machine: Machine) -> bool:
     return placement.fits and (placement.whole_on_gpu or not machine.gpus)
 
 
+def settles(taken: Estimate, machine: Machine) -> bool:
+    """Whether all of an estimate fits where it is fast: `settled` of where it would lie, sooner."""
+    return not beyond_gpus(taken, machine) and settled(lay_out(taken, machine), machine)
+
+
+def beyond_gpus(taken: Estimate, machine: Machine) -> bool:
+    """Whether the layers alone are too large for the GPUs, which is known without any buffer."""
+    if not machine.gpus or taken.setup.runtime == "vllm":
+        return False
+    room = sum(machine.usable_bytes(gpu) for gpu in machine.gpus)
+    return sum(piece.bytes for piece in bytes_by_layer(taken).all) > room
+
+
 def largest_context(
     shape: ModelShape, setup: Setup, machine: Machine, stored: StoredWeights | None = None
 ) -> int:
@@ -63,7 +77,7 @@ def largest_context(
 
     def fits(steps: int) -> bool:
         longer = replace(setup, context=steps * STEP, shared_prefix=0)
-        return settled(place(shape, longer, machine, stored), machine)
+        return settles(estimate(shape, longer, stored), machine)
 
     if fits(most):
         return most * STEP
@@ -82,7 +96,7 @@ def best_type(
     by_size = sorted(types, key=lambda name: weights_in(shape, name, setup.runtime).total_bytes)
 
     def too_large(name: str) -> bool:
-        return not settled(place(shape, replace(setup, type_name=name), machine), machine)
+        return not settles(estimate(shape, replace(setup, type_name=name)), machine)
 
     n_fitting = bisect_left(by_size, True, key=too_large)
     return by_size[n_fitting - 1] if n_fitting else None
@@ -132,6 +146,6 @@ def _first_too_long(
         contexts.append(min(2 * contexts[-1], most))
     for context in contexts[1:]:
         longer = replace(setup, context=context, shared_prefix=0)
-        if not settled(place(shape, longer, machine, stored), machine):
+        if not settles(estimate(shape, longer, stored), machine):
             return context
     return None

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from quantcore.memory.estimate import Setup, estimate
-from quantcore.memory.fitting import best_type, largest_context, lay_out, settled
+from quantcore.memory.fitting import best_type, largest_context, lay_out, settled, settles
 from quantcore.memory.hardware import Machine
 from quantcore.memory.placement import Placement
 from quantcore.memory.weights import StoredWeights
@@ -41,7 +41,7 @@ def what_to_give_up(
                 what=what,
                 setup=changed,
                 saved_bytes=now.total_bytes - then.total_bytes,
-                enough=settled(lay_out(then, machine), machine),
+                enough=settles(then, machine),
             )
         )
     if machine.gpus and setup.runtime != "vllm":

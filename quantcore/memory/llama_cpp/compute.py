@@ -1,6 +1,7 @@
 """The compute buffer: what lies in it at the moment at which it is fullest."""
 
 from collections import Counter, defaultdict
+from functools import lru_cache
 
 from quantcore.memory.llama_cpp.allocator import Peak, peak
 from quantcore.memory.llama_cpp.devices import (
@@ -9,7 +10,9 @@ from quantcore.memory.llama_cpp.devices import (
     beside_gpu,
     on_gpu,
 )
+from quantcore.memory.llama_cpp.graph import Graph
 from quantcore.memory.llama_cpp.model_graph import build
+from quantcore.memory.llama_cpp.question import Question
 from quantcore.memory.llama_cpp.refusals import refuse
 from quantcore.memory.llama_cpp.setup import LlamaCppSetup
 from quantcore.memory.term import Term
@@ -38,13 +41,23 @@ def compute_terms(shape: ModelShape, setup: LlamaCppSetup) -> tuple[Term, ...]:
         If llama.cpp refuses the set-up.
     """
     refuse(shape, setup)
-    return _terms(peak(build(shape, setup), CPU_ALIGNMENT))
+    return _terms(_on_cpu(Question.of(shape, setup)))
 
 
 def compute_bytes(shape: ModelShape, setup: LlamaCppSetup) -> int:
     """Bytes of the compute buffer."""
     refuse(shape, setup)
-    return peak(build(shape, setup)).bytes
+    return _on_cpu(Question.of(shape, setup)).bytes
+
+
+@lru_cache(maxsize=128)
+def _on_cpu(question: Question) -> Peak:
+    return peak(_graph(question), CPU_ALIGNMENT)
+
+
+@lru_cache(maxsize=16)
+def _graph(question: Question) -> Graph:
+    return build(question.shape, question.own)
 
 
 def gpu_compute_terms(
@@ -74,7 +87,9 @@ def gpu_compute_terms(
         or (tensor.layer < 0 and not gpu_layers)
         or (n_cpu_layers and tensor.name == "rope_freqs.weight")
     }
-    return _terms(peak(on_gpu(build(shape, setup), lent, n_cpu_layers), GPU_ALIGNMENT))
+    return _terms(
+        peak(on_gpu(_graph(Question.of(shape, setup)), lent, n_cpu_layers), GPU_ALIGNMENT)
+    )
 
 
 def host_compute_terms(shape: ModelShape, setup: LlamaCppSetup) -> tuple[Term, ...]:
@@ -86,7 +101,7 @@ def host_compute_terms(shape: ModelShape, setup: LlamaCppSetup) -> tuple[Term, .
         If llama.cpp refuses the set-up.
     """
     refuse(shape, setup)
-    return _terms(peak(beside_gpu(build(shape, setup)), CPU_ALIGNMENT))
+    return _terms(peak(beside_gpu(_graph(Question.of(shape, setup))), CPU_ALIGNMENT))
 
 
 def output_terms(shape: ModelShape, setup: LlamaCppSetup) -> tuple[Term, ...]:

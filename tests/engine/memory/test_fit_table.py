@@ -6,7 +6,14 @@ import pytest
 
 from quantcore.memory import Setup, estimate
 from quantcore.memory.fit_table import advise, cell_of, fit_table, how_it_fits
-from quantcore.memory.fitting import best_type, largest_context
+from quantcore.memory.fitting import (
+    best_type,
+    beyond_gpus,
+    largest_context,
+    lay_out,
+    settled,
+    settles,
+)
 from quantcore.memory.giving_up import what_to_give_up
 from quantcore.memory.hardware import card, gpus, machine, system_memory, systems
 from quantcore.shape import preset
@@ -26,6 +33,26 @@ def test_four_kinds_of_fit_are_told_apart():
     snug = machine([card(f"{cells['Q4_K_M', 131_072].total_bytes / GIB + 0.3:.2f}GiB")])
     assert how_it_fits(estimate(LLAMA, long), snug) == "just"
     assert cell_of(estimate(LLAMA, long), snug).whole
+
+
+@pytest.mark.parametrize("runtime", ["none", "llama.cpp"])
+def test_what_is_known_sooner_is_what_the_whole_placement_says(runtime):
+    """Sizes of GPUs just around that of the layers, and of system memory around that of all."""
+    model, known = preset("Llama-3.2-1B"), set()
+    for type_name, context in (("Q4_K_M", 4096), ("F16", 65_536)):
+        setup = Setup(type_name=type_name, context=context, runtime=runtime)
+        taken = estimate(model, setup)
+        for gpu in (0.3, 0.95, 1.0, 1.05, 3):
+            for beside in (0.3, 0.95, 1.0, 1.05, 3):
+                video, system = ((share * taken.total_bytes / GIB) for share in (gpu, beside))
+                there = machine([card(f"{video:.3f}GiB")], system_memory(f"{system:.3f}GiB"))
+                whole = lay_out(taken, there)
+                assert settles(taken, there) == settled(whole, there)
+                fit = how_it_fits(taken, there)
+                assert (fit == "not") == (not whole.fits)
+                assert (fit == "in part") == (whole.fits and not settled(whole, there))
+                known.add((fit, beyond_gpus(taken, there)))
+    assert {("in part", True), ("not", True), ("fits", False)} <= known
 
 
 def test_cells_are_the_estimates_of_their_type_and_context():
