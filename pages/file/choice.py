@@ -119,12 +119,11 @@ def choose_beside(one: ChosenFile) -> ChosenFile | None:
 
 
 def choose_original(model_name: str) -> str:
-    """Ask for the model that errors are measured against: a folder before a file."""
-    names = sorted(bench.sources(), key=lambda name: name in _files())
-    default = bench.shipped() if model_name in _files() else model_name
-    _begin_anew("original", default, model_name)
+    """Ask for the model that errors are measured against: at first the one on the bench."""
+    names = list(bench.sources())
+    _begin_anew("original", model_name, model_name)
     return st.selectbox(
-        "Original", names, names.index(default), key="original", width=220, **controls.BOUND,
+        "Original", names, names.index(model_name), key="original", width=320, **controls.BOUND,
         help="Errors are measured against this model’s weights; it needs the same tensors.",
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from pages.home import charts, words
 from pages.shared import bench, controls, look, model_types, prose, ranking, shipped
 from pages.shared.charts import size as size_chart
 from pages.shared.palette import Look
-from quantcore.evaluate.drift import Drift
+from quantcore.evaluate.drift_result import DriftFigures
 from quantcore.evaluate.gentle import gentle_and_harsh
 from quantcore.evaluate.measured import PROMPT, SELECTED, ShippedResults
 from quantcore.model.original import Original, original_of
@@ -75,7 +75,7 @@ def show_introduction(
 
 
 def show_size_against_divergence(
-    drifts: Mapping[str, Drift], original: Original, style: Look
+    drifts: Mapping[str, DriftFigures], original: Original, style: Look
 ) -> None:
     """Draw every measured type by size and divergence; a click on a mark leads to Drift."""
     headline = st.container()

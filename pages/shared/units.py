@@ -99,6 +99,21 @@ def plural(count: float, word: str, more: str | None = None) -> str:
     return f"{count:,.0f} {word if round(count) == 1 else more or word + 's'}"
 
 
+def duration(seconds: float) -> str:
+    """Write a time roughly, in words.
+
+    >>> duration(1.2), duration(83), duration(400), duration(9000), duration(400_000)
+    ('1 second', '80 seconds', '7 minutes', '2.5 hours', '111 hours')
+    """
+    if seconds < 20:
+        return plural(max(1, round(seconds)), "second")
+    if seconds < 100:
+        return f"{round(seconds, -1):.0f} seconds"
+    if seconds < 5400:
+        return plural(round(seconds / 60), "minute")
+    return f"{seconds / 3600:.1f} hours" if seconds < 36_000 else f"{seconds / 3600:,.0f} hours"
+
+
 def are(count: int) -> str:
     """Return the verb that agrees with a count.
 
