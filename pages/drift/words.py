@@ -136,6 +136,8 @@ def tail(table: Sequence[Mapping], chosen: str) -> str:
 
 def what_breaks(scores: Mapping[str, Sequence[SkillScore]]) -> str | None:
     """Say which types take skills away; None where none does. The original's scores come first."""
+    if len(scores) < 2:  # nobody has been asked
+        return None
     losses, nothing = skill_loss.worst_losses(scores), skill_loss.nothing_left(scores)
     if not losses:
         return None

@@ -77,6 +77,14 @@ def the_model(
     )
 
 
+def another(on_bench: str, shown: str) -> str:
+    """Say whose figures the page shows while another model is on the bench."""
+    return (
+        f"On the bench is **{on_bench}**. The figures on this page are those of **{shown}**, the "
+        "small model that comes with this lab and was measured in every type beforehand."
+    )
+
+
 def sample(prompt: str, continuation: str) -> str:
     """Quote what the model writes, to the end of its second sentence."""
     ends = [i for i, letter in enumerate(continuation) if letter in ".?!"][:2]

@@ -35,8 +35,8 @@ def how_to_make(place: Path, stories: bool) -> str:
     more = "; `--text` names another text" if stories else ""
     return (
         f"In the folder that holds the model, `python -m quantcore imatrix {name} {text}--output "
-        f"{where}` measures one on {on} and keeps it where this page finds it{more}. A file written "
-        "by llama.cpp’s llama-imatrix works too."
+        f"{where}` measures one on {on} and keeps it where this page finds it{more}. A file "
+        "written by llama.cpp’s llama-imatrix works too."
     )
 
 

@@ -13,7 +13,7 @@ from pages.shared import (
     look,
     shipped,
 )
-from pages.shared.units import decimal, millions, plural, spoken
+from pages.shared.units import both_ends, decimal, millions, plural, spoken
 from quantcore.evaluate.quantized import suited_format
 from quantcore.formats import FORMATS, OUTSIDE_GGUF, UNAIDED
 from quantcore.model.original import original_of
@@ -32,6 +32,7 @@ class Bound(TypedDict):
 BOUND: Bound = {"bind": "query-params"}
 SHARED = ("tensor", "row", "block", "part", "type", "types", "way", "example")
 FROM_MODEL = "From the model"  # the example of the page Block that shows a chosen tensor
+SHORT_NAME = 18  # letters of a model's name that need no wide picker
 _CHOICE = "_choice"  # what a click asked for, until the next run
 _PAGE = "_page"  # the page of the last run
 _MODEL = "_model"  # the model of the last run
@@ -69,6 +70,7 @@ def carry_over(page: str) -> None:
     that the script has set is kept. What the address says wins.
     """
     _follow_old_links(page)
+    _shorten_model()
     known = [key for key in SHARED if key in st.session_state]
     kept = {key: st.session_state[key] for key in known if key not in st.query_params}
     choice = st.session_state.pop(_CHOICE, {})
@@ -106,6 +108,14 @@ def follow_default(key: str, default: Any) -> None:
     st.session_state[f"_{key}_default"] = default
 
 
+def _shorten_model() -> None:
+    """Say a long name in the address as the picker does: there a control's label counts."""
+    asked = st.query_params.get("model")
+    label = both_ends(list(bench.sources())).get(asked or "")
+    if label and label != asked:
+        st.query_params["model"], st.session_state["model"] = label, asked
+
+
 def unwritten() -> bool:
     """Tell once whether values were carried over that the address does not show yet.
 
@@ -130,12 +140,14 @@ def go(page: str | None = None, **choice) -> None:
 
 def choose_model() -> None:
     """Draw the model picker. Called once, in ``app.py``, so that it outlives a change of page."""
+    names = list(bench.sources())
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.selectbox(
             "Model",
-            list(bench.sources()),
+            names,
+            format_func=both_ends(names).__getitem__,
             key="model",
-            width=190,
+            width=190 if max(map(len, names)) <= SHORT_NAME else 320,
             label_visibility="collapsed",
             **BOUND,
         )
@@ -254,7 +266,7 @@ def link(page: str, label: str, key: str, **choices) -> None:
         go(page, **choices)
 
 
-def choose_from(event, key: str = "type", page: str | None = None) -> None:
+def choose_from(event, key: str = "type", page: str | None = None, **more: Any) -> None:
     """Take over what was clicked in a chart whose marks carry a name as ``customdata``.
 
     Parameters
@@ -265,6 +277,8 @@ def choose_from(event, key: str = "type", page: str | None = None) -> None:
         The shared control that takes the name.
     page
         The page that opens, such as ``"weights"``; this one is drawn again where it is left out.
+    more
+        What else is chosen then, by key.
     """
     points = event.selection.points
     picked = points[-1].get("customdata") if points else None
@@ -272,7 +286,7 @@ def choose_from(event, key: str = "type", page: str | None = None) -> None:
     taken = st.session_state.get("_picked")
     st.session_state["_picked"] = picked
     if picked and picked != taken and (page or picked != st.session_state.get(key)):
-        go(page, **{key: picked})
+        go(page, **more | {key: picked})
 
 
 def _whole(label: str, key: str, count: int, says: str, start: int = 0, **more: Any) -> int:

@@ -78,16 +78,16 @@ def test_a_text_is_shown_from_its_first_letter(own_models, adds_bos):
 @pytest.mark.usefixtures("kept")
 def test_what_was_measured_survives_a_reload_and_is_of_this_text_only(own_models):
     app = visit("drift", model="small-toy", types=["Q8_0", "Q4_0"], type="Q4_0")
-    assert "not measured" in said(app)
+    assert "not been measured" in said(app)
     found = _measured(app, ["Q8_0", "Q4_0"], "Q4_0")
     again = visit("drift", model="small-toy", types=["Q8_0", "Q4_0"], type="Q4_0")
-    assert "not measured" not in said(again) and findings(again) == findings(app)
+    assert "not been measured" not in said(again) and findings(again) == findings(app)
     assert _table(again) == found
     other = visit("drift", model="small-toy", types="Q8_0", type="Q8_0", text="own")
     other.text_area(key="own").set_value(TEXT).run()
-    assert "not measured" in said(other), "another text"
+    assert "not been measured" in said(other), "another text"
     write_folder(own_models / "small-toy", seed=1)
-    assert "not measured" in said(visit("drift", model="small-toy", types="Q8_0", type="Q8_0"))
+    assert "not been measured" in said(visit("drift", model="small-toy", types="Q8_0", type="Q8_0"))
 
 
 def test_types_that_are_measured_later_join_those_that_are_kept(kept, own_models):
@@ -97,7 +97,7 @@ def test_types_that_are_measured_later_join_those_that_are_kept(kept, own_models
     (file,) = kept.glob("*.drift.json")
     assert set(kept_drift.load(file).drifts) == {"Q8_0", "Q4_0"}
     file.write_text("{", encoding="utf-8")
-    assert "not measured" in said(visit("drift", model="small-toy", types="Q8_0", type="Q8_0"))
+    assert "not been measured" in said(visit("drift", model="small-toy", types="Q8_0", type="Q8_0"))
 
 
 @pytest.mark.parametrize(
