@@ -13,7 +13,7 @@ from pages.shared import (
     look,
     shipped,
 )
-from pages.shared.units import both_ends, decimal, millions, plural, spoken
+from pages.shared.units import both_ends, decimal, millions, plural, the
 from quantcore.evaluate.quantized import suited_format
 from quantcore.formats import FORMATS, OUTSIDE_GGUF, UNAIDED
 from quantcore.model.original import original_of
@@ -218,7 +218,7 @@ def type_(of: str | None, default: str = "Q4_K", *, key: str = "type", **more: A
         wanted = st.session_state[key] = get_type(wanted, pure=True).format.name
         if of is not None and st.session_state[_CARRIED]:
             suited = st.session_state[key] = suited_format(model(), of, wanted)
-            note = f"{wanted} does not suit {spoken(of)}: {suited} takes its place."
+            note = f"{wanted} does not suit {the(of)}: {suited} takes its place."
             note *= suited != wanted
     options = list(dict.fromkeys([*ggml_formats(), *OUTSIDE_GGUF, *INTEGERS, default]))
     chosen = st.selectbox(
