@@ -241,7 +241,7 @@ def button(
     """
     why = unable or _occupied(title)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        pressed = st.button(label, key=key, disabled=bool(why), help=help)
+        pressed = st.button(label, key=key, disabled=bool(why), help=why or help)
         expected = _pool().expected(title, seconds)
         if says := why or beforehand(expected, _pool().ahead_of()):
             look.note(says)
