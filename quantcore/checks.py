@@ -30,6 +30,18 @@ def check_not_empty(name: str, shape: tuple[int, ...]) -> None:
         raise ValueError(f"{name} needs at least one row of weights, got shape {tuple(shape)}")
 
 
+def ragged(name: str, block_size: int, n_cols: int) -> str:
+    """Say that rows do not divide into blocks.
+
+    >>> ragged("Q4_K", 256, 576)
+    'Q4_K works on rows whose length is a multiple of 256 weights; here it is 576'
+    """
+    return (
+        f"{name} works on rows whose length is a multiple of {block_size} weights; here it is "
+        f"{n_cols}"
+    )
+
+
 def checked_out(name: str, out: Weights, shape: tuple[int, ...]) -> Weights:
     """Return `out` if a result of this shape can be written to it."""
     right = isinstance(out, np.ndarray) and out.dtype == np.float32 and out.shape == shape

@@ -6,10 +6,12 @@ cluster. Each piece has one thread to itself: the lab's own sharing out of rows 
 """
 
 import queue
+import socket
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from quantcore.pool import n_threads, threads
@@ -103,18 +105,37 @@ def run_on_cluster(
     try:
         import distributed
     except ImportError as problem:
-        raise ValueError(
-            "Dask is not installed: pip install -r requirements-cluster.txt."
-        ) from problem
+        raise ValueError(_NOT_INSTALLED) from problem
     try:
         client = distributed.Client(scheduler, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as problem:
-        raise ValueError(
-            f"No Dask scheduler answers at {scheduler[:100]!r}: start one by `dask scheduler` "
-            "and give its tcp:// address."
-        ) from problem
+        raise ValueError(_no_answer(scheduler)) from problem
     with client:
         yield from _Cluster(client, patience or Patience()).outcomes(work, pieces)
+
+
+def check_scheduler(scheduler: str) -> None:
+    """Raise a `ValueError` if Dask is not installed, or nothing answers at an address.
+
+    What answers may still be no scheduler: that shows when work begins.
+    """
+    if find_spec("distributed") is None:
+        raise ValueError(_NOT_INSTALLED)
+    host, _, port = scheduler.rpartition("/")[2].rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), CONNECT_S).close()
+    except (OSError, ValueError, OverflowError) as problem:
+        raise ValueError(_no_answer(scheduler)) from problem
+
+
+_NOT_INSTALLED = "Dask is not installed: pip install -r requirements-cluster.txt."
+
+
+def _no_answer(scheduler: str) -> str:
+    return (
+        f"No Dask scheduler answers at {scheduler[:100]!r}: start one by `dask scheduler` and give "
+        "its tcp:// address."
+    )
 
 
 def _alone(work: Callable[[Piece], Result], piece: Piece) -> Outcome[Piece, Result]:

@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from pages.block import dials, words
 from pages.shared import controls, tensors
 from quantcore.evaluate import specimens
+from quantcore.evaluate.quantized import check_fit
 from quantcore.evaluate.specimens import TEXTBOOK_VALUE, OutlierHarm, Specimen
 from quantcore.format import Format
 from quantcore.formats import FORMATS, get_format
@@ -49,9 +50,9 @@ def choose() -> ChosenBlock:
     places, part = st.container(horizontal=True, vertical_alignment="bottom"), 0
     own = _stored_type() if from_model else None
     with places:
-        name = controls.type_(
-            default=own or dials.PLAIN, key=dials.type_key(), on_change=_format_changed, width=210
-        )
+        of = controls.tensor_to_come() if from_model else None
+        default, key = own or dials.PLAIN, dials.type_key()
+        name = controls.type_(of, default, key=key, on_change=_format_changed, width=210)
         fmt = get_format(name)
     specimen, harm = _specimen(fmt, example, places)
     about, n_parts = _about(example, specimen), len(specimen.opened.parts)
@@ -116,7 +117,7 @@ def _of_model(
     with places:
         tensor = controls.tensor(on_change=dials.reset, width=300)
     shape = model.tensors[tensor].shape
-    fmt.check(shape)
+    check_fit(model, tensor, fmt)
     length = fmt.block_length(shape[1])
     with places:
         row = controls.row(shape[0], on_change=dials.reset, width=140)
@@ -131,10 +132,6 @@ def _of_model(
 
 def _stored_type() -> str | None:
     """Type in which a GGUF file holds the chosen tensor; None where it is not quantized there."""
-    model = controls.model()
-    # Not drawn yet; before its first drawing only the address knows it.
-    asked = st.query_params.get("tensor", model.quantizable[0])
-    tensor = st.session_state.get("tensor", asked)
-    stored = model.as_stored(tensor) if tensor in model.tensors else None
+    stored = controls.model().as_stored(controls.tensor_to_come())
     fmt = FORMATS.get(stored.dtype) if stored else None
     return fmt.name if fmt and fmt.family != "float" else None

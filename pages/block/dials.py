@@ -55,5 +55,9 @@ def ask(fmt: Format) -> Dials:
     )  # fmt: skip
     moved = (bits, scale_percent, zero_shift) != (fmt.code_bits, 100, 0.0)
     back = f"Back to {fmt.name}"
-    columns[3].button(back, on_click=reset, disabled=not moved, key="dial_reset")
+    why = "" if moved else f"The dials are where {fmt.name} itself puts them."
+    columns[3].button(
+        back, on_click=reset, key="dial_reset", disabled=bool(why),
+        help=why or f"Puts the dials where {fmt.name} itself puts them.",
+    )  # fmt: skip
     return Dials(bits, scale_percent, zero_shift, moved)

@@ -1,22 +1,25 @@
-"""Measuring drift from a page: what was measured before, and a run that can be watched."""
+"""Measuring drift from a page: a run that can be watched, and what is kept of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import streamlit as st
 
-from pages.drift import charts
+from pages.drift import cache, charts, words
 from pages.drift.texts import Text
-from pages.shared import bench, jobs, look, shipped
+from pages.shared import bench, drifts, jobs, look, plans
+from pages.shared.frame import sentence
 from quantcore.evaluate.drift import Comparison, Drift, drift_steps
+from quantcore.evaluate.estimate import drift_seconds, skills_seconds
+from quantcore.evaluate.kept_drift import KeptDrift, text_digest
 from quantcore.evaluate.quantized import restored_tensors
 from quantcore.evaluate.skills import SkillScore, skill_steps
-from quantcore.evaluate.text import context_for
 from quantcore.model.llama import Llama
 from quantcore.model.source import Model
+from quantcore.pool import n_threads
 from quantcore.progress import Progress
 
-TITLE = "drift"
+TITLE = "the measurement on the page Drift"
 # What is compared before anything is chosen: down to types in which skills are lost, and to one
 # that leaves nothing.
 AT_FIRST = (
@@ -24,32 +27,15 @@ AT_FIRST = (
     *("Q2_K pure", "INT4_TENSOR", "INT4_ROW", "INT4_G128"),
 )
 ORIGINAL = "F32"  # as the engine calls the model as it is
-_MEASURED = "_measured_drift"  # what this session measured, by model and text
-
-
-@dataclass(frozen=True)
-class Results:
-    """Drift and skills by type."""
-
-    drifts: Mapping[str, Drift] = field(default_factory=dict)
-    skills: Mapping[str, Sequence[SkillScore]] = field(default_factory=dict)
-    stale: bool = False  # of another version of the model
-
-    def with_newer(self, newer: "Results") -> "Results":
-        """Add what was measured later; of a type that both have, the newer counts."""
-        drifts, skills = {**self.drifts, **newer.drifts}, {**self.skills, **newer.skills}
-        return Results(drifts, skills, self.stale and not newer.drifts)
 
 
 @dataclass(frozen=True)
 class Course:
-    """How the divergence went so far, and at the end what was measured."""
+    """How the divergence went so far."""
 
-    key: tuple[str, str]  # of model and text
     n_chunks: int
     running: Mapping[str, list[float]]  # mean divergence after each batch, by type
     chunks: list[int] = field(default_factory=list)  # done after each batch
-    results: Results | None = None
 
     def add(self, known: Comparison) -> None:
         """Take in what was known after one more batch."""
@@ -58,41 +44,59 @@ class Course:
             self.running[name].append(value)
 
 
-def results(model: Model, text_key: str) -> Results:
-    """Return what lies beside the shipped model, and what this session measured since."""
-    mine = _measured().get((model.key, text_key), Results())
-    if not bench.is_shipped(model.name) or text_key != "evaluation":
-        return mine
-    kept = shipped.measured()
-    return Results(kept.drifts, kept.skills, kept.stale).with_newer(mine)
-
-
-def _measured() -> dict[tuple[str, str], Results]:
-    return st.session_state.setdefault(_MEASURED, {})
+def results(model: Model, text: Text) -> drifts.Results:
+    """Return what lies beside the shipped model, and what was measured on this machine since."""
+    return drifts.results(model, text.words, cache.length(model.name, text.words).context)
 
 
 def steps(
     model: Model, types: Sequence[str], text: Text, with_skills: bool
 ) -> Iterator[Progress[Course]]:
-    """Measure in steps of at most a layer of one batch of chunks."""
-    n_tokens = len(model.tokenizer.encode(text.words))
-    context = context_for(model, n_tokens)
-    course = Course((model.key, text.key), n_tokens // context, {name: [] for name in types})
+    """Measure in steps of at most a layer of one batch of chunks, and keep what was found.
+
+    Raises
+    ------
+    ValueError
+        If a type or the text does not suit the model; before any work is done.
+    """
+    length = cache.length(model.name, text.words)
+    compared = drift_steps(model, types, text.words, length.context)
+    course = Course(length.n_tokens // length.context, {name: [] for name in types})
+    return _steps(model, text, compared, course, with_skills)
+
+
+def _steps(
+    model: Model,
+    text: Text,
+    compared: Iterator[Progress[Comparison]],
+    course: Course,
+    with_skills: bool,
+) -> Iterator[Progress[Course]]:
     part = 0.5 if with_skills else 1.0
-    drifts: Mapping[str, Drift] = {}
-    for step in drift_steps(model, types, text.words, context):
+    measured: Mapping[str, Drift] = {}
+    for step in compared:
         if step.result is not None:
-            drifts = step.result.drifts
-            if not drifts:
+            measured = step.result.drifts
+            if not measured:
                 course.add(step.result)
         yield Progress(part * step.share, step.stage, course)
     skills: dict[str, list[SkillScore]] = {}
-    answering = list(dict.fromkeys([ORIGINAL, *types])) if with_skills else []
+    answering = list(dict.fromkeys([ORIGINAL, *course.running])) if with_skills else []
     for i, name in enumerate(answering):
         for share, scores in _skill_steps(model, name):
             yield Progress(part + part * (i + share) / len(answering), f"{name}: skills", course)
             skills[name] = scores or []
-    yield Progress(1.0, "done", replace(course, results=Results(drifts, skills)))
+    found = KeptDrift(
+        model=model.name,
+        fingerprint=model.fingerprint,
+        text=text.says,
+        text_digest=text_digest(text.words),
+        context=next(iter(measured.values())).context,
+        drifts=measured,
+        skills=skills,
+    )
+    drifts.keep(model, text.words, found)
+    yield Progress(1.0, "done", course)
 
 
 def _skill_steps(model: Model, name: str) -> Iterator[tuple[float, list[SkillScore] | None]]:
@@ -106,31 +110,55 @@ def _skill_steps(model: Model, name: str) -> Iterator[tuple[float, list[SkillSco
 
 def run_button(model: Model, types: Sequence[str], text: Text) -> None:
     """Draw the button that measures the chosen types, here and now."""
-    busy = jobs.busy()
     with_skills = False
-    if bench.is_shipped(model.name) and text.key == "evaluation":
+    if bench.is_shipped(model.name) and text.key == "stories":
         also = "Let each type also answer the thousand questions on recall, arithmetic, facts, "
         also += "agreement and chains. This takes longer."
-        with_skills = bool(st.pills("Also", ["skills"], key="also", disabled=busy, help=also))
+        with_skills = bool(st.pills("Also", ["skills"], key="also", help=also))
     says = (
         "Quantizes the whole model to each of the types and lets all of them read the text, on "
         "this machine. You can go on using the lab meanwhile, or cancel."
     )
-    if st.button("Measure", key="measure_drift", disabled=busy, help=says):
-        jobs.start(TITLE, lambda: steps(model, types, text, with_skills))
+    unable = _why_not(model, types, text)
+    if jobs.button(
+        "Measure",
+        key="measure_drift",
+        title=TITLE,
+        begin=lambda: steps(model, types, text, with_skills),
+        seconds=None if unable else _seconds(model, types, text, with_skills),
+        unable=unable,
+        help=says,
+    ):
         st.rerun()
 
 
+def _why_not(model: Model, types: Sequence[str], text: Text) -> str:
+    """Say why nothing can be measured; nothing where it can."""
+    length = cache.length(model.name, text.words)
+    if length.n_tokens < length.needed:
+        return words.too_short(text.says, length.n_tokens, length.needed)
+    for name in types:
+        try:
+            plans.whole(model.name, name)
+        except ValueError as problem:
+            return sentence(problem)
+    return "" if types else "Choose at least one type."
+
+
+def _seconds(model: Model, types: Sequence[str], text: Text, with_skills: bool) -> float:
+    formats = [plans.whole(model.name, name) for name in types]
+    n_tokens = cache.length(model.name, text.words).n_tokens
+    seconds = drift_seconds(model, formats, n_tokens)
+    if with_skills:
+        n_asked = cache.question_tokens_of(model.name)
+        seconds += skills_seconds(model, [{}, *formats], n_asked)
+    return seconds / n_threads()
+
+
 def panel() -> None:
-    """Draw the run of this session while there is one; keep its results when it is done."""
+    """Draw the run of this session while there is one; what it found is kept by itself."""
     job = jobs.panel(TITLE, _draw)
-    if job is None:
-        return
-    course: Course | None = job.result
-    if job.state == "done" and course and course.results:
-        former = _measured().get(course.key, Results())
-        _measured()[course.key] = former.with_newer(course.results)
-    elif job.state == "cancelled":
+    if job is not None and job.state == "cancelled":
         look.note("Cancelled; nothing of that run was kept.")
 
 

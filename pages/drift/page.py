@@ -8,7 +8,8 @@ from pages.drift import charts, measuring, reading, skills, texts, words
 from pages.drift.texts import Text
 from pages.shared import controls, look, model_types, ranking, tables, writing
 from pages.shared.charts import size as size_chart
-from quantcore.evaluate.drift import Drift
+from pages.shared.drifts import Results
+from quantcore.evaluate.drift_result import DriftFigures
 from quantcore.model.original import Original, original_of
 from quantcore.model.source import Model
 
@@ -35,7 +36,7 @@ def main() -> None:
         text = texts.choose_text(model)
         measuring.run_button(model, types, text)
     measuring.panel()
-    known = measuring.results(model, text.key)
+    known = measuring.results(model, text)
     notes(known, model, types, chosen, text)
     table = ranking.rows(known.drifts, types, original)
     ranks = [measuring.ORIGINAL, *[row["type"] for row in table[1:]]]
@@ -51,9 +52,7 @@ def main() -> None:
     as_a_file(model, chosen)
 
 
-def notes(
-    known: measuring.Results, model: Model, types: Sequence[str], chosen: str, text: Text
-) -> None:
+def notes(known: Results, model: Model, types: Sequence[str], chosen: str, text: Text) -> None:
     """Say what of the figures is old, missing, or no change at all."""
     if known.stale:
         look.note(words.STALE)
@@ -102,7 +101,9 @@ def size(
         look.note(ranking.small_and_large(table, published))
 
 
-def ranked(table: Sequence[Mapping], drifts: Mapping[str, Drift], chosen: str, text: Text) -> None:
+def ranked(
+    table: Sequence[Mapping], drifts: Mapping[str, DriftFigures], chosen: str, text: Text
+) -> None:
     """Rank the types by divergence, with all that was measured of each."""
     st.space("small")
     first = drifts[table[1]["type"]]

@@ -4,65 +4,59 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.shared import bench
-from quantcore.evaluate.text import evaluation_text
+from pages.shared import controls, texts
 from quantcore.model.source import Model
 
 NEW_TOKENS = 60
-PROMPT_LETTERS = 110
+OWN = "own"
+_HELP = {
+    texts.STORIES: "Stories that the model never saw, whose own probabilities are known.",
+    texts.PASSAGE: "A page of plain English on quantization, for models from elsewhere.",
+    OWN: "Paste a text of your own; to measure drift on it, use a few hundred words or more.",
+}
 
 
 @dataclass(frozen=True)
 class Text:
     """What a model is measured on."""
 
-    key: str  # "evaluation", "passage", or a text of one's own in full
+    key: str  # one of `_HELP`
     words: str
     says: str  # what a sentence calls it
 
 
 def choose_text(model: Model) -> Text:
-    """Ask which text the model is measured on and read closely."""
-    own = "Or paste a text of your own; to measure drift on it, use a few hundred words or more."
+    """Ask which text the model is measured on and read closely; at first one in its language."""
+    first = texts.suited(model.name)
+    # Stories are of the shipped model's world: no other model knows a word of it.
+    keys = list(dict.fromkeys([first, texts.PASSAGE, OWN]))
+    controls.follow_default("text", first)
     key = st.segmented_control(
         "Text",
-        list(_TEXTS),
-        default="stories" if bench.is_shipped(model.name) else "passage",
+        keys,
+        default=first,
         required=True,
         key="text",
-        bind="query-params",
-        help=f"{' '.join(_TEXTS.values())} {own}",
+        help=" ".join(_HELP[key] for key in keys),
+        **controls.BOUND,
     )
-    if key == "stories":
-        return Text("evaluation", evaluation_text(), "the evaluation text")
-    if key == "passage":
-        return Text("passage", bench.passage(), "the passage on quantization")
-    words = st.text_area(
-        "Your text",
-        evaluation_text().split("\n")[0],
-        key="own",
-        persist_state="session",
-        height=140,
-    )
-    return Text(words, words, "your text")
-
-
-_TEXTS = {
-    "stories": "Stories that the shipped model never saw, whose own probabilities are known.",
-    "passage": "A page of plain English on quantization, for models from elsewhere.",
-    "own": "",
-}
+    if key != OWN:
+        return Text(key, texts.to_judge_on(key), texts.called(key))
+    start = texts.to_judge_on(first).split("\n")[0]
+    controls.follow_default("own", start)
+    words = st.text_area("Your text", start, key="own", persist_state="session", height=140)
+    return Text(OWN, words, "your text")
 
 
 def choose_passage(text: Text) -> str:
     """Ask which paragraph is read closely; a text of one's own is read as it stands."""
-    if text.key not in ("evaluation", "passage"):
+    if text.key == OWN:
         return text.words
     parts = [part for part in text.words.split("\n") if part.strip()]
     if st.session_state.get("passage", 1) > len(parts):
         st.session_state["passage"] = 1
     n = st.number_input(
-        "Story" if text.key == "evaluation" else "Paragraph",
+        "Story" if text.key == texts.STORIES else "Paragraph",
         1,
         len(parts),
         1,
@@ -76,15 +70,9 @@ def choose_passage(text: Text) -> str:
 
 def choose_prompt(model: Model) -> str:
     """Ask what the two models should continue."""
-    story = evaluation_text().split("\n")[0]
-    opening = story[: story.find(".", PROMPT_LETTERS) + 1] or story
-    shipped = bench.is_shipped(model.name)
-    return st.text_area(
-        "Prompt",
-        opening if shipped else "Quantization stores each weight of a model in fewer bits, so",
-        key="prompt",
-        bind="query-params",
-        height=100,
-        help="Both models continue it, always with their most likely token. The shipped model "
-        "knows only stories, so give it the beginning of one.",
-    )
+    start = texts.prompt(model.name)
+    controls.follow_default("prompt", start)
+    says = "Both models continue it, always with their most likely token."
+    if texts.suited(model.name) == texts.STORIES:
+        says += " This model knows only stories, so give it the beginning of one."
+    return st.text_area("Prompt", start, key="prompt", bind="query-params", height=100, help=says)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from pages.shared.units import number, plural, signed, times
 from quantcore.evaluate import skill_loss
-from quantcore.evaluate.drift import Drift
+from quantcore.evaluate.drift_result import DriftFigures
 from quantcore.evaluate.skills import SkillScore
 
 STALE = "These figures belong to another version of the model. Press Measure for new ones."
@@ -22,6 +22,18 @@ def missing(names: Sequence[str], text: str) -> str:
         which = _list(names)
     verb = "has" if len(names) == 1 else "have"
     return f"{which} {verb} not been measured on {text} yet. Press Measure."
+
+
+def too_short(text: str, n_tokens: int, needed: int) -> str:
+    """Say that a text is too short to measure on.
+
+    >>> too_short("your text", 1, 128)
+    'Your text has 1 token; measuring needs at least 128. Paste a few hundred words.'
+    """
+    return (
+        f"{text[:1].upper()}{text[1:]} has {plural(n_tokens, 'token')}; measuring needs at least "
+        f"{needed:,}. Paste a few hundred words."
+    )
 
 
 def granularity(table: Sequence[Mapping]) -> str | None:
@@ -95,7 +107,7 @@ def _turns(before: float, after: float) -> str:
     return f"{verb} perplexity from {before:.3f} to **{after:.3f}**"
 
 
-def how_ranked(drift: Drift, text: str) -> str:
+def how_ranked(drift: DriftFigures, text: str) -> str:
     """Say how it was measured, and where the floor is."""
     floor = drift.floor_perplexity
     below = (
@@ -124,6 +136,8 @@ def tail(table: Sequence[Mapping], chosen: str) -> str:
 
 def what_breaks(scores: Mapping[str, Sequence[SkillScore]]) -> str | None:
     """Say which types take skills away; None where none does. The original's scores come first."""
+    if len(scores) < 2:  # nobody has been asked
+        return None
     losses, nothing = skill_loss.worst_losses(scores), skill_loss.nothing_left(scores)
     if not losses:
         return None

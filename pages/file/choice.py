@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.file import cache
 from pages.shared import bench, controls
+from pages.shared.units import both_ends
 from quantcore.evaluate.file_error import RestoredError
 from quantcore.io.gguf import GgufFile
 from quantcore.model.config import runs
@@ -119,12 +120,12 @@ def choose_beside(one: ChosenFile) -> ChosenFile | None:
 
 
 def choose_original(model_name: str) -> str:
-    """Ask for the model that errors are measured against: a folder before a file."""
-    names = sorted(bench.sources(), key=lambda name: name in _files())
-    default = bench.shipped() if model_name in _files() else model_name
-    _begin_anew("original", default, model_name)
+    """Ask for the model that errors are measured against: at first the one on the bench."""
+    names = list(bench.sources())
+    _begin_anew("original", model_name, model_name)
     return st.selectbox(
-        "Original", names, names.index(default), key="original", width=220, **controls.BOUND,
+        "Original", names, names.index(model_name), key="original", width=320,
+        format_func=both_ends(names).__getitem__, **controls.BOUND,
         help="Errors are measured against this model’s weights; it needs the same tensors.",
     )  # fmt: skip
 
@@ -140,7 +141,7 @@ def _ask(label: str, key: str, options: list[str], default: str) -> str:
     if default not in options:
         options = [*options, default]
     return st.selectbox(
-        label, options, options.index(default), key=key, accept_new_options=True, width=320,
+        label, options, options.index(default), key=key, accept_new_options=True, width=420,
         help=_HELP, **controls.BOUND,
     )  # fmt: skip
 

@@ -265,6 +265,8 @@ def errors(
     (one, first), (other, second) = sorted(
         (total_rmse(errors), label) for errors, label in zip(measured, labels, strict=True)
     )
+    if not other:
+        return "Both hold exactly the original’s weights."
     if other < 1.005 * one:
         return f"Both lie equally far from the original: **{three(100 * one)} %** of its size."
     ratio = f"{times(other / one)} times as far" if one else "while the first is the original"

@@ -9,7 +9,7 @@ from pages.home import charts, words
 from pages.shared import bench, controls, look, model_types, prose, ranking, shipped
 from pages.shared.charts import size as size_chart
 from pages.shared.palette import Look
-from quantcore.evaluate.drift import Drift
+from quantcore.evaluate.drift_result import DriftFigures
 from quantcore.evaluate.gentle import gentle_and_harsh
 from quantcore.evaluate.measured import PROMPT, SELECTED, ShippedResults
 from quantcore.model.original import Original, original_of
@@ -61,21 +61,22 @@ def show_introduction(
         "real weights and measures what changes.",
         width=720,
     )
+    if not bench.is_shipped(controls.model_name()):
+        look.note(words.another(controls.model_name(), model.name))
+        controls.link("drift", "Measure the model on the bench", "home_to_drift")
+        return
     first = next(iter(results.drifts.values()))
     look.note(
         words.the_model(model.name, model.config, model.n_weights, first, original)
         + " "
         + words.sample(PROMPT, model.tokenizer.continuation(results.continuations["F32"].original))
     )
-    if controls.model_name() != model.name or results.stale:
-        look.note(
-            f"The figures below are those of {model.name} as it was when they were measured. "
-            "The page Drift measures any other model."
-        )
+    if results.stale:
+        look.note(f"The figures below are those of {model.name} as it was when it was measured.")
 
 
 def show_size_against_divergence(
-    drifts: Mapping[str, Drift], original: Original, style: Look
+    drifts: Mapping[str, DriftFigures], original: Original, style: Look
 ) -> None:
     """Draw every measured type by size and divergence; a click on a mark leads to Drift."""
     headline = st.container()
@@ -87,8 +88,8 @@ def show_size_against_divergence(
     with headline:
         look.finding(
             words.at_a_glance(table, original, gentle, harsh),
-            "Each mark is the same model stored another way. Left is smaller, down is closer to "
-            f"the original. {ranking.which(table)} {ranking.marks(table)}.",
+            f"Each mark is {bench.shipped()} stored another way. Left is smaller, down is closer "
+            f"to the original. {ranking.which(table)} {ranking.marks(table)}.",
             help=ranking.TERMS["sure"],
         )
     picked = look.show(
@@ -118,8 +119,8 @@ def show_where_it_hurts(model: "quantcore.Model", style: Look) -> None:
     n_weights = {name: model.tensors[name].n_weights for name in damage}
     look.finding(
         words.anatomy(damage, n_weights, get_type(DAMAGING, pure=True).name),
-        "The whole model, matrix by matrix, in the order of the file. Width shows the number of "
-        f"weights, colour how far the model drifts when only this matrix is in {DAMAGING}. "
+        f"The whole of {model.name}, matrix by matrix, in the order of the file. Width shows the "
+        f"number of weights, colour how far the model drifts when only this one is in {DAMAGING}. "
         "Click a matrix to see its weights.",
         help=ranking.TERMS["divergence"],
     )
@@ -129,7 +130,7 @@ def show_where_it_hurts(model: "quantcore.Model", style: Look) -> None:
         alt="Matrices of the model, coloured by how far it drifts when only that one is quantized.",
         on_select="rerun",
     )
-    controls.choose_from(picked, "tensor", page="weights")
+    controls.choose_from(picked, "tensor", page="weights", model=model.name)
     low, high = words.sensitivity_range(damage)
     st.html(prose.ramp(low, high, "nats per token, log scale", style, reach=1.0))
 

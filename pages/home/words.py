@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from pages.shared.units import decimal, millions, number, one_in, opening, percent, the, times
-from quantcore.evaluate.drift import Drift
+from quantcore.evaluate.drift_result import DriftFigures
 from quantcore.model.config import LlamaConfig
 from quantcore.model.original import Original
 
@@ -57,7 +57,9 @@ def anatomy(damage: Mapping[str, float], n_weights: Mapping[str, int], format_na
     )
 
 
-def the_model(name: str, config: LlamaConfig, n_weights: int, drift: Drift, file: Original) -> str:
+def the_model(
+    name: str, config: LlamaConfig, n_weights: int, drift: DriftFigures, file: Original
+) -> str:
     """Introduce the shipped model, and say how good it is."""
     floor_ = drift.floor_perplexity
     best = ""
@@ -72,6 +74,14 @@ def the_model(name: str, config: LlamaConfig, n_weights: int, drift: Drift, file
         f"{config.n_layers} layers ({decimal(file.n_bytes)} in {file.stored_as}), which this lab "
         "trained on stories of an invented world. On stories that it never saw, its perplexity is "
         f"{drift.base_perplexity:.2f}.{best}"
+    )
+
+
+def another(on_bench: str, shown: str) -> str:
+    """Say whose figures the page shows while another model is on the bench."""
+    return (
+        f"On the bench is **{on_bench}**. The figures on this page are those of **{shown}**, the "
+        "small model that comes with this lab and was measured in every type beforehand."
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from pages.imatrix import cache, charts, run, words
-from pages.shared import bench, controls, jobs, look, tables, tensors
+from pages.shared import bench, controls, jobs, look, tables, tensors, texts
 from pages.shared.charts import layer_map
 from pages.shared.units import percent
 from quantcore.evaluate.importance_use import (
@@ -25,11 +25,14 @@ def main() -> None:
     """Draw the page."""
     model = controls.model()
     st.title("Importance", anchor=False)
-    jobs.panel(run.TITLE)
+    ended = jobs.ended(run.TITLE)
     imatrix = bench.imatrix(model.name)
     if imatrix is None:
-        look.finding(words.none_here(model.name), words.how_to_make(model.path))
+        stories = texts.suited(model.name) == texts.STORIES
+        look.finding(words.none_here(model.name), words.how_to_make(model.path, stories))
         run.offer(model)
+        if ended is not None and ended.problem:
+            st.error(ended.problem)
         return
     shares = loudest_shares(model, imatrix)
     if not shares:

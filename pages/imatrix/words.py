@@ -24,14 +24,19 @@ def none_here(model: str) -> str:
     return f"There is no importance matrix for **{model}** yet."
 
 
-def how_to_make(place: Path) -> str:
-    """Say how one is made, and where the page looks for it."""
+def how_to_make(place: Path, stories: bool) -> str:
+    """Say how one is made, and where the page looks for it.
+
+    `stories` says whether the model knows the calibration text's world.
+    """
     name = place.name
     where = f"{name}/imatrix.gguf" if place.is_dir() else f"{place.stem}.imatrix.gguf"
+    text, on = ("", "the calibration text") if stories else ("--text TEXT ", "a text of yours")
+    more = "; `--text` names another text" if stories else ""
     return (
-        f"In the folder that holds the model, `python -m quantcore imatrix {name} --output {where}`"
-        " measures one on the calibration text and keeps it where this page finds it; `--text` "
-        "names another text. A file written by llama.cpp’s llama-imatrix works too."
+        f"In the folder that holds the model, `python -m quantcore imatrix {name} {text}--output "
+        f"{where}` measures one on {on} and keeps it where this page finds it{more}. A file "
+        "written by llama.cpp’s llama-imatrix works too."
     )
 
 

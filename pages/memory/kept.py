@@ -93,9 +93,10 @@ def choose(model: FoundModel, taken: Estimate) -> list[KeptSetup]:
     asked = [*st.query_params.get_all(_KEY), *(st.session_state.get(_KEY) or [])]
     left, right = st.columns([1, 4], vertical_alignment="bottom")
     full = len(st.session_state.get(_KEY) or []) >= MOST
+    why = f"{MOST} are kept already: remove one to make room." if full else ""
     left.button(
-        "Keep this set-up", key="keep_this", on_click=_keep, args=(here,), disabled=full,
-        help=f"Up to {MOST} stay for comparison while you change the choices above.",
+        "Keep this set-up", key="keep_this", on_click=_keep, args=(here,), disabled=bool(why),
+        help=why or f"Up to {MOST} stay for comparison while you change the choices above.",
     )  # fmt: skip
     chosen = right.multiselect(
         "Kept", list(dict.fromkeys(asked)), key=_KEY, accept_new_options=True,

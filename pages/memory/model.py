@@ -78,7 +78,11 @@ def _hub(right) -> FoundModel | None:
         help="Only headers are read: config.json, and names and shapes of tensors.",
         **controls.BOUND,
     ).strip()  # fmt: skip
-    pressed = right.button("Read the headers", key="read_hub", disabled=not name)
+    why = "" if name else "Write a model’s name first."
+    pressed = right.button(
+        "Read the headers", key="read_hub", disabled=bool(why),
+        help=why or "Asks the Hub for the headers of that model’s files.",
+    )  # fmt: skip
     if pressed:
         with st.spinner(f"Asking the Hub for the headers of {name}"):
             st.session_state[_KEPT] = name, find_shape(name)
@@ -99,17 +103,20 @@ def _typed() -> FoundModel:
         "Window, tokens", 0, 10_000_000, 0, key="own_window",
         help="Layers with a sliding window keep only so many tokens. 0: none.", **bound,
     )  # fmt: skip
+    why = "" if window else "There is no window: all layers see everything."
     n_full = asked.number_input(
-        "Layers without window", 0, 1_000, 0, key="own_full", disabled=not window,
-        help="Layers that see everything all the same: 10 of 62 in Gemma-3-27B.", **bound,
+        "Layers without window", 0, 1_000, 0, key="own_full", disabled=bool(why),
+        help=why or "Layers that see everything all the same: 10 of 62 in Gemma-3-27B.", **bound,
     )  # fmt: skip
     experts = asked.number_input(
         "Experts", 0, 4_096, 0, key="own_experts",
         help="Feed-forward parts of that width in each layer. 0: an ordinary model.", **bound,
     )  # fmt: skip
+    why = "" if experts else "There are no experts: an ordinary model."
     used = asked.number_input(
-        "Experts a token uses", 1, 4_096, 2, key="own_used", disabled=not experts, **bound
-    )
+        "Experts a token uses", 1, 4_096, 2, key="own_used", disabled=bool(why), **bound,
+        help=why or "How many of them work on each token.",
+    )  # fmt: skip
     config["tie_word_embeddings"] = asked.checkbox(
         "Output shares the embedding", key="own_tied",
         help="Many small models keep one matrix for both.", **controls.BOUND,

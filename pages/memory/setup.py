@@ -92,17 +92,19 @@ def choose(has_file: bool, trained: int) -> Setup:
             "Micro-batch", 1, 65_536, 512, key="ubatch", **bound,
             help="llama.cpp’s `-ub`: tokens worked on at a time. The compute buffer grows with it.",
         )  # fmt: skip
+        why = "llama.cpp keeps them for each sequence." if runtime == "llama.cpp" else ""
         prefix = row.number_input(
-            "Shared prefix", 0, 1 << 20, 0, key="prefix", disabled=runtime == "llama.cpp", **bound,
-            help="Tokens that all sequences begin with, kept once.",
+            "Shared prefix", 0, 1 << 20, 0, key="prefix", disabled=bool(why), **bound,
+            help=why or "Tokens that all sequences begin with, kept once.",
         )  # fmt: skip
         flash = row.toggle(
             "Flash attention", True, key="flash", **controls.BOUND,
             help="llama.cpp’s `-fa`. Without it, attention scores fill the compute buffer.",
         )  # fmt: skip
+        why = "" if runtime == "vllm" else "Only vLLM reserves a share of each GPU."
         share = row.number_input(
-            "GPU memory utilization", 0.05, 1.0, 0.9, 0.01, key="share", disabled=runtime != "vllm",
-            help="vLLM’s `gpu_memory_utilization`: what it takes of each GPU.", **bound,
+            "GPU memory utilization", 0.05, 1.0, 0.9, 0.01, key="share", disabled=bool(why),
+            help=why or "vLLM’s `gpu_memory_utilization`: what it takes of each GPU.", **bound,
         )  # fmt: skip
     return Setup(
         type_name=type_name,
@@ -139,15 +141,18 @@ def choose_machine() -> Machine:
         "has 24 GiB, less what the driver keeps.", **controls.BOUND,
     )  # fmt: skip
     alone = name in (HERE, NONE) or name in macs()
+    why = "Only of cards can there be several." if alone else ""
     count = two.number_input(
-        "How many", 1, 16, 1, key="cards", disabled=alone, help="Cards of that kind.",
+        "How many", 1, 16, 1, key="cards", disabled=bool(why), help=why or "Cards of that kind.",
         **controls.BOUND,
     )  # fmt: skip
     memories = list(systems())
+    own = name == HERE or name in macs()
+    why = f"The memory of {name} is known." if own else ""
     memory = three.selectbox(
         "System memory", memories, memories.index("32 GB DDR5-5600"), key="system",
-        disabled=name == HERE or name in macs(), accept_new_options=True,
-        help="What does not fit on the cards stays here.", **controls.BOUND,
+        disabled=bool(why), accept_new_options=True,
+        help=why or "What does not fit on the cards stays here.", **controls.BOUND,
     )  # fmt: skip
     if name == HERE:
         return cache.at_hand()

@@ -3,7 +3,9 @@
 import streamlit as st
 
 from pages.shared import bench, shipped
+from quantcore.evaluate.estimate import drift_seconds
 from quantcore.evaluate.mix_error import Case, ErrorTable
+from quantcore.pool import n_threads
 from quantcore.recipe.plan import Plan
 from quantcore.recipe.stock import stock_plans
 from quantcore.sensitivity.budget import Budget, Budgeted
@@ -57,3 +59,10 @@ def budgeted(model_name: str, budget_key: tuple, wanted: str, _budget: Budget) -
 def measured_mixes(model_name: str) -> tuple[Source, list[MixPoint]]:
     """Read what mixes of the shipped model cost on the evaluation text."""
     return load_mixes(bench.sources()[model_name] / "measured" / "mixes.json")
+
+
+@bench.per_model(st.cache_data, max_entries=64)
+def seconds(model_name: str, text: str, types: tuple[tuple[str, str], ...]) -> float:
+    """Estimate measuring a recipe on a text, with the cores of this machine."""
+    opened = bench.model(model_name)
+    return drift_seconds(opened, [dict(types)], len(opened.tokenizer.encode(text))) / n_threads()

@@ -8,9 +8,9 @@ from pages.mix import cache
 from pages.mix import divergence_words as words
 from pages.mix.charts import divergence as charts
 from pages.mix.choice import BY, RECIPE, RULES, ChosenMix
-from pages.shared import bench, controls, jobs, look, tables
+from pages.shared import bench, controls, jobs, look, tables, texts
 from pages.shared.units import plural
-from quantcore.evaluate.text import context_for, cut, evaluation_text
+from quantcore.evaluate.text import context_for, cut
 from quantcore.model.source import Model
 from quantcore.progress import Progress
 from quantcore.recipe.file_types import file_of
@@ -18,7 +18,7 @@ from quantcore.recipe.of_types import matrix_types, padded_bytes
 from quantcore.recipe.plan import Plan
 from quantcore.sensitivity.mixes import Mix, MixPoint, find_mix, mix_of, mix_steps
 
-TITLE = "mix divergence"
+TITLE = "measuring a recipe on the page Mix"
 _POINTS = "_mix_points"  # what this session measured, by model
 _RUN = "_mix_run"
 _CALLED = BY | {RULES: "llama-quantize", "random": "at random", "hand": "", "swapped": "swapped"}
@@ -26,8 +26,8 @@ _CALLED = BY | {RULES: "llama-quantize", "random": "at random", "hand": "", "swa
 
 def section(choice: ChosenMix, hand: Plan, n_changed: int) -> None:
     """Draw the chart, what it says, and the run that measures the recipe at hand."""
-    model = choice.model
-    _take_in(jobs.panel(TITLE))
+    model, ended = choice.model, jobs.ended(TITLE)
+    _take_in(ended)
     points = _points(model)
     mine = find_mix(points, matrix_types(model, hand), choice.with_imatrix)
     predicted = choice.budget.predicted(hand) if choice.budget and not choice.with_imatrix else None
@@ -35,13 +35,14 @@ def section(choice: ChosenMix, hand: Plan, n_changed: int) -> None:
     if not points and predicted is None and mine is None:
         look.finding(words.nothing(model.name))
         _offer(choice, hand, name, n_changed)
+        _say_how_it_ended(ended)
         _link()
         return
     n_bytes = padded_bytes(hand)
     look.finding(
         words.verdict(name, n_bytes, mine, predicted, points),
         words.how_to_read(bool(points), choice.budget is not None),
-        help=words.TERMS,
+        help=words.terms(texts.called(texts.suited(model.name))),
     )
     star = _star(model, n_bytes, mine, predicted)
     lines: dict[str, list] = {}
@@ -65,6 +66,7 @@ def section(choice: ChosenMix, hand: Plan, n_changed: int) -> None:
     )
     if mine is None:
         _offer(choice, hand, name, n_changed)
+    _say_how_it_ended(ended)
     if choice.budget is None:
         _link()
     if points:
@@ -157,15 +159,21 @@ def _offer(choice: ChosenMix, hand: Plan, name: str, n_changed: int) -> None:
     imatrix = model.imatrix if choice.with_imatrix else None
     if hand.needs_imatrix or (choice.with_imatrix and imatrix is None):
         return
-    text = words.text_of(bench.is_shipped(model.name))
-    says = f"Quantizes the whole model so, and lets it read {text}, on this machine."
-    if st.button("Measure this recipe", key="measure_divergence", disabled=jobs.busy(), help=says):
-        mix = _mix(choice, hand, name, n_changed)
-        aided = model if imatrix is None else model.with_imatrix(imatrix)
-        text_read = evaluation_text() if bench.is_shipped(model.name) else bench.passage()
+    key = texts.suited(model.name)
+    mix = _mix(choice, hand, name, n_changed)
+    aided = model if imatrix is None else model.with_imatrix(imatrix)
+    if jobs.button(
+        "Measure this recipe",
+        key="measure_divergence",
+        title=TITLE,
+        begin=lambda: _steps(aided, mix, texts.to_judge_on(key)),
+        seconds=cache.seconds(model.name, texts.to_judge_on(key), tuple(mix.types.items())),
+        help=f"Quantizes the whole model so, and lets it read {texts.called(key)}, on this "
+        "machine.",
+    ):
         st.session_state[_RUN] = model.key
-        jobs.start(TITLE, lambda: _steps(aided, mix, text_read))
         st.rerun()
+    jobs.watch(TITLE)
 
 
 def _mix(choice: ChosenMix, hand: Plan, name: str, n_changed: int) -> Mix:
@@ -182,17 +190,20 @@ def _mix(choice: ChosenMix, hand: Plan, name: str, n_changed: int) -> Mix:
 
 
 def _steps(model: Model, mix: Mix, text: str) -> Iterator[Progress[dict[int, MixPoint]]]:
+    """Begin to measure; ValueError before any work if the text or the recipe does not suit."""
     context = context_for(model, len(model.tokenizer.encode(text)))
-    yield Progress(0.0, "reading the text")
-    yield from mix_steps(model, [mix], cut(model, text, context))
+    return mix_steps(model, [mix], cut(model, text, context))
 
 
 def _take_in(job: jobs.Job | None) -> None:
     """Keep what a run of this section found when it is over."""
-    if job is None:
-        return
-    if job.state == "done":
+    if job is not None and job.state == "done":
         points = st.session_state.setdefault(_POINTS, {})
         points.setdefault(st.session_state[_RUN], []).append(job.result[0])
-    elif job.state == "cancelled":
+
+
+def _say_how_it_ended(job: jobs.Job | None) -> None:
+    if job is not None and job.state == "cancelled":
         look.note("Cancelled; nothing was kept of that run.")
+    elif job is not None and job.state == "failed":
+        st.error(job.problem)

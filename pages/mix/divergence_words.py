@@ -7,12 +7,6 @@ from pages.shared.units import decimal, number, percent
 from quantcore.sensitivity.mixes import MixPoint
 
 WITH_IMATRIX = ", with imatrix"
-TERMS = (
-    "Divergence is the Kullback-Leibler divergence of the model’s predictions from those of the "
-    "original, in nats per token. Recipes are chosen by what the calibration text says, and judged "
-    "here on the evaluation text, which no choice has seen. Bars are 95 % intervals from "
-    "resampled blocks of tokens."
-)
 NOT_MEASURED = (
     "Nobody has measured what each tensor of this model costs, so no recipe can be chosen by it."
 )
@@ -38,9 +32,15 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def text_of(shipped: bool) -> str:
-    """Name the text on which mixes are judged."""
-    return "the evaluation text" if shipped else "the passage on quantization"
+def terms(text: str) -> str:
+    """Say what divergence is, and on which text recipes are judged."""
+    return (
+        "Divergence is the Kullback-Leibler divergence of the model’s predictions from those of "
+        f"the original, in nats per token. Recipes are judged here on {text}; what they are chosen "
+        "by was measured on the text that the page Sensitivity names. Choose and judge on two "
+        "texts: no choice should have seen what it is judged on. Bars are 95 % intervals from "
+        "resampled blocks of tokens."
+    )
 
 
 def how_to_read(points: bool, predicted: bool) -> str:

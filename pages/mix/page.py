@@ -46,7 +46,7 @@ def main() -> None:
     st.space("medium")
     take.section(choice, hand, hand_types)
     with st.expander("Table of all tensors"):
-        weights.table(choice, hand, _chosen_tensor(choice))
+        weights.table(choice, hand, controls.tensor_to_come())
 
 
 def _measured_at_once(choice: ChosenMix, hand: Plan) -> list[Case]:
@@ -95,7 +95,7 @@ def _notes(choice: ChosenMix, hand: Plan, hand_types: dict[str, str], cases: lis
 
 
 def _map(choice: ChosenMix, hand: Plan, hand_types: dict[str, str]) -> None:
-    types, tensor_name = hand.types, _chosen_tensor(choice)
+    types, tensor_name = hand.types, controls.tensor_to_come()
     look.show(
         charts.type_map(
             {name: types[name] for name in choice.model.quantizable},
@@ -113,13 +113,6 @@ def _map(choice: ChosenMix, hand: Plan, hand_types: dict[str, str]) -> None:
 
 def _fallen(hand: Plan) -> list:
     return [each for each in hand.tensors if each.fallback]
-
-
-def _chosen_tensor(choice: ChosenMix) -> str:
-    """Name the tensor of the control, which is drawn after the map that marks it."""
-    matrices = choice.model.quantizable
-    asked = st.session_state.get("tensor") or st.query_params.get("tensor")
-    return asked if asked in matrices else matrices[0]
 
 
 def _clicked() -> None:

@@ -22,9 +22,10 @@ def section(choice: ChosenMix, hand: Plan, hand_types: dict[str, str]) -> None:
     asked = choice.asked(hand_types)
     text = overrides_as_text(asked.items())
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        why = "" if text else "The mix’s own rules decide every format: there is nothing to save."
         st.download_button(
             "Save the recipe", text, TYPES_FILE, "text/plain", key="save_recipe",
-            disabled=not text, on_click="ignore",
+            disabled=bool(why), help=why or "What `--tensor-type-file` reads.", on_click="ignore",
         )  # fmt: skip
         st.download_button(
             "Save as JSON", lambda: _as_json(choice, hand), f"{model.name}-recipe.json",

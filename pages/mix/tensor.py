@@ -69,10 +69,11 @@ def _store_as(choice: ChosenMix, tensor: str, type: str, hand_types: dict[str, s
     key = f"as_{tensor}_{type}"
     able = storable_types(choice.model, tensor, choice.with_imatrix)
     options = list(dict.fromkeys([*able, type]))
+    why = "" if choice.allows_changes else words.changes_ignored(choice.file_type)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             "Store it as", options, options.index(type), key=key, width=180,
-            disabled=not choice.allows_changes,
+            disabled=bool(why), help=why or "Takes precedence over the rules.",
             on_change=by_hand.choose, args=(key, tensor, hand_types),
         )  # fmt: skip
         if tensor in hand_types:

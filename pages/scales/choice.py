@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pages.scales import cache, words
 from pages.shared import controls
+from quantcore.evaluate.quantized import check_fit
 from quantcore.format import Format, ScaleFactors
 from quantcore.formats import get_format
 from quantcore.formats.k.sub_scale_bits import sub_scale_bits
@@ -40,10 +41,10 @@ def choose() -> ChosenTensor:
     """Ask for a format and a tensor, and for scales or minima where there are both."""
     model, columns = controls.model(), st.columns([2, 3, 2], vertical_alignment="bottom")
     with columns[0]:
-        fmt = get_format(controls.type_(default="Q4_K"))
+        fmt = get_format(controls.type_(controls.tensor_to_come()))
     with columns[1]:
         tensor = controls.tensor()
-    fmt.check(model.tensors[tensor].shape)
+    check_fit(model, tensor, fmt)
     n_rows, n_cols = model.tensors[tensor].shape
     factors, kind = cache.scale_factors(model.name, tensor, fmt.name), "scales"
     if factors.minimums is not None:

@@ -10,8 +10,9 @@ from pages.scales.cost import draw_cost
 from pages.scales.super_block import draw_super_block
 from pages.shared import controls, look, tables
 from pages.shared.palette import Look, colour
-from quantcore.evaluate.scale_cost import fits, largest_to_median, merged
+from quantcore.evaluate.scale_cost import largest_to_median, merged
 from quantcore.format import ScaleFactors
+from quantcore.formats.fitting import fits
 
 AT_MOST = 256  # rows and columns of the map
 AT_MOST_LISTED = 200_000  # scales in the CSV

@@ -20,16 +20,16 @@ def main() -> None:
     """Draw the page; without results of the model on the bench only what measures it."""
     style, model = look.current(), controls.model()
     st.title("Sensitivity", anchor=False)
-    run.panel()
+    ended = run.take_in()
     every = sweeps.every(model)
     if not any(known.of_model for known in every.values()):
         look.finding(words.nothing(model.name))
-        run.offer(model)
+        run.offer(model, ended)
         return
     view = views.choose(model, every)
     if not view.costs():
         look.finding(words.not_measured(view.noun, view.how, view.format_name))
-        run.offer(model)
+        run.offer(model, ended)
         return
     st.space("small")
     top = st.container()
@@ -54,7 +54,7 @@ def main() -> None:
     beside.section(view, every, tensor, style)
     st.space("medium")
     table.show(view, tensor)
-    run.offer(model)
+    run.offer(model, ended)
 
 
 def follow(view: View) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import bench, controls, look, shipped, sweeps
-from quantcore.evaluate.text import calibration_text, context_for, cut
+from pages.shared import bench, controls, look, shipped, sweeps, texts
+from quantcore.evaluate.text import context_for, cut
 from quantcore.formats import OUTSIDE_GGUF, get_format
 from quantcore.model.source import Model
 from quantcore.sensitivity import results
@@ -21,7 +21,12 @@ from quantcore.sensitivity.results import Sensitivity
 
 GROUPS: dict[str, Group] = {"tensors": "tensor", "layers": "layer", "roles": "role"}
 HOWS: dict[str, How] = {"only this": "alone", "everything except this": "kept"}
-TEXTS = ("calibration", "passage", "own")
+CALIBRATION, PASSAGE, OWN = "calibration", "passage", "own"
+_TEXTS = {
+    CALIBRATION: "Calibration: stories of the model’s own world.",
+    PASSAGE: "Passage: a page of plain English, for models from elsewhere.",
+    OWN: "Own: paste a text.",
+}
 PLAIN = ("Q8_0", "Q4_0")  # where no usual format fits the rows
 ADDRESS = r"(tcp|tls|ws|wss|ucx)://[^\s/:]+:\d+"
 
@@ -98,8 +103,9 @@ def choose(model: Model) -> Sweep:
         )  # fmt: skip
     # As many as were shipped, so that a new format is added to what is known.
     usual = shipped.sensitivity().source.tokens if bench.is_shipped(model.name) else TOKENS
+    controls.follow_default("tokens", usual)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        name, text = _text()
+        name, text = _text(model)
         asked = st.number_input(
             "Tokens at most", 1, 1_000_000, usual, 512, key="tokens", width=150,
             help="From the beginning of the text. Half of them are scored.", **controls.BOUND,
@@ -146,11 +152,12 @@ def asked_tokens(model_name: str, questions: int) -> int:
 
 
 def _formats(model: Model) -> list[str]:
-    fitting = [name for name in DEFAULT_FORMATS if _fits(model, name)]
+    start = [name for name in DEFAULT_FORMATS if _fits(model, name)] or list(PLAIN)
+    controls.follow_default("formats", start)
     asked = [*st.query_params.get_all("formats"), *(st.session_state.get("formats") or [])]
     options = [*controls.ggml_formats(), *OUTSIDE_GGUF, *controls.INTEGERS, *asked]
     chosen = st.multiselect(
-        "Formats to measure", list(dict.fromkeys(options)), default=fitting or list(PLAIN),
+        "Formats to measure", list(dict.fromkeys(options)), default=start,
         key="formats", accept_new_options=True, placeholder="one or more formats",
         help="Each tensor is quantized to each of these. Any INT format can be typed in.",
         **controls.BOUND,
@@ -165,18 +172,18 @@ def _fits(model: Model, name: str) -> bool:
         return False
 
 
-def _text() -> tuple[str, str]:
+def _text(model: Model) -> tuple[str, str]:
     """Ask for the text; its name in the results, and its words."""
+    first = CALIBRATION if texts.suited(model.name) == texts.STORIES else PASSAGE
+    keys = list(dict.fromkeys([first, PASSAGE, OWN]))
+    controls.follow_default("sweep_text", first)
     key = st.segmented_control(
-        "Text to measure on", TEXTS, default=TEXTS[0], required=True, key="sweep_text",
-        help="Calibration: stories of the shipped model’s world. Passage: a page of plain English, "
-        "for models from elsewhere. Own: paste a text. Judge a mix on another text than the one it "
+        "Text to measure on", keys, default=first, required=True, key="sweep_text",
+        help=f"{' '.join(_TEXTS[key] for key in keys)} Judge a mix on another text than the one it "
         "was chosen on.", **controls.BOUND,
     )  # fmt: skip
-    if key == "calibration":
-        return "calibration.txt", calibration_text()
-    if key == "passage":
-        return "passage.txt", bench.passage()
+    if key != OWN:
+        return texts.to_choose_by(texts.STORIES if key == CALIBRATION else texts.PASSAGE)
     words = st.text_area(
         "Your text to measure on", bench.passage().split("\n")[0], key="sweep_own",
         persist_state="session", height=100, width=420,

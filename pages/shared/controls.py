@@ -13,7 +13,8 @@ from pages.shared import (
     look,
     shipped,
 )
-from pages.shared.units import decimal, millions, plural
+from pages.shared.units import both_ends, decimal, millions, plural, the
+from quantcore.evaluate.quantized import suited_format
 from quantcore.formats import FORMATS, OUTSIDE_GGUF, UNAIDED
 from quantcore.model.original import original_of
 from quantcore.recipe.types import get_type
@@ -31,8 +32,11 @@ class Bound(TypedDict):
 BOUND: Bound = {"bind": "query-params"}
 SHARED = ("tensor", "row", "block", "part", "type", "types", "way", "example")
 FROM_MODEL = "From the model"  # the example of the page Block that shows a chosen tensor
+SHORT_NAME = 18  # letters of a model's name that need no wide picker
 _CHOICE = "_choice"  # what a click asked for, until the next run
 _PAGE = "_page"  # the page of the last run
+_MODEL = "_model"  # the model of the last run
+_CARRIED = "_carried"  # choices are from another page, or were made for another model
 _RENAMED = {  # options, by the key of their control: the word before, and that of today
     "way": ("one format throughout", "pure"),
     "errors_as": ("one format throughout", "pure"),
@@ -66,12 +70,16 @@ def carry_over(page: str) -> None:
     that the script has set is kept. What the address says wins.
     """
     _follow_old_links(page)
+    _shorten_model()
     known = [key for key in SHARED if key in st.session_state]
     kept = {key: st.session_state[key] for key in known if key not in st.query_params}
     choice = st.session_state.pop(_CHOICE, {})
     st.session_state.update(kept | choice)
     moved = st.session_state.get(_PAGE) != page
     st.session_state[_PAGE] = page
+    opened = st.session_state.get("model")
+    st.session_state[_CARRIED] = moved or st.session_state.get(_MODEL) != opened
+    st.session_state[_MODEL] = opened
     st.session_state[_UNWRITTEN] = bool(choice or (known and moved))
 
 
@@ -87,6 +95,25 @@ def _follow_old_links(page: str) -> None:
         asked["plain_type"] = st.session_state["plain_type"] = asked.pop("type")
     if page == "file" and "measure" in asked:
         st.session_state["measure_errors"] = asked.pop("measure") == "true"
+
+
+def follow_default(key: str, default: Any) -> None:
+    """Give a control, before it is drawn, its new default where it still shows the former one.
+
+    For defaults that follow the model: what somebody has chosen stays.
+    """
+    former = st.session_state.get(f"_{key}_default", default)
+    if former != default and st.session_state.get(key) == former:
+        st.session_state[key] = default
+    st.session_state[f"_{key}_default"] = default
+
+
+def _shorten_model() -> None:
+    """Say a long name in the address as the picker does: there a control's label counts."""
+    asked = st.query_params.get("model")
+    label = both_ends(list(bench.sources())).get(asked or "")
+    if label and label != asked:
+        st.query_params["model"], st.session_state["model"] = label, asked
 
 
 def unwritten() -> bool:
@@ -113,12 +140,14 @@ def go(page: str | None = None, **choice) -> None:
 
 def choose_model() -> None:
     """Draw the model picker. Called once, in ``app.py``, so that it outlives a change of page."""
+    names = list(bench.sources())
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.selectbox(
             "Model",
-            list(bench.sources()),
+            names,
+            format_func=both_ends(names).__getitem__,
             key="model",
-            width=190,
+            width=190 if max(map(len, names)) <= SHORT_NAME else 320,
             label_visibility="collapsed",
             **BOUND,
         )
@@ -174,18 +203,26 @@ def part(n_parts: int, start: int = 0, **more: Any) -> int:
     return _whole("Sub-block", "part", n_parts, says, start, **more)
 
 
-def type_(label: str = "Format", default: str = "Q4_K", *, key: str = "type", **more: Any) -> str:
-    """Ask for one format. Any INT format can be typed in.
+def type_(of: str | None, default: str = "Q4_K", *, key: str = "type", **more: Any) -> str:
+    """Ask for the format of a tensor, or of made-up weights. Any INT format can be typed in.
 
-    Of a mix that another page chose, the format of most matrices is taken. Formats that need an
-    importance matrix are listed where one lies with the model; the default always is, since a file
-    may hold it. ValueError where the name is unknown.
+    Of a mix that another page chose, the format of most matrices is taken. Where the tensor cannot
+    be stored in what was chosen elsewhere, or for another model, another format takes its place.
+    Formats that need an importance matrix are listed where one lies with the model; the default
+    always is, since a file may hold it. ValueError where the name is unknown.
     """
+    wanted, note = st.session_state.get(key), ""
+    if of is not None:
+        default = suited_format(model(), of, default)
+    if wanted is not None:
+        wanted = st.session_state[key] = get_type(wanted, pure=True).format.name
+        if of is not None and st.session_state[_CARRIED]:
+            suited = st.session_state[key] = suited_format(model(), of, wanted)
+            note = f"{wanted} does not suit {the(of)}: {suited} takes its place."
+            note *= suited != wanted
     options = list(dict.fromkeys([*ggml_formats(), *OUTSIDE_GGUF, *INTEGERS, default]))
-    if key in st.session_state:
-        st.session_state[key] = get_type(st.session_state[key], pure=True).format.name
     chosen = st.selectbox(
-        label,
+        "Format",
         options,
         index=options.index(default),
         key=key,
@@ -194,7 +231,16 @@ def type_(label: str = "Format", default: str = "Q4_K", *, key: str = "type", **
         **BOUND,
         **more,
     )
+    if note:
+        look.note(note)
     return get_type(chosen, pure=True).format.name
+
+
+def tensor_to_come() -> str:
+    """Name the tensor of `tensor`, whose control is not drawn yet: until then its address knows."""
+    matrices = model().quantizable
+    asked = st.session_state.get("tensor") or st.query_params.get("tensor")
+    return asked if asked in matrices else matrices[0]
 
 
 def ggml_formats() -> tuple[str, ...]:
@@ -220,7 +266,7 @@ def link(page: str, label: str, key: str, **choices) -> None:
         go(page, **choices)
 
 
-def choose_from(event, key: str = "type", page: str | None = None) -> None:
+def choose_from(event, key: str = "type", page: str | None = None, **more: Any) -> None:
     """Take over what was clicked in a chart whose marks carry a name as ``customdata``.
 
     Parameters
@@ -231,6 +277,8 @@ def choose_from(event, key: str = "type", page: str | None = None) -> None:
         The shared control that takes the name.
     page
         The page that opens, such as ``"weights"``; this one is drawn again where it is left out.
+    more
+        What else is chosen then, by key.
     """
     points = event.selection.points
     picked = points[-1].get("customdata") if points else None
@@ -238,7 +286,7 @@ def choose_from(event, key: str = "type", page: str | None = None) -> None:
     taken = st.session_state.get("_picked")
     st.session_state["_picked"] = picked
     if picked and picked != taken and (page or picked != st.session_state.get(key)):
-        go(page, **{key: picked})
+        go(page, **more | {key: picked})
 
 
 def _whole(label: str, key: str, count: int, says: str, start: int = 0, **more: Any) -> int:

@@ -16,10 +16,12 @@ from pages.shared import (
 )
 from pages.shared.units import plural
 from quantcore.formats import DEFAULTS, OUTSIDE_GGUF, UNAIDED
+from quantcore.formats.fitting import instead
 from quantcore.model.source import Model
 from quantcore.recipe.types import get_type
 
 MIXES, PURE = WAYS = ("mixes", "pure")
+USUAL = "Q4_K_M"
 _WHAT_IS_A_MIX = (
     "A mix is what `llama-quantize` makes: Q4_K_M stores most matrices in Q4_K, and some that "
     "matter more in Q6_K. Pure stores every matrix in Q4_K, as `--pure` does; the type is then "
@@ -35,16 +37,21 @@ def choose_way(key: str = "way", default: str = MIXES) -> bool:
     )  # fmt: skip
 
 
-def type_(label: str = "Type", *, pure: bool = False, default: str = "Q4_K_M", **more: Any) -> str:
-    """Ask for one type; ValueError where the name is unknown."""
+def type_(label: str = "Type", *, pure: bool = False, **more: Any) -> str:
+    """Ask for one type, at first one that the model can be stored in.
+
+    ValueError where the name is unknown.
+    """
     if "type" in st.session_state:
         st.session_state["type"] = _spelled(st.session_state["type"], pure)
+    default = _suited(USUAL, pure)
+    controls.follow_default("type", default)
     always = () if pure else (get_type(name, pure=True).name for name in UNAIDED)
     listed = list(dict.fromkeys([*_listed(pure), *always]))
     chosen = st.selectbox(
         label,
         listed,
-        index=listed.index(_spelled(default, pure)),
+        index=listed.index(default),
         key="type",
         accept_new_options=True,
         help="A mix or a format. " + _WHAT_IS_A_MIX,
@@ -61,16 +68,17 @@ def types(
 
     The address and `default` may name any type besides those listed.
     """
+    start = _all_spelled(default, pure)
+    controls.follow_default("types", start)
     if "types" in st.session_state:
         st.session_state["types"] = _all_spelled(st.session_state["types"], pure)
     asked = [*st.query_params.get_all("types"), *st.session_state.get("types", [])]
-    at_first = _all_spelled(default, pure)
-    options: list[str] = [*_listed(pure), *at_first, *(name for name in asked if get_type(name))]
+    options: list[str] = [*_listed(pure), *start, *(name for name in asked if get_type(name))]
     chosen = st.pills(
         label,
         list(dict.fromkeys(options)),
         selection_mode="multi",
-        default=at_first,
+        default=start,
         key="types",
         wrap=True,
         help=_WHAT_IS_A_MIX,
@@ -85,6 +93,14 @@ def storable(model: Model, names: Sequence[str], pure: bool) -> list[str]:
     """Keep the types in which every matrix of a model can be stored, mixes or pure as wanted."""
     meant = {name: get_type(name, pure).name for name in names}
     return [name for name in names if not plans.fitting(model.name, meant[name]).left_out]
+
+
+def _suited(usual: str, pure: bool) -> str:
+    """Spell a usual type, or one that takes its place where the model does not fit it."""
+    spelled, model = _spelled(usual, pure), controls.model()
+    if storable(model, [spelled], pure):
+        return spelled
+    return instead([model.tensors[name].shape for name in model.quantizable])[0]
 
 
 def copies(model: Model, type_name: str) -> str:

@@ -6,7 +6,7 @@ import streamlit as st
 
 import quantcore
 from pages.shared import bench
-from quantcore.evaluate.quantized import Fitting, fitting_formats
+from quantcore.evaluate.quantized import Fitting, fitting_formats, formats_by_tensor, importances
 from quantcore.recipe.overrides import Override
 from quantcore.recipe.plan import Plan
 from quantcore.recipe.types import mixes_for
@@ -26,10 +26,19 @@ def fitting(model_name: str, type_name: str) -> Fitting:
 
 def formats(model_name: str, type_name: str) -> dict[str, str]:
     """Format of every matrix that a type can store; ValueError where there is none, with reason."""
-    fits = fitting(model_name, type_name)
-    if not fits.formats:
-        raise ValueError(next(iter(fits.left_out.values())))
-    return fits.formats
+    return fitting(model_name, type_name).formats or whole(model_name, type_name)
+
+
+@bench.per_model(st.cache_data, show_spinner=False, max_entries=256)
+def whole(model_name: str, type_name: str) -> dict[str, str]:
+    """Format of every matrix in a type that is to store all of them.
+
+    ValueError where it cannot, in a sentence that says what could.
+    """
+    opened = bench.model(model_name)
+    formats = formats_by_tensor(opened, type_name)
+    importances(opened, type_name, formats)
+    return formats
 
 
 @bench.per_model(st.cache_resource, show_spinner=False, max_entries=128)

@@ -7,7 +7,7 @@ from pages.shared.charts.size import Point
 from pages.shared.palette import FAMILY_WORDS, SIGNS, Look, colour, family
 from pages.shared.tables import Column
 from pages.shared.units import decimal, number, one_in, percent, signed, times
-from quantcore.evaluate.drift import Drift
+from quantcore.evaluate.drift_result import DriftFigures
 from quantcore.model.original import Original
 from quantcore.recipe.types import get_type
 
@@ -26,7 +26,9 @@ TERMS = {
 }
 
 
-def rows(drifts: Mapping[str, Drift], types: Sequence[str], original: Original) -> list[dict]:
+def rows(
+    drifts: Mapping[str, DriftFigures], types: Sequence[str], original: Original
+) -> list[dict]:
     """Make the original's row, then one a type that was measured, by divergence."""
     known = sorted((t for t in types if t in drifts), key=lambda t: drifts[t].mean_kl_divergence)
     measured = [{"type": name} | _figures(drifts[name]) for name in known]
@@ -117,7 +119,7 @@ def points(table: Sequence[Mapping]) -> list[Point]:
     ]
 
 
-def floor(drifts: Mapping[str, Drift]) -> tuple[float, str] | None:
+def floor(drifts: Mapping[str, DriftFigures]) -> tuple[float, str] | None:
     """Find the least that a change of number format costs: what rounding to 16 bits does."""
     halves = {n: drifts[n].mean_kl_divergence for n in ("F16", "BF16") if n in drifts}
     costly = {name: kl for name, kl in halves.items() if kl > 0}
@@ -176,7 +178,7 @@ def small_and_large(table: Sequence[Mapping], published: Mapping) -> str:
     )
 
 
-def _figures(drift: Drift) -> dict:
+def _figures(drift: DriftFigures) -> dict:
     kl = drift.kl_percentiles
     return {
         "weights_bytes": drift.weights_bytes,

@@ -4,18 +4,16 @@ A sweep that was measured here is kept in the user's cache under a key of the mo
 text and what else decides about its figures, so that one that was stopped goes on from there.
 """
 
-import hashlib
 import math
-import os
 import tempfile
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import streamlit as st
 
 from pages.shared import (
     bench,
+    kept,
     shipped,
 )
 from pages.shared.frame import sentence
@@ -40,24 +38,9 @@ class KeptSweep:
     path: Path | None = None  # where they are kept
 
 
-@lru_cache(maxsize=4)
-def folder(wanted: str | None = None) -> Path:
-    """Folder of what is kept: QUANTLAB_RESULTS, else the user's cache; else one for this server."""
-    wanted = wanted or os.environ.get("QUANTLAB_RESULTS")
-    try:
-        place = Path(wanted) if wanted else Path.home() / ".cache" / "quantlab" / "sensitivity"
-        place.mkdir(parents=True, exist_ok=True)
-        if os.access(place, os.W_OK):
-            return place
-    except (OSError, RuntimeError):
-        pass
-    return Path(tempfile.mkdtemp(prefix="quantlab-"))
-
-
 def path_for(model: Model, *decisive: object) -> Path:
     """Name the file that keeps a sweep; `decisive` is what else its figures depend on."""
-    digest = hashlib.sha256(repr(decisive).encode()).hexdigest()[:16]
-    return folder() / f"{model.key}-{digest}{ENDING}"
+    return kept.path_for(model, ENDING, *decisive)
 
 
 def read(path: Path) -> Sensitivity | None:
@@ -73,7 +56,7 @@ def cached(path: Path) -> Sensitivity | None:
 
     None where it holds no results.
     """
-    return _cached(path, _changed(path))
+    return _cached(path, kept.changed(path))
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
@@ -86,7 +69,7 @@ def every(model: Model) -> dict[str, KeptSweep]:
     of_files: list[tuple[Sensitivity, bool, Path | None]] = [
         (shipped.sensitivity(), bench.is_shipped(model.name), None)
     ]
-    for path in sorted(folder().glob(f"*{ENDING}"), key=_changed, reverse=True)[:LISTED]:
+    for path in sorted(kept.folder().glob(f"*{ENDING}"), key=kept.changed, reverse=True)[:LISTED]:
         results = cached(path)
         if results is not None and any(e.group != "all" for e in results.effects):
             mine = path.name.startswith(f"{model.key}-") and _fits(results, model)
@@ -99,15 +82,6 @@ def every(model: Model) -> dict[str, KeptSweep]:
         mine = results.source.model == model.name and _fits(results, model)
         labelled[label] = KeptSweep(label, results, mine)
     return dict(sorted(labelled.items(), key=lambda item: not item[1].of_model))
-
-
-def _changed(path: Path) -> tuple[int, int, int]:
-    """When a file was written, its size, and its number on the disk: zeros where there is none."""
-    try:
-        status = path.stat()
-    except OSError:  # another session has just put a newer one in its place
-        return 0, 0, 0
-    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _fits(results: Sensitivity, model: Model) -> bool:

@@ -1,5 +1,7 @@
 """How numbers are worded. Text in, text out; two or three digits, a real minus."""
 
+from collections.abc import Sequence
+
 WEIGHT_ERROR = (
     "The error of weights, here and on every page: root of the squared errors’ sum over the "
     "squared weights’ sum, of a matrix, or of all matrices together."
@@ -97,6 +99,38 @@ def plural(count: float, word: str, more: str | None = None) -> str:
     ('1 byte', '1,200 bytes', '2 matrices')
     """
     return f"{count:,.0f} {word if round(count) == 1 else more or word + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Write a time roughly, in words.
+
+    >>> duration(1.2), duration(83), duration(400), duration(9000), duration(400_000)
+    ('1 second', '80 seconds', '7 minutes', '2.5 hours', '111 hours')
+    """
+    if seconds < 20:
+        return plural(max(1, round(seconds)), "second")
+    if seconds < 100:
+        return f"{round(seconds, -1):.0f} seconds"
+    if seconds < 5400:
+        return plural(round(seconds / 60), "minute")
+    return f"{seconds / 3600:.1f} hours" if seconds < 36_000 else f"{seconds / 3600:,.0f} hours"
+
+
+def both_ends(names: Sequence[str], at_most: int = 36) -> dict[str, str]:
+    """Shorten long names in the middle, so that a list shows what tells them apart.
+
+    >>> list(both_ends(["fable-7m", "SmolLM2-135M-Instruct.Q4_1.gguf"], 20).values())
+    ['fable-7m', 'SmolLM2-13…Q4_1.gguf']
+    """
+    if all(len(name) <= at_most for name in names):
+        return {name: name for name in names}
+    first = at_most // 2
+    last = at_most - 1 - first
+    labels = {
+        name: name if len(name) <= at_most else f"{name[:first]}…{name[-last:]}" for name in names
+    }
+    # Names that differ in the middle only take more room.
+    return labels if len(set(labels.values())) == len(labels) else both_ends(names, at_most + 6)
 
 
 def are(count: int) -> str:

@@ -8,6 +8,7 @@ with the session, or with the server. Room is reserved before the first byte is 
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,16 +17,19 @@ import streamlit as st
 
 from pages.shared import bench, jobs, look
 from pages.shared.units import decimal, plural
+from quantcore.evaluate.estimate import quantizing_seconds
 from quantcore.formats import FORMATS
 from quantcore.io.imatrix import Imatrix
 from quantcore.model.source import Model
+from quantcore.pool import n_threads
+from quantcore.progress import Progress
 from quantcore.recipe.file_types import throughout
 from quantcore.recipe.plan import Plan
 from quantcore.recipe.plan import plan as plan_file
 from quantcore.recipe.quantize import plan_with_matrix, quantize_steps, quantized_again
 from quantcore.recipe.types import get_type
 
-TITLE = "write"
+TITLE = "writing a file"
 LARGEST_BYTES = 2_000_000_000  # the server holds a download in memory while it is sent
 _KEPT = "_written"
 
@@ -77,13 +81,27 @@ def offer(model: Model, plan: Plan, what: str, imatrix: Imatrix | None = None) -
         f"Writes {file_name(model, plan)} on the server, about {decimal(plan.bytes)}, to be "
         "downloaded. It is removed when you leave."
     )
-    if st.button(
-        "Write the GGUF file", key="write", disabled=jobs.busy() or bool(unable), help=says
+    made: list[Written] = []
+
+    def begin() -> Iterator[Progress[Path]]:
+        folder = Folder()
+        made.append(Written(folder, folder.path / file_name(model, plan), what))
+        return quantize_steps(model, plan, made[0].path, imatrix)
+
+    if jobs.button(
+        "Write the GGUF file",
+        key="write",
+        title=TITLE,
+        begin=begin,
+        seconds=None if unable else _seconds(model, plan),
+        unable=unable,
+        help=says,
     ):
-        _start(model, plan, what, imatrix)
+        # The former file goes once the queue has taken the new one, not before.
+        if former := st.session_state.get(_KEPT):
+            former.folder.remove()
+        st.session_state[_KEPT] = made[0]
         st.rerun()
-    if unable:
-        look.note(unable)
     if again := quantized_again(model, plan):
         look.note(
             f"{plural(len(again), 'tensor')} would be quantized a second time, and errors add up: "
@@ -105,17 +123,16 @@ def _why_not(plan: Plan) -> str:
             return f"{tensor.name} as {tensor.type} needs an importance matrix to be written."
     if plan.bytes > LARGEST_BYTES:
         return f"{decimal(plan.bytes)} is too much for a download: use the command line below."
+    free = shutil.disk_usage(tempfile.gettempdir()).free
+    if plan.bytes > free:
+        return f"The file takes {decimal(plan.bytes)}, and the server has {decimal(free)} free."
     return ""
 
 
-def _start(model: Model, plan: Plan, what: str, imatrix: Imatrix | None) -> None:
-    """Begin to write; the former file goes once the queue has taken the new one, not before."""
-    folder = Folder()
-    path = folder.path / file_name(model, plan)
-    jobs.start(TITLE, lambda: quantize_steps(model, plan, path, imatrix))
-    if former := st.session_state.get(_KEPT):
-        former.folder.remove()
-    st.session_state[_KEPT] = Written(folder, path, what)
+def _seconds(model: Model, plan: Plan) -> float:
+    matrices = set(model.quantizable)
+    types = ((each.name, each.type) for each in plan.tensors if each.name in matrices)
+    return quantizing_seconds(model, types) / n_threads()
 
 
 def _hand_over(kept: Written) -> None:

@@ -1,6 +1,8 @@
 """What a comparison of two models says: figures as a whole, and everything by token."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +56,7 @@ class TokenDrift:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drift:
+class DriftFigures:
     """One type against the original. Divergences in nats; errors are one standard error.
 
     All but `perplexity_all_targets` speak of the scored tokens: the second half of each chunk, as
@@ -85,6 +87,12 @@ class Drift:
     sure_tokens_changed: float  # share of those where the quantized model would say another
     bits_per_weight: float  # of all tensors, norms in F32 included, as llama-quantize counts
     weights_bytes: int  # of all tensors, norms in F32 included; a file has a header besides
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift(DriftFigures):
+    """One type against the original, with what happened at each token."""
+
     per_token: TokenDrift
 
 
@@ -136,9 +144,28 @@ def summarize(
     )
 
 
-def summary_of(drift: Drift) -> dict[str, object]:
-    """Everything but the tokens, ready for JSON."""
-    summary = {f.name: getattr(drift, f.name) for f in fields(drift) if f.name != "per_token"}
+def summary_of(drift: DriftFigures) -> dict[str, object]:
+    """Everything but the tokens, ready for JSON; `summary_from` reads it back."""
+    summary = {f.name: getattr(drift, f.name) for f in fields(DriftFigures)}
     spread = drift.probability_change
     summary["probability_change"] = {f.name: getattr(spread, f.name) for f in fields(spread)}
     return summary
+
+
+def summary_from(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the fields of `DriftFigures` from what `summary_of` made, after JSON made text of keys.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If it is no such thing.
+    """
+    spread = row["probability_change"]
+    return dict(row) | {
+        "kl_percentiles": _by_number(row["kl_percentiles"]),
+        "probability_change": Spread(**spread | {"percentiles": _by_number(spread["percentiles"])}),
+    }
+
+
+def _by_number(percentiles: Mapping[str, float]) -> dict[float, float]:
+    return {float(p): value for p, value in percentiles.items()}

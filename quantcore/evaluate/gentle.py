@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from quantcore.evaluate.drift_result import Drift
+from quantcore.evaluate.drift_result import DriftFigures
 
 GENTLE = 0.01  # share of the tokens the original was sure of that may change
 
 
-def gentle_and_harsh(drifts: Mapping[str, Drift]) -> tuple[str, str]:
+def gentle_and_harsh(drifts: Mapping[str, DriftFigures]) -> tuple[str, str]:
     """Name the smallest file that changes few sure tokens, and the smallest of all.
 
     Of files of one size the one with the smaller divergence. Where none is gentle, the closest to

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from quantcore.evaluate.divergence import Spread
 from quantcore.evaluate.drift import Drift, TokenDrift, drift_steps, summary_of
+from quantcore.evaluate.drift_result import summary_from
 from quantcore.evaluate.quantized import llama_of
 from quantcore.evaluate.reading import Continuations, Parting, continue_both
 from quantcore.evaluate.skills import SkillScore, skill_steps
@@ -211,16 +211,7 @@ def _widened(array: np.ndarray) -> np.ndarray:
 
 
 def _drift(row: dict, arrays: dict[str, np.ndarray]) -> Drift:
-    spread = row["probability_change"]
-    spread = Spread(**spread | {"percentiles": _by_number(spread["percentiles"])})
-    return Drift(
-        **row | {"kl_percentiles": _by_number(row["kl_percentiles"]), "probability_change": spread},
-        per_token=TokenDrift(**arrays),
-    )
-
-
-def _by_number(percentiles: dict[str, float]) -> dict[float, float]:
-    return {float(p): value for p, value in percentiles.items()}
+    return Drift(**summary_from(row), per_token=TokenDrift(**arrays))
 
 
 def _errors(by_format: dict[str, list[dict]]) -> dict[str, list[TensorError]]:

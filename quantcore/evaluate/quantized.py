@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -9,12 +10,13 @@ from numpy.typing import NDArray
 
 from quantcore.format import Format
 from quantcore.formats import FORMATS, get_format
+from quantcore.formats.fitting import either, fits, instead, replacement
 from quantcore.io import ModelError
 from quantcore.model.activations import input_type
 from quantcore.model.llama import Llama
 from quantcore.model.source import Model
 from quantcore.recipe.quantize import importance_of
-from quantcore.recipe.types import get_type, mix_needs_imatrix, mixed_formats
+from quantcore.recipe.types import ModelType, get_type, mix_needs_imatrix, mixed_formats
 
 Activations = Literal["F32", "Q8"]  # Q8: inputs rounded as llama.cpp's CPU kernels do
 # A name as `quantcore.recipe.types` reads it: "Q4_K_M" a mix, "Q4_K pure" one format throughout;
@@ -66,6 +68,7 @@ def formats_by_tensor(model: Model, type: Type) -> dict[str, str]:
         If a type is unknown, wants an importance matrix, or cannot store a tensor of that shape;
         before any work is done.
     """
+    meant = None
     if isinstance(type, str):
         meant = get_type(type)
         if meant.mix:
@@ -74,13 +77,45 @@ def formats_by_tensor(model: Model, type: Type) -> dict[str, str]:
     chosen = {}
     for name in model.quantizable:
         fmt = get_format(type[name])
-        try:
-            fmt.check(model.tensors[name].shape)
-        except ValueError as problem:
-            raise ValueError(f"{name}: {problem}.") from problem
+        check_fit(model, name, fmt, meant)
         needed_importance(model, name, fmt.name)
         chosen[name] = fmt.name
     return chosen
+
+
+def check_fit(model: Model, name: str, fmt: Format, type: ModelType | None = None) -> None:
+    """Raise a `ValueError` if a format cannot store a tensor; it says what can be chosen instead.
+
+    With `type`, what is to be stored in it is the whole model; else any tensor will do.
+    """
+    shapes = {each: model.tensors[each].shape for each in model.quantizable}
+    try:
+        fmt.check(shapes[name])
+    except ValueError as problem:
+        choices = either(instead(shapes.values() if type else [shapes[name]]))
+        if type is None:
+            others = (each for each, shape in shapes.items() if fits(fmt, shape))
+            choices += "".join(f", or the tensor {each}" for each in islice(others, 1))
+        elif type.mixed.mix:
+            choices += f", or the mix {type.mixed.name}"
+        raise ValueError(f"{name}: {problem}. Choose {choices}.") from problem
+
+
+def suited_format(model: Model, name: str, wanted: str) -> str:
+    """Name the format to store a tensor in: the wanted one if it can, or what takes its place.
+
+    Raises
+    ------
+    ValueError
+        If there is no such format.
+    """
+    fmt = get_format(wanted)
+    try:
+        check_fit(model, name, fmt)
+        needed_importance(model, name, fmt.name)
+    except ValueError:
+        return replacement(fmt.name, model.tensors[name].shape)
+    return fmt.name
 
 
 def applied_format(model: Model, name: str, format_name: str) -> Format:
@@ -109,15 +144,20 @@ def needed_importance(model: Model, name: str, format_name: str) -> NDArray[np.f
     if model.imatrix is None:
         raise ModelError(
             f"{format_name} needs an importance matrix, and none lies with {model.name}: measure "
-            "one by python -m quantcore imatrix, or choose another type."
+            f"one by python -m quantcore imatrix, or choose {_others(model, name)}."
         )
     importance = importance_of(model.imatrix, name, model.tensors[name].shape[-1])
     if importance is None:
         raise ModelError(
             f"{format_name} needs an importance matrix, and that of {model.name} says nothing of "
-            f"{name}, which is looked up rather than multiplied: choose another type or tensor."
+            f"{name}, which is looked up rather than multiplied: choose {_others(model, name)}, or "
+            "another tensor."
         )
     return importance
+
+
+def _others(model: Model, name: str) -> str:
+    return either(instead([model.tensors[name].shape]))
 
 
 def importances(

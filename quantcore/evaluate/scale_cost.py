@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from quantcore.format import Format
 from quantcore.formats import OUTSIDE_GGUF, UNAIDED, get_format
+from quantcore.formats.fitting import fits
 
 # What one scale of an integer covers, from all weights to sixteen.
 SPANS = ("TENSOR", "ROW", "G256", "G128", "G64", "G32", "G16")
@@ -32,15 +33,6 @@ def rivals_of(fmt: Format, shape: tuple[int, int]) -> list[Format]:
     names += [name for name in (*UNAIDED, *OUTSIDE_GGUF) if get_format(name).code_bits == bits]
     names += [fmt.name] if fmt.code_bits <= 8 else []
     return [get_format(name) for name in dict.fromkeys(names) if fits(get_format(name), shape)]
-
-
-def fits(fmt: Format, shape: tuple[int, ...]) -> bool:
-    """Return whether a format can store a tensor of this shape."""
-    try:
-        fmt.check(shape)
-    except ValueError:
-        return False
-    return True
 
 
 def largest_to_median(sizes: NDArray) -> float:

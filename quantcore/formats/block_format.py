@@ -12,6 +12,7 @@ from quantcore.checks import (
     check_place,
     checked_importance,
     checked_out,
+    ragged,
     read_only,
     refuse_non_finite,
 )
@@ -80,10 +81,7 @@ class BlockFormat:
         """Raise a `ValueError` if weights of this shape cannot be stored."""
         check_not_empty(self.name, shape)
         if shape[-1] % self.block_size:
-            raise ValueError(
-                f"{self.name} needs rows of a multiple of {self.block_size} weights, "
-                f"got {shape[-1]}"
-            )
+            raise ValueError(ragged(self.name, self.block_size, shape[-1]))
 
     def stored_bytes(self, shape: tuple[int, ...]) -> int:
         """Bytes that weights of this shape take, scales included."""

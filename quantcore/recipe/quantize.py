@@ -1,6 +1,6 @@
 """Writing a model as a GGUF file in the types of a plan, one packed tensor in memory at a time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -104,10 +104,16 @@ def quantize_steps(
             _refuse_unwritable(planned, plan, has_importance=importance is not None)
         make = partial(_pack, model, planned, importance)
         tensors.append(OutgoingTensor(planned.name, planned.type, planned.shape, make))
+    return _write_steps(path, _metadata(model, plan, imatrix), tensors, plan.bytes)
+
+
+def _write_steps(
+    path: Path, metadata: Mapping[str, Value], tensors: Sequence[OutgoingTensor], n_bytes: int
+) -> Iterator[Progress[Path]]:
     done = 0
-    for tensor in write_gguf(path, _metadata(model, plan, imatrix), tensors):
+    for tensor in write_gguf(path, metadata, tensors):
         done += tensor.n_bytes
-        yield Progress(done / plan.bytes, f"{tensor.name} as {tensor.type}")
+        yield Progress(done / n_bytes, f"{tensor.name} as {tensor.type}")
     yield Progress(1.0, "done", path)
 
 

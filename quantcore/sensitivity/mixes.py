@@ -19,7 +19,7 @@ from quantcore import sweep
 from quantcore.evaluate.quantized import formats_by_tensor
 from quantcore.evaluate.text import Chunks
 from quantcore.io import ModelError
-from quantcore.io.strict_json import read_json_object
+from quantcore.io.strict_json import read_json_object, write_whole
 from quantcore.model.source import Model, shipped_folder
 from quantcore.progress import Progress
 from quantcore.recipe.of_types import matrix_types, padded_bytes, plan_of_types
@@ -28,7 +28,7 @@ from quantcore.sensitivity.bench import Bench
 from quantcore.sensitivity.cached import RestoredTensors
 from quantcore.sensitivity.effect import figures
 from quantcore.sensitivity.reading import reading_of
-from quantcore.sensitivity.results import Source, as_text, read_rows, table, write_whole
+from quantcore.sensitivity.results import Source, as_text, read_rows, table
 
 WAYS = (
     *("rules", "measured", "swapped"),

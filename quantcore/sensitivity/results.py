@@ -17,15 +17,13 @@ sweep that was stopped goes on from there. Its fields:
 """
 
 import json
-import os
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from quantcore.io import ModelError
-from quantcore.io.strict_json import read_json_object
+from quantcore.io.strict_json import read_json_object, write_whole
 from quantcore.model.source import shipped_folder
 from quantcore.sensitivity.effect import Effect, SkillChange
 from quantcore.sensitivity.guides import GUIDES, Guide, rank_correlation
@@ -191,16 +189,6 @@ def guide_ranks(results: Sensitivity, format_name: str | None = None) -> dict[st
 def shipped() -> Sensitivity:
     """Read the results that lie beside the shipped model."""
     return load(shipped_folder() / "sensitivity.json")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file beside its place and rename it: it is there whole, or what was there stays."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def table(kind: type, rows: Iterable[Any]) -> dict[str, list]:

@@ -3,7 +3,8 @@
 import pytest
 from streamlit.runtime.pages_manager import PagesManager
 
-from pages.shared import bench, sweeps
+from pages.shared import bench
+from pages.shared import kept as kept_files
 from tests.support.toy_model import CONFIG, write_folder
 
 
@@ -32,9 +33,9 @@ def own_models(tmp_path, monkeypatch):
 
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
-    """Keep results of sweeps in a folder of this test."""
+    """Keep what is measured in a folder of this test."""
     place = tmp_path / "kept"
     monkeypatch.setenv("QUANTLAB_RESULTS", str(place))
-    sweeps.folder.cache_clear()
+    kept_files.folder.cache_clear()
     yield place
-    sweeps.folder.cache_clear()
+    kept_files.folder.cache_clear()

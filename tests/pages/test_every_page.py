@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 
 import pytest
 
@@ -13,10 +12,15 @@ from pages.shared import (
 )
 from quantcore import open_model, plan
 from quantcore.evaluate.measured import SELECTED
+from quantcore.evaluate.text import evaluation_text
 from quantcore.recipe.quantize import quantize
-from tests.support.app import drawn_charts, findings, sentences, visit
+from tests.support.app import drawn_charts, findings, said, sentences, visit
+from tests.support.other_shapes import NAMES, write_other_shapes
 from tests.support.places import ROOT
+from tests.support.spoken import slips
 
+STORY = evaluation_text()[:40]
+MEASURED_WHEN_ASKED = ("drift", "imatrix", "sensitivity")
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("[a-z]*.py"))
 
 
@@ -49,31 +53,80 @@ def test_the_numbers_of_an_uneven_block_multiply_out():
 
 
 @pytest.fixture(scope="module")
-def stories(tmp_path_factory):
-    """Write the shipped model as a file, once for all pages."""
-    model, path = open_model(), tmp_path_factory.mktemp("files") / "stories.gguf"
-    quantize(model, plan(model, "Q4_K_M"), path)
-    return path
+def other_models(tmp_path_factory):
+    """Write models of other shapes, once for all pages."""
+    folder = tmp_path_factory.mktemp("others")
+    write_other_shapes(folder, tmp_path_factory.mktemp("sources"))
+    return folder
 
 
+def _sentences(app):
+    return [each.value for each in (*app.subheader, *app.markdown, *app.error)]
+
+
+def _shown(app):
+    """Return every word of a page that is no option of a control."""
+    texts = [area.value for area in app.text_area]
+    notes = [each.help or "" for each in (*app.markdown, *app.subheader, *app.button)]
+    html = [element.proto.body for element in app.get("html")]
+    return "\n".join([*_sentences(app), *texts, *notes, *html])
+
+
+@pytest.mark.parametrize("model", NAMES)
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_draws_a_gguf_file(page, own_models, stories):
-    shutil.copy2(stories, own_models)
-    app = visit(page, model="stories.gguf")
+def test_a_page_draws_any_model_and_speaks_of_it(page, model, other_models, monkeypatch):
+    monkeypatch.setattr(bench, "OWN_MODELS", other_models)
+    app = visit(page, model=model)
     assert not app.exception
     assert not sentences(app)
-    assert drawn_charts(app) or page in (
-        "drift",
-        "imatrix",
-        "sensitivity",
-    )  # which measure when asked to
+    charts = drawn_charts(app)
+    assert charts or page in MEASURED_WHEN_ASKED
+    shown = _shown(app)
+    assert not [sentence for sentence in _sentences(app) if slips(sentence)]
+    if page == "home":  # which shows the shipped model, and says so
+        assert f"On the bench is **{model}**" in shown and "are those of **fable-7m**" in shown
+        assert "This page is about" not in shown
+    elif page not in ("memory", "file"):  # which list known models
+        assert not any(word in shown for word in ("fable", STORY, "invented world"))
+    for chosen in app.selectbox:
+        if chosen.key == "original":
+            assert chosen.value == model
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_draws_another_model(page, own_models):
-    app = visit(page, model="wide-toy")
-    assert not app.exception
-    assert not sentences(app)
+@pytest.mark.parametrize("page", ["scales", "block", "weights", "mix", "sensitivity", "imatrix"])
+def test_what_another_page_or_model_chose_gives_way_to_what_suits(page, other_models, monkeypatch):
+    monkeypatch.setattr(bench, "OWN_MODELS", other_models)
+    app = visit("drift", text="own")
+    assert STORY in app.text_area(key="own").value and STORY in app.text_area(key="prompt").value
+    app.selectbox(key="type").set_value("Q5_K_M")
+    app.selectbox(key="model").set_value("rows-of-576").run()
+    assert not app.exception and not sentences(app)
+    assert STORY not in app.text_area(key="own").value + app.text_area(key="prompt").value
+    app.switch_page(f"pages/{page}.py").run()
+    assert not app.exception and not sentences(app)
+    if page == "scales":
+        assert app.selectbox(key="type").value == "Q5_1", "as llama-quantize falls back"
+        assert "Q5_K does not suit the embedding: Q5_1 takes its place." in said(app)
+
+
+@pytest.mark.parametrize("page", ["scales", "block"])
+def test_an_impossible_choice_names_what_is_possible(page, other_models, monkeypatch):
+    monkeypatch.setattr(bench, "OWN_MODELS", other_models)
+    app = visit(page, model="rows-of-576", type="Q4_K", tensor="token_embd.weight")
+    (sentence,) = sentences(app)
+    assert "multiple of 256 weights; here it is 576. Choose Q4_0, Q5_0 or Q8_0, or the tensor" in (
+        sentence
+    )
+    app.selectbox(key="tensor").set_value("blk.0.ffn_down.weight").run()
+    assert not sentences(app) and drawn_charts(app)
+
+
+def test_a_file_made_of_the_shipped_model_reads_stories(own_models):
+    model = open_model()
+    quantize(model, plan(model, "Q4_0"), own_models / "stories.gguf")
+    app = visit("drift", model="stories.gguf")
+    assert app.segmented_control(key="text").value == "stories"
+    assert STORY in app.text_area(key="prompt").value
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in ("home", "memory")])

@@ -60,11 +60,12 @@ def test_a_second_job_waits_and_knows_its_place(gate):
     pool, second = Pool(1), Job("second", _steps(1))
     first = _running(pool, steps)
     pool.submit(second)
-    assert (pool.ahead_of(first), pool.ahead_of(second), second.state) == (0, 1, "waiting")
+    assert pool.ahead_of(first).n_jobs == 0
+    assert (pool.ahead_of(second).n_jobs, second.state) == (1, "waiting")
     first.cancel()
     opened.release()
     wait_until(lambda: second.state == "done")
-    assert pool.ahead_of(second) == 0
+    assert pool.ahead_of(second).n_jobs == 0
 
 
 def test_a_waiting_job_can_be_cancelled(gate):
@@ -80,6 +81,51 @@ def test_a_waiting_job_can_be_cancelled(gate):
     pool.submit(third)
     wait_until(lambda: third.state == "done")  # and so the second one's turn is over
     assert second.latest is None
+
+
+def test_what_is_ahead_is_told_before_a_run_begins(gate):
+    _, steps = gate
+    pool = Pool(1)
+    assert jobs.beforehand(30.0, pool.ahead_of()) == "Takes about 30 seconds, by estimate."
+    first = Job("first", steps, 120.0)
+    pool.submit(first)
+    wait_until(lambda: first.state == "running")
+    pool.submit(Job("second", _steps(1), 600.0))
+    ahead = pool.ahead_of()
+    assert ahead.n_jobs == 2 and 700 < ahead.seconds <= 720
+    assert "2 other runs are ahead, about 12 minutes" in jobs.beforehand(None, ahead)
+    pool.submit(Job("third", _steps(1)))
+    assert pool.ahead_of() == jobs.Ahead(3, None), "nobody knows how long the third takes"
+    first.cancel()
+
+
+def test_two_workers_take_two_runs_at_once(gate):
+    _, steps = gate
+    pool = Pool(2)
+    first = _running(pool, steps)
+    assert pool.ahead_of().n_jobs == 0, "a worker is free"
+    second = _running(pool, steps)
+    assert pool.ahead_of().n_jobs == 2
+    first.cancel()
+    second.cancel()
+
+
+def test_what_a_run_took_corrects_the_next_estimate(monkeypatch):
+    monkeypatch.setattr(jobs, "SURE_AFTER_S", 0.0)
+    now = [0.0]
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: now[0])
+
+    def steps():
+        now[0] += 30.0
+        yield Progress(1.0, "done")
+
+    pool = Pool(1)
+    assert pool.expected("slow", 10.0) == 10.0
+    for _ in range(2):  # the second was expected to take as long as the first
+        expected = pool.expected("slow", 10.0)
+        pool.do(Job("slow", steps, expected))
+    assert pool.expected("slow", 10.0) == pytest.approx(30.0)
+    assert pool.expected("other", 10.0) == 10.0
 
 
 def test_the_queue_has_an_end(gate, monkeypatch):
@@ -124,7 +170,7 @@ def test_the_time_left_follows_from_the_time_spent(monkeypatch):
     job = Job("long", _steps(4))
     now = [100.0]
     monkeypatch.setattr(jobs.time, "monotonic", lambda: now[0])
-    assert job.left_s is None
+    assert job.left_s is None and Job("long", _steps(4), 90.0).left_s == 90.0
     job.begun, job.latest = 100.0, Progress(0.25, "step 0")
     assert job.left_s is None, "told before anything can be known"
     now[0] = 110.0
@@ -164,6 +210,43 @@ def page(monkeypatch):
 
 def _said(app):
     return [element.value for element in app.markdown]
+
+
+def _page_with_a_button():
+    import streamlit as st
+
+    from pages.shared import jobs
+
+    for title in ("one", "two"):
+        asked = st.session_state[f"run_{title}"]
+        if jobs.button(title, key=title, title=title, begin=asked["begin"],
+                       unable=asked.get("unable", ""), seconds=50.0):  # fmt: skip
+            st.rerun()
+        jobs.panel(title)
+
+
+def test_a_button_says_what_it_takes_why_it_cannot_and_what_keeps_it(gate, page):
+    _, steps = gate
+
+    def refuse():
+        raise ValueError("the text has 2 tokens")
+
+    app = AppTest.from_function(_page_with_a_button, default_timeout=PATIENCE_S)
+    app.session_state["run_one"] = {"begin": refuse}
+    app.session_state["run_two"] = {"begin": steps, "unable": "There is no text."}
+    app.run()
+    assert "Takes about 50 seconds, by estimate." in _said(app)[0]
+    assert app.button(key="two").disabled and "There is no text." in _said(app)[1]
+    app.button(key="one").click().run()
+    assert [error.value for error in app.error] == ["The text has 2 tokens."]
+    assert "_job" not in app.session_state, "what is refused has queued"
+    app.session_state["run_two"] = {"begin": steps}
+    app.run()
+    app.button(key="two").click().run()
+    assert app.button(key="one").disabled and app.button(key="two").disabled
+    assert "One run at a time, and two is on its way" in _said(app)[0]
+    assert "see below" in _said(app)[1] and app.button(key="cancel_job")
+    app.session_state["_job"].cancel()
 
 
 def test_the_panel_shows_stage_and_results_and_ends_once(gate, page):

@@ -231,11 +231,11 @@ def _estimate(n_known=0, n_guides=0, core_seconds=180.0):
 
 
 def test_the_estimate_counts_what_is_left():
-    assert run.estimate(_estimate(), 2) == (
-        "464 pieces, each about half a pass over 4,096 tokens in chunks of 512: about **2 min** on "
-        "2 cores of this machine."
+    assert run.estimate(_estimate(), False) == (
+        "464 pieces, each about half a pass over 4,096 tokens in chunks of 512."
     )
-    assert "400 of them known already, each" in run.estimate(_estimate(400), 2)
-    assert run.estimate(_estimate(464), 2).endswith("already: nothing is left to measure.")
-    assert "already, and 30 guides left to compute: about" in run.estimate(_estimate(464, 30), 2)
-    assert "shared among the workers" in run.estimate(_estimate(core_seconds=9e5), None)
+    assert "400 of them known already, each" in run.estimate(_estimate(400), False)
+    assert run.estimate(_estimate(464), False).endswith("already: nothing is left to measure.")
+    assert run.estimate(_estimate(464, 30), False).endswith("and 30 guides left to compute.")
+    said = run.estimate(_estimate(core_seconds=9e5), True)
+    assert "about 250 hours of one core by estimate, shared among the workers" in said

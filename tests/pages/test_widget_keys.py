@@ -97,3 +97,17 @@ def test_no_two_pages_give_their_widgets_the_same_key():
                 assert not same, f"{room} and {other} both have a widget with the key {same[0]}"
     for room in own.keys() - {"shared"}:
         assert not own[room] & own["shared"], room
+
+
+def test_a_control_that_is_disabled_says_why():
+    """``disabled=bool(why), help=why or ...``: the reason stands where the mouse or a finger is."""
+    seen = 0
+    for room, tree in _trees():
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            given = {k.arg: ast.unparse(k.value) for k in call.keywords}
+            if "disabled" in given:
+                seen += 1
+                reason = re.fullmatch(r"bool\((\w+)\)", given["disabled"])
+                assert reason, (room, given["disabled"])
+                assert given.get("help", "").startswith(f"{reason[1]} or "), (room, given)
+    assert seen > 8

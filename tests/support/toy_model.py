@@ -48,6 +48,8 @@ def tensors(config=CONFIG, seed=0):
         for module, axes in LAYER.items():
             shapes[f"model.layers.{layer}.{module}"] = tuple(size[axis] for axis in axes)
     shapes["model.norm"] = (size["hidden"],)
+    if not config["tie_word_embeddings"]:
+        shapes["lm_head"] = (config["vocab_size"], size["hidden"])
     return {
         f"{name}.weight": (
             rng.normal(0, 0.2, shape) if len(shape) == 2 else rng.uniform(0.5, 1.5, shape)

@@ -1,6 +1,6 @@
 """The maps of a sweep as they fill up: one small map a format."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -9,15 +9,19 @@ from plotly.subplots import make_subplots
 from pages.shared.charts.base import template
 from pages.shared.charts.layer_map import shares
 from pages.shared.palette import Look, harm_scale
-from quantcore.sensitivity.measure import Settings
+from quantcore.sensitivity.pieces import How
 from quantcore.sensitivity.results import Sensitivity
 
 
 def so_far(
-    results: Sensitivity, tensors: Sequence[str], settings: Settings, look: Look, narrow: bool
+    results: Sensitivity, able: Mapping[str, Sequence[str]], how: How, look: Look, narrow: bool
 ) -> go.Figure:
-    """Draw what each tensor costs as far as it is known, on one colour scale; others stay blank."""
-    how, names = settings.hows[0], list(settings.formats)
+    """Draw what each tensor costs as far as it is known, on one colour scale; others stay blank.
+
+    `able` lists the tensors that each format can store: only those are measured.
+    """
+    names = list(able)
+    tensors = list(dict.fromkeys(name for every in able.values() for name in every))
     known = {
         (effect.name, effect.format): effect.mean_kl_divergence
         for effect in results.effects
@@ -26,7 +30,7 @@ def so_far(
     share = shares(known) if known else {}
     roles = list(dict.fromkeys(n.split(".")[2] for n in tensors if n.startswith("blk.")))
     layers = sorted({int(n.split(".")[1]) for n in tensors if n.startswith("blk.")})
-    wide = [n for n in ("token_embd.weight", "output.weight") if n in tensors]
+    wide: list[str] = [n for n in ("token_embd.weight", "output.weight") if n in tensors]
     rows = [[wide[0]] * len(roles)] if wide[:1] == ["token_embd.weight"] else []
     rows += [[f"blk.{layer}.{role}.weight" for role in roles] for layer in layers]
     rows += [[n] * len(roles) for n in wide if n == "output.weight"]
@@ -36,7 +40,7 @@ def so_far(
     figure = make_subplots(
         lines, columns, horizontal_spacing=0.03,
         vertical_spacing=min(0.3, 30 / (118 * lines - 26)) if lines > 1 else 0,
-        subplot_titles=[f"<b>{name}</b>  {done[name]} of {len(tensors)}" for name in names],
+        subplot_titles=[f"<b>{name}</b>  {done[name]} of {len(able[name])}" for name in names],
     )  # fmt: skip
     for at, name in enumerate(names):
         figure.add_heatmap(

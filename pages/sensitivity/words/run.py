@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pages.sensitivity.words.figures import the
-from pages.shared.units import opening, plural
+from pages.shared.units import duration, opening, plural
 from quantcore.sensitivity.effect import Effect
 from quantcore.sensitivity.estimate import SweepEstimate
 
@@ -14,6 +14,7 @@ HOW_TO_MEASURE = (
     "machine; a sweep that was stopped continues from there. The model is the one on the bench, "
     "above."
 )
+NOTHING_TO_MEASURE = "Nothing is left to measure: add a format, or choose another text."
 ABOUT_MEASURING = (
     "Runs on this machine, after the runs of other visitors that were started before. You can go "
     "on using the lab meanwhile, or cancel: what was found is kept."
@@ -32,8 +33,8 @@ def guide_stage(stage: str) -> str:
     return f"Guides: {the(stage) if '.' in stage else stage}"
 
 
-def estimate(work: SweepEstimate, n_cores: int | None) -> str:
-    """Say what a sweep will take before it begins; `n_cores` is None on a cluster."""
+def estimate(work: SweepEstimate, on_cluster: bool) -> str:
+    """Say what a sweep has to do before it begins; on a cluster, also how long that is."""
     known = f", {work.n_known:,} of them known already" if work.n_known else ""
     said = f"{plural(work.n_pieces, 'piece')}{known}"
     if work.n_known < work.n_pieces:
@@ -42,23 +43,12 @@ def estimate(work: SweepEstimate, n_cores: int | None) -> str:
         said += f", and {plural(work.n_guides, 'guide')} left to compute"
     else:
         return f"{said}: nothing is left to measure."
-    if n_cores is None:
-        return f"{said}: about {duration(work.core_seconds)} of one core, shared among the workers."
-    cores = plural(n_cores, "core")
-    return f"{said}: about **{duration(work.core_seconds / n_cores)}** on {cores} of this machine."
-
-
-def duration(seconds: float) -> str:
-    """Write a time roughly.
-
-    >>> duration(3), duration(80), duration(400), duration(9000), duration(400000)
-    ('5 s', '80 s', '7 min', '2.5 h', '111 h')
-    """
-    if seconds < 90:
-        return f"{max(5, round(seconds / 5) * 5)} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 36000 else f"{seconds / 3600:,.0f} h"
+    if on_cluster:
+        return (
+            f"{said}: about {duration(work.core_seconds)} of one core by estimate, shared among "
+            "the workers."
+        )
+    return f"{said}."
 
 
 def cancelled(n_effects: int) -> str:

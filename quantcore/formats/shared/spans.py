@@ -7,7 +7,7 @@ from typing import Literal
 
 from numpy.typing import NDArray
 
-from quantcore.checks import check_not_empty
+from quantcore.checks import check_not_empty, ragged
 from quantcore.pool import WEIGHTS_PER_THREAD
 
 Span = Literal["tensor", "row", "group"]
@@ -19,7 +19,7 @@ def check_groups(name: str, shape: tuple[int, ...], group_size: int | None) -> N
     if len(shape) != 2:
         raise ValueError(f"{name} needs weights (n_rows, n_cols), got shape {shape}")
     if group_size and shape[1] % group_size:
-        raise ValueError(f"{name} needs rows of a multiple of {group_size} weights, got {shape[1]}")
+        raise ValueError(ragged(name, group_size, shape[1]))
 
 
 def scales_shape(span: Span, shape: tuple[int, ...], group_size: int | None) -> tuple[int, int]:

@@ -1,0 +1,58 @@
+"""Which of the lab's texts suits a model: stories of the shipped model's world, or plain English.
+
+The shipped model has a small vocabulary of its own, and so have the files that were made of it; a
+model from elsewhere has another, and would be measured on words that it has never met.
+"""
+
+from typing import Literal
+
+import streamlit as st
+
+from pages.shared import bench
+from quantcore.evaluate.text import calibration_text, evaluation_text
+
+Key = Literal["stories", "passage"]
+STORIES: Key = "stories"
+PASSAGE: Key = "passage"
+PROMPT_LETTERS = 110
+PLAIN_PROMPT = "Quantization stores each weight of a model in fewer bits, so"
+_CALLED = {STORIES: "the evaluation text", PASSAGE: "the passage on quantization"}
+
+
+@bench.per_model(st.cache_data, max_entries=16)
+def suited(model_name: str) -> Key:
+    """Name the kind of text that a model was made for: by its vocabulary."""
+    mine, its = (bench.model(name).tokenizer for name in (model_name, bench.shipped()))
+    n_tokens = its.vocabulary_size
+    same = mine.vocabulary_size == n_tokens and mine.pieces(range(n_tokens)) == its.pieces(
+        range(n_tokens)
+    )
+    return STORIES if same else PASSAGE
+
+
+def to_judge_on(key: str) -> str:
+    """Return the text of a kind that models are judged on."""
+    return evaluation_text() if key == STORIES else bench.passage()
+
+
+def to_choose_by(key: str) -> tuple[str, str]:
+    """Name and return the text of a kind that importance is measured on, and mixes chosen by.
+
+    There is one passage only: what is chosen by it must be judged on another text.
+    """
+    if key == STORIES:
+        return "calibration.txt", calibration_text()
+    return "passage.txt", bench.passage()
+
+
+def called(key: str) -> str:
+    """Say what a sentence calls the text that models are judged on."""
+    return _CALLED[STORIES if key == STORIES else PASSAGE]
+
+
+def prompt(model_name: str) -> str:
+    """Begin a text that a model can go on with."""
+    if suited(model_name) == PASSAGE:
+        return PLAIN_PROMPT
+    story = evaluation_text().split("\n")[0]
+    return story[: story.find(".", PROMPT_LETTERS) + 1] or story
