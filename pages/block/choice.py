@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pages.block import dials, words
-from pages.shared import controls, tensors
+from pages.shared import controls, saving, tensors
 from quantcore.evaluate import specimens
 from quantcore.evaluate.quantized import check_fit
 from quantcore.evaluate.specimens import TEXTBOOK_VALUE, OutlierHarm, Specimen
@@ -41,13 +41,13 @@ def choose() -> ChosenBlock:
     """Ask for an example, a format, and for a place in the model where the example is from it."""
     if "example" not in st.session_state and "example" not in st.query_params:
         _open()
-    example = st.segmented_control(
+    places, part = st.container(horizontal=True, vertical_alignment="bottom"), 0
+    example = places.segmented_control(
         "Example", words.EXAMPLES, required=True, key="example", on_change=_format_changed,
         **controls.BOUND,
     )  # fmt: skip
     assert example is not None  # `_open` chose one
     from_model = example in (words.MODEL, words.OUTLIER)
-    places, part = st.container(horizontal=True, vertical_alignment="bottom"), 0
     own = _stored_type() if from_model else None
     with places:
         of = controls.tensor_to_come() if from_model else None
@@ -65,6 +65,7 @@ def choose() -> ChosenBlock:
             label = f"As stored in the file: {own}"
             st.button(label, on_click=_take, args=[own], key="block_stored")
     model, tensor = controls.model(), st.session_state.get("tensor")
+    saving.of(*((model.name, str(tensor)) if from_model else (example,)), fmt.name)
     stored_as = model.tensors[tensor].dtype if from_model and tensor in model.tensors else "F32"
     return ChosenBlock(example, fmt, specimen, part, about, stored_as, harm)
 

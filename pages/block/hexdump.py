@@ -14,46 +14,61 @@ def show(block: OpenedBlock, weight: int, part: int) -> None:
     """Draw a block's bytes; those that hold bits of `weight` are outlined.
 
     Bytes with codes of other sub-blocks than `part` are pale. Each byte says on hover, focus and
-    tap what it holds.
+    tap what it holds. One of them is a stop of the Tab key, and arrows lead to the others.
     """
     style = look.current()
+    stop = next(iter(block.code_bytes[weight]), 0)
     held: list[list[int]] = [[] for _ in range(block.packed.size)]
     for at, where in enumerate(block.code_bytes):
         for byte in where:
             held[byte].append(at)
-    fields = "".join(_field(field, block, held, weight, part, style) for field in block.fields)
+    fields = "".join(
+        _field(
+            field,
+            "".join(
+                _byte(byte, field, block, held[byte], weight, part, stop)
+                for byte in range(field.where.start, field.where.stop)
+            ),
+            style,
+        )
+        for field in block.fields
+    )
     css = _CSS.format(sans=SANS, mono=MONO, ink=style.ink, quiet=style.quiet, panel=style.panel,
                       line=style.line)  # fmt: skip
-    st.html(f'{css}<div class="lab-bytes">{fields}</div>')
+    st.html(
+        f'{css}<div class="lab-bytes" role="listbox" aria-label="Bytes of the block" '
+        f'data-rove="one">{fields}</div>'
+    )
 
 
-def _field(field: Field, block, held, weight, part, style: Look) -> str:
+def _field(field: Field, cells: str, style: Look) -> str:
     tone = style.fields[field.kind]
     size = plural(field.where.stop - field.where.start, "byte")
-    cells = "".join(
-        _byte(byte, field, block, held[byte], weight, part)
-        for byte in range(field.where.start, field.where.stop)
-    )
     says = f"{escape(real_minus(field.says))} · {size}" if field.says else size
+    name = escape(field.name)
     return (
         f'<div style="--tone:{tone};--tint:{blend(tone, style.page, 0.16)}">'
-        f'<div class="name"><b>{escape(field.name)}</b> <span>{says}</span></div>'
-        f'<div class="cells">{cells}</div></div>'
+        f'<div class="name"><b>{name}</b> <span>{says}</span></div>'
+        f'<div class="cells" role="group" aria-label="{name}">{cells}</div></div>'
     )
 
 
-def _byte(byte: int, field: Field, block, weights: list[int], weight: int, part: int) -> str:
+def _byte(
+    byte: int, field: Field, block: OpenedBlock, weights: list[int], weight: int, part: int,
+    stop: int,
+) -> str:  # fmt: skip
     mine = block.parts[part].weights
     outlined = weight in weights
     pale = bool(weights) and not any(mine.start <= at < mine.stop for at in weights)
     codes = [f"weight {at}: code {block.codes[at] + block.first_code}" for at in weights[:8]]
-    says = "\n".join([f"byte {byte}, {field.name}", *codes] if codes else
-                     [f"byte {byte}, {field.name}", field.says])  # fmt: skip
+    says = [f"byte {byte}, {field.name}", *(codes or [field.says] * bool(field.says))]
     classes = "b" + " on" * outlined + " pale" * pale
-    stop = 0 if outlined or not weights else -1
-    tip = escape(real_minus(says.rstrip()))
+    shown = f"{block.packed[byte]:02x}"
+    tip = escape(real_minus("\n".join(says)))
     return (
-        f'<span class="{classes}" tabindex="{stop}" data-t="{tip}">{block.packed[byte]:02x}</span>'
+        f'<span class="{classes}" role="option" aria-selected="{str(outlined).lower()}" '
+        f'tabindex="{0 if byte == stop else -1}" aria-label="{shown}: {tip}" data-t="{tip}">'
+        f"{shown}</span>"
     )
 
 

@@ -23,7 +23,6 @@ def main() -> None:
     reading = BlockReading(chosen, turned)
     tone = bits_colour(reading.bits, style)
     with line:
-        st.space("small")
         draw_line(reading, tone, style)
     if reading.dials:
         st.space("small")

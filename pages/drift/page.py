@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.drift import charts, measuring, reading, skills, texts, words
 from pages.drift.texts import Text
-from pages.shared import controls, look, model_types, ranking, tables, writing
+from pages.shared import controls, look, model_types, ranking, saving, tables, writing
 from pages.shared.charts import size as size_chart
 from pages.shared.drifts import Results
 from quantcore.evaluate.drift_result import DriftFigures
@@ -22,19 +22,17 @@ def main() -> None:
     st.markdown(
         "Quantize the whole model, let it read the same text as the original, and compare what "
         "each of them predicts for every next token.",
-        width=720,
+        width=960,
     )
-    one, many = st.columns([2, 5])
-    with one:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         pure = model_types.choose_way()
-        chosen = model_types.type_("Show details for", pure=pure)
-    with many:
+        chosen = model_types.type_("Show details for", pure=pure, width=170)
         at_first = model_types.storable(model, measuring.AT_FIRST, pure)
         compared = model_types.types("Compare", pure=pure, default=at_first)
         types = list(dict.fromkeys([*compared, chosen]))
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         text = texts.choose_text(model)
         measuring.run_button(model, types, text)
+    saving.of(model.name, chosen)
     measuring.panel()
     known = measuring.results(model, text)
     notes(known, model, types, chosen, text)
@@ -71,29 +69,30 @@ def size(
 ) -> None:
     """Draw size against divergence of every type; `breaks` says what that costs in skills."""
     scales = words.granularity(table)
-    st.space("small")
     look.finding(
         breaks or scales or words.span(table),
-        f"Left is smaller, down is closer to the original. {ranking.which(table)} "
-        f"{ranking.marks(table)}. Click a mark for its details.",
+        "Left is smaller, down is closer to the original. Click a mark for its details.",
         help=ranking.TERMS["divergence"],
     )
-    published = controls.published()
-    picked = look.show(
-        size_chart.size_against_divergence(
-            ranking.points(table),
-            original,
-            look.current(),
-            chosen=(chosen,),
-            floor=floor,
-            published=published,
-            narrow=look.narrow(),
-        ),
-        key="drift_size",
-        alt=f"Bits per weight against divergence of {len(table) - 1} types; {chosen} is "
-        "highlighted.",
-        on_select="rerun",
-    )
+    chart = st.container()
+    look.note(f"{ranking.which(table)} {ranking.marks(table)}.")
+    published = controls.published()  # rarely asked for: below the chart
+    with chart:
+        picked = look.show(
+            size_chart.size_against_divergence(
+                ranking.points(table),
+                original,
+                look.current(),
+                chosen=(chosen,),
+                floor=floor,
+                published=published,
+                narrow=look.narrow(),
+            ),
+            key="drift_size",
+            alt=f"Bits per weight against divergence of {len(table) - 1} types; {chosen} is "
+            "highlighted.",
+            on_select="rerun",
+        )
     controls.choose_from(picked)
     if breaks and scales:
         look.note(scales)

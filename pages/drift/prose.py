@@ -8,7 +8,7 @@ from pages.shared.palette import SANS, Look, contrast, harm_colour, ink_on
 
 REACH = 0.62  # how far up the scale of harm the strongest colour lies: text stays readable on it
 _PALE = 0.1  # a smaller share of the damage scale is not coloured
-_STOPS = 10  # only the heaviest tokens are stops of the Tab key; every token opens on tap
+_STOPS = 10  # only the heaviest tokens are stops of the Tab key; arrows lead to every other
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def coloured(tokens: Sequence[Token], look: Look, label: str) -> str:
 {_tooltip(look)}
 </style>"""
     name = escape(label)
-    return f'{style}<p class="lab-text" role="group" aria-label="{name}">{body}</p>'
+    return f'{style}<p class="lab-text" role="group" aria-label="{name}" data-rove>{body}</p>'
 
 
 def _tooltip(look: Look) -> str:

@@ -7,7 +7,7 @@ from pages.file import choice as files
 from pages.file.cache import Header
 from pages.file.choice import ChosenFile
 from pages.file.side_by_side import show_two_files
-from pages.shared import controls, look
+from pages.shared import controls, look, saving
 from pages.shared.palette import Look
 from pages.shared.units import decimal, plural
 from quantcore.io.gguf import GgufFile
@@ -28,6 +28,7 @@ def main() -> None:
     st.title("File", anchor=False)
     chosen, header = show_choice(model_name)
     file, promise = header
+    saving.of(*(() if chosen.file_name or chosen.known else (model_name,)), chosen.title)
     if promise.tensors:
         st.space("small")
         show_what_fills_it(chosen, promise, style)

@@ -6,7 +6,7 @@ import streamlit as st
 
 import quantcore
 from pages.home import charts, words
-from pages.shared import bench, controls, look, model_types, prose, ranking, shipped
+from pages.shared import bench, controls, look, model_types, prose, ranking, saving, shipped
 from pages.shared.charts import size as size_chart
 from pages.shared.palette import Look
 from quantcore.evaluate.drift_result import DriftFigures
@@ -41,29 +41,33 @@ def main() -> None:
     style, measured = look.current(), shipped.measured()
     model = bench.model(bench.shipped())
     original = original_of(model)
-    show_introduction(model, measured, original)
-    st.space("small")
+    saving.of(model.name)
+    show_introduction(model)
     show_size_against_divergence(measured.drifts, original, style)
+    show_the_model(model, measured, original)
     st.space("small")
     show_where_it_hurts(model, style)
     st.space("small")
     show_cards()
 
 
-def show_introduction(
-    model: "quantcore.Model", results: ShippedResults, original: Original
-) -> None:
-    """Say what the lab is, and which model its figures are of."""
+def show_introduction(model: "quantcore.Model") -> None:
+    """Say what the lab is, and whose figures it shows where that is not the model on the bench."""
     st.title("How many bits does a thought need?", anchor=False)
     st.markdown(
         "A language model is millions of numbers. Quantization stores each of them with fewer "
         "bits, so the file shrinks and the model starts to answer differently. This lab does it to "
         "real weights and measures what changes.",
-        width=720,
+        width=960,
     )
     if not bench.is_shipped(controls.model_name()):
         look.note(words.another(controls.model_name(), model.name))
         controls.link("drift", "Measure the model on the bench", "home_to_drift")
+
+
+def show_the_model(model: "quantcore.Model", results: ShippedResults, original: Original) -> None:
+    """Say which model the figures are of, where it is the one on the bench."""
+    if not bench.is_shipped(controls.model_name()):
         return
     first = next(iter(results.drifts.values()))
     look.note(
@@ -72,41 +76,42 @@ def show_introduction(
         + words.sample(PROMPT, model.tokenizer.continuation(results.continuations["F32"].original))
     )
     if results.stale:
-        look.note(f"The figures below are those of {model.name} as it was when it was measured.")
+        look.note(f"The figures here are those of {model.name} as it was when it was measured.")
 
 
 def show_size_against_divergence(
     drifts: Mapping[str, DriftFigures], original: Original, style: Look
 ) -> None:
     """Draw every measured type by size and divergence; a click on a mark leads to Drift."""
-    headline = st.container()
+    above = st.container()  # what is rarely changed stands below the chart
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         pure = model_types.choose_way()
         published = controls.published()
     table = ranking.rows(drifts, model_types.of_way(SELECTED, pure), original)
     gentle, harsh = gentle_and_harsh({row["type"]: drifts[row["type"]] for row in table[1:]})
-    with headline:
+    with above:
         look.finding(
             words.at_a_glance(table, original, gentle, harsh),
             f"Each mark is {bench.shipped()} stored another way. Left is smaller, down is closer "
-            f"to the original. {ranking.which(table)} {ranking.marks(table)}.",
+            "to the original.",
             help=ranking.TERMS["sure"],
         )
-    picked = look.show(
-        size_chart.size_against_divergence(
-            ranking.points(table),
-            original,
-            style,
-            chosen=(gentle, harsh),
-            floor=ranking.floor(drifts),
-            published=published,
-            narrow=look.narrow(),
-        ),
-        key="home_size",
-        alt=f"Bits per weight against divergence of {len(table) - 1} types; {gentle} and "
-        f"{harsh} are highlighted.",
-        on_select="rerun",
-    )
+        picked = look.show(
+            size_chart.size_against_divergence(
+                ranking.points(table),
+                original,
+                style,
+                chosen=(gentle, harsh),
+                floor=ranking.floor(drifts),
+                published=published,
+                narrow=look.narrow(),
+            ),
+            key="home_size",
+            alt=f"Bits per weight against divergence of {len(table) - 1} types; {gentle} and "
+            f"{harsh} are highlighted.",
+            on_select="rerun",
+        )
+        look.note(f"{ranking.which(table)} {ranking.marks(table)}.")
     controls.choose_from(picked, "type", page="drift")
     if published:
         look.note(ranking.small_and_large(table, published))

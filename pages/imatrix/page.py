@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from pages.imatrix import cache, charts, run, words
-from pages.shared import bench, controls, jobs, look, tables, tensors, texts
+from pages.shared import bench, controls, jobs, look, saving, tables, tensors, texts
 from pages.shared.charts import layer_map
 from pages.shared.units import percent
 from quantcore.evaluate.importance_use import (
@@ -45,6 +45,7 @@ def main() -> None:
     tensor = asked if asked in shares else max(shares, key=shares.__getitem__)
     if tensor != asked:
         look.note(words.no_entry(asked, tensor))
+    saving.of(model.name, tensor, format_name)
     importance = cache.importance(model.name, tensor)
     columns(imatrix, tensor, importance)
     by_matrix(shares, tensor)

@@ -7,7 +7,7 @@ import streamlit as st
 from pages.layer_error import cache, charts, table, words
 from pages.layer_error.choice import Followed, choose, percents, take_clicked
 from pages.layer_error.rows import draw_rows
-from pages.shared import bench, look, model_types, plans
+from pages.shared import bench, look, model_types, plans, saving
 from pages.shared.charts import layer_map
 from pages.shared.palette import Look
 from pages.shared.units import WEIGHT_ERROR, plural
@@ -24,6 +24,7 @@ def main() -> None:
     """Draw the page."""
     st.title("Error by layer", anchor=False)
     followed = choose()
+    saving.of(followed.model.name, followed.type_name, followed.tensor)
     st.space("small")
     draw_map(followed, look.current())
     st.space("medium")
@@ -84,7 +85,7 @@ def compared_errors(followed: Followed) -> dict[str, dict[str, TensorError]]:
     """Ask for types to compare; errors by type and tensor, the gentlest type first."""
     name = followed.model.name
     at_first = COMPARED if bench.is_shipped(name) else AT_FIRST
-    types = model_types.types("Types to compare", pure=followed.pure, default=at_first)
+    types = model_types.types("Compare", pure=followed.pure, default=at_first)
     every = {one: cache.model_errors(name, one) for one in [*types, followed.type_name]}
     if empty := [one for one, errors in every.items() if not errors]:
         reason = next(iter(plans.fitting(name, empty[0]).left_out.values()))

@@ -7,7 +7,7 @@ import streamlit as st
 from pages.memory import cache, charts, factors, growth, parts, words
 from pages.memory import model as models
 from pages.memory import setup as setups
-from pages.shared import look
+from pages.shared import look, saving
 from pages.shared.palette import Look
 from pages.shared.units import binary
 from quantcore.memory import Estimate, FoundModel, Setup, cache_terms
@@ -33,6 +33,7 @@ def main() -> None:
 def show(model: FoundModel, style: Look) -> None:
     """Draw what a model takes and where it fits."""
     machine, asked = choose(model)
+    saving.of(model.shape.name, asked.type_name)
     stored = model.stored if asked.type_name == AS_STORED else None
     taken = cache.estimated(model.shape, asked, stored)
     # Where a file has no type, what is compared and worded has the type of most of its bytes.
@@ -59,8 +60,9 @@ def choose(model: FoundModel) -> tuple[Machine, Setup]:
     """Ask on what machine it is run, and how; say what is odd about it."""
     for sentence in words.about_model(model):
         look.note(sentence)
-    machine = setups.choose_machine()
-    setup = setups.choose(model.stored is not None, model.shape.context_length)
+    places = setups.places()
+    machine = setups.choose_machine(places)
+    setup = setups.choose(places, model.stored is not None, model.shape.context_length)
     if setup.context_of_each > model.shape.context_length:
         look.note(words.beyond(model.shape, setup.context_of_each))
     return machine, setup

@@ -231,6 +231,6 @@ def show_commands(taken: Estimate, placed: Placement, machine: Machine) -> None:
     for title, write in commands:
         st.markdown(f"**{title}**")
         try:
-            st.code(write(), language="bash", wrap_lines=True)
+            look.commands(write())
         except ValueError as problem:
             look.note(sentence(problem))

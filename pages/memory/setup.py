@@ -1,9 +1,10 @@
 """How the model of the page Memory is to be run, and on what."""
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.memory import cache
 from pages.shared import controls, model_types
@@ -18,6 +19,23 @@ from quantcore.recipe.types import get_type
 CONTEXTS = [2**power for power in range(9, 21)]
 LONGEST = 2**24  # ten million tokens are the most that a known model was made for
 HERE, NONE = "this machine", "no GPU"
+
+
+class Places(NamedTuple):
+    """Where the controls stand: one row, with what is rarely changed folded away at its end."""
+
+    runtime: DeltaGenerator
+    hardware: DeltaGenerator
+    weights: DeltaGenerator
+    context: DeltaGenerator
+    more: DeltaGenerator
+
+
+def places() -> Places:
+    """Lay out the row of controls."""
+    row = st.columns([2.2, 2, 1.6, 2, 1.2], vertical_alignment="bottom")
+    more = row[4].popover("More choices", help="Cards, system memory, cache, sequences, batches.")
+    return Places(row[0], row[1], row[2], row[3], more)
 
 
 def choose_type(has_file: bool) -> str:
@@ -57,55 +75,53 @@ def _elsewhere() -> str:
     return "Q4_K_M"
 
 
-def choose(has_file: bool, trained: int) -> Setup:
+def choose(at: Places, has_file: bool, trained: int) -> Setup:
     """Ask for everything that a set-up has; ValueError where it cannot be.
 
     `trained` is the context that the model was made for.
     """
-    one, two, three, four = st.columns(4)
-    with one:
+    with at.weights:
         type_name = choose_type(has_file)
-    context = two.select_slider(
+    context = at.context.select_slider(
         "Context, tokens", _contexts(trained), 32_768, key="context", **controls.BOUND,
         help="Prompt and answer together, of each sequence; under llama.cpp they share it.",
     )  # fmt: skip
-    kept = three.selectbox(
-        "Cache in", CACHE_FORMATS, CACHE_FORMATS.index("F16"), key="cache", **controls.BOUND,
+    row = at.more.container(horizontal=True, vertical_alignment="bottom")
+    bound: dict[str, Any] = {"width": 170, **controls.BOUND}
+    kept = row.selectbox(
+        "Cache in", CACHE_FORMATS, CACHE_FORMATS.index("F16"), key="cache", **bound,
         help="Keys and values can be quantized too: `-ctk` and `-ctv`; FP8 is vLLM’s.",
     )  # fmt: skip
-    sequences = four.number_input(
+    sequences = row.number_input(
         "Sequences at once", 1, 256, 1, key="sequences", help="Users that are served together.",
-        **controls.BOUND,
+        **bound,
     )  # fmt: skip
     runtime: Runtime = st.session_state.get("runtime") or "none"
-    with st.expander("Batch, flash attention, values, shared prefix, share of the GPU"):
-        row = st.container(horizontal=True, vertical_alignment="bottom")
-        bound: dict[str, Any] = {"width": 170, **controls.BOUND}
-        same = f"as the keys ({kept})"
-        values = row.selectbox(
-            "Values in", [same, *CACHE_FORMATS], key="values", help="`-ctv`", **bound
-        )
-        batch = row.number_input(
-            "Batch", 1, 65_536, 2048, key="batch", help="llama.cpp’s `-b`.", **bound
-        )
-        ubatch = row.number_input(
-            "Micro-batch", 1, 65_536, 512, key="ubatch", **bound,
-            help="llama.cpp’s `-ub`: tokens worked on at a time. The compute buffer grows with it.",
-        )  # fmt: skip
-        why = "llama.cpp keeps them for each sequence." if runtime == "llama.cpp" else ""
-        prefix = row.number_input(
-            "Shared prefix", 0, 1 << 20, 0, key="prefix", disabled=bool(why), **bound,
-            help=why or "Tokens that all sequences begin with, kept once.",
-        )  # fmt: skip
-        flash = row.toggle(
-            "Flash attention", True, key="flash", **controls.BOUND,
-            help="llama.cpp’s `-fa`. Without it, attention scores fill the compute buffer.",
-        )  # fmt: skip
-        why = "" if runtime == "vllm" else "Only vLLM reserves a share of each GPU."
-        share = row.number_input(
-            "GPU memory utilization", 0.05, 1.0, 0.9, 0.01, key="share", disabled=bool(why),
-            help=why or "vLLM’s `gpu_memory_utilization`: what it takes of each GPU.", **bound,
-        )  # fmt: skip
+    same = f"as the keys ({kept})"
+    values = row.selectbox(
+        "Values in", [same, *CACHE_FORMATS], key="values", help="`-ctv`", **bound
+    )
+    batch = row.number_input(
+        "Batch", 1, 65_536, 2048, key="batch", help="llama.cpp’s `-b`.", **bound
+    )
+    ubatch = row.number_input(
+        "Micro-batch", 1, 65_536, 512, key="ubatch", **bound,
+        help="llama.cpp’s `-ub`: tokens worked on at a time. The compute buffer grows with it.",
+    )  # fmt: skip
+    why = "llama.cpp keeps them for each sequence." if runtime == "llama.cpp" else ""
+    prefix = row.number_input(
+        "Shared prefix", 0, 1 << 20, 0, key="prefix", disabled=bool(why), **bound,
+        help=why or "Tokens that all sequences begin with, kept once.",
+    )  # fmt: skip
+    flash = row.toggle(
+        "Flash attention", True, key="flash", **controls.BOUND,
+        help="llama.cpp’s `-fa`. Without it, attention scores fill the compute buffer.",
+    )  # fmt: skip
+    why = "" if runtime == "vllm" else "Only vLLM reserves a share of each GPU."
+    share = row.number_input(
+        "GPU memory utilization", 0.05, 1.0, 0.9, 0.01, key="share", disabled=bool(why),
+        help=why or "vLLM’s `gpu_memory_utilization`: what it takes of each GPU.", **bound,
+    )  # fmt: skip
     return Setup(
         type_name=type_name,
         context=context,
@@ -129,30 +145,31 @@ def _choose_runtime() -> None:
     )  # fmt: skip
 
 
-def choose_machine() -> Machine:
+def choose_machine(at: Places) -> Machine:
     """Ask for runtime and hardware; ValueError where a size cannot be read."""
-    zero, one, two, three = st.columns([2.2, 2, 1, 2], vertical_alignment="bottom")
-    with zero:
+    with at.runtime:
         _choose_runtime()
     cards = [*gpus(), *macs(), NONE, HERE]
-    name = one.selectbox(
+    name = at.hardware.selectbox(
         "Hardware", cards, cards.index("RTX 3060 12 GB"), key="hardware", accept_new_options=True,
         help="Cards, Macs with unified memory, or a size such as `20GiB`. A card sold with 24 GB "
         "has 24 GiB, less what the driver keeps.", **controls.BOUND,
     )  # fmt: skip
     alone = name in (HERE, NONE) or name in macs()
+    row = at.more.container(horizontal=True, vertical_alignment="bottom")
+    bound: dict[str, Any] = {"width": 170, **controls.BOUND}
     why = "Only of cards can there be several." if alone else ""
-    count = two.number_input(
+    count = row.number_input(
         "How many", 1, 16, 1, key="cards", disabled=bool(why), help=why or "Cards of that kind.",
-        **controls.BOUND,
+        **bound,
     )  # fmt: skip
     memories = list(systems())
     own = name == HERE or name in macs()
     why = f"The memory of {name} is known." if own else ""
-    memory = three.selectbox(
+    memory = row.selectbox(
         "System memory", memories, memories.index("32 GB DDR5-5600"), key="system",
         disabled=bool(why), accept_new_options=True,
-        help=why or "What does not fit on the cards stays here.", **controls.BOUND,
+        help=why or "What does not fit on the cards stays here.", **bound,
     )  # fmt: skip
     if name == HERE:
         return cache.at_hand()

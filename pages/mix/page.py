@@ -5,7 +5,7 @@ import streamlit as st
 from pages.mix import by_hand, cache, divergence, errors, take, tensor, weights, words
 from pages.mix.charts import map as charts
 from pages.mix.choice import ChosenMix, choose
-from pages.shared import controls, look
+from pages.shared import controls, look, saving
 from pages.shared.units import WEIGHT_ERROR
 from quantcore.evaluate.mix_error import Case, MixSummary
 from quantcore.recipe.plan import Plan
@@ -22,6 +22,7 @@ def main() -> None:
     n_changed = len(hand_types) if choice.allows_changes else 0
     hand = choice.plan(hand_types)
     cases = _measured_at_once(choice, hand)
+    saving.of(model.name, f"{choice.name}, by hand" if n_changed else choice.name)
     mine = _summary(choice, "by hand" if n_changed else choice.short_name, hand)
 
     st.space("small")

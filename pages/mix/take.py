@@ -48,7 +48,7 @@ def section(choice: ChosenMix, hand: Plan, hand_types: dict[str, str]) -> None:
     types_file = TYPES_FILE if text else None
     file = writing.file_name(model, hand)
     commands = quantize_commands(model, hand, place, file, types_file)
-    st.code("\n".join(commands), language="bash")
+    look.commands("\n".join(commands))
 
 
 def _as_json(choice: ChosenMix, hand: Plan) -> str:

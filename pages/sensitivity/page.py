@@ -6,7 +6,7 @@ from pages.sensitivity import beside, bits, depth, maps, run, skills, table, tru
 from pages.sensitivity import view as views
 from pages.sensitivity.view import View
 from pages.sensitivity.words import costs as words
-from pages.shared import controls, look, sweeps
+from pages.shared import controls, look, saving, sweeps
 
 LINKS = (
     ("weights", "Its weights"),
@@ -27,6 +27,7 @@ def main() -> None:
         run.offer(model, ended)
         return
     view = views.choose(model, every)
+    saving.of(model.name, view.format_name)
     if not view.costs():
         look.finding(words.not_measured(view.noun, view.how, view.format_name))
         run.offer(model, ended)

@@ -4,9 +4,13 @@ The same key on every page (`model`, `tensor`, `row`, `block`, `type`): what was
 is still chosen on the next.
 """
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from urllib.parse import parse_qs
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from pages.shared import (
     bench,
@@ -30,7 +34,12 @@ class Bound(TypedDict):
 
 
 BOUND: Bound = {"bind": "query-params"}
-SHARED = ("tensor", "row", "block", "part", "type", "types", "way", "example")
+# Keys that pages share, and how their values are read from an address, which has a list for each.
+SHARED: dict[str, Callable[[list[str]], Any]] = {
+    **dict.fromkeys(("tensor", "type", "way", "example"), lambda values: values[-1]),
+    **dict.fromkeys(("row", "block", "part"), lambda values: int(values[-1])),
+    "types": list,
+}
 FROM_MODEL = "From the model"  # the example of the page Block that shows a chosen tensor
 SHORT_NAME = 18  # letters of a model's name that need no wide picker
 _CHOICE = "_choice"  # what a click asked for, until the next run
@@ -69,18 +78,38 @@ def carry_over(page: str) -> None:
     Streamlit forgets a widget's value when another page draws a widget with the same key; a value
     that the script has set is kept. What the address says wins.
     """
+    moved = st.session_state.get(_PAGE) != page
+    st.session_state[_PAGE] = page
+    if moved and (back := _asked_by_going_back()) is not None:
+        for key in SHARED:
+            st.session_state.pop(key, None)
+        go(**back)
     _follow_old_links(page)
     _shorten_model()
     known = [key for key in SHARED if key in st.session_state]
     kept = {key: st.session_state[key] for key in known if key not in st.query_params}
     choice = st.session_state.pop(_CHOICE, {})
     st.session_state.update(kept | choice)
-    moved = st.session_state.get(_PAGE) != page
-    st.session_state[_PAGE] = page
     opened = st.session_state.get("model")
     st.session_state[_CARRIED] = moved or st.session_state.get(_MODEL) != opened
     st.session_state[_MODEL] = opened
     st.session_state[_UNWRITTEN] = bool(choice or (known and moved))
+
+
+def _asked_by_going_back() -> dict[str, Any] | None:
+    """Read the shared values of the address that the browser's Back or Forward led to.
+
+    Streamlit drops those that a control of the page before has a value of. None in any other run.
+    """
+    run = get_script_run_ctx()
+    if run is None or not run.is_history_navigation:
+        return None
+    asked: dict[str, Any] = {}
+    for key, values in parse_qs(run.query_string).items():
+        if key in SHARED:
+            with suppress(ValueError):  # an address that somebody typed
+                asked[key] = SHARED[key](values)
+    return asked
 
 
 def _follow_old_links(page: str) -> None:
@@ -155,6 +184,10 @@ def choose_model() -> None:
             look.note(_model_line(model()), help=_OWN_MODEL)
         except (ValueError, OSError):
             look.note("This model cannot be opened.", help=_OWN_MODEL)  # the page says why
+        st.space("stretch")
+        st.toggle(
+            "Large type", key="large", help="Larger letters and marks, for a projector.", **BOUND
+        )
 
 
 _OWN_MODEL = (

@@ -4,20 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages.shared import components
-from pages.shared.palette import DARK, LIGHT, Look
+from pages.shared import components, saving, style
+from pages.shared.charts.enlarged import enlarged
+from pages.shared.palette import DARK, LIGHT, SANS, Look
 from pages.shared.units import together
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-# The camera button exists, so that it can be pressed by the small control below the chart.
-_CHART = {
-    "displayModeBar": True,
-    "modeBarButtons": [["toImage"]],
-    "displaylogo": False,
-    "responsive": True,
-}
+_CHART = {"displayModeBar": False, "responsive": True}
 
 
 def current() -> Look:
@@ -30,6 +25,16 @@ def narrow() -> bool:
     return components.narrow()
 
 
+def large() -> bool:
+    """Return whether type is that of a presentation."""
+    return bool(st.session_state.get("large"))
+
+
+def dress() -> None:
+    """Give the page its style sheet. Called once, in ``app.py``, before the page is drawn."""
+    st.html(style.sheet(current(), large()))
+
+
 def watch_browser(again: bool) -> None:
     """Redraw when the theme changes or the window turns narrow, or once more where asked to.
 
@@ -38,7 +43,7 @@ def watch_browser(again: bool) -> None:
     components.watch_browser(current().page, again)
 
 
-def show(figure: "go.Figure", key: str, alt: str, name: str | None = None, **more: Any):
+def show(figure: "go.Figure", key: str, alt: str, **more: Any):
     """Draw a chart with its one small control, which saves it as SVG or PNG.
 
     Parameters
@@ -47,14 +52,15 @@ def show(figure: "go.Figure", key: str, alt: str, name: str | None = None, **mor
         Unique on the page and the same in every rerun.
     alt
         What the chart shows, in one sentence, for those who cannot see it.
-    name
-        File name without ending; from the key where it is left out.
     more
         Passed on to `st.plotly_chart`, such as ``on_select``.
     """
     with st.container(key=f"{key}_frame", gap=None):
-        event = st.plotly_chart(figure, theme=None, config=_CHART, key=key, alt=alt, **more)
-        components.chart_saver(f"{key}_frame", f"quantlab-{(name or key).replace('_', '-')}")
+        sized = _sized(figure)
+        event = st.plotly_chart(sized, theme=None, config=_CHART, key=key, alt=alt, **more)
+        tones = current()
+        looks = {"page": tones.page, "ink": tones.ink, "quiet": tones.quiet, "family": SANS}
+        components.chart_saver(f"{key}_frame", saving.stem(key), saving.source(), looks)
     return event
 
 
@@ -64,18 +70,16 @@ def show_running(figure: "go.Figure", alt: str) -> None:
     Streamlit mounts a new chart whenever a figure changes, with a key or without (streamlit issue
     8782); its place keeps its height meanwhile, so that nothing jumps.
     """
-    config = {"displayModeBar": False, "responsive": True}
-    st.plotly_chart(figure, theme=None, config=config, alt=alt)
+    st.plotly_chart(_sized(figure), theme=None, config=_CHART, alt=alt)
 
 
-def mend_tags() -> None:
-    """Make the chips of a multiselect readable: in the dark theme they are white on light grey."""
-    style = current()
-    st.html(
-        "<style>[data-testid='stMultiSelectTagsContainer'] > span > span, "
-        "[data-testid='stMultiSelectTagsContainer'] > span > span * "
-        f"{{background-color: {style.line} !important; color: {style.ink} !important}}</style>"
-    )
+def _sized(figure: "go.Figure") -> "go.Figure":
+    return enlarged(figure, style.LARGER) if large() else figure
+
+
+def commands(text: str) -> None:
+    """Draw text to be copied into a terminal, in ink: colours of a language are hard to read."""
+    st.code(text, language=None, wrap_lines=True)
 
 
 def finding(sentence: str, how_to_read: str = "", help: str | None = None) -> None:

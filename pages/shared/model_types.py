@@ -64,7 +64,7 @@ def type_(label: str = "Type", *, pure: bool = False, **more: Any) -> str:
 def types(
     label: str = "Types", *, pure: bool = False, default: Sequence[str] = DEFAULTS
 ) -> list[str]:
-    """Ask for types to compare, and say so where none is chosen.
+    """Ask for types to compare, folded away, and say so where none is chosen.
 
     The address and `default` may name any type besides those listed.
     """
@@ -74,16 +74,18 @@ def types(
         st.session_state["types"] = _all_spelled(st.session_state["types"], pure)
     asked = [*st.query_params.get_all("types"), *st.session_state.get("types", [])]
     options: list[str] = [*_listed(pure), *start, *(name for name in asked if get_type(name))]
-    chosen = st.pills(
-        label,
-        list(dict.fromkeys(options)),
-        selection_mode="multi",
-        default=start,
-        key="types",
-        wrap=True,
-        help=_WHAT_IS_A_MIX,
-        **controls.BOUND,
-    )
+    n_chosen = len(st.session_state.get("types", start))
+    with st.popover(f"{label}: {plural(n_chosen, 'type')}", help=_WHAT_IS_A_MIX):
+        chosen = st.pills(
+            label,
+            list(dict.fromkeys(options)),
+            selection_mode="multi",
+            default=start,
+            key="types",
+            wrap=True,
+            label_visibility="collapsed",
+            **controls.BOUND,
+        )
     if not chosen:
         look.note("Choose at least one type.")
     return list(dict.fromkeys(get_type(name, pure).name for name in chosen))

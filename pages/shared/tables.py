@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.shared import look
+from pages.shared import look, saving
 from pages.shared.palette import FAMILY_WORDS, SANS, Look, colour, family, ink_on
 
 Row = Mapping[str, Any]  # a row mixes kinds of values
@@ -70,7 +70,7 @@ def download(rows: Sequence[Row], keys: Sequence[str], name: str) -> None:
         st.download_button(
             "Save CSV",
             data=lambda: to_csv(rows, keys),
-            file_name=f"quantlab-{name.replace('_', '-')}.csv",
+            file_name=f"{saving.stem(name)}.csv",
             mime="text/csv",
             key=f"{name}_csv",
             on_click="ignore",

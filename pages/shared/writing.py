@@ -148,9 +148,8 @@ def _hand_over(kept: Written) -> None:
         )
         look.note(f"{decimal(kept.path.stat().st_size)}; put it into `{bench.OWN_MODELS.name}/` "
                   "and every page opens it.")  # fmt: skip
-    st.code(
+    look.commands(
         f'llama-cli -m {name} -p "Once upon a time"\n'
         f"echo FROM ./{name} > Modelfile && ollama create my-model -f Modelfile && "
-        "ollama run my-model",
-        language="bash",
+        "ollama run my-model"
     )

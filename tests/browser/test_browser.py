@@ -2,6 +2,9 @@
 
 import csv
 import io
+import re
+import struct
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -32,13 +35,40 @@ def test_a_deep_link_is_a_good_first_visit(browser, page):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_no_page_fails_or_overflows_a_phone_in_the_dark(visit, page):
-    visitor = visit(f"{ADDRESSES[page]}?type=Q5_K", width=420, scheme="dark")
+def test_a_page_is_open_to_everybody_on_a_phone_a_screen_and_paper(visit, page):
+    visitor = visit(f"{ADDRESSES[page]}?type=Q5_K", width=390, scheme="dark")
     assert visitor.problems == []
     assert visitor.page.get_by_text("Page not found").count() == 0
-    width = visitor.page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
-    assert width <= 420
+    assert _width(visitor, "[data-testid=stMain]") <= 390
     assert _paper(visitor) == DARK
+    assert visitor.page.evaluate(_CUT_CHOICES) == []
+    assert visitor.barriers == []
+
+    visitor.page.emulate_media(color_scheme="light")
+    visitor.page.set_viewport_size({"width": 1280, "height": 720})
+    visitor.settled()
+    assert visitor.barriers == []
+    height, shown = visitor.page.evaluate(_SHOWN)
+    assert shown >= min(SHOWN, 0.9 * height), "of the first chart, before anybody scrolls"
+    assert visitor.cut_off_on_paper == []
+
+
+SHOWN = 200  # pixels of the first chart
+_SHOWN = """() => {
+    const {top, bottom} = document.querySelector(".js-plotly-plot").getBoundingClientRect();
+    return [bottom - top, Math.min(bottom, innerHeight) - top];
+}"""
+# Whatever can be chosen is on the screen, or its own box scrolls to it.
+_CUT_CHOICES = """() => [...document.querySelectorAll("[role=radio], [data-testid=stPills] button")]
+    .filter((choice) => {
+        const {left, right} = choice.getBoundingClientRect();
+        return right > left && (left < 0 || right > innerWidth
+            || choice.scrollWidth > choice.clientWidth + 1);
+    }).map((choice) => choice.innerText)"""
+
+
+def _width(visitor, selector):
+    return visitor.page.evaluate(f"document.querySelector('{selector}').scrollWidth")
 
 
 def _paper(visitor):
@@ -90,13 +120,17 @@ def test_a_name_with_pure_in_the_address_is_one_format(visit):
 
 
 def test_a_choice_goes_along_to_the_next_page(visit):
-    visitor = visit("drift?type=INT4_G64")
+    visitor = visit("drift?type=INT4_G64&large=true")
+    letters = "() => ['h1', '.xtick text'].map(each => parseFloat(getComputedStyle("
+    letters += "document.querySelector(each)).fontSize))"
+    assert visitor.page.evaluate(letters) == pytest.approx([1.3 * 2.3 * 16, 1.3 * 12])
     visitor.page.get_by_role("link", name="Block microscope").click()
     visitor.page.get_by_role("heading", name="Block microscope", level=1).wait_for()
     visitor.page.get_by_text("From the model").click()
     expect(visitor.page.get_by_role("heading", name="INT4_G64 stores these")).to_be_visible()
     visitor.settled()
     assert "type=INT4_G64" in visitor.page.url and "example=From+the+model" in visitor.page.url
+    assert "large=true" in visitor.page.url
 
 
 def test_a_click_on_a_matrix_opens_its_weights(visit):
@@ -149,8 +183,37 @@ def test_a_table_is_saved_as_csv_that_parses(visit):
     assert shown == [row["type"] for row in rows]
 
 
-def test_a_chart_is_saved_as_svg(visit):
-    visitor = visit("")
-    text = visitor.download(visitor.page.get_by_role("button", name="as SVG").first)
+def test_a_chart_is_saved_as_a_picture_that_stands_by_itself(visit):
+    visitor = visit("drift?type=Q4_K_M")
+    text = visitor.download(
+        visitor.page.get_by_role("button", name="drift-size-fable-7m-Q4_K_M” as SVG")
+    )
     assert ElementTree.fromstring(text).tag.endswith("svg")
-    assert "Q4_K" in text
+    said = " ".join(re.sub(r"<style.*?</style>", "", text).split())
+    finding = visitor.findings[0].split(";")[0]
+    assert finding in re.sub(r"</text><text[^>]*>", " ", said), "its title"
+    assert "Quantlab, Drift: fable-7m, Q4_K_M" in said and "Q4_K_M</" in said
+    assert '@font-face {font-family: "Source Sans"' in text and "base64," in text
+
+    with visitor.page.expect_download() as saved:
+        visitor.page.get_by_role("button", name="as PNG").first.click()
+    assert saved.value.suggested_filename == "quantlab-drift-size-fable-7m-Q4_K_M.png"
+    png = Path(saved.value.path()).read_bytes()
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", png[16:24])
+    visitor.page.set_content(f"<body style='margin: 0'>{text}")
+    *size, outside = visitor.page.evaluate(_OUTSIDE)
+    assert size == pytest.approx([width / 2, height / 2], abs=1) and not outside
+
+
+# Size of a picture, and the words that reach over its edge.
+_OUTSIDE = """async () => {
+    await document.fonts.ready;
+    const svg = document.querySelector("svg"), edge = svg.getBoundingClientRect();
+    const outside = [...svg.querySelectorAll("text")].filter((text) => {
+        const box = text.getBoundingClientRect();
+        return box.left < edge.left || box.right > edge.right
+            || box.top < edge.top || box.bottom > edge.bottom;
+    });
+    return [edge.width, edge.height, outside.map((text) => text.textContent)];
+}"""

@@ -62,6 +62,14 @@ def test_a_cell_and_a_row_lead_to_the_microscope(visit):
     visitor.page.get_by_role("heading", name="Block microscope", level=1).wait_for()
     visitor.page.wait_for_url(re.compile(r"/block\?.*row=7"))
     assert visitor.settled().problems == []
+    finding = visitor.findings[0]
+    visitor.page.go_back()  # once, to the tensor that was left
+    visitor.page.get_by_role("heading", name="Error by layer", level=1).wait_for()
+    visitor.page.wait_for_url(re.compile(r"/layer_error\?.*tensor=blk\.0\.attn_q\.weight"))
+    assert "layer 0 attn_q" in " ".join(visitor.settled().findings)
+    visitor.page.go_forward()
+    visitor.page.get_by_role("heading", name="Block microscope", level=1).wait_for()
+    assert visitor.settled().findings[0] == finding
 
 
 def test_a_scale_on_the_map_chooses_its_row(visit):
@@ -87,6 +95,12 @@ def test_a_dial_moves_the_grid_at_once_and_goes_back(visit):
     expect(visitor.page.get_by_role("heading", name="With your settings (3 bits)")).to_be_visible()
     assert visitor.settled().drawn("block_line") != before
     assert "dial_bits=3" in visitor.page.url
+    bytes_ = visitor.page.get_by_role("option")
+    bytes_.and_(visitor.page.locator("[tabindex='0']")).focus()  # the one stop among 18
+    visitor.page.keyboard.press("Home")
+    for i in range(bytes_.count()):
+        expect(bytes_.nth(i)).to_be_focused()
+        visitor.page.keyboard.press("ArrowRight")
     visitor.page.get_by_role("button", name="Back to Q4_0").click()
     expect(visitor.page.get_by_role("heading", name="Q4_0 stores these")).to_be_visible()
     assert visitor.settled().drawn("block_line") == before

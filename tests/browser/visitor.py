@@ -1,12 +1,15 @@
 """A person at a browser, with an eye on what leaves the machine."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.support.patience import PATIENCE_S
+from tests.support.places import ROOT
 
 PATIENCE_MS = 1000 * PATIENCE_S
 BUSY = "[data-testid=stStatusWidget], [data-testid=stSkeleton], [data-stale=true]"
@@ -19,6 +22,28 @@ _DRAWN = """chart => {
     const {clickmode, ...layout} = chart.layout;
     return JSON.stringify([chart.data, layout]);
 }"""
+
+# A chart is as wide as its window, and paper is 273 mm wide at least: 1032 pixels in a browser.
+# All in one go, for Streamlit draws a chart anew where there is time to see that its place changed.
+_CUT_OFF = """() => {
+    window.dispatchEvent(new Event("beforeprint"));
+    const main = document.querySelector("[data-testid=stMainBlockContainer]");
+    main.style.width = "1032px";
+    const edge = main.getBoundingClientRect().right;
+    const cut = [...document.querySelectorAll(".js-plotly-plot")].filter((chart) => {
+        const paper = chart.querySelector(".main-svg");
+        const scale = paper.getBoundingClientRect().width / (paper.viewBox.baseVal?.width || 1);
+        return paper.getBoundingClientRect().right > edge + 1 || scale > 1.001;
+    });
+    main.style.width = "";
+    window.dispatchEvent(new Event("afterprint"));
+    return cut.map((chart) => chart.closest("[class*=_frame]").className);
+}"""
+AXE = ROOT / "tests/browser/axe/axe.min.js"
+AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
+_VIOLATIONS = """() => axe.run({resultTypes: ["violations"]}).then(({violations}) => violations
+    .filter(({impact}) => impact === "serious" || impact === "critical")
+    .flatMap(({id, nodes}) => nodes.map(node => `${id}: ${node.html.slice(0, 200)}`)))"""
 
 expect.set_options(timeout=PATIENCE_MS)  # Playwright's own is 5 s
 
@@ -33,6 +58,14 @@ def chromium(path: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=flags)
         yield browser
         browser.close()
+
+
+@cache
+def axe() -> str:
+    """Read axe-core, as its package has it."""
+    source = AXE.read_bytes()
+    assert hashlib.sha256(source).hexdigest() == AXE_SHA256
+    return source.decode()
 
 
 class Visitor:
@@ -67,6 +100,21 @@ class Visitor:
         return self.page.locator(
             "[data-testid=stException], [data-testid=stAlert]"
         ).all_inner_texts()
+
+    @property
+    def barriers(self) -> list[str]:
+        """What axe-core finds on the page that keeps somebody out: serious and critical."""
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(axe())
+        return self.page.evaluate(_VIOLATIONS)
+
+    @property
+    def cut_off_on_paper(self) -> list[str]:
+        """Charts that reach over the edge of a sheet, or fill it though they are small."""
+        self.page.emulate_media(media="print")
+        cut = self.page.evaluate(_CUT_OFF)
+        self.page.emulate_media(media="screen")
+        return cut
 
     @property
     def findings(self) -> list[str]:
