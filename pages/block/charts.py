@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from pages.shared.charts.base import blank, extend, wording, words
+from pages.shared.charts.figure import Figure
 from pages.shared.palette import Look, blend
 from pages.shared.units import real_minus
 from quantcore.evaluate.landing import Landing
@@ -18,7 +18,7 @@ Floats = NDArray[np.float32]
 
 def number_line(
     landing: Landing, bold: int, tone: str, look: Look, *, whole_grid: bool = True
-) -> go.Figure:
+) -> Figure:
     """Let weights fall from their true value to the value that they are stored as, one in bold.
 
     Where the grid does not reach, the ground is shaded: weights from there are cut off. Of a float
@@ -102,7 +102,7 @@ def _beyond(figure, grid, span, look) -> None:
                 y0=-0.12,
                 y1=1.06,
                 fillcolor=look.panel,
-                line_width=0,
+                line={"width": 0},
                 layer="below",
             )
             words(figure, "cut off", look, x=(x0 + x1) / 2, y=0.5)
@@ -171,7 +171,7 @@ def _zero_and_spaced(grid: Floats) -> list[int]:
 
 def weight_errors(
     error: Floats, half_step: float | None, worst: int, first_weight: int, tone: str, look: Look
-) -> go.Figure:
+) -> Figure:
     """Draw the error of each weight in its place; dashed is half a step, where there is one."""
     figure = blank(look, 300)
     tones = [blend(tone, look.page, 0.75)] * error.size
@@ -179,7 +179,7 @@ def weight_errors(
     figure.add_bar(
         x=np.arange(error.size) + first_weight,
         y=error,
-        marker={"color": tones, "line_width": 0},
+        marker={"color": tones, "line": {"width": 0}},
         hovertemplate="weight %{x}: error %{y:.3g}<extra></extra>",
     )
     if half_step is not None:
@@ -200,7 +200,7 @@ def scale_curve(
     points: Mapping[str, tuple[float, float]],
     tone: str,
     look: Look,
-) -> go.Figure:
+) -> Figure:
     """Draw the error of the block as the scale turns; every labelled point is one choice.
 
     `error` is at the present zero point, `best` (dotted) at the best one.
@@ -239,7 +239,7 @@ def scale_curve(
 
 def super_block(
     values: Floats, parts: Sequence[Part], chosen: int, tone: str, look: Look
-) -> go.Figure:
+) -> Figure:
     """Draw all weights of a super-block, each sub-block over the range that its own grid covers.
 
     A click carries the number of the sub-block as customdata.

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
 from pages.shared.charts.base import blank, powers_of_ten, words
+from pages.shared.charts.figure import Figure
 from pages.shared.palette import Look, blend, colour, marker
 from pages.shared.units import number
 
@@ -29,7 +29,7 @@ def damage_by_token(
     means: Mapping[str, float],
     chosen: str,
     look: Look,
-) -> go.Figure:
+) -> Figure:
     """Draw a row a type: the divergence of the median token, and how far the tail goes.
 
     Parameters
@@ -65,7 +65,7 @@ def damage_by_token(
 
 
 def _row(
-    figure: go.Figure, name: str, quantiles: Mapping, mean: float, look: Look, strong: bool
+    figure: Figure, name: str, quantiles: Mapping, mean: float, look: Look, strong: bool
 ) -> None:
     tone = colour(name, look)
     places = sorted(quantiles)
@@ -102,7 +102,7 @@ def _row(
 
 def so_far(
     running: Mapping[str, Sequence[float]], chunks: Sequence[int], n_chunks: int, look: Look
-) -> go.Figure:
+) -> Figure:
     """Draw the mean divergence of each type after so many chunks."""
     figure = blank(look, 260)
     finals = {name: values[-1] for name, values in running.items() if len(values)}

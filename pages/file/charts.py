@@ -1,11 +1,12 @@
 """Figures of the page File: what fills a file, why it is so large, and two files side by side."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from pages.shared.charts.base import blank, powers_of_ten, segment, words
+from pages.shared.charts.figure import Figure
 from pages.shared.palette import Look, bits_colour, blend, ink_on, marker
 from pages.shared.units import decimal, spoken
 from quantcore.evaluate.two_files import TensorPair
@@ -19,7 +20,7 @@ def type_colour(type: str, look: Look) -> str:
     return bits_colour(code_bits(type), look)
 
 
-def treemap(tensors: Sequence[HeldTensor], look: Look, height: int) -> go.Figure:
+def treemap(tensors: Sequence[HeldTensor], look: Look, height: int) -> Figure:
     """Draw every tensor as an area, its bytes, grouped by role; colour says the bits of its type.
 
     Values of groups add up, so that a group can be enlarged by a click.
@@ -59,7 +60,7 @@ def treemap(tensors: Sequence[HeldTensor], look: Look, height: int) -> go.Figure
 
 def by_cause(
     causes: Mapping[str, float], texts: Mapping[str, str], total: str, type: str, look: Look
-) -> go.Figure:
+) -> Figure:
     """Draw what the bits per weight are made of, each bar where the one above ends.
 
     `causes` by words; those that add nothing are left out, but for the first. `total` heads the
@@ -96,7 +97,7 @@ def _bar(figure, name, start, bits, fill, text, look) -> None:
     words(figure, text, look, strong=True, x=right, y=name, xanchor="left", xshift=5)
 
 
-def parts(sizes: Mapping[str, int], look: Look) -> go.Figure:
+def parts(sizes: Mapping[str, int], look: Look) -> Figure:
     """Draw one bar: the bytes of the header by what they are for."""
     figure = blank(look, 76, barmode="stack", uniformtext={"minsize": 11, "mode": "hide"})
     total = sum(sizes.values())
@@ -114,7 +115,7 @@ def parts(sizes: Mapping[str, int], look: Look) -> go.Figure:
     return figure
 
 
-def types_of(files: Mapping[str, Mapping[str, int]], look: Look) -> go.Figure:
+def types_of(files: Mapping[str, Mapping[str, int]], look: Look) -> Figure:
     """Draw a bar a file: its bytes by type, few bits first; files by their label."""
     figure = blank(look, 54 * len(files) + 26, barmode="stack", bargap=0.45)
     figure.update_layout(uniformtext={"minsize": 11, "mode": "hide"})
@@ -138,7 +139,7 @@ def types_of(files: Mapping[str, Mapping[str, int]], look: Look) -> go.Figure:
     return figure
 
 
-def error_pairs(pairs: Sequence[TensorPair], labels: Sequence[str], look: Look) -> go.Figure:
+def error_pairs(pairs: Sequence[TensorPair], labels: Sequence[str], look: Look) -> Figure:
     """Draw each matrix by its error in two files, in percent; its colour is the second's type."""
     figure = blank(look, 420)
     percents = {
@@ -173,7 +174,7 @@ def error_pairs(pairs: Sequence[TensorPair], labels: Sequence[str], look: Look) 
     ticks = powers_of_ten(low, high)
     if len(ticks["tickvals"]) < 2:
         ticks = {"tickvals": [t for t in (0.2, 0.5, 1, 2, 5, 10, 20, 50) if low < t < high]}
-    log = {"type": "log", "range": [np.log10(low), np.log10(high)], **ticks}
+    log: dict[str, Any] = {"type": "log", "range": [np.log10(low), np.log10(high)], **ticks}
     figure.update_xaxes(title=f"error in {labels[0]}, %", **log)
     figure.update_yaxes(title=f"error in {labels[1]}, %", **log)
     return figure

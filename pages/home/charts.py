@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-import plotly.graph_objects as go
-
 from pages.shared.charts.base import blank, segment
+from pages.shared.charts.figure import Figure
 from pages.shared.charts.layer_map import shares
 from pages.shared.palette import Look, harm_colour
 from pages.shared.units import number, spoken
@@ -12,7 +11,7 @@ from pages.shared.units import number, spoken
 
 def anatomy(
     n_weights: Mapping[str, int], damage: Mapping[str, float], look: Look, unit: str
-) -> go.Figure:
+) -> Figure:
     """Draw the model as it lies in the file: a row a layer, a segment a matrix, as wide as it is.
 
     Colour is the damage, on a log scale where it spans more than a factor of 20. A click on a

@@ -3,18 +3,17 @@
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
-from plotly.subplots import make_subplots
 
 from pages.shared.charts.base import blank, powers_of_ten, template, words
+from pages.shared.charts.figure import Figure, grid
 from pages.shared.palette import Look, colour, marker
 from quantcore.evaluate.importance_use import BlockPair
 
 AT_MOST = 1024  # marks; of more columns the loudest of neighbours are shown
 
 
-def columns(importance: NDArray[np.float32], look: Look) -> go.Figure:
+def columns(importance: NDArray[np.float32], look: Look) -> Figure:
     """Draw the importance of each column, the median and the three largest."""
     figure = blank(look, 340)
     first = np.arange(0, importance.size, -(-importance.size // AT_MOST))
@@ -52,15 +51,15 @@ def columns(importance: NDArray[np.float32], look: Look) -> go.Figure:
     return figure
 
 
-def one_block(both: BlockPair, type_name: str, look: Look, *, narrow: bool = False) -> go.Figure:
+def one_block(both: BlockPair, type_name: str, look: Look, *, narrow: bool = False) -> Figure:
     """Draw importance above, and below it the error of each weight without and with it."""
-    figure = make_subplots(2, 1, shared_xaxes=True, row_heights=[0.3, 0.7], vertical_spacing=0.06)
+    figure = grid(2, 1, shared_xaxes=True, row_heights=[0.3, 0.7], vertical_spacing=0.06)
     figure.update_layout(template=template(look), height=430)
     x = np.arange(both.weights.size)
     figure.add_bar(
         x=x,
         y=both.importance,
-        marker={"color": look.quiet, "line_width": 0},
+        marker={"color": look.quiet, "line": {"width": 0}},
         hovertemplate="weight %{x}<br>importance %{y:.4g}<extra></extra>",
         row=1,
         col=1,

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
-from plotly.subplots import make_subplots
 
 from pages.shared.charts.base import blank, template, words
+from pages.shared.charts.figure import Figure, grid
 from pages.shared.charts.labels import sides
 from pages.shared.charts.layer_map import shares
 from pages.shared.palette import Look, colour, harm_colour, harm_scale, marker
@@ -21,7 +20,7 @@ def worst_tensors(
     selected: str,
     look: Look,
     formats: Mapping[str, str] | None = None,
-) -> go.Figure:
+) -> Figure:
     """Draw the tensors with the largest error as bars, worst first, in the colours of the map.
 
     Where they differ, `formats` are written behind the names.
@@ -70,14 +69,14 @@ def small_maps(
     whole: Mapping[str, float],
     look: Look,
     columns: int = 4,
-) -> go.Figure:
+) -> Figure:
     """Draw the map of every type on one colour scale, in one figure that keeps its columns.
 
     `percent` are errors by type and matrix, `whole` those of all matrices together.
     """
     names = list(percent)
     rows = -(-len(names) // columns)
-    figure = make_subplots(
+    figure = grid(
         rows,
         columns,
         subplot_titles=[f"<b>{name}</b>  {three(whole[name])}\u202f%" for name in names],
@@ -119,7 +118,7 @@ def _table(values: Mapping[str, float]) -> tuple[NDArray, list[int], list[str]]:
 
 def profile(
     percent: Mapping[str, float], bits: Mapping[str, float], chosen: str, look: Look
-) -> go.Figure:
+) -> Figure:
     """Draw one tensor in every format: bits a weight to the right, error upwards on a log scale."""
     figure = blank(look, 440)
     bound = _frontier(percent, bits)
@@ -189,7 +188,7 @@ def error_by_row(
     mean: float,
     tone: str,
     look: Look,
-) -> go.Figure:
+) -> Figure:
     """Draw the error of every row, or the worst of a few neighbours; a click carries its number."""
     figure = blank(look, 300, clickmode="event+select")
     figure.add_hline(y=mean, line={"color": look.quiet, "width": 1, "dash": "dash"})
@@ -197,7 +196,7 @@ def error_by_row(
         x=list(first),
         y=percent,
         mode="markers",
-        marker={"color": tone, "size": 6, "opacity": 0.75, "line_width": 0},
+        marker={"color": tone, "size": 6, "opacity": 0.75, "line": {"width": 0}},
         selected={"marker": {"opacity": 0.75}},
         unselected={"marker": {"opacity": 0.75}},
         customdata=list(first),

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
 from pages.shared.charts.base import blank, segment, words
+from pages.shared.charts.figure import Figure
 from pages.shared.palette import Look, bits_colour, blend, colour
 from pages.shared.units import binary
 from quantcore.memory.deployed_formats import DEPLOYED
@@ -23,7 +23,7 @@ def tone(type_name: str, look: Look) -> str:
     return colour(type_name, look) if bits is None else bits_colour(bits, look)
 
 
-def by_device(loads: Sequence[DeviceLoad], weights: str, cache: str, look: Look) -> go.Figure:
+def by_device(loads: Sequence[DeviceLoad], weights: str, cache: str, look: Look) -> Figure:
     """Stack what lies on each device, and the free rest; what lacks runs over the dashed end.
 
     `weights` and `cache` are formats, whose colours the parts have.
@@ -71,7 +71,7 @@ def by_device(loads: Sequence[DeviceLoad], weights: str, cache: str, look: Look)
     return figure
 
 
-def _mark_end(figure: go.Figure, row: str, used: int, capacity: int, look: Look) -> None:
+def _mark_end(figure: Figure, row: str, used: int, capacity: int, look: Look) -> None:
     free = capacity - used
     says = f"<b>{binary(free)} free</b>" if free >= 0 else f"<b>{binary(-free)} too much</b>"
     if not used:
@@ -94,7 +94,7 @@ def by_type(
     chosen: str,
     limit: int | None,
     look: Look,
-) -> go.Figure:
+) -> Figure:
     """Draw a bar a type: weights, then cache and buffers, which no type changes.
 
     `limit` is the memory of all GPUs, a dashed line.
@@ -148,7 +148,7 @@ def growth(
     what: str,
     look: Look,
     dashed: Mapping[str, Sequence[int]] | None = None,
-) -> go.Figure:
+) -> Figure:
     """Draw bytes of the cache by context or by sequences, log both ways.
 
     Parameters
@@ -229,7 +229,7 @@ def _log_axes(figure, at, curves, what) -> None:
 
 def buffer_by_batch(
     at: Sequence[int], curves: Mapping[str, Sequence[int]], here: tuple[int, int], look: Look
-) -> go.Figure:
+) -> Figure:
     """Draw bytes of the compute buffer by micro-batch, log both ways; `here` is marked."""
     figure = blank(look, 300)
     for place, (name, sizes) in enumerate(curves.items()):
@@ -251,7 +251,7 @@ def buffer_by_batch(
 
 def kept_side_by_side(
     names: Sequence[str], parts: Sequence[Mapping[str, int]], types: Sequence[tuple], look: Look
-) -> go.Figure:
+) -> Figure:
     """Draw a bar a set-up: weights, cache, buffers; `types` are those of weights and cache."""
     figure = blank(look, 46 * len(names) + 60, barmode="stack", bargap=0.35)
     largest = max(sum(each.values()) for each in parts) or 1

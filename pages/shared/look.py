@@ -10,7 +10,7 @@ from pages.shared.palette import DARK, LIGHT, SANS, Look
 from pages.shared.units import together
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
+    from pages.shared.charts.figure import Figure
 
 _CHART = {"displayModeBar": False, "responsive": True}
 
@@ -43,7 +43,7 @@ def watch_browser(again: bool) -> None:
     components.watch_browser(current().page, again)
 
 
-def show(figure: "go.Figure", key: str, alt: str, **more: Any):
+def show(figure: "Figure", key: str, alt: str, **more: Any):
     """Draw a chart with its one small control, which saves it as SVG or PNG.
 
     Parameters
@@ -56,24 +56,24 @@ def show(figure: "go.Figure", key: str, alt: str, **more: Any):
         Passed on to `st.plotly_chart`, such as ``on_select``.
     """
     with st.container(key=f"{key}_frame", gap=None):
-        sized = _sized(figure)
-        event = st.plotly_chart(sized, theme=None, config=_CHART, key=key, alt=alt, **more)
+        drawn = _sized(figure).finished()
+        event = st.plotly_chart(drawn, theme=None, config=_CHART, key=key, alt=alt, **more)
         tones = current()
         looks = {"page": tones.page, "ink": tones.ink, "quiet": tones.quiet, "family": SANS}
         components.chart_saver(f"{key}_frame", saving.stem(key), saving.source(), looks)
     return event
 
 
-def show_running(figure: "go.Figure", alt: str) -> None:
+def show_running(figure: "Figure", alt: str) -> None:
     """Draw a chart that is redrawn while work goes on.
 
     Streamlit mounts a new chart whenever a figure changes, with a key or without (streamlit issue
     8782); its place keeps its height meanwhile, so that nothing jumps.
     """
-    st.plotly_chart(_sized(figure), theme=None, config=_CHART, alt=alt)
+    st.plotly_chart(_sized(figure).finished(), theme=None, config=_CHART, alt=alt)
 
 
-def _sized(figure: "go.Figure") -> "go.Figure":
+def _sized(figure: "Figure") -> "Figure":
     return enlarged(figure, style.LARGER) if large() else figure
 
 

@@ -1,11 +1,10 @@
 """Figures of the page Weights: how one tensor's values are distributed."""
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
-from plotly.subplots import make_subplots
 
 from pages.shared.charts.base import blank, powers_of_ten, template, words
+from pages.shared.charts.figure import Figure, grid
 from pages.shared.palette import Look, blend
 from pages.shared.units import number
 from quantcore.evaluate.statistics import Ranges
@@ -21,7 +20,7 @@ def distribution(
     log: bool,
     grid: NDArray[np.float64],
     grid_colour: str,
-) -> go.Figure:
+) -> Figure:
     """Draw bars over the weights, the normal curve of equal spread, and a grid's values below."""
     figure = blank(look, 430, bargap=0)
     middles, width = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]
@@ -29,7 +28,7 @@ def distribution(
         x=middles,
         y=counts,
         width=width,
-        marker={"color": _tones(middles, grid, grid_colour, look), "line_width": 0},
+        marker={"color": _tones(middles, grid, grid_colour, look), "line": {"width": 0}},
         customdata=np.column_stack([edges[:-1], edges[1:]]),
         hovertemplate="%{customdata[0]:.4g} to %{customdata[1]:.4g}<br>"
         "%{y:,} weights<extra></extra>",
@@ -44,9 +43,9 @@ def distribution(
     figure.update_yaxes(title="weights in a bin", domain=[0.15, 1], nticks=5)
     if log:
         limits = np.log10([floor, high])
-        figure.update_yaxes(type="log", range=limits, selector=0, **powers_of_ten(1, high))
+        figure.update_yaxes(type="log", range=limits, **powers_of_ten(1, high))
     else:
-        figure.update_yaxes(range=[floor, high], selector=0)
+        figure.update_yaxes(range=[floor, high])
     figure.update_layout(
         yaxis2={"domain": [0, 0.1], "range": [-1, 1], "visible": False, "anchor": "x"}
     )
@@ -99,7 +98,7 @@ def tails(
     normal: NDArray[np.float64],
     n_weights: int,
     look: Look,
-) -> go.Figure:
+) -> Figure:
     """Draw the share of weights beyond each distance, beside the normal distribution's."""
     figure = blank(look, 330)
     seen, floor = shares > 0, 0.5 / n_weights
@@ -145,9 +144,9 @@ def tails(
     return figure
 
 
-def extremes(rows: Ranges, columns: Ranges, reach: float, look: Look) -> go.Figure:
+def extremes(rows: Ranges, columns: Ranges, reach: float, look: Look) -> Figure:
     """Draw the range of every row and every column as a band, its spread as a darker one."""
-    figure = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.03)
+    figure = grid(1, 2, shared_yaxes=True, horizontal_spacing=0.03)
     figure.update_layout(template=template(look), height=330)
     for at, (word, ranges) in enumerate((("row", rows), ("column", columns)), start=1):
         _bands(figure, ranges, word, look, {"row": 1, "col": at})

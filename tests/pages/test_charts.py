@@ -29,11 +29,11 @@ def _normal(shape=(300, 64), seed=0):
 
 
 def _texts(figure):
-    return [note.text for note in figure.layout.annotations]
+    return [note.text for note in figure.checked.layout.annotations]
 
 
 def _points(figure):
-    return sum(len(trace.x) for trace in figure.data if trace.x is not None)
+    return sum(len(trace.x) for trace in figure.checked.data if trace.x is not None)
 
 
 def _distribution(look=LIGHT, log=False, values=None):
@@ -50,23 +50,23 @@ def _distribution(look=LIGHT, log=False, values=None):
 @pytest.mark.parametrize("log", [False, True])
 def test_the_histogram_is_binned_and_shows_its_grid(look, log):
     figure = _distribution(look, log)
-    bars = figure.data[0]
+    bars = figure.checked.data[0]
     assert bars.y.sum() == 300 * 64
     assert _points(figure) < 1000
-    assert figure.layout.yaxis.type == ("log" if log else None)
+    assert figure.checked.layout.yaxis.type == ("log" if log else None)
     zeroed = set(bars.marker.color[95:106])
     assert len(zeroed) == 1 and zeroed != {bars.marker.color[0]}
-    assert any(trace.yaxis == "y2" and len(trace.x) == 15 for trace in figure.data)
+    assert any(trace.yaxis == "y2" and len(trace.x) == 15 for trace in figure.checked.data)
 
 
 def test_a_histogram_of_equal_weights_is_drawn():
-    assert _distribution(values=np.zeros((4, 4), np.float32)).data[0].y.sum() == 16
+    assert _distribution(values=np.zeros((4, 4), np.float32)).checked.data[0].y.sum() == 16
 
 
 def test_the_normal_curve_holds_as_many_weights():
     figure = _distribution()
-    line = figure.data[1]
-    width = figure.data[0].width
+    line = figure.checked.data[1]
+    width = figure.checked.data[0].width
     assert np.trapezoid(line.y, line.x) / width == pytest.approx(300 * 64, rel=0.01)
 
 
@@ -75,9 +75,9 @@ def test_tails_stop_where_there_are_no_weights():
     sigmas = np.linspace(0, 8, 81)
     shares = st.tail_shares(values, sigmas)
     figure = weights.tails(sigmas, shares, st.normal_tail_shares(sigmas), values.size, LIGHT)
-    normal, mine = figure.data[:2]
+    normal, mine = figure.checked.data[:2]
     assert mine.y[0] == 1 and min(mine.y) >= 1 / values.size
-    assert "standard deviations" in figure.layout.xaxis.title.text
+    assert "standard deviations" in figure.checked.layout.xaxis.title.text
     assert {"normal", "these weights"} <= set(_texts(figure))
     assert normal.line.dash == "dash"
 
@@ -94,17 +94,17 @@ def test_extremes_name_the_widest_row_and_column():
 def test_the_map_has_a_cell_a_matrix_and_frames_the_chosen_one(look):
     chosen = "blk.1.attn_v.weight"
     figure = layer_map.layer_map(VALUES, TEXTS, chosen, look)
-    assert np.array(figure.data[0].z).shape == (4, 3)
-    assert set(figure.data[1].customdata) == set(TENSORS)
+    assert np.array(figure.checked.data[0].z).shape == (4, 3)
+    assert set(figure.checked.data[1].customdata) == set(TENSORS)
     assert set(TEXTS.values()) - {TEXTS[chosen]} <= set(_texts(figure))
     assert f"<b>{TEXTS[chosen]}</b>" in _texts(figure)
-    frames = [shape for shape in figure.layout.shapes if shape.line.color == look.ink]
+    frames = [shape for shape in figure.checked.layout.shapes if shape.line.color == look.ink]
     assert [(frame.x0 + frame.x1, frame.y0 + frame.y1) for frame in frames] == [(2, 4)]
     assert {"attention", "feed-forward"} <= set(_texts(figure))
 
 
 def test_a_map_of_equal_values_is_drawn():
-    assert layer_map.layer_map(dict.fromkeys(TENSORS, 2.0), TEXTS, TENSORS[0], LIGHT).data
+    assert layer_map.layer_map(dict.fromkeys(TENSORS, 2.0), TEXTS, TENSORS[0], LIGHT).checked.data
 
 
 def _opened(name, values):
@@ -127,7 +127,9 @@ def test_the_number_line_labels_every_code_of_four_bits(name, codes):
 def test_the_number_line_of_a_float_names_codes_that_have_room(name):
     """Codes crowd around zero; each name stands under its own mark, none over another."""
     figure = _line(name, _normal((256,)))
-    named = {float(note.x): note.text for note in figure.layout.annotations if note.yshift == -22}
+    named = {
+        float(note.x): note.text for note in figure.checked.layout.annotations if note.yshift == -22
+    }
     places, grid = np.sort(list(named)), _opened(name, _normal((256,))).parts[0].grid
     assert set(places) <= set(grid.tolist()) and named[0.0] == "0"
     assert len(places) > 15 and np.diff(places).min() >= 0.03 * np.ptp(grid)
@@ -135,8 +137,8 @@ def test_the_number_line_of_a_float_names_codes_that_have_room(name):
 
 def test_the_number_line_draws_every_weight_and_the_whole_grid():
     figure = _line("Q8_0", _normal((32,)))
-    assert sorted(len(trace.x) for trace in figure.data)[-2:] == [96, 256]
-    rings = figure.data[-1]
+    assert sorted(len(trace.x) for trace in figure.checked.data)[-2:] == [96, 256]
+    rings = figure.checked.data[-1]
     assert len(rings.x) == 32 and "weight" in rings.hovertemplate
 
 
@@ -152,9 +154,9 @@ def test_what_lies_beyond_the_grid_is_marked():
 
 def test_errors_show_half_a_step():
     figure = block.weight_errors(_normal((32,)) / 10, 0.25, 5, 64, LIGHT.bits[4], LIGHT)
-    assert figure.data[0].x[0] == 64
-    assert figure.data[0].marker.color[5] == LIGHT.ink
-    assert {shape.y0 for shape in figure.layout.shapes} == {-0.25, 0.25}
+    assert figure.checked.data[0].x[0] == 64
+    assert figure.checked.data[0].marker.color[5] == LIGHT.ink
+    assert {shape.y0 for shape in figure.checked.layout.shapes} == {-0.25, 0.25}
 
 
 def test_the_curve_labels_now_and_best():
@@ -162,24 +164,26 @@ def test_the_curve_labels_now_and_best():
     curve = [0.3] * 5
     figure = block.scale_curve(range(5), curve, curve, points, LIGHT.bits[4], LIGHT)
     assert {"Q4_0", "best"} <= set(_texts(figure))
-    assert figure.layout.yaxis.range[1] > 0.2
+    assert figure.checked.layout.yaxis.range[1] > 0.2
 
 
 def test_a_super_block_shows_the_reach_of_each_sub_block():
     values = _normal((256,))
     opened = _opened("Q4_K", values)
     figure = block.super_block(values, opened.parts, 2, LIGHT.bits[4], LIGHT)
-    assert len(figure.layout.shapes) == 8
-    assert list(figure.data[0].customdata[[0, 31, 32, 255]]) == [0, 0, 1, 7]
+    assert len(figure.checked.layout.shapes) == 8
+    assert list(figure.checked.data[0].customdata[[0, 31, 32, 255]]) == [0, 0, 1, 7]
     assert "<b>2</b>" in _texts(figure)
 
 
 def test_the_bit_picture_shows_the_bytes_and_marks_one_sub_block():
     opened, layout = _opened("Q4_K", _normal((256,))), sub_scale_bits("Q4_K")
     figure = sub_scales.bit_picture(opened.packed, layout, 5, LIGHT)
-    assert list(figure.layout.xaxis.ticktext) == [f"{byte:02x}" for byte in opened.packed[4:16]]
-    assert len(figure.layout.shapes) == 12  # six bits of scale, six of minimum
-    cells = figure.data[0].text
+    assert list(figure.checked.layout.xaxis.ticktext) == [
+        f"{byte:02x}" for byte in opened.packed[4:16]
+    ]
+    assert len(figure.checked.layout.shapes) == 12  # six bits of scale, six of minimum
+    cells = figure.checked.data[0].text
     bits = np.vectorize(lambda text: int(text.strip("</b>")))(cells)
     assert np.packbits(bits, axis=0, bitorder="little")[0].tolist() == opened.packed[4:16].tolist()
     assert np.char.startswith(cells.astype(str), "<b>").sum() == 12
@@ -188,24 +192,24 @@ def test_the_bit_picture_shows_the_bytes_and_marks_one_sub_block():
 def test_stored_sub_scales_are_labelled():
     opened = _opened("Q3_K", _normal((256,)))
     figure = sub_scales.stored_numbers(opened.parts, 0, "scale", LIGHT)
-    said = [int(text.replace("−", "-")) for text in figure.data[0].text]
+    said = [int(text.replace("−", "-")) for text in figure.checked.data[0].text]
     assert said == [part.scale_code for part in opened.parts]
 
 
 def test_the_scale_map_carries_row_and_scale():
     sizes = np.abs(_normal((20, 8)))
     figure = scales.scale_map(sizes, range(0, 40, 2), range(8), LIGHT.bits[4], LIGHT)
-    ring = figure.data[2]
+    ring = figure.checked.data[2]
     assert sizes[ring.y[0], ring.x[0]] == sizes.max()
-    assert figure.data[1].customdata[8].tolist() == [2, 0]
+    assert figure.checked.data[1].customdata[8].tolist() == [2, 0]
 
 
 def test_cost_joins_plain_integers_only():
     bits = {"INT4_TENSOR": 0.0, "INT4_ROW": 0.1, "INT4_G32": 0.5, "Q4_0": 0.5, "Q4_K": 0.5}
     errors = {"INT4_TENSOR": 0.5, "INT4_ROW": 0.3, "INT4_G32": 0.1, "Q4_0": 0.09, "Q4_K": 0.08}
     figure = scales.cost(bits, errors, "Q4_K", LIGHT)
-    assert list(figure.data[0].x) == [0.0, 0.1, 0.5]
-    labels = [trace.text[0] for trace in figure.data[1:] if trace.text]
+    assert list(figure.checked.data[0].x) == [0.0, 0.1, 0.5]
+    labels = [trace.text[0] for trace in figure.checked.data[1:] if trace.text]
     assert "<b>Q4_K</b>" in labels and "INT4_TENSOR" in labels
 
 
@@ -213,15 +217,15 @@ def test_spread_marks_the_median():
     counts, edges = np.histogram(np.abs(_normal((500,))), 20)
     marks = {"median": 0.5, "largest": 3.0}
     figure = scales.spread(counts, edges, marks, "scale", LIGHT.bits[4], LIGHT)
-    assert figure.data[0].y.sum() == 500
+    assert figure.checked.data[0].y.sum() == 500
     assert "median 0.5" in _texts(figure)
 
 
 def test_worst_tensors_come_first():
     figure = layer_error.worst_tensors(VALUES, 4, TENSORS[-1], LIGHT)
-    assert list(figure.data[0].customdata) == TENSORS[:-5:-1]
-    assert figure.data[0].marker.line.width[0] > 2
-    assert "%" in figure.data[0].text[0]
+    assert list(figure.checked.data[0].customdata) == TENSORS[:-5:-1]
+    assert figure.checked.data[0].marker.line.width[0] > 2
+    assert "%" in figure.checked.data[0].text[0]
 
 
 def test_matrices_that_are_alike_look_alike():
@@ -236,17 +240,17 @@ def test_matrices_that_are_alike_look_alike():
 def test_small_maps_share_one_scale():
     every = {"Q8_0": VALUES, "Q2_K": {name: 10 * value for name, value in VALUES.items()}}
     figure = layer_error.small_maps(every, {"Q8_0": 5.5, "Q2_K": 55.0}, LIGHT)
-    assert {trace.zmax for trace in figure.data} == {100.0}
+    assert {trace.zmax for trace in figure.checked.data} == {100.0}
     assert _texts(figure)[0] == "<b>Q8_0</b>  5.50\u202f%"
 
 
 def test_the_worst_of_a_mix_name_their_formats():
     percent, formats = {"output.weight": 2.0, "blk.0.attn_q.weight": 5.0}, {}
     figure = layer_error.worst_tensors(percent, 2, "output.weight", LIGHT, formats)
-    assert list(figure.data[0].y) == ["layer 0 attn_q", "output"]
+    assert list(figure.checked.data[0].y) == ["layer 0 attn_q", "output"]
     formats = {"output.weight": "Q6_K", "blk.0.attn_q.weight": "Q4_K"}
     figure = layer_error.worst_tensors(percent, 2, "output.weight", LIGHT, formats)
-    assert list(figure.data[0].y) == ["layer 0 attn_q, Q4_K", "output, Q6_K"]
+    assert list(figure.checked.data[0].y) == ["layer 0 attn_q, Q4_K", "output, Q6_K"]
 
 
 @pytest.mark.parametrize("look", [LIGHT, DARK])
@@ -261,14 +265,14 @@ def test_the_profile_joins_what_nothing_beats():
     percent = {"Q8_0": 0.5, "Q4_0": 9.0, "Q4_K": 7.0, "Q4_1": 8.0, "Q2_K": 30.0}
     bits = {"Q8_0": 8.5, "Q4_0": 4.5, "Q4_K": 4.5, "Q4_1": 5.0, "Q2_K": 2.6}
     figure = layer_error.profile(percent, bits, "Q4_K", LIGHT)
-    assert list(figure.data[0].x) == [2.6, 4.5, 8.5]
-    assert figure.layout.yaxis.type == "log"
+    assert list(figure.checked.data[0].x) == [2.6, 4.5, 8.5]
+    assert figure.checked.layout.yaxis.type == "log"
 
 
 def test_rows_ring_the_chosen_one():
     percent = np.abs(_normal((100,))) + 5
     figure = layer_error.error_by_row(range(0, 200, 2), percent, 41, 5.5, LIGHT.bits[4], LIGHT)
-    assert figure.data[1].x[0] == 40
+    assert figure.checked.data[1].x[0] == 40
     assert "row 41" in _texts(figure)
 
 
@@ -290,9 +294,9 @@ def test_a_map_of_skills_shows_the_sign_of_what_is_certain():
     lost = {"facts": {"a": 400.0, "b": 0.0}, "recall": {"a": -2360.0, "b": 3.0}}
     texts = {skill: {n: str(v) for n, v in column.items()} for skill, column in lost.items()}
     figure = dots.group_map(lost, texts, texts, "facts", LIGHT, one_scale=True, signed=True)
-    (a_facts, a_recall), (b_facts, b_recall) = figure.data[0].z
+    (a_facts, a_recall), (b_facts, b_recall) = figure.checked.data[0].z
     assert a_recall == -1 and 0 < b_recall < a_facts < 1 and b_facts == 0
-    assert (figure.data[0].zmin, figure.data[0].zmax) == (-1, 1)
+    assert (figure.checked.data[0].zmin, figure.checked.data[0].zmax) == (-1, 1)
 
 
 def test_a_map_of_changes_shows_their_sign():
@@ -300,5 +304,5 @@ def test_a_map_of_changes_shows_their_sign():
     figure = layer_map.layer_map(
         changes, TEXTS, TENSORS[0], LIGHT, scale=layer_map.Scale(signed=True)
     )
-    drawn = [value for row in figure.data[0].z for value in row if value == value]
-    assert min(drawn) < 0 < max(drawn) and figure.data[0].zmin == -1
+    drawn = [value for row in figure.checked.data[0].z for value in row if value == value]
+    assert min(drawn) < 0 < max(drawn) and figure.checked.data[0].zmin == -1

@@ -26,7 +26,9 @@ POINTS = [
 
 
 def _named(figure):
-    return {trace.customdata[0]: trace for trace in figure.data if trace.customdata is not None}
+    return {
+        trace.customdata[0]: trace for trace in figure.checked.data if trace.customdata is not None
+    }
 
 
 @pytest.mark.parametrize("look", [LIGHT, DARK])
@@ -47,27 +49,29 @@ def test_a_format_without_divergence_has_no_place_on_a_log_axis():
 
 def test_the_floor_is_drawn_where_it_is_or_named_at_the_edge():
     near = home.size_against_divergence(POINTS, ORIGINAL, LIGHT, floor=(5e-5, "floor"))
-    assert near.layout.shapes[0].y0 == pytest.approx(5e-5)
+    assert near.checked.layout.shapes[0].y0 == pytest.approx(5e-5)
     far = home.size_against_divergence(POINTS, ORIGINAL, LIGHT, floor=(1e-9, "floor"))
-    assert np.log10(far.layout.shapes[0].y0) >= far.layout.yaxis.range[0]
-    assert any("1.0 × 10⁻⁹" in note.text for note in far.layout.annotations)
+    assert np.log10(far.checked.layout.shapes[0].y0) >= far.checked.layout.yaxis.range[0]
+    assert any("1.0 × 10⁻⁹" in note.text for note in far.checked.layout.annotations)
 
 
 def test_the_published_model_is_laid_beside():
     published = shipped.published()
     figure = home.size_against_divergence(POINTS, ORIGINAL, LIGHT, published=published)
-    theirs = next(trace for trace in figure.data if len(trace.x) == len(published["formats"]))
+    theirs = next(
+        trace for trace in figure.checked.data if len(trace.x) == len(published["formats"])
+    )
     assert set(theirs.y) == {row["kl_nats"] for row in published["formats"]}
     assert all(symbol.endswith("-open") for symbol in theirs.marker.symbol)
-    assert figure.layout.yaxis.range[0] <= np.log10(min(theirs.y))
+    assert figure.checked.layout.yaxis.range[0] <= np.log10(min(theirs.y))
 
 
 def test_anatomy_is_as_wide_as_the_matrices_are():
     n_weights = {"token_embd.weight": 100, "blk.0.attn_q.weight": 30, "blk.0.ffn_up.weight": 60}
     damage = {name: 0.1 * (i + 1) for i, name in enumerate(n_weights)}
     figure = anatomy.anatomy(n_weights, damage, LIGHT, "nats")
-    assert {t.customdata[0]: t.x[0] for t in figure.data} == n_weights
-    assert [t.y[0] for t in figure.data] == ["embedding", "layer 0", "layer 0"]
+    assert {t.customdata[0]: t.x[0] for t in figure.checked.data} == n_weights
+    assert [t.y[0] for t in figure.checked.data] == ["embedding", "layer 0", "layer 0"]
 
 
 def test_damage_by_token_has_a_row_a_format_and_the_tail():
@@ -76,16 +80,19 @@ def test_damage_by_token_has_a_row_a_format_and_the_tail():
         "Q2_K": {50: 0.05, 90: 0.8, 99: 3.0, 99.9: 6.0},
     }
     figure = drift.damage_by_token(quantiles, {"Q8_0": 2e-4, "Q2_K": 0.4}, "Q2_K", LIGHT)
-    rows = {trace.y[0] for trace in figure.data}
+    rows = {trace.y[0] for trace in figure.checked.data}
     assert rows == {"Q8_0", "Q2_K"}
-    places = np.concatenate([np.array(trace.x, float) for trace in figure.data])
+    places = np.concatenate([np.array(trace.x, float) for trace in figure.checked.data])
     assert (places > 0).all() and places.max() == 6.0
 
 
 def test_the_course_shows_what_is_there_so_far():
     figure = drift.so_far({"Q8_0": [1e-4], "Q2_K": [0.3, 0.4]}, [2, 4], 40, LIGHT)
-    assert [list(trace.x) for trace in figure.data] == [[2], [2, 4]]
-    assert {note.text for note in figure.layout.annotations} == {"<b>Q8_0</b>", "<b>Q2_K</b>"}
+    assert [list(trace.x) for trace in figure.checked.data] == [[2], [2, 4]]
+    assert {note.text for note in figure.checked.layout.annotations} == {
+        "<b>Q8_0</b>",
+        "<b>Q2_K</b>",
+    }
 
 
 def test_labels_never_cover_each_other():

@@ -3,6 +3,7 @@
 import json
 import re
 
+import plotly.graph_objects as go
 import pytest
 
 from pages.shared import (
@@ -14,7 +15,7 @@ from quantcore import open_model, plan
 from quantcore.evaluate.measured import SELECTED
 from quantcore.evaluate.text import evaluation_text
 from quantcore.recipe.quantize import quantize
-from tests.support.app import drawn_charts, findings, said, sentences, visit
+from tests.support.app import drawn_charts, findings, names_in, said, sentences, visit
 from tests.support.other_shapes import NAMES, write_other_shapes
 from tests.support.places import ROOT
 from tests.support.spoken import slips
@@ -33,6 +34,14 @@ def test_a_page_teaches_before_anything_is_touched(page):
     assert app.subheader, "no finding"
     assert drawn_charts(app), "no chart"
     assert all(element.proto.alt for element in app.get("plotly_chart"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_plotly_knows_every_property_of_every_chart(page):
+    """What it does not know, the browser would leave out without a word."""
+    for chart in drawn_charts(visit(page)):
+        known = go.Figure(chart).to_plotly_json()  # it refuses a value that makes no sense
+        assert names_in(chart) - names_in(known) == set()
 
 
 @pytest.mark.parametrize("page", ["block", "scales", "layer_error"])

@@ -52,9 +52,9 @@ def test_sentences_follow_the_numbers():
 def test_many_columns_are_merged(look):
     importance = np.arange(5000, dtype=np.float32)
     figure = charts.columns(importance, look)
-    assert len(figure.data[0].x) <= charts.AT_MOST
-    assert list(figure.data[1].x) == [4999, 4998, 4997]
-    assert np.nanmax(figure.data[0].y) == 4999
+    assert len(figure.checked.data[0].x) <= charts.AT_MOST
+    assert list(figure.checked.data[1].x) == [4999, 4998, 4997]
+    assert np.nanmax(figure.checked.data[0].y) == 4999
 
 
 def test_the_page_shows_the_chosen_tensor_and_format():

@@ -238,26 +238,28 @@ def test_the_map_colours_by_type_and_outlines_what_was_changed(look):
         "blk.0.attn_v.weight": "Q8_0",
     }
     figure = charts.type_map(types, ["blk.0.attn_v.weight"], ["blk.0.attn_q.weight"], "x", look)
-    texts = {note.text for note in figure.layout.annotations}
+    texts = {note.text for note in figure.checked.layout.annotations}
     assert {"Q6_K", "Q4_K", "Q8_0 ▾"} <= texts
-    assert [shape.line.dash for shape in figure.layout.shapes if shape.line.color] == ["dot"]
-    tones = [tone for _, tone in figure.data[0].colorscale]
+    assert [shape.line.dash for shape in figure.checked.layout.shapes if shape.line.color] == [
+        "dot"
+    ]
+    tones = [tone for _, tone in figure.checked.data[0].colorscale]
     assert tones == [look.bits[6], look.bits[4], look.bits[8]]
 
 
 def test_bytes_add_up_to_the_file():
     sizes = {"attn_q": {"Q4_K": 4_000_000}, "ffn_down": {"Q6_K": 5_000_000, "Q4_K": 1_000_000}}
     figure = charts.bytes_by_role(sizes, LIGHT)
-    assert sum(sum(trace.x) for trace in figure.data) == pytest.approx(10)
+    assert sum(sum(trace.x) for trace in figure.checked.data) == pytest.approx(10)
 
 
 def test_the_recipe_is_a_star_among_the_stock_mixes():
     stock = [_recipe("Q4_K_M", 100, 0.03), _recipe("Q8_0", 200, 0.004)]
     hand = _recipe("by hand", 150, 0.02)
     figure = charts.size_against_error(stock, hand, LIGHT, False)
-    assert figure.data[0].marker.color in (LIGHT.bits[4], LIGHT.bits[8])
-    assert [t.marker.symbol for t in figure.data].count("star") == 1
-    assert len(figure.data) == 3
+    assert figure.checked.data[0].marker.color in (LIGHT.bits[4], LIGHT.bits[8])
+    assert [t.marker.symbol for t in figure.checked.data].count("star") == 1
+    assert len(figure.checked.data) == 3
 
 
 def test_the_verdict_is_measured():

@@ -252,11 +252,11 @@ def test_the_chart_holds_every_mark_and_the_star(look, narrow):
     star = charts.Star(bits=4.0, divergence=0.004)
     front = [(3.0, 0.008), (5.0, 0.0)]
     figure = charts.size_against_divergence(lines, called, front, star, look, narrow=narrow)
-    assert len(figure.data) == 6 and figure.data[-1].y == (0.004,)
-    low, high = figure.layout.yaxis.range
-    for trace in figure.data:
+    assert len(figure.checked.data) == 6 and figure.checked.data[-1].y == (0.004,)
+    low, high = figure.checked.layout.yaxis.range
+    for trace in figure.checked.data:
         assert all(10**low <= y <= 10**high for y in trace.y)
-    assert figure.data[1].error_y.array == pytest.approx([0.001, 0.0001])
+    assert figure.checked.data[1].error_y.array == pytest.approx([0.001, 0.0001])
     bare = charts.size_against_divergence({}, {}, [], star, look)
     assert len(bare.data) == 1
 

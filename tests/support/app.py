@@ -47,6 +47,17 @@ def drawn_charts(app: AppTest) -> list[dict]:
     return [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
 
 
+def names_in(chart: object, path: str = "") -> set[str]:
+    """Return where each property of a chart is, as ``.data[0].marker.size``."""
+    if isinstance(chart, dict):
+        below = {f"{path}.{name}": each for name, each in chart.items()}
+    elif isinstance(chart, list | tuple):
+        below = {f"{path}[{i}]": each for i, each in enumerate(chart)}
+    else:
+        return set()
+    return set(below).union(*(names_in(each, where) for where, each in below.items()))
+
+
 def findings(app: AppTest) -> list[str]:
     """Return the headlines above the charts."""
     return [element.value for element in app.subheader]

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
 
 from pages.shared.charts.base import blank, powers_of_ten, words
+from pages.shared.charts.figure import Figure
 from pages.shared.palette import Look, blend
 from pages.shared.units import number
 
@@ -48,7 +48,7 @@ def size_against_divergence(
     look: Look,
     *,
     narrow: bool = False,
-) -> go.Figure:
+) -> Figure:
     """Draw bits per weight to the right and divergence upwards, with 95 % intervals.
 
     Parameters
@@ -107,7 +107,7 @@ def _frame(shown, predicted, star) -> tuple[tuple[float, float], float, float]:
     return (min(bits, default=2.0), max(bits, default=9.0)), low, high
 
 
-def _line(figure: go.Figure, way: str, marks: Sequence[Mark], look: Look) -> None:
+def _line(figure: Figure, way: str, marks: Sequence[Mark], look: Look) -> None:
     tone, width, size, symbol = _style(way, look)
     figure.add_scatter(
         x=[m.bits for m in marks],
@@ -150,7 +150,7 @@ def _style(way: str, look: Look) -> tuple[str, float, int, str]:
 
 
 def _name(
-    figure: go.Figure, way: str, bits: float, y: float, text: str, look: Look, *, inside: bool
+    figure: Figure, way: str, bits: float, y: float, text: str, look: Look, *, inside: bool
 ) -> None:
     """Write a line's name at its right end: behind it, or below where the chart ends there."""
     tone, _, _, symbol = _style(way, look)
@@ -175,7 +175,7 @@ def _heights(shown: Mapping, low: float, high: float) -> dict[str, float]:
     return {way: y - over for way, y in heights.items()}
 
 
-def _star(figure: go.Figure, star: Star, least: float, look: Look) -> None:
+def _star(figure: Figure, star: Star, least: float, look: Look) -> None:
     error = {}
     if star.low is not None and star.high is not None:
         error = {

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
 from pages.shared.charts.base import blank, segment, words
+from pages.shared.charts.figure import Figure
 from pages.shared.charts.labels import sides
 from pages.shared.charts.layer_map import Scale, layer_map
 from pages.shared.palette import Look, bits_colour, colour, marker
@@ -30,7 +30,7 @@ def type_map(
     changed: Sequence[str],
     selected: str,
     look: Look,
-) -> go.Figure:
+) -> Figure:
     """Draw the types by layer and role; those changed by hand are outlined."""
     fills = {name: tone(type, look) for name, type in types.items()}
     tones = list(dict.fromkeys(fills.values()))
@@ -39,7 +39,7 @@ def type_map(
     return layer_map(values, texts, selected, look, scale=Scale(tones=tones), dashed=changed)
 
 
-def bytes_by_role(sizes: Mapping[str, Mapping[str, int]], look: Look) -> go.Figure:
+def bytes_by_role(sizes: Mapping[str, Mapping[str, int]], look: Look) -> Figure:
     """Draw a bar a role, the most bytes first, cut by type."""
     roles = sorted(sizes, key=lambda role: -sum(sizes[role].values()))
     figure = blank(look, 30 * len(roles) + 50, barmode="stack")
@@ -63,7 +63,7 @@ def bytes_by_role(sizes: Mapping[str, Mapping[str, int]], look: Look) -> go.Figu
 
 def size_against_error(
     stock: Sequence[MixSummary], hand: MixSummary, look: Look, narrow: bool
-) -> go.Figure:
+) -> Figure:
     """Draw bits per weight against the error of all weights: stock mixes, and the recipe on top.
 
     Shorter names choose their places first; one that finds none is in the tooltip.

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from pages.shared.charts.base import blank, words
+from pages.shared.charts.figure import Figure
 from pages.shared.charts.labels import sides
 from pages.shared.palette import Look, blend, colour, marker
 from pages.shared.units import exact, three
@@ -17,14 +17,14 @@ Numbers = Sequence[int] | NDArray[np.int64]
 
 def spread(
     counts: NDArray, edges: NDArray, marks: Mapping[str, float], word: str, tone: str, look: Look
-) -> go.Figure:
+) -> Figure:
     """Draw how many scales have which size; `marks` are named sizes, drawn as lines."""
     figure = blank(look, 380, bargap=0.04)
     figure.add_bar(
         x=(edges[:-1] + edges[1:]) / 2,
         y=counts,
         width=np.diff(edges),
-        marker={"color": blend(tone, look.page, 0.75), "line_width": 0},
+        marker={"color": blend(tone, look.page, 0.75), "line": {"width": 0}},
         customdata=np.column_stack([edges[:-1], edges[1:]]),
         hovertemplate="%{customdata[0]:.4g} to %{customdata[1]:.4g}<br>%{y:,}<extra></extra>",
     )
@@ -55,7 +55,7 @@ def scale_map(
     columns: Numbers,
     tone: str,
     look: Look,
-) -> go.Figure:
+) -> Figure:
     """Draw the size of each scale where it lies: rows down, along the row to the right.
 
     `rows` and `columns` are the numbers of the cells' first row and scale, where neighbours were
@@ -120,7 +120,7 @@ def cost(
     look: Look,
     *,
     narrow: bool = False,
-) -> go.Figure:
+) -> Figure:
     """Draw what scales cost against what they save: bits a weight for scales, error of the tensor.
 
     The line joins integers of the same width whose scale covers ever fewer weights.

@@ -3,19 +3,17 @@
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from pages.shared.charts.base import blank, extend, words
+from pages.shared.charts.figure import Figure
 from pages.shared.palette import Look, blend
 from pages.shared.units import real_minus
 from quantcore.format import Part
 from quantcore.formats.k.sub_scale_bits import SubScaleBits
 
 
-def bit_picture(
-    packed: NDArray[np.uint8], layout: SubScaleBits, chosen: int, look: Look
-) -> go.Figure:
+def bit_picture(packed: NDArray[np.uint8], layout: SubScaleBits, chosen: int, look: Look) -> Figure:
     """Draw the bytes that hold sub-scales as columns of bits, each marked with its sub-block.
 
     Bits of scales have one colour, bits of minima another; those of the chosen sub-block are set
@@ -42,7 +40,7 @@ def bit_picture(
         text=texts,
         customdata=says,
         texttemplate="%{text}",
-        textfont_size=13,
+        textfont={"size": 13},
         hovertemplate="%{customdata}<extra></extra>",
         colorscale=_four_tones(look),
         zmin=-0.5,
@@ -97,7 +95,7 @@ def _owners(layout: SubScaleBits) -> dict[tuple[int, int], tuple[str, int, int]]
     return owners
 
 
-def stored_numbers(parts: Sequence[Part], chosen: int, kind: str, look: Look) -> go.Figure:
+def stored_numbers(parts: Sequence[Part], chosen: int, kind: str, look: Look) -> Figure:
     """Draw the stored small numbers of a super-block as bars; `kind` is "scale" or "minimum"."""
     figure = blank(look, 165, bargap=0.25)
     tone = look.fields[kind]
@@ -109,7 +107,7 @@ def stored_numbers(parts: Sequence[Part], chosen: int, kind: str, look: Look) ->
         marker={
             "color": [tone if at == chosen else blend(tone, look.page, 0.35)
                       for at in range(len(codes))],
-            "line_width": 0,
+            "line": {"width": 0},
         },
         text=[real_minus(str(code)) for code in codes],
         textposition="outside",

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
 from pages.sensitivity.charts.dots import KEEP, arms, reach, ticks
 from pages.sensitivity.words.figures import called
 from pages.shared.charts.base import blank
+from pages.shared.charts.figure import Figure
 from pages.shared.charts.labels import sides
 from pages.shared.palette import Look
 from pages.shared.units import number
@@ -21,7 +21,7 @@ def against(
     selected: str,
     stressed: Sequence[str],
     look: Look,
-) -> go.Figure:
+) -> Figure:
     """Draw one result against another, a mark a tensor; on the dashed line both agree."""
     shared = [name for name in first if name in second]
     both = [*(first[name] for name in shared), *(second[name] for name in shared)]

@@ -9,10 +9,10 @@ from math import ceil, floor
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from pages.sensitivity.words.figures import called
 from pages.shared.charts.base import blank, extend, powers_of_ten, wording, words
+from pages.shared.charts.figure import Figure
 from pages.shared.charts.layer_map import Scale
 from pages.shared.palette import (
     Look,
@@ -79,7 +79,7 @@ def dots(
     *,
     title: str,
     joint: Cost | None = None,
-) -> go.Figure:
+) -> Figure:
     """Draw a row a piece: its cost and the interval, the first on top; `joint` is a dashed line."""
     shown = [costs[name] for name in names]
     low, high = reach(shown, *([joint.size] if joint else []))
@@ -147,7 +147,7 @@ def group_map(
     one_scale: bool = False,
     signed: bool = False,
     narrow: bool = False,
-) -> go.Figure:
+) -> Figure:
     """Draw a cell a piece and column: formats, or skills; a click carries the column's name.
 
     Colours count within a column, or over all on `one_scale`. `signed` values below zero are gains,

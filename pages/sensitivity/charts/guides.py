@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from pages.sensitivity.charts.against import label
 from pages.sensitivity.charts.dots import KEEP, reach, ticks
 from pages.sensitivity.words.trust import guide_title
 from pages.shared.charts.base import template
+from pages.shared.charts.figure import Figure, grid
 from pages.shared.palette import Look, colour, marker
 from pages.shared.units import number
 from quantcore.sensitivity.compare import GuideOrder
@@ -20,12 +19,12 @@ WIDE, NARROW = 330, 260  # pixels of height, of one chart
 
 def against_guides(
     orders: Sequence[GuideOrder], format_name: str, selected: str, look: Look, narrow: bool
-) -> go.Figure:
+) -> Figure:
     """Draw a mark a tensor: what the guide says along, what was measured upwards, both on logs."""
     each_high = NARROW if narrow else WIDE
     columns = 1 if narrow else min(2, len(orders)) if len(orders) < 4 else 4
     rows = -(-len(orders) // columns)
-    figure = make_subplots(
+    figure = grid(
         rows, columns, shared_yaxes=True, horizontal_spacing=0.03,
         vertical_spacing=0.25 / rows if rows > 1 else 0,
         subplot_titles=[guide_title(each) for each in orders],

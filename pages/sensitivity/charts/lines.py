@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
 from pages.sensitivity.charts.dots import arms, reach, ticks
 from pages.sensitivity.words.figures import called
 from pages.shared.charts.base import blank, words
+from pages.shared.charts.figure import Figure
 from pages.shared.palette import Look, blend, colour, marker
 from pages.shared.units import number
 from quantcore.sensitivity.compare import Sum
@@ -25,7 +25,7 @@ def curves(
     look: Look,
     *,
     narrow: bool = False,
-) -> go.Figure:
+) -> Figure:
     """Draw cost against bits per weight, a line a tensor, with intervals; names at the right."""
     every = [cost for line in lines.values() for _, cost in line.values()]
     low, high = reach(every)
@@ -82,7 +82,7 @@ def _apart(finals: Mapping[str, float], low: float, gap: float = 0.28) -> dict[s
 
 def depth(
     layers: Mapping[str, Cost], ends: Mapping[str, Cost], format_name: str, title: str, look: Look
-) -> go.Figure:
+) -> Figure:
     """Draw what each whole layer costs, by depth; embedding and output stand at the ends."""
     names = [*(n for n in ends if n == "token_embd"), *layers, *(n for n in ends if n == "output")]
     shown = [layers.get(name) or ends[name] for name in names]
@@ -125,7 +125,7 @@ def depth(
     return figure
 
 
-def additivity(sums: Sequence[Sum], tones: Mapping[str, str], chosen: str, look: Look) -> go.Figure:
+def additivity(sums: Sequence[Sum], tones: Mapping[str, str], chosen: str, look: Look) -> Figure:
     """Draw a row a sum: how many times the joint effect it is, and where that may lie; 1 fits."""
     ratios = [each.ratio for each in sums]
     figure = blank(look, max(27 * len(sums) + 60, HEIGHT))

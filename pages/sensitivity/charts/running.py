@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from pages.shared.charts.base import template
+from pages.shared.charts.figure import Figure, grid
 from pages.shared.charts.layer_map import shares
 from pages.shared.palette import Look, harm_scale
 from quantcore.sensitivity.pieces import How
@@ -15,7 +14,7 @@ from quantcore.sensitivity.results import Sensitivity
 
 def so_far(
     results: Sensitivity, able: Mapping[str, Sequence[str]], how: How, look: Look, narrow: bool
-) -> go.Figure:
+) -> Figure:
     """Draw what each tensor costs as far as it is known, on one colour scale; others stay blank.
 
     `able` lists the tensors that each format can store: only those are measured.
@@ -37,7 +36,7 @@ def so_far(
     columns = 2 if narrow else min(4, len(names))
     lines = -(-len(names) // columns)
     done = {name: sum(fmt == name for _, fmt in known) for name in names}
-    figure = make_subplots(
+    figure = grid(
         lines, columns, horizontal_spacing=0.03,
         vertical_spacing=min(0.3, 30 / (118 * lines - 26)) if lines > 1 else 0,
         subplot_titles=[f"<b>{name}</b>  {done[name]} of {len(able[name])}" for name in names],

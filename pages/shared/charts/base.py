@@ -1,18 +1,18 @@
 """What every chart starts from: a blank figure in the lab's style, and axes on a log scale."""
 
 import math
+from typing import Any
 
-import plotly.graph_objects as go
-
+from pages.shared.charts.figure import Figure
 from pages.shared.palette import SANS, Look, ink_on
 
 
-def blank(look: Look, height: int, **layout) -> go.Figure:
+def blank(look: Look, height: int, **layout) -> Figure:
     """Make an empty figure of a fixed height in pixels."""
-    return go.Figure(layout={"template": template(look), "height": height, **layout})
+    return Figure(template=template(look), height=height, **layout)
 
 
-def template(look: Look) -> go.layout.Template:
+def template(look: Look) -> dict:
     """Hairline grid, no zero line, no legend: labels stand beside their marks.
 
     The paper has the page's colour rather than none, so that a saved picture can be read anywhere.
@@ -32,8 +32,8 @@ def template(look: Look) -> go.layout.Template:
         "automargin": True,
     }
     font = {"family": SANS, "size": 13, "color": look.ink}
-    return go.layout.Template(
-        layout={
+    return {
+        "layout": {
             "paper_bgcolor": look.page,
             "plot_bgcolor": look.page,
             "font": font,
@@ -52,10 +52,10 @@ def template(look: Look) -> go.layout.Template:
             "dragmode": False,
             "transition": {"duration": 0},
         }
-    )
+    }
 
 
-def powers_of_ten(low: float, high: float) -> dict[str, list]:
+def powers_of_ten(low: float, high: float) -> dict[str, Any]:
     """Ticks of a log axis: plain decimals down to 0.0001, powers below.
 
     >>> powers_of_ten(0.005, 20)["ticktext"]
@@ -79,19 +79,21 @@ def segment(fill: str, look: Look) -> dict:
     }
 
 
-def words(figure: go.Figure, text: str, look: Look, *, strong: bool = False, **place) -> None:
+def words(figure: Figure, text: str, look: Look, *, strong: bool = False, **place) -> None:
     """Write into a chart, without an arrow; `place` is plotly's x, y, xanchor, xshift and so on."""
     row_and_column = {key: place.pop(key) for key in ("row", "col") if key in place}
     figure.add_annotation(**wording(text, look, strong=strong, **place), **row_and_column)
 
 
 def wording(text: str, look: Look, *, strong: bool = False, **place) -> dict:
-    """Describe words in a chart; many go to `extend`, which is much faster than one by one."""
+    """Describe words in a chart, for `extend`."""
     font = {"size": 13 if strong else 12, "color": look.ink if strong else look.quiet}
     return {"text": text, "showarrow": False, "font": font, **place}
 
 
-def extend(figure: go.Figure, notes: list[dict], shapes: list[dict] | None = None) -> None:
+def extend(figure: Figure, notes: list[dict], shapes: list[dict] | None = None) -> None:
     """Add many words and shapes at once."""
-    figure.layout.annotations += tuple(go.layout.Annotation(note) for note in notes)
-    figure.layout.shapes += tuple(go.layout.Shape(shape) for shape in shapes or ())
+    for note in notes:
+        figure.add_annotation(**note)
+    for shape in shapes or ():
+        figure.add_shape(**shape)

@@ -3,7 +3,8 @@
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
+
+from pages.shared.charts.figure import Figure
 
 # By the name of what they belong to, sizes that are pixels; others are in units of the data.
 _IN_PIXELS = {
@@ -16,18 +17,18 @@ _ALWAYS_PIXELS = {
 }  # fmt: skip
 
 
-def enlarged(figure: go.Figure, factor: float) -> go.Figure:
+def enlarged(figure: Figure, factor: float) -> Figure:
     """Return the same chart with everything `factor` times as large that is measured in pixels.
 
     Examples
     --------
-    >>> larger = enlarged(go.Figure(layout={"height": 100, "xaxis": {"range": [0, 8]}}), 1.5)
-    >>> larger.layout.height, larger.layout.xaxis.range
-    (150.0, (0, 8))
+    >>> larger = enlarged(Figure(height=100, xaxis={"range": [0, 8]}), 1.5)
+    >>> larger.settings
+    {'height': 150.0, 'xaxis': {'range': [0, 8]}}
     """
-    layout = _scaled(figure.layout.to_plotly_json(), "layout", factor)
-    data = [_scaled(trace.to_plotly_json(), "trace", factor) for trace in figure.data]
-    return go.Figure(data=data, layout=layout, skip_invalid=False)
+    larger = Figure(figure.n_columns, **_scaled(figure.settings, "layout", factor))
+    larger.traces = [_scaled(trace, "trace", factor) for trace in figure.traces]
+    return larger
 
 
 def _scaled(value: Any, owner: str, factor: float) -> Any:

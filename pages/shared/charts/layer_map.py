@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-import plotly.graph_objects as go
 
 from pages.shared.charts.base import blank, extend, wording
+from pages.shared.charts.figure import Figure
 from pages.shared.palette import Look, harm_scale, ink_on, signed_colour, signed_scale
 
 PARTS = {"attn": "attention", "ffn": "feed-forward"}
@@ -100,7 +100,7 @@ def layer_map(
     scale: Scale = PLAIN,
     dashed: Collection[str] = (),
     says: Mapping[str, str] | None = None,
-) -> go.Figure:
+) -> Figure:
     """Draw a cell a matrix, stronger colour for a larger value; embedding and output lie across.
 
     `texts` are written into the cells. A click on a cell carries the tensor's name as customdata.
@@ -167,7 +167,7 @@ def _label(name, place, text, fill, framed, roles, look) -> tuple[dict, list[dic
     shapes = []
     if name in WHOLE_ROWS:
         edges, column = {"x0": -0.48, "x1": len(roles) - 0.52}, (len(roles) - 1) / 2
-        shapes.append({"fillcolor": fill, "line_width": 0})
+        shapes.append({"fillcolor": fill, "line": {"width": 0}})
     if framed:
         shapes.append(framed)
     edges |= {"type": "rect", "y0": row - 0.46, "y1": row + 0.46}

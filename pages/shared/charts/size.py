@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
 
 from pages.shared.charts.base import blank, powers_of_ten, words
+from pages.shared.charts.figure import Figure
 from pages.shared.charts.labels import sides
 from pages.shared.palette import Look, bits_colour, colour, marker
 from pages.shared.units import decimal, number
@@ -35,7 +35,7 @@ def size_against_divergence(
     floor: tuple[float, str] | None = None,
     published: Mapping | None = None,
     narrow: bool = False,
-) -> go.Figure:
+) -> Figure:
     """Bits per weight to the right, divergence upwards, both on log scales; one mark a type.
 
     Parameters
