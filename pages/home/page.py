@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 import quantcore
-from pages.home import charts, words
+from pages.home import cards, charts, words
 from pages.shared import bench, controls, look, model_types, prose, ranking, saving, shipped
 from pages.shared.charts import size as size_chart
 from pages.shared.palette import Look
@@ -17,23 +17,6 @@ from quantcore.recipe.types import get_type
 from quantcore.sensitivity.costs import costs
 
 DAMAGING = "Q2_K"  # the format that each matrix is put in alone, to see where it hurts
-ARROW = ":material/arrow_forward:"
-CARDS = (
-    ("weights", "Meet the weights", "How they are distributed, and the outliers that cost bits."),
-    ("block", "Open one block", "Its weights on their grid, and the bytes that store them."),
-    ("scales", "Weigh the scales", "What scale factors cost, and how they are stored."),
-    (
-        "imatrix",
-        "See which inputs matter",
-        "Which columns count, and what an importance matrix changes.",
-    ),
-    ("layer_error", "Find the weak layers", "The error of every matrix in every format."),
-    ("sensitivity", "Test each tensor", "How far the model drifts when only it is quantized."),
-    ("drift", "Read what changes", "Where the smaller model thinks differently, word by word."),
-    ("mix", "Compose a file", "Which type each tensor gets, and why; change it, and save it."),
-    ("file", "Look into a file", "What is inside a GGUF file, and whether it matches its name."),
-    ("memory", "Count the bytes", "What a model needs: weights, cache and overhead."),
-)
 
 
 def main() -> None:
@@ -48,7 +31,7 @@ def main() -> None:
     st.space("small")
     show_where_it_hurts(model, style)
     st.space("small")
-    show_cards()
+    cards.show()
 
 
 def show_introduction(model: "quantcore.Model") -> None:
@@ -138,14 +121,3 @@ def show_where_it_hurts(model: "quantcore.Model", style: Look) -> None:
     controls.choose_from(picked, "tensor", page="weights", model=model.name)
     low, high = words.sensitivity_range(damage)
     st.html(prose.ramp(low, high, "nats per token, log scale", style, reach=1.0))
-
-
-def show_cards() -> None:
-    """Draw a card a page: the question that it answers, and how to get there."""
-    for row in (CARDS[:5], CARDS[5:]):
-        for column, (page, question, answer) in zip(st.columns(5), row, strict=True):
-            with column.container(border=True, height="stretch"):
-                st.page_link(
-                    f"pages/{page}.py", label=f"**{question}**", icon=ARROW, icon_position="right"
-                )
-                look.note(answer)

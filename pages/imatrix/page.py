@@ -19,6 +19,9 @@ from quantcore.io.imatrix import Imatrix
 from quantcore.model.source import Model
 
 USE_IT = [name for name, fmt in FORMATS.items() if fmt.uses_importance]
+# Heads of what is saved as CSV.
+SHARE = "share_of_importance_in_the_loudest_hundredth"
+WITHOUT, WITH = "relative_error_without_imatrix", "relative_error_with_imatrix"
 
 
 def main() -> None:
@@ -97,10 +100,10 @@ def by_matrix(shares: Mapping[str, float], tensor: str) -> None:
     )
     with st.expander("Table of all matrices"):
         tables.show(
-            [{"tensor": name, "share": share} for name, share in shares.items()],
+            [{"tensor": name, SHARE: share} for name, share in shares.items()],
             [
                 tables.Column(key="tensor", title="tensor", text=True),
-                tables.Column(key="share", title="held by the top 1 % of columns", show=percent),
+                tables.Column(key=SHARE, title="held by the top 1 % of columns", show=percent),
             ],
             "imatrix_shares",
             caption="How uneven the importance of the columns is, by matrix",
@@ -132,13 +135,13 @@ def what_it_changes(model: Model, tensor: str, format_name: str, importance: Flo
     )
     tables.show(
         [
-            {"what": what, "plain": pair[0], "weighted": pair[1]}
+            {"error": what, WITHOUT: pair[0], WITH: pair[1]}
             for what, pair in words.error_rows(both, whole)
         ],
         [
-            tables.Column(key="what", title="error", text=True),
-            tables.Column(key="plain", title="without", show=words.finely),
-            tables.Column(key="weighted", title="with importance", show=words.finely),
+            tables.Column(key="error", title="error", text=True),
+            tables.Column(key=WITHOUT, title="without", show=words.finely),
+            tables.Column(key=WITH, title="with importance", show=words.finely),
         ],
         "imatrix_errors",
         caption=f"Errors of {tensor} in {format_name}, with and without importance",

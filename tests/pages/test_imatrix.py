@@ -5,7 +5,7 @@ import pytest
 
 from pages.imatrix import cache, charts, words
 from pages.imatrix import run as imatrix_run
-from pages.shared import bench
+from pages.shared import bench, tables
 from pages.shared.palette import DARK, LIGHT
 from quantcore import FORMATS, measure_imatrix, open_model, read_imatrix, write_imatrix
 from quantcore.evaluate.importance_use import Pair, loudest, with_and_without
@@ -57,14 +57,20 @@ def test_many_columns_are_merged(look):
     assert np.nanmax(figure.checked.data[0].y) == 4999
 
 
-def test_the_page_shows_the_chosen_tensor_and_format():
+def test_the_page_shows_the_chosen_tensor_and_format(monkeypatch):
+    heads = {}
+    monkeypatch.setattr(tables, "download", lambda rows, keys, name: heads.update({name: keys}))
     app = visit("imatrix", tensor="blk.7.ffn_down.weight", weighted="IQ4_NL", row="3", block="2")
     assert not app.exception
     assert not sentences(app)
     findings = [each.value for each in app.subheader]
     assert "**layer 7 ffn_down**" in findings[0]
-    assert findings[2].startswith("In IQ4_NL the matrix lowers")
+    assert findings[2].startswith("In IQ4_NL, the importance matrix lowers")
     assert len(drawn_charts(app)) == 3
+    assert heads["imatrix_shares"] == ["tensor", "share_of_importance_in_the_loudest_hundredth"]
+    assert heads["imatrix_errors"] == [
+        "error", "relative_error_without_imatrix", "relative_error_with_imatrix",
+    ]  # fmt: skip
 
 
 def test_a_model_without_a_matrix_can_be_measured(own_models):
