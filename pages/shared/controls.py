@@ -138,10 +138,10 @@ def follow_default(key: str, default: Any) -> None:
 
 
 def _shorten_model() -> None:
-    """Say a long name in the address as the picker does: there a control's label counts."""
-    asked = st.query_params.get("model")
-    label = both_ends(list(bench.sources())).get(asked or "")
-    if label and label != asked:
+    """Open what the address calls by a long name in full: a control's label counts there."""
+    asked = st.query_params.get("model", "")
+    label = both_ends(list(bench.sources())).get(asked, asked)
+    if label != asked:
         st.query_params["model"], st.session_state["model"] = label, asked
 
 

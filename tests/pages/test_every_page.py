@@ -19,6 +19,7 @@ from tests.support.app import drawn_charts, findings, names_in, said, sentences,
 from tests.support.other_shapes import NAMES, write_other_shapes
 from tests.support.places import ROOT
 from tests.support.spoken import slips
+from tests.support.toy_model import write_folder
 
 STORY = evaluation_text()[:40]
 MEASURED_WHEN_ASKED = ("drift", "imatrix", "sensitivity")
@@ -294,3 +295,18 @@ def test_a_text_without_tokens_is_one_sentence():
     app.text_area(key="own").set_value("").run()
     assert not app.exception
     assert sentences(app) == ["The text has fewer than two tokens; there is nothing to predict."]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_the_picker_shows_both_ends_of_a_long_name(which, own_models):
+    names = [f"a-model-whose-name-is-far-longer-than-most-{end}" for end in ("first", "second")]
+    for name in names:
+        write_folder(own_models / name)
+    app = visit("weights", model=names[which])
+    assert not app.exception and not sentences(app)
+    picker = app.selectbox(key="model")
+    assert picker.value == names[which]
+    labels = [label for label in picker.options if label.startswith("a-model")]
+    assert all(len(label) == 36 and "…" in label for label in labels)
+    assert [label[-5:] for label in labels] == ["first", "econd"]
+    assert visit("weights", model=labels[which]).selectbox(key="model").value == names[which]
