@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from pages.memory import cache, charts, factors, growth, parts, words
+from pages.memory import cache, charts, factors, growth, parts, which_type, words
 from pages.memory import model as models
 from pages.memory import setup as setups
 from pages.shared import look, saving
@@ -44,6 +44,8 @@ def show(model: FoundModel, style: Look) -> None:
     show_verdict(taken, placed, machine, cache.says(model.shape, setup, machine, stored), style)
     if advice.give_up:
         parts.show_given_up(advice.give_up)
+    st.space("medium")
+    which_type.show(cache.recommended(model.shape, setup, machine), machine, style)
     st.space("medium")
     show_what_fits(taken, setup, machine, advice)
     st.space("medium")

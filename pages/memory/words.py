@@ -11,6 +11,7 @@ from quantcore.memory.placement import Placement
 from quantcore.memory.rules_of_thumb import RuleOfThumb
 from quantcore.memory.speed import SpeedBound
 from quantcore.shape import ModelShape
+from quantcore.which_type import Recommendation
 
 NOT_ASKED = (
     "Nothing is sent before you press the button. Then only headers are read, some kilobytes: "
@@ -112,6 +113,24 @@ def placed(placement: Placement) -> str:
     """Say how many layers are where."""
     reason = placement.reasons[0]
     return reason[:1].upper() + reason[1:] + "."
+
+
+def which_type(chosen: Recommendation) -> str:
+    """Name the type to take, and say why."""
+    reason = chosen.reason
+    return reason.replace(chosen.best.type, f"**{chosen.best.type}**", 1) if chosen.best else reason
+
+
+def how_to_read_types(chosen: Recommendation) -> str:
+    """Say whose figures they are, and which types are left out."""
+    return f"{chosen.whose} Types that are larger and further off than another are left out."
+
+
+NO_COSTS = (
+    "Which type to take is not known here **for vLLM**.",
+    "Of GPTQ, AWQ, FP8 and the others that it loads, no divergences lie with the lab; the largest "
+    "that fits is named below.",
+)
 
 
 def best(type_name: str | None, longest: int, setup: Setup, where: str) -> str:
