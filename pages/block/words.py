@@ -157,7 +157,7 @@ def outlier_harm(harm: OutlierHarm) -> str:
     other = "sub-block" if harm.n_others == 1 else f"{harm.n_others} sub-blocks"
     if harm.growth_far <= UNHARMED:
         return f"{inside}; in the other {other} by {far} either way."
-    return f"{inside}; in the other {other} by {far} and {before}."
+    return f"{inside}; in the other {other} by {far}, without it by {before}."
 
 
 WHY_OTHERS_SUFFER = (

@@ -29,7 +29,7 @@ def show(chosen: Recommendation | None, machine: Machine, style: Look) -> None:
         [
             {"type": one.type, "weights_bytes": one.weights_bytes, "total_bytes": one.total_bytes,
              "fits": one.fits, "divergence_nats": one.divergence, "figures_of": chosen.costs.model,
-             "imatrix": "needed" if one.needs_imatrix else ""}
+             "imatrix": "with one" if one.aided else ""}
             for one in shown
         ],
         [

@@ -135,10 +135,10 @@ NO_COSTS = (
 
 def best(type_name: str | None, longest: int, setup: Setup, where: str) -> str:
     """Say the best type and the longest context that fit; `where` is "the GPUs" or "memory"."""
+    kind = "type" if setup.runtime == "vllm" else "type without an importance matrix"
     if type_name is None:
-        kind = "type" if setup.runtime == "vllm" else "type without an importance matrix"
         return f"With {setup.context:,} tokens no {kind} is small enough for **{where}**."
-    fits = f"With {setup.context:,} tokens the largest type that fits is **{type_name}**"
+    fits = f"With {setup.context:,} tokens the largest {kind} that fits is **{type_name}**"
     if not longest:
         return f"{fits}; {setup.type_name} is too large for any context."
     if longest < setup.context:

@@ -27,7 +27,7 @@ class Option:
     total_bytes: int
     fits: Fit
     divergence: float  # nats per token, of the model that `KnownCosts` names
-    needs_imatrix: bool
+    aided: bool  # the figure is one with an importance matrix
 
     @property
     def whole(self) -> bool:
@@ -158,7 +158,7 @@ def _option(taken: Estimate, machine: Machine, costs: KnownCosts) -> Option:
         total_bytes=taken.total_bytes,
         fits=how_it_fits(taken, machine),
         divergence=costs.divergence[name],
-        needs_imatrix=name in costs.aided,
+        aided=name in costs.aided,
     )
 
 

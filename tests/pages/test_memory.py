@@ -335,7 +335,7 @@ def test_without_a_gpu_the_growth_is_that_of_all_memory():
 
 def test_what_fits_is_the_same_in_every_sentence_and_in_the_table():
     app = visit("memory", known="gemma-3-27b-it")  # in Q2_K the embedding goes to system memory
-    assert "the largest type that fits is **Q2_K**" in _text(app)
+    assert "the largest type without an importance matrix that fits is **Q2_K**" in _text(app)
     assert "**2 of 9** types here fit" in _text(app)
     app = visit(
         "memory", known="gemma-3-27b-it", runtime="llama.cpp"

@@ -98,8 +98,8 @@ def test_the_shipped_models_figures_are_its_own():
     for one in chosen.options:
         assert one.divergence == drifts[one.type].mean_kl_divergence
         assert one.weights_bytes == drifts[one.type].weights_bytes
-        aided = one.type.startswith(("IQ1", "IQ2", "IQ3_X")) or one.type == "Q2_K_S"
-        assert one.needs_imatrix == aided, one.type
+        needs_one = one.type.startswith(("IQ1", "IQ2", "IQ3_X")) or one.type == "Q2_K_S"
+        assert one.aided == needs_one, one.type
 
 
 def test_of_what_vllm_loads_nothing_is_known():
