@@ -6,7 +6,17 @@ import streamlit as st
 
 import quantcore
 from pages.home import charts, words
-from pages.shared import bench, controls, look, model_types, prose, ranking, saving, shipped
+from pages.shared import (
+    bench,
+    controls,
+    definitions,
+    look,
+    model_types,
+    prose,
+    ranking,
+    saving,
+    shipped,
+)
 from pages.shared.charts import size as size_chart
 from pages.shared.palette import Look
 from quantcore.evaluate.drift_result import DriftFigures
@@ -18,22 +28,6 @@ from quantcore.sensitivity.costs import costs
 
 DAMAGING = "Q2_K"  # the format that each matrix is put in alone, to see where it hurts
 ARROW = ":material/arrow_forward:"
-CARDS = (
-    ("weights", "Meet the weights", "How they are distributed, and the outliers that cost bits."),
-    ("block", "Open one block", "Its weights on their grid, and the bytes that store them."),
-    ("scales", "Weigh the scales", "What scale factors cost, and how they are stored."),
-    (
-        "imatrix",
-        "See which inputs matter",
-        "Which columns count, and what an importance matrix changes.",
-    ),
-    ("layer_error", "Find the weak layers", "The error of every matrix in every format."),
-    ("sensitivity", "Test each tensor", "How far the model drifts when only it is quantized."),
-    ("drift", "Read what changes", "Where the smaller model thinks differently, word by word."),
-    ("mix", "Compose a file", "Which type each tensor gets, and why; change it, and save it."),
-    ("file", "Look into a file", "What is inside a GGUF file, and whether it matches its name."),
-    ("memory", "Count the bytes", "What a model needs: weights, cache and overhead."),
-)
 
 
 def main() -> None:
@@ -53,13 +47,7 @@ def main() -> None:
 
 def show_introduction(model: "quantcore.Model") -> None:
     """Say what the lab is, and whose figures it shows where that is not the model on the bench."""
-    st.title("How many bits does a thought need?", anchor=False)
-    st.markdown(
-        "A language model is millions of numbers. Quantization stores each of them with fewer "
-        "bits, so the file shrinks and the model starts to answer differently. This lab does it to "
-        "real weights and measures what changes.",
-        width=960,
-    )
+    definitions.head("How many bits does a thought need?", words.PURPOSE, words.DEFINED)
     if not bench.is_shipped(controls.model_name()):
         look.note(words.another(controls.model_name(), model.name))
         controls.link("drift", "Measure the model on the bench", "home_to_drift")
@@ -142,7 +130,7 @@ def show_where_it_hurts(model: "quantcore.Model", style: Look) -> None:
 
 def show_cards() -> None:
     """Draw a card a page: the question that it answers, and how to get there."""
-    for row in (CARDS[:5], CARDS[5:]):
+    for row in (words.CARDS[:5], words.CARDS[5:]):
         for column, (page, question, answer) in zip(st.columns(5), row, strict=True):
             with column.container(border=True, height="stretch"):
                 st.page_link(

@@ -13,6 +13,12 @@ from quantcore.memory.speed import SpeedBound
 from quantcore.shape import ModelShape
 from quantcore.which_type import Recommendation
 
+PURPOSE = "What a model takes in memory, whether it fits a machine, and which type to take there."
+DEFINED = (
+    "token, tensor, embedding, quantization, scale, block, format, mix, pure, bits per weight, "
+    "importance matrix, divergence, nat, perplexity, KV cache, context"
+).split(", ")
+
 NOT_ASKED = (
     "Nothing is sent before you press the button. Then only headers are read, some kilobytes: "
     "config.json, and the names, types and shapes of the tensors."
