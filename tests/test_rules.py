@@ -22,7 +22,7 @@ LAYERS = (
     {"shape"},
     {"recipe"},
     {"evaluate", "memory"},
-    {"sensitivity"},
+    {"sensitivity", "which_type"},
     {"doctor", "warm"},
     {"cli"},
     {"__main__", "__init__"},

@@ -7,13 +7,13 @@ from pages.block.choice import choose
 from pages.block.errors import draw_errors_and_search, draw_uneven_errors
 from pages.block.headline import headline, how_to_read
 from pages.block.reading import BlockReading
-from pages.shared import controls, look
+from pages.shared import controls, definitions, look
 from pages.shared.palette import Look, bits_colour, colour
 
 
 def main() -> None:
     """Draw the page."""
-    st.title("Block microscope", anchor=False)
+    definitions.head("Block microscope", words.PURPOSE, words.DEFINED)
     chosen, style = choose(), look.current()
     line = st.container()  # drawn once the dials below it are known
     turned = None

@@ -8,6 +8,12 @@ from quantcore.evaluate.landing import ROUNDED_STEPS
 from quantcore.evaluate.specimens import OutlierHarm
 from quantcore.format import OpenedBlock, Part
 
+PURPOSE = "What becomes of one block of weights: from numbers to codes and bytes, and back."
+DEFINED = (
+    "tensor, quantization, code, scale, minimum, zero point, grid, block, super-block, outlier, "
+    "format, bits per weight, root mean square"
+).split(", ")
+
 HALF_STEP = 0.5 + ROUNDED_STEPS
 UNHARMED, HARDLY = 1.02, 1.25  # an error that grows by no more is the same, or hardly more
 TEXTBOOK, MODEL, OUTLIER, EQUAL = EXAMPLES = (
@@ -157,7 +163,7 @@ def outlier_harm(harm: OutlierHarm) -> str:
     other = "sub-block" if harm.n_others == 1 else f"{harm.n_others} sub-blocks"
     if harm.growth_far <= UNHARMED:
         return f"{inside}; in the other {other} by {far} either way."
-    return f"{inside}; in the other {other} by {far} and {before}."
+    return f"{inside}; in the other {other} by {far}, without it by {before}."
 
 
 WHY_OTHERS_SUFFER = (

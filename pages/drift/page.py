@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.drift import charts, measuring, reading, skills, texts, words
 from pages.drift.texts import Text
-from pages.shared import controls, look, model_types, ranking, saving, tables, writing
+from pages.shared import controls, definitions, look, model_types, ranking, saving, tables, writing
 from pages.shared.charts import size as size_chart
 from pages.shared.drifts import Results
 from quantcore.evaluate.drift_result import DriftFigures
@@ -18,12 +18,7 @@ def main() -> None:
     """Draw the page."""
     model = controls.model()
     original = original_of(model)
-    st.title("Drift", anchor=False)
-    st.markdown(
-        "Quantize the whole model, let it read the same text as the original, and compare what "
-        "each of them predicts for every next token.",
-        width=960,
-    )
+    definitions.head("Drift", words.PURPOSE, words.DEFINED)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         pure = model_types.choose_way()
         chosen = model_types.type_("Show details for", pure=pure, width=170)

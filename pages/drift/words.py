@@ -7,6 +7,15 @@ from quantcore.evaluate import skill_loss
 from quantcore.evaluate.drift_result import DriftFigures
 from quantcore.evaluate.skills import SkillScore
 
+PURPOSE = (
+    "Quantize the whole model, let it read the same text as the original, and compare what "
+    "each of them predicts for every next token."
+)
+DEFINED = (
+    "token, tensor, quantization, code, scale, grid, block, super-block, format, mix, pure, bits "
+    "per weight, divergence, nat, perplexity, sure tokens"
+).split(", ")
+
 STALE = "These figures belong to another version of the model. Press Measure for new ones."
 HOW_TO_READ_TAIL = (
     "Large mark: half of the tokens diverge less. Small marks: 90, 95, 99 and 99.9 % of them "

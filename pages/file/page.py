@@ -7,7 +7,7 @@ from pages.file import choice as files
 from pages.file.cache import Header
 from pages.file.choice import ChosenFile
 from pages.file.side_by_side import show_two_files
-from pages.shared import controls, look, saving
+from pages.shared import controls, definitions, look, saving
 from pages.shared.palette import Look
 from pages.shared.units import decimal, plural
 from quantcore.io.gguf import GgufFile
@@ -25,7 +25,7 @@ MOST_SHOWN = 12  # tensors unlike their name; all are in the table below
 def main() -> None:
     """Draw the page of the file that is chosen on it."""
     style, model_name = look.current(), controls.model_name()
-    st.title("File", anchor=False)
+    definitions.head("File", words.PURPOSE, words.DEFINED)
     chosen, header = show_choice(model_name)
     file, promise = header
     saving.of(*(() if chosen.file_name or chosen.known else (model_name,)), chosen.title)

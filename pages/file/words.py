@@ -25,6 +25,12 @@ from quantcore.recipe.file_sums import sums_by_type
 from quantcore.recipe.file_types import FileType
 from quantcore.recipe.promise import Promise, code_bits, same_type
 
+PURPOSE = "What is inside a GGUF file, and whether it is what its name says."
+DEFINED = (
+    "token, tensor, embedding, quantization, code, scale, block, format, mix, pure, bits per "
+    "weight, GGUF, root mean square"
+).split(", ")
+
 HOW_TO_READ_TREE = (
     "Every tensor of the file; area is bytes, colour is bits, warm for few. Grouped by what the "
     "tensor does. Click a group to enlarge it, its name to go back."

@@ -6,7 +6,17 @@ import streamlit as st
 
 import quantcore
 from pages.home import cards, charts, words
-from pages.shared import bench, controls, look, model_types, prose, ranking, saving, shipped
+from pages.shared import (
+    bench,
+    controls,
+    definitions,
+    look,
+    model_types,
+    prose,
+    ranking,
+    saving,
+    shipped,
+)
 from pages.shared.charts import size as size_chart
 from pages.shared.palette import Look
 from quantcore.evaluate.drift_result import DriftFigures
@@ -36,13 +46,7 @@ def main() -> None:
 
 def show_introduction(model: "quantcore.Model") -> None:
     """Say what the lab is, and whose figures it shows where that is not the model on the bench."""
-    st.title("How many bits does a thought need?", anchor=False)
-    st.markdown(
-        "A language model is millions of numbers. Quantization stores each of them with fewer "
-        "bits, so the file shrinks and the model starts to answer differently. This lab does it to "
-        "real weights and measures what changes.",
-        width=960,
-    )
+    definitions.head("How many bits does a thought need?", words.PURPOSE, words.DEFINED)
     if not bench.is_shipped(controls.model_name()):
         look.note(words.another(controls.model_name(), model.name))
         controls.link("drift", "Measure the model on the bench", "home_to_drift")

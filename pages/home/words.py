@@ -7,6 +7,33 @@ from quantcore.evaluate.drift_result import DriftFigures
 from quantcore.model.config import LlamaConfig
 from quantcore.model.original import Original
 
+PURPOSE = (
+    "A language model is millions of numbers. Quantization stores each of them with fewer "
+    "bits, so the file shrinks and the model starts to answer differently. This lab does it "
+    "to real weights and measures what changes."
+)
+DEFINED = (
+    "token, tensor, embedding, quantization, code, scale, minimum, grid, block, super-block, "
+    "outlier, format, mix, pure, bits per weight, GGUF, importance matrix, divergence, nat, "
+    "perplexity, sure tokens, KV cache"
+).split(", ")
+CARDS = (
+    ("weights", "Meet the weights", "How they are distributed, and the outliers that cost bits."),
+    ("block", "Open one block", "Its weights on their grid, and the bytes that store them."),
+    ("scales", "Weigh the scales", "What scale factors cost, and how they are stored."),
+    (
+        "imatrix",
+        "See which inputs matter",
+        "Which columns count, and what an importance matrix changes.",
+    ),
+    ("layer_error", "Find the weak layers", "The error of every matrix in every format."),
+    ("sensitivity", "Test each tensor", "How far the model drifts when only it is quantized."),
+    ("drift", "Read what changes", "Where the smaller model thinks differently, word by word."),
+    ("mix", "Compose a file", "Which type each tensor gets, and why; change it, and save it."),
+    ("file", "Look into a file", "What is inside a GGUF file, and whether it matches its name."),
+    ("memory", "Count the bytes", "What a model needs: weights, cache and overhead."),
+)
+
 RUIN = 0.5  # share of changed tokens above which little of a model is left
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from pages.imatrix import cache, charts, run, words
-from pages.shared import bench, controls, jobs, look, saving, tables, tensors, texts
+from pages.shared import bench, controls, definitions, jobs, look, saving, tables, tensors, texts
 from pages.shared.charts import layer_map
 from pages.shared.units import percent
 from quantcore.evaluate.importance_use import (
@@ -27,7 +27,7 @@ WITHOUT, WITH = "relative_error_without_imatrix", "relative_error_with_imatrix"
 def main() -> None:
     """Draw the page."""
     model = controls.model()
-    st.title("Importance", anchor=False)
+    definitions.head("Importance", words.PURPOSE, words.DEFINED)
     ended = jobs.ended(run.TITLE)
     imatrix = bench.imatrix(model.name)
     if imatrix is None:

@@ -7,6 +7,14 @@ from pages.shared.units import exact, opening, percent, plural, the, times
 from quantcore.evaluate.importance_use import BlockPair, Loudest, Pair
 from quantcore.io.imatrix import Imatrix
 
+PURPOSE = (
+    "Which columns of a matrix matter most to what the model computes, and what an importance "
+    "matrix changes."
+)
+DEFINED = (
+    "token, tensor, embedding, quantization, code, scale, block, format, importance matrix"
+).split(", ")
+
 HOW_TO_READ_MAP = (
     "Share of the total that the most important 1 % of the columns hold. If importance were spread "
     "evenly, this would be 1 %. Matrices that share an input have the same value. Click a cell to "

@@ -7,7 +7,7 @@ import streamlit as st
 from pages.layer_error import cache, charts, table, words
 from pages.layer_error.choice import Followed, choose, percents, take_clicked
 from pages.layer_error.rows import draw_rows
-from pages.shared import bench, look, model_types, plans, saving
+from pages.shared import bench, definitions, look, model_types, plans, saving
 from pages.shared.charts import layer_map
 from pages.shared.palette import Look
 from pages.shared.units import WEIGHT_ERROR, plural
@@ -22,7 +22,7 @@ AT_FIRST = ("Q8_0", "Q6_K", "Q4_K", "Q4_0", "Q2_K", "INT4_ROW")  # of a model ne
 
 def main() -> None:
     """Draw the page."""
-    st.title("Error by layer", anchor=False)
+    definitions.head("Error by layer", words.PURPOSE, words.DEFINED)
     followed = choose()
     saving.of(followed.model.name, followed.type_name, followed.tensor)
     st.space("small")

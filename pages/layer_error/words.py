@@ -9,6 +9,14 @@ from numpy.typing import NDArray
 from pages.shared.units import opening, plural, the, three, times
 from quantcore.recipe.types import get_type
 
+PURPOSE = (
+    "How much each matrix changes when it is stored in a format, and which matrices change most."
+)
+DEFINED = (
+    "tensor, embedding, quantization, scale, grid, format, mix, pure, bits per weight, root mean "
+    "square"
+).split(", ")
+
 Percents = Mapping[str, float]
 
 HOW_TO_READ_MAP = (

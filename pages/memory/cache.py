@@ -24,6 +24,7 @@ from quantcore.memory.fit_table import Advice, Cell
 from quantcore.memory.hardware import Machine
 from quantcore.memory.this_machine import this_machine
 from quantcore.shape import ModelShape, preset, preset_ids
+from quantcore.which_type import KnownCosts, Recommendation, costs_of, recommend
 
 
 def _hash_of_shape(shape: ModelShape) -> int:
@@ -79,6 +80,17 @@ def advice(
 ) -> Advice:
     """Look for what would fit."""
     return fit_table.advise(shape, setup, machine, stored)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_HASHED)
+def recommended(shape: ModelShape, setup: Setup, machine: Machine) -> Recommendation | None:
+    """Choose a type for the machine; None where nothing is known of the types' costs."""
+    return recommend(shape, setup, machine, _costs(shape), estimated)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_HASHED)
+def _costs(shape: ModelShape) -> KnownCosts:
+    return costs_of(shape)
 
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=_HASHED)

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import streamlit as st
 
-from pages.memory import cache, charts, factors, growth, parts, words
+from pages.memory import cache, charts, factors, growth, parts, which_type, words
 from pages.memory import model as models
 from pages.memory import setup as setups
-from pages.shared import look, saving
+from pages.shared import definitions, look, saving
 from pages.shared.palette import Look
 from pages.shared.units import binary
 from quantcore.memory import Estimate, FoundModel, Setup, cache_terms
@@ -24,7 +24,7 @@ from quantcore.memory.speed import speed_bound
 def main() -> None:
     """Draw the page; without a model only what asks for one."""
     style = look.current()
-    st.title("Memory", anchor=False)
+    definitions.head("Memory", words.PURPOSE, words.DEFINED)
     model = models.choose()
     if model is not None:
         show(model, style)
@@ -44,6 +44,8 @@ def show(model: FoundModel, style: Look) -> None:
     show_verdict(taken, placed, machine, cache.says(model.shape, setup, machine, stored), style)
     if advice.give_up:
         parts.show_given_up(advice.give_up)
+    st.space("medium")
+    which_type.show(cache.recommended(model.shape, setup, machine), machine, style)
     st.space("medium")
     show_what_fits(taken, setup, machine, advice)
     st.space("medium")

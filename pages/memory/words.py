@@ -11,6 +11,13 @@ from quantcore.memory.placement import Placement
 from quantcore.memory.rules_of_thumb import RuleOfThumb
 from quantcore.memory.speed import SpeedBound
 from quantcore.shape import ModelShape
+from quantcore.which_type import Recommendation
+
+PURPOSE = "What a model takes in memory, whether it fits a machine, and which type to take there."
+DEFINED = (
+    "token, tensor, embedding, quantization, scale, block, format, mix, pure, bits per weight, "
+    "importance matrix, divergence, nat, perplexity, KV cache, context"
+).split(", ")
 
 NOT_ASKED = (
     "Nothing is sent before you press the button. Then only headers are read, some kilobytes: "
@@ -114,12 +121,30 @@ def placed(placement: Placement) -> str:
     return reason[:1].upper() + reason[1:] + "."
 
 
+def which_type(chosen: Recommendation) -> str:
+    """Name the type to take, and say why."""
+    reason = chosen.reason
+    return reason.replace(chosen.best.type, f"**{chosen.best.type}**", 1) if chosen.best else reason
+
+
+def how_to_read_types(chosen: Recommendation) -> str:
+    """Say whose figures they are, and which types are left out."""
+    return f"{chosen.whose} Types that are larger and further off than another are left out."
+
+
+NO_COSTS = (
+    "Which type to take is not known here **for vLLM**.",
+    "Of GPTQ, AWQ, FP8 and the others that it loads, no divergences lie with the lab; the largest "
+    "that fits is named below.",
+)
+
+
 def best(type_name: str | None, longest: int, setup: Setup, where: str) -> str:
     """Say the best type and the longest context that fit; `where` is "the GPUs" or "memory"."""
+    kind = "type" if setup.runtime == "vllm" else "type without an importance matrix"
     if type_name is None:
-        kind = "type" if setup.runtime == "vllm" else "type without an importance matrix"
         return f"With {setup.context:,} tokens no {kind} is small enough for **{where}**."
-    fits = f"With {setup.context:,} tokens the largest type that fits is **{type_name}**"
+    fits = f"With {setup.context:,} tokens the largest {kind} that fits is **{type_name}**"
     if not longest:
         return f"{fits}; {setup.type_name} is too large for any context."
     if longest < setup.context:

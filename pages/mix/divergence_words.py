@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from pages.shared.definitions import says
 from pages.shared.tables import Column
 from pages.shared.units import decimal, number, percent
 from quantcore.sensitivity.mixes import MixPoint
@@ -35,8 +36,7 @@ COLUMNS = [
 def terms(text: str) -> str:
     """Say what divergence is, and on which text recipes are judged."""
     return (
-        "Divergence is the Kullback-Leibler divergence of the model’s predictions from those of "
-        f"the original, in nats per token. Recipes are judged here on {text}; what they are chosen "
+        f"{says('divergence')} Recipes are judged here on {text}; what they are chosen "
         "by was measured on the text that the page Sensitivity names. Choose and judge on two "
         "texts: no choice should have seen what it is judged on. Bars are 95 % intervals from "
         "resampled blocks of tokens."

@@ -5,7 +5,7 @@ import streamlit as st
 from pages.mix import by_hand, cache, divergence, errors, take, tensor, weights, words
 from pages.mix.charts import map as charts
 from pages.mix.choice import ChosenMix, choose
-from pages.shared import controls, look, saving
+from pages.shared import controls, definitions, look, saving
 from pages.shared.units import WEIGHT_ERROR
 from quantcore.evaluate.mix_error import Case, MixSummary
 from quantcore.recipe.plan import Plan
@@ -14,7 +14,7 @@ from quantcore.recipe.plan import Plan
 def main() -> None:
     """Draw the page."""
     model = controls.model()
-    st.title("Mix", anchor=False)
+    definitions.head("Mix", words.PURPOSE, words.DEFINED)
     choice = choose(model)
     hand_types = by_hand.changes(model)
     if hand_types and not choice.allows_changes:

@@ -5,6 +5,15 @@ from collections.abc import Mapping, Sequence
 from pages.shared.units import are, decimal, exact, percent, plural, spoken
 from quantcore.evaluate.mix_error import MixSummary
 
+PURPOSE = (
+    "Which format each tensor of a file gets, by which rule, and which other mix of that size "
+    "diverges less."
+)
+DEFINED = (
+    "token, tensor, embedding, quantization, block, format, mix, pure, bits per weight, "
+    "importance matrix, divergence, nat, perplexity, Fisher"
+).split(", ")
+
 HOW_TO_READ_MAP = (
     "Colour and name say the format of each matrix. A dotted outline was changed by hand, ▾ is a "
     "fallback. Click a cell to ask why it has its format, and to change it."

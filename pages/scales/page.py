@@ -8,7 +8,7 @@ from pages.scales.charts import scales as charts
 from pages.scales.choice import ChosenTensor, choose
 from pages.scales.cost import draw_cost
 from pages.scales.super_block import draw_super_block
-from pages.shared import controls, look, saving, tables
+from pages.shared import controls, definitions, look, saving, tables
 from pages.shared.palette import Look, colour
 from quantcore.evaluate.scale_cost import largest_to_median, merged
 from quantcore.format import ScaleFactors
@@ -20,7 +20,7 @@ AT_MOST_LISTED = 200_000  # scales in the CSV
 
 def main() -> None:
     """Draw the page."""
-    st.title("Scales", anchor=False)
+    definitions.head("Scales", words.PURPOSE, words.DEFINED)
     chosen, style = choose(), look.current()
     saving.of(chosen.model_name, chosen.tensor, chosen.fmt.name)
     st.space("small")

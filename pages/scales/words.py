@@ -9,6 +9,12 @@ from quantcore.evaluate.scale_cost import stripes
 from quantcore.format import Part
 from quantcore.formats.k.sub_scale_bits import SubScaleBits
 
+PURPOSE = "What scales are, how they are stored, and what more or fewer of them do to the error."
+DEFINED = (
+    "tensor, embedding, code, scale, minimum, grid, block, super-block, format, bits per weight, "
+    "root mean square"
+).split(", ")
+
 SCALE_AND_MINIMUM = (
     "A scale is the distance between two neighbouring values of a grid; a minimum shifts all of "
     "them by the same amount."

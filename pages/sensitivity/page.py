@@ -4,9 +4,10 @@ import streamlit as st
 
 from pages.sensitivity import beside, bits, depth, maps, run, skills, table, trust
 from pages.sensitivity import view as views
+from pages.sensitivity import words as about
 from pages.sensitivity.view import View
 from pages.sensitivity.words import costs as words
-from pages.shared import controls, look, saving, sweeps
+from pages.shared import controls, definitions, look, saving, sweeps
 
 LINKS = (
     ("weights", "Its weights"),
@@ -19,7 +20,7 @@ LINKS = (
 def main() -> None:
     """Draw the page; without results of the model on the bench only what measures it."""
     style, model = look.current(), controls.model()
-    st.title("Sensitivity", anchor=False)
+    definitions.head("Sensitivity", about.PURPOSE, about.DEFINED)
     ended = run.take_in()
     every = sweeps.every(model)
     if not any(known.of_model for known in every.values()):

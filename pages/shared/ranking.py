@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from pages.shared.charts.size import Point
+from pages.shared.definitions import says
 from pages.shared.palette import FAMILY_WORDS, SIGNS, Look, colour, family
 from pages.shared.tables import Column
 from pages.shared.units import decimal, number, one_in, percent, signed, times
@@ -12,14 +13,12 @@ from quantcore.model.original import Original
 from quantcore.recipe.types import get_type
 
 TERMS = {
-    "perplexity": "How many tokens the model wavers between, on average: exp of the mean of "
-    "−log p(token), scored as llama-perplexity does. Lower is better.",
-    "divergence": "Mean Kullback-Leibler divergence of the predictions from the original’s, in "
-    "nats per token. Zero where both say the same; it sees changes that perplexity averages away.",
+    "perplexity": f"{says('perplexity')} Scored as llama-perplexity does.",
+    "divergence": f"{says('divergence')} It sees changes that perplexity averages away.",
     "sure": "Of the places where the original gave one token a probability above one half, the "
     "share where the quantized model prefers another token. Elsewhere two near-equal candidates "
     "can swap at the slightest change.",
-    "bits": "All bits of the weights, scales and norms included, divided by the number of weights.",
+    "bits": says("bits per weight"),
     "size": "Bytes of all weights; 1 MB is 10⁶ bytes, 1 GB is 10⁹.",
     "change": "Change of perplexity from the original’s. It may fall by luck; divergence is never "
     "below zero.",

@@ -1,7 +1,5 @@
 """What was measured of the shipped model and lies beside it."""
 
-import json
-
 import streamlit as st
 
 import quantcore.evaluate.measured as measured_files
@@ -9,6 +7,7 @@ import quantcore.sensitivity.results as sensitivity_files
 from pages.shared import bench
 from quantcore.evaluate import weight_error
 from quantcore.sensitivity.results import Sensitivity
+from quantcore.which_type import published_figures
 
 
 @st.cache_resource(show_spinner=False)
@@ -42,7 +41,6 @@ def known_errors(model_name: str) -> dict[tuple[str, str, bool], weight_error.Te
     }
 
 
-@st.cache_data
 def published() -> dict:
     """Read the published figures of a large model, to be laid beside ours."""
-    return json.loads((bench.ROOT / "assets" / "published.json").read_text(encoding="utf-8"))
+    return published_figures()

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from pages.shared import controls, look, saving, tensors
+from pages.shared import controls, definitions, look, saving, tensors
 from pages.shared.palette import Look, bits_colour
 from pages.shared.units import exact
 from pages.weights import cache, charts, words
@@ -14,7 +14,7 @@ from quantcore.model.source import Model
 
 def main() -> None:
     """Draw the page."""
-    st.title("Weights", anchor=False)
+    definitions.head("Weights", words.PURPOSE, words.DEFINED)
     model, style = controls.model(), look.current()
     columns = st.columns([2, 1, 1], vertical_alignment="bottom")
     with columns[0]:
@@ -74,7 +74,7 @@ def draw_tails(model: Model, tensor: str, style: Look) -> None:
     look.finding(
         words.tails(statistics),
         words.how_to_read_tails(statistics),
-        help="Excess kurtosis: how heavy the tails are compared with a normal distribution’s.",
+        help=definitions.says("kurtosis"),
     )
     look.show(
         charts.tails(np.array(sigmas), shares, normal, statistics.n_weights, style),

@@ -5,6 +5,14 @@ from collections.abc import Mapping
 from pages.shared.units import exact, number, one_in, opening, plural, signed, the, times
 from quantcore.evaluate.statistics import OUTLIER_SIGMAS, TensorStatistics, normal_tail_shares
 
+PURPOSE = (
+    "How the weights of one tensor are spread, and what its outliers cost when few bits have "
+    "to reach them."
+)
+DEFINED = ("tensor, embedding, code, scale, grid, outlier, root mean square, σ, kurtosis").split(
+    ", "
+)
+
 NORMAL_OUTLIERS = float(normal_tail_shares([OUTLIER_SIGMAS])[0])
 MEASURES = {
     "tails": (

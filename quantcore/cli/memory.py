@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from quantcore.cli.output import print_json
 
 if TYPE_CHECKING:
-    from quantcore.memory import Estimate
+    from quantcore.memory import Estimate, Setup
     from quantcore.memory.hardware import Machine
     from quantcore.memory.placement import Placement
+    from quantcore.shape import ModelShape
+    from quantcore.which_type import Recommendation
 
 
 def memory(options: argparse.Namespace) -> None:
@@ -38,12 +40,35 @@ def memory(options: argparse.Namespace) -> None:
     taken = estimate(model.shape, setup, as_stored)
     machine = _machine(options.gpu_memory, options.system_memory)
     placed = None if machine is None else lay_out(taken, machine)
+    best = None if machine is None else _recommended(model.shape, setup, machine)
     notes = [*model.notes, *_warnings(taken)]
     if options.json:
         fits = None if placed is None or machine is None else settled(placed, machine)
-        _print_as_json(taken, placed, fits, notes)
+        _print_as_json(taken, placed, fits, _as_json(best), notes)
     else:
         _print(taken, placed, notes)
+        if best:
+            print(f"{best.reason}\n{best.whose}")
+
+
+def _recommended(
+    shape: "ModelShape", setup: "Setup", machine: "Machine"
+) -> "Recommendation | None":
+    from quantcore.which_type import costs_of, recommend  # which reads measurements
+
+    return recommend(shape, setup, machine, costs_of(shape))
+
+
+def _as_json(best: "Recommendation | None") -> dict[str, object] | None:
+    """Say which type to take, and why; None without a machine, or where no figures are known."""
+    if best is None:
+        return None
+    return {
+        "type": best.best.type if best.best else None,
+        "reason": best.reason,
+        "figures": best.whose,
+        "types": [asdict(option) for option in best.options],
+    }
 
 
 def _machine(gpus: Sequence[str], system: str | None) -> "Machine | None":
@@ -71,7 +96,11 @@ def _warnings(taken: "Estimate") -> list[str]:
 
 
 def _print_as_json(
-    taken: "Estimate", placed: "Placement | None", fits: bool | None, notes: list[str]
+    taken: "Estimate",
+    placed: "Placement | None",
+    fits: bool | None,
+    recommended: dict[str, object] | None,
+    notes: list[str],
 ) -> None:
     print_json(
         {
@@ -93,6 +122,7 @@ def _print_as_json(
             "layers_on_gpu": None if placed is None else placed.layers_on_gpu,
             "devices": [] if placed is None else [asdict(load) for load in placed.loads],
             "terms": [asdict(term) for term in taken.terms],
+            "recommended": recommended,
             "notes": notes,
         }
     )

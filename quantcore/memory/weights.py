@@ -120,10 +120,13 @@ def stored_weights(shape: ModelShape, type_name: str) -> StoredWeights:
 def _in_mix(shape: ModelShape, meant: ModelType) -> tuple[TensorBytes, ...]:
     # A converted file keeps in F32 all that stays small.
     kept = {name: "F32" for name, size in shape.tensors.items() if not may_quantize(name, size)}
-    planned = plan(contents_of_shape(shape, kept), meant.name).tensors
+    contents = contents_of_shape(shape, kept)
+    planned = plan(contents, meant.name)
+    if planned.needs_imatrix:  # without one there is no such file; with one some rules differ
+        planned = plan(contents, meant.name, imatrix=True)
     return tuple(
         TensorBytes(name=t.name, shape=t.shape, format=t.type, wanted=t.fallback, bytes=t.bytes)
-        for t in planned
+        for t in planned.tensors
     )
 
 

@@ -162,7 +162,7 @@ def test_an_outlier_is_said_to_harm_what_it_harms(name):
     number, with_it, without, *others = spoken.match(
         "Beside the outlier, in sub-block #, a typical weight is off by # % of its size, without "
         f"it by # %; in the other {n_others} sub-blocks by # %"
-        + (" and # %." if grown > 1.02 else " either way."),
+        + (", without it by # %." if grown > 1.02 else " either way."),
         says,
     )
     assert number == here

@@ -8,6 +8,7 @@ import pytest
 
 from pages.shared import (
     bench,
+    definitions,
     model_types,
     shipped,
 )
@@ -35,6 +36,11 @@ def test_a_page_teaches_before_anything_is_touched(page):
     assert app.subheader, "no finding"
     assert drawn_charts(app), "no chart"
     assert all(element.proto.alt for element in app.get("plotly_chart"))
+    head, *rest = (element.proto.body for element in app.get("html"))
+    defined = set(re.findall(r"<dt>(.*?)</dt><dd>[^<]+</dd>", head))
+    texts = [element.value for element in (*app.subheader, *app.markdown)]
+    texts += [re.sub(r"<style>.*?</style>|<[^>]*>", " ", body, flags=re.S) for body in rest]
+    assert not set().union(*map(definitions.used_in, texts)) - defined
 
 
 @pytest.mark.parametrize("page", PAGES)

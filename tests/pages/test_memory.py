@@ -1,6 +1,7 @@
 """The page Memory: each way to name a model, verdicts, tables, and bad input in one sentence."""
 
 import json
+import re
 
 import pytest
 
@@ -63,9 +64,9 @@ def test_a_model_that_fits_but_for_its_embedding_says_where_that_is():
 def test_a_context_beyond_what_the_model_was_made_for_is_not_denied():
     app = visit("memory", known="Meta-Llama-3-8B", context="32768", hardware="H200")
     assert "to spare." in findings(app)[0] and "made for" not in findings(app)[0]
-    assert "up to **32,768 tokens** fit" in findings(app)[1]
+    assert "up to **32,768 tokens** fit" in findings(app)[2]
     small = visit("memory", known="Llama-3.1-8B", stored="Q6_K", context="65536")
-    assert "; Q6_K, which is larger, fits with **" in findings(small)[1]
+    assert "; Q6_K, which is larger, fits with **" in findings(small)[2]
 
 
 @pytest.mark.parametrize(
@@ -334,10 +335,46 @@ def test_without_a_gpu_the_growth_is_that_of_all_memory():
 
 def test_what_fits_is_the_same_in_every_sentence_and_in_the_table():
     app = visit("memory", known="gemma-3-27b-it")  # in Q2_K the embedding goes to system memory
-    assert "the largest type that fits is **Q2_K**" in _text(app)
+    assert "the largest type without an importance matrix that fits is **Q2_K**" in _text(app)
     assert "**2 of 9** types here fit" in _text(app)
     app = visit(
         "memory", known="gemma-3-27b-it", runtime="llama.cpp"
     )  # IQ2_XXS alone, with its matrix
     assert "no type without an importance matrix is small enough for **the GPUs**" in _text(app)
     assert "**1 of 9** types here fit" in _text(app)
+
+
+def _which(app):
+    """Return what the page says of the type to take, the types of its table, and the table."""
+    (at,) = (i for i, said in enumerate(findings(app)) if said.startswith(("Take", "No type is")))
+    (table,) = (e.proto.body for e in app.get("html") if "and what each costs" in e.proto.body)
+    names = re.findall(r'<th scope="row">(.*?)</th>', table)
+    return findings(app)[at], [re.sub("<.*?>", "", name).strip() for name in names], table
+
+
+def test_which_type_to_take_is_said_with_whose_figures_say_so():
+    said, names, table = _which(visit("memory", hardware="24GiB"))
+    assert said.startswith("Take **Q6_K**: of the types that diverge by no more than 0.01 nats")
+    assert names[0] == "Q8_0" and "Q4_K_M" in names and "Q4_0" not in names
+    assert "divergence of Llama-3-8B" in table
+    notes = " ".join(m.value for m in visit("memory", hardware="24GiB").markdown)
+    assert "published ones of another model, Llama-3-8B" in notes
+
+
+def test_a_small_card_gets_the_closest_type_that_fits_and_the_next_larger_is_shown():
+    said, names, table = _which(visit("memory", hardware="8GiB"))
+    assert said.startswith("Take **IQ4_XS**: of the types that fit it diverges least")
+    assert names[:2] == ["IQ4_NL", "IQ4_XS"] and "fits in part" in table
+    assert _which(visit("memory", hardware="2GiB", system="4GiB"))[0].startswith("No type is small")
+
+
+def test_the_shipped_model_is_chosen_for_by_its_own_figures():
+    app = visit("memory", whose="Model on the bench")
+    assert "divergence of fable-7m" in _which(app)[2]
+    assert "measured of fable-7m itself" in " ".join(m.value for m in app.markdown)
+
+
+def test_for_vllm_no_type_is_chosen():
+    assert "Which type to take is not known here **for vLLM**." in findings(
+        visit("memory", runtime="vllm", hardware="24GiB", stored="AWQ")
+    )

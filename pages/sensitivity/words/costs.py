@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping
 from statistics import median
 
 from pages.sensitivity.words.figures import short, the, unit_of, wording
+from pages.shared.definitions import says
 from pages.shared.units import opening, percent, times
 from quantcore.sensitivity.costs import DIVERGENCE, TOP_TOKEN, Cost, Measure, cost_of_none_kept
 from quantcore.sensitivity.results import Source
 
 TERMS = {
-    "divergence": "Mean Kullback-Leibler divergence of the changed model’s predictions from the "
-    "original’s, in nats per token: zero where both say the same.",
+    "divergence": says("divergence"),
     "perplexity": "Relative change of perplexity: the changed model’s divided by the original’s, "
     "minus one. It may fall by luck; divergence is never below zero.",
     "top token": "Share of the tokens at which the changed model’s first choice is another one. "

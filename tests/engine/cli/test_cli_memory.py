@@ -11,7 +11,7 @@ KEYS = {
     *("model", "type", "context", "runtime", "weights_bytes", "weights_estimated"),
     *("bits_per_weight", "weights", "active_weights", "kv_cache_bytes", "kv_bytes_per_token"),
     *("compute_bytes", "overhead_bytes", "total_bytes", "fits", "layers_on_gpu", "devices"),
-    *("terms", "notes"),
+    *("terms", "recommended", "notes"),
 }
 LLAMA = "meta-llama/Llama-3.1-8B"
 MIB, GIB = 2**20, 2**30
@@ -51,6 +51,17 @@ def test_llama_cpp_with_its_options(capsys):
     assert printed["compute_bytes"] / MIB == pytest.approx(549, rel=0.01)
     mixed = json_of(capsys, LLAMA, *options, "--cache-type-k", "q8_0", "--cache-type-v", "q4_0")
     assert mixed["kv_cache_bytes"] / MIB == (2_176 + 1_152) / 2
+
+
+def test_a_machine_is_told_which_type_to_take(capsys):
+    assert json_of(capsys, LLAMA)["recommended"] is None
+    options = ["--context", "32768", "--gpu-memory", "24GiB"]
+    said = json_of(capsys, LLAMA, *options)["recommended"]
+    assert said["type"] == "Q6_K" and "Q6_K" in said["reason"]
+    assert "another model, Llama-3-8B" in said["figures"]
+    assert {"type", "total_bytes", "fits", "divergence"} <= set(said["types"][0])
+    assert main(["memory", LLAMA, *options]) == 0
+    assert "Take Q6_K: of the types" in capsys.readouterr().out
 
 
 def test_sequences_share_the_context_under_llama_cpp_only(capsys):
