@@ -1,5 +1,8 @@
 """Bad input gets one sentence: what is wrong, and where."""
 
+import difflib
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +25,18 @@ def read_only(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def did_you_mean(name: str, names: Iterable[str], n: int = 3) -> str:
+    """Ask whether one of the names that are nearest to an unknown one was meant; "" for none.
+
+    >>> did_you_mean("Q4_K_XL", ["Q8_0", "Q4_K_S", "Q4_K_M"]), did_you_mean("FOO", ["Q8_0"])
+    (' Did you mean Q4_K_S or Q4_K_M?', '')
+    """
+    near = difflib.get_close_matches(name.upper(), dict.fromkeys(names), n)
+    *more, last = near or [""]
+    listed = f"{', '.join(more)} or {last}" if more else last
+    return f" Did you mean {listed}?" if last else ""
 
 
 def check_not_empty(name: str, shape: tuple[int, ...]) -> None:
@@ -55,10 +70,10 @@ def checked_importance(importance: Weights, shape: tuple[int, ...]) -> Weights:
     importance = as_float32("an importance matrix", np.asarray(importance, np.float32))
     if importance.shape != shape[-1:]:
         raise ValueError(
-            f"the importance matrix has shape {importance.shape}, but rows have {shape[-1]} weights"
+            f"The importance matrix has shape {importance.shape}, but rows have {shape[-1]} weights"
         )
     if not (np.isfinite(importance).all() and importance.min() >= 0):
-        raise ValueError("the importance matrix holds a number that is negative or not finite")
+        raise ValueError("The importance matrix holds a number that is negative or not finite")
     return importance
 
 
@@ -66,7 +81,7 @@ def check_place(n_places: tuple[int, ...], row: int, block: int) -> None:
     """Raise a `ValueError` if there is no such row or block."""
     if not (0 <= row < n_places[0] and 0 <= block < n_places[1]):
         raise ValueError(
-            f"no block {block} in row {row}: there are {n_places[0]} rows of {n_places[1]} blocks"
+            f"No block {block} in row {row}: there are {n_places[0]} rows of {n_places[1]} blocks"
         )
 
 

@@ -52,5 +52,5 @@ def result_of(
         if on_progress is not None:
             on_progress(step)
     if result is None:
-        raise ValueError("the work ended without a result")
+        raise ValueError("The work ended without a result")
     return result

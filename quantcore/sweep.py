@@ -52,7 +52,7 @@ class Patience:
     def __post_init__(self) -> None:
         for seconds in (self.workers_s, self.piece_s):
             if not 0 < seconds <= threading.TIMEOUT_MAX:
-                raise ValueError(f"nobody can wait for {seconds:g} s: give some seconds.")
+                raise ValueError(f"Nobody can wait for {seconds:g} s: give some seconds.")
 
 
 def run(
@@ -246,12 +246,12 @@ class _Cluster:
         patience = self._patience
         if deserted_s >= patience.workers_s:
             raise ValueError(
-                f"the Dask scheduler has had no worker for {deserted_s:.0f} s: start some by "
+                f"The Dask scheduler has had no worker for {deserted_s:.0f} s: start some by "
                 "`dask worker` and run this again; what was found is kept."
             )
         if quiet_s >= patience.piece_s + patience.workers_s:
             raise ValueError(
-                f"no worker has answered for {quiet_s:.0f} s: restart them and run this again; "
+                f"No worker has answered for {quiet_s:.0f} s: restart them and run this again; "
                 "what was found is kept."
             )
 

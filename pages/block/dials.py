@@ -55,9 +55,9 @@ def ask(fmt: Format) -> Dials:
     )  # fmt: skip
     moved = (bits, scale_percent, zero_shift) != (fmt.code_bits, 100, 0.0)
     back = f"Back to {fmt.name}"
-    why = "" if moved else f"The dials are where {fmt.name} itself puts them."
+    why = "" if moved else f"The sliders are already where {fmt.name} itself puts them."
     columns[3].button(
         back, on_click=reset, key="dial_reset", disabled=bool(why),
-        help=why or f"Puts the dials where {fmt.name} itself puts them.",
+        help=why or f"Puts the sliders back where {fmt.name} itself puts them.",
     )  # fmt: skip
     return Dials(bits, scale_percent, zero_shift, moved)

@@ -18,10 +18,10 @@ from quantcore.shape import preset_config, preset_ids
 PLANNED, PURE, NONE = "as ", " --pure", "nothing"
 SMALL_BYTES = 200_000_000
 _HELP = (
-    "GGUF files lie in `models/` beside `app.py`, or in the folder that `QUANTLAB_MODELS` names; "
-    "any can be opened here, also those that the lab cannot run. **as Q4_K_M** is the file that "
-    "`quantize` would write of the model on the bench, **Llama-3.1-8B as Q4_K_M** that of a known "
-    "model; with `--pure` every matrix gets one format. Any mix of llama-quantize can be typed."
+    "GGUF files in `models/` beside `app.py`, or in the folder that `QUANTLAB_MODELS` names, can "
+    "be opened here, also those that the lab cannot run. **as Q4_K_M** is the file that `quantize` "
+    "would write for the model on the bench, **Llama-3.1-8B as Q4_K_M** that for a known model; "
+    "with `--pure`, every matrix gets the same format. Any mix of llama-quantize can be typed in."
 )
 
 
@@ -49,7 +49,7 @@ class ChosenFile:
         return self.file_name or planned
 
     def header(self) -> cache.Header:
-        """Read or make the header; ValueError in one sentence where it cannot be had."""
+        """Read or make the header; ValueError in one sentence where it cannot be."""
         if self.file_name:
             return cache.header(self.file_name)
         if self.known:
@@ -59,15 +59,15 @@ class ChosenFile:
             return planned
         if not small(planned.file):
             raise ValueError(
-                f"{self.title} of {self.model_name} is too large to be written just to be looked "
-                "at; `python -m quantcore quantize` writes files of any size"
+                f"{self.title} of {self.model_name} is too large to be written only to look at it; "
+                "`python -m quantcore quantize` writes files of any size"
             )
         return cache.written_header(self.model_name, self.file_type, self.pure)
 
     def errors(self, original: str) -> list[RestoredError]:
         """Compare its matrices with an original's; ValueError where they cannot be."""
         if self.known:
-            raise ValueError(f"of {self.known} only the sizes are here, not the weights")
+            raise ValueError(f"Only the sizes of {self.known} are here, not its weights")
         if self.file_name:
             return cache.errors_of_file(self.file_name, original)
         return cache.errors_of_plan(self.model_name, original, self.file_type, self.pure)
@@ -98,7 +98,7 @@ def file_of(label: str, model_name: str) -> ChosenFile:
             known="" if written else of,
         )
     raise ValueError(
-        f"There is no file {label[:60]!r} among the models; write 'as Q4_K_M' or 'Llama-3.1-8B as "
+        f"There is no file {label[:60]!r} among the models. Write 'as Q4_K_M' or 'Llama-3.1-8B as "
         "Q4_K_M' for a file that quantize would write"
     )
 
@@ -115,7 +115,7 @@ def choose_beside(one: ChosenFile) -> ChosenFile | None:
     planned = f"{one.known} {PLANNED}{one.file_type}".strip()
     default = NONE if one.file_name else planned if one.pure else planned + PURE
     _begin_anew("beside_file", default, one.label)
-    label = _ask("Beside it", "beside_file", [NONE, *_options(one.model_name)], default)
+    label = _ask("Compare with", "beside_file", [NONE, *_options(one.model_name)], default)
     return None if label == NONE else file_of(label, one.model_name)
 
 
@@ -126,7 +126,7 @@ def choose_original(model_name: str) -> str:
     return st.selectbox(
         "Original", names, names.index(model_name), key="original", width=320,
         format_func=both_ends(names).__getitem__, **controls.BOUND,
-        help="Errors are measured against this model’s weights; it needs the same tensors.",
+        help="Errors are measured from this model’s weights; it needs the same tensors.",
     )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def show_sums(sums: Sequence[TensorSum], key: str, whole_bytes: int, style: Look
             tables.Column(key=key, title=title, text=True),
             tables.Column(key="tensors", title="tensors", show="{:,}".format, wide=True),
             tables.Column(key="bits_per_weight", title="bits per weight", show="{:.2f}".format,
-                          help="All bytes of these tensors by the number of their weights."),
+                          help="All bits of these tensors divided by the number of their weights."),
             tables.Column(key="bytes", title="size", show=decimal, bar=bar),
             *(types if key == "role" else []),
         ],
@@ -65,7 +65,7 @@ def show_tensors(
             tables.Column(key="type", title="format", text=True),
             tables.Column(key="by_name", title="by its name", text=True,
                           help="What llama-quantize gives this tensor in a file of this type; an "
-                          "arrow leads to what takes its place where rows do not divide."),
+                          "arrow points to what takes its place where rows do not divide."),
             tables.Column(key="bytes", title="size", show=decimal),
             *([] if brief else [why]),
         ],

@@ -109,7 +109,10 @@ def show_unlike_its_name(promise: Promise) -> None:
     if not unlike:
         look.note(words.HOW_IT_IS_CHOSEN)
         return
-    shown, caption = unlike[:MOST_SHOWN], "Tensors unlike their name, or fallen back"
+    shown, caption = (
+        unlike[:MOST_SHOWN],
+        "Tensors that differ from the file’s name, or that fell back",
+    )
     lists.show_tensors(shown, "file_differs", caption, brief=True)
     if len(unlike) > len(shown):
         look.note(f"The first {len(shown)} of {len(unlike)}; all are in the table below.")
@@ -121,7 +124,8 @@ def show_header(file: GgufFile, style: Look) -> None:
     look.finding(
         words.header(file, parts),
         f"{words.HOW_TO_READ_HEADER} {words.tokenizer(file)}",
-        help="The weights follow, each tensor at a multiple of 32 bytes or what the file asks for.",
+        help="The weights follow; each tensor starts at a multiple of 32 bytes, or of what the "
+        "file asks for.",
     )
     look.show(
         charts.parts(parts, style),

@@ -26,7 +26,7 @@ def show_two_files(chosen: ChosenFile, header: Header, style: Look) -> None:
         beside = files.choose_beside(chosen)
         original = files.choose_original(chosen.model_name)
     if beside is None or beside.label == chosen.label:
-        look.note("Choose another file to see which tensors differ, and which lies closer.")
+        look.note("Choose another file to see which tensors differ, and which file is closer.")
         return
     with st.spinner("Reading the header"):
         promises = header.promise, beside.header().promise
@@ -50,7 +50,7 @@ def show_types(
     """Draw the bytes of both files by type."""
     look.finding(
         words.side_by_side(labels, promises, n_shared, n_differ),
-        "Bytes of the tensors by format, few bits first, on one scale.",
+        "Bytes of the tensors by format, those of few bits first, on one scale.",
     )
     bytes_by_type = [{each.name: each.bytes for each in sums_by_type(of)} for of in promises]
     look.show(
@@ -65,7 +65,7 @@ def measured_errors(
 ) -> list[list[RestoredError]]:
     """Measure both files' errors, of a large model when asked to; say why where it cannot be."""
     if sizes_only := chosen.known or beside.known:
-        look.note(f"Of {sizes_only} only the sizes are here, so that errors cannot be measured.")
+        look.note(f"Only the sizes of {sizes_only} are here, so errors cannot be measured.")
         return []
     if n_weights > SMALL_WEIGHTS and not st.toggle(
         "Measure the errors", key="measure_errors", **controls.BOUND,

@@ -8,18 +8,18 @@ import numpy as np
 
 from pages.shared.units import (
     an,
-    are,
     decimal,
     exact,
     percent,
     plural,
     real_minus,
-    spoken,
+    the,
     three,
     times,
 )
 from quantcore.evaluate.file_error import RestoredError, total_rmse
 from quantcore.evaluate.two_files import TensorPair
+from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.io.gguf import BOOL, NUMBERS, STRING, GgufFile
 from quantcore.recipe.file_sums import sums_by_type
 from quantcore.recipe.file_types import FileType
@@ -32,25 +32,25 @@ DEFINED = (
 ).split(", ")
 
 HOW_TO_READ_TREE = (
-    "Every tensor of the file; area is bytes, colour is bits, warm for few. Grouped by what the "
-    "tensor does. Click a group to enlarge it, its name to go back."
+    "Every tensor of the file. Area shows bytes, colour shows bits (warm colours mean few). "
+    "Grouped by what the tensors do. Click a group to enlarge it, and its name to go back."
 )
 HOW_TO_READ_CAUSES = (
-    "Bits per weight, from what the name says to what is on disk. A name such as Q4_K_M speaks "
-    "of the codes alone."
+    "Bits per weight, from what the name says to what is on disk. A name such as Q4_K_M counts "
+    "only the codes."
 )
 HOW_TO_READ_HEADER = (
     "A GGUF file opens with everything a program must know before it reads a weight: the model’s "
-    "sizes, its vocabulary, and name, format, shape and place of every tensor."
+    "sizes, its vocabulary, and the name, format, shape and place of every tensor."
 )
 HOW_TO_READ_PAIRS = (
-    "Each mark is a matrix: its error in the one file to the right, in the other upwards, in "
-    "percent of its size. On the dashed line both are equal; above it the first file is closer to "
+    "Each mark is a matrix: its error in the first file to the right, in the second upwards, in "
+    "percent of its size. On the dashed line both are equal; above it, the first file is closer to "
     "the original."
 )
 HOW_IT_IS_CHOSEN = (
     "A name such as Q4_K_M is a recipe: most matrices get Q4_K, and rules give some of them more "
-    "bits or fewer. The table below says for each tensor which rule it was."
+    "bits or fewer. The table below says for each tensor which rule applied."
 )
 CAUSES = {
     "codes": "codes, as named",
@@ -64,23 +64,23 @@ CAUSES = {
 _WHY = {
     "scales": "scales",
     "rules": "the mix’s rules",
-    "fallbacks": "rows that do not divide",
+    "fallbacks": "rows that do not divide into blocks",
     "kept": "norms in F32",
     "differs": "tensors unlike the name",
 }
-_NUMBER_WORDS = {"u": "unsigned", "i": "integer", "f": "float"}
+_NUMBER_WORDS = {"u": "unsigned integer", "i": "integer", "f": "float"}
 
 
 def not_a_file(known: str, bench: str) -> str:
     """Say what is shown where there is no file."""
     if known:
         return (
-            f"Not a file: what `quantize` would write of {known}, from its sizes alone. The "
-            "vocabulary, which this header lacks, comes on top."
+            f"Not a file: this is what `quantize` would write for {known}, from its sizes alone. "
+            "The vocabulary, which this header lacks, would come on top."
         )
     return (
-        f"Not written yet: this is what `quantize` would write of {bench}, byte for byte the same "
-        "header. GGUF files in `models/` can be chosen above."
+        f"Not written yet: this is what `quantize` would write for {bench}, with the same header "
+        "byte for byte. GGUF files in `models/` can be chosen above."
     )
 
 
@@ -96,13 +96,13 @@ def whole(label: str, promise: Promise, planned: bool) -> str:
     most, *others = sums_by_type(promise)
     verb = "would hold" if planned else "holds"
     start = f"**{label}** {verb} {plural(len(promise.tensors), 'tensor')}"
-    bits = f"**{promise.bits_per_weight:.2f} bits** a weight"
+    bits = f"**{promise.bits_per_weight:.2f} bits** per weight"
     if most.bytes > 0.995 * promise.bytes:
-        return f"{start}, as good as all of it {most.name}: {bits}."
+        return f"{start}; almost all of their bytes are {most.name}, on average {bits}."
     second = f"{others[0].name} {percent(others[0].bytes / promise.bytes)}"
     return (
         f"{start} in {1 + len(others)} formats: {most.name} takes "
-        f"{percent(most.bytes / promise.bytes)} of the bytes, {second}. In all {bits}."
+        f"{percent(most.bytes / promise.bytes)} of the bytes, {second}. On average, {bits}."
     )
 
 
@@ -114,9 +114,12 @@ def causes(promise: Promise, bits: Mapping[str, float]) -> str:
     most = sorted(others, key=lambda why: -abs(others[why]))[:3]
     said = [f"{why} {signed_bits(others[why])}" for why in most if abs(others[why]) >= 0.005]
     if not said:
-        return f"**{file_type.name}** says {named} bits, and **{stored:.2f}** is what it is."
+        return (
+            f"The name **{file_type.name}** promises {plural(named, 'bit')}, and in this file a "
+            f"weight takes **{stored:.2f}**."
+        )
     return (
-        f"**{file_type.name}** speaks of {plural(named, 'bit')}; a weight of this file "
+        f"The name **{file_type.name}** promises {plural(named, 'bit')}; in this file a weight "
         f"takes **{stored:.2f}**: {', '.join(said)}."
     )
 
@@ -129,31 +132,33 @@ def kept_its_promise(promise: Promise) -> str:
     if differ:
         pairs = Counter((t.planned.type, t.type) for t in differ if t.planned)
         (wanted, held), count = pairs.most_common(1)[0]
-        which = f"**{len(differ)}** of {len(promise.tensors)} tensors {are(len(differ))}"
+        does, them = ("does", "it") if len(differ) == 1 else ("do", "them")
+        which = f"**{len(differ)}** of {len(promise.tensors)} tensors {does}"
         if len(promise.tensors) == 1:
-            which = "The only tensor is"
-        says = f"{which} not what llama-quantize gives {an(name)}: "
-        says += f"{plural(count, 'is', 'are')} {held} instead of {wanted}"
-        return says + (", and others." if len(pairs) > 1 else ".")
+            which = "The only tensor does"
+        says = f"{which} not have the type that llama-quantize would give {them} in {an(name)} "
+        says += f"file: {plural(count, 'has', 'have')} {held} instead of {wanted}"
+        return says + ("; others differ too." if len(pairs) > 1 else ".")
     if back:
         changes = Counter((t.planned.fallback, t.type) for t in back if t.planned)
         before, after = changes.most_common(1)[0][0]
+        block = GGML_TYPES[str(before)].block_size
         columns = back[0].shape[-1]
         return (
-            f"Every tensor is what llama-quantize gives {an(name)}; "
-            f"**{plural(len(back), 'tensor')}** fell back, such as from {before} to {after}, for "
-            f"rows of {columns:,} do not divide."
+            f"Every tensor has the type that llama-quantize would give it in {an(name)} file; "
+            f"**{plural(len(back), 'tensor')}** fell back, for example from {before} to {after}, "
+            f"because rows of {columns:,} do not divide into blocks of {block}."
         )
     return (
-        f"Every tensor is what llama-quantize gives {an(name)}; none had to fall back, for all "
-        "rows divide into blocks."
+        f"Every tensor has the type that llama-quantize would give it in {an(name)} file; no "
+        "fallbacks were needed, because all rows divide into blocks."
     )
 
 
 def _file_type(promise: Promise) -> FileType:
     """Return the type that a file is held against; ValueError where there is none."""
     if promise.file_type is None:
-        raise ValueError("neither the file’s name nor its metadata say a file type.")
+        raise ValueError("Neither the file’s name nor its metadata name a file type.")
     return promise.file_type
 
 
@@ -161,14 +166,13 @@ def names_disagree(promise: Promise) -> str:
     """Say where the file's name and its metadata speak of different types; empty where not."""
     if promise.file_type is None:
         return (
-            "Neither the file’s name nor its metadata say a file type, so there is nothing to "
-            "hold it against."
+            "Neither the file’s name nor its metadata name a file type, so there is nothing to "
+            "compare it with."
         )
     if promise.in_name and not same_type(promise.in_name, promise.file_type):
         return (
-            f"The file’s name says {promise.in_name}, its metadata (general.file_type) "
-            f"{promise.file_type.name}: it is held against the metadata. Whoever made it chose "
-            "formats by hand."
+            f"The file’s name says {promise.in_name}, but its metadata (general.file_type) say "
+            f"{promise.file_type.name}; here it is compared with the metadata."
         )
     return ""
 
@@ -179,8 +183,8 @@ def header(file: GgufFile, parts: Mapping[str, int]) -> str:
     share = file.header_bytes / file.file_bytes
     return (
         f"The header takes **{decimal(file.header_bytes)}**, {percent(share)} of the file: "
-        f"{plural(len(file.metadata), 'entry', 'entries')} and "
-        f"{plural(len(file.tensors), 'tensor')} by name; the largest part is the {most}."
+        f"{plural(len(file.metadata), 'entry', 'entries')} and the names of "
+        f"{plural(len(file.tensors), 'tensor')}; its largest part is the {most}."
     )
 
 
@@ -197,7 +201,7 @@ def tokenizer(file: GgufFile) -> str:
         "t5": "unigram (“t5”)",
     }
     cuts = file.metadata.get("tokenizer.ggml.pre")
-    after = f", text cut as in “{plain(cuts)}”" if isinstance(cuts, str) else ""
+    after = f"; it splits text as “{plain(cuts)}” does" if isinstance(cuts, str) else ""
     says = kinds.get(str(kind), f"of kind “{plain(kind)}”")
     return f"Its tokenizer is {says} with {plural(len(tokens), 'token')}{after}."
 
@@ -251,15 +255,16 @@ def side_by_side(
     calls = f" Both call themselves {same.name}." if same and n_differ else ""
     if not n_differ:
         shared = plural(n_shared, "tensor")
-        its = "its format" if n_shared == 1 else "their formats"
-        return f"**{first}** and **{second}** have {shared} in common, and agree on {its}."
+        each = "" if n_shared == 1 else "each "
+        return f"**{first}** and **{second}** have {shared} in common, {each}in the same format."
     (size, smaller), (most, larger) = sorted(
         (p.bytes, label) for p, label in zip(promises, labels, strict=True)
     )
     says = "Both have the same size"
     if size < most:
-        by = percent(most / size - 1) if most < 2 * size else f"{times(most / size)} times"
-        says = f"**{larger}** is {by} larger than {smaller}"
+        more = f"{percent(most / size - 1)} larger than"
+        by = more if most < 2 * size else f"{times(most / size)} times as large as"
+        says = f"**{larger}** is {by} {smaller}"
     verb = "differs" if n_differ == 1 else "differ"
     return f"**{plural(n_differ, 'tensor')}** {verb} in format. {says}.{calls}"
 
@@ -274,23 +279,23 @@ def errors(
     if not other:
         return "Both hold exactly the original’s weights."
     if other < 1.005 * one:
-        return f"Both lie equally far from the original: **{three(100 * one)} %** of its size."
-    ratio = f"{times(other / one)} times as far" if one else "while the first is the original"
+        return f"Both are equally far from the original: **{three(100 * one)} %** of its size."
     name = f"One name, {same_name}, two files: " if same_name else ""
-    return (
-        f"{name}**{second}** lies {three(100 * other)} % from the original, **{first}** "
-        f"{three(100 * one)} %: {ratio}."
-    )
+    says = f"{name}**{second}** is {three(100 * other)} % away from the original"
+    if not one:
+        return f"{says}; **{first}** has the same weights as the original."
+    ratio = times(other / one)
+    return f"{says}, {ratio} times as far as **{first}** with {three(100 * one)} %."
 
 
 def most_apart(pairs: Sequence[TensorPair]) -> str:
-    """Name the matrix whose errors, none of them 0, lie furthest apart in two files, if any do."""
+    """Name the matrix whose errors, none of them 0, are furthest apart in two files, if any are."""
     if not pairs:
         return ""
     pair = max(pairs, key=lambda pair: pair.error_ratio)
     if pair.error_ratio < 1.02:
         return ""
-    return f" Furthest apart: {spoken(pair.name)}, {times(pair.error_ratio)} times."
+    return f" The errors of {the(pair.name)} differ most: {times(pair.error_ratio)} times."
 
 
 def signed_bits(value: float) -> str:

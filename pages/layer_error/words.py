@@ -119,10 +119,10 @@ def rows(tensor: str, errors: NDArray) -> str:
     if not errors.any():
         return f"No row of **{the(tensor)}** changes."
     if not middle or errors[worst] > 1.15 * middle:
-        ratio = f", {times(errors[worst] / middle)} times as much as the median row"
+        ratio = f", {times(errors[worst] / middle)} times as much as the median" if middle else ""
         return (
-            f"Row {worst} of **{the(tensor)}** is the worst: it changes by "
-            f"**{three(float(errors[worst]))} %** of its size{ratio if middle else ''}."
+            f"Row {worst} of **{the(tensor)}** changes most: by **{three(float(errors[worst]))} %**"
+            f" of its size{ratio}."
         )
     return (
         f"All rows of **{the(tensor)}** change about equally: by {three(float(errors.min()))} to "

@@ -74,7 +74,7 @@ def _by_type(taken: Estimate, setup: Setup, machine: Machine, style: Look) -> No
     n_fitting = sum(cell.whole for cell in cells.values())
     look.finding(
         words.types(names, totals, n_fitting, limit),
-        "Coloured: weights. Grey: cache and buffers, the same.",
+        "Coloured: weights. Grey: cache and buffers, the same for every type.",
     )
     look.show(
         charts.by_type(names, sizes, rest, setup.type_name, limit, style),
@@ -94,7 +94,7 @@ def _by_sequences(taken: Estimate, type_name: str, machine: Machine, style: Look
             [cache.cell(one, machine).whole for one in many],
             machine.gpu_memory_bytes,
         ),
-        "Sequences at once, each with the whole context; the ring is your choice.",
+        "Sequences at once, each with the whole context; the ring marks your choice.",
     )
     caches = [one.kv_cache_bytes for one in many]
     if min(caches):
@@ -118,7 +118,8 @@ def _by_batch(taken: Estimate, style: Look) -> None:
     now = min(taken.setup.batch, taken.setup.ubatch)
     look.finding(
         words.batches(BATCHES, named, now, taken.compute_bytes),
-        "The compute buffer by micro-batch (`-ub`, with a batch as large); both on log scales.",
+        "The compute buffer by micro-batch (`-ub`, with a batch of the same size), both on log "
+        "scales.",
     )
     look.show(
         charts.buffer_by_batch(BATCHES, named, (now, taken.compute_bytes), style),

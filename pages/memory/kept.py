@@ -82,7 +82,7 @@ def from_text(text: str) -> tuple[str, Setup]:
         pairs = zip(_READ.items(), values, strict=True)
         given = {field: read(value.replace("+", " ")) for (field, read), value in pairs}
     except (ValueError, KeyError):
-        raise ValueError(f"{text[:60]!r} is no set-up") from None
+        raise ValueError(f"{text[:60]!r} is not a set-up") from None
     return name.replace("+", " "), Setup(**given)
 
 
@@ -93,10 +93,10 @@ def choose(model: FoundModel, taken: Estimate) -> list[KeptSetup]:
     asked = [*st.query_params.get_all(_KEY), *(st.session_state.get(_KEY) or [])]
     left, right = st.columns([1, 4], vertical_alignment="bottom")
     full = len(st.session_state.get(_KEY) or []) >= MOST
-    why = f"{MOST} are kept already: remove one to make room." if full else ""
+    why = f"{MOST} are kept already; remove one to make room." if full else ""
     left.button(
         "Keep this set-up", key="keep_this", on_click=_keep, args=(here,), disabled=bool(why),
-        help=why or f"Up to {MOST} stay for comparison while you change the choices above.",
+        help=why or f"Up to {MOST} are kept for comparison while you change the choices above.",
     )  # fmt: skip
     chosen = right.multiselect(
         "Kept", list(dict.fromkeys(asked)), key=_KEY, accept_new_options=True,

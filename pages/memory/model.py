@@ -10,14 +10,14 @@ from quantcore.memory import FoundModel, find_shape
 from quantcore.shape import preset, shape_from_json
 
 KNOWN, OPENED, CONFIG, HUB, TYPED = WHOSE = (
-    "Known model", "Model on the bench", "config.json", "Hugging Face Hub", "Sizes of my own",
+    "Known model", "Model on the bench", "config.json", "Hugging Face Hub", "Custom sizes",
 )  # fmt: skip
 USUAL = "Llama-3.1-8B"
 SIZES = {  # key of the control: config.json's key, label, help
     "own_layers": ("num_hidden_layers", "Layers", "Blocks of attention and feed-forward."),
-    "own_hidden": ("hidden_size", "Hidden size", "Numbers that stand for one token."),
+    "own_hidden": ("hidden_size", "Hidden size", "Numbers that represent one token."),
     "own_wide": ("intermediate_size", "Feed-forward size", "Width inside the feed-forward part."),
-    "own_vocabulary": ("vocab_size", "Vocabulary", "Different tokens."),
+    "own_vocabulary": ("vocab_size", "Vocabulary", "Number of different tokens."),
     "own_heads": ("num_attention_heads", "Heads", "Query heads of attention."),
     "own_kv": ("num_key_value_heads", "KV heads", "Fewer than heads in grouped-query attention."),
     "own_head": ("head_dim", "Head size", "Not always hidden size / heads."),
@@ -37,7 +37,7 @@ def choose() -> FoundModel | None:
     """
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     whose = left.segmented_control(
-        "Whose memory", WHOSE, default=KNOWN, required=True, key="whose", **controls.BOUND
+        "Which model", WHOSE, default=KNOWN, required=True, key="whose", **controls.BOUND
     )
     if whose == OPENED:
         return cache.on_bench(controls.model_name())
@@ -68,7 +68,7 @@ def _config() -> FoundModel | None:
         look.note("Paste a config.json, or choose one; until then nothing can be counted.")
         return None
     if not text.strip().startswith("{"):
-        raise ValueError("A config.json begins with a brace: this is another text.")
+        raise ValueError("A config.json begins with a brace; this text does not.")
     return find_shape(text)
 
 
@@ -101,20 +101,20 @@ def _typed() -> FoundModel:
         config[name] = asked.number_input(label, 1, 10_000_000, start, key=key, help=says, **bound)
     window = asked.number_input(
         "Window, tokens", 0, 10_000_000, 0, key="own_window",
-        help="Layers with a sliding window keep only so many tokens. 0: none.", **bound,
+        help="Layers with a sliding window keep only this many tokens. 0: no window.", **bound,
     )  # fmt: skip
-    why = "" if window else "There is no window: all layers see everything."
+    why = "" if window else "There is no window, so all layers see everything."
     n_full = asked.number_input(
         "Layers without window", 0, 1_000, 0, key="own_full", disabled=bool(why),
-        help=why or "Layers that see everything all the same: 10 of 62 in Gemma-3-27B.", **bound,
+        help=why or "Layers that see everything nevertheless: 10 of 62 in Gemma-3-27B.", **bound,
     )  # fmt: skip
     experts = asked.number_input(
         "Experts", 0, 4_096, 0, key="own_experts",
         help="Feed-forward parts of that width in each layer. 0: an ordinary model.", **bound,
     )  # fmt: skip
-    why = "" if experts else "There are no experts: an ordinary model."
+    why = "" if experts else "There are no experts in this model."
     used = asked.number_input(
-        "Experts a token uses", 1, 4_096, 2, key="own_used", disabled=bool(why), **bound,
+        "Experts per token", 1, 4_096, 2, key="own_used", disabled=bool(why), **bound,
         help=why or "How many of them work on each token.",
     )  # fmt: skip
     config["tie_word_embeddings"] = asked.checkbox(

@@ -73,7 +73,7 @@ def choose(model: FoundModel) -> tuple[Machine, Setup]:
 def show_verdict(
     taken: Estimate, placed: Placement, machine: Machine, says: str, style: Look
 ) -> None:
-    """Draw what lies on each device, and say whether it fits and how fast it is at best."""
+    """Draw what is on each device, and say whether it fits and how fast it is at best."""
     look.finding(
         words.verdict(taken, machine, says),
         words.how_to_read_devices(taken),
@@ -101,7 +101,7 @@ def show_what_fits(taken: Estimate, setup: Setup, machine: Machine, advice: Advi
 
 
 def show_cache(taken: Estimate, setup: Setup) -> None:
-    """Put the cache's numbers into its formula; list all terms, and rules of thumb beside them."""
+    """Put the cache's numbers into its formula; list all terms, and rules of thumb."""
     shape, rules = taken.shape, rules_of_thumb(taken)
     look.finding(
         words.heads(shape, taken.kv_cache_bytes, rules, taken.kv_bytes_per_token),

@@ -12,7 +12,7 @@ from pages.memory.setup import CONTEXTS
 from pages.shared import look, tables
 from pages.shared.frame import sentence
 from pages.shared.palette import Look, blend
-from pages.shared.units import binary
+from pages.shared.units import binary, opening
 from quantcore.memory import Estimate, FoundModel, Setup
 from quantcore.memory.deployed_formats import DEPLOYED
 from quantcore.memory.estimate_memory import AS_STORED
@@ -28,7 +28,7 @@ from quantcore.shape import ModelShape
 
 def show_given_up(sacrifices: Sequence[Sacrifice]) -> None:
     """List what to try where it does not fit, what hurts least first."""
-    st.markdown("**What to give up first**, each alone:")
+    st.markdown("**What to give up first**, each on its own:")
     tables.show(
         [
             {"what": one.what, "saved_bytes": one.saved_bytes, "enough": one.enough}
@@ -117,7 +117,7 @@ def show_terms(taken: Estimate) -> None:
 
 
 def show_rules(rules: Sequence[RuleOfThumb]) -> None:
-    """Draw the rules of thumb beside the exact figures, and the articles' examples."""
+    """Draw the rules of thumb and the exact figures, and the articles' examples."""
     tables.show(
         [
             {
@@ -136,15 +136,14 @@ def show_rules(rules: Sequence[RuleOfThumb]) -> None:
             tables.Column(key="rule_bytes", title="says", show=binary),
             tables.Column(key="exact_bytes", title="exact", show=binary),
             tables.Column(key="factor", title="exact / rule", show=lambda f: f"{f:.2f}",
-                          help="Above 1 the rule says too little."),
+                          help="Above 1, the rule is too low."),
         ],
         "memory_rules",
-        caption="Rules of thumb beside the exact figures",
+        caption="Rules of thumb and the exact figures",
         csv_keys=["rule", "formula", "rule_bytes", "exact_bytes", "factor", "why", "source"],
     )  # fmt: skip
     reasons = "".join(
-        f"<li><b>{escape(rule.name)}</b>: {escape(rule.formula)}. "
-        f"{escape(rule.why[:1].upper() + rule.why[1:])}.</li>"
+        f"<li><b>{escape(rule.name)}</b>: {escape(rule.formula)}. {escape(opening(rule.why))}.</li>"
         for rule in rules
     )
     with st.expander("Where each rule goes wrong here"):
@@ -179,7 +178,7 @@ def show_kept(model: FoundModel, taken: Estimate, machine: Machine, style: Look)
     kept = memory_kept.choose(model, taken)
     look.finding(
         words.compared([one.name for one in kept], [one.total_bytes for one in kept]),
-        "This set-up and those that were kept; they stand in the address, so a link has them.",
+        "This set-up and those that you kept; they are part of the link, so you can share them.",
     )
     if len(kept) < 2:
         return

@@ -13,12 +13,13 @@ from quantcore.memory.deployed_formats import DEPLOYED
 from quantcore.memory.estimate import Runtime
 from quantcore.memory.estimate_memory import AS_STORED
 from quantcore.memory.hardware import Machine, card, gpus, machine, macs, system_memory, systems
+from quantcore.memory.this_machine import HERE
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.types import get_type
 
 CONTEXTS = [2**power for power in range(9, 21)]
 LONGEST = 2**24  # ten million tokens are the most that a known model was made for
-HERE, NONE = "this machine", "no GPU"
+NONE = "no GPU"
 
 
 class Places(NamedTuple):
@@ -50,7 +51,7 @@ def choose_type(has_file: bool) -> str:
         options.index(start),
         key="stored",
         accept_new_options=True,
-        help="llama-quantize’s mixes; then what checkpoints for GPUs store: GPTQ, AWQ, NF4, FP8 "
+        help="llama-quantize’s mixes, then the types of checkpoints for GPUs: GPTQ, AWQ, NF4, FP8 "
         "and others, with their scales and what stays in 16 bits. Others can be typed in: "
         "`Q4_K pure`, `INT4_G64`.",
         **controls.BOUND,
@@ -84,7 +85,7 @@ def choose(at: Places, has_file: bool, trained: int) -> Setup:
         type_name = choose_type(has_file)
     context = at.context.select_slider(
         "Context, tokens", _contexts(trained), 32_768, key="context", **controls.BOUND,
-        help="Prompt and answer together, of each sequence; under llama.cpp they share it.",
+        help="Prompt and answer of each sequence together; in llama.cpp all sequences share it.",
     )  # fmt: skip
     row = at.more.container(horizontal=True, vertical_alignment="bottom")
     bound: dict[str, Any] = {"width": 170, **controls.BOUND}
@@ -93,7 +94,7 @@ def choose(at: Places, has_file: bool, trained: int) -> Setup:
         help="Keys and values can be quantized too: `-ctk` and `-ctv`; FP8 is vLLM’s.",
     )  # fmt: skip
     sequences = row.number_input(
-        "Sequences at once", 1, 256, 1, key="sequences", help="Users that are served together.",
+        "Sequences at once", 1, 256, 1, key="sequences", help="Users served at the same time.",
         **bound,
     )  # fmt: skip
     runtime: Runtime = st.session_state.get("runtime") or "none"
@@ -108,10 +109,10 @@ def choose(at: Places, has_file: bool, trained: int) -> Setup:
         "Micro-batch", 1, 65_536, 512, key="ubatch", **bound,
         help="llama.cpp’s `-ub`: tokens worked on at a time. The compute buffer grows with it.",
     )  # fmt: skip
-    why = "llama.cpp keeps them for each sequence." if runtime == "llama.cpp" else ""
+    why = "llama.cpp keeps the prefix for each sequence." if runtime == "llama.cpp" else ""
     prefix = row.number_input(
         "Shared prefix", 0, 1 << 20, 0, key="prefix", disabled=bool(why), **bound,
-        help=why or "Tokens that all sequences begin with, kept once.",
+        help=why or "Tokens that all sequences begin with; they are kept only once.",
     )  # fmt: skip
     flash = row.toggle(
         "Flash attention", True, key="flash", **controls.BOUND,
@@ -141,7 +142,7 @@ def _choose_runtime() -> None:
     st.segmented_control(
         "Runtime", RUNTIMES, default="none", required=True, key="runtime", **controls.BOUND,
         help="none: what the model itself needs. llama.cpp: cache and compute buffer as it "
-        "allocates them, layers on GPU and CPU. vLLM: what it reserves of each GPU.",
+        "allocates them, layers on GPU and CPU. vLLM: what it reserves on each GPU.",
     )  # fmt: skip
 
 
@@ -158,9 +159,9 @@ def choose_machine(at: Places) -> Machine:
     alone = name in (HERE, NONE) or name in macs()
     row = at.more.container(horizontal=True, vertical_alignment="bottom")
     bound: dict[str, Any] = {"width": 170, **controls.BOUND}
-    why = "Only of cards can there be several." if alone else ""
+    why = "There can be several cards, but only one of this." if alone else ""
     count = row.number_input(
-        "How many", 1, 16, 1, key="cards", disabled=bool(why), help=why or "Cards of that kind.",
+        "How many", 1, 16, 1, key="cards", disabled=bool(why), help=why or "Cards of this kind.",
         **bound,
     )  # fmt: skip
     memories = list(systems())

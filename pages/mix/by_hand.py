@@ -60,7 +60,7 @@ def load(model: Model) -> None:
         else:
             remember(_types_of(model, text))
     except UnicodeDecodeError:
-        st.session_state[_PROBLEM] = f"{file.name} is no text in UTF-8."
+        st.session_state[_PROBLEM] = f"{file.name} is not UTF-8 text."
     except ValueError as problem:
         st.session_state[_PROBLEM] = sentence(problem)
 
@@ -69,7 +69,7 @@ def _types_of(model: Model, text: str) -> dict[str, str]:
     overrides = [parse_override(entry) for entry in text.split()]
     types = first_matches(overrides, model.quantizable)
     if not types:
-        raise ValueError("no pattern of that file is found in a name")
+        raise ValueError("No pattern of that file matches the name of a tensor.")
     return types
 
 

@@ -32,12 +32,12 @@ BY = {
 }
 _BY_HELP = (
     "The rules know a tensor by its role and place. Measured divergence is what the page "
-    "Sensitivity found of each tensor in each format: the best choice of formats for a size. The "
-    "guides are cheaper to know, and choose by their own sums."
+    "Sensitivity found for each tensor in each format; it gives the best predicted recipe for a "
+    "size. The guides are cheaper to compute, and choose by their own sums."
 )
 _BUDGET_HELP = (
     "As small as a file type (`Q4_K_M`), bits per weight (`4.5bpw`), a size (`3.9MB`), or the "
-    "smallest file that is predicted to diverge at most so many nats per token (`kl:0.002`)."
+    "smallest file that is predicted to diverge by at most this many nats per token (`kl:0.002`)."
 )
 _OUTPUTS = ("any", "Q6_K", "Q8_0")
 
@@ -107,14 +107,14 @@ def choose(model: Model) -> ChosenMix:
     with third.container(horizontal=True, vertical_alignment="bottom"):
         with_imatrix = st.toggle(
             "With imatrix", key="with_imatrix",
-            help="Some rules ask whether there is an importance matrix. With that which lies with "
-            "the model the file is written and the errors are measured; columns that matter little "
-            "may move more then, so that an error can rise although the model loses less.",
+            help="Some rules ask whether there is an importance matrix. The file is written, and "
+            "its errors measured, with the model’s own; columns that matter little may then change "
+            "more, so that an error can rise although the model loses less.",
             **controls.BOUND,
         )  # fmt: skip
         pure = by == RULES and st.toggle(
             "Pure", key="pure", **controls.BOUND,
-            help="No rules: every matrix gets the format of most, as `--pure` does.",
+            help="No rules: every matrix gets the file’s main type, as `--pure` does.",
         )  # fmt: skip
         results: Sensitivity | None = None
         limits: tuple = ()
@@ -169,12 +169,12 @@ def _limits(known: list[sweeps.KeptSweep]) -> tuple[Sensitivity, tuple]:
                 st.button(preset, key=f"only_{preset}", on_click=_take_only, args=(names,))
         formats = st.multiselect(
             "Only these formats", able, key="only", placeholder="all that were measured",
-            help="What your runtime supports, or is fast with: the IQ formats are slow on many "
+            help="What your runtime supports or is fast with; the IQ formats are slow on many "
             "processors.", **controls.BOUND,
         )  # fmt: skip
         keep = st.selectbox(
             "Output at least", _OUTPUTS, key="keep_output", **controls.BOUND,
-            help="The output matrix, or the embedding that serves as it.",
+            help="The output matrix, or the embedding where that serves as the output.",
         )  # fmt: skip
         by_layer = st.toggle("One format for all of a layer", key="by_layer", **controls.BOUND)
     return results, (tuple(formats), None if keep == "any" else keep, by_layer)
@@ -211,7 +211,7 @@ def _budget(model: Model, results: Sensitivity, by: str, limits: tuple) -> Budge
 
 
 def _within(budget: Budget, key: tuple) -> Budgeted:
-    """Ask for a budget; what cannot be had is said, and the smallest mix taken instead."""
+    """Ask for a budget; what cannot be made is said, and the smallest mix taken instead."""
     asked = st.session_state.get("budget") or st.query_params.get("budget") or "Q4_K_M"
     usual = list(dict.fromkeys([*SIZES, asked]))
     wanted = st.selectbox(
@@ -233,10 +233,10 @@ def _slide(budget: Budget, made: Budgeted) -> None:
     low, high = (_bits_of(budget.model, corners[at][0]) for at in (0, -1))
     st.session_state["bits"] = min(max(_bits_of(budget.model, made.padded_bytes), low), high)
     st.slider(
-        "Bits per weight, all tensors with their padding", low, high, step=0.01, key="bits",
+        "Bits per weight, over all tensors with their padding", low, high, step=0.01, key="bits",
         format="%.2f", on_change=_take_slider,
-        help="Each place is the mix that is best for its size; between two neighbours one tensor "
-        "steps up or down.",
+        help="Each position is the recipe that is best for its size; from one to the next, one "
+        "tensor steps up or down.",
     )  # fmt: skip
     if made.gap > 1e-6:
         note(f"Within {percent(made.gap)} of the best that is possible.")

@@ -94,7 +94,7 @@ def _link() -> None:
 
 
 def _points(model: Model) -> list[MixPoint]:
-    """Return the mixes that lie beside the shipped model, and those that this session measured."""
+    """Return the mixes that ship with the model, and those that this session measured."""
     mine = st.session_state.get(_POINTS, {}).get(model.key, [])
     if not bench.is_shipped(model.name):
         return mine
@@ -168,8 +168,8 @@ def _offer(choice: ChosenMix, hand: Plan, name: str, n_changed: int) -> None:
         title=TITLE,
         begin=lambda: _steps(aided, mix, texts.to_judge_on(key)),
         seconds=cache.seconds(model.name, texts.to_judge_on(key), tuple(mix.types.items())),
-        help=f"Quantizes the whole model so, and lets it read {texts.called(key)}, on this "
-        "machine.",
+        help=f"Quantizes the whole model by this recipe and lets it read {texts.called(key)}, "
+        "on this machine.",
     ):
         st.session_state[_RUN] = model.key
         st.rerun()
@@ -204,6 +204,6 @@ def _take_in(job: jobs.Job | None) -> None:
 
 def _say_how_it_ended(job: jobs.Job | None) -> None:
     if job is not None and job.state == "cancelled":
-        look.note("Cancelled; nothing was kept of that run.")
+        look.note("Cancelled; nothing of that run was kept.")
     elif job is not None and job.state == "failed":
         st.error(job.problem)

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from pages.shared.definitions import says
 from pages.shared.tables import Column
-from pages.shared.units import decimal, number, percent
+from pages.shared.units import decimal, number, opening, percent
 from quantcore.sensitivity.mixes import MixPoint
 
 WITH_IMATRIX = ", with imatrix"
 NOT_MEASURED = (
-    "Nobody has measured what each tensor of this model costs, so no recipe can be chosen by it."
+    "The cost of each tensor has not been measured for this model yet, so no recipe can be chosen "
+    "from it."
 )
 COLUMNS = [
     Column(key="mix", title="recipe", text=True),
@@ -24,11 +25,11 @@ COLUMNS = [
     ),
     Column(
         key="perplexity_ratio", title="perplexity", show=lambda v: f"{100 * (v - 1):+.2f} %",
-        help="Change to the original’s.",
+        help="Change from the original’s.",
     ),
     Column(
         key="same_top_token", title="same token", show=percent, wide=True,
-        help="How often both would say the same next.",
+        help="How often both models choose the same next token.",
     ),
 ]  # fmt: skip
 
@@ -45,17 +46,17 @@ def terms(text: str) -> str:
 
 def how_to_read(points: bool, predicted: bool) -> str:
     """Say what the marks are."""
-    says = "Left is smaller, down is nearer to the original; the star is this recipe."
+    says = "Left is smaller, down is closer to the original; the star is this recipe."
     if points:
-        says += " A click on a mark takes that recipe over."
+        says += " Click a mark to load that recipe."
     if predicted:
-        says += " Dotted: the best that single effects promise for each size."
+        says += " Dotted: the best predicted by adding up single-tensor effects, for each size."
     return says
 
 
 def nothing(name: str) -> str:
     """Say that nothing was measured of a model."""
-    return f"What recipes of **{name}** cost is not measured yet."
+    return f"What recipes of **{name}** cost has not been measured yet."
 
 
 def verdict(
@@ -65,14 +66,14 @@ def verdict(
     predicted: float | None,
     points: Sequence[MixPoint],
 ) -> str:
-    """Say what the recipe costs, beside a mix of about its size that is chosen in another way.
+    """Say what the recipe costs, compared with one of about its size that is chosen in another way.
 
     llama-quantize's own is beside that by measured divergence, all others beside llama-quantize's.
 
     >>> verdict("the recipe", 4_000_000, None, 0.002, [])
     'The recipe is predicted to cost **0.0020** nats per token at 4.0 MB.'
     """
-    first = name[:1].upper() + name[1:]
+    first = opening(name)
     if mine is not None:
         cost = mine.mean_kl_divergence
         says = f"{first} costs **{number(cost)}** nats per token at {decimal(n_bytes)}"
@@ -82,7 +83,7 @@ def verdict(
             f"{first} is predicted to cost **{number(cost)}** nats per token at {decimal(n_bytes)}"
         )
     else:
-        return f"{first} takes {decimal(n_bytes)}; what it costs is not measured yet."
+        return f"{first} takes {decimal(n_bytes)}; what it costs has not been measured yet."
     way = "measured" if mine is not None and mine.way == "rules" else "rules"
     rival = _rival(n_bytes, [point for point in points if point.way == way])
     if rival is None:

@@ -73,8 +73,8 @@ def _headline(choice: ChosenMix, hand: Plan, mine: MixSummary, n_changed: int) -
         help=f"{WEIGHT_ERROR} Bits per weight as llama-quantize counts them, norms included.",
     )
     if refused := _refused(choice, hand):
-        lies_there = choice.model.imatrix is not None
-        look.note(words.refused(refused[0], choice.with_imatrix, lies_there))
+        has_one = choice.model.imatrix is not None
+        look.note(words.refused(refused[0], choice.with_imatrix, has_one))
 
 
 def _refused(choice: ChosenMix, hand: Plan) -> list[str]:

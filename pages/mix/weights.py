@@ -21,11 +21,11 @@ COLUMNS = [
 def bytes_by_role(hand: Plan) -> None:
     """Draw where the bytes go."""
     sizes = hand.bytes_by_role()
-    look.finding(words.where_bytes_go(sizes), "Bytes by role, all layers together, cut by format.")
+    look.finding(words.where_bytes_go(sizes), "Bytes by role, over all layers, divided by format.")
     look.show(
         charts.bytes_by_role(sizes, look.current()),
         key="mix_bytes",
-        alt="A bar a role with its bytes, cut by format.",
+        alt="One bar per role with its bytes, divided by format.",
     )
 
 

@@ -232,7 +232,9 @@ def _scheduler() -> str | None:
     if not typed:
         return None
     if not re.fullmatch(ADDRESS, typed):
-        raise ValueError(f"{typed[:60]!r} is no address of a scheduler: write tcp://HOST:PORT.")
+        raise ValueError(
+            f"{typed[:60]!r} is not the address of a scheduler: write tcp://HOST:PORT."
+        )
     return typed
 
 

@@ -51,6 +51,7 @@ _RENAMED = {  # options, by the key of their control: the word before, and that 
     "errors_as": ("one format throughout", "pure"),
     "how": ("all but this", "everything except this"),
     "hows": ("all but this", "everything except this"),
+    "whose": ("Sizes of my own", "Custom sizes"),
 }
 _UNWRITTEN = "_unwritten"  # values were set that the address does not show yet
 INTEGERS = (

@@ -53,12 +53,10 @@ def run(page) -> None:
 
 
 def sentence(problem: Exception) -> str:
-    """Write what the engine says as a sentence.
+    """Write what the engine says as a sentence; names that it begins with keep their case.
 
-    >>> sentence(ValueError("the text has 3 tokens"))
-    'The text has 3 tokens.'
+    >>> sentence(ValueError("notes.json holds no results"))
+    'notes.json holds no results.'
     """
     text = str(problem).strip() or "There is not enough memory"
-    if not text[1:2].isupper():  # vLLM keeps its spelling
-        text = text[:1].upper() + text[1:]
     return text + ("" if text.endswith((".", "!", "?")) else ".")

@@ -102,7 +102,8 @@ class Job:
             self.problem, self.state = sentence(problem), "failed"
         except Exception:  # whatever it is, the page must not wait for a job that is dead
             logging.getLogger("quantlab").exception("job %s", self.title)
-            self.problem, self.state = "It broke off; the server's log says where.", "failed"
+            self.problem = "It stopped because of an error; the server's log says where."
+            self.state = "failed"
 
     def _ended(self) -> State:
         """Work through the steps, and close what yields them."""
@@ -143,7 +144,7 @@ class Pool:
         with self._lock:
             self._jobs = [known for known in self._jobs if known.active]
             if sum(known.state == "waiting" for known in self._jobs) >= MOST_WAITING:
-                raise ValueError(f"{MOST_WAITING} runs wait already; try again in a minute.")
+                raise ValueError(f"{MOST_WAITING} runs are waiting already; try again in a minute.")
             self._jobs.append(job)
         self._executor.submit(self.do, job)
 

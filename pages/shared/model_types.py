@@ -25,7 +25,7 @@ USUAL = "Q4_K_M"
 _WHAT_IS_A_MIX = (
     "A mix is what `llama-quantize` makes: Q4_K_M stores most matrices in Q4_K, and some that "
     "matter more in Q6_K. Pure stores every matrix in Q4_K, as `--pure` does; the type is then "
-    "called “Q4_K pure”. Names that are no file type, such as INT4_G128 and NVFP4, are always pure."
+    "called “Q4_K pure”. Names of other types, such as INT4_G128 and NVFP4, are always pure."
 )
 
 

@@ -136,7 +136,7 @@ def check(results: Sensitivity, name: str) -> None:
         figures = (effect.mean_kl_divergence, effect.kl_low, effect.kl_high, effect.same_top_token,
                    effect.perplexity_ratio, effect.ratio_low, effect.ratio_high)  # fmt: skip
         if not all(map(math.isfinite, figures)) or effect.bytes < 1:
-            raise ValueError(f"{name} has figures of {effect.name[:60]} that are no numbers.")
+            raise ValueError(f"{name} has figures of {effect.name[:60]} that are not numbers.")
     for format_name in results.formats:
         get_format(format_name)
 

@@ -120,7 +120,7 @@ def _why_not(plan: Plan) -> str:
         if tensor.type not in FORMATS:
             return f"The lab cannot write {tensor.type}, which {tensor.name} would get."
         if tensor.needs_imatrix:
-            return f"{tensor.name} as {tensor.type} needs an importance matrix to be written."
+            return f"{tensor.name} needs an importance matrix to be written as {tensor.type}."
     if plan.bytes > LARGEST_BYTES:
         return f"{decimal(plan.bytes)} is too much for a download: use the command line below."
     free = shutil.disk_usage(tempfile.gettempdir()).free

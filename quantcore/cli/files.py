@@ -23,7 +23,7 @@ def plan(options: argparse.Namespace) -> None:
 
     if sum(each is not None for each in (options.type, options.budget, options.recipe)) != 1:
         raise ValueError(
-            "give one of --type, for llama-quantize's rules, --budget, and --recipe, for a file"
+            "Give one of --type, for llama-quantize's rules, --budget, and --recipe, for a file"
         )
     if options.swaps is not None and options.budget is None:
         raise ValueError("--swaps refine what a budget chose: they go only with --budget")
@@ -68,12 +68,12 @@ def quantize(options: argparse.Namespace) -> None:
     from quantcore.recipe.quantize import plan_with_matrix, quantize_steps, quantized_again
 
     if (options.type is None) == (options.recipe is None):
-        raise ValueError("give either --type, for llama-quantize's rules, or --recipe, for a file")
+        raise ValueError("Give either --type, for llama-quantize's rules, or --recipe, for a file")
     model = open_model(options.model)
     asked = None if options.imatrix is None else read_imatrix(options.imatrix)
     planned, imatrix = plan_with_matrix(model, partial(_planned, model, options), asked)
     if imatrix is not asked:
-        print("With the importance matrix that lies with the model.", file=sys.stderr)
+        print("Using the importance matrix that comes with the model.", file=sys.stderr)
     if imatrix is None and _planned(model, options, None).with_imatrix:
         print(
             "Without the importance matrix that this recipe is for: give it with --imatrix.",

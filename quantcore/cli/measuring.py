@@ -168,7 +168,7 @@ def _types_by_tensor(model: "Model", options: argparse.Namespace) -> dict[str, s
     from quantcore.recipe.recipe_file import plan_of_recipe
 
     if options.recipe is not None and (options.type != "F32" or options.pure):
-        raise ValueError("give either --type or --recipe")
+        raise ValueError("Give either --type or --recipe")
     listed = options.tensor_type_file
     how: dict[str, Any] = {"overrides": read_overrides(listed) if listed is not None else []}
     if options.recipe is None:

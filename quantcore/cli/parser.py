@@ -83,7 +83,7 @@ def _add_imatrix(command: Command) -> None:
 
 
 def _add_sensitivity(command: Command) -> None:
-    says = "What each tensor costs in each format, alone; a stopped run goes on."
+    says = "What each tensor costs in each format, alone; a stopped run continues."
     run = command("sensitivity", sensitivity.sensitivity, says)
     _add_model(run, "a folder, a GGUF file, or hf://owner/name (default: shipped)")
     run.add_argument("--types", metavar="T,T", help="formats (default: Q2_K to Q8_0, eight)")
@@ -96,7 +96,7 @@ def _add_sensitivity(command: Command) -> None:
     for option, (known, usual, what) in choices.items():
         run.add_argument(option, nargs="+", choices=known, default=usual, help=what)
     _add_matrix(run, "importance matrix (default: the model's own, for formats that need one)")
-    what = "also ask so many questions of each skill and level, as the command skills does (0)"
+    what = "also ask this many questions per skill and level, as the command skills does (0)"
     run.add_argument("--skills", type=int, default=0, metavar="N", help=what)
     what = "cheaper guides too: errors of weights and outputs, Fisher"
     run.add_argument("--guides", action="store_true", help=what)
@@ -104,9 +104,9 @@ def _add_sensitivity(command: Command) -> None:
     run.add_argument("--scheduler", metavar="ADDRESS", help=what)
     patience = Patience()
     seconds: dict[str, Any] = {"type": float, "metavar": "S"}
-    what = f"end where the cluster has had no worker for so long ({patience.workers_s:g})"
+    what = f"end where the cluster has had no worker for this long ({patience.workers_s:g} s)"
     run.add_argument("--wait-for-workers", **seconds, default=patience.workers_s, help=what)
-    what = f"give a piece up that the cluster has not done after so long ({patience.piece_s:g})"
+    what = f"give up a piece that the cluster has not done after this long ({patience.piece_s:g} s)"
     run.add_argument("--wait-for-piece", **seconds, default=patience.piece_s, help=what)
     run.add_argument("--output", type=Path, required=True, metavar="FILE.json")
     _add_json(run)

@@ -100,7 +100,7 @@ def drift_steps(
     every = [types] if isinstance(types, str | Mapping) else types
     by_name = {type_name(type): type for type in every}
     if any(isinstance(type, Mapping) and by_name[type_name(type)] != type for type in every):
-        raise ValueError("two of these mixes have one name: give each to `compare` by its own.")
+        raise ValueError("Two of these mixes have one name: give each to `compare` by its own.")
     for type in by_name.values():
         importances(model, type)  # refuses what cannot be stored before any work
         if activations == "Q8":

@@ -19,7 +19,7 @@ def gentle_and_harsh(drifts: Mapping[str, DriftFigures]) -> tuple[str, str]:
         If there is no type at all.
     """
     if not drifts:
-        raise ValueError("there is no type to choose from")
+        raise ValueError("There is no type to choose from")
     by_divergence = sorted(drifts, key=lambda name: drifts[name].mean_kl_divergence)
     lossy = [name for name in by_divergence if drifts[name].mean_kl_divergence > 0]
     if not lossy:

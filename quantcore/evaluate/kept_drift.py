@@ -86,5 +86,5 @@ def _figures(row: Mapping[str, Any]) -> DriftFigures:
     for name in ("perplexity", "base_perplexity", "perplexity_ratio", "mean_kl_divergence",
                  "sure_tokens_changed", "bits_per_weight", "weights_bytes"):  # fmt: skip
         if not math.isfinite(getattr(figures, name)):
-            raise ValueError(f"{name} is no number")
+            raise ValueError(f"{name} is not a number")
     return figures

@@ -217,7 +217,7 @@ def total_error(
     """
     if mix.with_imatrix and model.imatrix is None:
         raise ValueError(
-            f"this mix is planned with an importance matrix, and none lies with {model.name}"
+            f"This mix is planned with an importance matrix, and {model.name} has none"
         )
     table = table or ErrorTable(model)
     cases = table.cases(mix.types.items(), mix.with_imatrix)

@@ -143,8 +143,8 @@ def needed_importance(model: Model, name: str, format_name: str) -> NDArray[np.f
         return None
     if model.imatrix is None:
         raise ModelError(
-            f"{format_name} needs an importance matrix, and none lies with {model.name}: measure "
-            f"one by python -m quantcore imatrix, or choose {_others(model, name)}."
+            f"{format_name} needs an importance matrix, and {model.name} has none: measure one "
+            f"by python -m quantcore imatrix, or choose {_others(model, name)}."
         )
     importance = importance_of(model.imatrix, name, model.tensors[name].shape[-1])
     if importance is None:

@@ -161,9 +161,9 @@ def ranges(weights: Weights, axis: int, at_most: int = 512) -> Ranges:
 
 def _checked(weights: Weights) -> Weights:
     if not weights.size:
-        raise ValueError("there are no weights to describe: the tensor is empty")
+        raise ValueError("There are no weights to describe: the tensor is empty")
     if not np.isfinite(total := float(weights.sum(dtype=np.float64))):
-        raise ValueError(f"the weights add up to {total}: there is NaN or infinity among them")
+        raise ValueError(f"The weights add up to {total}: there is NaN or infinity among them")
     return weights
 
 

@@ -51,7 +51,7 @@ def cut(model: Model, text: str, context: int) -> Chunks:
     """
     if not 4 <= context <= model.config.context_length:
         raise ValueError(
-            f"the context must be 4 to {model.config.context_length:,}, not {context:,}."
+            f"The context must be 4 to {model.config.context_length:,}, not {context:,}."
         )
     tokenizer = model.tokenizer
     tokens, starts = tokenizer.encode_with_starts(text)
@@ -61,7 +61,8 @@ def cut(model: Model, text: str, context: int) -> Chunks:
     n_chunks = len(tokens) // context
     if n_chunks < 2:
         raise ValueError(
-            f"the text has {len(tokens):,} tokens; at context {context} it takes {2 * context:,}."
+            f"The text has {len(tokens):,} {'token' if len(tokens) == 1 else 'tokens'}; measuring "
+            f"at a context of {context} needs at least {2 * context:,}. Use a longer text."
         )
     tokens = tokens[: n_chunks * context].reshape(n_chunks, context)
     inputs = tokens.copy()

@@ -3,8 +3,7 @@
 `FORMATS` are ggml's, which a GGUF file can hold; `OUTSIDE_GGUF` those of other tools' files.
 """
 
-import difflib
-
+from quantcore.checks import did_you_mean
 from quantcore.format import Format
 from quantcore.formats.block_format import BlockFormat
 from quantcore.formats.codebook.iq1_m import IQ1_M
@@ -59,7 +58,7 @@ _OUTSIDE_GGUF = (
 FORMATS: dict[str, BlockFormat] = {fmt.name: fmt for fmt in _ALL}
 OUTSIDE_GGUF: dict[str, ScaledFormat] = {fmt.name: fmt for fmt in _OUTSIDE_GGUF}
 if len(FORMATS | OUTSIDE_GGUF) != len(_ALL) + len(_OUTSIDE_GGUF):
-    raise RuntimeError("two formats share a name")
+    raise RuntimeError("Two formats share a name")
 
 # Those that also work without an importance matrix; ggml demands one for the others.
 UNAIDED = tuple(name for name, fmt in FORMATS.items() if not fmt.needs_importance)
@@ -68,6 +67,11 @@ UNAIDED = tuple(name for name, fmt in FORMATS.items() if not fmt.needs_importanc
 DEFAULTS = (
     *("Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q4_0", "Q3_K", "Q2_K"),
     *("INT8_TENSOR", "INT8_ROW", "INT8_G128", "INT4_TENSOR", "INT4_ROW", "INT4_G128"),
+)
+
+ALL_FORMATS = (
+    f"There are {', '.join([*FORMATS, *OUTSIDE_GGUF])}, and INT2 to INT8 followed by _TENSOR, _ROW "
+    "or _G with a group size, as in INT4_G128, and by _ASYM for a zero point"
 )
 
 
@@ -90,9 +94,5 @@ def get_format(name: str) -> Format:
     fmt = FORMATS.get(wanted) or OUTSIDE_GGUF.get(wanted) or integer_format(wanted)
     if fmt:
         return fmt
-    close = difflib.get_close_matches(wanted, [*FORMATS, *OUTSIDE_GGUF, *DEFAULTS], 1)
-    raise ValueError(
-        f"no format is called {name!r}{f' (did you mean {close[0]}?)' if close else ''}: "
-        f"there are {', '.join([*FORMATS, *OUTSIDE_GGUF])}, and INT2 to INT8 with _TENSOR, _ROW or "
-        "_G and a group size behind it, as INT4_G128, and _ASYM for a zero point"
-    )
+    meant = did_you_mean(wanted, [*FORMATS, *OUTSIDE_GGUF, *DEFAULTS])
+    raise ValueError(f"There is no format called {str(name)[:40]!r}.{meant} {ALL_FORMATS}")

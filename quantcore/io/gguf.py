@@ -218,7 +218,7 @@ class _Header:
         stored = BY_NUMBER[type_number]
         if not all(axes) or axes[0] % stored.block_size:
             raise ModelError(
-                f"{self.path.name} gives {name[:80]!r} rows of {axes[0]:,} weights, which are no "
+                f"{self.path.name} gives {name[:80]!r} rows of {axes[0]:,} weights, which are not "
                 f"whole blocks of {stored.name}."
             )
         n_bytes = math.prod(axes) // stored.block_size * stored.block_bytes

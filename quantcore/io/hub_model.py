@@ -66,7 +66,7 @@ def open_on_hub(model_id: str) -> HubModel:
         One sentence: no network, no such model, gated, and what else can be wrong.
     """
     if not is_model_id(model_id):
-        raise ModelError(f"{model_id[:100]!r} is no model’s name on the Hub; those are owner/name.")
+        raise ModelError(f"{model_id[:100]!r} is not a name on the Hub; write owner/name.")
     listed = parse_json_object(
         list_files(model_id, MAX_LIST_BYTES), f"The Hub’s answer about {model_id}"
     )

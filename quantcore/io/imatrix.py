@@ -120,7 +120,7 @@ def _from_gguf(file: GgufFile) -> Imatrix:
     path, about = file.path, file.metadata
     for key in (DATASETS, CHUNK_COUNT, CHUNK_SIZE):
         if key not in about:
-            raise ModelError(f"{path.name} is no importance matrix: it lacks {key}.")
+            raise ModelError(f"{path.name} is not an importance matrix: it lacks {key}.")
     numbers = about[CHUNK_COUNT], about[CHUNK_SIZE]
     datasets = about[DATASETS]
     if not isinstance(datasets, list) or not all(type(n) is int and n >= 0 for n in numbers):
@@ -181,7 +181,8 @@ class _Bytes:
     def name(self, longest: int) -> str:
         length = self.number()
         if not 0 <= length <= longest:
-            raise ModelError(f"{self.path.name} is no importance matrix: a name makes no sense.")
+            says = "is not an importance matrix: a name makes no sense."
+            raise ModelError(f"{self.path.name} {says}")
         return self.take(length).decode("utf-8", "replace").rstrip("\0")
 
 

@@ -19,7 +19,7 @@ def deployed_weights(shape: ModelShape, name: str) -> StoredWeights:
     """
     fmt = DEPLOYED.get(name.upper())
     if fmt is None:
-        raise ValueError(f"no deployed format {name!r}; there are {', '.join(DEPLOYED)}")
+        raise ValueError(f"No deployed format {name!r}; there are {', '.join(DEPLOYED)}")
     tensors = tuple(
         deployed_tensor(shape, tensor, fmt) for tensor in shape.tensors if is_weight(tensor)
     )

@@ -55,7 +55,7 @@ class Setup:
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
         if self.runtime not in RUNTIMES:
-            raise ValueError(f"no runtime {self.runtime!r}; there are {', '.join(RUNTIMES)}")
+            raise ValueError(f"No runtime {self.runtime!r}; there are {', '.join(RUNTIMES)}")
         for name in ("context", "sequences", "batch", "ubatch"):
             if not 1 <= getattr(self, name) <= 2**40:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -158,8 +158,8 @@ def weights_in(shape: ModelShape, type_name: str, runtime: Runtime = "none") -> 
     name = type_name.upper()
     if runtime == "llama.cpp" and name in set(DEPLOYED) - set(FORMATS):
         raise ValueError(
-            f"llama.cpp reads GGUF files, and {type_name} is no type of theirs: choose another "
-            "type, such as Q4_K_M, or the runtime vllm"
+            f"llama.cpp reads GGUF files, and {type_name} is not one of their types: choose "
+            "another type, such as Q4_K_M, or the runtime vllm"
         )
     if name in DEPLOYED and runtime != "llama.cpp":
         return deployed_weights(shape, type_name)

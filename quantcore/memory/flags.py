@@ -147,7 +147,7 @@ def vllm_serve(
 def _check_gguf(setup: Setup, program: str) -> None:
     if setup.type_name.upper() in DEPLOYED or not _in_gguf(setup.type_name):
         raise ValueError(
-            f"{program} runs GGUF files, and {setup.type_name} is no type of theirs: choose "
+            f"{program} runs GGUF files, and {setup.type_name} is not one of their types: choose "
             "another type, such as Q4_K_M, or vLLM"
         )
     if "FP8" in (setup.key_type.upper(), setup.value_type.upper()):

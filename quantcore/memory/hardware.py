@@ -54,7 +54,7 @@ class Machine:
     def __post_init__(self) -> None:
         """Refuse a machine without memory."""
         if not self.gpus and self.system is None:
-            raise ValueError("a machine needs a GPU or system memory")
+            raise ValueError("A machine needs a GPU or system memory")
         if len(self.gpus) > MOST_GPUS:
             raise ValueError(f"{len(self.gpus)} GPUs are more than the {MOST_GPUS} of one program")
 

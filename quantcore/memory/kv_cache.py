@@ -65,7 +65,7 @@ def cache_terms(
     """
     if not 0 <= shared_prefix <= context:
         raise ValueError(
-            f"the shared prefix of {shared_prefix:,} tokens must lie within the context of "
+            f"The shared prefix of {shared_prefix:,} tokens must be within the context of "
             f"{context:,}"
         )
     per_key, per_value = (_block_that_fits(shape, name) for name in (key_type, value_type))
@@ -139,7 +139,7 @@ def _block(cache_type: str) -> tuple[int, int]:
     """Numbers and bytes of a block of a cache."""
     name = cache_type.upper()
     if name not in CACHE_FORMATS:
-        raise ValueError(f"no cache of type {cache_type}; there are {', '.join(CACHE_FORMATS)}")
+        raise ValueError(f"No cache of type {cache_type}; there are {', '.join(CACHE_FORMATS)}")
     if name == "FP8":
         return _FP8
     fmt = FORMATS[name]
@@ -152,6 +152,6 @@ def _block_that_fits(shape: ModelShape, cache_type: str) -> tuple[int, int]:
     row = shape.latent.kv_size + shape.latent.rope_size if shape.latent else shape.head_size
     if row % size:
         raise ValueError(
-            f"a {cache_type.upper()} cache needs heads of a multiple of {size}, got {row}"
+            f"A {cache_type.upper()} cache needs heads of a multiple of {size}, got {row}"
         )
     return size, n_bytes

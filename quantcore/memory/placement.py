@@ -127,15 +127,15 @@ def _where(n: int, split: Split, system: DeviceLoad) -> str:
     if on_gpu == n and not split.without_experts:
         apart = system.weights_bytes
         beside = f"; the embedding, {gib(apart)}, stays in system memory" if apart else ""
-        return f"all {n} layers, the output counted as one, lie on {where}{beside}"
+        return f"all {n} layers, the output counted as one, are on {where}{beside}"
     if on_gpu == n:
         return (
-            f"all {n} layers lie on {where}, but the experts of {split.without_experts} stay in "
+            f"all {n} layers are on {where}, but the experts of {split.without_experts} stay in "
             f"system memory, {gib(system.weights_bytes)} with the embedding"
         )
     experts = " and all experts" if split.without_experts else ""
-    lie, stay = ("lies" if on_gpu == 1 else "lie"), ("stays" if n - on_gpu == 1 else "stay")
+    are, stay = ("is" if on_gpu == 1 else "are"), ("stays" if n - on_gpu == 1 else "stay")
     return (
-        f"{on_gpu} of {n} layers {lie} on {where}; {n - on_gpu}{experts} {stay} in system memory, "
+        f"{on_gpu} of {n} layers {are} on {where}; {n - on_gpu}{experts} {stay} in system memory, "
         f"{gib(system.weights_bytes + system.cache_bytes)} with the embedding"
     )

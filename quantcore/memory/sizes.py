@@ -24,8 +24,8 @@ def parse_size(text: str) -> int:
     unit = _unit(match[2].lower()) if match else None
     if match is None or unit is None:
         raise ValueError(
-            f"{text[:40]!r} is no size: write a number with B, KB, MB, GB or TB (powers of 1000) "
-            "or KiB, MiB, GiB or TiB (powers of 1024), for instance 24GiB"
+            f"{text[:40]!r} is not a size: write a number with B, KB, MB, GB or TB (powers of "
+            "1000) or KiB, MiB, GiB or TiB (powers of 1024), for instance 24GiB"
         )
     size = float(match[1]) * unit
     if not 1 <= size <= LARGEST:

@@ -19,6 +19,7 @@ from quantcore.memory.sizes import gib
 
 QUERY = ("--query-gpu=name,memory.total,memory.used", "--format=csv,noheader,nounits")
 PATIENCE_S = 10
+HERE = "this machine"
 
 
 def this_machine() -> Machine:
@@ -29,7 +30,7 @@ def this_machine() -> Machine:
         chip = _answer("sysctl", "-n", "machdep.cpu.brand_string").strip() or "Apple silicon"
         return apple_machine(chip, memory)
     cards = parse_nvidia_smi(_answer("nvidia-smi", *QUERY))
-    return replace(machine(cards, system), name="this machine")
+    return replace(machine(cards, system), name=HERE)
 
 
 def parse_nvidia_smi(text: str) -> tuple[Device, ...]:

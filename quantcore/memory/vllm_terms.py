@@ -38,7 +38,7 @@ def cache_terms_in_blocks(
     """
     if not 0 <= shared_prefix <= context:
         raise ValueError(
-            f"the shared prefix of {shared_prefix:,} tokens must lie within the context of "
+            f"The shared prefix of {shared_prefix:,} tokens must be within the context of "
             f"{context:,}"
         )
     blocks = blocks_of_shape(shape, one_type(key_type, value_type))

@@ -158,4 +158,4 @@ def _that_fits(fmt, shape: tuple[int, int]):
             except ValueError:
                 continue
             return fmt if name == fmt.name else candidate
-    raise ValueError(f"no format fits tensors of shape {shape}")
+    raise ValueError(f"No format fits tensors of shape {shape}")

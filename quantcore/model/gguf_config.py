@@ -128,5 +128,5 @@ def _by_factors(config: LlamaConfig, factors: NDArray[np.float32]) -> RopeScalin
     """Divisors of each pair's frequency, as the tensor `rope_freqs.weight` holds them."""
     good = factors.shape == (config.head_size // 2,) and np.isfinite(factors).all()
     if not good or not (factors > 0).all():
-        raise ModelError("The file's rope_freqs.weight are no factors for the pairs of a head.")
+        raise ModelError("The file's rope_freqs.weight holds no factors for the pairs of a head.")
     return RopeScaling(kind="factors", factor=1.0, factors=tuple(factors.tolist()))

@@ -188,9 +188,9 @@ class Llama:
     def _checked(self, tokens: ArrayLike) -> NDArray[np.integer]:
         tokens = np.asarray(tokens)
         if tokens.ndim != 2 or tokens.size == 0 or tokens.dtype.kind not in "iu":
-            raise ValueError(f"tokens must be integers in rows, got {tokens.dtype} {tokens.shape}")
+            raise ValueError(f"Tokens must be integers in rows, got {tokens.dtype} {tokens.shape}")
         if tokens.min() < 0 or tokens.max() >= self.config.vocabulary_size:
-            raise ValueError(f"tokens must lie below {self.config.vocabulary_size:,}")
+            raise ValueError(f"Tokens must be below {self.config.vocabulary_size:,}")
         return tokens
 
     def _mixed(self, index: int, states: Floats, cache: KeyValueCache | None, first: int) -> Floats:

@@ -32,7 +32,7 @@ def continue_greedily(
     """
     n = min(n, llama.config.context_length - len(tokens))
     if n < 1 or not len(tokens):
-        raise ValueError(f"a prompt takes 1 to {llama.config.context_length - 1:,} tokens.")
+        raise ValueError(f"A prompt takes 1 to {llama.config.context_length - 1:,} tokens.")
     cache = KeyValueCache(llama.config, 1, len(tokens) + n)
     new = np.asarray(tokens)[None]
     for _ in range(n):

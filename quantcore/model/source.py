@@ -232,7 +232,7 @@ def _download(source: str) -> tuple[Path, str, str]:
 
     model_id, _, revision = source.removeprefix(ON_HUB).partition("@")
     if not is_model_id(model_id):
-        raise ModelError(f"{source[:100]!r} is no model on the Hub; write hf://owner/name.")
+        raise ModelError(f"{source[:100]!r} is not a model on the Hub; write hf://owner/name.")
     path = download(model_id, revision or None)
     return path, model_id.rpartition("/")[2], f"{ON_HUB}{model_id}@{path.name}"
 
@@ -246,7 +246,7 @@ def shipped_folder() -> Path:
     """Find the folder of the model in the box: the only one in assets that has a config.json."""
     folders = sorted(path.parent for path in ASSETS.glob("*/config.json"))
     if len(folders) != 1:
-        raise ModelError(f"assets should hold one model folder but holds {len(folders)}.")
+        raise ModelError(f"Assets should hold one model folder but holds {len(folders)}.")
     return folders[0]
 
 

@@ -136,7 +136,7 @@ def _smallest(useful: Mapping[Group, list[Option]], budget_bytes: int) -> int:
     smallest = sum(options[0].bytes for options in useful.values())
     if smallest > budget_bytes:
         raise ValueError(
-            f"a budget of {budget_bytes:,} bytes is below the smallest mix of {smallest:,} bytes"
+            f"A budget of {budget_bytes:,} bytes is below the smallest mix of {smallest:,} bytes"
         )
     return smallest
 
@@ -144,7 +144,7 @@ def _smallest(useful: Mapping[Group, list[Option]], budget_bytes: int) -> int:
 def _undominated(group: Hashable, options: Sequence[Option]) -> list[Option]:
     """Keep the options that no smaller one equals, smallest first."""
     if not options:
-        raise ValueError(f"no type is allowed for {group}")
+        raise ValueError(f"No type is allowed for {group}")
     kept: list[Option] = []
     for option in sorted(options, key=lambda option: (option.bytes, option.cost)):
         if not kept or option.cost < kept[-1].cost:

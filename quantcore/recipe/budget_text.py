@@ -32,7 +32,7 @@ def read_budget(model: Model, text: str) -> int:
     size = re.fullmatch(rf"{_NUMBER} ?([kmg]?i?b?)", wanted, re.IGNORECASE)
     if not size or size[2].lower() not in _UNITS:
         raise ValueError(
-            f"{text[:40]!r} is no budget: write bits per weight, as 4.5bpw, a size, as 3.9MB, "
+            f"{text[:40]!r} is not a budget: write bits per weight (4.5bpw), a size (3.9MB), "
             "or a file type whose size is meant, as Q4_K_M"
         )
     return _whole(float(size[1]) * _UNITS[size[2].lower()])
@@ -52,7 +52,7 @@ def divergence_asked(text: str) -> float | None:
     except ValueError:
         value = 0.0
     if not 0 < value < math.inf:
-        raise ValueError(f"{wanted[:43]} is no divergence: write nats per token, as kl:0.002")
+        raise ValueError(f"{wanted[:43]} is not a divergence: write nats per token, as in kl:0.002")
     return value
 
 

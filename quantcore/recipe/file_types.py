@@ -5,6 +5,7 @@ And how a name says that one format is meant for every matrix: "Q4_K pure".
 
 from dataclasses import dataclass
 
+from quantcore.checks import did_you_mean
 from quantcore.formats import OUTSIDE_GGUF
 
 # Name, number in general.file_type, type of most tensors. Source: llama.h, tools/quantize.
@@ -106,12 +107,12 @@ def get_file_type(name: str) -> FileType:
     'Q4_K_M'
     >>> get_file_type("Q4_K_XL")
     Traceback (most recent call last):
-    ValueError: There is no file type 'Q4_K_XL'; try one of F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, ...
+    ValueError: There is no file type 'Q4_K_XL'. Did you mean Q4_K_S, Q4_K_M or Q3_K_L? ...
     """
     wanted = name.upper()
     wanted = ALIASES.get(wanted, wanted)
     if wanted not in FILE_TYPES:
         nowhere = "A GGUF file cannot hold" if wanted in OUTSIDE_GGUF else "There is no file type"
-        some = ", ".join(list(FILE_TYPES)[:6])
-        raise ValueError(f"{nowhere} {name[:40]!r}; try one of {some}, ...")
+        meant = did_you_mean(wanted, FILE_TYPES)
+        raise ValueError(f"{nowhere} {name[:40]!r}.{meant} There are {', '.join(FILE_TYPES)}.")
     return FILE_TYPES[wanted]

@@ -27,14 +27,14 @@ def parse_override(text: str) -> Override:
     """
     pattern, equals, type = text.partition("=")
     if not (pattern and equals and type):
-        raise ValueError(f"{text[:60]!r} is no override: write a pattern, '=' and a type.")
+        raise ValueError(f"{text[:60]!r} is not an override: write a pattern, '=' and a type.")
     by_lower_case = {name.lower(): name for name in GGML_TYPES}
     if type.lower() not in by_lower_case:
         raise ValueError(f"There is no tensor type {type[:40]!r}, asked for by {text[:60]!r}.")
     try:
         re.compile(pattern.lower())
     except re.error as problem:
-        raise ValueError(f"{pattern[:60]!r} is no regular expression: {problem}.") from problem
+        raise ValueError(f"{pattern[:60]!r} is not a regular expression: {problem}.") from problem
     return Override(pattern.lower(), by_lower_case[type.lower()])
 
 
@@ -45,7 +45,7 @@ def read_overrides(path: Path) -> list[Override]:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as problem:
-        raise ValueError(f"{path.name} is no text in UTF-8.") from problem
+        raise ValueError(f"{path.name} is not UTF-8 text.") from problem
     return [parse_override(entry) for entry in text.split()]
 
 

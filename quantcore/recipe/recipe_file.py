@@ -135,7 +135,7 @@ def _parsed(place: str | Path) -> tuple[dict[str, Any], str]:
         raw = parse_json_object(place.encode(errors="replace"), what)
     if raw.get("recipe") != "quantlab" or not isinstance(raw.get("tensors"), list):
         raise ValueError(
-            f"{what} is no recipe of the lab: save one on the page Mix, or by plan --json."
+            f"{what} is not a recipe of the lab: save one on the page Mix, or by plan --json."
         )
     if raw.get("version") != VERSION:
         raise ValueError(
@@ -149,7 +149,7 @@ def _types(raw: dict[str, Any], what: str, contents: Contents) -> dict[str, str]
     types: dict[str, str] = {}
     for row in raw["tensors"]:
         if not isinstance(row, dict) or not all(isinstance(row.get(k), str) for k in _ROW):
-            raise ValueError(f"{what} has an entry that is no tensor with a name and a type.")
+            raise ValueError(f"{what} has an entry that is not a tensor with a name and a type.")
         name = row["name"]
         if name in types:
             raise ValueError(f"{what} names {name[:80]} twice.")

@@ -8,8 +8,9 @@ the name of a format that is no file type: `INT4_G128`, `NVFP4`.
 
 from dataclasses import dataclass
 
+from quantcore.checks import did_you_mean
 from quantcore.format import Format
-from quantcore.formats import FORMATS, get_format
+from quantcore.formats import ALL_FORMATS, DEFAULTS, FORMATS, OUTSIDE_GGUF, get_format
 from quantcore.io import ModelError
 from quantcore.model.source import Model
 from quantcore.recipe.file_types import ALIASES, FILE_TYPES, FileType, pure_name, split_pure
@@ -93,7 +94,7 @@ def mixed_formats(model: Model, mix: FileType) -> dict[str, str]:
         if tensor.needs_imatrix:
             raise ModelError(
                 f"{mix.name} needs an importance matrix, for {tensor.type} in {tensor.name}, and "
-                f"none lies with {model.name}: choose another type, such as Q2_K."
+                f"{model.name} has none: choose another type, such as Q2_K."
             )
         if tensor.type not in FORMATS:
             raise ModelError(
@@ -118,6 +119,9 @@ def _of_format(name: str) -> ModelType:
     try:
         fmt = get_format(name)
     except ValueError as problem:
-        also = "; or one of llama-quantize's mixes, as Q4_K_M and IQ4_XS"
-        raise ValueError(f"{problem}{also}") from problem
+        meant = did_you_mean(name, [*FORMATS, *OUTSIDE_GGUF, *DEFAULTS, *FILE_TYPES])
+        raise ValueError(
+            f"There is no type called {name[:40]!r}.{meant} {ALL_FORMATS}; or one of "
+            "llama-quantize's mixes, such as Q4_K_M and IQ4_XS"
+        ) from problem
     return ModelType(pure_name(fmt.name), fmt, None)

@@ -81,7 +81,7 @@ class Budget:
         self._in_nats = cost is None
         keep_output = keep_output and keep_output.upper()
         if keep_output is not None and keep_output not in GGML_TYPES:
-            raise ValueError(f"there is no type {keep_output[:40]!r} to keep the output in")
+            raise ValueError(f"There is no type {keep_output[:40]!r} to keep the output in")
         self._fixed = tensors_bytes(
             (shape, "F32")
             for name, shape in contents_of(model).shapes.items()
@@ -130,7 +130,7 @@ class Budget:
         smallest = sum(min(option.bytes for option in each) for each in self.options.values())
         if left < smallest:
             raise ValueError(
-                f"a budget of {budget_bytes:,} bytes is below the smallest mix of these formats, "
+                f"A budget of {budget_bytes:,} bytes is below the smallest mix of these formats, "
                 f"{smallest + self._fixed:,} bytes"
             )
         return left
@@ -157,13 +157,13 @@ class Budget:
         """
         if not self._in_nats:
             raise ValueError(
-                f"only measured divergence can be bounded, as by kl:{largest:g}: choose types by "
+                f"Only measured divergence can be bounded, as by kl:{largest:g}: choose types by "
                 "it, or ask for a size"
             )
         corners = front(self.options)
         if corners[-1].cost > largest:
             raise ValueError(
-                f"no mix of these formats diverges as little as {largest:g} nats per token: the "
+                f"No mix of these formats diverges as little as {largest:g} nats per token: the "
                 f"least is {corners[-1].cost:.2g}"
             )
         at = next(i for i, corner in enumerate(corners) if corner.cost <= largest)
@@ -223,7 +223,7 @@ class Budget:
             options.append(Option(format_name, tensors_bytes(shapes), math.fsum(costs)))
         if not options:
             raise ValueError(
-                f"nothing was measured that {names[0]} could be stored in; measure it with python "
+                f"Nothing was measured that {names[0]} could be stored in; measure it with python "
                 "-m quantcore sensitivity"
             )
         return options

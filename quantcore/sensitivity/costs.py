@@ -66,7 +66,7 @@ class Measure:
         for change in effect.skills:
             if (change.skill, change.level) == self.skill:
                 return change
-        raise ValueError(f"{self.name} is no skill that was asked for")
+        raise ValueError(f"{self.name} is not a skill that was asked for")
 
 
 _OF_TEXT = (

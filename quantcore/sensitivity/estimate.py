@@ -49,7 +49,7 @@ def estimate_sweep(
         given.
     """
     if settings.tokens is None:
-        raise ValueError("say how many tokens are to be read.")
+        raise ValueError("Say how many tokens are to be read.")
     able = checked_formats(model, settings.formats)
     pieces = pieces_of(model, able, settings.groups, settings.hows)
     n_known = 0 if known is None else sum(known.has(piece) for piece in pieces)

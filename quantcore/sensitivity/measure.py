@@ -245,7 +245,7 @@ def _bench(assignment: Assignment) -> Bench:
     if assignment.imatrix is not None:
         model = model.with_imatrix(assignment.imatrix)
     if model.fingerprint != assignment.source.fingerprint:
-        raise ValueError(f"the weights in {assignment.address} on this worker are others.")
+        raise ValueError(f"The weights in {assignment.address} on this worker are others.")
     return Bench(model, assignment.reading)
 
 

@@ -42,7 +42,7 @@ def checked_formats(model: Model, names: Sequence[str]) -> dict[str, list[str]]:
         and there is none.
     """
     if not names:
-        raise ValueError("no format is given.")
+        raise ValueError("No format is given.")
     spelled = dict.fromkeys(get_format(name).name for name in names)
     return {name: storable(model, name) for name in spelled}
 

@@ -123,24 +123,24 @@ class Sensitivity:
         self.refuse_other_model(source.model, source.fingerprint)
         if (mine.text_digest, mine.context) != (source.text_digest, source.context):
             raise ValueError(
-                f"these results are of other tokens: {mine.tokens:,} of {mine.text} at context "
+                f"These results are of other tokens: {mine.tokens:,} of {mine.text} at context "
                 f"{mine.context}; write to another file."
             )
         if mine.questions != source.questions:
             raise ValueError(
-                f"these results are with {mine.questions} questions a skill and level, not "
+                f"These results are with {mine.questions} questions per skill and level, not "
                 f"{source.questions}: use another file."
             )
         if mine.imatrix_digest != source.imatrix_digest:
             used = "another" if mine.imatrix_digest and source.imatrix_digest else "no such"
             used = "an" if not source.imatrix_digest else used
-            raise ValueError(f"these results are with {used} importance matrix: use another file.")
+            raise ValueError(f"These results are with {used} importance matrix: use another file.")
 
     def refuse_other_model(self, name: str, fingerprint: str) -> None:
         """Refuse, by a `ValueError`, a model whose weights (`Model.fingerprint`) are others."""
         if self.source.fingerprint != fingerprint:
             raise ValueError(
-                f"these results are of {self.source.model} with other weights than those of "
+                f"These results are of {self.source.model} with other weights than those of "
                 f"{name}: measure it into a file of its own."
             )
 
@@ -212,7 +212,7 @@ def _skills_table(effects: Sequence[Effect]) -> dict[str, list]:
 
 def _skills(asked: dict[str, list], changes: list[list]) -> tuple[SkillChange, ...]:
     if asked["columns"] != list(ASKED):
-        raise ValueError(f"skills by {asked['columns']}")
+        raise ValueError(f"Skills by {asked['columns']}")
     return tuple(
         _checked(SkillChange(**dict(zip(ASKED + CHANGES, [*row, *mine], strict=True))))
         for row, mine in zip(asked["rows"], changes, strict=True)

@@ -207,7 +207,7 @@ class _Joint:
         with closing(sweep.run(self._one, sorted(swaps, key=self._place))) as outcomes:
             for outcome in outcomes:
                 if outcome.result is None:
-                    raise ValueError(f"a swap could not be measured: {outcome.problem}")
+                    raise ValueError(f"A swap could not be measured: {outcome.problem}")
                 yield outcome.piece, outcome.result
 
     def _one(self, swap: Swap) -> Values:

@@ -134,11 +134,11 @@ def _guided(
 ) -> list[str]:
     """Find the formats that a guide may choose from: those asked for, or all that are whole."""
     if way not in GUIDES:
-        raise ValueError(f"there is no way {way[:40]!r} of choosing: there are {', '.join(BY)}")
+        raise ValueError(f"There is no way {way[:40]!r} of choosing: there are {', '.join(BY)}")
     measured.refuse_other_model(model.name, model.fingerprint)
     if not measured.guides:
         raise ValueError(
-            "these results hold no guides: add them by python -m quantcore sensitivity --guides"
+            "These results hold no guides: add them by python -m quantcore sensitivity --guides"
         )
     whole = guided_formats(model, measured)
     if formats:
@@ -149,7 +149,7 @@ def _guided(
         partial = [] if formats else measured.formats
     if partial:
         raise ValueError(
-            f"the guides of {', '.join(partial)} are not known of every tensor: compute the rest "
+            f"The guides of {', '.join(partial)} are not known of every tensor: compute the rest "
             "by python -m quantcore sensitivity --guides"
         )
     return list(formats)

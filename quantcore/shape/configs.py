@@ -117,7 +117,7 @@ def _experts(config: ConfigJson, architecture: Architecture) -> Experts | None:
             raise ModelError(f"{key} must be a multiple of moe_intermediate_size.")
     first = config.get("first_k_dense_replace", 0)
     if type(shared) is not int or type(first) is not int or not 0 <= shared < 100 or first < 0:
-        raise config.error("has shared experts or dense layers that are no numbers.")
+        raise config.error("has shared experts or dense layers that are not numbers.")
     return Experts(count=count, used=used, size=width, shared=shared, dense_layers=first)
 
 

@@ -163,7 +163,7 @@ def test_a_drift_run_can_be_cancelled_and_ends(visit):
     page.wait_for_function("chart => !chart.isConnected", arg=course)  # a longer curve came
     assert len(set(page.evaluate("heights"))) == 1, "the page jumps when the chart is drawn anew"
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("Cancelled; nothing was kept")).to_be_visible()
+    expect(page.get_by_text("Cancelled; nothing of that run was kept")).to_be_visible()
 
     visitor = visit(f"{QUICK}&text=passage")
     page = visitor.page

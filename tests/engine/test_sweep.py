@@ -97,7 +97,7 @@ def test_a_wait_that_makes_no_sense_is_refused(seconds, tmp_path, capsys):
     command = ["sensitivity", str(write_folder(tmp_path / "toy")), "--scheduler", "tcp://h:1"]
     command += ["--output", str(tmp_path / "found.json"), "--wait-for-workers", seconds]
     assert main(command) == 2
-    assert f"nobody can wait for {seconds} s" in capsys.readouterr().err
+    assert f"Nobody can wait for {seconds} s" in capsys.readouterr().err
 
 
 # ---- clusters -----------------------------------------------------------------------------------
@@ -332,5 +332,5 @@ def test_a_worker_that_never_answers_is_one_sentence(scheduler, start_worker):
     assert pieces_of(events)[0].result == 0
     worker.send_signal(signal.SIGSTOP)
     patience = Patience(workers_s=1, piece_s=1)
-    with pytest.raises(ValueError, match="no worker has answered for 2 s"):
+    with pytest.raises(ValueError, match="No worker has answered for 2 s"):
         list(sweep.run_on_cluster(square, range(2), scheduler, patience))

@@ -49,7 +49,7 @@ def test_one_label_hides_two_files():
     says = findings(visit("file"))
     assert says[0].startswith("**Q4_K_M** would hold 74 tensors in 3 formats")
     assert "9 tensors** differ in format" in says[4] and "Both call themselves Q4_K_M" in says[4]
-    assert says[5].startswith("One name, Q4_K_M, two files: **Q4_K_M --pure** lies")
+    assert says[5].startswith("One name, Q4_K_M, two files: **Q4_K_M --pure** is ")
 
 
 def test_a_file_that_needs_the_models_matrix_is_made_with_it(shipped, tmp_path):
@@ -74,14 +74,14 @@ def test_a_real_file_is_opened(models):
     app = visit("file", model="tale-Q4_K_M.gguf")
     assert not app.error
     assert findings(app)[0].startswith("**tale-Q4_K_M.gguf** holds 74 tensors")
-    assert "Every tensor is what llama-quantize gives" in findings(app)[2]
+    assert "Every tensor has the type that llama-quantize would give it" in findings(app)[2]
     assert "byte-level BPE (“gpt2”) with 2,048 tokens" in _said(app)
 
 
 def test_a_name_of_ones_own_is_said_to_be_one(models):
     app = visit("file", model="tale-UD-Q4_K_XL.gguf", beside_file="tale-Q4_K_M.gguf")
-    assert "**9** of 74 tensors are not what" in findings(app)[2]
-    assert "9 are Q4_K instead of Q6_K" in findings(app)[2]
+    assert "**9** of 74 tensors do not have the type" in findings(app)[2]
+    assert "9 have Q4_K instead of Q6_K" in findings(app)[2]
     assert "name says Q4_K_XL, its metadata (general.file_type) Q4_K_M" in _said(app)
     assert "two files: **tale-UD-Q4_K_XL.gguf** lies" in findings(app)[5]
 
@@ -89,7 +89,7 @@ def test_a_name_of_ones_own_is_said_to_be_one(models):
 def test_a_file_that_the_lab_cannot_run_is_shown(models):
     app = visit("file", model="stranger-Q4_K_M.gguf", beside_file="tale-Q4_K_M.gguf")
     assert not app.error
-    assert "**1** of 6 tensors is not what llama-quantize gives a Q4_K_M" in findings(app)[2]
+    assert "**1** of 6 tensors does not have the type that llama-quantize" in findings(app)[2]
     assert "http://" not in _said(app)
     assert "Errors cannot be measured: The file holds a model of architecture" in _said(app)
 
@@ -134,8 +134,8 @@ def test_the_microscope_opens_the_bytes_of_the_file(models, tensor):
     app = visit("block", model="tale-Q4_K_M.gguf", tensor=tensor, row="21", block="0")
     assert not app.exception and not app.error
     stored = {"blk.1.attn_q.weight": "Q4_K", "blk.0.ffn_down.weight": "Q6_K"}[tensor]
-    says = re.match(rf"\*\*{stored}\*\*, as stored in tale-Q4_K_M.gguf: (\d+) bytes from byte "
-                    r"\*\*([\d,]+)\*\*", findings(app)[0])  # fmt: skip
+    says = re.match(rf"\*\*{stored}\*\*, as stored in tale-Q4_K_M.gguf: the (\d+) bytes starting "
+                    r"at byte \*\*([\d,]+)\*\*", findings(app)[0])  # fmt: skip
     size, start = int(says[1]), int(says[2].replace(",", ""))
     shown = re.findall(r'class="b[^>]*>([0-9a-f]{2})<', " ".join(
         element.proto.body for element in app.get("html")))  # fmt: skip
@@ -149,7 +149,7 @@ def test_the_microscope_opens_the_bytes_of_the_file(models, tensor):
 
 def test_another_format_leads_back_to_the_stored_one(models):
     app = visit("block", model="tale-Q4_K_M.gguf", type="Q2_K")
-    assert findings(app)[0].startswith("**Q2_K** keeps")
+    assert findings(app)[0].startswith("**Q2_K** stores")
     app.button(key="block_stored").click().run()
     assert not app.exception
     assert findings(app)[0].startswith("**Q6_K**, as stored in")
@@ -187,9 +187,10 @@ def test_a_known_model_falls_back():
     """Of SmolLM2-135M, whose rows of 576 do not divide, llama-quantize reports these figures."""
     app = visit("file", file="SmolLM2-135M as Q4_K_M")
     assert not app.error
-    assert "**6.17 bits** a weight" in findings(app)[0]
-    assert "**180 tensors** fell back, such as from Q4_K to Q5_0" in findings(app)[2]
-    assert "576" in findings(app)[2] and "only the sizes are here" in _said(app)
+    assert "**6.17 bits** per weight" in findings(app)[0]
+    assert "**180 tensors** fell back, for example from Q4_K to Q5_0" in findings(app)[2]
+    assert "rows of 576 do not divide into blocks of 256" in findings(app)[2]
+    assert "Only the sizes of SmolLM2-135M" in _said(app)
 
 
 def test_known_models_are_those_that_the_lab_runs():
@@ -226,7 +227,7 @@ def test_a_model_in_parts_is_one_file(models):
     app = visit("file", model="m-00001-of-00002.gguf", beside_file="tale-Q4_K_M.gguf")
     assert not app.error
     assert "holds 74 tensors in 3 formats" in findings(app)[0]
-    assert "have 74 tensors in common, and agree on their formats" in findings(app)[4]
+    assert "have 74 tensors in common, each in the same format" in findings(app)[4]
     block = visit("block", model="m-00001-of-00002.gguf", tensor="blk.7.attn_q.weight")
     assert "as stored in m-00002-of-00002.gguf" in findings(block)[0]
 
@@ -237,7 +238,7 @@ def test_a_large_file_is_not_written_for_an_address(monkeypatch):
         button for button in visit("file", file="as Q4_K_M").button if button.key == "file_write"
     ]
     (error,) = visit("file", file="written as Q4_K_M").error
-    assert "too large to be written just to be looked at" in error.value
+    assert "too large to be written only to look at it" in error.value
 
 
 def test_a_link_saved_under_the_toggles_former_name_measures(monkeypatch):

@@ -134,7 +134,7 @@ def test_the_queue_has_an_end(gate, monkeypatch):
     pool = Pool(1)
     first = _running(pool, steps)
     pool.submit(Job("second", _steps(1)))
-    with pytest.raises(ValueError, match="1 runs wait already"):
+    with pytest.raises(ValueError, match="1 runs are waiting already"):
         pool.submit(Job("third", _steps(1)))
     first.cancel()
 
@@ -142,11 +142,11 @@ def test_the_queue_has_an_end(gate, monkeypatch):
 def test_what_the_engine_refuses_is_said_in_its_words():
     def steps():
         yield Progress(0.5, "reading")
-        raise ValueError("the text has 3 tokens")
+        raise ValueError("notes.json holds no results")
 
     job = Job("short", steps)
     job.run()
-    assert (job.state, job.problem) == ("failed", "The text has 3 tokens.")
+    assert (job.state, job.problem) == ("failed", "notes.json holds no results.")
 
 
 def test_a_job_that_breaks_is_failed_and_not_waited_for():
@@ -229,7 +229,7 @@ def test_a_button_says_what_it_takes_why_it_cannot_and_what_keeps_it(gate, page)
     _, steps = gate
 
     def refuse():
-        raise ValueError("the text has 2 tokens")
+        raise ValueError("The text has 2 tokens")
 
     app = AppTest.from_function(_page_with_a_button, default_timeout=PATIENCE_S)
     app.session_state["run_one"] = {"begin": refuse}
@@ -269,7 +269,7 @@ def test_the_panel_shows_stage_and_results_and_ends_once(gate, page):
 def test_a_failed_job_says_why_in_its_panel(page):
     def steps():
         yield Progress(0.5, "half")
-        raise ValueError("the disk is full")
+        raise ValueError("The disk is full")
 
     page.session_state["steps_two"] = steps
     page.button(key="two").click().run()
@@ -294,6 +294,6 @@ def test_a_full_queue_leaves_the_running_job_alone(gate, page, monkeypatch):
     running = page.session_state["_job"]
     monkeypatch.setattr(jobs, "MOST_WAITING", 0)
     page.button(key="two").click().run()
-    assert page.error[0].value.startswith("0 runs wait already")
+    assert page.error[0].value.startswith("0 runs are waiting already")
     assert page.session_state["_job"] is running and running.active
     running.cancel()

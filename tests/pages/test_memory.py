@@ -58,7 +58,7 @@ def test_a_model_that_fits_but_for_its_embedding_says_where_that_is():
     app = visit("memory", known="gemma-3-12b-it", runtime="llama.cpp", hardware="RTX 3060 12 GB")
     assert "to spare, the embedding in system memory" in findings(app)[0]
     assert "; the embedding, 788 MiB, stays in system memory." in _text(app)
-    assert "1.00 GiB of each device stay free" in _text(app)
+    assert "1.00 GiB of each device are kept free" in _text(app)
 
 
 def test_a_context_beyond_what_the_model_was_made_for_is_not_denied():
@@ -115,14 +115,14 @@ def test_a_file_on_the_bench_is_counted_as_it_is_stored(tmp_path, monkeypatch):
 
 def test_what_a_model_was_made_for_is_not_taken_from_another_one():
     """Two models that differ in nothing else: sizes typed by hand, one after the other."""
-    app = visit("memory", whose="Sizes of my own", own_context="65536", hardware="H200")
+    app = visit("memory", whose="Custom sizes", own_context="65536", hardware="H200")
     assert "also with all 65,536 tokens that the model was made for" in findings(app)[0]
     app.number_input(key="own_context").set_value(131_072).run()
     assert "also with all 131,072 tokens that the model was made for" in findings(app)[0]
 
 
 def test_typed_sizes_are_counted():
-    app = visit("memory", whose="Sizes of my own", own_layers="64")
+    app = visit("memory", whose="Custom sizes", own_layers="64")
     assert not app.error
     before = findings(app)[0]
     app.number_input(key="own_experts").set_value(8).run()
@@ -169,8 +169,8 @@ def test_an_unknown_architecture_is_marked():
 @pytest.mark.parametrize(
     "query, says",
     [
-        ({"whose": "Sizes of my own", "own_kv": "7"}, "32 heads cannot share 7 KV heads"),
-        ({"whose": "Sizes of my own", "own_head": "80", "cache": "Q8_0"}, "multiple of 32, got 80"),
+        ({"whose": "Custom sizes", "own_kv": "7"}, "32 heads cannot share 7 KV heads"),
+        ({"whose": "Custom sizes", "own_head": "80", "cache": "Q8_0"}, "multiple of 32, got 80"),
         ({"stored": "Q9_K"}, "Q9_K"),
         ({"hardware": "24 GX"}, "24 GX"),
         ({"system": "much"}, "much"),
@@ -214,7 +214,7 @@ def test_a_kept_set_up_survives_the_address():
         77,
         3,
     )
-    with pytest.raises(ValueError, match="is no set-up"):
+    with pytest.raises(ValueError, match="is not a set-up"):
         memory_kept.from_text("nonsense")
 
 
@@ -291,12 +291,12 @@ def test_the_buffer_grows_with_the_batch():
 
 def test_rules_are_worded_by_how_far_they_are_off():
     gemma = rules_of_thumb(estimate(preset("gemma-3-27b-it"), Setup(context=131_072)))
-    assert "times too much" in memory_words.thumb(gemma)
+    assert "times too high here" in memory_words.thumb(gemma)
     right = [rule for rule in gemma if 0.95 < rule.factor < 1.05] or [
         rule for rule in rules_of_thumb(estimate(preset("Llama-3.1-8B"), Setup()))
         if 0.95 < rule.factor < 1.05
     ]  # fmt: skip
-    assert "within a tenth" in memory_words.thumb(right)
+    assert "within 10 %" in memory_words.thumb(right)
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_a_kept_set_up_is_whole():
     shared = Setup(sequences=4, shared_prefix=512, value_type="Q8_0")
     assert memory_kept.from_text(memory_kept.as_text("m", shared)) == ("m", shared)
     for wrong in ("m Q4_K_M many 1 F16 F16 none 0 2048 512 True", "m Q4_K_M 1 1 F16 F16 none"):
-        with pytest.raises(ValueError, match="is no set-up"):
+        with pytest.raises(ValueError, match="is not a set-up"):
             memory_kept.from_text(wrong)
 
 
@@ -340,7 +340,7 @@ def test_what_fits_is_the_same_in_every_sentence_and_in_the_table():
     app = visit(
         "memory", known="gemma-3-27b-it", runtime="llama.cpp"
     )  # IQ2_XXS alone, with its matrix
-    assert "no type without an importance matrix is small enough for **the GPUs**" in _text(app)
+    assert "no type that needs no importance matrix is small enough for **the GPUs**" in _text(app)
     assert "**1 of 9** types here fit" in _text(app)
 
 

@@ -56,7 +56,7 @@ def test_rows_that_do_not_divide_are_said_before_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
     app = visit("mix", model="small-toy")
     assert not app.error
-    assert any("rows do not divide" in m.value for m in app.markdown)
+    assert any("cannot be split into blocks" in m.value for m in app.markdown)
 
 
 def test_every_file_type_that_can_be_had_is_drawn():
@@ -122,7 +122,7 @@ def test_a_model_without_a_matrix_is_not_written_by_rules_with_one(tmp_path, mon
     )
     assert "write" in {button.key for button in without.button}
     assert "write" not in {button.key for button in given.button}
-    assert any(m.value for m in given.markdown if "No importance matrix lies" in m.value)
+    assert any(m.value for m in given.markdown if "There is no importance matrix for" in m.value)
     assert "write" in {button.key for button in visit("mix", with_imatrix="true").button}
 
 
@@ -140,9 +140,12 @@ def test_changes_that_llama_quantize_ignores_do_not_count():
 
 
 def test_file_types_that_need_a_matrix_are_named(tmp_path, monkeypatch):
-    (note,) = [m.value for m in visit("mix").markdown if "cannot do without" in m.value]
+    (note,) = [m.value for m in visit("mix").markdown if "need an importance matrix" in m.value]
     assert "IQ2_XS" in note and "Q2_K_S" in note and "Q4_K_M" not in note
-    assert any("All mixes are with" in m.value for m in visit("mix", with_imatrix="true").markdown)
+    assert any(
+        "All mixes use the importance matrix" in m.value
+        for m in visit("mix", with_imatrix="true").markdown
+    )
     write_folder(tmp_path / "bare", CONFIG | {"hidden_size": 256, "intermediate_size": 512})
     monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
     (note,) = [m.value for m in visit("mix", model="bare").markdown if "Not drawn" in m.value]
@@ -167,7 +170,7 @@ def test_a_type_that_needs_a_matrix_is_one_sentence_where_there_is_none(
     app = visit("mix", model="bare", **address)
     assert not app.error
     (note,) = [m.value for m in app.markdown if "llama-quantize refuses this" in m.value]
-    assert "and none lies with this model: `python -m quantcore imatrix` makes one." in note
+    assert "and there is none for this model: `python -m quantcore imatrix` makes one." in note
     assert "switch on" not in note
 
 
@@ -175,7 +178,7 @@ def test_a_tensor_that_the_matrix_does_not_know_is_one_sentence():
     address = {"set": ["token_embd=IQ2_XXS"], "tensor": "token_embd.weight"}
     app = visit("mix", with_imatrix="true", **address)
     assert not app.error
-    assert any("says nothing of" in m.value for m in app.markdown)
+    assert any("says nothing about" in m.value for m in app.markdown)
 
 
 def test_errors_follow_the_matrix():
@@ -188,7 +191,7 @@ def test_errors_follow_the_matrix():
     refused = visit("mix", mix="IQ2_XXS")
     assert any("llama-quantize refuses this" in m.value for m in refused.markdown)
     assert (
-        "moves the weights" in visit("mix", mix="IQ2_XXS", with_imatrix="true").subheader[0].value
+        "changes the weights" in visit("mix", mix="IQ2_XXS", with_imatrix="true").subheader[0].value
     )
 
 
@@ -203,7 +206,7 @@ def test_a_file_that_is_quantized_already_is_named_and_quantized_again(tmp_path,
     assert any("9 tensors would be quantized a second time" in m.value for m in app.markdown)
     app = visit("mix", model=path.name, pure="true")
     assert "--allow-requantize" not in app.code[0].value
-    assert "moves the weights by 0" in app.subheader[0].value
+    assert "changes the weights by 0" in app.subheader[0].value
 
 
 def test_the_command_names_the_file_of_the_download():
@@ -267,7 +270,7 @@ def test_the_verdict_is_measured():
     say = mix_words.beside_stock
     assert "by hand beats" in say(_recipe("by hand", 150, 0.02), stock, True)
     assert "does not beat" in say(_recipe("by hand", 150, 0.035), stock, True)
-    assert "not measured" in say(_recipe("by hand", 150, None), stock, True)
+    assert "not been measured" in say(_recipe("by hand", 150, None), stock, True)
     assert say(_recipe("by hand", 50, 0.1), stock, True).startswith("No other mix")
     assert "**Q4_K_S** beats" not in say(_recipe("this recipe", 90, 0.05), stock, False)
 
@@ -291,7 +294,7 @@ def test_a_mix_that_is_smaller_is_never_denied(own_models, monkeypatch):
     model = open_model(own_models / "wide-toy")
     monkeypatch.setattr(errors, "AT_ONCE", 1.5 * model.n_weights)
     app, stock = visit("mix", model="wide-toy", mix="Q4_K_M"), stock_plans(model)
-    assert any("moves the weights by" in says for says in findings(app)), "not even the recipe"
+    assert any("changes the weights by" in says for says in findings(app)), "not even the recipe"
     assert any(each.bytes < stock["Q4_K_M"].bytes for each in stock.values())
     assert not any(re.match("No (other )?mix", says) for says in findings(app))
 

@@ -79,7 +79,7 @@ def test_the_slider_moves_along_the_front_and_a_budget_moves_the_slider():
 
 @pytest.mark.parametrize(
     ("budget", "says"),
-    [("0.5bpw", "below the smallest"), ("kl:1e-9", "diverges as little"), ("huge", "no budget")],
+    [("0.5bpw", "below the smallest"), ("kl:1e-9", "diverges as little"), ("huge", "not a budget")],
 )
 def test_a_budget_that_cannot_be_had_is_one_sentence_and_the_page_stays(budget, says):
     app = visit("mix", by=MEASURED, budget=budget)
@@ -151,12 +151,12 @@ def test_a_recipe_in_json_comes_back_as_it_was_saved(monkeypatch):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("{}", "is no recipe of the lab"),
+        ("{}", "is not a recipe of the lab"),
         ("{", "is not valid JSON"),
         ('{"recipe": "quantlab", "version": 9, "tensors": []}', "version 9"),
         ("attn_k=q9_k", "no tensor type"),
-        ("nowhere=q4_k", "no pattern"),
-        (b"\xff\xfe", "no text in UTF-8"),
+        ("nowhere=q4_k", "No pattern"),
+        (b"\xff\xfe", "is not UTF-8 text"),
     ],
 )
 def test_a_file_that_is_no_recipe_is_one_sentence(monkeypatch, content, says):
@@ -235,7 +235,7 @@ def test_a_model_that_nobody_measured_has_rules_only(tmp_path, monkeypatch):
     app = visit("mix", model="toy", mix="Q8_0")
     assert app.selectbox(key="by").options == [mix_choice.BY["rules"]]
     assert any(words.NOT_MEASURED in m.value for m in app.markdown)
-    assert "not measured yet" in app.subheader[1].value
+    assert "not been measured yet" in app.subheader[1].value
 
 
 def _mark(name, bits, cost):
@@ -272,5 +272,5 @@ def test_sentences_know_chance():
     assert "less** than" in words.verdict("it", n_bytes, measured, None, [rules])
     assert "as far as this text can tell" in words.verdict("it", n_bytes, same, None, [rules])
     assert words.verdict("it", n_bytes, rules, None, [measured]).endswith("less.")
-    assert "not measured yet" in words.verdict("it", n_bytes, None, None, [rules])
+    assert "not been measured yet" in words.verdict("it", n_bytes, None, None, [rules])
     assert words.verdict("it", 99, None, 0.1, [rules]).endswith("nats per token at 99 B.")

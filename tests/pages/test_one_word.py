@@ -35,9 +35,9 @@ def test_the_error_of_a_type_is_the_same_number_on_every_page(type):
     (whole,) = match("The error of all matrices together is # %", said)
     notes = [n["text"] for c in drawn_charts(by_layer) for n in c["layout"].get("annotations", [])]
     (on_map,) = (match(f"<b>{type}</b>  # %", note) for note in notes if f"{type}</b>  " in note)
-    (in_mix,) = match("moves the weights by # %", findings(visit("mix", mix=type))[0])
+    (in_mix,) = match("changes the weights by # %", findings(visit("mix", mix=type))[0])
     file = visit("file", file=f"as {type}", beside_file=f"as {type} --pure")
-    (in_file,) = match(f"{type} # %:", " ".join(findings(file)))
+    (in_file,) = match(f"{type} with # %", " ".join(findings(file)))
     assert on_map == [whole]
     assert in_file == whole == pytest.approx(in_mix, abs=0.00501)
 

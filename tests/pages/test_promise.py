@@ -122,7 +122,7 @@ def test_metadata_are_shown_in_a_line(tmp_path):
     rows = [{"key": k, "kind": file_words.kind_of(file, k), "value": file_words.shortened(v)}
             for k, v in file.metadata.items()]  # fmt: skip
     assert to_csv(rows, ["key", "kind", "value"]).split("\r\n")[1:-1] == [
-        "text,text,a b", "n,unsigned of 32 bits,3", "x,float of 32 bits,1000000",
+        "text,text,a b", "n,unsigned integer of 32 bits,3", "x,float of 32 bits,1000000",
         "yes,yes or no,yes", "list,2 × text,p · q",
     ]  # fmt: skip
     assert sum(header_parts(file).values()) == file.header_bytes

@@ -147,7 +147,7 @@ def test_a_cancelled_sweep_says_what_is_kept(toy, monkeypatch):
     app.button(key="cancel_job").click().run()
     finish_job(app)
     assert not app.exception and not app.error
-    assert "the sweep goes on from there" in said(app)
+    assert "to continue from there" in said(app)
     assert "of them known already" in said(app)
     assert app.subheader[0].value.startswith("In **Q")  # what was found is shown
 
@@ -172,7 +172,7 @@ def _why_not(app):
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ({"tokens": "10"}, "10 tokens are asked for, and it takes 128 or more."),
+        ({"tokens": "10"}, "10 tokens are asked for; measuring needs at least 128."),
         ({"formats": ["Q5_9"]}, "Q5_9"),
         ({"formats": ["Q4_K"]}, "Q4_K can store no tensor"),
     ],
@@ -184,7 +184,7 @@ def test_what_cannot_be_measured_is_one_sentence(toy, query, sentence):
 def test_a_text_of_ten_tokens_is_one_sentence(toy):
     app = visit("sensitivity", **TOY | {"sweep_text": "own"})
     app.text_area(key="sweep_own").set_value("ten tokens").run()
-    assert "it takes 128" in _why_not(app)
+    assert "needs at least 128" in _why_not(app)
 
 
 def test_nothing_to_measure_is_one_sentence(toy):
@@ -220,4 +220,4 @@ def test_strangers_cannot_name_a_scheduler(toy, monkeypatch):
 def test_a_broken_kept_file_is_passed_over(toy, kept):
     kept.mkdir()
     (kept / f"{open_model(toy).key}-0.sensitivity.json").write_text("{", encoding="utf-8")
-    assert "Nothing is measured" in visit("sensitivity", model="toy").subheader[0].value
+    assert "Nothing has been measured" in visit("sensitivity", model="toy").subheader[0].value

@@ -66,8 +66,8 @@ def test_a_miss_says_whether_weights_were_cut_off():
 
 def test_a_gain_of_nothing_is_no_gain():
     assert "no other scale" in block_words.gain("Q4_0’s own rule gives", 0.01, 0.00999)
-    assert "no other scale" in block_words.gain("Your dials give", 0.0, 0.0)
-    assert "25 % less" in block_words.gain("Your dials give", 4.0, 3.0).replace("\u202f", " ")
+    assert "no other scale" in block_words.gain("Your settings give", 0.0, 0.0)
+    assert "25 % less" in block_words.gain("Your settings give", 4.0, 3.0).replace("\u202f", " ")
 
 
 def test_an_outlier_leaves_few_codes():

@@ -53,7 +53,7 @@ def test_a_full_queue_leaves_the_former_download(written, monkeypatch):
     kept = written.session_state["_written"]
     monkeypatch.setattr(jobs, "MOST_WAITING", 0)
     written.button(key="write").click().run()
-    assert sentences(written) == ["0 runs wait already; try again in a minute."]
+    assert sentences(written) == ["0 runs are waiting already; try again in a minute."]
     assert written.session_state["_written"] is kept and kept.path.exists()
     assert _offered(written.run())
 

@@ -115,5 +115,7 @@ def size_against_error(
         title="error of all weights",
     )
     if len(points) == 1:
-        words(figure, "no stock mix is measured yet", look, xref="paper", x=0, yref="paper", y=0)
+        words(
+            figure, "no stock mix has been measured yet", look, xref="paper", x=0, yref="paper", y=0
+        )
     return figure

@@ -24,7 +24,7 @@ def refuse(shape: ModelShape, setup: LlamaCppSetup) -> None:
             )
     if shape.latent and setup.key_type != setup.value_type:
         raise ValueError(
-            "latent attention keeps keys and values in one vector: give both the same cache type, "
+            "Latent attention keeps keys and values in one vector: give both the same cache type, "
             f"not {setup.key_type} and {setup.value_type}"
         )
     if FORMATS[setup.value_type].block_size > 1 and not setup.flash_attention:
@@ -48,6 +48,6 @@ def _refuse_heads(shape: ModelShape, setup: LlamaCppSetup) -> None:
         block = FORMATS[cache_type].block_size
         if size % block:
             raise ValueError(
-                f"a {cache_type} cache packs {block} numbers at a time, and {size} numbers per "
+                f"A {cache_type} cache packs {block} numbers at a time, and {size} numbers per "
                 f"head do not divide into that: keep the {what} in F16"
             )

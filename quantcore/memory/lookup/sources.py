@@ -116,7 +116,7 @@ def _in_file(path: Path) -> FoundModel:
         shape = shape_from_json(read_json_object(path), path.parent.name or "model", path.name)
         return FoundModel(shape=shape)
     raise ModelError(
-        f"{path.name} is no model: a config.json, a .safetensors or a .gguf file is needed."
+        f"{path.name} is not a model: a config.json, a .safetensors or a .gguf file is needed."
     )
 
 

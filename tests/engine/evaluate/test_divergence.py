@@ -180,7 +180,7 @@ def test_memory_does_not_grow_with_the_text(toy):
         ("INT4_G48", CONTEXT, "token_embd.weight: INT4_G48"),
         ("Q4_0", 7000, "4 to 128"),
         (["Q4_0", "Q4_K pure"], CONTEXT, "256"),
-        ([MIX, MIX | {"token_embd.weight": "Q5_0"}], CONTEXT, "two of these mixes have one name"),
+        ([MIX, MIX | {"token_embd.weight": "Q5_0"}], CONTEXT, "Two of these mixes have one name"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_at_once(toy, types, context, pattern):

@@ -100,7 +100,7 @@ def test_slow_types_and_tensors_twice_are_counted(toy):
 @pytest.mark.parametrize(
     ("file_type", "imatrix", "says"),
     [("IQ2_XXS", False, "needs an importance matrix"), ("IQ2_XXS", True, "planned with an"),
-     ("Q2_K", True, "planned with an importance matrix, and none lies with toy")],
+     ("Q2_K", True, "planned with an importance matrix, and toy has none")],
 )  # fmt: skip
 def test_what_cannot_be_quantized_is_one_sentence_before_any_work(toy, file_type, imatrix, says):
     mix, table = plan(toy, file_type, imatrix=imatrix), ErrorTable(toy)

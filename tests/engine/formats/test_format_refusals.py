@@ -118,7 +118,7 @@ def test_an_out_that_does_not_fit(fmt):
 def test_a_block_that_is_not_there(fmt):
     packed = quantized(fmt, WEIGHTS)
     for row, block in ((3, 0), (-1, 0), (0, 512), (0, -1)):
-        with pytest.raises(ValueError, match=f"no block {block} in row {row}"):
+        with pytest.raises(ValueError, match=f"No block {block} in row {row}"):
             fmt.open_block(packed, row, block)
 
 
@@ -145,13 +145,13 @@ def test_names_in_any_case(name):
     ],
 )
 def test_a_name_that_is_nearly_right(name, hint):
-    with pytest.raises(ValueError, match=f"no format is called '{name}' .did you mean {hint}"):
+    with pytest.raises(ValueError, match=f"no format called '{name}'. Did you mean {hint}"):
         get_format(name)
 
 
 @pytest.mark.parametrize("name", ["", "pizza", "INT9_ROW", "INT1_ROW", "INT4_G0", "INT4_G", None])
 def test_a_name_that_is_wrong(name):
-    with pytest.raises(ValueError, match=r"there are F32, F16.* INT2 to INT8 .*INT4_G128"):
+    with pytest.raises(ValueError, match=r"There are F32, F16.* INT2 to INT8 .*INT4_G128"):
         get_format(name)
 
 

@@ -98,7 +98,7 @@ def test_rows_are_opened_by_the_length_of_their_blocks(fmt):
         np.testing.assert_array_equal(
             fmt.open_block(packed, row, block).restored, restored[row, block]
         )
-    with pytest.raises(ValueError, match="no block"):
+    with pytest.raises(ValueError, match="No block"):
         fmt.open_block(packed, 0, 512 // length)
 
 

@@ -117,7 +117,7 @@ def test_latent_attention_is_grouped_as_one_linear_layer():
 
 
 def test_mistakes_are_told():
-    with pytest.raises(ValueError, match="no deployed format 'GTPQ'; there are GPTQ, "):
+    with pytest.raises(ValueError, match="No deployed format 'GTPQ'; there are GPTQ, "):
         deployed_weights(preset("gpt2"), "GTPQ")
     with pytest.raises(ValueError, match="gpt2 has no experts to store so"):
         deployed_weights(preset("gpt2"), "mxfp4")

@@ -38,7 +38,7 @@ def test_sizes_are_read(text, size):
     ["24", "", "GB", "24 gigs", "24 GBB", "two GB", "1e3 GB", "nan GB", "1,024 MB", "24 GB 8"],
 )
 def test_misspelt_sizes_are_told_how_to_write_them(text):
-    with pytest.raises(ValueError, match="is no size: write a number with B, KB"):
+    with pytest.raises(ValueError, match="is not a size: write a number with B, KB"):
         parse_size(text)
 
 
@@ -125,7 +125,7 @@ def test_a_card_is_known_by_name_or_made_of_a_size():
     assert card(" l40s ") is gpus()["L40S"]
     assert card("20 GB").memory_bytes == 20 * 10**9
     assert card("20 GB").bandwidth_bytes_per_s is None
-    with pytest.raises(ValueError, match="'RTX 9999' is no size"):
+    with pytest.raises(ValueError, match="'RTX 9999' is not a size"):
         card("RTX 9999")
 
 

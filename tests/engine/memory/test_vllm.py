@@ -147,7 +147,7 @@ def test_terms_are_whole_blocks_of_full_sequences():
     assert term.formula == "14 blocks × 32 layers × 65,536 B"
     (less,) = cache_terms_in_blocks(preset("Llama-3.1-8B"), 100, 2, "F16", "F16", 50)
     assert term.bytes - less.bytes == 3 * 32 * 65_536  # three full blocks of 50 tokens
-    with pytest.raises(ValueError, match="prefix of 101 tokens must lie within the context of 100"):
+    with pytest.raises(ValueError, match="prefix of 101 tokens must be within the context of 100"):
         next(cache_terms_in_blocks(preset("Llama-3.1-8B"), 100, 2, "F16", "F16", 101))
     hybrid = replace(preset("Llama-3.1-8B"), caches=(STATE, *preset("Llama-3.1-8B").caches[:31]))
     _, states = cache_terms_in_blocks(hybrid, 100, 2, "F16", "F16")

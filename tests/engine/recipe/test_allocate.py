@@ -75,9 +75,9 @@ def test_an_option_that_costs_more_and_is_larger_is_never_taken():
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(ValueError, match=r"a budget of 3 bytes is below the smallest mix of 4"):
+    with pytest.raises(ValueError, match=r"A budget of 3 bytes is below the smallest mix of 4"):
         allocate({"a": [Option("x", 4, 1.0)]}, 3)
-    with pytest.raises(ValueError, match=r"no type is allowed for a"):
+    with pytest.raises(ValueError, match=r"No type is allowed for a"):
         allocate({"a": []}, 3)
 
 

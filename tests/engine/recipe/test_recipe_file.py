@@ -86,12 +86,12 @@ def _with(recipe, tensor, **changes):
 
 QUERY = "blk.0.attn_q.weight"
 BROKEN = [
-    (lambda r: {}, "is no recipe of the lab"),
-    (lambda r: r | {"recipe": "cake"}, "is no recipe of the lab"),
-    (lambda r: r | {"tensors": 7}, "is no recipe of the lab"),
+    (lambda r: {}, "is not a recipe of the lab"),
+    (lambda r: r | {"recipe": "cake"}, "is not a recipe of the lab"),
+    (lambda r: r | {"tensors": 7}, "is not a recipe of the lab"),
     (lambda r: r | {"version": 2}, "version 2"),
-    (lambda r: r | {"tensors": [*r["tensors"], 7]}, "an entry that is no tensor"),
-    (lambda r: _with(r, QUERY, type=7), "an entry that is no tensor"),
+    (lambda r: r | {"tensors": [*r["tensors"], 7]}, "an entry that is not a tensor"),
+    (lambda r: _with(r, QUERY, type=7), "an entry that is not a tensor"),
     (lambda r: r | {"tensors": [*r["tensors"], r["tensors"][0]]}, "twice"),
     (lambda r: r | {"tensors": r["tensors"][1:]}, "of another model, .*it says nothing of"),
     (lambda r: _with(r, QUERY, name="blk.99.attn_q.weight"), "has no blk.99.attn_q.weight"),

@@ -89,7 +89,7 @@ def test_pure_is_llama_quantizes_where_a_file_type_is_mostly_of_another_format(t
 
 @pytest.mark.parametrize("name", ["Q9_K", "Q4_K_XL", "Q9_K pure", "", "pure"])
 def test_an_unknown_name_is_refused(name):
-    with pytest.raises(ValueError, match=f"no format is called {name.split(' ')[0].upper()!r}"):
+    with pytest.raises(ValueError, match=f"There is no type called {name.split(' ')[0].upper()!r}"):
         get_type(name)
 
 

@@ -132,8 +132,8 @@ def test_another_cost_can_be_small_instead(model, measured):
 
 @pytest.mark.parametrize(
     "text, says",
-    [("4.5", None), ("lots", "is no budget"), ("-3bpw", "is no budget"), ("", "is no budget"),
-     ("4.5XB", "is no budget")],
+    [("4.5", None), ("lots", "is not a budget"), ("-3bpw", "is not a budget"),
+     ("", "is not a budget"), ("4.5XB", "is not a budget")],
 )  # fmt: skip
 def test_a_budget_that_is_none(model, measured, text, says):
     budget = Budget(model, measured)
@@ -145,11 +145,11 @@ def test_a_budget_that_is_none(model, measured, text, says):
 
 
 def test_guides_know_no_nats(model):
-    """The sum of a guide is no divergence, so none can be bounded by it: the engine says so."""
+    """The sum of a guide is not a divergence, so none can be bounded by it: the engine says so."""
     for way in BY[1:]:
         budget = budget_by(way, model, shipped())
         for ask in (lambda b=budget: b.plan_for("kl:0.002"), lambda b=budget: b.at_divergence(0.1)):
-            with pytest.raises(ValueError, match="only measured divergence can be bounded") as said:
+            with pytest.raises(ValueError, match="Only measured divergence can be bounded") as said:
                 ask()
             assert "\n" not in str(said.value)
     with pytest.raises(ValueError, match="bounds a divergence: give a size"):
@@ -198,7 +198,7 @@ def test_what_cannot_be_is_refused(model, measured, tmp_path):
     budget = Budget(model, measured)
     with pytest.raises(ValueError, match="is below the smallest mix of these formats"):
         budget.within(budget.bytes_of("2bpw"))
-    with pytest.raises(ValueError, match="no mix of these formats diverges as little"):
+    with pytest.raises(ValueError, match="No mix of these formats diverges as little"):
         budget.at_divergence(1e-12)
     with pytest.raises(ValueError, match="Q3_K was not measured"):
         Budget(model, measured, ["Q3_K"])
@@ -229,10 +229,10 @@ def test_the_commands_make_and_measure_a_plan(results, tmp_path, capsys):
 @pytest.mark.parametrize(
     "arguments, says",
     [
-        (["plan"], "give one of --type"),
-        (["plan", "--type", "Q4_K_M", "--budget", "4bpw"], "give one of --type"),
+        (["plan"], "Give one of --type"),
+        (["plan", "--type", "Q4_K_M", "--budget", "4bpw"], "Give one of --type"),
         (["plan", "--budget", "1bpw"], "is below the smallest mix"),
-        (["plan", "--budget", "kl:no"], "is no divergence"),
+        (["plan", "--budget", "kl:no"], "is not a divergence"),
         (["plan", "--budget", "4bpw", "--sensitivity", "missing.json"], "missing"),
         (["perplexity", "--type", "Q4_K_M", "--tensor-type-file", "missing.txt"], "missing"),
     ],

@@ -222,7 +222,7 @@ def test_measured_mixes_diverge_a_quarter_less_than_the_rules_on_held_out_text(p
 
 
 def test_a_way_that_is_none_or_was_not_measured_is_refused(model, toy):
-    with pytest.raises(ValueError, match="there is no way 'taste'"):
+    with pytest.raises(ValueError, match="There is no way 'taste'"):
         budget_by("taste", model, shipped())
     bare = shipped()
     bare._guides.clear()
@@ -250,7 +250,7 @@ def test_a_guide_chooses_among_formats_whose_guides_are_whole(model):
     assert {t.type for t in chosen.tensors if t.name in model.quantizable} == {"Q4_K", "Q6_K"}
     assert budget_by("measured", model, part).formats == budget_by("measured", model,
                                                                    shipped()).formats  # fmt: skip
-    with pytest.raises(ValueError, match="the guides of Q8_0 are not known of every tensor"):
+    with pytest.raises(ValueError, match="The guides of Q8_0 are not known of every tensor"):
         budget_by("fisher", model, part, ["q4_k", "q8_0"])
 
 

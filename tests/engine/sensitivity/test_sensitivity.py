@@ -125,7 +125,7 @@ def test_results_of_something_else_are_refused(model, results, tmp_path):
         (["Q4_0"], TEXT, {"tokens": 64}, "takes 128 or more"),
         (["Q4_K"], TEXT, {}, "Q4_K can store no tensor"),
         (["Q5_9"], TEXT, {}, "Q5_9"),
-        ([], TEXT, {}, "no format"),
+        ([], TEXT, {}, "No format"),
     ],
 )
 def test_bad_input_is_one_sentence_before_any_work(model, formats, text, more, sentence):
