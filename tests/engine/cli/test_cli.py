@@ -78,7 +78,7 @@ def test_a_type_is_a_mix_unless_pure_is_asked_for(capsys, tmp_path):
     ):
         if formats is None:  # rows of ffn_down have 128 weights, which a mix gives another format
             assert main(["error", wide, "--type", *arguments]) == 2
-            assert "ffn_down.weight: Q4_K needs rows" in capsys.readouterr().err
+            assert "ffn_down.weight: Q4_K works on rows" in capsys.readouterr().err
             continue
         printed = json_of(capsys, "error", wide, "--type", *arguments)
         assert printed["type"] == name
