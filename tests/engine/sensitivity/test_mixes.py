@@ -118,7 +118,7 @@ def test_tensors_make_room_for_each_other(toy, monkeypatch):
 
 def test_what_does_not_suit_is_refused_before_any_work(toy, chunks):
     (mix,) = _mixes(toy, 1)
-    for type, says in (("Q9", "Q9"), ("Q4_K", "Q4_K needs rows")):
+    for type, says in (("Q9", "Q9"), ("Q4_K", "Q4_K works on rows")):
         types = mix.types | {toy.quantizable[3]: type}
         with pytest.raises(ValueError, match=says):
             mix_steps(toy, [mix, Mix(name="x", way="hand", types=types)], chunks)
