@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -201,8 +202,8 @@ def _floor(
         at, says = bottom, f"{says}, {number(floor[0])} ↓"
     lines, lift = textwrap.wrap(says, 28 if narrow else 99), 26 if narrow else 9
     figure.add_hline(y=10**at, line={"color": look.quiet, "width": 1, "dash": "dash"})
-    text, place = "<br>".join(lines), {"xref": "paper", "x": 0, "xanchor": "left"}
-    words(figure, text, look, y=at, yshift=lift, align="left", **place)
+    at_left: dict[str, Any] = {"xref": "paper", "x": 0, "xanchor": "left", "align": "left"}
+    words(figure, "<br>".join(lines), look, y=at, yshift=lift, **at_left)
     middle = (len(lines) - 1) / 2
     return [(at, lift + 15 * (middle - i), line) for i, line in enumerate(lines)]
 
