@@ -46,9 +46,10 @@ def damage_by_token(
     every = [max(value, LEAST) for name in names for value in quantiles[name].values()]
     low, high = np.log10(min(every)) - 0.3, np.log10(max(every)) + 0.3
     top = names[-1]
-    for percentage, text in ((50, "half"), (99.9, "99.9 %")):
+    # Where the tail is short the two stand near each other.
+    for percentage, text, side in ((50, "half", "right"), (99.9, "99.9 %", "center")):
         x = np.log10(max(quantiles[top][percentage], LEAST))
-        words(figure, text, look, x=x, y=top, yshift=15)
+        words(figure, text, look, x=x, y=top, yshift=15, xanchor=side)
     figure.update_xaxes(
         type="log",
         title="divergence at one token, nats",

@@ -63,6 +63,7 @@ def by_device(loads: Sequence[DeviceLoad], weights: str, cache: str, look: Look)
     for row, load in zip(rows, loads, strict=True):
         if load.capacity_bytes is not None:
             _mark_end(figure, row, load.used_bytes, load.capacity_bytes, look)
+    figure.update_layout(margin={"r": 60})  # for what is said at the end of a bar, on a phone
     figure.update_xaxes(range=[0, 1.16 * largest / GIB], title="GiB (2<sup>30</sup> bytes)")
     figure.update_yaxes(
         autorange="reversed", showgrid=False, tickfont={"size": 13, "color": look.ink}
@@ -178,6 +179,7 @@ def growth(
         _line(figure, at, sizes, f"cache in {name}", line)
         x, y = np.log10(at[-1]), np.log10(sizes[-1] / GIB)
         words(figure, f"<b>{name}</b>", look, strong=True, x=x, y=y, xanchor="left", xshift=6)
+    figure.update_layout(margin={"r": 8 * max(map(len, curves))})  # for the names at their ends
     level = weights[1] / GIB
     figure.add_hline(y=level, line={"color": look.ink, "width": 1, "dash": "dot"})
     text = f"the weights in {weights[0]}: {binary(weights[1])}"

@@ -42,6 +42,7 @@ def test_a_page_is_open_to_everybody_on_a_phone_a_screen_and_paper(visit, page):
     assert _width(visitor, "[data-testid=stMain]") <= 390
     assert _paper(visitor) == DARK
     assert visitor.page.evaluate(_CUT_CHOICES) == []
+    assert visitor.page.evaluate(_UNREADABLE) == []
     assert visitor.barriers == []
 
     visitor.page.emulate_media(color_scheme="light")
@@ -65,6 +66,19 @@ _CUT_CHOICES = """() => [...document.querySelectorAll("[role=radio], [data-testi
         return right > left && (left < 0 || right > innerWidth
             || choice.scrollWidth > choice.clientWidth + 1);
     }).map((choice) => choice.innerText)"""
+
+# Words of a chart that cover each other, or reach over its edge.
+_UNREADABLE = """() => [...document.querySelectorAll(".js-plotly-plot")].flatMap((chart) => {
+    const edge = chart.getBoundingClientRect();
+    const words = [...chart.querySelectorAll("text")].filter((text) => text.textContent.trim()
+        && getComputedStyle(text).visibility !== "hidden" && text.getBoundingClientRect().width);
+    const boxes = words.map((text) => text.getBoundingClientRect());
+    const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2
+        && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4;
+    const over = (box) => box.left < edge.left - 1 || box.right > edge.right + 1;
+    const covers = (box, i) => boxes.some((other, j) => j < i && meet(box, other));
+    return words.filter((_, i) => over(boxes[i]) || covers(boxes[i], i)).map((w) => w.textContent);
+})"""
 
 
 def _width(visitor, selector):

@@ -23,6 +23,7 @@ def sides(
     texts: Sequence[str],
     size: tuple[float, float],
     avoid: Sequence[tuple[float, float]] = (),
+    written: Sequence[Box] = (),
 ) -> list[str]:
     """Choose plotly's ``textposition`` of each label; "" for one that has no free place.
 
@@ -36,6 +37,8 @@ def sides(
         Width and height of the plot in pixels; labels stay inside.
     avoid
         Further places that a label should not cover.
+    written
+        Words that stand in the chart already.
 
     Examples
     --------
@@ -43,7 +46,7 @@ def sides(
     ['middle left', 'middle right']
     """
     marks = [(px - 6, py - 6, px + 6, py + 6) for px, py in zip(x, y, strict=True)]
-    taken: list[Box] = [(px - 5, py - 5, px + 5, py + 5) for px, py in avoid]
+    taken: list[Box] = [(px - 5, py - 5, px + 5, py + 5) for px, py in avoid] + [*written]
     chosen = []
     for i, text in enumerate(texts):
         others = marks[:i] + marks[i + 1 :] + taken
@@ -56,6 +59,11 @@ def sides(
         if box:
             taken.append(box)
     return chosen
+
+
+def box(left: float, middle: float, text: str) -> Box:
+    """Find the place of a line of words that begins at `left`, at half its height."""
+    return left, middle - _LINE / 2, left + _LETTER * len(text), middle + _LINE / 2
 
 
 def _box(x: float, y: float, text: str, way: tuple[int, int]) -> Box:

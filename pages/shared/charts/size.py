@@ -1,13 +1,15 @@
 """Charts of the first page: what each type costs and saves."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from pages.shared.charts.base import blank, powers_of_ten, words
 from pages.shared.charts.figure import Figure
-from pages.shared.charts.labels import sides
+from pages.shared.charts.labels import box, sides
 from pages.shared.palette import Look, bits_colour, colour, marker
 from pages.shared.units import decimal, number
 from quantcore.model.original import Original
@@ -57,14 +59,19 @@ def size_against_divergence(
     low, high = _range([p.divergence for p in seen], [t["kl_nats"] for t in theirs], floor)
     figure = blank(look, HEIGHT)
     bottom = low + 0.03 * (high - low)  # stands for zero, which a log axis does not have
-    _floor(figure, floor, bottom, look, 26 if narrow else 9)
+    named = _floor(figure, floor, bottom, look, narrow)
     if published:
         _published(figure, published, look)
     left, right = _reach(seen, theirs, original)
     size = (300.0 if narrow else 1000.0, HEIGHT - 70.0)
     frame = _Frame(left, right, low, high, size)
     avoid = [(frame.x(row["bits_per_weight"]), frame.y(row["kl_nats"])) for row in theirs]
-    _marks(figure, seen, chosen, look, frame, avoid)
+    star = (frame.x(original.bits_per_weight) - 12, frame.y(10**bottom) + 10)
+    written = [
+        *(box(0, frame.y(10**at) + lift, line) for at, lift, line in named),
+        box(star[0] - 7 * len(_of(original)), star[1], _of(original)),
+    ]
+    _marks(figure, seen, chosen, look, frame, (avoid, written))
     _star(figure, original, bottom, look)
     figure.update_xaxes(type="log", range=[left, right], **_size_ticks(original, published, narrow))
     figure.update_yaxes(
@@ -96,7 +103,7 @@ class _Frame:
         return (np.log10(divergence) - self.low) / (self.high - self.low) * self.size[1]
 
 
-def _marks(figure, points, chosen, look, frame: _Frame, avoid) -> None:
+def _marks(figure, points, chosen, look, frame: _Frame, taken) -> None:
     rank = {name: i for i, name in enumerate(chosen)}
     ordered = sorted(points, key=lambda p: (rank.get(p.type, 99), len(p.type)))
     places = sides(
@@ -104,7 +111,7 @@ def _marks(figure, points, chosen, look, frame: _Frame, avoid) -> None:
         [frame.y(p.divergence) for p in ordered],
         [p.type for p in ordered],
         frame.size,
-        avoid,
+        *taken,
     )
     # The stressed ones are drawn last, on top.
     for point, side in reversed(list(zip(ordered, places, strict=True))):
@@ -151,8 +158,11 @@ def _star(figure, original: Original, low: float, look: Look) -> None:
         "divergence zero<extra></extra>",
     )
     place = {"x": np.log10(original.bits_per_weight), "y": low, "xanchor": "right"}
-    text = f"original, {original.stored_as}: 0"
-    words(figure, text, look, strong=True, xshift=-12, yshift=10, **place)
+    words(figure, _of(original), look, strong=True, xshift=-12, yshift=10, **place)
+
+
+def _of(original: Original) -> str:
+    return f"original, {original.stored_as}: 0"
 
 
 def _published(figure, published: Mapping, look: Look) -> None:
@@ -183,12 +193,19 @@ def _published(figure, published: Mapping, look: Look) -> None:
     words(figure, f"{published['model']}, published", look, xanchor="left", xshift=12, **place)
 
 
-def _floor(figure, floor: tuple[float, str] | None, bottom: float, look: Look, lift: int) -> None:
+def _floor(
+    figure, floor: tuple[float, str] | None, bottom: float, look: Look, narrow: bool
+) -> list[tuple[float, float, str]]:
+    """Draw the floor; return its lines of words, with the power of ten and pixels above it."""
     at, says = (np.log10(floor[0]), floor[1]) if floor else (bottom, "floor: no divergence")
     if floor and at < bottom:
         at, says = bottom, f"{says}, {number(floor[0])} ↓"
+    lines, lift = textwrap.wrap(says, 28 if narrow else 99), 26 if narrow else 9
     figure.add_hline(y=10**at, line={"color": look.quiet, "width": 1, "dash": "dash"})
-    words(figure, says, look, y=at, xref="paper", x=0, xanchor="left", yshift=lift)
+    at_left: dict[str, Any] = {"xref": "paper", "x": 0, "xanchor": "left", "align": "left"}
+    words(figure, "<br>".join(lines), look, y=at, yshift=lift, **at_left)
+    middle = (len(lines) - 1) / 2
+    return [(at, lift + 15 * (middle - i), line) for i, line in enumerate(lines)]
 
 
 def _range(ours: list[float], theirs: list[float], floor) -> tuple[float, float]:
