@@ -149,8 +149,8 @@ def how_to_read_types(chosen: Recommendation) -> str:
 
 NO_COSTS = (
     "Which type to take is not known here **for vLLM**.",
-    "Of GPTQ, AWQ, FP8 and the others that it loads, no divergences lie with the lab; the largest "
-    "that fits is named below.",
+    "Of GPTQ, AWQ, FP8 and the others that it loads, no divergences come with the lab; the "
+    "largest that fits is named below.",
 )
 
 

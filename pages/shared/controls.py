@@ -85,7 +85,7 @@ def carry_over(page: str) -> None:
         for key in SHARED:
             st.session_state.pop(key, None)
         go(**back)
-    _follow_old_links(page)
+    _follow_old_links(page, moved)
     _shorten_model()
     known = [key for key in SHARED if key in st.session_state]
     kept = {key: st.session_state[key] for key in known if key not in st.query_params}
@@ -113,14 +113,13 @@ def _asked_by_going_back() -> dict[str, Any] | None:
     return asked
 
 
-def _follow_old_links(page: str) -> None:
+def _follow_old_links(page: str, arrived: bool) -> None:
     """Say in today's words what links say that people saved."""
     asked = st.query_params
     for key, (before, now) in _RENAMED.items():
         if before in (said := asked.get_all(key)):
             asked[key] = [now if word == before else word for word in said]
             st.session_state[key] = asked.get_all(key) if key == "hows" else now
-    arrived = st.session_state.get(_PAGE) != page
     if page == "block" and arrived and asked.get("example", "")[:2] == "33" and "type" in asked:
         asked["plain_type"] = st.session_state["plain_type"] = asked.pop("type")
     if page == "file" and "measure" in asked:

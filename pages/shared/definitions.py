@@ -55,7 +55,7 @@ DEFINITIONS = {
         ),
         Definition(
             "minimum",
-            "What is taken off all values of a block, so that they need not lie around zero: "
+            "What is taken off all values of a block, so that they need not be centred on zero: "
             "scale × code − minimum.",
             "minim(?:um|ums|a)",
         ),
