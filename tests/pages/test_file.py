@@ -79,7 +79,9 @@ def test_a_real_file_is_opened(models):
 
 
 def test_a_name_of_ones_own_is_said_to_be_one(models):
-    app = visit("file", model="tale-UD-Q4_K_XL.gguf", beside_file="tale-Q4_K_M.gguf")
+    app = visit(
+        "file", model="tale-UD-Q4_K_XL.gguf", beside_file="tale-Q4_K_M.gguf", original="fable-7m"
+    )
     assert "**9** of 74 tensors do not have the type" in findings(app)[2]
     assert "9 have Q4_K instead of Q6_K" in findings(app)[2]
     assert "name says Q4_K_XL, but its metadata (general.file_type) say Q4_K_M" in _said(app)
