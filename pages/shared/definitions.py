@@ -158,6 +158,9 @@ DEFINITIONS = {
 }
 
 
+BESIDE = 120  # letters of a purpose that has room beside a title
+
+
 def says(word: str) -> str:
     """Return what a word means, for a tooltip."""
     return DEFINITIONS[word].says
@@ -173,8 +176,22 @@ def used_in(text: str) -> set[str]:
 
 
 def head(title: str, purpose: str, words: Sequence[str]) -> None:
-    """Open a page: its title, what it is for, and what its words mean, folded behind that."""
-    st.title(title, anchor=False)
+    """Open a page: its title, what it is for, and what its words mean, folded behind that.
+
+    A short purpose stands beside the title where there is room, so that the first chart stays in
+    sight.
+    """
+    if look.narrow() or len(purpose) > BESIDE:
+        st.title(title, anchor=False)
+        _purpose_and_words(purpose, words, "0")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        st.title(title, anchor=False, width="content")
+        _purpose_and_words(purpose, words, "0.35rem")
+
+
+def _purpose_and_words(purpose: str, words: Sequence[str], below: str) -> None:
+    """Write them; `below` is the room below, which puts them on the line of the title."""
     style = look.current()
     defined = "".join(
         f"<dt>{escape(word)}</dt><dd>{escape(says(word))}</dd>"
@@ -183,7 +200,8 @@ def head(title: str, purpose: str, words: Sequence[str]) -> None:
     )
     st.html(
         f"""<style>
-.lab-head {{font: 400 1rem/1.55 {SANS}; color: {style.ink}; max-width: 60rem}}
+.lab-head {{font: 400 1rem/1.55 {SANS}; color: {style.ink}; max-width: 60rem;
+ padding-bottom: {below}}}
 .lab-head details, .lab-head summary {{display: inline}}
 .lab-head summary {{cursor: pointer; color: {style.quiet}; font-size: .875rem;
  text-decoration: underline dotted; text-underline-offset: .25em}}
