@@ -40,7 +40,6 @@ def show(model: FoundModel, style: Look) -> None:
     setup = replace(asked, type_name=taken.main_format) if stored else asked
     placed = lay_out(taken, machine)
     advice = cache.advice(model.shape, setup, machine, stored)
-    st.space("small")
     show_verdict(taken, placed, machine, cache.says(model.shape, setup, machine, stored), style)
     if advice.give_up:
         parts.show_given_up(advice.give_up)

@@ -33,6 +33,12 @@ _SHEET = """
 label:has(> input:focus-visible) {{
  outline: 2px solid {ink} !important; outline-offset: 2px !important; border-radius: .25rem}}
 
+/* The first chart is in sight at 1280 x 720, so what stands above it stands close. */
+h1 {{padding: .25rem 0 .5rem !important}}
+
+/* The name of a page that a card leads to is read in full. */
+[data-testid='stPageLink-NavLink'] :is(span, div, p) {{white-space: normal; overflow: visible}}
+
 /* On a phone no choice is cut off; a presentation is for a wall. */
 @media (max-width: 640px) {{
  [data-testid='stButtonGroup'] > [role='radiogroup'] {{flex-wrap: wrap; row-gap: .25rem}}
