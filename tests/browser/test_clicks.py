@@ -113,7 +113,7 @@ def test_memory_follows_a_choice_and_is_saved_as_csv(visit):
     rows = list(csv.DictReader(io.StringIO(visitor.download(button))))
     assert [int(row["bytes"]) for row in rows if row["kind"] == "cache"] == [16 * 2**30]
     visitor.page.get_by_role("radio", name="llama.cpp").click()
-    expect(visitor.page.get_by_text("fits in part")).to_be_visible()
+    expect(visitor.page.get_by_role("heading", name="fits in part")).to_be_visible()
     assert "runtime=llama.cpp" in visitor.page.url
     button = visitor.page.locator(".st-key-memory_table_csv button")
     rows = list(csv.DictReader(io.StringIO(visitor.download(button))))
