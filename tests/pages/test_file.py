@@ -85,7 +85,7 @@ def test_a_name_of_ones_own_is_said_to_be_one(models):
     assert "**9** of 74 tensors do not have the type" in findings(app)[2]
     assert "9 have Q4_K instead of Q6_K" in findings(app)[2]
     assert "name says Q4_K_XL, but its metadata (general.file_type) say Q4_K_M" in _said(app)
-    assert "two files: **tale-UD-Q4_K_XL.gguf** lies" in findings(app)[5]
+    assert "two files: **tale-UD-Q4_K_XL.gguf** is" in findings(app)[5]
 
 
 def test_a_file_that_the_lab_cannot_run_is_shown(models):

@@ -340,7 +340,7 @@ def test_what_fits_is_the_same_in_every_sentence_and_in_the_table():
     app = visit(
         "memory", known="gemma-3-27b-it", runtime="llama.cpp"
     )  # IQ2_XXS alone, with its matrix
-    assert "no type that needs no importance matrix is small enough for **the GPUs**" in _text(app)
+    assert "no type without an importance matrix is small enough for **the GPUs**" in _text(app)
     assert "**1 of 9** types here fit" in _text(app)
 
 

@@ -258,7 +258,7 @@ def test_the_chart_holds_every_mark_and_the_star(look, narrow):
         assert all(10**low <= y <= 10**high for y in trace.y)
     assert figure.checked.data[1].error_y.array == pytest.approx([0.001, 0.0001])
     bare = charts.size_against_divergence({}, {}, [], star, look)
-    assert len(bare.data) == 1
+    assert len(bare.checked.data) == 1
 
 
 def test_sentences_know_chance():

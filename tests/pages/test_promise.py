@@ -91,7 +91,7 @@ def test_other_shapes_are_refused(shipped):
 @pytest.mark.parametrize("look", [LIGHT, DARK])
 def test_areas_are_bytes_and_groups_add_up(shipped, look):
     promise = promise_of(preview(shipped, plan(shipped, "Q4_K_M")))
-    (tree,) = charts.treemap(promise.tensors, look, 400).data
+    (tree,) = charts.treemap(promise.tensors, look, 400).checked.data
     sizes = dict(zip(tree.ids, tree.values, strict=True))
     assert sum(n for name, n in sizes.items() if name.startswith("group ")) == promise.bytes
     colours = dict(zip(tree.ids, tree.marker.colors, strict=True))
@@ -103,7 +103,7 @@ def test_areas_are_bytes_and_groups_add_up(shipped, look):
 def test_bars_of_causes_start_where_the_last_one_ended():
     causes = {"codes": 4.0, "scales": 0.5, "none": 0.0, "rules": -0.25}
     texts = {name: file_words.signed_bits(value) for name, value in causes.items()}
-    bars = charts.by_cause(causes, texts, "all", "Q4_K", LIGHT).data
+    bars = charts.by_cause(causes, texts, "all", "Q4_K", LIGHT).checked.data
     ends = {bar.y[0]: (bar.base[0], bar.base[0] + bar.x[0]) for bar in bars}
     assert ends == {"codes": (0, 4), "scales": (4, 4.5), "rules": (4.5, 4.25), "all": (0, 4.25)}
 
