@@ -129,6 +129,7 @@ def test_a_name_with_pure_in_the_address_is_one_format(visit):
     visitor = visit("drift?type=Q4_K+pure")
     expect(visitor.page.get_by_role("heading", name="Q4_K pure raises perplexity")).to_be_visible()
     visitor.page.get_by_role("link", name="Block microscope").click()
+    visitor.page.get_by_role("radio", name="From the model").click()
     expect(visitor.page.get_by_role("heading", name="Q4_K stores these")).to_be_visible()
     assert visitor.settled().problems == []
 

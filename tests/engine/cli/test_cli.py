@@ -288,7 +288,7 @@ def test_plan_as_a_table(capsys):
     [
         (["--type", "Q9"], "There is no file type 'Q9'"),
         (["--type", "nf4"], "A GGUF file cannot hold 'nf4'."),
-        (["--type", "Q4_0", "--tensor-type", "ffn"], "'ffn' is no override"),
+        (["--type", "Q4_0", "--tensor-type", "ffn"], "'ffn' is not an override"),
         (["--type", "Q4_0", "--output-tensor-type", "q9"], "There is no tensor type 'Q9'"),
         (["--type", "Q4_0", "--tensor-type-file", "none.txt"], "none.txt is missing"),
         (["none.json", "--type", "Q4_0"], "none.json is missing"),

@@ -170,7 +170,7 @@ def test_logits_of_each_sequence_are_kept_beside_the_buffer():
     [
         ({"value_type": "Q8_0", "flash_attention": False}, "only with flash attention"),
         ({"key_type": "Q8_0"}, "16 numbers per head do not divide"),
-        ({"key_type": "Q4_K"}, "No cache of type Q4_K"),
+        ({"key_type": "Q4_K"}, "no cache of type Q4_K"),
         ({"sequences": 257}, "at most 256 sequences"),
         ({"ubatch": 0}, "ubatch must be at least 1"),
     ],

@@ -313,7 +313,7 @@ def test_a_place_that_is_none(place):
 
 def test_files_that_hold_no_model(tmp_path):
     for name, content, pattern in [
-        ("a.txt", b"x", "a.txt is no model: a config.json, a .safetensors or a .gguf"),
+        ("a.txt", b"x", "a.txt is not a model: a config.json, a .safetensors or a .gguf"),
         ("a.gguf", b"x", "ends within|not a GGUF file"),
         ("a.safetensors", b"", "cut off"),
         ("a.json", b"[]", "should hold a JSON object"),
