@@ -89,7 +89,7 @@ def test_vllm_names_the_method_and_the_share():
 
 def test_what_a_program_cannot_do_is_told():
     placed = _placed("Llama-3.1-8B", LLAMA, "RTX 3090")
-    with pytest.raises(ValueError, match=r"llama.cpp runs GGUF files, and GPTQ is not one of their types"):
+    with pytest.raises(ValueError, match=r"GPTQ is not one of their types"):
         llama_server("m", replace(LLAMA, type_name="GPTQ"), placed)
     with pytest.raises(ValueError, match="Ollama has no cache in FP8"):
         ollama("m", replace(LLAMA, key_type="FP8"), placed)
