@@ -122,7 +122,7 @@ def test_results_of_something_else_are_refused(model, results, tmp_path):
     [
         (["Q4_0"], "ten tokens", {}, "at least 128"),
         (["Q4_0"], TEXT, {"tokens": 100_000}, "are asked for"),
-        (["Q4_0"], TEXT, {"tokens": 64}, "at least 128 or more"),
+        (["Q4_0"], TEXT, {"tokens": 64}, "takes 128 or more"),
         (["Q4_K"], TEXT, {}, "Q4_K can store no tensor"),
         (["Q5_9"], TEXT, {}, "Q5_9"),
         ([], TEXT, {}, "No format"),
