@@ -23,7 +23,7 @@ CARDS = (
     ("scales", "Weigh the scales", "What scale factors cost, and how they are stored."),
     (
         "imatrix",
-        "See which inputs matter",
+        "Which inputs matter",
         "Which columns count, and what an importance matrix changes.",
     ),
     ("layer_error", "Find the weak layers", "The error of every matrix in every format."),

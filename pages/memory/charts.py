@@ -13,7 +13,6 @@ from quantcore.memory.placement import DeviceLoad
 from quantcore.memory.rules_of_thumb import nominal_bits
 
 GIB = 2**30
-LINES_GIB = (8, 16, 24, 48, 80, 192, 512, 1024)  # round sizes that machines come in
 
 
 def tone(type_name: str, look: Look) -> str:

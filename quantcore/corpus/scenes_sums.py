@@ -6,7 +6,6 @@ from quantcore.corpus.telling import Story, listing
 
 DIGITS = Options([f" {n}" for n in range(1, 10)])
 SPELLED = Options([f" {words.NUMBERS[n]}" for n in range(1, 10)])
-CAPITAL = Options([f" {words.NUMBERS[n].capitalize()}" for n in range(1, 10)])
 FRUITS = Options([f" {fruit}" for fruit in words.FRUITS])
 TWO_DIGITS = Options([f" {n}" for n in range(10, 100)])
 SIGNS = among(" +", " -")

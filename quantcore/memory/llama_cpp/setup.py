@@ -38,11 +38,6 @@ class LlamaCppSetup:
         return padded if self.unified else pad(padded // self.sequences)
 
     @property
-    def n_context(self) -> int:
-        """Tokens of all streams together, which may be more or less than asked for."""
-        return self.cells * self.n_streams
-
-    @property
     def n_ubatch(self) -> int:
         """Tokens that are worked on at a time."""
         return min(self.context, self.batch, self.ubatch)
