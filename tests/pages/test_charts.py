@@ -9,6 +9,7 @@ from pages.scales.charts import scales
 from pages.scales.charts import super_block as sub_scales
 from pages.sensitivity.charts import dots
 from pages.shared.charts import layer_map
+from pages.shared.charts.figure import grid
 from pages.shared.palette import DARK, LIGHT, colour, marker, signed_colour, signed_scale
 from pages.weights import charts as weights
 from quantcore.evaluate import statistics as st
@@ -306,3 +307,12 @@ def test_a_map_of_changes_shows_their_sign():
     )
     drawn = [value for row in figure.checked.data[0].z for value in row if value == value]
     assert min(drawn) < 0 < max(drawn) and figure.checked.data[0].zmin == -1
+
+
+def test_axes_of_a_row_or_a_column_are_set_alone():
+    figure = grid(2, 2)
+    figure.update_yaxes(title="left", col=1)
+    figure.update_xaxes(nticks=3, row=2)
+    layout = figure.checked.layout
+    assert [layout[f"yaxis{n}"].title.text for n in ("", 2, 3, 4)] == ["left", None, "left", None]
+    assert [layout[f"xaxis{n}"].nticks for n in ("", 2, 3, 4)] == [None, None, 3, 3]

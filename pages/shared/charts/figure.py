@@ -82,11 +82,11 @@ class Figure:
         self.settings["annotations"] = [_joined(each, note) for each in notes]
 
     def update_xaxes(self, *, row: int = 0, col: int = 0, **axis: Any) -> None:
-        """Set what the axis of a cell has; without one, what every axis has."""
+        """Set what the axes have, or only those of a row, of a column, of a cell."""
         self._update_axes("xaxis", row, col, axis)
 
     def update_yaxes(self, *, row: int = 0, col: int = 0, **axis: Any) -> None:
-        """Set what the axis of a cell has; without one, what every axis has."""
+        """Set what the axes have, or only those of a row, of a column, of a cell."""
         self._update_axes("yaxis", row, col, axis)
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,11 +114,15 @@ class Figure:
         return (f"x{at}", f"y{at}") if at > 1 else ("x", "y")
 
     def _update_axes(self, kind: str, row: int, col: int, axis: dict[str, Any]) -> None:
-        if row:
-            names = [kind + self._axes(row, col)[0][1:]]
-        else:
-            names = [name for name in self.settings if name.startswith(kind)] or [kind]
-        self.update_layout(**dict.fromkeys(names, axis))
+        there = [name for name in self.settings if name.startswith(kind)] or [kind]
+        self.update_layout(
+            **{name: axis for name in there if self._is_in(name.removeprefix(kind), row, col)}
+        )
+
+    def _is_in(self, number: str, row: int, col: int) -> bool:
+        """Whether an axis is in that row and column; 0 stands for any."""
+        its_row, its_col = divmod(int(number or 1) - 1, self.n_columns)
+        return row in (0, its_row + 1) and col in (0, its_col + 1)
 
 
 class _Finished(BaseFigure):
