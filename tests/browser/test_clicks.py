@@ -7,33 +7,61 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.support.patience import wait_until
+
 pytestmark = pytest.mark.browser
 
 
 def _click(visitor, key, across, down):
     """Click into a chart, at shares of its plotting area."""
-    area = visitor.chart(key).locator(".nsewdrag").first
-    area.scroll_into_view_if_needed()
-    box = area.bounding_box()
-    x, y = box["x"] + across * box["width"], box["y"] + down * box["height"]
-    chart = visitor.chart(key).element_handle()
-    chart.evaluate("chart => { delete chart._hoverdata; }")
-    visitor.page.mouse.move(x, y)
-    # Plotly tells of a click on what it knows the mouse to be above.
-    visitor.page.wait_for_function("chart => chart._hoverdata?.length", arg=chart)
-    visitor.page.mouse.click(x, y)
+    _click_where(visitor, key, lambda chart: (across, down), "_hoverdata?.length")
 
 
 def _click_mark(visitor, key, trace, mark):
     """Click on a mark of a chart."""
-    across, down = visitor.chart(key).evaluate(
-        """(chart, [trace, mark]) => {
-            const {xaxis, yaxis} = chart._fullLayout, point = chart.calcdata[trace][mark];
-            return [xaxis.c2p(point.x) / xaxis._length, yaxis.c2p(point.y) / yaxis._length];
-        }""",
-        [trace, mark],
-    )
-    _click(visitor, key, across, down)
+
+    def where(chart):
+        return chart.evaluate(
+            """(chart, [trace, mark]) => {
+                const {xaxis, yaxis} = chart._fullLayout, point = chart.calcdata[trace][mark];
+                return [xaxis.c2p(point.x) / xaxis._length, yaxis.c2p(point.y) / yaxis._length];
+            }""",
+            [trace, mark],
+        )
+
+    is_it = f"({{curveNumber, pointNumber}}) => curveNumber === {trace} && pointNumber === {mark}"
+    _click_where(visitor, key, where, f"_hoverdata?.some({is_it})")
+
+
+def _click_where(visitor, key, where, hovered):
+    """Click once plotly knows what the mouse is above: that is what it will tell of.
+
+    A page may still move while it is scrolled, so the mouse follows the chart until it is there.
+    """
+    chart = visitor.chart(key)
+    area = chart.locator(".nsewdrag").first
+    area.scroll_into_view_if_needed()
+    visitor.settled()
+
+    def is_above():
+        across, down = where(chart)
+        box = area.bounding_box()
+        x, y = box["x"] + across * box["width"], box["y"] + down * box["height"]
+        chart.evaluate("chart => { delete chart._hoverdata; }")
+        visitor.page.mouse.move(x - 1, y)
+        visitor.page.mouse.move(x, y)
+        known = chart.evaluate(_HOVERED.replace("HOVERED", f"chart.{hovered}"))
+        return known and area.bounding_box() == box and (x, y)
+
+    x, y = wait_until(is_above)
+    visitor.page.mouse.click(x, y)
+
+
+_HOVERED = """chart => new Promise((told, frames = 0) => requestAnimationFrame(function look() {
+    if (HOVERED) told(true);
+    else if (++frames > 30) told(false);
+    else requestAnimationFrame(look);
+}))"""
 
 
 def test_a_cell_of_the_map_opens_its_tensor(visit):

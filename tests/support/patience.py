@@ -7,13 +7,16 @@ come.
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 PATIENCE_S = 300.0
+Answer = TypeVar("Answer")
 
 
-def wait_until(condition: Callable[[], object]) -> None:
-    """Ask again and again until the answer is yes; fail where it never is."""
+def wait_until(condition: Callable[[], Answer]) -> Answer:
+    """Ask again and again until the answer is yes, and return it; fail where it never is."""
     end = time.monotonic() + PATIENCE_S
-    while not condition():
+    while not (answer := condition()):
         assert time.monotonic() < end, f"not within {PATIENCE_S:.0f} s"
         time.sleep(0.02)
+    return answer
