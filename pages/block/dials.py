@@ -25,11 +25,15 @@ class Dials:
 
 def type_key() -> str:
     """Name the control that the format is chosen with: the textbook's numbers have their own."""
-    return "plain_type" if st.session_state["example"] == words.TEXTBOOK else "type"
+    return "plain_type" if st.session_state.get("example") == words.TEXTBOOK else "type"
 
 
 def reset() -> None:
-    """Put the dials back to what the format itself does."""
+    """Put the dials back to what the format itself does.
+
+    Where Back leads to another page with another type, Streamlit calls this there: nothing of this
+    page is sure to be left then.
+    """
     st.session_state.update(dial_scale=100, dial_zero=0.0)
     name = st.session_state.get(type_key(), PLAIN)  # not drawn yet after a change of example
     with contextlib.suppress(ValueError):  # a name typed wrong: the page says so

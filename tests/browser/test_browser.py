@@ -34,24 +34,35 @@ def test_a_deep_link_is_a_good_first_visit(browser, page):
         visitor.close()
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_is_open_to_everybody_on_a_phone_a_screen_and_paper(visit, page):
-    visitor = visit(f"{ADDRESSES[page]}?type=Q5_K", width=390, scheme="dark")
-    assert visitor.problems == []
-    assert visitor.page.get_by_text("Page not found").count() == 0
-    assert _width(visitor, "[data-testid=stMain]") <= 390
-    assert _paper(visitor) == DARK
-    assert visitor.page.evaluate(_CUT_CHOICES) == []
-    assert visitor.page.evaluate(_UNREADABLE) == []
-    assert visitor.barriers == []
+@pytest.fixture(scope="module")
+def walker(browser, lab):
+    """One window for all pages: a browser that starts anew takes longer than a page."""
+    visitor = Visitor(browser, lab).open("?type=Q5_K")
+    yield visitor
+    visitor.close()
+    assert visitor.strangers == []
 
-    visitor.page.emulate_media(color_scheme="light")
-    visitor.page.set_viewport_size({"width": 1280, "height": 720})
-    visitor.settled()
-    assert visitor.barriers == []
-    height, shown = visitor.page.evaluate(_SHOWN)
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_open_to_everybody_on_a_phone_a_screen_and_paper(walker, page):
+    walker.page.set_viewport_size({"width": 1280, "height": 720})
+    walker.page.emulate_media(color_scheme="light")
+    walker.settled().walk_to(ADDRESSES[page])  # a change of width is told to the page it is on
+    assert walker.problems == []
+    assert walker.barriers == []
+    height, shown = walker.page.evaluate(_SHOWN)
     assert shown >= min(SHOWN, 0.9 * height), "of the first chart, before anybody scrolls"
-    assert visitor.cut_off_on_paper == []
+    assert walker.cut_off_on_paper == []
+
+    walker.page.emulate_media(color_scheme="dark")
+    walker.page.set_viewport_size({"width": 390, "height": 900})
+    walker.settled()
+    assert walker.problems == []
+    assert _width(walker, "[data-testid=stMain]") <= 390
+    assert _paper(walker) == DARK
+    assert walker.page.evaluate(_CUT_CHOICES) == []
+    assert walker.page.evaluate(_UNREADABLE) == []
+    assert walker.barriers == []
 
 
 SHOWN = 200  # pixels of the first chart

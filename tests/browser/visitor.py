@@ -18,6 +18,10 @@ _RESTED = """([busy, enough]) => {
     window.restedFrames = document.querySelector(busy) ? 0 : window.restedFrames + 1;
     return window.restedFrames > enough;
 }"""
+_WALK = """url => {
+    history.pushState({}, "", url);
+    window.dispatchEvent(new PopStateEvent("popstate", {state: {}}));
+}"""
 _DRAWN = """chart => {
     const {clickmode, ...layout} = chart.layout;
     return JSON.stringify([chart.data, layout]);
@@ -86,6 +90,13 @@ class Visitor:
         """Go to a page of the lab and wait until it is drawn."""
         self.page.goto(f"{self.address}/{path}")
         self.page.locator("h1").first.wait_for()
+        return self.settled()
+
+    def walk_to(self, path: str) -> "Visitor":
+        """Go to another page as Back and Forward do: the window stays, with what it has read."""
+        self.page.evaluate(_WALK, f"{self.address}/{path}")
+        here = self.page.locator(f"[data-testid=stTopNavLink][href='{self.address}/{path}']")
+        expect(here).to_have_attribute("aria-current", "page")
         return self.settled()
 
     def settled(self) -> "Visitor":

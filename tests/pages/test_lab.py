@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from pages.layer_error import cache as layer_error
 from quantcore import get_type, open_model
@@ -121,6 +122,18 @@ def test_another_block_brings_the_dials_back():
     assert findings(app)[0].startswith("With your settings (2 bits)")
     app.number_input(key="row").set_value(5).run()
     assert findings(app)[0].startswith("**Q4_0** stores")
+
+
+def test_a_change_of_type_is_heard_on_another_page_too():
+    """Where Back leads to another page with another type, nothing of this one may be left."""
+
+    def elsewhere():
+        from pages.block import choice
+
+        choice._format_changed()
+
+    app = AppTest.from_function(elsewhere).run()
+    assert not app.exception
 
 
 def test_sub_blocks_differ():

@@ -34,7 +34,8 @@ NF4 = [
 def nearest_float(value, table):
     """Nearest code, of two the even one; beyond the table its last."""
     steps = [abs(known - Fraction(abs(float(value)))) for known in table]
-    best = [code for code, step in enumerate(steps) if step == min(steps)]
+    least = min(steps)
+    best = [code for code, step in enumerate(steps) if step == least]
     code = next(code for code in best if code % 2 == 0) if len(best) > 1 else best[0]
     return code | (SIGN[id(table)] if np.signbit(value) else 0)
 

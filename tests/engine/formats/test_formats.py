@@ -20,6 +20,7 @@ RECORD = GOLDEN / "ggml.npz"
 GGML = [name for name in FORMATS if name != "F32"]
 JIT_IS_OFF = os.environ.get("NUMBA_DISABLE_JIT") == "1"
 ROWS = slice(1) if JIT_IS_OFF else slice(None)  # a row takes seconds then
+HALF = 2 if JIT_IS_OFF else 1  # of a row, one super-block: no block sees its neighbours
 
 with np.load(RECORD) as _golden:
     ARRAYS = dict(_golden)
@@ -38,6 +39,10 @@ def cases_for(cases):
     return [case for case in cases if case in FEW or not JIT_IS_OFF]
 
 
+def _start_of(rows):
+    return rows[ROWS, : rows.shape[1] // HALF]
+
+
 @pytest.mark.parametrize("name", GGML)
 def test_golden_bytes(name, subtests):
     for case in cases_for(CASES):
@@ -45,8 +50,8 @@ def test_golden_bytes(name, subtests):
             assert case == "edges" or name not in UNAIDED, case  # ggml aborts there
             continue
         with subtests.test(case=case):
-            packed = FORMATS[name].quantize(ARRAYS[f"x/{case}"][ROWS])
-            wrong = (packed != ARRAYS[f"{name}/{case}"][ROWS]).any(axis=1)
+            packed = FORMATS[name].quantize(_start_of(ARRAYS[f"x/{case}"]))
+            wrong = (packed != _start_of(ARRAYS[f"{name}/{case}"])).any(axis=1)
             assert not wrong.any(), f"rows {np.flatnonzero(wrong)}"
 
 
