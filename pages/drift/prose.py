@@ -81,7 +81,7 @@ def side_by_side(sides: tuple[Side, Side], look: Look) -> str:
     return f"""<style>
 .lab-two {{display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr));
  gap: .4rem 2.5rem; font: 400 1.06rem/1.75 {SANS}; color: {look.ink}}}
-.lab-two h4 {{font: 600 .95rem/1.4 {SANS}; margin: 0; padding: 0 0 .2rem; color: {look.ink};
+.lab-two h3 {{font: 600 .95rem/1.4 {SANS}; margin: 0; padding: 0 0 .2rem; color: {look.ink};
  border-bottom: 1px solid {look.line}}}
 .lab-two p {{margin: .5rem 0 0; white-space: pre-line; overflow-wrap: anywhere}}
 .lab-two .same {{color: {look.quiet}}}
@@ -96,4 +96,4 @@ def _column(side: Side) -> str:
         lead = side.differs[: len(side.differs) - len(side.differs.lstrip())]
         word = side.differs.strip() or "¶"
         body += f"{escape(lead)}<mark>{escape(word)}</mark>{escape(side.after)}"
-    return f"<div><h4>{side.title}</h4><p>{body}</p></div>"
+    return f"<div><h3>{side.title}</h3><p>{body}</p></div>"

@@ -21,7 +21,10 @@ SMALL_WEIGHTS = 50_000_000  # of a model whose errors are measured unasked
 
 def show_two_files(chosen: ChosenFile, header: Header, style: Look) -> None:
     """Ask for a second file, and compare types, sizes and errors of both."""
-    st.header("Two files side by side", anchor=False)
+    look.finding(
+        "Two files side by side.",
+        "A second file, compared with the one above: types, sizes, and distance from the original.",
+    )
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         beside = files.choose_beside(chosen)
         original = files.choose_original(chosen.model_name)

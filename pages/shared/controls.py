@@ -45,6 +45,7 @@ SHORT_NAME = 18  # letters of a model's name that need no wide picker
 _CHOICE = "_choice"  # what a click asked for, until the next run
 _PAGE = "_page"  # the page of the last run
 _MODEL = "_model"  # the model of the last run
+_ABSENT = "_absent"  # the model that the address asked for in vain
 _CARRIED = "_carried"  # choices are from another page, or were made for another model
 _RENAMED = {  # options, by the key of their control: the word before, and that of today
     "way": ("one format throughout", "pure"),
@@ -86,7 +87,6 @@ def carry_over(page: str) -> None:
             st.session_state.pop(key, None)
         go(**back)
     _follow_old_links(page, moved)
-    _shorten_model()
     known = [key for key in SHARED if key in st.session_state]
     kept = {key: st.session_state[key] for key in known if key not in st.query_params}
     choice = st.session_state.pop(_CHOICE, {})
@@ -137,14 +137,6 @@ def follow_default(key: str, default: Any) -> None:
     st.session_state[f"_{key}_default"] = default
 
 
-def _shorten_model() -> None:
-    """Open what the address calls by a long name in full: a control's label counts there."""
-    asked = st.query_params.get("model", "")
-    label = both_ends(list(bench.sources())).get(asked, asked)
-    if label != asked:
-        st.query_params["model"], st.session_state["model"] = label, asked
-
-
 def unwritten() -> bool:
     """Tell once whether values were carried over that the address does not show yet.
 
@@ -170,16 +162,19 @@ def go(page: str | None = None, **choice) -> None:
 def choose_model() -> None:
     """Draw the model picker. Called once, in ``app.py``, so that it outlives a change of page."""
     names = list(bench.sources())
+    if "model" not in st.session_state and (asked := st.query_params.get("model")):
+        st.session_state["model" if asked in names else _ABSENT] = asked
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.selectbox(
+        chosen = st.selectbox(
             "Model",
             names,
             format_func=both_ends(names).__getitem__,
             key="model",
             width=190 if max(map(len, names)) <= SHORT_NAME else 320,
             label_visibility="collapsed",
-            **BOUND,
+            on_change=lambda: st.session_state.pop(_ABSENT, None),
         )
+        _write_model(chosen, names[0])
         try:
             look.note(_model_line(model()), help=_OWN_MODEL)
         except (ValueError, OSError):
@@ -188,6 +183,19 @@ def choose_model() -> None:
         st.toggle(
             "Large type", key="large", help="Larger letters and marks, for a projector.", **BOUND
         )
+    if absent := st.session_state.get(_ABSENT):
+        look.note(f"The link asks for the model {absent}, which is not here; this is {chosen}.")
+
+
+def _write_model(chosen: str, default: str) -> None:
+    """Write the model into the address, in full: a bound control would write the picker's label."""
+    written = None if chosen == default else chosen
+    if st.query_params.get("model") == written:
+        return
+    if written is None:
+        del st.query_params["model"]
+    else:
+        st.query_params["model"] = written
 
 
 _OWN_MODEL = (

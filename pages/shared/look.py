@@ -84,7 +84,7 @@ def commands(text: str) -> None:
 
 def finding(sentence: str, how_to_read: str = "", help: str | None = None) -> None:
     """Write the headline of a chart: what it shows, in numbers that follow the state."""
-    st.subheader(together(sentence), anchor=False, help=help)
+    st.header(together(sentence), anchor=False, help=help)
     if how_to_read:
         note(how_to_read)
 

@@ -3,7 +3,7 @@
 A style sheet for the whole page, drawn once in ``app.py``.
 """
 
-from pages.shared.palette import Look
+from pages.shared.palette import DARK, Look
 
 LARGER = 1.3  # times as large as usual, in a presentation
 _USUAL_PIXELS = 16  # a rem, as in .streamlit/config.toml
@@ -19,7 +19,8 @@ def sheet(style: Look, large: bool) -> str:
     """
     rem = LARGER * _USUAL_PIXELS if large else _USUAL_PIXELS
     tones = {"ink": style.ink, "line": style.line, "page": style.page}
-    return f"<style>html {{font-size: {rem:g}px}}{_SHEET.format(**tones)}</style>"
+    paper = _DARK_ON_PAPER if style is DARK else ""
+    return f"<style>html {{font-size: {rem:g}px}}{_SHEET.format(**tones)}{paper}</style>"
 
 
 _SHEET = """
@@ -35,6 +36,7 @@ label:has(> input:focus-visible) {{
 
 /* The first chart is in sight at 1280 x 720, so what stands above it stands close. */
 h1 {{padding: .25rem 0 .5rem !important}}
+h2 {{padding: .75rem 0 1rem !important}}
 
 /* The name of a page that a card leads to is read in full. */
 [data-testid='stPageLink-NavLink'] :is(span, div, p) {{white-space: normal; overflow: visible}}
@@ -65,4 +67,14 @@ h1 {{padding: .25rem 0 .5rem !important}}
  tr, [class*='_frame'], [data-testid='stHorizontalBlock'], .lab-text, .lab-two {{
   break-inside: avoid}}
 }}
+"""
+
+# Dark ink on white paper: lightness is turned round, hues stay.
+_DARK_ON_PAPER = """
+@media print {
+ :root {color-scheme: light}
+ .stApp {filter: invert(1) hue-rotate(180deg)}
+ html, body, .stApp, [data-testid='stAppViewContainer'], .js-plotly-plot .main-svg {
+  background: transparent !important}
+}
 """

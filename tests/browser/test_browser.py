@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image, ImageStat
 from playwright.sync_api import expect
 
 from tests.browser.server import ROOT, running
@@ -107,6 +108,14 @@ def test_a_chart_follows_a_switch_of_theme(visit):
     visitor.page.emulate_media(color_scheme="dark")
     paper = visitor.page.locator(".st-key-home_size_frame .main-svg").first
     expect(paper).to_have_css("background-color", DARK)
+    visitor.settled()
+    assert _brightness(visitor.page.screenshot()) < 100
+    visitor.page.emulate_media(media="print")
+    assert _brightness(visitor.page.screenshot()) > 200, "a sheet is dark on white"
+
+
+def _brightness(picture):
+    return ImageStat.Stat(Image.open(io.BytesIO(picture)).convert("L")).mean[0]
 
 
 def test_another_format_changes_chart_finding_and_address(visit):

@@ -46,7 +46,7 @@ _CUT_OFF = """() => {
 AXE = ROOT / "tests/browser/axe/axe.min.js"
 AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
 _VIOLATIONS = """() => axe.run({resultTypes: ["violations"]}).then(({violations}) => violations
-    .filter(({impact}) => impact === "serious" || impact === "critical")
+    .filter(({impact}) => impact !== "minor")
     .flatMap(({id, nodes}) => nodes.map(node => `${id}: ${node.html.slice(0, 200)}`)))"""
 
 expect.set_options(timeout=PATIENCE_MS)  # Playwright's own is 5 s
@@ -114,7 +114,7 @@ class Visitor:
 
     @property
     def barriers(self) -> list[str]:
-        """What axe-core finds on the page that keeps somebody out: serious and critical."""
+        """What axe-core finds on the page that keeps somebody out: all that is not minor."""
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate(axe())
         return self.page.evaluate(_VIOLATIONS)
@@ -130,7 +130,7 @@ class Visitor:
     @property
     def findings(self) -> list[str]:
         """The headlines above the charts."""
-        return self.page.locator("h3").all_inner_texts()
+        return self.page.locator("h2").all_inner_texts()
 
     def chart(self, key: str) -> Locator:
         """Find a chart by its key."""

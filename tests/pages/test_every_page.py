@@ -33,12 +33,12 @@ def test_a_page_teaches_before_anything_is_touched(page):
     assert not app.exception
     assert not sentences(app)
     assert app.title
-    assert app.subheader, "no finding"
+    assert app.header, "no finding"
     assert drawn_charts(app), "no chart"
     assert all(element.proto.alt for element in app.get("plotly_chart"))
     head, *rest = (element.proto.body for element in app.get("html"))
     defined = set(re.findall(r"<dt>(.*?)</dt><dd>[^<]+</dd>", head))
-    texts = [element.value for element in (*app.subheader, *app.markdown)]
+    texts = [element.value for element in (*app.header, *app.markdown)]
     texts += [re.sub(r"<style>.*?</style>|<[^>]*>", " ", body, flags=re.S) for body in rest]
     assert not set().union(*map(definitions.used_in, texts)) - defined
 
@@ -77,13 +77,13 @@ def other_models(tmp_path_factory):
 
 
 def _sentences(app):
-    return [each.value for each in (*app.subheader, *app.markdown, *app.error)]
+    return [each.value for each in (*app.header, *app.markdown, *app.error)]
 
 
 def _shown(app):
     """Return every word of a page that is no option of a control."""
     texts = [area.value for area in app.text_area]
-    notes = [each.help or "" for each in (*app.markdown, *app.subheader, *app.button)]
+    notes = [each.help or "" for each in (*app.markdown, *app.header, *app.button)]
     html = [element.proto.body for element in app.get("html")]
     return "\n".join([*_sentences(app), *texts, *notes, *html])
 
@@ -222,7 +222,7 @@ def test_every_selected_type_has_its_mark_on_home():
 def test_what_takes_long_to_measure_is_there_at_once(name):
     app = visit("drift", type=name, types=name)
     assert not app.exception and not app.error
-    assert any(f"**{name}** raises perplexity" in finding.value for finding in app.subheader)
+    assert any(f"**{name}** raises perplexity" in finding.value for finding in app.header)
     assert not any("not been measured" in element.value for element in app.markdown)
 
 
@@ -237,7 +237,7 @@ def test_the_address_chooses_what_is_looked_at():
     for name in ("Q2_K", "Q4_K pure", "INT4_G64"):
         app = visit("drift", type=name)
         assert not app.exception
-        assert any(f"**{name}**" in finding.value for finding in app.subheader)
+        assert any(f"**{name}**" in finding.value for finding in app.header)
 
 
 def test_a_choice_changes_the_chart():
@@ -250,12 +250,12 @@ def test_a_choice_changes_the_chart():
 
 def test_drift_shows_mixes_or_one_format_throughout():
     mixed, pure = visit("drift", type="Q4_K_M"), visit("drift", way="pure")
-    assert any("**Q4_K_M** raises perplexity" in finding.value for finding in mixed.subheader)
-    assert any("**Q4_K pure** raises perplexity" in finding.value for finding in pure.subheader)
+    assert any("**Q4_K_M** raises perplexity" in finding.value for finding in mixed.header)
+    assert any("**Q4_K pure** raises perplexity" in finding.value for finding in pure.header)
     mixed.segmented_control(key="way").set_value("pure").run()
     assert not mixed.exception
     assert mixed.session_state["type"] == "Q4_K"
-    assert any("**Q4_K pure** raises perplexity" in finding.value for finding in mixed.subheader)
+    assert any("**Q4_K pure** raises perplexity" in finding.value for finding in mixed.header)
     shown = " ".join(element.proto.body for element in mixed.get("html"))
     names = re.findall(r"(\w+) pure</th>", shown)
     assert set(names) >= {"Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q3_K", "Q2_K", "Q4_0"}
@@ -281,7 +281,7 @@ def test_a_link_saved_under_the_former_name_of_what_is_kept_shows_the_same():
 def test_a_page_for_one_tensor_takes_the_format_of_most():
     for name in ("Q4_K_M", "Q4_K pure", "Q4_K"):
         app = visit("block", type=name)
-        assert any("**Q4_K** stores" in finding.value for finding in app.subheader)
+        assert any("**Q4_K** stores" in finding.value for finding in app.header)
 
 
 def test_ones_own_text_and_prompt_are_read():
@@ -315,4 +315,13 @@ def test_the_picker_shows_both_ends_of_a_long_name(which, own_models):
     labels = [label for label in picker.options if label.startswith("a-model")]
     assert all(len(label) == 36 and "…" in label for label in labels)
     assert [label[-5:] for label in labels] == ["first", "econd"]
-    assert visit("weights", model=labels[which]).selectbox(key="model").value == names[which]
+    picker.set_value(names[1 - which]).run()
+    assert app.query_params["model"] == names[1 - which], "a link names it in full"
+
+
+def test_a_link_to_a_model_that_is_not_here_says_so():
+    app = visit("weights", model="gone.gguf")
+    assert "asks for the model gone.gguf, which is not here; this is fable-7m." in said(app)
+    app.run()
+    assert "gone.gguf" in said(app), "until another model is chosen"
+    assert "model" not in app.query_params

@@ -63,7 +63,7 @@ def test_the_page_shows_the_chosen_tensor_and_format(monkeypatch):
     app = visit("imatrix", tensor="blk.7.ffn_down.weight", weighted="IQ4_NL", row="3", block="2")
     assert not app.exception
     assert not sentences(app)
-    findings = [each.value for each in app.subheader]
+    findings = [each.value for each in app.header]
     assert "**layer 7 ffn_down**" in findings[0]
     assert findings[2].startswith("In IQ4_NL, the importance matrix lowers")
     assert len(drawn_charts(app)) == 3
@@ -75,7 +75,7 @@ def test_the_page_shows_the_chosen_tensor_and_format(monkeypatch):
 
 def test_a_model_without_a_matrix_can_be_measured(own_models):
     app = visit("imatrix", model="small-toy")
-    assert "There is no importance matrix for **small-toy** yet." in app.subheader[0].value
+    assert "There is no importance matrix for **small-toy** yet." in app.header[0].value
     assert app.button(key="measure_imatrix")
     model = open_model(own_models / "small-toy")
     measured = {}

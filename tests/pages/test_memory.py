@@ -27,7 +27,7 @@ SMALL_CARD = machine([gpus()["RTX 4060 8 GB"]], systems()["16 GB DDR4-3200"])
 
 
 def _text(app):
-    return " ".join(element.value for element in [*app.markdown, *app.subheader])
+    return " ".join(element.value for element in [*app.markdown, *app.header])
 
 
 def test_it_opens_with_a_verdict():

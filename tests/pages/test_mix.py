@@ -30,11 +30,11 @@ def _recipe(name, n_bytes, error):
 
 def test_a_change_in_the_address_is_shown_and_can_be_undone():
     plain, changed = visit("mix"), visit("mix", set=[DOWN], tensor="blk.3.ffn_down.weight")
-    assert plain.subheader[0].value.startswith("**Q4_K_M** takes")
-    assert changed.subheader[0].value.startswith("With 1 tensor changed by hand")
+    assert plain.header[0].value.startswith("**Q4_K_M** takes")
+    assert changed.header[0].value.startswith("With 1 tensor changed by hand")
     assert any("was asked for by" in m.value for m in changed.markdown)
     changed.button(key="undo").click().run()
-    assert changed.subheader[0].value == plain.subheader[0].value
+    assert changed.header[0].value == plain.header[0].value
 
 
 def test_choosing_another_type_changes_the_file():
@@ -42,7 +42,7 @@ def test_choosing_another_type_changes_the_file():
     app.selectbox(key="as_blk.3.attn_q.weight_Q4_K").set_value("Q6_K").run()
     assert not app.exception
     assert app.session_state["set"] == ["blk.3.attn_q=Q6_K"]
-    assert "kB more than before" in app.subheader[0].value
+    assert "kB more than before" in app.header[0].value
 
 
 @pytest.mark.parametrize("entry", ["blk.3.ffn_down", "blk.3.ffn_down=Q9_K", "no.such=Q4_K"])
@@ -82,7 +82,7 @@ def test_a_button_measures_one_tensor_of_a_large_model(monkeypatch, tmp_path):
     monkeypatch.setattr(bench, "OWN_MODELS", tmp_path)
     monkeypatch.setattr(errors, "AT_ONCE", 1)
     app = visit("mix", model="large", tensor="blk.1.attn_q.weight")
-    assert "bits per weight**." in app.subheader[0].value  # size at once, error not yet
+    assert "bits per weight**." in app.header[0].value  # size at once, error not yet
     app.button(key="mix_measure_tensor").click().run()
     finish_job(app)
     assert not app.exception and not app.error
@@ -127,16 +127,16 @@ def test_a_model_without_a_matrix_is_not_written_by_rules_with_one(tmp_path, mon
 
 
 def test_pure_is_not_called_the_mix_and_is_compared_with_it():
-    findings = [finding.value for finding in visit("mix", mix="Q4_K_M", pure="true").subheader]
+    findings = [finding.value for finding in visit("mix", mix="Q4_K_M", pure="true").header]
     assert findings[0].startswith("**Q4_K pure** takes")
     assert any("**Q4_K pure** does not beat" in finding for finding in findings)
 
 
 def test_changes_that_llama_quantize_ignores_do_not_count():
     app = visit("mix", mix="F16", set=[DOWN])
-    assert app.subheader[0].value.startswith("**F16** takes")
-    assert not any("by hand" in finding.value for finding in app.subheader)
-    assert "× 10" in app.subheader[0].value and "e-" not in app.subheader[0].value
+    assert app.header[0].value.startswith("**F16** takes")
+    assert not any("by hand" in finding.value for finding in app.header)
+    assert "× 10" in app.header[0].value and "e-" not in app.header[0].value
 
 
 def test_file_types_that_need_a_matrix_are_named(tmp_path, monkeypatch):
@@ -186,12 +186,12 @@ def test_errors_follow_the_matrix():
         visit("mix", tensor="blk.0.ffn_up.weight"),
         visit("mix", tensor="blk.0.ffn_up.weight", with_imatrix="true"),
     )
-    moves = [re.search("by (.*?) of their size", a.subheader[0].value)[1] for a in (without, given)]
+    moves = [re.search("by (.*?) of their size", a.header[0].value)[1] for a in (without, given)]
     assert moves[0] != moves[1]
     refused = visit("mix", mix="IQ2_XXS")
     assert any("llama-quantize refuses this" in m.value for m in refused.markdown)
     assert (
-        "changes the weights" in visit("mix", mix="IQ2_XXS", with_imatrix="true").subheader[0].value
+        "changes the weights" in visit("mix", mix="IQ2_XXS", with_imatrix="true").header[0].value
     )
 
 
@@ -206,7 +206,7 @@ def test_a_file_that_is_quantized_already_is_named_and_quantized_again(tmp_path,
     assert any("9 tensors would be quantized a second time" in m.value for m in app.markdown)
     app = visit("mix", model=path.name, pure="true")
     assert "--allow-requantize" not in app.code[0].value
-    assert "changes the weights by 0" in app.subheader[0].value
+    assert "changes the weights by 0" in app.header[0].value
 
 
 def test_the_command_names_the_file_of_the_download():

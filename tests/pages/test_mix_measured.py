@@ -56,20 +56,20 @@ def _bits(app):
 def test_the_mix_is_the_best_of_the_size_of_the_file_type():
     model = open_model()
     app = visit("mix", by=MEASURED, budget="Q4_K_S")
-    assert app.subheader[0].value.startswith("**The recipe by measured divergence** takes")
-    assert "less** than llama-quantize’s Q4_K_S" in app.subheader[1].value
+    assert app.header[0].value.startswith("**The recipe by measured divergence** takes")
+    assert "less** than llama-quantize’s Q4_K_S" in app.header[1].value
     assert _bits(app) <= 8 * padded_bytes(plan(model, "Q4_K_S")) / model.n_weights + 0.01
     rules = visit("mix", mix="Q4_K_S")
-    assert "chosen by measured divergence costs" in rules.subheader[1].value
+    assert "chosen by measured divergence costs" in rules.header[1].value
     assert _star(app)["y"][0] < 0.75 * _star(rules)["y"][0]
 
 
 def test_the_slider_moves_along_the_front_and_a_budget_moves_the_slider():
     app = visit("mix", by=MEASURED)
-    before = app.subheader[0].value
+    before = app.header[0].value
     app.slider(key="bits").set_value(4.1).run()
     assert app.session_state["budget"] == "4.10bpw"
-    assert app.subheader[0].value != before and 4.0 < _bits(app) <= 4.1
+    assert app.header[0].value != before and 4.0 < _bits(app) <= 4.1
     app = visit("mix", by=MEASURED, budget="kl:0.001")
     assert not app.error
     assert _star(app)["marker"]["symbol"] == "star-open"  # it is predicted
@@ -134,7 +134,7 @@ def test_a_sweep_that_was_stopped_is_not_chosen_by(tmp_path, monkeypatch):
 
 def test_a_change_by_hand_stands_above_what_was_measured():
     app = visit("mix", by=MEASURED, budget="Q4_K_M", set=["blk.3.ffn_down=Q8_0"])
-    assert app.subheader[0].value.startswith("With 1 tensor changed by hand")
+    assert app.header[0].value.startswith("With 1 tensor changed by hand")
     assert _types(app)["blk.3.ffn_down.weight"] == "Q8_0"
 
 
@@ -145,7 +145,7 @@ def test_a_recipe_in_json_comes_back_as_it_was_saved(monkeypatch):
     monkeypatch.setattr(by_hand, "loaded", lambda model: made)
     app = visit("mix", by=mix_choice.BY["recipe"])
     assert _types(app) == {name: by_name[name] for name in model.quantizable}
-    assert app.subheader[0].value.startswith("**The loaded recipe** takes")
+    assert app.header[0].value.startswith("**The loaded recipe** takes")
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_a_model_that_nobody_measured_has_rules_only(tmp_path, monkeypatch):
     app = visit("mix", model="toy", mix="Q8_0")
     assert app.selectbox(key="by").options == [mix_choice.BY["rules"]]
     assert any(words.NOT_MEASURED in m.value for m in app.markdown)
-    assert "not been measured yet" in app.subheader[1].value
+    assert "not been measured yet" in app.header[1].value
 
 
 def _mark(name, bits, cost):

@@ -24,7 +24,7 @@ def _texts(app):
 
     bodies = [element.proto.body for element in app.get("html")]
     bare = [re.sub("<style>.*?</style>|<[^>]*>", " ", body, flags=re.S) for body in bodies]
-    said = [element.value for element in (*app.subheader, *app.markdown)]
+    said = [element.value for element in (*app.header, *app.markdown)]
     return [*said, *bare, *strings(drawn_charts(app))]
 
 
@@ -44,7 +44,7 @@ def test_the_error_of_a_type_is_the_same_number_on_every_page(type):
 
 def test_the_error_is_explained_in_the_same_words():
     for page in ("layer_error", "mix"):
-        helps = [element.help for element in visit(page).subheader]
+        helps = [element.help for element in visit(page).header]
         assert any(WEIGHT_ERROR in (text or "") for text in helps), page
 
 

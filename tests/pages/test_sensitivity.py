@@ -18,7 +18,7 @@ def test_the_shipped_results_are_there_at_once():
     app = visit("sensitivity")
     assert not app.error
     assert len(drawn_charts(app)) == len(CHARTS)
-    assert app.subheader[0].value.startswith("In **Q4_K**, **")
+    assert app.header[0].value.startswith("In **Q4_K**, **")
 
 
 @pytest.mark.parametrize("format_name", shipped().formats)
@@ -45,7 +45,7 @@ def test_every_choice_draws(changed, how, cost):
     app = visit("sensitivity", changed=changed, how=how, cost=cost, type="Q2_K")
     assert not app.error
     assert len(drawn_charts(app)) == len(CHARTS)
-    assert app.subheader[0].value.startswith(
+    assert app.header[0].value.startswith(
         "With everything else" if how != "only this" else "In **Q2_K"
     )
 
@@ -64,7 +64,7 @@ def test_choices_in_the_address_that_are_none_are_left_aside():
 
 
 def test_a_mix_means_its_format_and_one_that_is_not_measured_issaid():
-    assert "**Q5_K**" in visit("sensitivity", type="Q5_K_M").subheader[0].value
+    assert "**Q5_K**" in visit("sensitivity", type="Q5_K_M").header[0].value
     app = visit("sensitivity", type="Q4_0")
     assert "Q4_0 has not been measured here: showing Q4_K instead" in said(app)
     (error,) = visit("sensitivity", type="Q9_K").error
@@ -83,7 +83,7 @@ def test_curves_of_chosen_tensors():
 
 def test_sums_within_layers_and_roles():
     app = visit("sensitivity", sums="layers and roles")
-    assert any("layers and roles the sum in Q4_K" in each.value for each in app.subheader)
+    assert any("layers and roles the sum in Q4_K" in each.value for each in app.header)
 
 
 @pytest.mark.parametrize("page", ["weights", "block", "scales", "mix"])

@@ -38,13 +38,13 @@ def _sweep(app):
 
 def test_a_model_is_measured_kept_and_shown(toy, kept):
     app = visit("sensitivity", **TOY)
-    assert "Nothing has been measured for **toy**" in app.subheader[0].value and not drawn_charts(
+    assert "Nothing has been measured for **toy**" in app.header[0].value and not drawn_charts(
         app
     )
     assert "32 pieces" in said(app)
     _sweep(app)
     assert not app.error
-    assert app.subheader[0].value.startswith("In **Q4_0**, **")
+    assert app.header[0].value.startswith("In **Q4_0**, **")
     (file,) = kept.glob("*.sensitivity.json")
     results = stored.load(file)
     opened = open_model(toy)
@@ -60,7 +60,7 @@ def test_a_model_is_measured_kept_and_shown(toy, kept):
         assert mine.mean_kl_divergence == pytest.approx(effect.mean_kl_divergence, rel=1e-4)
     assert len(results.guides) == len(last.result.results.guides) == 30
     again = visit("sensitivity", **TOY)  # as after a restart
-    assert again.subheader[0].value == app.subheader[0].value
+    assert again.header[0].value == app.header[0].value
     assert "32 of them known already" in said(again)
 
 
@@ -149,7 +149,7 @@ def test_a_cancelled_sweep_says_what_is_kept(toy, monkeypatch):
     assert not app.exception and not app.error
     assert "to continue from there" in said(app)
     assert "of them known already" in said(app)
-    assert app.subheader[0].value.startswith("In **Q")  # what was found is shown
+    assert app.header[0].value.startswith("In **Q")  # what was found is shown
 
 
 def test_a_part_of_a_sweep_can_be_looked_at(toy, kept):
@@ -220,4 +220,4 @@ def test_strangers_cannot_name_a_scheduler(toy, monkeypatch):
 def test_a_broken_kept_file_is_passed_over(toy, kept):
     kept.mkdir()
     (kept / f"{open_model(toy).key}-0.sensitivity.json").write_text("{", encoding="utf-8")
-    assert "Nothing has been measured" in visit("sensitivity", model="toy").subheader[0].value
+    assert "Nothing has been measured" in visit("sensitivity", model="toy").header[0].value

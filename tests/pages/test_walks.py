@@ -85,7 +85,7 @@ def _run(app, counted):
 
 
 def _said(app):
-    return [element.value for element in (*app.subheader, *app.markdown, *app.error)]
+    return [element.value for element in (*app.header, *app.markdown, *app.error)]
 
 
 @pytest.mark.parametrize("seed", range(WALKS))

@@ -60,7 +60,7 @@ def names_in(chart: object, path: str = "") -> set[str]:
 
 def findings(app: AppTest) -> list[str]:
     """Return the headlines above the charts."""
-    return [element.value for element in app.subheader]
+    return [element.value for element in app.header]
 
 
 def sentences(app: AppTest) -> list[str]:
@@ -70,4 +70,4 @@ def sentences(app: AppTest) -> list[str]:
 
 def said(app: AppTest) -> str:
     """Return headlines and text of a page in one string."""
-    return " ".join(each.value for each in [*app.subheader, *app.markdown])
+    return " ".join(each.value for each in [*app.header, *app.markdown])

@@ -25,7 +25,7 @@ export default function ({ parentElement, data }) {
 function findingAbove(frame) {
     const precedes = (head) =>
         head.compareDocumentPosition(frame) & Node.DOCUMENT_POSITION_FOLLOWING;
-    return [...document.querySelectorAll("h3")].filter(precedes).at(-1)?.innerText ?? "";
+    return [...document.querySelectorAll("h2")].filter(precedes).at(-1)?.innerText ?? "";
 }
 
 // The chart as it stands on the page, between its title and its source.
