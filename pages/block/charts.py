@@ -57,8 +57,8 @@ def _weights(figure, landing: Landing, look: Look) -> None:
             "line": {"color": look.ink, "width": 1.6 if few else 1},
         },
         customdata=np.column_stack([numbers, codes, restored, restored - values]),
-        hovertemplate="weight %{customdata[0]}: %{x:.5g}<br>code %{customdata[1]}<br>"
-        "comes back as %{customdata[2]:.5g}<br>error %{customdata[3]:.2g}<extra></extra>",
+        hovertemplate="weight %{customdata[0]}: %{x:,.5~r}<br>code %{customdata[1]}<br>"
+        "comes back as %{customdata[2]:,.5~r}<br>error %{customdata[3]:,.2~r}<extra></extra>",
     )
 
 
@@ -133,7 +133,7 @@ def _marks(figure, landing: Landing, tone: str, look: Look) -> None:
             "line": {"color": look.page, "width": 1},
         },
         customdata=np.column_stack([used + landing.first_code, count]),
-        hovertemplate="code %{customdata[0]} = %{x:.5g}<br>"
+        hovertemplate="code %{customdata[0]} = %{x:,.5~r}<br>"
         "%{customdata[1]} weights land here<extra></extra>",
     )
 
@@ -180,7 +180,7 @@ def weight_errors(
         x=np.arange(error.size) + first_weight,
         y=error,
         marker={"color": tones, "line": {"width": 0}},
-        hovertemplate="weight %{x}: error %{y:.3g}<extra></extra>",
+        hovertemplate="weight %{x}: error %{y:,.3~r}<extra></extra>",
     )
     if half_step is not None:
         for side in (-half_step, half_step):
@@ -212,7 +212,7 @@ def scale_curve(
             y=curve,
             mode="lines",
             line={"color": tone, "width": width, "dash": dash},
-            hovertemplate="scale %{x} %<br>error %{y:.3g}<extra></extra>",
+            hovertemplate="scale %{x} %<br>error %{y:,.3~r}<extra></extra>",
         )
     symbols = {"best": "diamond", "yours": "circle-open"}
     for label, (x, y) in points.items():
@@ -271,7 +271,7 @@ def super_block(
         selected={"marker": {"opacity": 1}},
         unselected={"marker": {"opacity": 1}},
         customdata=owner,
-        hovertemplate="weight %{x}: %{y:.4g}<br>sub-block %{customdata}<extra></extra>",
+        hovertemplate="weight %{x}: %{y:,.4~r}<br>sub-block %{customdata}<extra></extra>",
     )
     reach = 1.06 * max(float(np.abs(values).max()), *(float(np.abs(p.grid).max()) for p in parts))
     figure.update_xaxes(

@@ -301,7 +301,7 @@ def arithmetic(
     return (
         f"Every byte as it is in the file. Outlined: weight {weight}, code "
         f"{real_minus(str(code))}{meaning}, so {product} = **{exact(restored)}**{before}. "
-        "Hover, focus or tap a byte to read it."
+        "Hover, focus or tap a byte to read it; arrow keys go from byte to byte."
     )
 
 

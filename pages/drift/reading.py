@@ -13,7 +13,7 @@ from quantcore.model.source import Model
 HOW_TO_READ = (
     "Background: divergence at each token, on one scale for all types. Underlined: the original "
     "was sure of a token and the other model chose another. Hover, focus or tap a token to read "
-    "its figures."
+    "its figures; on the keyboard, Tab goes to those that diverge most, arrow keys to the next."
 )
 
 

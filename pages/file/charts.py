@@ -166,7 +166,7 @@ def error_pairs(pairs: Sequence[TensorPair], labels: Sequence[str], look: Look) 
             text=[
                 f"<b>{pair.name}</b><br>{pair.first.type}, then {pair.second.type}" for pair in some
             ],
-            hovertemplate="%{text}<br>%{x:.3g} %, then %{y:.3g} %<extra></extra>",
+            hovertemplate="%{text}<br>%{x:,.3~r} %, then %{y:,.3~r} %<extra></extra>",
         )
     far = max(pairs, key=lambda pair: pair.error_ratio)
     x, y = np.log10(percents[far.name])

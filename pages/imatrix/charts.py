@@ -24,7 +24,7 @@ def columns(importance: NDArray[np.float32], look: Look) -> Figure:
         y=shown,
         mode="markers",
         marker={"size": 5, "color": look.quiet, "opacity": 0.75},
-        hovertemplate="column %{x}<br>%{y:.4g}<extra></extra>",
+        hovertemplate="column %{x}<br>%{y:,.4~r}<extra></extra>",
     )
     top = np.argsort(importance)[::-1][:3]
     figure.add_scatter(
@@ -60,7 +60,7 @@ def one_block(both: BlockPair, type_name: str, look: Look, *, narrow: bool = Fal
         x=x,
         y=both.importance,
         marker={"color": look.quiet, "line": {"width": 0}},
-        hovertemplate="weight %{x}<br>importance %{y:.4g}<extra></extra>",
+        hovertemplate="weight %{x}<br>importance %{y:,.4~r}<extra></extra>",
         row=1,
         col=1,
     )
@@ -75,7 +75,7 @@ def one_block(both: BlockPair, type_name: str, look: Look, *, narrow: bool = Fal
             y=restored - both.weights,
             mode="markers",
             marker={"symbol": symbol, "size": size, "color": tone},
-            hovertemplate=f"{word}<br>weight %{{x}}<br>error %{{y:.4g}}<extra></extra>",
+            hovertemplate=f"{word}<br>weight %{{x}}<br>error %{{y:,.4~r}}<extra></extra>",
             row=2,
             col=1,
         )

@@ -46,7 +46,7 @@ def worst_tensors(
         textposition="outside",
         textfont={"size": 12, "color": look.ink},
         cliponaxis=False,
-        hovertemplate="<b>%{customdata}</b><br>%{x:.3g} %<extra></extra>",
+        hovertemplate="<b>%{customdata}</b><br>%{x:,.3~r} %<extra></extra>",
     )
     figure.update_yaxes(
         autorange="reversed", showgrid=False, tickfont={"size": 13, "color": look.ink}
@@ -96,7 +96,7 @@ def small_maps(
             showscale=False,
             xgap=1.5 if len(layers) < 20 else 0.5,
             ygap=1.5 if len(layers) < 20 else 0.5,
-            hovertemplate=f"<b>{name}</b><br>%{{y}} %{{x}}: %{{z:.3g}} %<extra></extra>",
+            hovertemplate=f"<b>{name}</b><br>%{{y}} %{{x}}: %{{z:,.3~r}} %<extra></extra>",
             row=at // columns + 1,
             col=at % columns + 1,
         )
@@ -200,7 +200,7 @@ def error_by_row(
         selected={"marker": {"opacity": 0.75}},
         unselected={"marker": {"opacity": 0.75}},
         customdata=list(first),
-        hovertemplate="row %{customdata}: %{y:.3g} %<extra></extra>",
+        hovertemplate="row %{customdata}: %{y:,.3~r} %<extra></extra>",
     )
     at = int(np.searchsorted(first, chosen, side="right")) - 1
     figure.add_scatter(

@@ -201,7 +201,8 @@ def _line(figure, at, sizes, name, line) -> None:
         y=[size / GIB for size in sizes],
         mode="lines",
         line=line,
-        hovertemplate=f"{name}<br>%{{x:,}}: %{{y:.3g}} GiB<extra></extra>",
+        text=[binary(size) for size in sizes],
+        hovertemplate=f"{name}<br>%{{x:,}}: %{{text}}<extra></extra>",
     )
 
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from pages.shared.charts.base import blank, powers_of_ten, template, words
 from pages.shared.charts.figure import Figure, grid
 from pages.shared.palette import Look, blend
-from pages.shared.units import number
+from pages.shared.units import number, one_in
 from quantcore.evaluate.statistics import Ranges
 
 
@@ -30,7 +30,7 @@ def distribution(
         width=width,
         marker={"color": _tones(middles, grid, grid_colour, look), "line": {"width": 0}},
         customdata=np.column_stack([edges[:-1], edges[1:]]),
-        hovertemplate="%{customdata[0]:.4g} to %{customdata[1]:.4g}<br>"
+        hovertemplate="%{customdata[0]:,.4~r} to %{customdata[1]:,.4~r}<br>"
         "%{y:,} weights<extra></extra>",
     )
     top = float(counts.max())
@@ -88,7 +88,7 @@ def _grid_below(figure, grid, tone, look) -> None:
         mode="markers",
         marker={"symbol": "line-ns", "size": 18, "line": {"color": tone, "width": 2}},
         customdata=np.arange(grid.size) - grid.size // 2,
-        hovertemplate="code %{customdata}: %{x:.4g}<extra></extra>",
+        hovertemplate="code %{customdata}: %{x:,.4~r}<extra></extra>",
     )
 
 
@@ -108,14 +108,16 @@ def tails(
         y=normal[near],
         mode="lines",
         line={"color": look.ink, "width": 1.6, "dash": "dash"},
-        hovertemplate="normal: %{y:.2g} beyond %{x:.1f} σ<extra></extra>",
+        text=[one_in(share) for share in normal[near]],
+        hovertemplate="normal: %{text} beyond %{x:.1f} σ<extra></extra>",
     )
     figure.add_scatter(
         x=sigmas[seen],
         y=shares[seen],
         mode="lines",
         line={"color": look.quiet, "width": 3.5},
-        hovertemplate="these weights: %{y:.2g} beyond %{x:.1f} σ<extra></extra>",
+        text=[one_in(share) for share in shares[seen]],
+        hovertemplate="these weights: %{text} beyond %{x:.1f} σ<extra></extra>",
     )
     last = sigmas[seen][-1]
     figure.add_scatter(
@@ -180,8 +182,8 @@ def _bands(figure, ranges: Ranges, word: str, look: Look, where: dict) -> None:
         mode="markers",
         marker={"opacity": 0, "size": 8},
         customdata=np.column_stack([ranges.first, ranges.minimum, ranges.maximum, ranges.spread]),
-        hovertemplate=f"{word} %{{customdata[0]}}<br>%{{customdata[1]:.4g}} to "
-        "%{customdata[2]:.4g}<br>root mean square %{customdata[3]:.3g}<extra></extra>",
+        hovertemplate=f"{word} %{{customdata[0]}}<br>%{{customdata[1]:,.4~r}} to "
+        "%{customdata[2]:,.4~r}<br>root mean square %{customdata[3]:,.3~r}<extra></extra>",
         **where,
     )
 

@@ -41,6 +41,7 @@ def test_a_page_teaches_before_anything_is_touched(page):
     texts = [element.value for element in (*app.header, *app.markdown)]
     texts += [re.sub(r"<style>.*?</style>|<[^>]*>", " ", body, flags=re.S) for body in rest]
     assert not set().union(*map(definitions.used_in, texts)) - defined
+    assert all("arrow keys" in text for text in texts if "Hover, focus or tap" in text)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -49,6 +50,7 @@ def test_plotly_knows_every_property_of_every_chart(page):
     for chart in drawn_charts(visit(page)):
         known = go.Figure(chart).to_plotly_json()  # it refuses a value that makes no sense
         assert names_in(chart) - names_in(known) == set()
+        assert not re.findall(r"%\{[^{}]*[eg]\}", json.dumps(chart)), "a tip would say 1e+3"
 
 
 @pytest.mark.parametrize("page", ["block", "scales", "layer_error"])

@@ -190,9 +190,7 @@ def test_errors_follow_the_matrix():
     assert moves[0] != moves[1]
     refused = visit("mix", mix="IQ2_XXS")
     assert any("llama-quantize refuses this" in m.value for m in refused.markdown)
-    assert (
-        "changes the weights" in visit("mix", mix="IQ2_XXS", with_imatrix="true").header[0].value
-    )
+    assert "changes the weights" in visit("mix", mix="IQ2_XXS", with_imatrix="true").header[0].value
 
 
 def test_a_file_that_is_quantized_already_is_named_and_quantized_again(tmp_path, monkeypatch):

@@ -38,9 +38,7 @@ def _sweep(app):
 
 def test_a_model_is_measured_kept_and_shown(toy, kept):
     app = visit("sensitivity", **TOY)
-    assert "Nothing has been measured for **toy**" in app.header[0].value and not drawn_charts(
-        app
-    )
+    assert "Nothing has been measured for **toy**" in app.header[0].value and not drawn_charts(app)
     assert "32 pieces" in said(app)
     _sweep(app)
     assert not app.error

@@ -69,7 +69,8 @@ def size_against_divergence(
             y=[max(y, 10**low) for _, y in predicted],
             mode="lines",
             line={"color": look.quiet, "width": 1.5, "dash": "dot"},
-            hovertemplate="predicted: %{x:.2f} bits, %{y:.3g} nats<extra></extra>",
+            text=[number(y) for _, y in predicted],
+            hovertemplate="predicted: %{x:.2f} bits, %{text} nats<extra></extra>",
         )
     for way, marks in shown.items():
         _line(figure, way, marks, look)

@@ -26,7 +26,7 @@ def spread(
         width=np.diff(edges),
         marker={"color": blend(tone, look.page, 0.75), "line": {"width": 0}},
         customdata=np.column_stack([edges[:-1], edges[1:]]),
-        hovertemplate="%{customdata[0]:.4g} to %{customdata[1]:.4g}<br>%{y:,}<extra></extra>",
+        hovertemplate="%{customdata[0]:,.4~r} to %{customdata[1]:,.4~r}<br>%{y:,}<extra></extra>",
     )
     top = 1.0
     middle = (edges[0] + edges[-1]) / 2
