@@ -114,7 +114,8 @@ def stored_numbers(parts: Sequence[Part], chosen: int, kind: str, look: Look) ->
         textfont={"size": 12, "color": look.ink},
         cliponaxis=False,
         customdata=[getattr(part, kind) for part in parts],
-        hovertemplate=f"sub-block %{{x}}: stored %{{y}}, {kind} %{{customdata:,.4~r}}<extra></extra>",
+        hovertemplate=f"sub-block %{{x}}: stored %{{y}}, {kind} %{{customdata:,.4~r}}"
+        "<extra></extra>",
     )  # fmt: skip
     reach = max(map(abs, codes)) or 1
     span = [-1.35 * reach if min(codes) < 0 else 0, 1.35 * reach if max(codes) > 0 else 0.1]
