@@ -1,39 +1,15 @@
 """Whole models ready to run, and what they say of a text."""
 
-from dataclasses import dataclass
-
 import streamlit as st
 
 from pages.shared import bench
 from quantcore.evaluate.drift import TokenDrift
 from quantcore.evaluate.quantized import llama_of
 from quantcore.evaluate.reading import Continuations, continue_both, read_closely
-from quantcore.evaluate.text import context_for
 from quantcore.model.llama import Llama
 from quantcore.sensitivity.reading import question_tokens
 
 QUESTIONS = 1000  # of each skill at each level: all that there are
-
-
-@dataclass(frozen=True)
-class Length:
-    """How long a text is for a model."""
-
-    n_tokens: int  # with what opens it
-    context: int  # tokens of the chunks that it is cut into
-
-    @property
-    def needed(self) -> int:
-        """How many tokens there must be to measure on."""
-        return 2 * self.context
-
-
-@bench.per_model(st.cache_data, max_entries=64)
-def length(model_name: str, text: str) -> Length:
-    """Count the tokens of a text, and say how it is cut into chunks."""
-    model = bench.model(model_name)
-    n_tokens = len(model.tokenizer.encode(text))
-    return Length(n_tokens + model.tokenizer.adds_bos, context_for(model, n_tokens))
 
 
 @bench.per_model(st.cache_data, max_entries=4)

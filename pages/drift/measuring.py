@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.drift import cache, charts, words
 from pages.drift.texts import Text
-from pages.shared import bench, drifts, jobs, look, plans
+from pages.shared import bench, drifts, jobs, look, plans, texts
 from pages.shared.frame import sentence
 from quantcore.evaluate.drift import Comparison, Drift, drift_steps
 from quantcore.evaluate.estimate import drift_seconds, skills_seconds
@@ -46,7 +46,7 @@ class Course:
 
 def results(model: Model, text: Text) -> drifts.Results:
     """Return what lies beside the shipped model, and what was measured on this machine since."""
-    return drifts.results(model, text.words, cache.length(model.name, text.words).context)
+    return drifts.results(model, text.words, texts.length(model.name, text.words).context)
 
 
 def steps(
@@ -59,7 +59,7 @@ def steps(
     ValueError
         If a type or the text does not suit the model; before any work is done.
     """
-    length = cache.length(model.name, text.words)
+    length = texts.length(model.name, text.words)
     compared = drift_steps(model, types, text.words, length.context)
     course = Course(length.n_tokens // length.context, {name: [] for name in types})
     return _steps(model, text, compared, course, with_skills)
@@ -134,7 +134,7 @@ def run_button(model: Model, types: Sequence[str], text: Text) -> None:
 
 def _why_not(model: Model, types: Sequence[str], text: Text) -> str:
     """Say why nothing can be measured; nothing where it can."""
-    length = cache.length(model.name, text.words)
+    length = texts.length(model.name, text.words)
     if length.n_tokens < length.needed:
         return words.too_short(text.says, length.n_tokens, length.needed)
     for name in types:
@@ -147,7 +147,7 @@ def _why_not(model: Model, types: Sequence[str], text: Text) -> str:
 
 def _seconds(model: Model, types: Sequence[str], text: Text, with_skills: bool) -> float:
     formats = [plans.whole(model.name, name) for name in types]
-    n_tokens = cache.length(model.name, text.words).n_tokens
+    n_tokens = texts.length(model.name, text.words).n_tokens
     seconds = drift_seconds(model, formats, n_tokens)
     if with_skills:
         n_asked = cache.question_tokens_of(model.name)

@@ -83,13 +83,16 @@ def advice(
 
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_HASHED)
-def recommended(shape: ModelShape, setup: Setup, machine: Machine) -> Recommendation | None:
+def recommended(
+    shape: ModelShape, setup: Setup, machine: Machine, costs: KnownCosts
+) -> Recommendation | None:
     """Choose a type for the machine; None where nothing is known of the types' costs."""
-    return recommend(shape, setup, machine, _costs(shape), estimated)
+    return recommend(shape, setup, machine, costs, estimated)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_HASHED)
-def _costs(shape: ModelShape) -> KnownCosts:
+def costs(shape: ModelShape) -> KnownCosts:
+    """Find what types cost: of a model that the lab ships, or as published of a large one."""
     return costs_of(shape)
 
 

@@ -1,13 +1,15 @@
 """Whose memory the page Memory counts: known, opened, pasted, on the Hub, or typed."""
 
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
 from pages.memory import cache, words
-from pages.shared import controls, look
+from pages.shared import bench, controls, drifts, look, texts
 from quantcore.memory import FoundModel, find_shape
-from quantcore.shape import preset, shape_from_json
+from quantcore.shape import ModelShape, preset, shape_from_json
+from quantcore.which_type import KnownCosts, measured_costs
 
 KNOWN, OPENED, CONFIG, HUB, TYPED = WHOSE = (
     "Known model", "Model on the bench", "config.json", "Hugging Face Hub", "Custom sizes",
@@ -36,9 +38,13 @@ def choose() -> FoundModel | None:
         If it cannot be read, in one sentence.
     """
     left, right = st.columns([3, 2], vertical_alignment="bottom")
+    own = not bench.is_shipped(controls.model_name())
+    first = OPENED if own else KNOWN
+    controls.follow_default("whose", first)
     whose = left.segmented_control(
-        "Which model", WHOSE, default=KNOWN, required=True, key="whose", **controls.BOUND
-    )
+        "Which model", WHOSE, default=first, required=True, key="whose", **controls.BOUND,
+        help=words.WHOSE,
+    )  # fmt: skip
     if whose == OPENED:
         return cache.on_bench(controls.model_name())
     if whose == CONFIG:
@@ -53,6 +59,23 @@ def choose() -> FoundModel | None:
         help="Sizes as in the model’s config.json, kept with the lab: no network is needed.",
     )  # fmt: skip
     return FoundModel(shape=preset(name))
+
+
+def from_bench() -> bool:
+    """Whether the model on the bench is meant."""
+    return st.session_state["whose"] == OPENED
+
+
+def costs(shape: ModelShape) -> KnownCosts:
+    """Find what types cost the model: as measured on the page Drift, or as the engine knows it."""
+    name = controls.model_name()
+    if from_bench() and not bench.is_shipped(name):
+        drifts_known = drifts.on_its_text(model := bench.model(name)).drifts
+        text = texts.called(texts.suited(name))
+        own = measured_costs(model, drifts_known, text, words.MEASURED_ON_DRIFT)
+        if own.divergence:
+            return replace(own, model=shape.name)
+    return cache.costs(shape)
 
 
 def _config() -> FoundModel | None:

@@ -2,12 +2,19 @@
 
 import math
 
+from pages.memory import model as models
 from pages.memory import words
-from pages.shared import look, tables
+from pages.shared import controls, look, tables
 from pages.shared.palette import Look, colour
 from pages.shared.units import binary, number
 from quantcore.memory.hardware import Machine
 from quantcore.which_type import Recommendation
+
+NEAREST = 1e-9  # nats per token; a type that a file is in already costs nothing
+
+
+def _log(divergence: float) -> float:
+    return math.log(max(divergence, NEAREST))
 
 
 def show(chosen: Recommendation | None, machine: Machine, style: Look) -> None:
@@ -19,10 +26,10 @@ def show(chosen: Recommendation | None, machine: Machine, style: Look) -> None:
     options = chosen.options
     n_large = next((i for i, one in enumerate(options) if one.whole), len(options) - 1)
     shown = options[max(n_large - 1, 0) :]
-    low, high = (math.log(one.divergence) for one in (options[0], options[-1]))
+    low, high = (_log(one.divergence) for one in (options[0], options[-1]))
 
     def bar(row: tables.Row) -> tuple[float, str]:
-        share = (math.log(row["divergence_nats"]) - low) / (high - low or 1.0)
+        share = (_log(row["divergence_nats"]) - low) / (high - low or 1.0)
         return 0.05 + 0.95 * share, colour(row["type"], style)
 
     tables.show(
@@ -49,3 +56,5 @@ def show(chosen: Recommendation | None, machine: Machine, style: Look) -> None:
         csv_keys=["type", "weights_bytes", "total_bytes", "fits", "divergence_nats", "figures_of",
                   "imatrix"],
     )  # fmt: skip
+    if models.from_bench() and not chosen.own:
+        controls.link("drift", "Measure these types of this model on Drift", "memory_to_drift")

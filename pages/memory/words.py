@@ -16,6 +16,11 @@ from quantcore.shape import ModelShape
 from quantcore.which_type import Recommendation
 
 PURPOSE = "What a model takes in memory, whether it fits a machine, and which type to take there."
+WHOSE = (
+    "At first the model on the bench; while that is the one in the box, which fits any machine, a "
+    "known model of a usual size."
+)
+MEASURED_ON_DRIFT = "the page Drift; types that were not measured there are left out"
 DEFINED = (
     "token, tensor, embedding, quantization, scale, block, format, mix, pure, bits per weight, "
     "importance matrix, divergence, nat, perplexity, KV cache, context"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import bench, kept, shipped
+from pages.shared import bench, kept, shipped, texts
 from quantcore.evaluate import kept_drift
 from quantcore.evaluate.drift_result import DriftFigures
 from quantcore.evaluate.kept_drift import KeptDrift
@@ -42,6 +42,12 @@ def results(model: Model, text: str, context: int) -> Results:
     known = shipped.measured()
     stale = known.stale and not drifts
     return Results({**known.drifts, **drifts}, {**known.skills, **skills}, stale)
+
+
+def on_its_text(model: Model) -> Results:
+    """Return what is known of a model on the text that suits it."""
+    text = texts.to_judge_on(texts.suited(model.name))
+    return results(model, text, texts.length(model.name, text).context)
 
 
 def keep(model: Model, text: str, measured: KeptDrift) -> None:

@@ -4,12 +4,13 @@ The shipped model has a small vocabulary of its own, and so have the files that 
 model from elsewhere has another, and would be measured on words that it has never met.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 import streamlit as st
 
 from pages.shared import bench
-from quantcore.evaluate.text import calibration_text, evaluation_text
+from quantcore.evaluate.text import calibration_text, context_for, evaluation_text
 
 Key = Literal["stories", "passage"]
 STORIES: Key = "stories"
@@ -17,6 +18,27 @@ PASSAGE: Key = "passage"
 PROMPT_LETTERS = 110
 PLAIN_PROMPT = "Quantization stores each weight of a model in fewer bits, so"
 _CALLED = {STORIES: "the evaluation text", PASSAGE: "the passage on quantization"}
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a text is for a model."""
+
+    n_tokens: int  # with what opens it
+    context: int  # tokens of the chunks that it is cut into
+
+    @property
+    def needed(self) -> int:
+        """How many tokens there must be to measure on."""
+        return 2 * self.context
+
+
+@bench.per_model(st.cache_data, max_entries=64)
+def length(model_name: str, text: str) -> Length:
+    """Count the tokens of a text, and say how it is cut into chunks."""
+    model = bench.model(model_name)
+    n_tokens = len(model.tokenizer.encode(text))
+    return Length(n_tokens + model.tokenizer.adds_bos, context_for(model, n_tokens))
 
 
 @bench.per_model(st.cache_data, max_entries=16)

@@ -3,6 +3,7 @@
 from quantcore.which_type.known_costs import (
     KnownCosts,
     costs_of,
+    measured_costs,
     published_costs,
     published_figures,
     shipped_costs,
@@ -14,6 +15,7 @@ __all__ = [
     "Option",
     "Recommendation",
     "costs_of",
+    "measured_costs",
     "published_costs",
     "published_figures",
     "recommend",

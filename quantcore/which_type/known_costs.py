@@ -11,11 +11,14 @@ from functools import cache
 from typing import Any
 
 from quantcore.evaluate import measured
+from quantcore.evaluate.drift_result import DriftFigures
 from quantcore.memory import find_shape
-from quantcore.model.source import ASSETS, open_model, shipped_folder
+from quantcore.model.source import ASSETS, Model, open_model, shipped_folder
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.types import mix_needs_imatrix
 from quantcore.shape import ModelShape
+
+LEFT_OUT = ("TQ1_0", "TQ2_0", "MXFP4_MOE")  # for weights of three values; for experts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +76,26 @@ def shipped_costs() -> KnownCosts | None:
     results, model = measured.load(), open_model()
     if results.stale:
         return None
-    files = {name: FILE_TYPES[name] for name in results.drifts if name in FILE_TYPES}
+    return measured_costs(
+        model, results.drifts, "the evaluation text", "python -m quantcore measure"
+    )
+
+
+def measured_costs(
+    model: Model, drifts: Mapping[str, DriftFigures], text: str, source: str
+) -> KnownCosts:
+    """Take what was measured of a model, by type: of files that one would take, quantized ones."""
+    files = {
+        name: FILE_TYPES[name]
+        for name in drifts
+        if name in FILE_TYPES and FILE_TYPES[name].is_quantized and name not in LEFT_OUT
+    }
     return KnownCosts(
         model=model.name,
         n_weights=model.n_weights,
-        text="the evaluation text",
-        source="python -m quantcore measure",
-        divergence={name: results.drifts[name].mean_kl_divergence for name in files},
+        text=text,
+        source=source,
+        divergence={name: drifts[name].mean_kl_divergence for name in files},
         aided=frozenset(n for n, mix in files.items() if mix_needs_imatrix(model, mix)),
     )
 

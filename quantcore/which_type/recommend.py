@@ -9,13 +9,17 @@ from quantcore.memory.hardware import Machine
 from quantcore.memory.sizes import gib
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.shape import ModelShape
-from quantcore.which_type.known_costs import Elsewhere, KnownCosts, published_elsewhere
+from quantcore.which_type.known_costs import (
+    LEFT_OUT,
+    Elsewhere,
+    KnownCosts,
+    published_elsewhere,
+)
 
 # Nats per token. Below it lie the types that are called indistinguishable: of Llama-3-8B Q6_K and
 # larger, whose perplexity grows by a third of a percent or less.
 CLOSE = 0.01
 FAR = 0.3  # here its perplexity grows by more than a third
-_LEFT_OUT = ("TQ1_0", "TQ2_0", "MXFP4_MOE")  # for weights of three values; for experts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +141,7 @@ def recommend(
     every = [
         _option(estimate_of(shape, replace(setup, type_name=name)), machine, costs)
         for name in costs.divergence
-        if name not in _LEFT_OUT and name in FILE_TYPES and FILE_TYPES[name].is_quantized
+        if name not in LEFT_OUT and name in FILE_TYPES and FILE_TYPES[name].is_quantized
     ]
     options, least = [], float("inf")
     for option in sorted(every, key=lambda one: (one.weights_bytes, one.divergence)):

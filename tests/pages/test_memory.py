@@ -2,16 +2,18 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
 from pages.memory import cache, charts
 from pages.memory import kept as memory_kept
 from pages.memory import words as memory_words
-from pages.shared import bench
+from pages.shared import bench, drifts, shipped, texts
 from pages.shared.palette import DARK, LIGHT
 from pages.shared.units import binary
 from quantcore import open_model
+from quantcore.evaluate.kept_drift import KeptDrift, text_digest
 from quantcore.io.gguf import read_gguf
 from quantcore.memory import Setup, estimate, find_shape
 from quantcore.memory.fitting import lay_out
@@ -19,7 +21,7 @@ from quantcore.memory.hardware import card, gpus, machine, macs, systems
 from quantcore.memory.rules_of_thumb import rules_of_thumb
 from quantcore.memory.speed import speed_bound
 from quantcore.shape import preset, preset_config, preset_ids
-from tests.support.app import findings, visit
+from tests.support.app import findings, said, visit
 from tests.support.gguf_models import write
 
 GIB = 2**30
@@ -372,6 +374,29 @@ def test_the_shipped_model_is_chosen_for_by_its_own_figures():
     app = visit("memory", whose="Model on the bench")
     assert "divergence of fable-7m" in _which(app)[2]
     assert "measured of fable-7m itself" in " ".join(m.value for m in app.markdown)
+
+
+def test_a_model_of_ones_own_is_counted_first_and_by_what_drift_measured_of_it(own_models, kept):
+    app = visit("memory", model="small-toy", context="512")
+    assert "**small-toy**" in findings(app)[0] and "divergence of Llama-3-8B" in _which(app)[2]
+    assert app.button(key="memory_to_drift").label == "Measure these types of this model on Drift"
+
+    model, text = bench.model("small-toy"), bench.passage()
+    figures = shipped.measured().drifts
+    found = {name: figures[name] for name in ("Q8_0", "Q4_0", "INT4_ROW")}
+    found["Q8_0"] = replace(found["Q8_0"], mean_kl_divergence=0.0)  # as if it were in Q8_0 already
+    of = {"model": model.name, "fingerprint": model.fingerprint, "text": "the passage"}
+    context = texts.length(model.name, text).context
+    of |= {"text_digest": text_digest(text), "context": context}
+    drifts.keep(model, text, KeptDrift(**of, drifts=found))
+    app = visit("memory", model="small-toy", context="512")
+    _, names, table = _which(app)
+    assert names == ["Q8_0", "Q4_0"] and "divergence of small-toy" in table
+    assert "measured of small-toy itself, on the passage on quantization" in said(app)
+    assert not any(button.key == "memory_to_drift" for button in app.button)
+
+    known = visit("memory", model="small-toy", whose="Known model")
+    assert "**Llama-3.1-8B**" in findings(known)[0] and "Llama-3-8B" in _which(known)[2]
 
 
 def test_for_vllm_no_type_is_chosen():
