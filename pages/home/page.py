@@ -1,6 +1,7 @@
 """Page: what the lab is, what lies on its bench, and the one chart that matters."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import streamlit as st
 
@@ -10,12 +11,14 @@ from pages.shared import (
     bench,
     controls,
     definitions,
+    drifts,
     look,
     model_types,
     prose,
     ranking,
     saving,
     shipped,
+    texts,
 )
 from pages.shared.charts import size as size_chart
 from pages.shared.palette import Look
@@ -30,25 +33,40 @@ DAMAGING = "Q2_K"  # the format that each matrix is put in alone, to see where i
 
 
 def main() -> None:
-    """Draw the page of the shipped model, whichever is on the bench."""
+    """Draw the page: of the shipped model, where Drift has measured no other on the bench."""
     style, measured = look.current(), shipped.measured()
     model = bench.model(bench.shipped())
-    original = original_of(model)
-    saving.of(model.name)
-    show_introduction(model)
-    show_size_against_divergence(measured.drifts, original, style)
-    show_the_model(model, measured, original)
+    own = figures_of_ones_own()
+    saving.of(controls.model_name() if own else model.name)
+    show_introduction(model, bool(own))
+    if own:
+        show_size_against_divergence(own, controls.model(), style)
+    else:
+        show_size_against_divergence(measured.drifts, model, style)
+    show_the_model(model, measured, original_of(model))
     st.space("small")
     show_where_it_hurts(model, style)
     st.space("small")
     cards.show()
 
 
-def show_introduction(model: "quantcore.Model") -> None:
-    """Say what the lab is, and whose figures it shows where that is not the model on the bench."""
-    definitions.head("How many bits does a thought need?", words.PURPOSE, words.DEFINED)
+def figures_of_ones_own() -> Mapping[str, DriftFigures]:
+    """Return what the page Drift measured of another model on the bench, by type."""
     if not bench.is_shipped(controls.model_name()):
-        look.note(words.another(controls.model_name(), model.name))
+        with suppress(ValueError, OSError):  # a broken model: what the page shows is of another
+            return drifts.on_its_text(controls.model()).drifts
+    return {}
+
+
+def show_introduction(model: "quantcore.Model", own: bool) -> None:
+    """Say what the lab is, and whose figures it shows where those are not the shipped model's."""
+    definitions.head("How many bits does a thought need?", words.PURPOSE, words.DEFINED)
+    name = controls.model_name()
+    if own:
+        text = texts.called(texts.suited(name))
+        look.note(words.measured_here(name, text, model.name))
+    elif not bench.is_shipped(name):
+        look.note(words.another(name, model.name))
         controls.link("drift", "Measure the model on the bench", "home_to_drift")
 
 
@@ -67,19 +85,20 @@ def show_the_model(model: "quantcore.Model", results: ShippedResults, original: 
 
 
 def show_size_against_divergence(
-    drifts: Mapping[str, DriftFigures], original: Original, style: Look
+    figures: Mapping[str, DriftFigures], model: "quantcore.Model", style: Look
 ) -> None:
     """Draw every measured type by size and divergence; a click on a mark leads to Drift."""
+    original, whole = original_of(model), bench.is_shipped(model.name)
     above = st.container()  # what is rarely changed stands below the chart
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        pure = model_types.choose_way()
+        types = model_types.of_way(SELECTED, model_types.choose_way()) if whole else list(figures)
         published = controls.published()
-    table = ranking.rows(drifts, model_types.of_way(SELECTED, pure), original)
-    gentle, harsh = gentle_and_harsh({row["type"]: drifts[row["type"]] for row in table[1:]})
+    table = ranking.rows(figures, types, original)
+    gentle, harsh = gentle_and_harsh({row["type"]: figures[row["type"]] for row in table[1:]})
     with above:
         look.finding(
             words.at_a_glance(table, original, gentle, harsh),
-            f"Each mark is {bench.shipped()} stored another way. Left is smaller, down is closer "
+            f"Each mark is {model.name} stored another way. Left is smaller, down is closer "
             "to the original.",
             help=ranking.TERMS["sure"],
         )
@@ -89,7 +108,7 @@ def show_size_against_divergence(
                 original,
                 style,
                 chosen=(gentle, harsh),
-                floor=ranking.floor(drifts),
+                floor=ranking.floor(figures),
                 published=published,
                 narrow=look.narrow(),
             ),

@@ -112,6 +112,14 @@ def another(on_bench: str, shown: str) -> str:
     )
 
 
+def measured_here(on_bench: str, text: str, shown: str) -> str:
+    """Say whose figures the page shows where Drift has measured the model on the bench."""
+    return (
+        f"The chart shows **{on_bench}** as the page Drift measured it here, on {text}. What "
+        f"stands below it is about **{shown}**, the small model that comes with this lab."
+    )
+
+
 def sample(prompt: str, continuation: str) -> str:
     """Quote what the model writes, to the end of its second sentence."""
     ends = [i for i, letter in enumerate(continuation) if letter in ".?!"][:2]

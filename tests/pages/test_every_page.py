@@ -17,6 +17,7 @@ from quantcore.evaluate.measured import SELECTED
 from quantcore.evaluate.text import evaluation_text
 from quantcore.recipe.quantize import quantize
 from tests.support.app import drawn_charts, findings, names_in, said, sentences, visit
+from tests.support.kept_figures import keep_drift
 from tests.support.other_shapes import NAMES, write_other_shapes
 from tests.support.places import ROOT
 from tests.support.spoken import slips
@@ -147,7 +148,18 @@ def test_a_file_made_of_the_shipped_model_reads_stories(own_models):
     assert STORY in app.text_area(key="prompt").value
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in ("home", "memory")])
+def test_home_shows_what_drift_measured_of_ones_own_model(own_models, kept):
+    before = visit("home", model="small-toy")
+    assert "Each mark is fable-7m" in said(before) and before.button(key="home_to_drift")
+    keep_drift("small-toy", Q8_0=0.001, Q4_0=0.02)
+    app = visit("home", model="small-toy")
+    assert not app.exception and not sentences(app)
+    assert "Each mark is small-toy" in said(app) and "is about **fable-7m**" in said(app)
+    names = [trace.get("customdata") for trace in drawn_charts(app)[0]["data"]]
+    assert sorted(name[0] for name in names if name) == ["Q4_0", "Q8_0"]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "home"])
 def test_a_broken_model_is_one_sentence(page, own_models):
     app = visit(page, model="broken-toy")
     assert not app.exception

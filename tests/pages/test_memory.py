@@ -2,18 +2,16 @@
 
 import json
 import re
-from dataclasses import replace
 
 import pytest
 
 from pages.memory import cache, charts
 from pages.memory import kept as memory_kept
 from pages.memory import words as memory_words
-from pages.shared import bench, drifts, shipped, texts
+from pages.shared import bench
 from pages.shared.palette import DARK, LIGHT
 from pages.shared.units import binary
 from quantcore import open_model
-from quantcore.evaluate.kept_drift import KeptDrift, text_digest
 from quantcore.io.gguf import read_gguf
 from quantcore.memory import Setup, estimate, find_shape
 from quantcore.memory.fitting import lay_out
@@ -23,6 +21,7 @@ from quantcore.memory.speed import speed_bound
 from quantcore.shape import preset, preset_config, preset_ids
 from tests.support.app import findings, said, visit
 from tests.support.gguf_models import write
+from tests.support.kept_figures import keep_drift
 
 GIB = 2**30
 SMALL_CARD = machine([gpus()["RTX 4060 8 GB"]], systems()["16 GB DDR4-3200"])
@@ -381,14 +380,8 @@ def test_a_model_of_ones_own_is_counted_first_and_by_what_drift_measured_of_it(o
     assert "**small-toy**" in findings(app)[0] and "divergence of Llama-3-8B" in _which(app)[2]
     assert app.button(key="memory_to_drift").label == "Measure these types of this model on Drift"
 
-    model, text = bench.model("small-toy"), bench.passage()
-    figures = shipped.measured().drifts
-    found = {name: figures[name] for name in ("Q8_0", "Q4_0", "INT4_ROW")}
-    found["Q8_0"] = replace(found["Q8_0"], mean_kl_divergence=0.0)  # as if it were in Q8_0 already
-    of = {"model": model.name, "fingerprint": model.fingerprint, "text": "the passage"}
-    context = texts.length(model.name, text).context
-    of |= {"text_digest": text_digest(text), "context": context}
-    drifts.keep(model, text, KeptDrift(**of, drifts=found))
+    # The first as if the model were in Q8_0 already; the last is no type of a file.
+    keep_drift("small-toy", Q8_0=0.0, Q4_0=0.002, INT4_ROW=0.02)
     app = visit("memory", model="small-toy", context="512")
     _, names, table = _which(app)
     assert names == ["Q8_0", "Q4_0"] and "divergence of small-toy" in table
