@@ -59,8 +59,13 @@ def _ruin(table: Sequence[Mapping], harsh: str) -> str:
 
 
 def _saves(row: Mapping, original: Original, what: str = "the file") -> str:
-    smaller = times(original.n_bytes / row["weights_bytes"])
-    return f"**{row['type']}** makes {what} {smaller} times smaller"
+    """Say how much smaller a type makes a file; of one that has few bits already, how large."""
+    ratio = row["weights_bytes"] / original.n_bytes
+    if (smaller := times(1 / ratio)) != "1.0" and ratio < 1:
+        return f"**{row['type']}** makes {what} {smaller} times smaller"
+    if (larger := times(ratio)) != "1.0":
+        return f"**{row['type']}** makes {what} {larger} times as large"
+    return f"**{row['type']}** leaves {what} about as large as it is"
 
 
 def _changes(row: Mapping) -> str:

@@ -92,9 +92,10 @@ def show_verdict(
 
 def show_what_fits(taken: Estimate, setup: Setup, machine: Machine, advice: Advice) -> None:
     """Say the best type and the longest context that fit; draw types by contexts."""
-    where = "the GPUs" if machine.gpus else "memory"
+    where = "GPU memory" if machine.gpus else "memory"
+    trained = taken.shape.context_length
     look.finding(
-        words.best(advice.best_type, advice.largest_context, setup, where),
+        words.best(advice.best_type, advice.largest_context, setup, where, trained),
         words.HOW_TO_READ_TABLE,
     )
     parts.show_table(taken.shape, setup, machine, advice.best_type)

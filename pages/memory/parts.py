@@ -1,6 +1,7 @@
 """The lower parts of the page Memory, one function each."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 
 import streamlit as st
@@ -220,10 +221,11 @@ def show_commands(taken: Estimate, placed: Placement, machine: Machine) -> None:
     counted = reserve_on(taken, machine) if setup.runtime == "vllm" else None
     # A checkpoint of 16 bits is the model itself, others are named by what they are in.
     checkpoint = name + kind * (setup.type_name.upper() in DEPLOYED)
+    typed = replace(setup, type_name=taken.main_format) if not kind else setup
     commands: list[tuple[str, Callable[[], str]]] = [
         ("llama.cpp", lambda: llama_server(file, setup, placed)),
         ("Ollama", lambda: "\n\n".join(ollama(file, setup, placed))),
-        ("vLLM", lambda: vllm_serve(checkpoint, setup, max(1, len(machine.gpus)), counted)),
+        ("vLLM", lambda: vllm_serve(checkpoint, typed, max(1, len(machine.gpus)), counted)),
     ]
     if setup.runtime == "vllm":
         commands.reverse()

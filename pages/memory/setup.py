@@ -18,6 +18,7 @@ from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.types import get_type
 
 CONTEXTS = [2**power for power in range(9, 21)]
+USUAL_CONTEXT = 32_768
 LONGEST = 2**24  # ten million tokens are the most that a known model was made for
 NONE = "no GPU"
 
@@ -83,8 +84,10 @@ def choose(at: Places, has_file: bool, trained: int) -> Setup:
     """
     with at.weights:
         type_name = choose_type(has_file)
+    start = min(USUAL_CONTEXT, trained)
+    controls.follow_default("context", start)
     context = at.context.select_slider(
-        "Context, tokens", _contexts(trained), 32_768, key="context", **controls.BOUND,
+        "Context, tokens", _contexts(trained), start, key="context", **controls.BOUND,
         help="Prompt and answer of each sequence together; in llama.cpp all sequences share it.",
     )  # fmt: skip
     row = at.more.container(horizontal=True, vertical_alignment="bottom")

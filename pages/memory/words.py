@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pages.shared.units import an, binary, millions, opening, percent, times
 from quantcore.memory import Estimate, FoundModel, Setup
 from quantcore.memory.estimate_memory import AS_STORED
+from quantcore.memory.fitting import STEP
 from quantcore.memory.hardware import Machine
 from quantcore.memory.loads import MARGIN_BYTES
 from quantcore.memory.placement import Placement
@@ -159,8 +160,14 @@ NO_COSTS = (
 )
 
 
-def best(type_name: str | None, longest: int, setup: Setup, where: str) -> str:
-    """Say the best type and the longest context that fit; `where` is "the GPUs" or "memory"."""
+def best(
+    type_name: str | None, longest: int, setup: Setup, where: str, trained: int = 1 << 30
+) -> str:
+    """Say the best type and the longest context that fit.
+
+    `where` is "GPU memory" or "memory", `trained` how many tokens the model was made for: nobody
+    looked for more.
+    """
     kind = "type" if setup.runtime == "vllm" else "type without an importance matrix"
     if type_name is None:
         return f"With {setup.context:,} tokens, no {kind} is small enough for **{where}**."
@@ -169,6 +176,8 @@ def best(type_name: str | None, longest: int, setup: Setup, where: str) -> str:
         return f"{fits}; {setup.type_name} is too large for any context."
     if longest < setup.context:
         return f"{fits}; {setup.type_name}, which is larger, fits with **{longest:,} tokens**."
+    if longest > trained * setup.sharing - STEP and setup.context_of_each <= trained:
+        return f"{fits}; in {setup.type_name}, **all {trained:,} tokens** that it was made for fit."
     return f"{fits}; in {setup.type_name}, up to **{longest:,} tokens** fit."
 
 
@@ -244,13 +253,13 @@ def users(
         return f"{sequences[-1]} sequences take **{grown} times** the memory of one."
     fitting = [n for n, fit in zip(sequences, fits, strict=True) if fit]
     if not fitting:
-        return "Not even one sequence of this length fits on the GPUs."
+        return "Not even one sequence of this length fits in GPU memory."
     if len(fitting) == len(sequences):
-        return f"All **{sequences[-1]} sequences** of this length fit on the GPUs at once."
+        return f"All **{sequences[-1]} sequences** of this length fit in GPU memory at once."
     most = fitting[-1]
     if most == 1:
-        return "**1 sequence** of this length fits on the GPUs, 2 do not."
-    return f"**{most} sequences** of this length fit on the GPUs, {2 * most} do not."
+        return "**1 sequence** of this length fits in GPU memory, 2 do not."
+    return f"**{most} sequences** of this length fit in GPU memory, {2 * most} do not."
 
 
 def flash_attention(on: bool) -> str:

@@ -118,8 +118,8 @@ def vllm_serve(
     type_name = setup.type_name.upper()
     if type_name not in (*_VLLM_METHODS, *_VLLM_DTYPES):
         raise ValueError(
-            f"vLLM does not load {setup.type_name}: choose a checkpoint's type, such as AWQ or "
-            "BF16, or llama.cpp"
+            f"vLLM does not load {setup.type_name}: choose a type of its checkpoints, such as AWQ "
+            "or BF16, or llama.cpp"
         )
     if {setup.key_type.upper(), setup.value_type.upper()} not in ({"F16"}, {"BF16"}, {"FP8"}):
         raise ValueError(

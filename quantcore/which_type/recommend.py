@@ -62,6 +62,8 @@ class Recommendation:
                 f"No type is small enough: even {smallest.type} takes "
                 f"{gib(smallest.total_bytes)} in all."
             )
+        if not self.best.divergence:
+            return f"Take {self.best.type}: the file is in it already, so nothing more is lost."
         nats = f"{self.best.divergence:.2g} nats per token"
         if self.best.divergence <= CLOSE:
             return (

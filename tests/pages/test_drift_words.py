@@ -206,6 +206,16 @@ def test_home_says_what_a_gentle_and_a_harsh_type_cost():
     assert "1 in 200 of the tokens" in said and "1 in 12" in said
 
 
+@pytest.mark.parametrize(("ratio", "says"), [
+    (0.5, "2.0 times smaller"), (1.48, "1.5 times as large"), (0.99, "about as large as it is"),
+    (1.02, "about as large as it is"),
+])  # fmt: skip
+def test_home_does_not_call_a_larger_file_smaller(ratio, says):
+    table = _table(Q8_0=1e-4)
+    table[-1]["weights_bytes"] = ratio * ORIGINAL.n_bytes
+    assert says in home_words.at_a_glance(table, ORIGINAL, "Q8_0", "Q8_0")
+
+
 def test_anatomy_tells_who_carries_more_than_its_share():
     shares = {"a.weight": 0.9, "b.weight": 0.1}
     assert "but causes **90" in home_words.anatomy(shares, {"a.weight": 10, "b.weight": 90}, "Q2_K")

@@ -109,6 +109,7 @@ def test_a_file_on_the_bench_is_counted_as_it_is_stored(tmp_path, monkeypatch):
     taken = binary(read_gguf(path).tensor_bytes + 2**21)  # 4 KiB of cache a token
     assert f", stored as in the file, with 512 tokens takes **{taken}**" in findings(app)[0]
     assert app.code, "the page goes on to its end"
+    assert "vLLM does not load Q4_K: choose" in said(app)
     app.selectbox(key="stored").set_value("Q8_0").run()
     assert not app.error
     assert "**tale-Q4_K_M** in Q8_0" in findings(app)[0]
@@ -341,7 +342,7 @@ def test_what_fits_is_the_same_in_every_sentence_and_in_the_table():
     app = visit(
         "memory", known="gemma-3-27b-it", runtime="llama.cpp"
     )  # IQ2_XXS alone, with its matrix
-    assert "no type without an importance matrix is small enough for **the GPUs**" in _text(app)
+    assert "no type without an importance matrix is small enough for **GPU memory**" in _text(app)
     assert "**1 of 9** types here fit" in _text(app)
 
 
@@ -376,16 +377,20 @@ def test_the_shipped_model_is_chosen_for_by_its_own_figures():
 
 
 def test_a_model_of_ones_own_is_counted_first_and_by_what_drift_measured_of_it(own_models, kept):
-    app = visit("memory", model="small-toy", context="512")
-    assert "**small-toy**" in findings(app)[0] and "divergence of Llama-3-8B" in _which(app)[2]
+    app = visit("memory", model="small-toy")
+    trained = bench.model("small-toy").config.context_length
+    assert f"**small-toy** in Q4_K_M with {trained} tokens takes" in findings(app)[0]
+    assert f"**all {trained} tokens** that it was made for fit." in findings(app)[2]
+    assert "divergence of Llama-3-8B" in _which(app)[2]
     assert app.button(key="memory_to_drift").label == "Measure these types of this model on Drift"
 
     # The first as if the model were in Q8_0 already; the last is no type of a file.
-    keep_drift("small-toy", Q8_0=0.0, Q4_0=0.002, INT4_ROW=0.02)
+    keep_drift("small-toy", Q8_0=0.0, Q4_0=0.02, INT4_ROW=0.03)
     app = visit("memory", model="small-toy", context="512")
     _, names, table = _which(app)
     assert names == ["Q8_0", "Q4_0"] and "divergence of small-toy" in table
     assert "measured of small-toy itself, on the passage on quantization" in said(app)
+    assert findings(app)[1] == "Take **Q8_0**: the file is in it already, so nothing more is lost."
     assert not any(button.key == "memory_to_drift" for button in app.button)
 
     known = visit("memory", model="small-toy", whose="Known model")
