@@ -36,6 +36,7 @@ DOORS = {
     "huggingface_hub": ("quantcore/io/hub.py",),
     "httpx2": ("quantcore/io/hub.py",),  # huggingface_hub's own client
     "safetensors": (),  # why: CONTRIBUTING.md
+    "mmap": (),  # why: quantcore/io/on_disk.py
     "tokenizers": ("quantcore/model/tokenizer.py",),
     "streamlit": ("pages/", "app.py"),
     "psutil": (
@@ -86,6 +87,14 @@ def test_packages_are_entered_by_their_door():
         package = module.split(".")[0]
         if package in DOORS:
             assert _name(path).startswith(DOORS[package]), f"{package} is not for {path}"
+
+
+def test_no_file_is_mapped():
+    """Why: quantcore/io/on_disk.py."""
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "arg", None)
+            assert name not in ("memmap", "open_memmap", "mmap_mode"), path
 
 
 def test_the_engine_imports_inward():

@@ -11,7 +11,7 @@ import streamlit as st
 import quantcore
 from quantcore.io.gguf_parts import first_part
 from quantcore.io.imatrix import Imatrix
-from quantcore.model.source import stamp_of
+from quantcore.model.source import state_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 Cached = TypeVar("Cached", bound=Callable[..., Any])
@@ -34,7 +34,7 @@ def sources() -> dict[str, Path]:
 
 def stamp(name: str) -> str:
     """Tell the present files of a model from any that lay under the same name before."""
-    return stamp_of(sources()[name])
+    return state_of(sources()[name])
 
 
 def per_model(cache: Callable, n_models: int = 1, **options: Any) -> Callable[[Cached], Cached]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from quantcore.formats import FORMATS
 from quantcore.formats.ggml_types import BY_NUMBER, in_little_endian
 from quantcore.io import ByteSource, ModelError
-from quantcore.io.strict_json import file_size
+from quantcore.io.on_disk import FileState, opened, read_range
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -49,29 +49,32 @@ class GgufTensor:
     start_byte: int  # from the beginning of the file
     n_bytes: int
     big_endian: bool = False
+    known: FileState | None = None  # of the file when its header was read; None if not on this disk
 
-    def packed(self) -> NDArray[np.uint8]:
-        """Return the tensor's bytes as of a little-endian file, (n_rows, row_bytes), read-only.
+    def packed(self, rows: slice = slice(None)) -> NDArray[np.uint8]:
+        """Read the tensor's bytes as of a little-endian file, (n_rows, row_bytes), or some rows.
 
-        They are mapped, not read; only what a big-endian file holds is copied.
+        Raises
+        ------
+        ModelError
+            If the file has changed since its header was read, in one sentence.
         """
-        rows = self.shape[:-1] if len(self.shape) > 1 else (1,)
-        stored: NDArray[np.uint8] = np.memmap(
-            self.path, np.uint8, "r", self.start_byte, (self.n_bytes,)
+        n_rows = math.prod(self.shape[:-1])
+        row_bytes = self.n_bytes // n_rows
+        first, last, _ = rows.indices(n_rows)
+        count = max(0, last - first)
+        stored = read_range(
+            self.path, self.start_byte + first * row_bytes, count * row_bytes, self.known
         )
         if self.big_endian:
             stored = in_little_endian(self.type, stored)
-        return stored.reshape(math.prod(rows), -1)
+        return stored.reshape(count, row_bytes)
 
     def read(self, rows: slice = slice(None)) -> NDArray[np.float32]:
         """Decode all values, or some rows of a matrix."""
         if self.type not in FORMATS:
             raise ModelError(f"{self.path.name} stores weights as {self.type}, unknown here.")
-        try:
-            packed = self.packed()[rows]
-        except (OSError, ValueError) as problem:
-            raise ModelError(f"{self.path.name} cannot be read any more.") from problem
-        return FORMATS[self.type].dequantize(packed).reshape(-1, *self.shape[1:])
+        return FORMATS[self.type].dequantize(self.packed(rows)).reshape(-1, *self.shape[1:])
 
 
 @dataclass(frozen=True)
@@ -104,13 +107,17 @@ def read_gguf(path: Path) -> GgufFile:
     ModelError
         If it is not a GGUF file, cut off, or contradicts itself, in one sentence.
     """
-    size = file_size(path)
-    with path.open("rb") as file:
-        return read_header(path, file, size)
+    with opened(path) as (file, state):
+        return read_header(path, file, state.n_bytes, state)
 
 
-def read_header(path: Path, file: ByteSource, size: int) -> GgufFile:
-    """Read a header from an open file of `size` bytes, of which only the header need be there."""
+def read_header(
+    path: Path, file: ByteSource, size: int, known: FileState | None = None
+) -> GgufFile:
+    """Read a header from an open file of `size` bytes, of which only the header need be there.
+
+    `known` is the state of a file on this disk, whose tensors are to be read later.
+    """
     header = _Header(path, file, size)
     version = header.open()
     n_tensors, n_entries = header.count("tensors", 24), header.count("metadata entries", 13)
@@ -133,7 +140,7 @@ def read_header(path: Path, file: ByteSource, size: int) -> GgufFile:
         if offset + n_bytes > size - start:
             raise ModelError(f"{path.name} ends before its tensor {name[:80]!r} does.")
         tensors[name] = GgufTensor(
-            path, type_name, shape, start + offset, n_bytes, header.order == ">"
+            path, type_name, shape, start + offset, n_bytes, header.order == ">", known
         )
     _refuse_overlap(path, tensors)
     return GgufFile(

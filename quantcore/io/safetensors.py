@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.io import ByteSource, ModelError
-from quantcore.io.strict_json import file_size, parse_json_object, read_json_object
+from quantcore.io.on_disk import FileState, opened, read_range
+from quantcore.io.strict_json import parse_json_object, read_json_object
 
 MAX_HEADER_BYTES = 8 * 2**20  # 40 times what a model of 126 layers needs
 MAX_AXES = 8
@@ -36,6 +37,7 @@ class SafetensorsTensor:
     shape: tuple[int, ...]
     start_byte: int  # from the beginning of the file
     n_bytes: int
+    known: FileState | None = None  # of the file when its header was read; None if not on this disk
 
     def read(self, rows: slice = slice(None)) -> NDArray[np.float32]:
         """All values, or some rows, read-only. Other dtypes than F32, F16, BF16 are refused."""
@@ -48,13 +50,13 @@ class SafetensorsTensor:
         row_size = math.prod(self.shape[1:])
         count, dtype = (last - first) * row_size, np.dtype(DTYPES[self.dtype])
         start_byte = self.start_byte + first * row_size * dtype.itemsize
-        try:
-            stored = np.fromfile(self.path, dtype, count, offset=start_byte)
-        except OSError as problem:
-            raise ModelError(f"{self.path.name} cannot be read any more.") from problem
-        if stored.size < count:
-            raise ModelError(f"{self.path.name} became shorter while it was in use.")
-        values = _from_bfloat16(stored) if self.dtype == "BF16" else stored.astype(np.float32)
+        n_bytes = max(0, count) * dtype.itemsize
+        stored = read_range(self.path, start_byte, n_bytes, self.known).view(dtype)
+        values = (
+            _from_bfloat16(stored)
+            if self.dtype == "BF16"
+            else stored.astype(np.float32, copy=False)
+        )
         values.flags.writeable = False
         return values.reshape(-1, *self.shape[1:])
 
@@ -106,19 +108,23 @@ def _read_index(folder: Path) -> dict[str, str]:
 
 def read_header(path: Path) -> dict[str, SafetensorsTensor]:
     """List the tensors of one file; check that they fit in it and don't overlap."""
-    size = file_size(path)
-    with path.open("rb") as file:
-        return list_tensors(path, file, size)
+    with opened(path) as (file, state):
+        return list_tensors(path, file, state.n_bytes, state)
 
 
-def list_tensors(path: Path, file: ByteSource, size: int) -> dict[str, SafetensorsTensor]:
-    """List the tensors of an open file of `size` bytes, of which only the header need be there."""
+def list_tensors(
+    path: Path, file: ByteSource, size: int, known: FileState | None = None
+) -> dict[str, SafetensorsTensor]:
+    """List the tensors of an open file of `size` bytes, of which only the header need be there.
+
+    `known` is the state of a file on this disk, whose tensors are to be read later.
+    """
     header, data_start = _parse_header(path, file, size)
     spans, tensors = [], {}
     for name, entry in header.items():
         if name == "__metadata__":
             continue
-        tensor, span = _tensor(path, name, entry, data_start)
+        tensor, span = _tensor(path, name, entry, data_start, known)
         if data_start + span[1] > size:
             raise ModelError(f"{path.name} ends before its tensor {name[:80]!r} does.")
         spans.append((*span, name))
@@ -140,7 +146,7 @@ def _parse_header(path: Path, file: ByteSource, size: int) -> tuple[dict, int]:
 
 
 def _tensor(
-    path: Path, name: str, entry: object, data_start: int
+    path: Path, name: str, entry: object, data_start: int, known: FileState | None
 ) -> tuple[SafetensorsTensor, tuple[int, int]]:
     if not isinstance(entry, dict):
         raise ModelError(f"{path.name} describes {name[:80]!r} in a way that makes no sense.")
@@ -152,7 +158,7 @@ def _tensor(
     n_bytes = span[-1] - span[0] if len(span) == 2 else -1
     if n_bytes < 0 or (itemsize and math.prod(shape) * itemsize != n_bytes):
         raise ModelError(f"{path.name} gives {name[:80]!r} a shape that its bytes do not fill.")
-    stored = SafetensorsTensor(path, dtype, tuple(shape), data_start + span[0], n_bytes)
+    stored = SafetensorsTensor(path, dtype, tuple(shape), data_start + span[0], n_bytes, known)
     return stored, (span[0], span[1])
 
 

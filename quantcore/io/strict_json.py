@@ -26,13 +26,15 @@ def file_size(path: Path) -> int:
 
 def read_json_object(path: Path, max_bytes: int = 2**20) -> dict[str, Any]:
     """Read one JSON object from a file of at most `max_bytes` bytes."""
-    size = file_size(path)
-    if size > max_bytes:
-        raise ModelError(f"{path.name} has {size:,} bytes, more than the {max_bytes:,} expected.")
+    file_size(path)
     try:
-        text = path.read_bytes()
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            text = file.read(min(size, max_bytes))  # not what is added to it meanwhile
     except OSError as problem:
         raise ModelError(f"{path.name} in {path.parent} cannot be read.") from problem
+    if size > max_bytes:
+        raise ModelError(f"{path.name} has {size:,} bytes, more than the {max_bytes:,} expected.")
     return parse_json_object(text, path.name)
 
 

@@ -15,6 +15,7 @@ from quantcore.formats import get_format
 from quantcore.io import ModelError
 from quantcore.io.gguf_parts import all_parts
 from quantcore.io.imatrix import Imatrix, read_imatrix
+from quantcore.io.on_disk import FileState, file_state
 from quantcore.io.safetensors import SafetensorsTensor, read_folder
 from quantcore.io.strict_json import read_json_object
 from quantcore.model.config import LlamaConfig, read_config
@@ -128,7 +129,8 @@ class Model:
         if self.given is not None:
             return self.given
         file = _imatrix_file(self.path)
-        return _imatrix_of(file, file.stat().st_mtime_ns) if file.is_file() else None
+        state = file_state(file)
+        return _imatrix_of(file, state) if state else None
 
     @property
     def quantizable(self) -> list[str]:
@@ -167,18 +169,28 @@ class Model:
 
 
 def stamp_of(path: Path) -> str:
-    """Digest of the files in a folder, or of a GGUF file and those beside it, and their changes.
+    """Digest of the files in a folder, or of a GGUF file and those beside it, and their dates.
 
-    Another one for each place, and after each change, whatever the file's name, size and date say:
-    a replaced file has another number on its disk.
+    Another one for each place, and for a replaced file, which has another number on its disk. What
+    was measured is kept under it, and so it stays when a file is only linked or given to somebody.
     """
-    files = list(path.iterdir()) if path.is_dir() else [*all_parts(path), _imatrix_file(path)]
-    digest = hashlib.sha256(str(path).encode())
-    for path in sorted(file for file in files if file.is_file()):
-        status = path.stat()
-        changed = f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
-        digest.update(f"{path.name} {changed};".encode())
-    return digest.hexdigest()[:12]
+    states = _files_of(path)
+    dated = "".join(f"{name} {s.n_bytes} {s.written_ns} {s.number};" for name, s in states)
+    return hashlib.sha256(f"{path}{dated}".encode()).hexdigest()[:12]
+
+
+def state_of(path: Path) -> str:
+    """Digest of the same files and of all that is compared when they are read.
+
+    Who meets a file that has changed since it was opened finds another state, and opens it again.
+    """
+    return hashlib.sha256(f"{path}{_files_of(path)}".encode()).hexdigest()[:12]
+
+
+def _files_of(path: Path) -> list[tuple[str, FileState]]:
+    files = path.iterdir() if path.is_dir() else [*all_parts(path), _imatrix_file(path)]
+    found = [(file.name, file_state(file)) for file in sorted(files)]
+    return [(name, state) for name, state in found if state is not None]
 
 
 def _imatrix_file(path: Path) -> Path:
@@ -186,7 +198,7 @@ def _imatrix_file(path: Path) -> Path:
 
 
 @lru_cache(maxsize=4)
-def _imatrix_of(file: Path, _changed: int) -> Imatrix:
+def _imatrix_of(file: Path, _state: FileState) -> Imatrix:
     return read_imatrix(file)
 
 
