@@ -48,10 +48,18 @@ def _plan(model_name: str, file_type: str, pure: bool) -> tuple[Plan, Imatrix | 
     return plan_with_matrix(bench.model(model_name), make)
 
 
+def lacks_matrix(model_name: str, file_type: str, pure: bool) -> bool:
+    """Whether `quantize` would refuse the file: it needs an importance matrix, and has none."""
+    plan, imatrix = _plan(model_name, file_type, pure)
+    return imatrix is None and plan.needs_imatrix
+
+
 @bench.per_model(st.cache_resource, max_entries=64)
 def planned_header(model_name: str, file_type: str, pure: bool) -> Header:
-    """Header of the file that `quantize` would write."""
+    """Header of the file that `quantize` would write, or would if it had the matrix it needs."""
     plan, imatrix = _plan(model_name, file_type, pure)
+    if lacks_matrix(model_name, file_type, pure):  # with one, some rules differ
+        plan = plans.planned(model_name, file_type, imatrix=True, pure=pure)
     return _header(preview(bench.model(model_name), plan, imatrix))
 
 
@@ -59,8 +67,21 @@ def planned_header(model_name: str, file_type: str, pure: bool) -> Header:
 def known_header(name: str, file_type: str, pure: bool) -> Header:
     """Header of what `quantize` would write of a known model, but for the vocabulary."""
     config = read_config(shape.preset_config(name))
-    plan = quantcore.plan(contents_of(config, name), file_type, pure=pure)
+    plan = _known_plan(name, file_type, pure)
+    if plan.needs_imatrix:  # without one there is no such file; with one some rules differ
+        plan = _known_plan(name, file_type, pure, imatrix=True)
     return _header(preview(config, plan))
+
+
+def known_needs_matrix(name: str, file_type: str, pure: bool) -> bool:
+    """Whether `quantize` would refuse the file of a known model without an importance matrix."""
+    return _known_plan(name, file_type, pure).needs_imatrix
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _known_plan(name: str, file_type: str, pure: bool, imatrix: bool = False) -> Plan:
+    contents = contents_of(read_config(shape.preset_config(name)), name)
+    return quantcore.plan(contents, file_type, pure=pure, imatrix=imatrix)
 
 
 @bench.per_model(st.cache_resource, show_spinner="Writing the file", max_entries=8)

@@ -64,6 +64,14 @@ class ChosenFile:
             )
         return cache.written_header(self.model_name, self.file_type, self.pure)
 
+    @property
+    def unaided(self) -> bool:
+        """Whether what is planned needs an importance matrix that is not here."""
+        what = self.file_type, self.pure
+        if self.known:
+            return cache.known_needs_matrix(self.known, *what)
+        return self.planned and cache.lacks_matrix(self.model_name, *what)
+
     def errors(self, original: str) -> list[RestoredError]:
         """Compare its matrices with an original's; ValueError where they cannot be."""
         if self.known:

@@ -49,7 +49,7 @@ def show_choice(model_name: str) -> tuple[ChosenFile, Header]:
     with choices:
         chosen = files.choose(model_name)
     file, promise = chosen.header()
-    if chosen.planned and not chosen.known:
+    if chosen.planned and not chosen.known and not chosen.unaided:
         with choices:
             if files.small(file) and st.button(
                 "Write it and open it", key="file_write",
@@ -57,7 +57,7 @@ def show_choice(model_name: str) -> tuple[ChosenFile, Header]:
             ):  # fmt: skip
                 controls.go(file=f"written {chosen.label}")
     if chosen.planned:
-        look.note(words.not_a_file(chosen.known, model_name))
+        look.note(words.not_a_file(chosen.known, model_name, chosen.unaided))
     else:
         look.note(words.kind_of_file(file))
     return chosen, Header(file, promise)

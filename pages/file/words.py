@@ -71,12 +71,19 @@ _WHY = {
 _NUMBER_WORDS = {"u": "unsigned integer", "i": "integer", "f": "float"}
 
 
-def not_a_file(known: str, bench: str) -> str:
-    """Say what is shown where there is no file."""
+def not_a_file(known: str, bench: str, unaided: bool) -> str:
+    """Say what is shown where there is no file; `unaided` of an importance matrix that it needs."""
+    refused = "llama-quantize refuses this type without an importance matrix"
     if known:
+        aided = f" {refused}: it is planned with one." if unaided else ""
         return (
             f"Not a file: this is what `quantize` would write for {known}, from its sizes alone. "
-            "The vocabulary, which this header lacks, would come on top."
+            f"The vocabulary, which this header lacks, would come on top.{aided}"
+        )
+    if unaided:
+        return (
+            f"Not a file: {refused}, and {bench} has none. This is what `quantize` would write "
+            "with one; the page Importance says how to make one."
         )
     return (
         f"Not written yet: this is what `quantize` would write for {bench}, with the same header "

@@ -14,12 +14,13 @@ from pages.shared import (
     bench,
     tensors,
 )
-from quantcore import FORMATS, open_model, quantize
+from quantcore import FORMATS, open_model, plan, quantize
 from quantcore.evaluate.file_error import restored_errors
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.io.gguf import read_gguf
+from quantcore.shape import preset_config
 from tests.engine.io.test_gguf_parts import write_parts
-from tests.support.app import findings, visit
+from tests.support.app import findings, said, sentences, visit
 from tests.support.gguf_bytes import gguf_bytes
 from tests.support.gguf_models import stranger_bytes, write
 from tests.support.toy_model import write_folder
@@ -48,8 +49,8 @@ def _said(app):
 def test_one_label_hides_two_files():
     says = findings(visit("file"))
     assert says[0].startswith("**Q4_K_M** would hold 74 tensors in 3 formats")
-    assert "9 tensors** differ in format" in says[4] and "Both call themselves Q4_K_M" in says[4]
-    assert says[5].startswith("One name, Q4_K_M, two files: **Q4_K_M --pure** is ")
+    assert "9 tensors** differ in format" in says[5] and "Both call themselves Q4_K_M" in says[5]
+    assert says[6].startswith("One name, Q4_K_M, two files: **Q4_K_M --pure** is ")
 
 
 def test_a_file_that_needs_the_models_matrix_is_made_with_it(shipped, tmp_path):
@@ -85,7 +86,7 @@ def test_a_name_of_ones_own_is_said_to_be_one(models):
     assert "**9** of 74 tensors do not have the type" in findings(app)[2]
     assert "9 have Q4_K instead of Q6_K" in findings(app)[2]
     assert "name says Q4_K_XL, but its metadata (general.file_type) say Q4_K_M" in _said(app)
-    assert "two files: **tale-UD-Q4_K_XL.gguf** is" in findings(app)[5]
+    assert "two files: **tale-UD-Q4_K_XL.gguf** is" in findings(app)[6]
 
 
 def test_a_file_that_the_lab_cannot_run_is_shown(models):
@@ -229,7 +230,7 @@ def test_a_model_in_parts_is_one_file(models):
     app = visit("file", model="m-00001-of-00002.gguf", beside_file="tale-Q4_K_M.gguf")
     assert not app.error
     assert "holds 74 tensors in 3 formats" in findings(app)[0]
-    assert "have 74 tensors in common, each in the same format" in findings(app)[4]
+    assert "have 74 tensors in common, each in the same format" in findings(app)[5]
     block = visit("block", model="m-00001-of-00002.gguf", tensor="blk.7.attn_q.weight")
     assert "as stored in m-00002-of-00002.gguf" in findings(block)[0]
 
@@ -261,3 +262,20 @@ def test_another_original_is_one_sentence(models):
     app = visit("file", model="toy", original="fable-7m")
     assert not app.error
     assert "Errors cannot be measured" in _said(app)
+
+
+def test_a_file_that_would_be_refused_is_not_promised(own_models):
+    app = visit("file", model="wide-toy", file="as IQ2_XXS")
+    assert not app.exception and not sentences(app)
+    assert "Not a file: llama-quantize refuses this type without an importance matrix" in said(app)
+    assert not any(button.key == "file_write" for button in app.button)
+    planned = plan(bench.model("wide-toy"), "IQ2_XXS", imatrix=True)
+    assert f"**{planned.bits_per_weight:.2f} bits**" in findings(app)[0], "as with a matrix"
+
+    known = visit("file", file="Llama-3.1-8B as IQ2_XXS")
+    assert "it is planned with one" in said(known) and "planned with" not in said(
+        visit("file", file="Llama-3.1-8B as Q4_K_M")
+    )
+    planned = plan(preset_config("Llama-3.1-8B"), "IQ2_XXS", imatrix=True)
+    assert f"**{planned.bits_per_weight:.2f} bits**" in findings(known)[0]
+    assert visit("file", file="as IQ2_XXS").button(key="file_write"), "of a model with a matrix"
