@@ -74,8 +74,8 @@ def _draw_search(reading: BlockReading, dials: Dials, tone: str, style: Look) ->
     look.show(
         charts.scale_curve(
             PERCENTS,
-            [grid.turned(percent, dials.zero_shift).rms_error(values) for percent in PERCENTS],
-            [grid.turned(percent, best_shift).rms_error(values) for percent in PERCENTS],
+            grid.rms_errors(values, PERCENTS, [dials.zero_shift] * len(PERCENTS)).tolist(),
+            grid.rms_errors(values, PERCENTS, [best_shift] * len(PERCENTS)).tolist(),
             points,
             tone,
             style,

@@ -121,7 +121,7 @@ def choose(model: Model) -> Sweep:
         raise ValueError("Choose at least one kind of pieces, and how they are quantized.")
     n = min(asked, n_tokens(model.name, text))
     context = min(context_for(model, n), model.config.context_length)
-    cut(model, text, context)  # says in a sentence if the text is too short
+    _refuse_short(model.name, text, context)
     if n < 2 * context:
         raise ValueError(
             f"{asked:,} tokens are asked for; measuring needs at least {2 * context:,}."
@@ -137,6 +137,12 @@ def choose(model: Model) -> Sweep:
         questions=questions,
     )
     return Sweep(model, settings, guides, scheduler)
+
+
+@bench.per_model(st.cache_data, show_spinner=False, max_entries=32)
+def _refuse_short(model_name: str, text: str, context: int) -> None:
+    """Say in a sentence if the text is too short; one that is long enough is not cut again."""
+    cut(bench.model(model_name), text, context)
 
 
 @bench.per_model(st.cache_data, show_spinner=False, max_entries=32)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from quantcore.format import Part
 
 Floats = NDArray[np.float64]
+AT_ONCE = 100_000  # errors that are held in memory at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +62,30 @@ class EvenGrid:
 
     def rms_error(self, values: NDArray) -> float:
         """Root mean square of what the values miss the grid by."""
-        error = self.values[self.nearest(values)] - values
-        return float(np.sqrt(np.mean(np.square(error, dtype=np.float64))))
+        return float(self.rms_errors(values, [100], [0])[0])
+
+    def rms_errors(
+        self, values: NDArray, percents: Sequence[float], shifts: Sequence[float]
+    ) -> Floats:
+        """Root mean square of what the values miss the grid by after each turn, (n_turns,).
+
+        The turns are pairs of a percentage of the scale and a shift of the zero point, as `turned`
+        takes them.
+        """
+        values = np.asarray(values, np.float64)
+        scales = self.scale * np.asarray(percents, np.float64) / 100
+        zeros = self.zero_point + np.asarray(shifts, np.float64)
+        errors = np.empty(len(scales))
+        if not self.scale:
+            errors[:] = np.sqrt(np.mean(np.square(values)))
+            return errors
+        step = max(1, AT_ONCE // values.size)  # turns: a row of a matrix may be long
+        for start in range(0, len(errors), step):
+            scale, zero = (each[start : start + step, None] for each in (scales, zeros))
+            places = np.clip(np.round(values / scale + zero), 0, self.n_values - 1)
+            error = scale * (places - zero) - values
+            errors[start : start + step] = np.sqrt(np.mean(np.square(error), axis=1))
+        return errors
 
 
 def grid_of(part: Part, first_code: int) -> EvenGrid:
@@ -86,6 +109,6 @@ def best_turn(
         ((p, s) for p in percents for s in shifts),
         key=lambda turn: abs(turn[0] - 100) + abs(turn[1]),
     )
-    errors = [grid.turned(*turn).rms_error(values) for turn in turns]
+    errors = grid.rms_errors(values, *zip(*turns, strict=True))
     at = int(np.argmin(errors))
-    return errors[at], *turns[at]
+    return float(errors[at]), *turns[at]

@@ -1,10 +1,8 @@
 """All that a model takes under a set-up, term by term, each with its formula."""
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Literal
 
 from quantcore.formats import FORMATS, get_format
@@ -14,7 +12,7 @@ from quantcore.memory.deployed_formats import DEPLOYED
 from quantcore.memory.kv_cache import CacheTerm, cache_terms
 from quantcore.memory.term import Term, TermKind
 from quantcore.memory.vllm_terms import UTILIZATION, cache_terms_in_blocks, overhead_terms
-from quantcore.memory.weights import PARTS, StoredWeights, TensorBytes, stored_weights
+from quantcore.memory.weights import StoredWeights, stored_weights
 from quantcore.shape.model_shape import ModelShape
 
 RUNTIMES = ("none", "llama.cpp", "vllm")
@@ -168,19 +166,13 @@ def weights_in(shape: ModelShape, type_name: str, runtime: Runtime = "none") -> 
 
 def _weights(stored: StoredWeights) -> Iterator[Term]:
     """One term for the tensors of each part in each format."""
-
-    def key(tensor: TensorBytes) -> tuple[int, str]:
-        return PARTS.index(tensor.part), tensor.format
-
-    for (part, format_name), tensors in groupby(sorted(stored.tensors, key=key), key):
-        these = list(tensors)
-        numbers = sum(math.prod(tensor.shape) for tensor in these)
-        counted = f"{len(these)} tensor{'s' if len(these) > 1 else ''}"
+    for group in stored.alike:
+        counted = f"{group.n_tensors} tensor{'s' if group.n_tensors > 1 else ''}"
         yield Term(
             kind="weights",
-            name=f"{PARTS[part]} in {format_name}",
-            bytes=sum(tensor.bytes for tensor in these),
-            formula=f"{counted}, {numbers:,} weights × {_each(format_name)}",
+            name=f"{group.part} in {group.format}",
+            bytes=group.bytes,
+            formula=f"{counted}, {group.n_weights:,} weights × {_each(group.format)}",
         )
 
 

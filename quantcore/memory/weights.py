@@ -3,6 +3,8 @@
 import math
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from typing import Literal, get_args
 
 from quantcore.architectures import by_name
@@ -39,14 +41,14 @@ class TensorBytes:
         return part_of(self.name, self.shape)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class StoredWeights:
     """Bytes of a model's weights in one type, and where they are."""
 
     tensors: tuple[TensorBytes, ...]
     estimated: str = ""  # why the bytes are no certainty; empty where they are
 
-    @property
+    @cached_property
     def total_bytes(self) -> int:
         """Bytes of all tensors."""
         return sum(tensor.bytes for tensor in self.tensors)
@@ -61,13 +63,26 @@ class StoredWeights:
         """Bits a weight of all tensors, norms and constants too, as llama-quantize counts them."""
         return 8 * self.total_bytes / sum(math.prod(tensor.shape) for tensor in self.tensors)
 
+    @cached_property
+    def alike(self) -> tuple["Alike", ...]:
+        """Tensors of the same part in the same format together, in the order of `PARTS`."""
+
+        def key(tensor: TensorBytes) -> tuple[int, str]:
+            return PARTS.index(tensor.part), tensor.format
+
+        groups = groupby(sorted(self.tensors, key=key), key)
+        return tuple(
+            _together(PARTS[part], format_name, list(these))
+            for (part, format_name), these in groups
+        )
+
     @property
     def bytes_by_part(self) -> dict[str, int]:
         """Bytes of each part that there is, in the order of `PARTS`."""
         n_bytes: Counter[str] = Counter()
-        for tensor in self.tensors:
-            n_bytes[tensor.part] += tensor.bytes
-        return {part: n_bytes[part] for part in PARTS if n_bytes[part]}
+        for group in self.alike:
+            n_bytes[group.part] += group.bytes
+        return {part: n for part, n in n_bytes.items() if n}
 
     @property
     def fallbacks(self) -> dict[str, int]:
@@ -81,6 +96,27 @@ class StoredWeights:
     def layer_bytes(self, layer: int) -> int:
         """Bytes of one layer; of everything outside the layers for -1."""
         return sum(tensor.bytes for tensor in self.tensors if tensor.layer == layer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alike:
+    """Tensors of one part in one format."""
+
+    part: Part
+    format: str
+    n_tensors: int
+    n_weights: int
+    bytes: int
+
+
+def _together(part: Part, format_name: str, tensors: list[TensorBytes]) -> Alike:
+    return Alike(
+        part=part,
+        format=format_name,
+        n_tensors=len(tensors),
+        n_weights=sum(math.prod(tensor.shape) for tensor in tensors),
+        bytes=sum(tensor.bytes for tensor in tensors),
+    )
 
 
 def part_of(name: str, shape: tuple[int, ...]) -> Part:

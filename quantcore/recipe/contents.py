@@ -1,5 +1,6 @@
 """What a model consists of, as far as the rules of a mix need to know it."""
 
+import functools
 import math
 import re
 from collections.abc import Mapping
@@ -40,6 +41,7 @@ class Contents:
         return sorted(self.shapes, key=lambda name: (layer_of(name), name))
 
 
+@functools.lru_cache(maxsize=65_536)
 def layer_of(name: str) -> int:
     """Layer of a tensor, -1 outside the layers.
 

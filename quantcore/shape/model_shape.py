@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from quantcore.architectures import RUNNABLE
@@ -50,7 +51,7 @@ class LatentAttention:
     value_size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelShape:
     """A decoder's sizes, as its config.json or the header of its file gives them."""
 
@@ -75,12 +76,12 @@ class ModelShape:
     extras: Mapping[str, int] = field(default_factory=dict)  # only in that number
     source: str = ""
 
-    @property
+    @cached_property
     def n_weights(self) -> int:
         """Weights in all tensors; constants of the rotary embedding, in GGUF files, don't count."""
         return sum(math.prod(shape) for name, shape in self.tensors.items() if is_weight(name))
 
-    @property
+    @cached_property
     def active_weights(self) -> int:
         """Weights that one token passes through: of the experts, those that it uses."""
         share = self.experts.used / self.experts.count if self.experts else 1
