@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.shared import controls, frame, look, saving, serving
+from pages.shared import bench, controls, frame, look, saving, serving
 
 # A local icon: for a Material icon the browser would fetch a font from the internet.
 st.set_page_config(page_title="Quantlab", page_icon="assets/icon.png", layout="wide")
@@ -24,9 +24,10 @@ page = st.navigation(
     position="top",
 )
 frame.go_on()
-controls.carry_over(page.url_path)
-controls.choose_model()
-look.dress()
-saving.begin(page.title, controls.model_name())
-frame.run(page)
+with bench.looked_at_once():
+    controls.carry_over(page.url_path)
+    controls.choose_model()
+    look.dress()
+    saving.begin(page.title, controls.model_name())
+    frame.run(page)
 look.watch_browser(again=controls.unwritten())

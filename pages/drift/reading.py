@@ -37,7 +37,7 @@ def one_text(model: Model, chosen: str, text: Text) -> None:
     full = f"{reading_words.FULL_NATS:g} nats and more"
     st.html(ramp("0", full, "at one token", style, prose.REACH))
     rows = rows_by_token(read, passage)
-    tables.download(rows, list(rows[0]), "tokens")
+    tables.download(lambda: rows, list(rows[0]), "tokens")
 
 
 def going_on(model: Model, chosen: str, original: Original) -> None:

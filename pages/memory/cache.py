@@ -21,6 +21,7 @@ from quantcore.memory import (
 )
 from quantcore.memory.estimate import Runtime
 from quantcore.memory.fit_table import Advice, Cell
+from quantcore.memory.growth import CacheGrowth, cache_growth, with_sequences
 from quantcore.memory.hardware import Machine
 from quantcore.memory.this_machine import this_machine
 from quantcore.shape import ModelShape, preset, preset_ids
@@ -64,6 +65,18 @@ def estimated(shape: ModelShape, setup: Setup, stored: StoredWeights | None = No
 def again(taken: Estimate, setup: Setup) -> Estimate:
     """Estimate another set-up with the same weights."""
     return estimated(taken.shape, setup, taken.stored)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=_HASHED)
+def growth(taken: Estimate, contexts: Sequence[int]) -> CacheGrowth:
+    """Follow the cache over contexts."""
+    return cache_growth(taken, contexts, again)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=_HASHED)
+def many(taken: Estimate, counts: Sequence[int]) -> list[Estimate]:
+    """Estimate so many sequences at once."""
+    return with_sequences(taken, counts, again)
 
 
 @st.cache_data(max_entries=256, show_spinner=False, hash_funcs=_HASHED)

@@ -8,7 +8,7 @@ from pages.shared import look
 from pages.shared.palette import Look
 from pages.shared.units import binary
 from quantcore.memory import Estimate, Setup
-from quantcore.memory.growth import cache_growth, compute_by_batch, with_sequences
+from quantcore.memory.growth import compute_by_batch
 from quantcore.memory.hardware import Machine
 
 TYPES = ("F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K", "IQ2_XXS")
@@ -36,7 +36,7 @@ def _by_context(taken: Estimate, type_name: str, style: Look) -> None:
     shape, setup = taken.shape, taken.setup
     longest = max(setup.context, shape.context_length, 4096)
     reach = sorted({*(n for n in CONTEXTS if n <= longest), setup.context, longest})
-    growth = cache_growth(taken, reach, cache.again)
+    growth = cache.growth(taken, reach)
     at_longest = growth.cache_bytes[setup.key_type][-1]
     look.finding(
         words.crossing(
@@ -86,7 +86,7 @@ def _by_type(taken: Estimate, setup: Setup, machine: Machine, style: Look) -> No
 
 def _by_sequences(taken: Estimate, type_name: str, machine: Machine, style: Look) -> None:
     setup = taken.setup
-    many = with_sequences(taken, SEQUENCES, cache.again)
+    many = cache.many(taken, SEQUENCES)
     look.finding(
         words.users(
             SEQUENCES,

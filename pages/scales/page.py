@@ -101,13 +101,16 @@ def take_clicked(chosen: ChosenTensor) -> None:
 def offer_csv(factors: ScaleFactors) -> None:
     """Offer all scales and minima as CSV."""
     minimums = factors.minimums
-    rows = [
-        {
-            "row": row,
-            "first_weight": column * factors.weights_per_scale,
-            "scale": float(scale),
-            "minimum": float(minimums[row, column]) if minimums is not None else None,
-        }
-        for (row, column), scale in np.ndenumerate(factors.scales)
-    ]
+
+    def rows() -> list[tables.Row]:
+        return [
+            {
+                "row": row,
+                "first_weight": column * factors.weights_per_scale,
+                "scale": float(scale),
+                "minimum": float(minimums[row, column]) if minimums is not None else None,
+            }
+            for (row, column), scale in np.ndenumerate(factors.scales)
+        ]
+
     tables.download(rows, ["row", "first_weight", "scale", "minimum"], "scales_all")

@@ -2,11 +2,13 @@
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import quantcore
 from quantcore.io.gguf_parts import first_part
@@ -14,13 +16,40 @@ from quantcore.io.imatrix import Imatrix
 from quantcore.model.source import state_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+_SEEN = "_models_seen"  # in this run of the script: what can be opened, and the state of its files
 Cached = TypeVar("Cached", bound=Callable[..., Any])
+Found = TypeVar("Found")
 # Only folders in here can be opened, never a path from the address bar.
 OWN_MODELS = Path(os.environ.get("QUANTLAB_MODELS", ROOT / "models"))
 
 
+@contextmanager
+def looked_at_once() -> Iterator[None]:
+    """Look at the models' files once while a page is drawn, not at each of its hundred look-ups."""
+    st.session_state[_SEEN] = {}
+    try:
+        yield
+    finally:
+        st.session_state.pop(_SEEN, None)
+
+
+def _seen(what: str, look: Callable[[], Found]) -> Found:
+    """Return what was seen of it in this run; look where nobody has, or outside of any run."""
+    in_run = get_script_run_ctx(suppress_warning=True) is not None
+    seen = st.session_state.get(_SEEN) if in_run else None
+    if seen is None:
+        return look()
+    if what not in seen:
+        seen[what] = look()
+    return seen[what]
+
+
 def sources() -> dict[str, Path]:
     """Folders and GGUF files of the models that can be opened, by name; the shipped one first."""
+    return _seen("", _sources)
+
+
+def _sources() -> dict[str, Path]:
     by_name: dict[str, Path] = {}
     for folder in (ROOT / "assets", OWN_MODELS):
         for config in sorted(folder.glob("*/config.json")):
@@ -34,7 +63,7 @@ def sources() -> dict[str, Path]:
 
 def stamp(name: str) -> str:
     """Tell the present files of a model from any that lay under the same name before."""
-    return state_of(sources()[name])
+    return _seen(name, lambda: state_of(sources()[name]))
 
 
 def per_model(cache: Callable, n_models: int = 1, **options: Any) -> Callable[[Cached], Cached]:

@@ -61,15 +61,15 @@ def show(
     """
     style = look.current()
     st.html(_CSS.format(**_tones(style)) + _table(rows, columns, caption, chosen, formats, style))
-    download(rows, csv_keys or [column.key for column in columns], name)
+    download(lambda: rows, csv_keys or [column.key for column in columns], name)
 
 
-def download(rows: Sequence[Row], keys: Sequence[str], name: str) -> None:
-    """Draw the small control that saves rows as CSV, every digit kept."""
+def download(rows: Callable[[], Sequence[Row]], keys: Sequence[str], name: str) -> None:
+    """Draw the small control that saves rows as CSV, every digit kept; asked for when pressed."""
     with st.container(horizontal=True, horizontal_alignment="right"):
         st.download_button(
             "Save CSV",
-            data=lambda: to_csv(rows, keys),
+            data=lambda: to_csv(rows(), keys),
             file_name=f"{saving.stem(name)}.csv",
             mime="text/csv",
             key=f"{name}_csv",

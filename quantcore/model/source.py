@@ -137,7 +137,7 @@ class Model:
         """Names of the tensors that a format may store: all matrices, in the model's order."""
         return [name for name, tensor in self.tensors.items() if tensor.quantizable]
 
-    @property
+    @cached_property
     def n_weights(self) -> int:
         """Number of weights, norms and biases included; a tied output counts once."""
         return sum(tensor.n_weights for tensor in self.tensors.values())

@@ -71,8 +71,9 @@ def covers(measured: Sensitivity, model: Model) -> bool:
 
     A sweep that was stopped may know only some.
     """
+    formats = measured.formats
     return measured.source.fingerprint == model.fingerprint and all(
-        any(measured.effect(name, each) for each in measured.formats) for name in model.quantizable
+        any(measured.effect(name, each) for each in formats) for name in model.quantizable
     )
 
 

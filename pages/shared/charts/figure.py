@@ -164,12 +164,17 @@ def _as_title(name: str, value: Any) -> Any:
     return {"text": value} if name == "title" and isinstance(value, str) else value
 
 
+_PLAIN = {str, int, bool, type(None)}
+
+
 def _sent(value: Any) -> Any:
     """Turn arrays of numbers into what plotly.js reads as bytes, other sequences into lists."""
     if isinstance(value, str | bool | int) or value is None:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, list | tuple) and set(map(type, value)) <= _PLAIN:
+        return list(value)  # as most are
     if isinstance(value, Mapping):
         return {
             name: _sent(_as_title(name, each)) for name, each in value.items() if each is not None
