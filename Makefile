@@ -55,6 +55,7 @@ bench: $(VENV)/peers.ready
 	$(BIN)/python -m benchmarks.first_use
 	$(BIN)/python -m benchmarks.first_chart
 	$(BIN)/python -m benchmarks.header
+	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.whole_file
 
 peers: $(VENV)/peers.ready
