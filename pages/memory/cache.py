@@ -38,7 +38,12 @@ def _hash_of_estimate(taken: Estimate) -> int:
     return hash((_hash_of_shape(taken.shape), taken.setup, taken.stored))
 
 
+def _hash_of_model(model: FoundModel) -> int:
+    return hash((_hash_of_shape(model.shape), model.shipped))
+
+
 _HASHED: dict[str | type[Any], Callable[[Any], Any]] = {
+    FoundModel: _hash_of_model,
     ModelShape: _hash_of_shape,
     StoredWeights: hash,
     Estimate: _hash_of_estimate,
@@ -104,9 +109,9 @@ def recommended(
 
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_HASHED)
-def costs(shape: ModelShape) -> KnownCosts:
+def costs(model: FoundModel) -> KnownCosts:
     """Find what types cost: of a model that the lab ships, or as published of a large one."""
-    return costs_of(shape)
+    return costs_of(model)
 
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=_HASHED)

@@ -8,7 +8,7 @@ import streamlit as st
 from pages.memory import cache, words
 from pages.shared import bench, controls, drifts, look, texts
 from quantcore.memory import FoundModel, find_shape
-from quantcore.shape import ModelShape, preset, shape_from_json
+from quantcore.shape import preset, shape_from_json
 from quantcore.which_type import KnownCosts, measured_costs
 
 KNOWN, OPENED, CONFIG, HUB, TYPED = WHOSE = (
@@ -66,7 +66,7 @@ def from_bench() -> bool:
     return st.session_state["whose"] == OPENED
 
 
-def costs(shape: ModelShape) -> KnownCosts:
+def costs(found: FoundModel) -> KnownCosts:
     """Find what types cost the model: as measured on the page Drift, or as the engine knows it."""
     name = controls.model_name()
     if from_bench() and not bench.is_shipped(name):
@@ -74,8 +74,8 @@ def costs(shape: ModelShape) -> KnownCosts:
         text = texts.called(texts.suited(name))
         own = measured_costs(model, drifts_known, text, words.MEASURED_ON_DRIFT)
         if own.divergence:
-            return replace(own, model=shape.name)
-    return cache.costs(shape)
+            return replace(own, model=found.shape.name)
+    return cache.costs(found)
 
 
 def _config() -> FoundModel | None:

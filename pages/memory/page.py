@@ -44,7 +44,7 @@ def show(model: FoundModel, style: Look) -> None:
     if advice.give_up:
         parts.show_given_up(advice.give_up)
     st.space("medium")
-    costs = models.costs(model.shape)
+    costs = models.costs(model)
     which_type.show(cache.recommended(model.shape, setup, machine, costs), machine, style)
     st.space("medium")
     show_what_fits(taken, setup, machine, advice)

@@ -10,9 +10,14 @@ from quantcore.sensitivity.results import Sensitivity
 from quantcore.which_type import published_figures
 
 
-@st.cache_resource(show_spinner=False)
 def measured() -> measured_files.ShippedResults:
     """Read what was measured of the shipped model and lies beside it; ModelError where nothing."""
+    return _measured(bench.shipped())
+
+
+@bench.per_model(st.cache_resource, show_spinner=False, max_entries=1)
+def _measured(model_name: str) -> measured_files.ShippedResults:
+    """Read it again when a file of the model has changed: the figures may be of another then."""
     return measured_files.load()
 
 

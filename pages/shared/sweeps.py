@@ -67,7 +67,11 @@ def _cached(path: Path, changed: tuple[int, int, int]) -> Sensitivity | None:
 def every(model: Model) -> dict[str, KeptSweep]:
     """List all results by label, those of the model on the bench first, of these the shipped."""
     of_files: list[tuple[Sensitivity, bool, Path | None]] = [
-        (shipped.sensitivity(), bench.is_shipped(model.name), None)
+        (
+            known := shipped.sensitivity(),
+            bench.is_shipped(model.name) and _is_of(known, model),
+            None,
+        )
     ]
     for path in sorted(kept.folder().glob(f"*{ENDING}"), key=kept.changed, reverse=True)[:LISTED]:
         results = cached(path)
@@ -79,13 +83,18 @@ def every(model: Model) -> dict[str, KeptSweep]:
         label = _unique(label_of(results), labelled)
         labelled[label] = KeptSweep(label, results, mine, file)
     for label, results in st.session_state.get(_UPLOADED, {}).items():
-        mine = results.source.model == model.name and _fits(results, model)
+        mine = _fits(results, model) and _is_of(results, model)
         labelled[label] = KeptSweep(label, results, mine)
     return dict(sorted(labelled.items(), key=lambda item: not item[1].of_model))
 
 
 def _fits(results: Sensitivity, model: Model) -> bool:
+    """Whether a model has the tensors that results speak of, which is known without its weights."""
     return all(e.name in model.quantizable for e in results.effects if e.group == "tensor")
+
+
+def _is_of(results: Sensitivity, model: Model) -> bool:
+    return results.source.fingerprint == model.fingerprint
 
 
 def label_of(results: Sensitivity) -> str:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from quantcore.cli.output import print_json
 
 if TYPE_CHECKING:
-    from quantcore.memory import Estimate, Setup
+    from quantcore.memory import Estimate, FoundModel, Setup
     from quantcore.memory.hardware import Machine
     from quantcore.memory.placement import Placement
-    from quantcore.shape import ModelShape
     from quantcore.which_type import Recommendation
 
 
@@ -40,7 +39,7 @@ def memory(options: argparse.Namespace) -> None:
     taken = estimate(model.shape, setup, as_stored)
     machine = _machine(options.gpu_memory, options.system_memory)
     placed = None if machine is None else lay_out(taken, machine)
-    best = None if machine is None else _recommended(model.shape, setup, machine)
+    best = None if machine is None else _recommended(model, setup, machine)
     notes = [*model.notes, *_warnings(taken)]
     if options.json:
         fits = None if placed is None or machine is None else settled(placed, machine)
@@ -52,11 +51,11 @@ def memory(options: argparse.Namespace) -> None:
 
 
 def _recommended(
-    shape: "ModelShape", setup: "Setup", machine: "Machine"
+    model: "FoundModel", setup: "Setup", machine: "Machine"
 ) -> "Recommendation | None":
     from quantcore.which_type import costs_of, recommend  # which reads measurements
 
-    return recommend(shape, setup, machine, costs_of(shape))
+    return recommend(model.shape, setup, machine, costs_of(model))
 
 
 def _as_json(best: "Recommendation | None") -> dict[str, object] | None:

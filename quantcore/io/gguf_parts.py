@@ -32,6 +32,9 @@ def read_parts(
     ModelError
         If a part is missing or contradicts the others, or a file is broken, in one sentence.
     """
+    target = _target(path)
+    if target != path:
+        return replace(read_parts(target, read, exists), path=path)
     first = first_part(path)
     if first != path and not exists(first):
         raise ModelError(f"{path.name} is one part of several, and {first.name} is missing.")
@@ -58,11 +61,20 @@ def all_parts(path: Path) -> list[Path]:
     >>> [part.name for part in all_parts(Path("m.gguf"))]
     ['m.gguf']
     """
+    path = _target(path)
     numbered = NUMBERED.fullmatch(path.name)
     if not numbered:
         return [path]
     series = f"{glob.escape(numbered[1])}-[0-9][0-9][0-9][0-9][0-9]-of-{numbered[3]}.gguf"
     return sorted(path.parent.glob(series))
+
+
+def _target(path: Path) -> Path:
+    """Follow a link whose own name does not say that it leads to one part of several."""
+    if NUMBERED.fullmatch(path.name) or not path.is_symlink():
+        return path
+    target = path.resolve()
+    return target if NUMBERED.fullmatch(target.name) else path
 
 
 def _joined(

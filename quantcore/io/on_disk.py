@@ -33,6 +33,15 @@ class FileState(NamedTuple):
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
+def as_named(path: Path) -> Path:
+    """Make a path absolute and leave its last part as it was named, also where that is a link.
+
+    >>> as_named(Path("some/model")).name, as_named(Path("/one/two/..")).name
+    ('model', 'one')
+    """
+    return path.resolve() if path.name in ("", "..") else path.absolute()
+
+
 def file_state(path: Path) -> FileState | None:
     """Return the state of an ordinary file (or of the one that a link leads to); else None."""
     try:

@@ -15,7 +15,7 @@ from quantcore.formats import get_format
 from quantcore.io import ModelError
 from quantcore.io.gguf_parts import all_parts
 from quantcore.io.imatrix import Imatrix, read_imatrix
-from quantcore.io.on_disk import FileState, file_state
+from quantcore.io.on_disk import FileState, as_named, file_state
 from quantcore.io.safetensors import SafetensorsTensor, read_folder
 from quantcore.io.strict_json import read_json_object
 from quantcore.model.config import LlamaConfig, read_config
@@ -176,7 +176,7 @@ def stamp_of(path: Path) -> str:
     """
     states = _files_of(path)
     dated = "".join(f"{name} {s.n_bytes} {s.written_ns} {s.number};" for name, s in states)
-    return hashlib.sha256(f"{path}{dated}".encode()).hexdigest()[:12]
+    return hashlib.sha256(f"{path.resolve()}{dated}".encode()).hexdigest()[:12]
 
 
 def state_of(path: Path) -> str:
@@ -266,7 +266,7 @@ def _find(source: str | Path) -> Path:
     path = Path(source).expanduser()
     try:
         if path.is_dir() or (path.is_file() and path.suffix.lower() == ".gguf"):
-            return path.resolve()
+            return as_named(path)
         if str(source) == shipped_folder().name:
             return shipped_folder()
     except (OSError, ValueError):  # a name too long, a null character: neither of the two

@@ -10,6 +10,7 @@ from typing import Any
 
 from quantcore.architectures import RUNNABLE
 from quantcore.io import ModelError
+from quantcore.io.on_disk import as_named
 from quantcore.io.strict_json import read_json_object
 from quantcore.model.config import LlamaConfig
 from quantcore.model.gguf_source import ROPE_FACTORS
@@ -78,8 +79,8 @@ def read_contents(place: str | Path | None) -> Contents:
         One sentence that says what is wrong with it.
     """
     if place is not None and Path(place).suffix == ".json":
-        path = Path(place).expanduser()
-        return contents_of(read_json_object(path), path.resolve().parent.name)
+        path = as_named(Path(place).expanduser())
+        return contents_of(read_json_object(path), path.parent.name)
     return contents_of(open_model(place))
 
 

@@ -12,11 +12,10 @@ from typing import Any
 
 from quantcore.evaluate import measured
 from quantcore.evaluate.drift_result import DriftFigures
-from quantcore.memory import find_shape
-from quantcore.model.source import ASSETS, Model, open_model, shipped_folder
+from quantcore.memory import FoundModel
+from quantcore.model.source import ASSETS, Model, open_model
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.types import mix_needs_imatrix
-from quantcore.shape import ModelShape
 
 LEFT_OUT = ("TQ1_0", "TQ2_0", "MXFP4_MOE")  # for weights of three values; for experts
 
@@ -100,11 +99,9 @@ def measured_costs(
     )
 
 
-def costs_of(shape: ModelShape) -> KnownCosts:
+def costs_of(model: FoundModel) -> KnownCosts:
     """Find a model's own figures, or else those that were published of a large one."""
-    if shape == find_shape(shipped_folder().name).shape and (own := shipped_costs()):
-        return own
-    return published_costs()
+    return (shipped_costs() if model.shipped else None) or published_costs()
 
 
 @cache

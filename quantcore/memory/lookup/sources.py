@@ -5,10 +5,12 @@ name never asks the network. Of the Hub only headers are read.
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from quantcore.io import ModelError
 from quantcore.io.gguf_parts import first_part, read_parts
+from quantcore.io.on_disk import as_named
 from quantcore.io.safetensors import read_folder, read_header
 from quantcore.io.strict_json import parse_json_object, read_json_object
 from quantcore.memory.lookup.found_model import FoundModel
@@ -89,7 +91,7 @@ def _known(text: str) -> str | None:
 def _on_disk(text: str) -> Path | None:
     try:
         path = Path(text).expanduser()
-        return path.resolve() if text and path.exists() else None
+        return as_named(path) if text and path.exists() else None
     except (OSError, ValueError, RuntimeError):  # too long, a null character, no such user
         return None
 
@@ -133,7 +135,8 @@ def _in_folder(folder: Path) -> FoundModel:
         shape = shape_from_json(raw, folder.name, "config.json")
         return FoundModel(shape=shape, notes=("The folder has no safetensors to compare with.",))
     source = "config.json and the headers of the weights"
-    return find_in_tensors(raw, read_folder(folder), folder.name, source)
+    found = find_in_tensors(raw, read_folder(folder), folder.name, source)
+    return replace(found, shipped=folder.resolve() == shipped_folder())
 
 
 def _on_hub(text: str) -> FoundModel:

@@ -10,6 +10,7 @@ from quantcore.evaluate.measured import load
 from quantcore.memory import Setup, estimate, find_shape, weights_in
 from quantcore.memory.fit_table import how_it_fits
 from quantcore.memory.hardware import card, machine, system_memory
+from quantcore.model.source import shipped_folder
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.shape import preset
 from quantcore.which_type import (
@@ -29,6 +30,20 @@ def _with(memory):
     return machine([card(memory)], system_memory("32 GB DDR5-5600"))
 
 
+def test_figures_of_the_shipped_model_are_not_those_of_another_with_its_name(tmp_path):
+    """Same name, same sizes, other weights: `recommend` says that the figures are not its own."""
+    folder = tmp_path / "fable-7m"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).write_bytes((shipped_folder() / name).read_bytes())
+    other = find_shape(folder)
+    assert other.shape.name == "fable-7m"
+    assert not recommend(other.shape, LONG, _with("24GiB"), costs_of(other)).own
+    (tmp_path / "tale").symlink_to(shipped_folder())
+    assert find_shape(tmp_path / "tale").shape.name == "tale"
+    assert costs_of(find_shape(tmp_path / "tale")) == costs_of(find_shape("fable-7m"))
+
+
 @cache
 def _taken(setup):
     return estimate(LLAMA, setup)
@@ -37,7 +52,7 @@ def _taken(setup):
 @cache
 def _chosen(memory):
     """Choose for the large model; what it takes in each type is estimated once for all memories."""
-    return recommend(LLAMA, LONG, _with(memory), costs_of(LLAMA), lambda _, setup: _taken(setup))
+    return recommend(LLAMA, LONG, _with(memory), published_costs(), lambda _, setup: _taken(setup))
 
 
 @pytest.mark.parametrize("memory", ["24GiB", "8GiB", "6GiB", "3GiB"])
@@ -92,8 +107,8 @@ def test_figures_of_another_model_are_said_to_be():
 
 
 def test_the_shipped_models_figures_are_its_own():
-    shape, drifts = find_shape("fable-7m").shape, load().drifts
-    chosen = recommend(shape, LONG, _with("24GiB"), costs_of(shape))
+    model, drifts = find_shape("fable-7m"), load().drifts
+    chosen = recommend(model.shape, LONG, _with("24GiB"), costs_of(model))
     assert chosen.own and "measured of fable-7m itself" in chosen.whose
     for one in chosen.options:
         assert one.divergence == drifts[one.type].mean_kl_divergence
