@@ -4,7 +4,6 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +16,8 @@ import numba
 import numpy as np
 from numba.core.compiler import Compiler
 from numba.extending import register_jitable
+
+from quantcore import scratch
 
 # Numba makes its settings while it is imported, and its decorator takes more flags than it says.
 _SETTINGS: Any = numba.config
@@ -47,7 +48,7 @@ def _writable_cache() -> Path:
             return folder
     except (OSError, RuntimeError):  # a read-only disk, a user without a home
         pass
-    return Path(tempfile.mkdtemp(prefix="quantcore-"))
+    return scratch.own_folder()
 
 
 _CACHE = _writable_cache()

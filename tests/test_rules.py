@@ -15,7 +15,7 @@ SOURCES = [
 # Inner rooms first: a room may import from itself and from the rooms above it, not from one that
 # stands beside it. What stands on the ground may also use what else stands there.
 LAYERS = (
-    {"_jit", "bits", "rounding", "pool", "sweep", "checks", "format", "progress"},
+    {"_jit", "bits", "rounding", "pool", "sweep", "checks", "format", "progress", "scratch"},
     {"formats", "architectures"},
     {"io"},
     {"model", "corpus"},

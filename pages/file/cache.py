@@ -13,7 +13,7 @@ import streamlit as st
 
 import quantcore
 from pages.shared import bench, plans
-from quantcore import shape
+from quantcore import scratch, shape
 from quantcore.evaluate.file_error import RestoredError, planned_errors, restored_errors
 from quantcore.io.gguf import GgufFile
 from quantcore.io.gguf_parts import read_parts
@@ -88,7 +88,9 @@ def _known_plan(name: str, file_type: str, pure: bool, imatrix: bool = False) ->
 def written_header(model_name: str, file_type: str, pure: bool) -> Header:
     """Write a small model as a GGUF file, and read its header; the file does not stay."""
     opened = bench.model(model_name)
-    with tempfile.TemporaryDirectory(prefix="quantlab-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(
+        dir=scratch.own_folder(), ignore_cleanup_errors=True
+    ) as folder:
         path = Path(folder) / f"{opened.path.stem}-{file_type}.gguf"
         plan, imatrix = _plan(model_name, file_type, pure)
         quantize(opened, plan, path, imatrix=imatrix)

@@ -54,6 +54,7 @@ class Sweep:
         """Read what was found before, to be added to: what is kept, else what is shipped."""
         if (kept := sweeps.read(self.path)) is not None:
             return kept
+        self.path.unlink(missing_ok=True)  # no results that this lab could read
         return results.shipped() if adds_to_shipped(self) else None
 
 

@@ -3,7 +3,6 @@
 What was measured here is kept as sweeps are, by the model's files, the text and its chunks.
 """
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +15,9 @@ from quantcore.evaluate.drift_result import DriftFigures
 from quantcore.evaluate.kept_drift import KeptDrift
 from quantcore.evaluate.skills import SkillScore
 from quantcore.evaluate.text import evaluation_text
-from quantcore.io import ModelError
 from quantcore.model.source import Model
 
 ENDING = ".drift.json"
-_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -52,10 +49,7 @@ def on_its_text(model: Model) -> Results:
 
 def keep(model: Model, text: str, measured: KeptDrift) -> None:
     """Keep what was measured, beside what is kept of the same model on the same text."""
-    path = path_for(model, text, measured.context)
-    with _lock:
-        former = _read(path)
-        (measured if former is None else former.with_newer(measured)).save(path)
+    kept_drift.keep(path_for(model, text, measured.context), measured)
 
 
 def path_for(model: Model, text: str, context: int) -> Path:
@@ -65,12 +59,4 @@ def path_for(model: Model, text: str, context: int) -> Path:
 
 @st.cache_resource(show_spinner=False, max_entries=64)
 def _cached(path: Path, changed: tuple[int, int, int]) -> KeptDrift | None:
-    return _read(path)
-
-
-def _read(path: Path) -> KeptDrift | None:
-    """Read what is kept in a file; None where it holds no drift."""
-    try:
-        return kept_drift.load(path)
-    except (ModelError, OSError):
-        return None
+    return kept_drift.find(path)

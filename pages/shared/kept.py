@@ -6,10 +6,10 @@ was measured of another model, or of another text, is never taken for it.
 
 import hashlib
 import os
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+from quantcore import scratch
 from quantcore.model.source import Model
 
 
@@ -24,7 +24,9 @@ def folder(wanted: str | None = None) -> Path:
             return place
     except (OSError, RuntimeError):
         pass
-    return Path(tempfile.mkdtemp(prefix="quantlab-"))
+    place = scratch.own_folder() / "results"
+    place.mkdir(exist_ok=True)
+    return place
 
 
 def path_for(model: Model, ending: str, *decisive: object) -> Path:

@@ -17,6 +17,7 @@ from pages.shared import (
     shipped,
 )
 from pages.shared.frame import sentence
+from quantcore import scratch
 from quantcore.formats import get_format
 from quantcore.io import ModelError
 from quantcore.model.source import Model
@@ -129,7 +130,7 @@ def problem() -> str:
 
 
 def _loaded(name: str, content: bytes) -> Sensitivity:
-    with tempfile.TemporaryDirectory(prefix="quantlab-") as place:
+    with tempfile.TemporaryDirectory(dir=scratch.own_folder()) as place:
         path = Path(place) / (Path(name).name or "sensitivity.json")
         path.write_bytes(content)
         results = load(path)
@@ -152,7 +153,7 @@ def check(results: Sensitivity, name: str) -> None:
 
 def as_json(results: Sensitivity) -> bytes:
     """Write results as the file that `plan --sensitivity` reads."""
-    with tempfile.TemporaryDirectory(prefix="quantlab-") as place:
+    with tempfile.TemporaryDirectory(dir=scratch.own_folder()) as place:
         path = Path(place) / "sensitivity.json"
         results.save(path)
         return path.read_bytes()

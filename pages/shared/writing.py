@@ -17,6 +17,7 @@ import streamlit as st
 
 from pages.shared import bench, jobs, look
 from pages.shared.units import decimal, plural
+from quantcore import scratch
 from quantcore.evaluate.estimate import quantizing_seconds
 from quantcore.formats import FORMATS
 from quantcore.io.imatrix import Imatrix
@@ -38,7 +39,7 @@ class Folder:
     """A temporary folder that is removed with this object."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="quantlab-"))
+        self.path = Path(tempfile.mkdtemp(dir=scratch.own_folder()))
         self._end = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
     def remove(self) -> None:

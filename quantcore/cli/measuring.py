@@ -109,8 +109,8 @@ def skills(options: argparse.Namespace) -> None:
 def imatrix(options: argparse.Namespace) -> None:
     """Measure an importance matrix and write it."""
     from quantcore.evaluate.importance import imatrix_steps
-    from quantcore.io.gguf_writer import refuse_existing
     from quantcore.io.imatrix import write_imatrix
+    from quantcore.io.writing import refuse_existing
     from quantcore.model.source import open_model
 
     refuse_existing(options.output)  # before minutes of work

@@ -20,8 +20,10 @@ from typing import Any
 from quantcore.evaluate.drift_result import DriftFigures, summary_from, summary_of
 from quantcore.evaluate.skills import SkillScore
 from quantcore.io import ModelError
-from quantcore.io.strict_json import read_json_object, write_whole
+from quantcore.io.strict_json import read_json_object
+from quantcore.io.writing import write_whole
 from quantcore.recipe.types import get_type
+from quantcore.scratch import locked
 
 MAX_FILE_BYTES = 2**24
 
@@ -56,6 +58,24 @@ class KeptDrift:
             "skills": {type: [asdict(row) for row in rows] for type, rows in self.skills.items()},
         }
         write_whole(path, json.dumps(content, indent=1) + "\n")
+
+
+def keep(path: Path, measured: KeptDrift) -> None:
+    """Add what was measured to what a file holds by now, and write it whole.
+
+    A file of other weights, of another text, or of no drift at all is replaced.
+    """
+    with locked(path.parent):
+        former = find(path)
+        (measured if former is None else former.with_newer(measured)).save(path)
+
+
+def find(path: Path) -> KeptDrift | None:
+    """Read what is kept in a file; None where it holds no drift."""
+    try:
+        return load(path)
+    except (ModelError, OSError):
+        return None
 
 
 def text_digest(text: str) -> str:

@@ -9,7 +9,6 @@ figures of another model are noticed.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from quantcore.evaluate.skills import SkillScore, skill_steps
 from quantcore.evaluate.weight_error import TensorError, model_errors
 from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF, UNAIDED
 from quantcore.io import ModelError
+from quantcore.io.writing import whole_file, write_whole
 from quantcore.model.source import Model, open_model, shipped_folder
 from quantcore.progress import Progress
 from quantcore.recipe.file_types import FILE_TYPES
@@ -169,12 +169,9 @@ def _write(folder: Path, results: dict, drifts: dict[str, Drift]) -> None:
     }
     for name, dtype in (SHARED | PLACES).items():
         arrays[name] = getattr(tokens[0], name).astype(dtype)
-    beside = folder / "tokens.tmp.npz"
-    np.savez_compressed(beside, key=results["key"], **arrays)
-    os.replace(beside, folder / "tokens.npz")
-    beside = folder / "measured.json.tmp"
-    beside.write_text(_lines(results), encoding="utf-8")
-    os.replace(beside, folder / "measured.json")
+    with whole_file(folder / "tokens.npz") as file:
+        np.savez_compressed(file, key=results["key"], **arrays)
+    write_whole(folder / "measured.json", _lines(results))
 
 
 def _lines(results: dict) -> str:

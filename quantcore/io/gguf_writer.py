@@ -1,12 +1,10 @@
 """Writing GGUF files: the header first, then one tensor after the other, none kept in memory.
 
-The file grows under a temporary name beside its place and is renamed when it is whole, so that
-nothing half-written is ever found there. Layout: see `gguf.py`.
+Layout: see `gguf.py`.
 """
 
 import errno
 import os
-import secrets
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.formats.ggml_types import GGML_TYPES
-from quantcore.io import ModelError
 from quantcore.io.gguf import ALIGNMENT, ARRAY, BOOL, MAGIC, NUMBERS, STRING, GgufFile
+from quantcore.io.writing import whole_file
 
 VERSION = 3
 _KINDS = {np.dtype("?" if kind == BOOL else name): kind for kind, name in NUMBERS.items()}
@@ -67,29 +65,14 @@ def write_gguf(
     ModelError
         If there is a file already, no room, or no permission: nothing is left behind.
     """
-    refuse_existing(path)
     header = header_of(metadata, tensors)
     needed = len(header) + data_bytes(tensors)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with temporary.open("xb") as file:
-            _reserve(file, needed)
-            file.write(header)
-            for tensor in tensors:
-                _write_tensor(file, tensor)
-                yield tensor
-        refuse_existing(path)  # somebody else may have written one meanwhile
-        temporary.rename(path)
-    except OSError as problem:
-        raise ModelError(_sentence(path, problem, needed)) from problem
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def refuse_existing(path: Path) -> None:
-    """Raise a `ModelError` if there is a file of that name."""
-    if path.exists():
-        raise ModelError(f"{path} exists already; choose another name or remove it.")
+    with whole_file(path, new=True, needed=needed) as file:
+        _reserve(file, needed)
+        file.write(header)
+        for tensor in tensors:
+            _write_tensor(file, tensor)
+            yield tensor
 
 
 def _write_tensor(file: BinaryIO, tensor: OutgoingTensor) -> None:
@@ -108,16 +91,6 @@ def _reserve(file: BinaryIO, n_bytes: int) -> None:
         except OSError as problem:
             if problem.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
                 raise  # those three say that this file system cannot reserve
-
-
-def _sentence(path: Path, problem: OSError, needed: int) -> str:
-    if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"{path} needs {needed:,} bytes, and there is not so much room."
-    if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{path.parent} does not allow writing."
-    if problem.errno in (errno.ENOENT, errno.ENOTDIR):
-        return f"There is no folder {path.parent}."
-    return f"{path} cannot be written: {problem.strerror}."
 
 
 def _padded(n_bytes: int) -> int:

@@ -1,12 +1,8 @@
-"""JSON from strangers: bounded in size, no key twice, no NaN, one sentence when it is broken.
-
-And JSON of our own, written whole or not at all.
-"""
+"""JSON from strangers: bounded in size, no key twice, no NaN, one sentence when it is broken."""
 
 import json
 import os
 import stat
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +69,3 @@ def _unique(pairs: list[tuple[str, Any]], what: str) -> dict[str, Any]:
 
 def _refuse_constant(name: str, what: str) -> None:
     raise ModelError(f"{what} holds {name}, which is not JSON.")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file beside its place and rename it: it is there whole, or what was there stays."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -165,19 +165,20 @@ def guide_steps_of(
 def saving(steps: Iterator[Progress[Swept]], path: Path) -> Generator[Progress[Swept], None, None]:
     """Pass steps on, and save their results every few seconds and when the work ends.
 
-    However it ends: whoever stops iterating, or meets an error, keeps the results so far.
+    However it ends: whoever stops iterating, or meets an error, keeps the results so far. Others
+    may write to the same file meanwhile: what they found stays in it.
     """
     results, saved = None, time.monotonic()
     try:
         for step in steps:
             results = step.known.results
             if time.monotonic() - saved > SAVE_EVERY_S:
-                results.save(path)
+                results.keep(path)
                 saved = time.monotonic()
             yield step
     finally:
         if results is not None and results.effects:
-            results.save(path)
+            results.keep(path)
 
 
 def chunks_of(model: Model, results: Sensitivity, text: str) -> Chunks:

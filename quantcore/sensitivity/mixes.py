@@ -19,7 +19,8 @@ from quantcore import sweep
 from quantcore.evaluate.quantized import formats_by_tensor
 from quantcore.evaluate.text import Chunks
 from quantcore.io import ModelError
-from quantcore.io.strict_json import read_json_object, write_whole
+from quantcore.io.strict_json import read_json_object
+from quantcore.io.writing import write_whole
 from quantcore.model.source import Model, shipped_folder
 from quantcore.progress import Progress
 from quantcore.recipe.of_types import matrix_types, padded_bytes, plan_of_types

@@ -23,8 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from quantcore.io import ModelError
-from quantcore.io.strict_json import read_json_object, write_whole
+from quantcore.io.strict_json import read_json_object
+from quantcore.io.writing import write_whole
 from quantcore.model.source import shipped_folder
+from quantcore.scratch import locked
 from quantcore.sensitivity.effect import Effect, SkillChange
 from quantcore.sensitivity.guides import GUIDES, Guide, rank_correlation
 from quantcore.sensitivity.pieces import Group, How, Piece
@@ -116,6 +118,23 @@ class Sensitivity:
             "guides": table(Guide, self.guides),
         }
         write_whole(path, as_text(content))
+
+    def keep(self, path: Path) -> None:
+        """Add to what a file holds by now, and write it whole: others may have added meanwhile.
+
+        Raises
+        ------
+        ValueError
+            If there is a file of something else, which stays as it is.
+        """
+        with locked(path.parent):
+            if not path.exists():
+                return self.save(path)
+            both = load(path)
+            both.refuse_other(self.source)
+            both._effects |= self._effects
+            both._guides |= self._guides
+            both.save(path)
 
     def refuse_other(self, source: Source) -> None:
         """Refuse, by a `ValueError`, to go on with what was measured on something else."""

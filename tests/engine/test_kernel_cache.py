@@ -64,7 +64,7 @@ EDITS = [  # what the kernel gives for 1 after each of them, one after the other
 
 @pytest.fixture
 def package(tmp_path):
-    for name in ("_jit.py", "__init__.py"):
+    for name in ("_jit.py", "scratch.py", "__init__.py"):
         (tmp_path / "quantcore").mkdir(exist_ok=True)
         shutil.copy(ROOT / "quantcore" / name, tmp_path / "quantcore" / name)
     for name, text in PACKAGE.items():

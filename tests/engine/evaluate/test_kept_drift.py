@@ -6,8 +6,9 @@ import pytest
 
 from quantcore import ModelError, measure_drift, open_model
 from quantcore.evaluate.drift_result import DriftFigures
-from quantcore.evaluate.kept_drift import KeptDrift, load, text_digest
+from quantcore.evaluate.kept_drift import KeptDrift, keep, load, text_digest
 from quantcore.evaluate.skills import SkillScore
+from tests.support.at_once import at_once
 from tests.support.toy_model import write_folder
 
 TEXT = "Once upon a time the river ran uphill, and nobody minded. " * 6
@@ -40,6 +41,16 @@ def test_newer_figures_join_older_ones_of_the_same_weights_and_text_only(kept):
     assert set(kept.with_newer(newer).drifts) == {"Q8_0", "INT4_ROW", "Q4_0"}
     for change in ({"fingerprint": "other"}, {"text_digest": "other"}, {"context": 128}):
         assert set(kept.with_newer(replace(newer, **change)).drifts) == {"Q4_0"}
+
+
+def test_who_measures_at_the_same_time_loses_nothing(kept, tmp_path):
+    path, drift = tmp_path / "toy.drift.json", kept.drifts["Q8_0"]
+    types = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "Q3_K_M")
+    at_once(lambda i: keep(path, replace(kept, drifts={types[i]: drift})))
+    assert set(load(path).drifts) == set(types)
+    path.write_text("damaged")
+    keep(path, kept)
+    assert set(load(path).drifts) == set(kept.drifts)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,92 @@
+"""Writing files: whole or not at all, beside their place first, and one sentence where that fails.
+
+Whoever is killed meanwhile leaves a file beside it, which the next who writes there removes.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from quantcore import scratch
+from quantcore.io import ModelError
+
+
+@contextmanager
+def whole_file(path: Path, *, new: bool = False, needed: int | None = None) -> Iterator[BinaryIO]:
+    """Open a file to be written, which takes its place when the block ends without an error.
+
+    Parameters
+    ----------
+    new
+        Whether there must be no file of that name; otherwise it is replaced.
+    needed
+        How many bytes it will have, if that is known.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be written: no room, no permission, or a file that is there already.
+    """
+    if new:
+        refuse_existing(path)
+    place = path.resolve() if path.is_symlink() else path
+    scratch.remove_left_behind(place.parent)
+    try:
+        temporary, file = scratch.new_part(place.parent)
+    except OSError as problem:
+        raise ModelError(_sentence(path, problem, needed)) from problem
+    try:
+        with file:
+            yield file
+            file.flush()
+            if os.name == "nt":  # which renames no file that is open
+                file.close()
+            _put(temporary, place, new)
+    except FileExistsError:
+        refuse_existing(path)
+        raise
+    except OSError as problem:
+        raise ModelError(_sentence(path, problem, needed)) from problem
+    finally:
+        with suppress(OSError):  # it is at its place, or the disk has become read-only
+            temporary.unlink()
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise a `ModelError` if there is a file of that name."""
+    if path.exists():
+        raise ModelError(f"{path} exists already; choose another name or remove it.")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file: it is there whole, or what was there stays; `ModelError` as above."""
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def _put(temporary: Path, place: Path, new: bool) -> None:
+    if new:
+        try:
+            os.link(temporary, place)  # which refuses a file that somebody else wrote meanwhile
+            return
+        except FileExistsError:
+            raise
+        except OSError:  # a disk without hard links
+            if place.exists():
+                raise FileExistsError(errno.EEXIST, "File exists", str(place)) from None
+    os.replace(temporary, place)
+
+
+def _sentence(path: Path, problem: OSError, needed: int | None) -> str:
+    if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if needed is None:
+            return f"There is not enough room for {path}."
+        return f"{path} needs {needed:,} bytes, and there is not so much room."
+    if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{path.parent} does not allow writing."
+    if problem.errno in (errno.ENOENT, errno.ENOTDIR):
+        return f"There is no folder {path.parent}."
+    return f"{path} cannot be written: {problem.strerror}."
