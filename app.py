@@ -6,6 +6,7 @@ from pages.shared import bench, controls, frame, look, saving, serving
 
 # A local icon: for a Material icon the browser would fetch a font from the internet.
 st.set_page_config(page_title="Quantlab", page_icon="assets/icon.png", layout="wide")
+serving.tidy()
 serving.send_at_once()
 page = st.navigation(
     [

@@ -3,11 +3,9 @@
 import hashlib
 import os
 import re
-import shutil
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ import numpy as np
 from numba.core.compiler import Compiler
 from numba.extending import register_jitable
 
-from quantcore import scratch
+import quantcore._kernel_cache as _kernel_cache  # no more of the package, see `_IMPORTS`
 
 # Numba makes its settings while it is imported, and its decorator takes more flags than it says.
 _SETTINGS: Any = numba.config
@@ -31,32 +29,9 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 _IMPORTS = re.compile(
     rb"(?m)^[ \t]*(?:from (quantcore[\w.]*) import (\([^)]*\)|.*)|import (quantcore[\w.]*))"
 )
+_IN_NO_KERNEL = {"quantcore._kernel_cache"}  # what it keeps is the same, however it is written
 _VERSIONS = f"numba {numba.__version__}, numpy {np.__version__}"
 _STARTED_NS = time.time_ns() - 10**9  # file systems have coarse clocks
-_FOLDER_NAME = re.compile(r"(\w+-)?[0-9a-f]{12}")
-_UNUSED_S = 30 * 86400  # after so long, kernels of a text that is gone are deleted
-_MOST_DELETED = 200  # folders at a time
-
-
-def _writable_cache() -> Path:
-    """Make a folder in the user's cache; where that cannot be, one for this process only."""
-    try:
-        wanted = os.environ.get("NUMBA_CACHE_DIR")
-        folder = Path(wanted) if wanted else Path.home() / ".cache" / "quantcore"
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return folder
-    except (OSError, RuntimeError):  # a read-only disk, a user without a home
-        pass
-    return scratch.own_folder()
-
-
-_CACHE = _writable_cache()
-
-
-def cache_folder() -> Path:
-    """Where compiled kernels are kept between starts."""
-    return _CACHE
 
 
 @cache
@@ -82,7 +57,8 @@ def _text_of(module: str, written_ns: tuple[int, ...]) -> tuple[str, list[str]]:
         module = (package or plain).decode()
         imported.add(module)
         imported |= {f"{module}.{name.decode()}" for name in re.findall(rb"\w+", names)}
-    return hashlib.sha256(text).hexdigest(), sorted(imported & _files().keys())
+    imported &= _files().keys() - _IN_NO_KERNEL
+    return hashlib.sha256(text).hexdigest(), sorted(imported)
 
 
 def _digest_of(module: str) -> str | None:
@@ -106,31 +82,6 @@ def _digest_of(module: str) -> str | None:
         waiting += imported
     lines = [_VERSIONS, *(f"{name} {texts[name]}" for name in sorted(texts))]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
-
-
-@cache
-def _folder(name: str) -> Path | None:
-    """Make a folder in the cache, or note by its time that it is in use; None if that fails."""
-    folder = _CACHE / name
-    try:
-        is_new = not folder.exists()
-        folder.mkdir(exist_ok=True)
-        os.utime(folder)
-    except OSError:  # another user's
-        return None
-    if is_new:
-        _delete_unused()
-    return folder
-
-
-def _delete_unused() -> None:
-    """Delete kernels of texts that no process has asked for in a month."""
-    since = time.time() - _UNUSED_S
-    with suppress(OSError), os.scandir(_CACHE) as entries:  # another process deletes too
-        ours = [entry for entry in entries if _FOLDER_NAME.fullmatch(entry.name)]
-        unused = [entry.path for entry in ours if entry.stat().st_mtime < since]
-        for path in unused[:_MOST_DELETED]:
-            shutil.rmtree(path, ignore_errors=True)
 
 
 # Short loops over one block are unrolled before LLVM's loop vectorizer sees them; its vectorizer
@@ -161,16 +112,12 @@ def _kept(**flags) -> Callable[[Callable], Callable]:
     flags = _FLAGS | flags | {"nogil": True}
 
     def decorate(function: Callable) -> Callable:
-        digest = _digest_of(function.__module__)
-        folder = digest and _folder(f"{function.__module__.rpartition('.')[2]}-{digest}")
-        if not folder:
-            return _njit(**flags)(function)
-        with _ONE_AT_A_TIME:  # numba reads the folder from its settings while it decorates
-            before, _SETTINGS.CACHE_DIR = _SETTINGS.CACHE_DIR, str(folder)
-            try:
-                return _njit(**flags, cache=True)(function)
-            finally:
-                _SETTINGS.CACHE_DIR = before
+        dispatcher = _njit(**flags)(function)
+        if digest := _digest_of(function.__module__):
+            with _ONE_AT_A_TIME:  # numba takes the folder from its settings
+                name = f"{function.__module__.rpartition('.')[2]}-{digest}"
+                _kernel_cache.keep(dispatcher, function, name)
+        return dispatcher
 
     return decorate
 

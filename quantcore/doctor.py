@@ -78,9 +78,9 @@ def _model() -> Finding:
 
 
 def _kernels() -> Finding:
-    from quantcore import _jit
+    from quantcore import _kernel_cache
 
-    folder = _jit.cache_folder()
+    folder = _kernel_cache.cache_folder()
     n_files = len(list(folder.rglob("*.nbc"))) if folder.exists() else 0
     if n_files:
         return Finding("compiled kernels", True, f"{n_files} in {folder}")

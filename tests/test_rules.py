@@ -15,7 +15,18 @@ SOURCES = [
 # Inner rooms first: a room may import from itself and from the rooms above it, not from one that
 # stands beside it. What stands on the ground may also use what else stands there.
 LAYERS = (
-    {"_jit", "bits", "rounding", "pool", "sweep", "checks", "format", "progress", "scratch"},
+    {
+        "_jit",
+        "_kernel_cache",
+        "bits",
+        "rounding",
+        "pool",
+        "sweep",
+        "checks",
+        "format",
+        "progress",
+        "scratch",
+    },
     {"formats", "architectures"},
     {"io"},
     {"model", "corpus"},
@@ -30,7 +41,7 @@ LAYERS = (
 DOORS = {
     "distributed": ("quantcore/sweep.py",),
     "dask": ("quantcore/sweep.py",),
-    "numba": ("quantcore/_jit.py",),
+    "numba": ("quantcore/_jit.py", "quantcore/_kernel_cache.py"),
     "llvmlite": (),
     "plotly": ("pages/shared/charts/figure.py",),
     "huggingface_hub": ("quantcore/io/hub.py",),

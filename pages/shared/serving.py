@@ -1,14 +1,26 @@
-"""How the lab's server sends its files."""
+"""How the lab's server begins, and how it sends its files."""
 
 import os
 import socket
+import tempfile
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import streamlit as st
 from starlette.responses import FileResponse
 
+from pages.shared import kept
+from quantcore import scratch
+
 PIECE_BYTES = 2**20  # of a file, instead of 64 KiB
+
+
+@st.cache_resource(show_spinner=False)
+def tidy() -> None:
+    """Remove what killed servers and runs of this user left. Called in ``app.py``."""
+    for place in (Path(tempfile.gettempdir()), kept.folder()):
+        scratch.remove_left_behind(place)
 
 
 @st.cache_resource(show_spinner=False)

@@ -2,10 +2,12 @@
 
 import socket
 import sys
+import tempfile
 
 import pytest
 
-from pages.shared.serving import send_at_once
+from pages.shared import kept
+from pages.shared.serving import send_at_once, tidy
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell a socket's number")
@@ -19,3 +21,14 @@ def test_small_files_need_not_wait_for_an_acknowledgement():
             answer, _ = port.accept()
             with answer, browser:
                 assert answer.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_server_begins_by_removing_what_a_killed_one_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "quantlab-run-dead").mkdir()
+    (tmp_path / "quantlab-run-dead" / "written.gguf").write_text("half")
+    left = kept.folder() / ".quantlab-0123abcd.part"
+    left.write_text("half")
+    tidy.clear()
+    tidy()
+    assert not list(tmp_path.iterdir()) and not left.exists()
