@@ -132,17 +132,24 @@ def read_header(
         metadata[key], kinds[key] = header.value(header.number("u4"), key)
         entry_bytes[key] = header.place - began
     described = [header.description() for _ in range(n_tensors)]
-    start = _data_start(path, metadata, header.place)
     tensors: dict[str, GgufTensor] = {}
+    alignment = _alignment(path, metadata)
+    start, expected = -(-header.place // alignment) * alignment, 0
     for name, type_name, shape, offset, n_bytes in described:
         if name in tensors:
             raise ModelError(f"{path.name} has the tensor {name[:80]!r} twice.")
         if offset + n_bytes > size - start:
             raise ModelError(f"{path.name} ends before its tensor {name[:80]!r} does.")
+        if offset != expected:
+            raise ModelError(
+                f"{path.name} puts {name[:80]!r} at byte {offset:,} of its data instead of "
+                f"{expected:,}: llama.cpp refuses tensors that overlap, leave a gap or stand in "
+                "another order than their descriptions."
+            )
+        expected += -(-n_bytes // alignment) * alignment
         tensors[name] = GgufTensor(
             path, type_name, shape, start + offset, n_bytes, header.order == ">", known
         )
-    _refuse_overlap(path, tensors)
     return GgufFile(
         path=path,
         version=version,
@@ -277,16 +284,8 @@ def _number_kind(path: Path, kind: int, key: str) -> str:
     return NUMBERS[kind]
 
 
-def _data_start(path: Path, metadata: dict[str, Any], header_bytes: int) -> int:
+def _alignment(path: Path, metadata: dict[str, Any]) -> int:
     alignment = metadata.get("general.alignment", ALIGNMENT)
     if type(alignment) is not int or not 0 < alignment <= 2**20 or alignment & (alignment - 1):
         raise ModelError(f"{path.name} asks for an alignment of {alignment!r:.40}.")
-    return -(-header_bytes // alignment) * alignment
-
-
-def _refuse_overlap(path: Path, tensors: dict[str, GgufTensor]) -> None:
-    end, before = 0, ""
-    for name, tensor in sorted(tensors.items(), key=lambda item: item[1].start_byte):
-        if tensor.start_byte < end:
-            raise ModelError(f"{path.name} lets {before[:80]!r} and {name[:80]!r} overlap.")
-        end, before = tensor.start_byte + tensor.n_bytes, name
+    return alignment

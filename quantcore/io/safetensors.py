@@ -9,7 +9,6 @@ the package of that name, whose numpy door cannot read BF16.
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
@@ -23,7 +22,16 @@ from quantcore.io.strict_json import parse_json_object, read_json_object
 
 MAX_HEADER_BYTES = 8 * 2**20  # 40 times what a model of 126 layers needs
 MAX_AXES = 8
-DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # that are read
+BITS = {
+    **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
+    **dict.fromkeys(("F32", "I32", "U32"), 32),
+    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 16),
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"), 8),
+    **dict.fromkeys(("F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
+    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
+    "F4": 4,
+}
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 
@@ -120,16 +128,15 @@ def list_tensors(
     `known` is the state of a file on this disk, whose tensors are to be read later.
     """
     header, data_start = _parse_header(path, file, size)
-    spans, tensors = [], {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        tensor, span = _tensor(path, name, entry, data_start, known)
-        if data_start + span[1] > size:
+    tensors = {
+        name: _tensor(path, name, entry, data_start, known)
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
+    for name, tensor in tensors.items():
+        if tensor.start_byte + tensor.n_bytes > size:
             raise ModelError(f"{path.name} ends before its tensor {name[:80]!r} does.")
-        spans.append((*span, name))
-        tensors[name] = tensor
-    _refuse_overlap(path, spans)
+    _refuse_gaps(path, tensors, data_start, size)
     return tensors
 
 
@@ -142,24 +149,34 @@ def _parse_header(path: Path, file: ByteSource, size: int) -> tuple[dict, int]:
         )
     if length > MAX_HEADER_BYTES:
         raise ModelError(f"{path.name} has a header of {length:,} bytes, which is too long.")
-    return parse_json_object(file.read(length), f"The header of {path.name}"), 8 + length
+    header = parse_json_object(file.read(length), f"The header of {path.name}")
+    about = header.get("__metadata__")
+    if about is None:
+        about = {}
+    if not isinstance(about, dict) or not all(isinstance(text, str) for text in about.values()):
+        raise ModelError(f"{path.name} has a __metadata__ that is no table of texts.")
+    return header, 8 + length
 
 
 def _tensor(
     path: Path, name: str, entry: object, data_start: int, known: FileState | None
-) -> tuple[SafetensorsTensor, tuple[int, int]]:
-    if not isinstance(entry, dict):
+) -> SafetensorsTensor:
+    if not isinstance(entry, dict) or not _is_text(name):
         raise ModelError(f"{path.name} describes {name[:80]!r} in a way that makes no sense.")
     dtype, shape, span = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
     if not isinstance(dtype, str) or not _whole(shape, MAX_AXES) or not _whole(span, 2):
         raise ModelError(f"{path.name} describes {name[:80]!r} in a way that makes no sense.")
-    # Sizes of dtypes that are never read matter only for overlaps, which the offsets tell.
-    itemsize = np.dtype(DTYPES[dtype]).itemsize if dtype in DTYPES else None
+    if dtype not in BITS:
+        raise ModelError(f"{path.name} stores {name[:80]!r} as {dtype[:20]!r}, an unknown type.")
     n_bytes = span[-1] - span[0] if len(span) == 2 else -1
-    if n_bytes < 0 or (itemsize and math.prod(shape) * itemsize != n_bytes):
+    if math.prod(shape) * BITS[dtype] != 8 * n_bytes:
         raise ModelError(f"{path.name} gives {name[:80]!r} a shape that its bytes do not fill.")
-    stored = SafetensorsTensor(path, dtype, tuple(shape), data_start + span[0], n_bytes, known)
-    return stored, (span[0], span[1])
+    return SafetensorsTensor(path, dtype, tuple(shape), data_start + span[0], n_bytes, known)
+
+
+def _is_text(name: str) -> bool:
+    """Whether there are no halves of characters in it, which JSON can spell and UTF-8 cannot."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _whole(values: object, at_most: int) -> TypeGuard[list[int]]:
@@ -170,10 +187,24 @@ def _whole(values: object, at_most: int) -> TypeGuard[list[int]]:
     )
 
 
-def _refuse_overlap(path: Path, spans: Iterable[tuple[int, int, str]]) -> None:
-    end, before = 0, ""
-    for start, stop, name in sorted(spans):
-        if start < end and stop > start:
-            raise ModelError(f"{path.name} lets {before[:80]!r} and {name[:80]!r} overlap.")
-        if stop > end:
-            end, before = stop, name
+def _refuse_gaps(
+    path: Path, tensors: dict[str, SafetensorsTensor], data_start: int, size: int
+) -> None:
+    """Refuse tensors that overlap or leave bytes over, as the format's own reader does."""
+    end = data_start
+    for name, tensor in sorted(tensors.items(), key=_span):
+        if tensor.start_byte != end:
+            raise ModelError(
+                f"{path.name} lets {name[:80]!r} begin at byte {tensor.start_byte - data_start:,} "
+                f"of its data, where the tensors before it end at {end - data_start:,}: they must "
+                "neither overlap nor leave a gap."
+            )
+        end += tensor.n_bytes
+    if end < size:
+        raise ModelError(
+            f"{path.name} has {size - end:,} bytes behind its last tensor that belong to none."
+        )
+
+
+def _span(named: tuple[str, SafetensorsTensor]) -> tuple[int, int]:
+    return named[1].start_byte, named[1].n_bytes

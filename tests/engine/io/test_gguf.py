@@ -109,10 +109,24 @@ def test_names_appear_once(opened):
             opened(twice)
 
 
-def test_tensors_do_not_overlap(opened):
-    described = description("a", [8], 0, 0) + description("b", [8], 0, 16)
-    with pytest.raises(ModelError, match="'a' and 'b' overlap"):
-        opened(b"GGUF" + struct.pack("<IQQ", 3, 2, 0) + described + bytes(256))
+@pytest.mark.parametrize(
+    "offsets",
+    [(0, 16), (0, 40), (0, 64), (32, 0), (4, 36), (0, 0), (32, 64)],
+    ids=["overlap", "misaligned", "gap", "swapped", "shifted", "twice", "late"],
+)
+def test_offsets_follow_llama_cpps_rule(opened, offsets):
+    """Each tensor begins where the one before it ends, aligned: so says gguf_init_from_file."""
+
+    def file(offsets):
+        described = b"".join(
+            description(name, [8], 0, offset) for name, offset in zip("ab", offsets, strict=True)
+        )
+        head = b"GGUF" + struct.pack("<IQQ", 3, 2, 0) + described
+        return head + bytes(-len(head) % 32 + 256)
+
+    assert list(opened(file((0, 32))).tensors) == ["a", "b"]
+    with pytest.raises(ModelError, match=r"puts '[ab]' at byte \d+ of its data instead of \d+"):
+        opened(file(offsets))
 
 
 def test_arrays_are_not_nested(opened):
