@@ -30,6 +30,8 @@ MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 MAX_HEADER_BYTES = 64 * 2**20  # the largest vocabularies with their merges take 17 MB
 MAX_STRINGS = 2**21  # in all arrays together; the largest vocabularies with merges have 850,000
+MAX_ENTRIES = 2**14  # of metadata; models have fewer than a hundred
+MAX_TENSORS = 2**16  # models of 100 layers with experts have 2,000
 MAX_AXES = 4
 MAX_NAME_BYTES = 2**16
 ALIGNMENT = 32  # where the metadata has no general.alignment
@@ -120,7 +122,8 @@ def read_header(
     """
     header = _Header(path, file, size)
     version = header.open()
-    n_tensors, n_entries = header.count("tensors", 24), header.count("metadata entries", 13)
+    n_tensors = header.count("tensors", 24, MAX_TENSORS)
+    n_entries = header.count("metadata entries", 13, MAX_ENTRIES)
     metadata: dict[str, Any] = {}
     kinds: dict[str, int] = {}
     entry_bytes: dict[str, int] = {}
@@ -186,9 +189,11 @@ class _Header:
         dtype = np.dtype(self.order + kind)
         return np.frombuffer(self._take(dtype.itemsize, "a number"), dtype)[0].item()
 
-    def count(self, what: str, least_bytes: int) -> int:
+    def count(self, what: str, least_bytes: int, at_most: int | None = None) -> int:
         """Read how many things follow; each takes at least so many bytes of the file."""
         count = self.number("u8")
+        if at_most is not None and at_most < count <= self.file_bytes // least_bytes:
+            raise ModelError(f"{self.path.name} has {count:,} {what}; no model has so many.")
         if count > (self.file_bytes - self.place) // least_bytes:
             raise ModelError(
                 f"{self.path.name} has {self.file_bytes:,} bytes but claims {count:,} {what}."

@@ -14,9 +14,9 @@ There a value is the mean squared input times `n_calls`.
 Source: llama.cpp, tools/imatrix/imatrix.cpp and common/imatrix-loader.cpp (commit 0c1e57098).
 """
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +25,14 @@ from numpy.typing import NDArray
 from quantcore.io import ModelError
 from quantcore.io.gguf import MAGIC, MAX_NAME_BYTES, GgufFile, read_gguf
 from quantcore.io.gguf_writer import OutgoingTensor, Value, write_gguf
+from quantcore.io.on_disk import opened
 from quantcore.io.strict_json import file_size
 
 SUMS, COUNTS = ".in_sum2", ".counts"
 DATASETS, CHUNK_COUNT, CHUNK_SIZE = (
     f"imatrix.{key}" for key in ("datasets", "chunk_count", "chunk_size")
 )
+MAX_MATRICES = 2**16
 MAX_BYTES = 2**31  # the largest models with experts come to half of it
 
 
@@ -98,7 +100,7 @@ def read_imatrix(path: Path) -> Imatrix:
     if (size := file_size(path)) > MAX_BYTES:
         raise ModelError(f"{path.name} has {size:,} bytes, more than any importance matrix.")
     try:
-        with path.open("rb") as file:
+        with opened(path) as (file, _):
             is_gguf = file.read(len(MAGIC)) == MAGIC
         matrix = _from_gguf(read_gguf(path)) if is_gguf else _from_dat(path)
     except OSError as problem:
@@ -160,36 +162,40 @@ def _pair(file: GgufFile, name: str) -> tuple[NDArray[np.float32], NDArray[np.fl
 
 
 class _Bytes:
-    """The content of a .dat, and how far it was read."""
+    """An open .dat, and how much of it is left."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.content, self.place = path, path.read_bytes(), 0
+    def __init__(self, path: Path, file: BufferedReader, n_bytes: int) -> None:
+        self.path, self.left, self._file = path, n_bytes, file
 
-    @property
-    def left(self) -> int:
-        return len(self.content) - self.place
-
-    def take(self, n_bytes: int) -> bytes:
+    def take(self, n_bytes: int) -> NDArray[np.uint8]:
         if n_bytes > self.left:
             raise ModelError(f"{self.path.name} ends too early for an importance matrix.")
-        self.place += n_bytes
-        return self.content[self.place - n_bytes : self.place]
+        content = np.empty(n_bytes, np.uint8)
+        if self._file.readinto(content.data) < n_bytes:
+            raise ModelError(f"{self.path.name} has changed since it was opened.")
+        self.left -= n_bytes
+        return content
 
     def number(self) -> int:
-        return struct.unpack("<i", self.take(4))[0]
+        return int(self.take(4).view("<i4")[0])
 
     def name(self, longest: int) -> str:
         length = self.number()
         if not 0 <= length <= longest:
             says = "is not an importance matrix: a name makes no sense."
             raise ModelError(f"{self.path.name} {says}")
-        return self.take(length).decode("utf-8", "replace").rstrip("\0")
+        return self.take(length).tobytes().decode("utf-8", "replace").rstrip("\0")
 
 
 def _from_dat(path: Path) -> Imatrix:
-    data = _Bytes(path)
+    """Read entry by entry: what is none is found out before the rest is read."""
+    with opened(path) as (file, state):
+        return _entries(path, _Bytes(path, file, state.n_bytes))
+
+
+def _entries(path: Path, data: _Bytes) -> Imatrix:
     n_entries = data.number()
-    if not 0 < n_entries <= data.left // 16:
+    if not 0 < n_entries <= min(data.left // 16, MAX_MATRICES):
         raise ModelError(
             f"{path.name} is neither a GGUF file nor one of llama.cpp's older importance matrices."
         )
@@ -200,15 +206,14 @@ def _from_dat(path: Path) -> Imatrix:
         n_calls, n_values = data.number(), data.number()
         if name in sums or not name.isprintable() or n_values < 1:
             raise ModelError(f"{path.name} has an entry {name[:80]!r} that makes no sense.")
-        values = np.frombuffer(data.take(4 * n_values), "<f4").astype(np.float32)
-        sums[name] = values[None]
+        sums[name] = data.take(4 * n_values).view("<f4").astype(np.float32, copy=False)[None]
         counts[name] = np.array(
             [n_calls if n_calls > 0 else 1], np.float32
         )  # llama-quantize's rule
     n_chunks, text = 0, ""
     if data.left:
         n_chunks = data.number()
-        text = data.name(data.left) if data.left else ""
+        text = data.name(MAX_NAME_BYTES) if data.left else ""
     return Imatrix(
         sums=sums,
         counts=counts,

@@ -61,9 +61,11 @@ def parse_json_object(text: bytes, what: str) -> dict[str, Any]:
 def _unique(pairs: list[tuple[str, Any]], what: str) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ModelError(f"{what} has the key {twice[:80]!r} twice.")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise ModelError(f"{what} has the key {name[:80]!r} twice.")
+            seen.add(name)
     return members
 
 

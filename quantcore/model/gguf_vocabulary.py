@@ -17,7 +17,9 @@ from quantcore.model.pre_tokenizers import FAMILY, PRE_TOKENIZERS, TAKES_WHOLE_W
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 MAX_BYTES = 64 * 2**20
-MAX_TOKEN = 256  # characters; longer tokens of a hostile file are not taken apart
+MAX_TOKEN = 256  # characters; longer parts of a hostile file's tokens are not looked for
+MAX_MERGES = 2**20  # of 262,144 tokens, Gemma's can be made in 580,000 ways
+MAX_TRIED = 2**22
 SPACE = "\u2581"  # what SentencePiece writes for a space
 
 _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
@@ -223,15 +225,31 @@ def _sentence_piece(metadata: Mapping[str, Any], tokens: list[str]) -> dict[str,
 
 
 def _merges(tokens: list[str], scores: np.ndarray) -> list[list[str]]:
-    """Every way to make a token of two others; the best token first, as SentencePiece merges."""
+    """Every way to make a token of two others; the best token first, as SentencePiece merges.
+
+    Among sorted tokens, those that one begins with come before it: they are the ones that it still
+    began with when the last of them was met.
+    """
     known = {token: i for i, token in enumerate(tokens)}
-    rows = []
-    for i, token in enumerate(tokens):
-        for cut in range(1, min(len(token), MAX_TOKEN)):
-            left, right = token[:cut], token[cut:]
-            if left in known and right in known:
-                rows.append((-scores[i], known[left], known[right], left, right))
-    return [[left, right] for *_, left, right in sorted(rows)]
+    rows: list[tuple[int, int, int]] = []  # the token, and the two that make it
+    begins: list[str] = []
+    n_tried = 0
+    for token in sorted(filter(None, known)):
+        while begins and not token.startswith(begins[-1]):
+            begins.pop()
+        n_tried += len(begins)
+        rows += [
+            (known[token], known[left], known[right])
+            for left in begins
+            if (right := token[len(left) :]) in known
+        ]
+        if n_tried > MAX_TRIED or len(rows) > MAX_MERGES:
+            raise ModelError("The file's tokens can be put together in more ways than any model's.")
+        if len(token) < MAX_TOKEN:
+            begins.append(token)
+    made, first, second = np.array(rows, np.int64).reshape(-1, 3).T
+    order = np.lexsort((second, first, -np.asarray(scores, np.float64)[made]))
+    return [[tokens[first[i]], tokens[second[i]]] for i in order.tolist()]
 
 
 def _settings(metadata: Mapping[str, Any], tokens: list[str]) -> dict[str, Any]:

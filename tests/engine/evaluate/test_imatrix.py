@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -286,3 +288,16 @@ def test_a_type_that_needs_a_matrix_takes_the_models_own(tmp_path, capsys, their
     assert own == (tmp_path / "named.gguf").read_bytes() == verb.read_bytes()
     plain = quantize(open_model(), "Q4_K_M", tmp_path / "plain.gguf")
     assert "quantize.imatrix.file" not in read_gguf(plain).metadata
+
+
+def test_a_large_dat_is_read_only_as_far_as_it_makes_sense(tmp_path):
+    """Two gigabytes that take no room on the disk, with a second entry that makes no sense."""
+    path = tmp_path / "large.dat"
+    entry = struct.pack("<i1sii4f", 1, b"a", 1, 4, 1, 2, 3, 4)
+    path.write_bytes(struct.pack("<i", 2) + entry + struct.pack("<i", -1))
+    os.truncate(path, 2**31 - 1)
+    tracemalloc.start()
+    with pytest.raises(ModelError, match="a name makes no sense"):
+        read_imatrix(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()

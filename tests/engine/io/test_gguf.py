@@ -142,6 +142,15 @@ def test_strings_are_counted(opened, monkeypatch):
     assert MAX_STRINGS > 850_000
 
 
+@pytest.mark.parametrize("what", ["tensors", "metadata entries"])
+def test_more_than_any_model_has_are_not_read(opened, what):
+    """64 MB of small entries would take a minute: each is an object of its own."""
+    counts = (100_000, 0) if what == "tensors" else (0, 100_000)
+    content = b"GGUF" + struct.pack("<IQQ", 3, *counts) + bytes(4_000_000)
+    with pytest.raises(ModelError, match=f"has 100,000 {what}; no model has so many"):
+        opened(content)
+
+
 def test_every_type_of_ours_has_the_size_of_its_format():
     from quantcore.formats import FORMATS
     from quantcore.formats.ggml_types import GGML_TYPES

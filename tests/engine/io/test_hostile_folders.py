@@ -10,6 +10,7 @@ import pytest
 
 from quantcore import ModelError, open_model
 from quantcore.evaluate.quantized import llama_of
+from quantcore.io.strict_json import read_json_object
 from tests.support.toy_model import (
     CONFIG,
     tensors,
@@ -290,3 +291,10 @@ def test_an_index_that_lies(folder, index, pattern):
     (folder / "model.safetensors").rename(folder / "all.safetensors")
     (folder / INDEX).write_text(json.dumps(index))
     refused(folder, pattern)
+
+
+def test_a_key_that_comes_twice_among_many(folder):
+    """Counting each key among all the others would take hours."""
+    keys = ", ".join(f'"k{i}": 0' for i in (*range(100_000), 99_999))
+    (folder / "tokenizer.json").write_text(f"{{{keys}}}")
+    refused(folder, "'k99999' twice", lambda f: read_json_object(f / "tokenizer.json", 2**26))
