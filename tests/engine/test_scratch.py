@@ -82,3 +82,13 @@ def test_one_at_a_time(tmp_path, monkeypatch):
         scratch.locked(tmp_path),
     ):
         pass
+
+
+def test_no_writer_leaves_anything_half_written():
+    """Two kills of each; ``make killed`` does twenty."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.killed", "--kills", "2"],
+        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("2 kills, nothing half-written") == 8
