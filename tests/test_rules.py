@@ -46,6 +46,7 @@ DOORS = {
     "plotly": ("pages/shared/charts/figure.py",),
     "huggingface_hub": ("quantcore/io/hub.py",),
     "httpx2": ("quantcore/io/hub.py",),  # huggingface_hub's own client
+    "re2": ("quantcore/recipe/patterns.py",),
     "safetensors": (),  # why: CONTRIBUTING.md
     "mmap": (),  # why: quantcore/io/on_disk.py
     "tokenizers": ("quantcore/model/tokenizer.py",),
@@ -186,6 +187,21 @@ def test_every_requirement_is_pinned():
 
 def test_one_model_is_shipped():
     assert len(list((ROOT / "assets").glob("*/config.json"))) == 1
+
+
+def test_what_visitors_hand_over_is_bounded():
+    bounds = {"text_area": "max_chars", "text_input": "max_chars", "chat_input": "max_chars",
+              "file_uploader": "max_upload_size"}  # fmt: skip
+    asked = [
+        (path, node)
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in bounds
+    ]
+    assert len(asked) > 5
+    for path, call in asked:
+        bound = bounds[call.func.attr]
+        assert bound in {word.arg for word in call.keywords}, f"{_name(path)} lacks {bound}"
 
 
 def test_both_palettes_have_ten_colours():

@@ -44,7 +44,10 @@ def choose_text(model: Model) -> Text:
         return Text(key, texts.to_judge_on(key), texts.called(key))
     start = texts.to_judge_on(first).split("\n")[0]
     controls.follow_default("own", start)
-    words = st.text_area("Your text", start, key="own", persist_state="session", height=140)
+    words = st.text_area(
+        "Your text", start, key="own", persist_state="session", height=140,
+        max_chars=texts.LONGEST,
+    )  # fmt: skip
     return Text(OWN, words, "your text")
 
 
@@ -75,4 +78,6 @@ def choose_prompt(model: Model) -> str:
     says = "Both models continue it, always with their most likely token."
     if texts.suited(model.name) == texts.STORIES:
         says += " This model knows only stories, so give it the beginning of one."
-    return st.text_area("Prompt", start, key="prompt", bind="query-params", height=100, help=says)
+    return st.text_area(
+        "Prompt", start, key="prompt", bind="query-params", height=100, help=says, max_chars=4000
+    )

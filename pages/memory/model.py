@@ -6,8 +6,9 @@ from typing import Any
 import streamlit as st
 
 from pages.memory import cache, words
-from pages.shared import bench, controls, drifts, look, texts
+from pages.shared import bench, controls, drifts, look, texts, uploads
 from quantcore.memory import FoundModel, find_shape
+from quantcore.memory.lookup.sources import MAX_PASTED_BYTES
 from quantcore.shape import preset, shape_from_json
 from quantcore.which_type import KnownCosts, measured_costs
 
@@ -80,13 +81,13 @@ def costs(found: FoundModel) -> KnownCosts:
 
 def _config() -> FoundModel | None:
     text = st.text_area(
-        "Text of a config.json", key="config_text", height=120,
+        "Text of a config.json", key="config_text", height=120, max_chars=MAX_PASTED_BYTES,
         placeholder='{"model_type": "llama", "hidden_size": 4096, …}',
         help="As the Hub shows it under “Files”. It stays on this machine.",
     )  # fmt: skip
-    file = st.file_uploader("Or the file", type="json", key="config_file")
+    file = st.file_uploader("Or the file", type="json", key="config_file", max_upload_size=1)
     if file is not None:
-        text = file.getvalue().decode("utf-8", "replace")
+        text = uploads.text_of(file, MAX_PASTED_BYTES)
     if not text.strip():
         look.note("Paste a config.json, or choose one; until then nothing can be counted.")
         return None
@@ -97,7 +98,7 @@ def _config() -> FoundModel | None:
 
 def _hub(right) -> FoundModel | None:
     name = right.text_input(
-        "Name on the Hub", key="hub", placeholder="owner/name, or owner/name:Q4_K_M",
+        "Name on the Hub", key="hub", placeholder="owner/name, or owner/name:Q4_K_M", max_chars=300,
         help="Only headers are read: config.json, and names and shapes of tensors.",
         **controls.BOUND,
     ).strip()  # fmt: skip

@@ -5,11 +5,12 @@ A file is what `--tensor-type-file` reads, patterns and types, or a whole recipe
 
 import streamlit as st
 
+from pages.shared import uploads
 from pages.shared.frame import sentence
 from quantcore.model.source import Model
-from quantcore.recipe.overrides import first_matches, parse_override
+from quantcore.recipe.overrides import MOST, first_matches, parse_override, parse_overrides
 from quantcore.recipe.plan import Plan
-from quantcore.recipe.recipe_file import plan_of_recipe
+from quantcore.recipe.recipe_file import MAX_FILE_BYTES, plan_of_recipe
 
 BY_RECIPE = "the loaded recipe"  # what the control "Formats by" calls it
 _PROBLEM = "_recipe"
@@ -18,11 +19,14 @@ _LOADED = "_loaded_recipe"  # key of its model, and its plan
 
 def changes(model: Model) -> dict[str, str]:
     """Types chosen by hand, by tensor; ValueError in one sentence for an entry that is none."""
-    types = {}
-    for entry in st.session_state.get("set") or []:
+    types, matrices = {}, set(model.quantizable)
+    entries = st.session_state.get("set") or []
+    if len(entries) > MOST:
+        raise ValueError(f"{len(entries):,} types by hand are too many: give at most {MOST:,}.")
+    for entry in entries:
         wanted = parse_override(entry)
         name = f"{wanted.pattern}.weight"
-        if name not in model.quantizable:
+        if name not in matrices:
             raise ValueError(f"{model.name} has no matrix {wanted.pattern[:60]!r} to change.")
         types[name] = wanted.type
     return types
@@ -50,7 +54,7 @@ def load(model: Model) -> None:
     if (file := st.session_state["recipe_file"]) is None:
         return
     try:
-        text = file.getvalue().decode("utf-8")
+        text = uploads.text_of(file, MAX_FILE_BYTES)
         if text.lstrip().startswith("{"):
             plan = plan_of_recipe(text, model)
             st.session_state[_LOADED] = model.key, plan
@@ -59,18 +63,15 @@ def load(model: Model) -> None:
             remember({})
         else:
             remember(_types_of(model, text))
-    except UnicodeDecodeError:
-        st.session_state[_PROBLEM] = f"{file.name} is not UTF-8 text."
     except ValueError as problem:
         st.session_state[_PROBLEM] = sentence(problem)
 
 
 def _types_of(model: Model, text: str) -> dict[str, str]:
-    overrides = [parse_override(entry) for entry in text.split()]
-    types = first_matches(overrides, model.quantizable)
-    if not types:
+    found = first_matches(parse_overrides(text, "the file"), model.quantizable)
+    if not found:
         raise ValueError("No pattern of that file matches the name of a tensor.")
-    return types
+    return {name: override.type for name, override in found.items()}
 
 
 def problem() -> str:

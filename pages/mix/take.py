@@ -39,6 +39,7 @@ def section(choice: ChosenMix, hand: Plan, hand_types: dict[str, str]) -> None:
             writing.offer(model, hand, what, imatrix)
     st.file_uploader(
         "Load a recipe", key="recipe_file", on_change=by_hand.load, args=(model,),
+        max_upload_size=4,
         help="JSON that this page or `plan --json` wrote, or a file for `--tensor-type-file`: "
         "PATTERN=TYPE, separated by spaces or line ends.",
     )  # fmt: skip

@@ -9,7 +9,7 @@ from pages.sensitivity.view import View, choosing
 from pages.sensitivity.words import beside as words
 from pages.sensitivity.words.costs import TERMS, tooltip
 from pages.sensitivity.words.figures import short, unit_of, wording
-from pages.shared import controls, look, sweeps
+from pages.shared import controls, look, sweeps, uploads
 from pages.shared.charts import layer_map
 from pages.shared.palette import Look
 from pages.shared.sweeps import KeptSweep
@@ -36,7 +36,8 @@ def section(view: View, every: Mapping[str, KeptSweep], tensor: str, style: Look
     with two:
         st.file_uploader(
             "Results from a file", type="json", key="sensitivity_file",
-            on_change=sweeps.take_upload, args=("sensitivity_file",), max_upload_size=64,
+            on_change=sweeps.take_upload, args=("sensitivity_file",),
+            max_upload_size=uploads.MAX_MB,
             help="The JSON that this page or `python -m quantcore sensitivity --output` writes.",
         )  # fmt: skip
     if problem := sweeps.problem():

@@ -193,7 +193,7 @@ def _text(model: Model) -> tuple[str, str]:
         return texts.to_choose_by(texts.STORIES if key == CALIBRATION else texts.PASSAGE)
     words = st.text_area(
         "Your text to measure on", bench.passage().split("\n")[0], key="sweep_own",
-        persist_state="session", height=100, width=420,
+        persist_state="session", height=100, width=420, max_chars=texts.LONGEST,
     )  # fmt: skip
     return "own text", words
 

@@ -1,13 +1,11 @@
 """Which format each tensor gets, cached by model, type and what was chosen by hand."""
 
-import re
-
 import streamlit as st
 
 import quantcore
 from pages.shared import bench
 from quantcore.evaluate.quantized import Fitting, fitting_formats, formats_by_tensor, importances
-from quantcore.recipe.overrides import Override
+from quantcore.recipe.overrides import exactly
 from quantcore.recipe.plan import Plan
 from quantcore.recipe.types import mixes_for
 
@@ -50,6 +48,5 @@ def planned(
     changed: tuple[tuple[str, str], ...] = (),
 ) -> Plan:
     """Plan a file, with some tensors' types chosen by hand."""
-    overrides = [Override(f"^{re.escape(name)}$", type) for name, type in changed]
-    opened = bench.model(model_name)
-    return quantcore.plan(opened, file_type, imatrix=imatrix, pure=pure, overrides=overrides)
+    opened, asked = bench.model(model_name), exactly(dict(changed))
+    return quantcore.plan(opened, file_type, imatrix=imatrix, pure=pure, overrides=asked)

@@ -25,6 +25,7 @@ from quantcore.sensitivity.results import Sensitivity, load
 
 ENDING = ".sensitivity.json"
 LISTED = 30  # of the kept files, the newest
+UPLOADS = 8  # that a visitor can hand over before the first is forgotten
 _UPLOADED = "_sensitivities"  # of this session, by label
 _PROBLEM = "_sensitivity_problem"
 
@@ -119,7 +120,9 @@ def take_upload(key: str) -> None:
         return
     try:
         results = _loaded(file.name, file.getvalue())
-        st.session_state.setdefault(_UPLOADED, {})[f"{file.name}: {label_of(results)}"] = results
+        former = st.session_state.get(_UPLOADED, {})
+        taken = former | {f"{file.name}: {label_of(results)}": results}
+        st.session_state[_UPLOADED] = dict(list(taken.items())[-UPLOADS:])
     except (ValueError, OSError) as problem:
         st.session_state[_PROBLEM] = sentence(problem)
 

@@ -16,6 +16,7 @@ Key = Literal["stories", "passage"]
 STORIES: Key = "stories"
 PASSAGE: Key = "passage"
 PROMPT_LETTERS = 110
+LONGEST = 2**18  # letters of a pasted text, twice the lab's own
 PLAIN_PROMPT = "Quantization stores each weight of a model in fewer bits, so"
 _CALLED = {STORIES: "the evaluation text", PASSAGE: "the passage on quantization"}
 

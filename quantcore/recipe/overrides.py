@@ -7,15 +7,18 @@ from pathlib import Path
 
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.io.strict_json import file_size
+from quantcore.recipe.patterns import matching, steps_of
 
-MAX_FILE_BYTES = 2**22
+MAX_FILE_BYTES = 2**19
+MOST = 4096  # overrides; the largest models have a thousand matrices
+MOST_STEPS = 250_000  # of all patterns together, see `steps_of`; a whole name takes about 45
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
     """Tensors whose name the pattern is found in get the type."""
 
-    pattern: str  # a regular expression, in lower case as llama-quantize makes it
+    pattern: str  # as `patterns.py` reads them, in lower case as llama-quantize makes it
     type: str  # ggml's name
 
 
@@ -31,11 +34,29 @@ def parse_override(text: str) -> Override:
     by_lower_case = {name.lower(): name for name in GGML_TYPES}
     if type.lower() not in by_lower_case:
         raise ValueError(f"There is no tensor type {type[:40]!r}, asked for by {text[:60]!r}.")
-    try:
-        re.compile(pattern.lower())
-    except re.error as problem:
-        raise ValueError(f"{pattern[:60]!r} is not a regular expression: {problem}.") from problem
+    steps_of(pattern.lower())
     return Override(pattern.lower(), by_lower_case[type.lower()])
+
+
+def parse_overrides(text: str, what: str = "the list") -> list[Override]:
+    """Read overrides between spaces or line ends; `what` names the text in errors.
+
+    >>> [each.type for each in parse_overrides("ffn_down=q6_k attn_v=q5_k")]
+    ['Q6_K', 'Q5_K']
+    """
+    entries = text.split(maxsplit=MOST)
+    if len(text) > MAX_FILE_BYTES or len(entries) > MOST:
+        raise ValueError(
+            f"{what} is too long for a list of types: at most {MOST:,} entries and "
+            f"{MAX_FILE_BYTES:,} characters are read."
+        )
+    overrides, steps = [], 0
+    for entry in entries:
+        overrides.append(parse_override(entry))
+        steps += steps_of(overrides[-1].pattern)
+        if steps > MOST_STEPS:
+            raise ValueError(f"The patterns of {what} take too long together: simplify them.")
+    return overrides
 
 
 def read_overrides(path: Path) -> list[Override]:
@@ -46,21 +67,22 @@ def read_overrides(path: Path) -> list[Override]:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as problem:
         raise ValueError(f"{path.name} is not UTF-8 text.") from problem
-    return [parse_override(entry) for entry in text.split()]
+    return parse_overrides(text, path.name)
 
 
-def first_matches(overrides: Sequence[Override], names: Iterable[str]) -> dict[str, str]:
-    """Find the types that overrides ask for, by tensor: the first pattern that is found counts.
+def first_matches(overrides: Sequence[Override], names: Iterable[str]) -> dict[str, Override]:
+    """Find the override of each tensor that has one: the first whose pattern is found counts.
 
-    >>> first_matches([Override("ffn_down", "Q6_K")], ["blk.0.ffn_down.weight", "output.weight"])
-    {'blk.0.ffn_down.weight': 'Q6_K'}
+    >>> asked = [Override("ffn_down", "Q6_K"), Override("weight", "Q4_K")]
+    >>> {name: each.type for name, each in first_matches(asked, ["ffn_down.weight"]).items()}
+    {'ffn_down.weight': 'Q6_K'}
     """
-    types = {}
-    for name in names:
-        hits = (each.type for each in overrides if re.search(each.pattern, name))
-        if type := next(hits, None):
-            types[name] = type
-    return types
+    found: dict[str, Override] = {}
+    left = list(names)
+    for override in overrides:
+        found |= dict.fromkeys(matching(override.pattern, left), override)
+        left = [name for name in left if name not in found]
+    return found
 
 
 def exactly(types: Mapping[str, str]) -> list[Override]:

@@ -1,7 +1,6 @@
 """Which type each tensor of a file gets, the rule that said so, and its bytes."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from quantcore.model.config import LlamaConfig
 from quantcore.model.source import Model
 from quantcore.recipe.contents import Contents, contents_of, layer_of
 from quantcore.recipe.file_types import FileType, file_of, pure_name
-from quantcore.recipe.overrides import Override
+from quantcore.recipe.overrides import Override, first_matches
 from quantcore.recipe.rules import Place, decide, may_quantize, role_of, tensor_needs_imatrix
 
 
@@ -147,7 +146,7 @@ class _Planner:
         self.imatrix = imatrix
         self.pure = pure
         self.by_role = {"output": output_type, "token_embd": embedding_type}
-        self.overrides = [(re.compile(override.pattern), override.type) for override in overrides]
+        self.overrides = first_matches(overrides, contents.shapes)
         self.tied = "output.weight" not in contents.shapes
         self.n_values = sum(role_of(name) == "attn_v" for name in contents.shapes)
         self.seen: Counter[str] = Counter()  # tensors of each role that the rules decided about
@@ -189,9 +188,8 @@ class _Planner:
         most = self.file_type.format
         if not self.file_type.is_quantized:
             return most, f"every matrix of a file of type {self.file_type.name} is {most}"
-        for pattern, type in self.overrides:
-            if pattern.search(name):
-                return type, f"{type} was asked for by {pattern.pattern!r}"
+        if override := self.overrides.get(name):
+            return override.type, f"{override.type} was asked for by {override.pattern!r}"
         if self.pure:
             return most, f"pure: every matrix gets {most}"
         if self.tied and role_of(name) == "token_embd" and (asked := self.by_role["output"]):

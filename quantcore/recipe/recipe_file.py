@@ -26,7 +26,7 @@ from quantcore.recipe.overrides import Override, exactly
 from quantcore.recipe.plan import Plan, plan
 from quantcore.recipe.rules import may_quantize
 
-MAX_FILE_BYTES = 2**24
+MAX_FILE_BYTES = 2**22  # a tensor takes about 200, and the largest models have a thousand
 VERSION = 1
 _ROW = ("name", "type")
 _KEPT = ("F32", "F16", "BF16")  # what a vector can be

@@ -31,7 +31,7 @@ from quantcore.sensitivity.effect import Effect, SkillChange
 from quantcore.sensitivity.guides import GUIDES, Guide, rank_correlation
 from quantcore.sensitivity.pieces import Group, How, Piece
 
-MAX_FILE_BYTES = 2**26
+MAX_FILE_BYTES = 2**24
 ASKED = ("skill", "level", "total", "original_correct")  # the same for all effects
 CHANGES = ("correct", "log_probability_change", "change_low", "change_high")
 PieceKey = tuple[Group, str, How, str]  # group, name, how, format

@@ -305,3 +305,16 @@ def test_the_headline_says_more_less_or_as_much():
         (4_000_000, "as much as"),
     ):
         assert says in mix_words.headline(_recipe("by hand", n_bytes, 0.02), base, 1)
+
+
+def test_a_hostile_recipe_gets_one_sentence():
+    app = visit("mix")
+    for content, says in (
+        (b"(.*)*" * 8 + b"$z=q4_k", "No pattern of that file matches"),
+        (b"ffn=q4_k " * 5000, "too long for a list of types"),
+        (b"x" * 2**22 + b"y", "4,194,305 bytes"),
+        (b"\xff", "not UTF-8 text"),
+    ):
+        app.file_uploader(key="recipe_file").set_value(("types.txt", content, "text/plain")).run()
+        assert not app.exception
+        assert [says in error.value for error in app.error] == [True]

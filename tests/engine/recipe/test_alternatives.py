@@ -69,7 +69,8 @@ def test_types_nearby_fit_the_rows(tmp_path):
 
 def test_the_first_pattern_that_is_found_counts(model):
     overrides = [parse_override(each) for each in ("blk.0=q8_0", "attn_q=q6_k")]
-    types = first_matches(overrides, model.quantizable)
+    found = first_matches(overrides, model.quantizable)
+    types = {name: each.type for name, each in found.items()}
     assert types[QUERY] == "Q8_0" and types["blk.1.attn_q.weight"] == "Q6_K"
     assert "blk.1.attn_k.weight" not in types
     planned = matrix_types(model, plan(model, "Q4_K_M", overrides=overrides))
