@@ -1,14 +1,13 @@
 """What a sweep measures: chosen on the page, with what it will take."""
 
 import hashlib
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import bench, controls, look, shipped, sweeps, texts
+from pages.shared import bench, controls, owner, shipped, sweeps, texts
 from quantcore.evaluate.text import context_for, cut
 from quantcore.formats import OUTSIDE_GGUF, get_format
 from quantcore.model.source import Model
@@ -28,7 +27,6 @@ _TEXTS = {
     OWN: "Own: paste a text.",
 }
 PLAIN = ("Q8_0", "Q4_0")  # where no usual format fits the rows
-ADDRESS = r"(tcp|tls|ws|wss|ucx)://[^\s/:]+:\d+"
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,6 @@ def choose(model: Model) -> Sweep:
         )
         questions = _questions(model)
         model = _with_imatrix(model)
-    with st.expander("On a cluster"):
         scheduler = _scheduler()
     if not nouns or not hows:
         raise ValueError("Choose at least one kind of pieces, and how they are quantized.")
@@ -223,26 +220,12 @@ def _with_imatrix(model: Model) -> Model:
     return model.with_imatrix(imatrix) if wanted else model
 
 
-def is_local() -> bool:
-    """Whether the visitor sits at the machine that the lab runs on."""
-    return st.context.ip_address is None
-
-
 def _scheduler() -> str | None:
-    """Ask for a Dask scheduler; ValueError where the address is none."""
-    if not is_local():
-        look.note(_ONLY_HERE)
+    """Ask whether the sweep runs on the cluster that the server's owner allows; at first not."""
+    if (address := owner.cluster()) is None:
         return None
-    typed = st.text_input(
-        "Dask scheduler", key="scheduler", placeholder="tcp://10.0.0.5:8786", help=_CLUSTER
-    ).strip()
-    if not typed:
-        return None
-    if not re.fullmatch(ADDRESS, typed):
-        raise ValueError(
-            f"{typed[:60]!r} is not the address of a scheduler: write tcp://HOST:PORT."
-        )
-    return typed
+    wanted = st.toggle("On the cluster", key="on_cluster", help=_CLUSTER, **controls.BOUND)
+    return address if wanted else None
 
 
 QUESTIONS = 8  # of each skill at each level
@@ -251,10 +234,6 @@ _GUIDES = (
     "measurement. They take as long as a dozen pieces, and as much memory again as the weights."
 )
 _CLUSTER = (
-    "The address that `dask scheduler` prints. The workers find the model at the same path as this "
-    "machine; docs/sensitivity.md says what large models take."
-)
-_ONLY_HERE = (
-    "Only a visitor at the machine that the lab runs on can name a Dask scheduler, because whoever "
-    "runs one can run programs here."
+    "The pieces are measured by the workers of a Dask cluster, which find the model at the same "
+    "path as this server; docs/sensitivity.md says what large models take."
 )

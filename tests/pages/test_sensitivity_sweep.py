@@ -24,7 +24,6 @@ def toy(tmp_path, monkeypatch):
     (tmp_path / "models").mkdir()
     folder = write_folder(tmp_path / "models" / "toy")
     monkeypatch.setattr(bench, "OWN_MODELS", tmp_path / "models")
-    monkeypatch.setattr(sensitivity_setup, "is_local", lambda: True)
     return folder
 
 
@@ -191,28 +190,23 @@ def test_nothing_to_measure_is_one_sentence(toy):
     assert "No format is given." in _why_not(app)
 
 
-@pytest.mark.parametrize("address", ["10.0.0.5:8786", "tcp://", "tcp://host:port", "file:///etc"])
-def test_an_address_that_is_none_is_one_sentence(toy, address):
-    app = visit("sensitivity", **TOY)
-    app.text_input(key="scheduler").set_value(address).run()
-    assert "write tcp://HOST:PORT" in _why_not(app)
-
-
-def test_a_scheduler_that_is_not_there_is_one_sentence(toy):
-    app = visit("sensitivity", **TOY)
-    app.text_input(key="scheduler").set_value("tcp://127.0.0.1:9").run()
+def test_the_owner_alone_names_a_cluster(toy, monkeypatch):
+    """Whoever runs a scheduler can run programs here, so no page takes an address."""
+    monkeypatch.delenv("QUANTLAB_CLUSTER", raising=False)
+    app = visit("sensitivity", **TOY, scheduler="tcp://127.0.0.1:9", on_cluster="true")
+    assert not app.text_input
+    assert "on_cluster" not in {toggle.key for toggle in app.toggle}
+    assert "shared among the workers" not in said(app)
+    monkeypatch.setenv("QUANTLAB_CLUSTER", "file:///etc")
+    assert "QUANTLAB_CLUSTER=tcp://HOST:PORT" in _why_not(app.run())
+    monkeypatch.setenv("QUANTLAB_CLUSTER", "tcp://127.0.0.1:9")
+    app.run()
+    app.toggle(key="on_cluster").set_value(True).run()
     assert "shared among the workers" in said(app)
     app.button(key="measure_sensitivity").click().run()
-    (error,) = app.error
+    (error,) = app.error  # nothing answers there
     assert "Dask" in error.value and "\n" not in error.value
     assert "_job" not in app.session_state, "it waits in the queue"
-
-
-def test_strangers_cannot_name_a_scheduler(toy, monkeypatch):
-    monkeypatch.setattr(sensitivity_setup, "is_local", lambda: False)
-    app = visit("sensitivity", **TOY)
-    assert "Only a visitor at the machine" in said(app)
-    assert "scheduler" not in {field.key for field in app.text_input}
 
 
 def test_a_broken_kept_file_is_passed_over(toy, kept):
