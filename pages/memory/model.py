@@ -6,8 +6,8 @@ from typing import Any
 import streamlit as st
 
 from pages.memory import cache, words
-from pages.shared import bench, controls, drifts, look, texts, uploads
-from quantcore.memory import FoundModel, find_shape
+from pages.shared import bench, controls, drifts, look, owner, texts, uploads
+from quantcore.memory import FoundModel, find_by_name, find_pasted
 from quantcore.memory.lookup.sources import MAX_PASTED_BYTES
 from quantcore.shape import preset, shape_from_json
 from quantcore.which_type import KnownCosts, measured_costs
@@ -93,7 +93,7 @@ def _config() -> FoundModel | None:
         return None
     if not text.strip().startswith("{"):
         raise ValueError("A config.json begins with a brace; this text does not.")
-    return find_shape(text)
+    return find_pasted(text)
 
 
 def _hub(right) -> FoundModel | None:
@@ -109,7 +109,8 @@ def _hub(right) -> FoundModel | None:
     )  # fmt: skip
     if pressed:
         with st.spinner(f"Asking the Hub for the headers of {name}"):
-            st.session_state[_KEPT] = name, find_shape(name)
+            found = find_by_name(name, as_owner=owner.lends_token())
+            st.session_state[_KEPT] = name, found
     asked, model = st.session_state.get(_KEPT, ("", None))
     if not name or asked != name:
         look.note(words.NOT_ASKED)

@@ -1,6 +1,8 @@
 """What the owner of a server allows its visitors: said when it is started, never on a page.
 
 ``QUANTLAB_CLUSTER=tcp://10.0.0.5:8786`` lets sweeps run on the Dask cluster of this scheduler.
+``QUANTLAB_LEND_TOKEN=1`` looks models up on the Hugging Face Hub with the owner's token, so that
+visitors see the sizes of what the owner may see.
 """
 
 import os
@@ -24,3 +26,8 @@ def cluster() -> str | None:
             "QUANTLAB_CLUSTER=tcp://HOST:PORT."
         )
     return address or None
+
+
+def lends_token() -> bool:
+    """Whether visitors' look-ups on the Hub use the owner's token."""
+    return os.environ.get("QUANTLAB_LEND_TOKEN") == "1"

@@ -70,17 +70,19 @@ _REFUSALS = (  # classes before those that they belong to
 )
 
 
-def list_files(model_id: str, n_bytes: int) -> bytes:
+def list_files(model_id: str, n_bytes: int, as_owner: bool = True) -> bytes:
     """Return the Hub's JSON about a model, its files among it, at most so many bytes."""
     url = f"{constants.ENDPOINT}/api/models/{model_id}?blobs=true"
     if not constants.HF_HUB_OFFLINE and not urllib.request.getproxies():
         _refuse_slow_names(model_id)
-    return _get(model_id, url, n_bytes)[0]
+    return _get(model_id, url, n_bytes, as_owner=as_owner)[0]
 
 
-def read_small(model_id: str, revision: str, name: str, n_bytes: int) -> bytes:
+def read_small(
+    model_id: str, revision: str, name: str, n_bytes: int, *, as_owner: bool = True
+) -> bytes:
     """Return a whole file of at most so many bytes."""
-    return _get(model_id, _address(model_id, revision, name), n_bytes)[0]
+    return _get(model_id, _address(model_id, revision, name), n_bytes, as_owner=as_owner)[0]
 
 
 def download(model_id: str, revision: str | None = None) -> Path:
@@ -100,8 +102,10 @@ def download(model_id: str, revision: str | None = None) -> Path:
 class RangeFile:
     """A file on the Hub of `n_bytes` that is read from its start, by ranges that double."""
 
-    def __init__(self, model_id: str, revision: str, name: str, n_bytes: int) -> None:
-        self.n_bytes, self._fetched = n_bytes, 0
+    def __init__(
+        self, model_id: str, revision: str, name: str, n_bytes: int, *, as_owner: bool = True
+    ) -> None:
+        self.n_bytes, self._fetched, self._as_owner = n_bytes, 0, as_owner
         self._model_id, self._url = model_id, _address(model_id, revision, name)
         self._waiting, self._at, self._step = b"", 0, FIRST_BYTES
 
@@ -119,7 +123,7 @@ class RangeFile:
         n_bytes = min(max(missing, self._step), self.n_bytes - start)
         new = b""
         if n_bytes:
-            new, size = _get(self._model_id, self._url, n_bytes, start)
+            new, size = _get(self._model_id, self._url, n_bytes, start, self._as_owner)
             if size != self.n_bytes or len(new) != n_bytes:
                 raise senseless(self._model_id, f"bytes {start:,} and on of a file are missing")
         self._waiting, self._at = self._waiting[self._at :] + new, 0
@@ -152,8 +156,13 @@ def _address(model_id: str, revision: str, name: str) -> str:
     return hf_hub_url(model_id, name, revision=revision, endpoint=constants.ENDPOINT)
 
 
-def _get(model_id: str, url: str, n_bytes: int, start: int | None = None) -> tuple[bytes, int]:
+def _get(
+    model_id: str, url: str, n_bytes: int, start: int | None = None, as_owner: bool = True
+) -> tuple[bytes, int]:
     """Read a whole answer of at most so many bytes, or so many of a file from `start` on.
+
+    What is private, or has terms that were accepted, is shown to who owns this machine: its token
+    is sent only `as_owner`.
 
     Returns the bytes, and for part of a file the size of the whole, otherwise 0.
     """
@@ -161,7 +170,8 @@ def _get(model_id: str, url: str, n_bytes: int, start: int | None = None) -> tup
     if start is not None:
         headers["range"] = f"bytes={start}-{start + n_bytes - 1}"
     with _said_clearly(model_id):
-        headers = build_hf_headers(library_name="quantlab", headers=headers)
+        token = None if as_owner else False  # None: the one that was logged in with
+        headers = build_hf_headers(token=token, library_name="quantlab", headers=headers)
         with get_session().stream("GET", url, headers=headers, timeout=TIMEOUT_S) as response:
             _refuse_errors(response)
             size = 0 if start is None else _whole_size(model_id, response, start)

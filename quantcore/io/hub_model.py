@@ -35,6 +35,7 @@ class HubModel:
     model_id: str  # owner/name
     revision: str  # the commit that all files are read from
     files: Mapping[str, int] = field(repr=False)  # name -> bytes
+    as_owner: bool = True  # asked for with this machine's token, if there is one
 
     @property
     def gguf_files(self) -> dict[str, int]:
@@ -57,8 +58,8 @@ def is_model_id(text: str) -> bool:
     return bool(re.fullmatch(f"{_WORD}/{_WORD}", text)) and not re.search(r"--|\.\.", text)
 
 
-def open_on_hub(model_id: str) -> HubModel:
-    """List the files of a model.
+def open_on_hub(model_id: str, as_owner: bool = True) -> HubModel:
+    """List the files of a model; `as_owner` with this machine's token, if there is one.
 
     Raises
     ------
@@ -68,21 +69,24 @@ def open_on_hub(model_id: str) -> HubModel:
     if not is_model_id(model_id):
         raise ModelError(f"{model_id[:100]!r} is not a name on the Hub; write owner/name.")
     listed = parse_json_object(
-        list_files(model_id, MAX_LIST_BYTES), f"The Hub’s answer about {model_id}"
+        list_files(model_id, MAX_LIST_BYTES, as_owner), f"The Hub’s answer about {model_id}"
     )
     revision, files = listed.get("sha"), listed.get("siblings")
     if not isinstance(revision, str) or not re.fullmatch("[0-9a-f]{40}", revision):
         raise senseless(model_id, "it names no revision")
     if not isinstance(files, list):
         raise senseless(model_id, "it lists no files")
-    return HubModel(model_id, revision, dict(_entry(model_id, file) for file in files))
+    entries = dict(_entry(model_id, file) for file in files)
+    return HubModel(model_id, revision, entries, as_owner)
 
 
 def read_hub_config(model: HubModel) -> dict[str, Any]:
     """Read a model's config.json."""
     if CONFIG not in model.files:
         raise ModelError(f"{model.model_id} has no {CONFIG}, so the lab cannot tell its sizes.")
-    text = read_small(model.model_id, model.revision, CONFIG, MAX_CONFIG_BYTES)
+    text = read_small(
+        model.model_id, model.revision, CONFIG, MAX_CONFIG_BYTES, as_owner=model.as_owner
+    )
     return parse_json_object(text, f"{CONFIG} of {model.model_id}")
 
 
@@ -127,7 +131,8 @@ def _header(model: HubModel, name: str) -> dict[str, SafetensorsTensor]:
 
 
 def _range_file(model: HubModel, name: str) -> RangeFile:
-    return RangeFile(model.model_id, model.revision, name, model.files[name])
+    n_bytes = model.files[name]
+    return RangeFile(model.model_id, model.revision, name, n_bytes, as_owner=model.as_owner)
 
 
 def _entry(model_id: str, file: object) -> tuple[str, int]:

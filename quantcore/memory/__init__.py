@@ -8,7 +8,7 @@ from quantcore.memory.kv_cache import (
     cache_terms,
     tokens_that_fill,
 )
-from quantcore.memory.lookup import FoundModel, find_shape, shape_of
+from quantcore.memory.lookup import FoundModel, find_by_name, find_pasted, find_shape, shape_of
 from quantcore.memory.weights import StoredWeights, TensorBytes, stored_weights
 
 __all__ = [
@@ -24,6 +24,8 @@ __all__ = [
     "cache_bytes",
     "cache_terms",
     "estimate",
+    "find_by_name",
+    "find_pasted",
     "find_shape",
     "in_type",
     "shape_of",

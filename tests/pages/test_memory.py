@@ -7,13 +7,14 @@ import pytest
 
 from pages.memory import cache, charts
 from pages.memory import kept as memory_kept
+from pages.memory import model as memory_model
 from pages.memory import words as memory_words
 from pages.shared import bench
 from pages.shared.palette import DARK, LIGHT
 from pages.shared.units import binary
 from quantcore import open_model
 from quantcore.io.gguf import read_gguf
-from quantcore.memory import Setup, estimate, find_shape
+from quantcore.memory import Setup, estimate, find_by_name, find_shape
 from quantcore.memory.fitting import lay_out
 from quantcore.memory.hardware import card, gpus, machine, macs, systems
 from quantcore.memory.rules_of_thumb import rules_of_thumb
@@ -160,6 +161,24 @@ def test_the_hub_is_not_asked_before_the_button_is_pressed():
     app = visit("memory", whose="Hugging Face Hub", hub="owner/name")
     assert not app.error
     assert "Nothing is sent before you press the button" in _text(app)
+
+
+def test_the_hub_is_asked_for_names_and_as_a_stranger(monkeypatch):
+    asked = []
+
+    def find(text, as_owner):
+        asked.append(as_owner)
+        return find_by_name(text, as_owner=as_owner)
+
+    monkeypatch.setattr(memory_model, "find_by_name", find)
+    monkeypatch.delenv("QUANTLAB_LEND_TOKEN", raising=False)
+    app = visit("memory", whose="Hugging Face Hub", hub="/etc/passwd")
+    app.button(key="read_hub").click().run()
+    (error,) = app.error
+    assert "is not a model's name; write owner/name" in error.value
+    monkeypatch.setenv("QUANTLAB_LEND_TOKEN", "1")
+    app.button(key="read_hub").click().run()
+    assert asked == [False, True]
 
 
 def test_an_unknown_architecture_is_marked():

@@ -24,17 +24,18 @@ __all__ = ["choose_gguf", "find_on_hub", "is_model_id"]
 _USUAL_TYPES = ("Q4_K_M", "Q8_0")  # llama.cpp's choice where none is named
 
 
-def find_on_hub(model_id: str, which: str = "") -> FoundModel:
+def find_on_hub(model_id: str, which: str = "", as_owner: bool = True) -> FoundModel:
     """Look a model up by its name, owner/name; `which` names a GGUF file or its type.
 
-    Safetensors are taken where there are some, unless a GGUF file is asked for.
+    Safetensors are taken where there are some, unless a GGUF file is asked for. The Hub is asked
+    with this machine's token only `as_owner`.
 
     Raises
     ------
     ModelError
         One sentence: no network, no such model, gated, and what else can be wrong.
     """
-    model = open_on_hub(model_id)
+    model = open_on_hub(model_id, as_owner)
     if which or (model.gguf_files and not any(".safetensors" in name for name in model.files)):
         return _in_gguf(model, which)
     source = f"the headers of {model_id} on the Hub"

@@ -2,6 +2,9 @@
 
 What lies on disk comes first, then known models, and the Hugging Face Hub last: a known model's
 name never asks the network. Of the Hub only headers are read.
+
+`find_shape` is for who owns this machine. What a stranger typed goes to `find_by_name`, which looks
+at no file, or to `find_pasted`.
 """
 
 import re
@@ -56,15 +59,57 @@ def find_shape(place: str | Path) -> FoundModel:
     """
     text = str(place).strip()
     if text.startswith("{"):
-        return _pasted(text)
+        return find_pasted(text)
     text = _without_address(text)
     if (path := _on_disk(text)) is not None:
         return _in_folder(path) if path.is_dir() else _in_file(path)
+    if (found := _in_the_box(text) or _on_hub(text)) is None:
+        raise ModelError(f"There is no file, no folder, and no known model {text[:200]!r}.")
+    return found
+
+
+def find_by_name(text: str, *, as_owner: bool = False) -> FoundModel:
+    """Look a model up by a name that a stranger typed: nothing on this machine's disk is looked at.
+
+    Parameters
+    ----------
+    text
+        The name of the shipped or a known model, or owner/name on the Hub, there also with
+        ``:file.gguf`` or ``:Q4_K_M``, or the address of its page.
+    as_owner
+        Ask the Hub with the token of who owns this machine, who may see more than others.
+
+    Raises
+    ------
+    ModelError
+        One sentence that says what is wrong and what to do.
+
+    Examples
+    --------
+    >>> find_by_name("/etc/passwd")
+    Traceback (most recent call last):
+    quantcore.io.ModelError: '/etc/passwd' is not a model's name; write owner/name, as on the Hub.
+    """
+    text = _without_address(text.strip())
+    if (found := _in_the_box(text) or _on_hub(text, as_owner)) is None:
+        raise ModelError(f"{text[:200]!r} is not a model's name; write owner/name, as on the Hub.")
+    return found
+
+
+def find_pasted(text: str) -> FoundModel:
+    """Read the text of a config.json."""
+    if len(text) > MAX_PASTED_BYTES:
+        raise ModelError(f"The pasted text has {len(text):,} characters; a config.json is smaller.")
+    raw = parse_json_object(text.encode("utf-8", "surrogatepass"), "The pasted text")
+    return FoundModel(shape=shape_from_json(raw, "pasted model", "the pasted config.json"))
+
+
+def _in_the_box(text: str) -> FoundModel | None:
+    """Find the shipped model, or a known one, by its name."""
     if text == shipped_folder().name:
         return _in_folder(shipped_folder())
-    if known := _known(text):
-        return FoundModel(shape=preset(known))
-    return _on_hub(text)
+    known = _known(text)
+    return FoundModel(shape=preset(known)) if known else None
 
 
 def _without_address(text: str) -> str:
@@ -94,13 +139,6 @@ def _on_disk(text: str) -> Path | None:
         return as_named(path) if text and path.exists() else None
     except (OSError, ValueError, RuntimeError):  # too long, a null character, no such user
         return None
-
-
-def _pasted(text: str) -> FoundModel:
-    if len(text) > MAX_PASTED_BYTES:
-        raise ModelError(f"The pasted text has {len(text):,} characters; a config.json is smaller.")
-    raw = parse_json_object(text.encode("utf-8", "surrogatepass"), "The pasted text")
-    return FoundModel(shape=shape_from_json(raw, "pasted model", "the pasted config.json"))
 
 
 def _in_file(path: Path) -> FoundModel:
@@ -139,17 +177,12 @@ def _in_folder(folder: Path) -> FoundModel:
     return replace(found, shipped=folder.resolve() == shipped_folder())
 
 
-def _on_hub(text: str) -> FoundModel:
+def _on_hub(text: str, as_owner: bool = True) -> FoundModel | None:
+    """Ask the Hub; None for what cannot be a name there."""
     model_id, _, which = text.partition(":")
     if "/" not in text or model_id.lower().endswith((".json", ".gguf", ".safetensors")):
-        raise _unknown(text)
+        return None
     # Loading the client takes a quarter of a second, which only those who ask the Hub should wait.
     from quantcore.memory.lookup.on_hub import find_on_hub, is_model_id
 
-    if not is_model_id(model_id):
-        raise _unknown(text)
-    return find_on_hub(model_id, which)
-
-
-def _unknown(text: str) -> ModelError:
-    return ModelError(f"There is no file, no folder, and no known model {text[:200]!r}.")
+    return find_on_hub(model_id, which, as_owner) if is_model_id(model_id) else None

@@ -13,13 +13,25 @@ from quantcore.io import hub
 from quantcore.io.gguf import read_gguf
 from quantcore.io.hub_model import open_on_hub, read_hub_config, read_hub_gguf, read_hub_tensors
 from quantcore.io.safetensors import read_header
-from quantcore.memory import find_shape
+from quantcore.memory import find_by_name, find_shape
 from tests.engine.io.test_gguf_parts import SHARES
 from tests.support.gguf_bytes import gguf_bytes, small_file
 from tests.support.mock_hub import SHARDS, refused
 from tests.support.patience import PATIENCE_S
 from tests.support.places import ROOT
 from tests.support.toy_model import CONFIG, tensors, write_folder
+
+
+def test_the_token_is_sent_for_its_owner_alone(mock, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    find_by_name("me/shards")
+    stranger = open_on_hub("me/gguf", as_owner=False)
+    read_hub_gguf(stranger, min(stranger.gguf_files))
+    assert len(mock.headers) > 4
+    assert not any("authorization" in sent for sent in mock.headers)
+    mock.headers.clear()
+    find_by_name("me/whole", as_owner=True)
+    assert {sent.get("authorization") for sent in mock.headers} == {"Bearer hf_secret"}
 
 
 @pytest.mark.parametrize("model_id", ["me/whole", "me/shards"])

@@ -9,7 +9,7 @@ import pytest
 
 from quantcore import ModelError
 from quantcore.io.safetensors import SafetensorsTensor
-from quantcore.memory import find_shape, shape_of
+from quantcore.memory import find_by_name, find_shape, shape_of
 from quantcore.memory.lookup.on_hub import choose_gguf
 from quantcore.memory.lookup.tensors_shape import find_in_tensors
 from quantcore.shape import LayerCache, preset, preset_config, preset_ids, shape_from_json
@@ -47,6 +47,29 @@ def test_every_known_config_can_be_pasted_or_lie_in_a_file(model_id, tmp_path):
     for place in (text, f"  \n{text}", path):
         shape = shape_of(place)
         assert (shape.caches, shape.tensors) == (expected.caches, expected.tensors)
+
+
+# --- names that strangers type
+
+
+def test_a_name_is_never_a_path(tmp_path, monkeypatch):
+    """A model's folder, a file and a link are there; no spelling of them finds anything."""
+    (tmp_path / "here").mkdir()
+    folder = write_folder(tmp_path / "here" / "toy")
+    (tmp_path / "here" / "link").symlink_to(folder)
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path / "here"))
+    weights = folder / "model.safetensors"
+    spelled = [str(folder), "toy", "./toy", "../here/toy", "~/toy", "~", ".", "..", "/", "link",
+               "link/config.json", "toy/config.json", str(weights), f"file://{folder}", "file:toy",
+               f"hf://{folder}", "hf://../../here/toy", "hf:///etc/passwd", "hf.co/../here",
+               "https://huggingface.co/../../etc/passwd", "toy/../toy", "toy/..", "a/b/../../toy",
+               "toy\\config.json", "C:\\toy", "\\\\server\\toy", "toy\0/x", "%2e%2e/toy",
+               "/proc/self/environ", "{", '{"model_type": "llama"}', "", "a" * 5000]  # fmt: skip
+    for text in spelled:
+        refused(text, "is not a model's name; write owner/name, as on the Hub", find_by_name)
+    with pytest.raises(AssertionError, match="the network was asked"):
+        find_by_name("toy/config")  # a name, so the Hub is asked, whatever lies here
 
 
 # --- folders and safetensors
