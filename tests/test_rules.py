@@ -189,6 +189,19 @@ def test_one_model_is_shipped():
     assert len(list((ROOT / "assets").glob("*/config.json"))) == 1
 
 
+def test_sentences_are_drawn_by_look():
+    """There, text from outside is disarmed, whatever sentence it stands in."""
+    draws = {"markdown", "error", "warning", "info", "success", "subheader", "caption", "write",
+             "toast", "exception", "latex"}  # fmt: skip
+    for path in SOURCES:
+        if _name(path) == "pages/shared/look.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                drawn = node.value.id == "st" and node.attr in draws
+                assert not drawn, f"{_name(path)}: st.{node.attr}"
+
+
 def test_what_visitors_hand_over_is_bounded():
     bounds = {"text_area": "max_chars", "text_input": "max_chars", "chat_input": "max_chars",
               "file_uploader": "max_upload_size"}  # fmt: skip

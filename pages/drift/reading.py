@@ -1,5 +1,7 @@
 """The end of the page Drift: one text read closely, and one prompt continued."""
 
+from html import escape
+
 import streamlit as st
 
 from pages.drift import cache, prose, reading_words, texts
@@ -52,6 +54,6 @@ def going_on(model: Model, chosen: str, original: Original) -> None:
     ours, theirs = both.texts(decode)
     columns = (
         prose.Side(f"original, {original.stored_as}", *ours),
-        prose.Side(tables.swatch(chosen, style) + chosen, *theirs),
+        prose.Side(tables.swatch(chosen, style) + escape(chosen), *theirs),
     )
     st.html(prose.side_by_side(columns, style))

@@ -35,7 +35,7 @@ def main() -> None:
         look.finding(words.none_here(model.name), words.how_to_make(model.path, stories))
         run.offer(model)
         if ended is not None and ended.problem:
-            st.error(ended.problem)
+            look.problem(ended.problem)
         return
     shares = loudest_shares(model, imatrix)
     if not shares:

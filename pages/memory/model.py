@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages.memory import cache, words
 from pages.shared import bench, controls, drifts, look, owner, texts, uploads
+from pages.shared.outside import as_text
 from quantcore.memory import FoundModel, find_by_name, find_pasted
 from quantcore.memory.lookup.sources import MAX_PASTED_BYTES
 from quantcore.shape import preset, shape_from_json
@@ -108,7 +109,7 @@ def _hub(right) -> FoundModel | None:
         help=why or "Asks the Hub for the headers of that model’s files.",
     )  # fmt: skip
     if pressed:
-        with st.spinner(f"Asking the Hub for the headers of {name}"):
+        with st.spinner(as_text(f"Asking the Hub for the headers of {name}")):
             found = find_by_name(name, as_owner=owner.lends_token())
             st.session_state[_KEPT] = name, found
     asked, model = st.session_state.get(_KEPT, ("", None))

@@ -87,7 +87,7 @@ def show_verdict(
         alt=f"{taken.shape.name} on {machine.name}: {'; '.join(placed.reasons)}.",
     )
     look.note(words.placed(placed))
-    st.markdown(words.speed(speed_bound(taken, placed, machine)), help=words.SPEED_IS_A_BOUND)
+    look.say(words.speed(speed_bound(taken, placed, machine)), help=words.SPEED_IS_A_BOUND)
 
 
 def show_what_fits(taken: Estimate, setup: Setup, machine: Machine, advice: Advice) -> None:

@@ -29,7 +29,7 @@ from quantcore.shape import ModelShape
 
 def show_given_up(sacrifices: Sequence[Sacrifice]) -> None:
     """List what to try where it does not fit, what hurts least first."""
-    st.markdown("**What to give up first**, each on its own:")
+    look.say("**What to give up first**, each on its own:")
     tables.show(
         [
             {"what": one.what, "saved_bytes": one.saved_bytes, "enough": one.enough}
@@ -149,7 +149,7 @@ def show_rules(rules: Sequence[RuleOfThumb]) -> None:
     )
     with st.expander("Where each rule goes wrong here"):
         st.html(f'<ul style="margin:0;padding-left:1.1rem;line-height:1.6">{reasons}</ul>')
-    st.markdown("The articles’ own examples, counted exactly:")
+    look.say("The articles’ own examples, counted exactly:")
     with st.container(horizontal=True):
         for at, one in enumerate(EXAMPLES):
             st.button(
@@ -230,7 +230,7 @@ def show_commands(taken: Estimate, placed: Placement, machine: Machine) -> None:
     if setup.runtime == "vllm":
         commands.reverse()
     for title, write in commands:
-        st.markdown(f"**{title}**")
+        look.say(f"**{title}**")
         try:
             look.commands(write())
         except ValueError as problem:

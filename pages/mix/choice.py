@@ -6,9 +6,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pages.mix import by_hand, cache
-from pages.shared import controls, plans, sweeps
+from pages.shared import controls, look, plans, sweeps
 from pages.shared.frame import sentence
-from pages.shared.look import note
 from pages.shared.units import percent
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.model.source import Model
@@ -144,7 +143,7 @@ def _by_results(
     try:
         budget = _budget(model, results, by, limits)
     except ValueError as problem:  # the limits leave a tensor nothing
-        st.error(sentence(problem))
+        look.problem(sentence(problem))
         limits = ()
         budget = _budget(model, results, by, limits)
     with place:
@@ -223,7 +222,7 @@ def _within(budget: Budget, key: tuple) -> Budgeted:
         return cache.budgeted(name, key, wanted or asked, _budget=budget)
     except ValueError as problem:
         smallest, _ = budget.corners()[0]
-        st.error(sentence(problem))
+        look.problem(sentence(problem))
         return cache.budgeted(name, key, f"{smallest}b", _budget=budget)
 
 
@@ -239,7 +238,7 @@ def _slide(budget: Budget, made: Budgeted) -> None:
         "tensor steps up or down.",
     )  # fmt: skip
     if made.gap > 1e-6:
-        note(f"Within {percent(made.gap)} of the best that is possible.")
+        look.note(f"Within {percent(made.gap)} of the best that is possible.")
 
 
 def _take_slider() -> None:

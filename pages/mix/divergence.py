@@ -206,4 +206,4 @@ def _say_how_it_ended(job: jobs.Job | None) -> None:
     if job is not None and job.state == "cancelled":
         look.note("Cancelled; nothing of that run was kept.")
     elif job is not None and job.state == "failed":
-        st.error(job.problem)
+        look.problem(job.problem)

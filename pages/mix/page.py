@@ -89,7 +89,7 @@ def _notes(choice: ChosenMix, hand: Plan, hand_types: dict[str, str], cases: lis
     """Offer to measure, and say what is not as it was asked for."""
     errors.offer(choice.model.name, cases, "recipe", "Measure the weight error")
     if fallen := _fallen(hand):
-        st.markdown(words.fallbacks(fallen))
+        look.say(words.fallbacks(fallen))
     before, after = choice.base.types, hand.types
     if moved := [n for n in after if after[n] != before[n] and n not in hand_types]:
         look.note(words.shifted(moved))

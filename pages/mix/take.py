@@ -44,7 +44,7 @@ def section(choice: ChosenMix, hand: Plan, hand_types: dict[str, str]) -> None:
         "PATTERN=TYPE, separated by spaces or line ends.",
     )  # fmt: skip
     if problem := by_hand.problem():
-        st.error(problem)
+        look.problem(problem)
     place = model.name if bench.is_shipped(model.name) else f"{bench.OWN_MODELS.name}/{model.name}"
     types_file = TYPES_FILE if text else None
     file = writing.file_name(model, hand)

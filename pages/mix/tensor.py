@@ -37,7 +37,7 @@ def section(choice: ChosenMix, hand: Plan, hand_types: dict[str, str], mine: Mix
     cases = table.cases([(tensor, type) for type in [*types, this.type]], with_imatrix)
     errors.at_once(table, cases)
     error = table.error(tensor, this.type, with_imatrix)
-    st.markdown(words.tensor(tensor, this.type, this.bytes, this.bytes / hand.bytes, error))
+    look.say(words.tensor(tensor, this.type, this.bytes, this.bytes / hand.bytes, error))
     look.note(this.rule)
     _store_as(choice, tensor, this.type, hand_types)
     st.toggle("Every format", key="every")

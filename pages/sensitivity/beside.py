@@ -41,7 +41,7 @@ def section(view: View, every: Mapping[str, KeptSweep], tensor: str, style: Look
             help="The JSON that this page or `python -m quantcore sensitivity --output` writes.",
         )  # fmt: skip
     if problem := sweeps.problem():
-        st.error(problem)
+        look.problem(problem)
     if label == NONE:
         with headline:
             look.finding(words.NOTHING_BESIDE, words.HOW_TO_COMPARE)

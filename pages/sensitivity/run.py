@@ -101,11 +101,11 @@ def take_in() -> jobs.Job | None:
 def _say_how_it_ended(job: jobs.Job) -> None:
     swept: Swept | None = job.result
     if job.state == "failed":
-        st.error(job.problem)
+        look.problem(job.problem)
     if job.state == "cancelled":
         look.note(words.cancelled(len(swept.results.effects) if swept else 0))
     if swept and swept.problems:
-        st.error(words.failed_pieces(swept.problems))
+        look.problem(words.failed_pieces(swept.problems))
 
 
 def _draw(step: Progress[Swept]) -> None:

@@ -10,6 +10,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from pages.shared import look
+from pages.shared.outside import as_text
+
 _FRAMED, _TARGET = "_framed", "_target"
 
 
@@ -49,7 +52,7 @@ def run(page) -> None:
         page.run()
     except (ValueError, OSError) as problem:
         logging.getLogger("quantlab").exception("page %s", page.title)
-        st.error(sentence(problem))
+        look.problem(sentence(problem))
 
 
 def sentence(problem: Exception) -> str:
@@ -59,4 +62,4 @@ def sentence(problem: Exception) -> str:
     'notes.json holds no results.'
     """
     text = str(problem).strip() or "There is not enough memory"
-    return text + ("" if text.endswith((".", "!", "?")) else ".")
+    return as_text(text + ("" if text.endswith((".", "!", "?")) else "."))

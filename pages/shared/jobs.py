@@ -21,6 +21,7 @@ import streamlit as st
 
 from pages.shared import look
 from pages.shared.frame import sentence
+from pages.shared.outside import as_text
 from pages.shared.units import are, duration, plural
 from quantcore.progress import Progress
 
@@ -240,7 +241,7 @@ def button(
     bool
         Whether it has begun: the caller remembers what it needs to, and draws the page again.
     """
-    why = unable or _occupied(title)
+    why = as_text(unable or _occupied(title))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         pressed = st.button(label, key=key, disabled=bool(why), help=why or help)
         expected = _pool().expected(title, seconds)
@@ -251,7 +252,7 @@ def button(
     try:
         start(title, begin, seconds)
     except (ValueError, OSError) as problem:
-        st.error(sentence(problem))
+        look.problem(sentence(problem))
         return False
     return True
 
@@ -309,7 +310,7 @@ def panel(title: str, draw: Callable[[Progress], None] | None = None) -> Job | N
     watch(title, draw)
     job = ended(title)
     if job is not None and job.state == "failed":
-        st.error(job.problem)
+        look.problem(job.problem)
     return job
 
 
@@ -339,9 +340,9 @@ def _watch(title: str, draw: Callable[[Progress], None] | None) -> None:
     with st.container(border=True, key="job_panel"):
         step = job.latest
         if step is None:
-            st.markdown(_waiting(_pool().ahead_of(job)))
+            look.say(_waiting(_pool().ahead_of(job)))
         else:
-            st.markdown(f"**{step.stage}**{_left(job.left_s)}")
+            look.say(f"**{step.stage}**{_left(job.left_s)}")
         st.progress(min(step.share, 1.0) if step else 0.0)
         if step and draw:
             draw(step)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from pages.shared import components, saving, style
 from pages.shared.charts.enlarged import enlarged
+from pages.shared.outside import as_text
 from pages.shared.palette import DARK, LIGHT, SANS, Look
 from pages.shared.units import together
 
@@ -84,11 +85,21 @@ def commands(text: str) -> None:
 
 def finding(sentence: str, how_to_read: str = "", help: str | None = None) -> None:
     """Write the headline of a chart: what it shows, in numbers that follow the state."""
-    st.header(together(sentence), anchor=False, help=help)
+    st.header(as_text(together(sentence)), anchor=False, help=help and as_text(help))
     if how_to_read:
         note(how_to_read)
 
 
 def note(text: str, help: str | None = None) -> None:
     """Write small secondary text. Not `st.caption`, which fades it below a contrast of 4.5."""
-    st.markdown(f":small[:gray[{together(text)}]]", help=help)
+    st.markdown(f":small[:gray[{as_text(together(text))}]]", help=help and as_text(help))
+
+
+def say(text: str, help: str | None = None) -> None:
+    """Write a sentence of the usual size."""
+    st.markdown(as_text(together(text)), help=help and as_text(help))
+
+
+def problem(text: str) -> None:
+    """Say what went wrong, in one sentence."""
+    st.error(as_text(text))

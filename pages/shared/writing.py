@@ -16,6 +16,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.shared import bench, jobs, look
+from pages.shared.outside import as_text
 from pages.shared.units import decimal, plural
 from quantcore import scratch
 from quantcore.evaluate.estimate import quantizing_seconds
@@ -78,7 +79,7 @@ def offer(model: Model, plan: Plan, what: str, imatrix: Imatrix | None = None) -
     `what` tells recipes apart: a file of another one is not offered.
     """
     unable = _why_not(plan)
-    says = (
+    says = as_text(
         f"Writes {file_name(model, plan)} on the server, about {decimal(plan.bytes)}, to be "
         "downloaded. It is removed when you leave."
     )
@@ -140,7 +141,7 @@ def _hand_over(kept: Written) -> None:
     name = kept.path.name
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.download_button(
-            f"Download {name}",
+            as_text(f"Download {name}"),
             data=kept.path.read_bytes,
             file_name=name,
             mime="application/octet-stream",

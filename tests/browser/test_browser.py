@@ -5,6 +5,7 @@ import io
 import re
 import struct
 from pathlib import Path
+from urllib.parse import urlencode
 from xml.etree import ElementTree
 
 import pytest
@@ -13,6 +14,7 @@ from playwright.sync_api import expect
 
 from tests.browser.server import ROOT, running
 from tests.browser.visitor import Visitor
+from tests.support.hostile import TEXT
 
 pytestmark = pytest.mark.browser
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("[a-z]*.py"))
@@ -252,3 +254,14 @@ _OUTSIDE = """async () => {
     });
     return [edge.width, edge.height, outside.map((text) => text.textContent)];
 }"""
+
+
+def test_text_from_outside_draws_nothing_and_asks_for_nothing(visit):
+    """What each page hands to the browser tests/pages/test_outside.py looks at."""
+    visitor = visit(f"mix?{urlencode({'set': TEXT})}")
+    alert = visitor.page.get_by_test_id("stAlert")
+    expect(alert).to_contain_text("![zq](zq.png) <img src=zq> $zq$", timeout=10_000)
+    assert ":red[zq] <a href=zq>" in alert.inner_text()
+    assert alert.locator("img, a, .katex, [class*=Colored]").count() == 0
+    assert "🎉" not in alert.inner_text()
+    assert visitor.strangers == []

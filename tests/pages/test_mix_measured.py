@@ -161,7 +161,7 @@ def test_a_recipe_in_json_comes_back_as_it_was_saved(monkeypatch):
 )
 def test_a_file_that_is_no_recipe_is_one_sentence(monkeypatch, content, says):
     content = content if isinstance(content, bytes) else content.encode()
-    file = SimpleNamespace(name="x.json", getvalue=lambda: content)
+    file = SimpleNamespace(name="x.json", size=len(content), getvalue=lambda: content)
     state = {"recipe_file": file}
     monkeypatch.setattr(by_hand.st, "session_state", state)
     by_hand.load(open_model())
@@ -173,13 +173,13 @@ def test_a_file_that_is_no_recipe_is_one_sentence(monkeypatch, content, says):
 def test_a_recipe_of_this_model_is_taken(monkeypatch):
     model = open_model()
     text = recipe_as_json(plan(model, "Q5_K_M"))
-    state = {"recipe_file": SimpleNamespace(name="x.json", getvalue=text.encode)}
+    state = {"recipe_file": SimpleNamespace(name="x.json", size=len(text), getvalue=text.encode)}
     monkeypatch.setattr(by_hand.st, "session_state", state)
     by_hand.load(model)
     assert by_hand.problem() == "" and state["by"] == mix_choice.BY["recipe"]
     assert by_hand.loaded(model).type == "Q5_K_M" and not state["with_imatrix"]
     aided = recipe_as_json(plan(model, "Q5_K_M", imatrix=True))
-    state["recipe_file"] = SimpleNamespace(name="x.json", getvalue=aided.encode)
+    state["recipe_file"] = SimpleNamespace(name="x.json", size=len(aided), getvalue=aided.encode)
     by_hand.load(model)
     assert state["with_imatrix"]
 

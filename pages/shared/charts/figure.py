@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from plotly.basedatatypes import BaseFigure
 
+from pages.shared.outside import in_chart
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
@@ -169,7 +171,9 @@ _PLAIN = {str, int, bool, type(None)}
 
 def _sent(value: Any) -> Any:
     """Turn arrays of numbers into what plotly.js reads as bytes, other sequences into lists."""
-    if isinstance(value, str | bool | int) or value is None:
+    if isinstance(value, str):
+        return in_chart(value)
+    if isinstance(value, bool | int) or value is None:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
