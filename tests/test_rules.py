@@ -191,8 +191,8 @@ def test_one_model_is_shipped():
 
 def test_sentences_are_drawn_by_look():
     """There, text from outside is disarmed, whatever sentence it stands in."""
-    draws = {"markdown", "error", "warning", "info", "success", "subheader", "caption", "write",
-             "toast", "exception", "latex"}  # fmt: skip
+    draws = {"markdown", "error", "header", "subheader", "warning", "info", "success", "caption",
+             "write", "toast", "exception", "latex"}  # fmt: skip
     for path in SOURCES:
         if _name(path) == "pages/shared/look.py":
             continue

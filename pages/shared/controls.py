@@ -177,7 +177,7 @@ def choose_model() -> None:
         _write_model(chosen, names[0])
         try:
             look.note(_model_line(model()), help=_OWN_MODEL)
-        except (ValueError, OSError):
+        except Exception:  # whatever it is, the page below says it
             look.note("This model cannot be opened.", help=_OWN_MODEL)  # the page says why
         st.space("stretch")
         st.toggle(

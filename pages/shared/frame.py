@@ -6,14 +6,17 @@ parameters.
 """
 
 import logging
+import traceback
 from collections.abc import Callable
 
 import streamlit as st
 
 from pages.shared import look
 from pages.shared.outside import as_text
+from quantcore.io.visible import visible
 
 _FRAMED, _TARGET = "_framed", "_target"
+_LOG = logging.getLogger("quantlab")
 
 
 def enter(page: str) -> None:
@@ -47,12 +50,23 @@ def go_on() -> None:
 
 
 def run(page) -> None:
-    """Run a page; what the user can mend (a broken model, a bad name) gets one sentence there."""
+    """Run a page; whatever it raises becomes one sentence there.
+
+    That is what the visitor can mend (a broken model, a bad name), or a fault of ours.
+    """
     try:
         page.run()
     except (ValueError, OSError) as problem:
-        logging.getLogger("quantlab").exception("page %s", page.title)
+        _LOG.warning("page %s: %s", page.title, visible(sentence(problem)))
         look.problem(sentence(problem))
+    except Exception as problem:  # Streamlit's own signals, to stop or run again, are none
+        look.problem(fault(f"page {page.title}", problem))
+
+
+def fault(where: str, problem: BaseException) -> str:
+    """Write a fault of ours to the server's log; return what the visitor is told."""
+    _LOG.error("%s\n%s", where, visible("".join(traceback.format_exception(problem))))
+    return "It stopped because of an error; the server's log says where."
 
 
 def sentence(problem: Exception) -> str:

@@ -8,7 +8,6 @@ What cannot be done is refused before it queues: `start` makes the iterator at o
 makes it checks what it was given.
 """
 
-import logging
 import os
 import threading
 import time
@@ -19,7 +18,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from pages.shared import look
+from pages.shared import frame, look
 from pages.shared.frame import sentence
 from pages.shared.outside import as_text
 from pages.shared.units import are, duration, plural
@@ -101,10 +100,8 @@ class Job:
             self.state = self._ended()  # only now: a job that is cancelled may still have to save
         except (ValueError, OSError, MemoryError) as problem:
             self.problem, self.state = sentence(problem), "failed"
-        except Exception:  # whatever it is, the page must not wait for a job that is dead
-            logging.getLogger("quantlab").exception("job %s", self.title)
-            self.problem = "It stopped because of an error; the server's log says where."
-            self.state = "failed"
+        except BaseException as fault:  # whatever it is, nobody must wait for a job that is dead
+            self.problem, self.state = frame.fault(f"job {self.title}", fault), "failed"
 
     def _ended(self) -> State:
         """Work through the steps, and close what yields them."""

@@ -5,8 +5,10 @@ import math
 import sys
 import time
 from collections.abc import Iterator
-from typing import TypeVar
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any, TextIO, TypeVar, cast
 
+from quantcore.io.visible import visible
 from quantcore.progress import Progress, result_of
 
 Result = TypeVar("Result")
@@ -45,6 +47,28 @@ def show(share: float, stage: str) -> None:
     elif (tenth := int(share * 10)) != _shown:
         _shown = tenth
         print(f"{share:4.0%}  {stage}", file=sys.stderr)
+
+
+class _Visible:
+    """A stream of text that shows control characters as their numbers."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text; names and tokens in it may be anything."""
+        return self._stream.write(visible(text))
+
+
+@contextmanager
+def visible_output() -> Iterator[None]:
+    """Let no escape code of a file reach the terminal meanwhile."""
+    out, errors = _Visible(sys.stdout), _Visible(sys.stderr)
+    with redirect_stdout(cast(TextIO, out)), redirect_stderr(cast(TextIO, errors)):
+        yield
 
 
 def complain(sentence: str, status: int) -> int:

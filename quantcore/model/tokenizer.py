@@ -1,6 +1,7 @@
 """Text to token numbers and back, by a Hugging Face tokenizer.json."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,10 @@ class Tokenizer:
 
     def __init__(self, text: str, settings: dict[str, Any]) -> None:
         """Take the text of a tokenizer.json, and what a tokenizer_config.json says."""
-        try:
+        with _one_sentence("tokenizer.json is not a tokenizer that can be read."):
             self._tokenizer = tokenizers.Tokenizer.from_str(text)
-        except Exception as problem:  # the package raises plain Exception for all it dislikes
-            raise ModelError("tokenizer.json is not a tokenizer that can be read.") from problem
+            self._tokenizer.no_truncation()  # as transformers does, whatever the file says
+            self._tokenizer.no_padding()
         self.vocabulary_size = 1 + max(self._tokenizer.get_vocab().values(), default=-1)
         if not self.vocabulary_size:
             raise ModelError("tokenizer.json has no tokens.")
@@ -48,19 +49,19 @@ class Tokenizer:
 
     def encode_with_starts(self, text: str) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Token numbers, and the character of `text` at which each token starts."""
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        encoding = self._encoded(text)
         starts = np.array([start for start, _ in encoding.offsets], np.int64)
         return np.array(encoding.ids, np.int32), starts
 
     def decode(self, ids: Iterable[int]) -> str:
         """Turn tokens into text; tokens that only control the model show nothing."""
-        return self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=True)
+        return self._decoded([int(i) for i in ids], skip=True)
 
     def continuation(self, ids: Iterable[int]) -> str:
         """Turn tokens that go on a text into text: a space before the first word stays."""
-        before = self._tokenizer.decode(self._anchor, skip_special_tokens=True)
+        before = self._decoded(self._anchor, skip=True)
         both = [*self._anchor, *(int(i) for i in ids)]
-        return self._tokenizer.decode(both, skip_special_tokens=True)[len(before) :]
+        return self._decoded(both, skip=True)[len(before) :]
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """Show each token by itself; part of a character shows as a replacement sign."""
@@ -68,15 +69,23 @@ class Tokenizer:
 
     def _piece(self, token: int) -> str:
         if token not in self._pieces:
-            before = self._tokenizer.decode(self._anchor, skip_special_tokens=False)
-            both = self._tokenizer.decode([*self._anchor, token], skip_special_tokens=False)
+            before = self._decoded(self._anchor, skip=False)
+            both = self._decoded([*self._anchor, token], skip=False)
             self._pieces[token] = both[len(before) :]
         return self._pieces[token]
 
     @cached_property
     def _anchor(self) -> list[int]:
         """A token for others to be shown behind: SentencePiece drops the first space of a text."""
-        return self._tokenizer.encode("a", add_special_tokens=False).ids[:1]
+        return self._encoded("a").ids[:1]
+
+    def _encoded(self, text: str, special: bool = False) -> tokenizers.Encoding:
+        with _one_sentence("tokenizer.json cannot cut this text into tokens."):
+            return self._tokenizer.encode(text, add_special_tokens=special)
+
+    def _decoded(self, ids: list[int], *, skip: bool) -> str:
+        with _one_sentence("tokenizer.json cannot turn these tokens into text."):
+            return self._tokenizer.decode(ids, skip_special_tokens=skip)
 
     def _special(self, entry: Any) -> int | None:
         text = entry.get("content") if isinstance(entry, dict) else entry
@@ -87,7 +96,22 @@ class Tokenizer:
             return False
         if isinstance(settings.get("add_bos_token"), bool):
             return settings["add_bos_token"]
-        return self._tokenizer.encode("").ids[:1] == [self.bos_id]
+        return self._encoded("", special=True).ids[:1] == [self.bos_id]
+
+
+@contextmanager
+def _one_sentence(says: str) -> Iterator[None]:
+    """Raise a `ModelError` for whatever the package raises.
+
+    That is plain `Exception` for all it dislikes, and where its Rust panics an exception that is
+    none: it passes whatever catches errors, and ends threads.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as problem:
+        raise ModelError(says) from problem
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:

@@ -3,7 +3,7 @@
 import pytest
 from streamlit.runtime.pages_manager import PagesManager
 
-from pages.shared import bench
+from pages.shared import bench, frame
 from pages.shared import kept as kept_files
 from tests.support.toy_model import CONFIG, write_folder
 
@@ -18,6 +18,19 @@ def visited_before(monkeypatch):
         PagesManager.uses_pages_directory = False
 
     monkeypatch.setattr(PagesManager, "__init__", begin_again)
+
+
+@pytest.fixture(autouse=True)
+def faults_are_exceptions(monkeypatch):
+    """Let what a page raises through: a test must not take a fault for a sentence of the page."""
+    fault = frame.fault
+
+    def raised(where, problem):
+        if where.startswith("page"):
+            raise problem
+        return fault(where, problem)
+
+    monkeypatch.setattr(frame, "fault", raised)
 
 
 @pytest.fixture

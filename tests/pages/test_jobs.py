@@ -159,6 +159,43 @@ def test_a_job_that_breaks_is_failed_and_not_waited_for():
     assert job.state == "failed" and "log" in job.problem and "defect" not in job.problem
 
 
+def test_a_job_that_panics_is_failed_too(caplog):
+    class Panic(BaseException):
+        pass
+
+    def steps():
+        yield Progress(0.1, "one")
+        raise Panic("\x1b]0;owned")
+
+    job = Job("panic", steps)
+    job.run()
+    assert (job.state, job.active) == ("failed", False)
+    assert "the server's log says where" in job.problem
+    assert "owned" in caplog.text and "\x1b" not in caplog.text
+
+
+def test_whatever_a_page_raises_is_one_sentence(monkeypatch, caplog):
+    monkeypatch.undo()  # other tests let it through
+
+    def page():
+        from pages.shared import frame
+
+        class Broken:
+            title = "Broken"
+
+            def run(self):
+                raise TypeError("unhashable type: 'list'")
+
+        frame.run(Broken())
+
+    app = AppTest.from_function(page).run()
+    assert not app.exception
+    assert [error.value for error in app.error] == [
+        "It stopped because of an error; the server's log says where."
+    ]
+    assert "unhashable" in caplog.text
+
+
 def test_nobody_watches_so_it_stops(monkeypatch):
     monkeypatch.setattr(jobs, "UNWATCHED_S", -1.0)
     job = Job("alone", _steps(5))

@@ -69,7 +69,7 @@ def find_in_gguf(file: GgufFile, name: str, source: str) -> FoundModel:
 def _architecture(file: GgufFile) -> str:
     architecture, kind = (file.metadata.get(f"general.{key}") for key in ("architecture", "type"))
     for word in (kind, architecture):
-        if word in _NO_MODELS:
+        if isinstance(word, str) and word in _NO_MODELS:
             raise ModelError(f"{file.path.name} is {_NO_MODELS[word]}, no language model.")
     if not isinstance(architecture, str) or not re.fullmatch(r"[\w.-]{1,40}", architecture):
         raise ModelError(f"{file.path.name} does not say what architecture it is of.")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,6 +44,25 @@ def json_of(capsys, *arguments):
     """Run a command and read the object that it prints; nothing else may be there."""
     assert main([*arguments, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
+
+
+def test_whatever_a_command_raises_is_one_sentence(monkeypatch, capsys):
+    def broken(*_):
+        raise TypeError("unhashable type: 'list'")
+
+    monkeypatch.setattr("quantcore.memory.find_shape", broken)
+    assert main(["memory", "fable-7m"]) == 2
+    assert capsys.readouterr().err == "A fault of the lab: TypeError: unhashable type: 'list'.\n"
+
+
+def test_escape_codes_do_not_reach_the_terminal(toy, tmp_path, capsys):
+    folder = tmp_path / "\x1b]0;owned\x07toy"
+    shutil.copytree(toy, folder)
+    assert main(["memory", str(folder)]) == 0
+    assert main(["perplexity", str(folder / "\x9b31m")]) == 2
+    printed = capsys.readouterr()
+    assert "\\x1b]0;owned\\x07toy" in printed.out
+    assert not {"\x1b", "\x07", "\x9b"} & {*printed.out, *printed.err}
 
 
 def test_perplexity(toy, text, capsys):

@@ -4,6 +4,7 @@ import json
 import os
 import time
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -267,6 +268,44 @@ def test_a_file_that_shrinks_while_open(folder):
 def test_a_tokenizer_that_is_none(folder, text, pattern):
     (folder / "tokenizer.json").write_text(text)
     refused(folder, pattern)
+
+
+def test_a_tokenizer_that_panics(folder):
+    """Rust's panic is an exception that is no `Exception`: it would pass all that catch errors."""
+    raw = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    raw["model"]["continuing_subword_prefix"] = "1" * 50
+    (folder / "tokenizer.json").write_text(json.dumps(raw), encoding="utf-8")
+    refused(folder, "not a tokenizer")
+
+
+def test_a_text_is_neither_cut_off_nor_filled_up(folder):
+    """Whatever tokenizer.json says: transformers switches both off, too."""
+    plain = open_model(folder).tokenizer.encode("Once upon a time")
+    raw = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    raw["truncation"] = {"direction": "Right", "max_length": 4, "strategy": "LongestFirst",
+                         "stride": 0}  # fmt: skip
+    raw["padding"] = {"strategy": {"Fixed": 64}, "direction": "Right", "pad_to_multiple_of": None,
+                      "pad_id": 0, "pad_type_id": 0, "pad_token": "!"}  # fmt: skip
+    (folder / "tokenizer.json").write_text(json.dumps(raw), encoding="utf-8")
+    tokenizer = open_model(folder).tokenizer
+    np.testing.assert_array_equal(tokenizer.encode("Once upon a time"), plain)
+    assert len(plain) > 4
+
+
+def test_what_the_tokenizers_package_raises_later_is_one_sentence(folder, monkeypatch):
+    class Panic(BaseException):
+        pass
+
+    def panic(*_, **__):
+        raise Panic("range end index 18446744073709551569 out of range")
+
+    tokenizer = open_model(folder).tokenizer
+    tokenizer.pieces([0])
+    monkeypatch.setattr(tokenizer, "_tokenizer", SimpleNamespace(encode=panic, decode=panic))
+    for work in (lambda: tokenizer.encode("a"), lambda: tokenizer.decode([1]),
+                 lambda: tokenizer.pieces([1]), lambda: tokenizer.continuation([1])):  # fmt: skip
+        with pytest.raises(ModelError, match=r"tokenizer\.json cannot"):
+            work()
 
 
 def test_a_tokenizer_of_another_model(folder):
