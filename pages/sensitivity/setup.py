@@ -140,7 +140,7 @@ def choose(model: Model) -> Sweep:
 @bench.per_model(st.cache_data, show_spinner=False, max_entries=32)
 def _refuse_short(model_name: str, text: str, context: int) -> None:
     """Say in a sentence if the text is too short; one that is long enough is not cut again."""
-    cut(bench.model(model_name), text, context)
+    cut(bench.model(model_name), text, context, at_most=2 * context)
 
 
 @bench.per_model(st.cache_data, show_spinner=False, max_entries=32)

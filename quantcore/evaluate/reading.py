@@ -126,8 +126,8 @@ def _shared(one: str, other: str) -> str:
 
 def within_context(model: Model, text: str) -> str:
     """Cut a text after the tokens that a model reads at once; one that fits stays as it is."""
-    tokens, starts = model.tokenizer.encode_with_starts(text)
     length = model.config.context_length - model.tokenizer.adds_bos
+    tokens, starts = model.tokenizer.encode_start(text, length + 1)
     return text if len(tokens) <= length else text[: starts[length]]
 
 
@@ -167,11 +167,11 @@ def tokens_and_starts(
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Tokens of a text and where each starts, behind a BOS where used, cut to the context."""
     tokenizer = model.tokenizer
-    tokens, starts = tokenizer.encode_with_starts(text)
+    length = model.config.context_length - room
+    tokens, starts = tokenizer.encode_start(text, max(length, 0))
     if tokenizer.adds_bos:
         tokens = np.concatenate([np.array([tokenizer.bos_id], np.int32), tokens])
         starts = np.concatenate([[0], starts])
-    length = model.config.context_length - room
     return tokens[:length], starts[:length]
 
 

@@ -36,8 +36,10 @@ class Chunks:
         return Chunks(self.tokens[:n], self.inputs[:n], self.starts[:n])
 
 
-def cut(model: Model, text: str, context: int) -> Chunks:
+def cut(model: Model, text: str, context: int, at_most: int | None = None) -> Chunks:
     """Tokenize a text as a whole, with BOS before it where the tokenizer adds one, and cut it.
+
+    With `at_most` only as much of it is read as so many tokens take.
 
     Raises
     ------
@@ -54,7 +56,10 @@ def cut(model: Model, text: str, context: int) -> Chunks:
             f"The context must be 4 to {model.config.context_length:,}, not {context:,}."
         )
     tokenizer = model.tokenizer
-    tokens, starts = tokenizer.encode_with_starts(text)
+    if at_most is None:
+        tokens, starts = tokenizer.encode_with_starts(text)
+    else:
+        tokens, starts = tokenizer.encode_start(text, at_most)
     if tokenizer.adds_bos:
         tokens = np.concatenate([np.array([tokenizer.bos_id], np.int32), tokens])
         starts = np.concatenate([[0], starts])

@@ -14,6 +14,8 @@ from quantcore.io import ModelError
 from quantcore.io.strict_json import file_size, read_json_object
 
 MAX_BYTES = 64 * 2**20  # the largest in use has 33 MB
+MARGIN = 256  # tokens that are read beyond those that are wanted
+LETTERS_A_TOKEN = 6  # of a usual text, or fewer
 
 
 class Tokenizer:
@@ -52,6 +54,18 @@ class Tokenizer:
         encoding = self._encoded(text)
         starts = np.array([start for start, _ in encoding.offsets], np.int64)
         return np.array(encoding.ids, np.int32), starts
+
+    def encode_start(self, text: str, at_most: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Return the first tokens of a text, and where they start, without reading all of it.
+
+        How a text is cut depends on what follows, but not on what is `MARGIN` tokens away.
+        """
+        length = LETTERS_A_TOKEN * (at_most + MARGIN)
+        tokens, starts = self.encode_with_starts(text[:length])
+        while len(tokens) < at_most + MARGIN and length < len(text):
+            length *= 2
+            tokens, starts = self.encode_with_starts(text[:length])
+        return tokens[:at_most], starts[:at_most]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Turn tokens into text; tokens that only control the model show nothing."""

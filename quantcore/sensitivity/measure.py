@@ -251,8 +251,8 @@ def _bench(assignment: Assignment) -> Bench:
 
 
 def _chunks(model: Model, text: str, context: int, tokens: int | None) -> Chunks:
-    chunks = cut(model, text, context)
     wanted = max(1, (TOKENS if tokens is None else tokens) // context)
+    chunks = cut(model, text, context, at_most=max(2, wanted) * context)
     if tokens is not None and (tokens < 2 * context or chunks.tokens.size < wanted * context):
         raise ValueError(
             f"{tokens:,} tokens are asked for; at context {context} the text has "

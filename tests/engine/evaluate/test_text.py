@@ -1,10 +1,15 @@
-"""The text that a model is measured on: which context it is cut to."""
+"""The text that a model is measured on: which context it is cut to, how much of it is read."""
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from quantcore.evaluate.text import CONTEXTS, FEWEST_CHUNKS, context_for
+from quantcore import open_model
+from quantcore.evaluate.reading import tokens_and_starts, within_context
+from quantcore.evaluate.text import CONTEXTS, FEWEST_CHUNKS, context_for, evaluation_text
+from quantcore.sensitivity.measure import Settings, read_for
+from tests.support.sentence_piece import sentence_piece_tokenizer
 
 
 def _model(context_length):
@@ -24,3 +29,35 @@ def test_a_short_text_gets_the_smallest_context():
 
 def test_a_model_that_sees_less_gets_all_that_it_sees():
     assert context_for(_model(32), 10**6) == 32
+
+
+@pytest.mark.parametrize("make", [lambda: open_model().tokenizer, sentence_piece_tokenizer])
+@pytest.mark.parametrize(
+    "text", [evaluation_text(), " " * 9000 + "a", "ab\n\n" * 3000, "été " * 999]
+)
+@pytest.mark.parametrize("wanted", [1, 100, 10**6])
+def test_the_start_of_a_text_has_the_tokens_of_the_whole(make, text, wanted):
+    tokenizer = make()
+    whole, starts = tokenizer.encode_with_starts(text)
+    first, where = tokenizer.encode_start(text, wanted)
+    np.testing.assert_array_equal(first, whole[:wanted])
+    np.testing.assert_array_equal(where, starts[:wanted])
+
+
+def test_only_as_much_is_read_as_is_needed(monkeypatch):
+    """A text of any length costs what its beginning does."""
+    model, read = open_model(), []
+    encode = model.tokenizer.encode_with_starts
+
+    def watched(text):
+        read.append(len(text))
+        return encode(text)
+
+    monkeypatch.setattr(model.tokenizer, "encode_with_starts", watched)
+    long = evaluation_text() * 20
+    settings = Settings(formats=("Q4_0",), text=long, context=512, tokens=1024)
+    reading, _ = read_for(model, settings)
+    assert reading.n_chunks == 2
+    within_context(model, long)
+    tokens_and_starts(model, long)
+    assert len(read) >= 3 and max(read) < len(long) / 50

@@ -28,6 +28,13 @@ def test_a_gguf_file_is_exact_as_stored(tmp_path):
     assert model.shape.name == "tiny-Q8_0"
 
 
+@pytest.mark.parametrize("architecture", [["llama"], 7, "", "a" * 99])
+def test_an_architecture_that_is_no_word_is_one_sentence(tmp_path, architecture):
+    path = tmp_path / "odd.gguf"
+    path.write_bytes(gguf_bytes({"general.architecture": architecture}, {}))
+    refused(path, "does not say what architecture it is of")
+
+
 def test_a_folder_with_one_gguf_file_is_that_model(tmp_path):
     own = {"llama.block_count": 1, "llama.embedding_length": 64, "llama.attention.head_count": 4}
     stored = {"token_embd.weight": ([64, 10], 8, bytes(680))}
