@@ -87,8 +87,23 @@ def to_csv(rows: Sequence[Row], keys: Sequence[str]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, keys, extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: _in_cell(row.get(key)) for key in keys} for row in rows)
     return text.getvalue()
+
+
+def _in_cell(value: Any) -> Any:
+    """Put an apostrophe before text that a spreadsheet would take for a formula; numbers are none.
+
+    >>> _in_cell("=1+1"), _in_cell("-0.5"), _in_cell(-0.5), _in_cell("Q4_K")
+    ("'=1+1", '-0.5', -0.5, 'Q4_K')
+    """
+    if not isinstance(value, str) or not value.lstrip().startswith(("=", "+", "-", "@")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def swatch(type_name: str, style: Look) -> str:

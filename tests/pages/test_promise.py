@@ -116,13 +116,22 @@ def test_every_type_has_a_colour_and_bits():
 
 def test_metadata_are_shown_in_a_line(tmp_path):
     path = tmp_path / "model.gguf"
-    metadata = {"text": "a\nb", "n": 3, "x": 1e6, "yes": True, "list": ["p", "q"]}
+    metadata = {
+        "text": "a\nb",
+        "sum": "=HYPERLINK(1)",
+        "less": "-1.5",
+        "n": 3,
+        "x": 1e6,
+        "yes": True,
+        "list": ["p", "q"],
+    }
     path.write_bytes(gguf_bytes(metadata, {}))
     file = read_gguf(path)
     rows = [{"key": k, "kind": file_words.kind_of(file, k), "value": file_words.shortened(v)}
             for k, v in file.metadata.items()]  # fmt: skip
     assert to_csv(rows, ["key", "kind", "value"]).split("\r\n")[1:-1] == [
-        "text,text,a b", "n,unsigned integer of 32 bits,3", "x,float of 32 bits,1000000",
+        "text,text,a b", "sum,text,'=HYPERLINK(1)", "less,text,-1.5",
+        "n,unsigned integer of 32 bits,3", "x,float of 32 bits,1000000",
         "yes,yes or no,yes", "list,2 × text,p · q",
     ]  # fmt: skip
     assert sum(header_parts(file).values()) == file.header_bytes
