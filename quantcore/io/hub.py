@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
-from huggingface_hub import constants, hf_hub_url, snapshot_download
+from huggingface_hub import constants, hf_hub_url, set_client_factory, snapshot_download
 from huggingface_hub.errors import (
     DeviceCodeError,
     DisabledRepoError,
@@ -30,14 +30,19 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+from huggingface_hub.utils._http import default_client_factory
 
 from quantcore.io import ModelError
 
 # The client would tell the Hub what else is installed, after asking it what to look for.
 constants.HF_HUB_DISABLE_TELEMETRY = True
+# Large files come by HTTP, too: how fast they come is watched there, and Xet's own client waits.
+constants.HF_HUB_DISABLE_XET = True
 
 TIMEOUT_S = 5.0  # without a byte from the server
 LONGEST_S = 30.0  # for one answer
+PACE_S = 60.0  # in which a download brings at least so many bytes:
+SLOWEST_BYTES = 2**16
 FIRST_BYTES = 2**16  # fetched of a file at first, twice as many each time after
 MODEL_FILES = ("config.json", "tokenizer*", "*.safetensors", "*.safetensors.index.json")
 _ERROR_HEADERS = ("X-Error-Code", "X-Error-Message")
@@ -88,7 +93,8 @@ def read_small(
 def download(model_id: str, revision: str | None = None) -> Path:
     """Bring a model's folder into huggingface_hub's cache, whatever is there already kept.
 
-    The folder has the name of the commit. What was cut off goes on where it stopped.
+    The folder has the name of the commit. What was cut off goes on where it stopped. A file that
+    hardly moves is given up, so that a download takes time in proportion to its size at most.
     """
     with _said_clearly(model_id):
         if not constants.HF_HUB_OFFLINE and not urllib.request.getproxies():
@@ -97,6 +103,40 @@ def download(model_id: str, revision: str | None = None) -> Path:
             model_id, revision=revision, allow_patterns=list(MODEL_FILES), etag_timeout=TIMEOUT_S
         )
     return Path(folder)
+
+
+class _Paced(httpx2.SyncByteStream):
+    """The body of an answer, given up where it trickles: a byte now and then is no silence."""
+
+    def __init__(self, stream: httpx2.SyncByteStream, what: str) -> None:
+        self._stream, self._what = stream, what
+
+    def __iter__(self) -> Iterator[bytes]:
+        since, n_bytes = time.monotonic(), 0
+        for piece in self._stream:
+            n_bytes += len(piece)
+            if time.monotonic() - since > PACE_S:
+                if n_bytes < SLOWEST_BYTES:
+                    raise ModelError(f"The Hub is too slow to send {self._what}; try again later.")
+                since, n_bytes = time.monotonic(), 0
+            yield piece
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _pace(response: httpx2.Response) -> None:
+    if isinstance(response.stream, httpx2.SyncByteStream):
+        response.stream = _Paced(response.stream, response.url.path.rpartition("/")[2][:100])
+
+
+def _client() -> httpx2.Client:
+    client = default_client_factory()
+    client.event_hooks = {**client.event_hooks, "response": [_pace]}
+    return client
+
+
+set_client_factory(_client)
 
 
 class RangeFile:

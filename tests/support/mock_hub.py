@@ -16,7 +16,6 @@ from quantcore import ModelError
 
 REVISION = "a" * 40
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
-CHUNK = 2**16
 
 
 @dataclass
@@ -27,6 +26,8 @@ class MockHub:
     gated: set[str] = field(default_factory=set)
     answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)  # by model
     delay_s: float = 0.0
+    piece_bytes: int = 2**16  # of an answer, sent at once
+    pause_s: float = 0.0  # after each
     ignores_ranges: bool = False
     url: str = ""
     requests: list[tuple[str, str | None]] = field(default_factory=list)  # path, range
@@ -107,9 +108,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "GET":
             try:
-                for start in range(0, len(body), CHUNK):
-                    self.hub.bytes_served += len(body[start : start + CHUNK])
-                    self.wfile.write(body[start : start + CHUNK])
+                for start in range(0, len(body), self.hub.piece_bytes):
+                    piece = body[start : start + self.hub.piece_bytes]
+                    self.hub.bytes_served += len(piece)
+                    self.wfile.write(piece)
+                    time.sleep(self.hub.pause_s)
             except OSError:
                 self.close_connection = True  # the client has heard enough
 

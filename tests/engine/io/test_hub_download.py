@@ -71,6 +71,21 @@ def test_a_model_on_the_hub_opens_as_from_its_folder(hub, folder, tmp_path):
     assert run(hub, tmp_path / "hf", OPEN, HF_HUB_OFFLINE="1") == opened
 
 
+def test_a_download_that_trickles_is_given_up(hub, tmp_path):
+    """Each piece comes within any time-out; the whole would take hours."""
+    hub.piece_bytes, hub.pause_s = 500, 0.02
+    (sentence,) = run(hub, tmp_path / "home", f"""
+from quantcore.io import hub
+hub.PACE_S, hub.SLOWEST_BYTES = 0.1, 2**20
+try:
+    {OPEN.strip().splitlines()[0]}
+    open_model("hf://me/toy")
+except ValueError as problem:
+    print(problem)
+""")  # fmt: skip
+    assert sentence.startswith("The Hub is too slow to send ")
+
+
 @pytest.mark.parametrize(
     "address", ["hf://me/other", "hf://", "hf://me", "hf://../secret", "hf://me/toy@nowhere"]
 )
