@@ -94,6 +94,7 @@ def test_a_tensors_name(own_models):
 def test_words_of_a_chart():
     figure = Figure()
     figure.add_scatter(x=[0], y=[1], text=[f"<b>{WORDS}</b>"], hovertemplate="a<br><extra></extra>")
+    figure.add_bar(x=[0, 1], y=[WORDS, None])
     figure.update_layout(title=WORDS)
     sent = json.dumps(figure.to_dict())
     assert "<img" not in sent and "<a " not in sent

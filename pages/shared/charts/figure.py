@@ -166,7 +166,7 @@ def _as_title(name: str, value: Any) -> Any:
     return {"text": value} if name == "title" and isinstance(value, str) else value
 
 
-_PLAIN = {str, int, bool, type(None)}
+_NUMBERS = {int, bool, type(None)}
 
 
 def _sent(value: Any) -> Any:
@@ -177,8 +177,11 @@ def _sent(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, list | tuple) and set(map(type, value)) <= _PLAIN:
-        return list(value)  # as most are
+    kinds = set(map(type, value)) if isinstance(value, list | tuple) else None
+    if kinds == {str}:
+        return list(map(in_chart, value))
+    if kinds is not None and kinds <= _NUMBERS:
+        return list(value)
     if isinstance(value, Mapping):
         return {
             name: _sent(_as_title(name, each)) for name, each in value.items() if each is not None
