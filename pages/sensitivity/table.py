@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.sensitivity.setup import GROUPS
 from pages.sensitivity.view import View
-from pages.shared import sweeps, tables
+from pages.shared import tables
 from pages.shared.units import decimal, number, percent
 from quantcore.sensitivity.effect import Effect
 
@@ -32,7 +32,7 @@ def show(view: View, chosen: str) -> None:
         )
     st.download_button(
         "Save all results",
-        data=lambda: sweeps.as_json(view.results),
+        data=view.results.as_json,
         file_name=f"{view.results.source.model}-sensitivity.json",
         mime="application/json",
         key="save_sensitivity",

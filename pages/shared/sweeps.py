@@ -5,7 +5,6 @@ text and what else decides about its figures, so that one that was stopped goes 
 """
 
 import math
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +16,10 @@ from pages.shared import (
     shipped,
 )
 from pages.shared.frame import sentence
-from quantcore import scratch
 from quantcore.formats import get_format
 from quantcore.io import ModelError
 from quantcore.model.source import Model
-from quantcore.sensitivity.results import Sensitivity, load
+from quantcore.sensitivity.results import Sensitivity, load, parse
 
 ENDING = ".sensitivity.json"
 LISTED = 30  # of the kept files, the newest
@@ -133,10 +131,7 @@ def problem() -> str:
 
 
 def _loaded(name: str, content: bytes) -> Sensitivity:
-    with tempfile.TemporaryDirectory(dir=scratch.own_folder()) as place:
-        path = Path(place) / (Path(name).name or "sensitivity.json")
-        path.write_bytes(content)
-        results = load(path)
+    results = parse(content, name)
     check(results, name)
     return results
 
@@ -152,11 +147,3 @@ def check(results: Sensitivity, name: str) -> None:
             raise ValueError(f"{name} has figures of {effect.name[:60]} that are not numbers.")
     for format_name in results.formats:
         get_format(format_name)
-
-
-def as_json(results: Sensitivity) -> bytes:
-    """Write results as the file that `plan --sensitivity` reads."""
-    with tempfile.TemporaryDirectory(dir=scratch.own_folder()) as place:
-        path = Path(place) / "sensitivity.json"
-        results.save(path)
-        return path.read_bytes()

@@ -33,6 +33,7 @@ from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_st
 from huggingface_hub.utils._http import default_client_factory
 
 from quantcore.io import ModelError
+from quantcore.io.writing import OF_THE_DISK, why_not_written
 
 # The client would tell the Hub what else is installed, after asking it what to look for.
 constants.HF_HUB_DISABLE_TELEMETRY = True
@@ -253,6 +254,9 @@ def _said_clearly(model_id: str) -> Iterator[None]:
     except ModelError:
         raise
     except _PROBLEMS as problem:
+        if isinstance(problem, OSError) and problem.errno in OF_THE_DISK:
+            place = Path(constants.HF_HUB_CACHE) / model_id
+            raise ModelError(why_not_written(place, problem)) from problem
         for kind, sentence in _REFUSALS:
             if isinstance(problem, kind):
                 raise ModelError(sentence.format(model_id, seconds=TIMEOUT_S)) from problem

@@ -13,6 +13,10 @@ from typing import BinaryIO
 from quantcore import scratch
 from quantcore.io import ModelError
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+OF_THE_DISK = (*NO_ROOM, *NOT_ALLOWED)
+
 
 @contextmanager
 def whole_file(path: Path, *, new: bool = False, needed: int | None = None) -> Iterator[BinaryIO]:
@@ -37,7 +41,7 @@ def whole_file(path: Path, *, new: bool = False, needed: int | None = None) -> I
     try:
         temporary, file = scratch.new_part(place.parent)
     except OSError as problem:
-        raise ModelError(_sentence(path, problem, needed)) from problem
+        raise ModelError(why_not_written(path, problem, needed)) from problem
     try:
         with file:
             yield file
@@ -49,7 +53,7 @@ def whole_file(path: Path, *, new: bool = False, needed: int | None = None) -> I
         refuse_existing(path)
         raise
     except OSError as problem:
-        raise ModelError(_sentence(path, problem, needed)) from problem
+        raise ModelError(why_not_written(path, problem, needed)) from problem
     finally:
         with suppress(OSError):  # it is at its place, or the disk has become read-only
             temporary.unlink()
@@ -80,12 +84,13 @@ def _put(temporary: Path, place: Path, new: bool) -> None:
     os.replace(temporary, place)
 
 
-def _sentence(path: Path, problem: OSError, needed: int | None) -> str:
-    if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+def why_not_written(path: Path, problem: OSError, needed: int | None = None) -> str:
+    """Say in a sentence why a file cannot be written that will have `needed` bytes."""
+    if problem.errno in NO_ROOM:
         if needed is None:
             return f"There is not enough room for {path}."
         return f"{path} needs {needed:,} bytes, and there is not so much room."
-    if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if problem.errno in NOT_ALLOWED:
         return f"{path.parent} does not allow writing."
     if problem.errno in (errno.ENOENT, errno.ENOTDIR):
         return f"There is no folder {path.parent}."

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from quantcore.io import ModelError
-from quantcore.io.strict_json import read_json_object
+from quantcore.io.strict_json import parse_json_object, read_json_object
 from quantcore.io.writing import write_whole
 from quantcore.model.source import shipped_folder
 from quantcore.scratch import locked
@@ -110,14 +110,18 @@ class Sensitivity:
         """Return one effect, None if it was not measured."""
         return self._effects.get((group, name, how, format_name))
 
-    def save(self, path: Path) -> None:
-        """Write the file whole, or leave what is there."""
+    def as_json(self) -> str:
+        """Write out what the file holds."""
         content = asdict(self.source) | {
             "skills": _skills_table(self.effects),
             "effects": table(Effect, self.effects),
             "guides": table(Guide, self.guides),
         }
-        write_whole(path, as_text(content))
+        return as_text(content)
+
+    def save(self, path: Path) -> None:
+        """Write the file whole, or leave what is there."""
+        write_whole(path, self.as_json())
 
     def keep(self, path: Path) -> None:
         """Add to what a file holds by now, and write it whole: others may have added meanwhile.
@@ -172,7 +176,17 @@ def load(path: Path) -> Sensitivity:
     ModelError
         If it is missing, or not such a file.
     """
-    raw = read_json_object(path, MAX_FILE_BYTES)
+    return _read(read_json_object(path, MAX_FILE_BYTES), path.name)
+
+
+def parse(content: bytes, name: str) -> Sensitivity:
+    """Take results from the bytes of such a file, which a `ModelError` calls by `name`."""
+    if len(content) > MAX_FILE_BYTES:
+        raise ModelError(f"{name} has more than the {MAX_FILE_BYTES:,} bytes expected.")
+    return _read(parse_json_object(content, name), name)
+
+
+def _read(raw: dict[str, Any], name: str) -> Sensitivity:
     try:
         results = Sensitivity(Source.of(raw))
         for effect in read_rows(Effect, raw["effects"]):
@@ -181,7 +195,7 @@ def load(path: Path) -> Sensitivity:
             results.add_guide(guide)
     except (KeyError, TypeError, ValueError) as problem:
         raise ModelError(
-            f"{path.name} holds no results of python -m quantcore sensitivity."
+            f"{name} holds no results of python -m quantcore sensitivity."
         ) from problem
     return results
 

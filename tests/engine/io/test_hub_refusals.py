@@ -1,10 +1,13 @@
 """What goes wrong with the Hub is one sentence: models that lack something, odd answers, no Hub."""
 
+import errno
+import os
 import time
 
 import pytest
 from huggingface_hub import constants
 
+from quantcore import ModelError
 from quantcore.io import hub, hub_model
 from quantcore.io.hub_model import open_on_hub, read_hub_config, read_hub_gguf, read_hub_tensors
 from tests.support.mock_hub import refused, use
@@ -133,3 +136,17 @@ def test_offline_mode_asks_nobody(mock, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     refused(lambda: open_on_hub("me/whole"), "HF_HUB_OFFLINE is set, so the Hub is not asked")
     assert mock.requests == []
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [(errno.ENOSPC, "not enough room for .*me.*toy"), (errno.EROFS, "not allow")],
+)
+def test_a_full_disk_is_not_the_hubs_silence(monkeypatch, number, says):
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(hub, "snapshot_download", fail)
+    monkeypatch.setattr(hub, "_refuse_slow_names", lambda model_id: None)
+    with pytest.raises(ModelError, match=says):
+        hub.download("me/toy")
