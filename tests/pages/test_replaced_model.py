@@ -12,7 +12,7 @@ import pages.layer_error.cache as layer_error
 import pages.scales.cache as scales
 import pages.weights.cache as weights
 from pages.shared import bench, plans, tensors
-from quantcore import open_model, plan
+from quantcore import ModelError, open_model, plan
 from quantcore.io.imatrix import Imatrix, write_imatrix
 from quantcore.recipe.quantize import quantize
 from tests.support.app import drawn_charts, findings, visit
@@ -117,3 +117,20 @@ def test_a_page_shows_the_new_file(replaced, page):
     new = _shown(page, "own.gguf")
     assert new == _shown(page, "same.gguf")
     assert new != old
+
+
+@pytest.mark.parametrize("page", ["weights", "block", "layer_error"])
+def test_a_file_that_is_cut_short_or_overwritten_in_place_is_one_sentence(replaced, page):
+    """Its inode stays, as with `cp`: what was mapped of it would end the server."""
+    own = bench.OWN_MODELS / "own.gguf"
+    before, whole = _shown(page, "own.gguf"), own.read_bytes()
+    held = bench.model("own.gguf")
+    own.write_bytes(whole[:-2000])
+    for _ in range(2):
+        cut = visit(page, model="own.gguf", **PAGES[page])
+        assert [error.value for error in cut.error] and not cut.exception
+        assert all("\n" not in error.value for error in cut.error)
+    own.write_bytes(whole)
+    with pytest.raises(ModelError, match=r"own\.gguf has changed since it was opened"):
+        held.weights(TENSOR)  # as a run does that was begun before
+    assert _shown(page, "own.gguf") == before
