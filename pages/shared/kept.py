@@ -5,34 +5,51 @@ was measured of another model, or of another text, is never taken for it.
 """
 
 import hashlib
+import logging
 import os
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from quantcore import scratch
 from quantcore.model.source import Model
 
+LONGEST = 200  # bytes of a name that follows a model's, which may have 255 itself
 
-@lru_cache(maxsize=4)
-def folder(wanted: str | None = None) -> Path:
-    """Folder of what is kept: QUANTLAB_RESULTS, else the user's cache; else one for this server."""
-    wanted = wanted or os.environ.get("QUANTLAB_RESULTS")
+
+def folder() -> Path:
+    """Folder of what is kept: QUANTLAB_RESULTS, else the user's cache; else one for this server.
+
+    It is made again where somebody has cleared it away meanwhile.
+    """
+    wanted = os.environ.get("QUANTLAB_RESULTS")
     try:
         place = Path(wanted) if wanted else Path.home() / ".cache" / "quantlab" / "sensitivity"
         place.mkdir(parents=True, exist_ok=True)
         if os.access(place, os.W_OK):
             return place
-    except (OSError, RuntimeError):
-        pass
+        why = f"{place} does not allow writing"
+    except (OSError, RuntimeError) as problem:  # a full disk, a user without a home
+        why = str(problem)
+    _say(f"What is measured here is kept only until the server ends: {why}.")
     place = scratch.own_folder() / "results"
     place.mkdir(exist_ok=True)
     return place
 
 
+@cache
+def _say(sentence: str) -> None:
+    logging.getLogger("quantlab").warning(sentence)
+
+
+def prefix(model: Model) -> str:
+    """Begin the names of a model's files: with its key, of a long one with the end of it."""
+    return model.key.encode()[-LONGEST:].decode(errors="ignore") + "-"
+
+
 def path_for(model: Model, ending: str, *decisive: object) -> Path:
     """Name the file that keeps a measurement; `decisive` is what else its figures depend on."""
     digest = hashlib.sha256(repr(decisive).encode()).hexdigest()[:16]
-    return folder() / f"{model.key}-{digest}{ending}"
+    return folder() / f"{prefix(model)}{digest}{ending}"
 
 
 def changed(path: Path) -> tuple[int, int, int]:

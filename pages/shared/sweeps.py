@@ -76,7 +76,7 @@ def every(model: Model) -> dict[str, KeptSweep]:
     for path in sorted(kept.folder().glob(f"*{ENDING}"), key=kept.changed, reverse=True)[:LISTED]:
         results = cached(path)
         if results is not None and any(e.group != "all" for e in results.effects):
-            mine = path.name.startswith(f"{model.key}-") and _fits(results, model)
+            mine = path.name.startswith(kept.prefix(model)) and _fits(results, model)
             of_files.append((results, mine, path))
     labelled: dict[str, KeptSweep] = {}
     for results, mine, file in of_files:

@@ -4,7 +4,6 @@ import pytest
 from streamlit.runtime.pages_manager import PagesManager
 
 from pages.shared import bench, frame
-from pages.shared import kept as kept_files
 from tests.support.toy_model import CONFIG, write_folder
 
 
@@ -49,6 +48,4 @@ def kept(tmp_path, monkeypatch):
     """Keep what is measured in a folder of this test."""
     place = tmp_path / "kept"
     monkeypatch.setenv("QUANTLAB_RESULTS", str(place))
-    kept_files.folder.cache_clear()
     yield place
-    kept_files.folder.cache_clear()
