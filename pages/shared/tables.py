@@ -205,6 +205,6 @@ _CSS = """<style>
  background: {panel}; border: 1px solid {line}; border-radius: .35em; padding: .4em .6em;
  pointer-events: none}}
 @media (max-width: 640px) {{.lab-table .wide {{display: none}}
- .lab-table tbody th {{white-space: normal}}
+ .lab-table tbody th:not(:has(.swatch)) {{white-space: normal}}
  .lab-table th, .lab-table td {{padding: .3rem .3rem}} .lab-table .bar {{width: 24%}}}}
 </style>"""

@@ -81,6 +81,11 @@ _CUT_CHOICES = """() => [...document.querySelectorAll("[role=radio], [data-testi
             || choice.scrollWidth > choice.clientWidth + 1);
     }).map((choice) => choice.innerText)"""
 
+# A type's mark on one line, and its name on the next.
+_MARKS_ALONE = """() => [...document.querySelectorAll(".lab-table .swatch")]
+    .map((mark) => mark.parentElement).filter((head) => head.offsetHeight > 40)
+    .map((head) => head.innerText)"""
+
 # Words of a chart that cover each other, or reach over its edge.
 _UNREADABLE = """() => [...document.querySelectorAll(".js-plotly-plot")].flatMap((chart) => {
     const edge = chart.getBoundingClientRect();

@@ -4,10 +4,13 @@ import json
 
 import pytest
 
+from pages.sensitivity.charts import running
 from pages.shared import bench, sweeps
+from pages.shared.palette import LIGHT
 from quantcore.sensitivity import results as stored
 from quantcore.sensitivity.results import guide_ranks, shipped
 from tests.support.app import drawn_charts, said, visit
+from tests.support.sweep_results import Q, effect, results
 
 CHARTS = ["map", "worst", "curves", "sums", "depth", "roles", "guides"]
 CHARTS += ["skills"] * bool(shipped().effects[0].skills)
@@ -144,3 +147,18 @@ def test_a_file_that_holds_no_results_is_one_sentence(content, tmp_path):
 def test_all_results_can_be_taken_along():
     again = json.loads(sweeps.as_json(shipped()))
     assert len(again["effects"]["rows"]) == len(shipped().effects)
+
+
+def test_a_map_that_fills_up_counts_what_a_format_can_store():
+    """As of SmolLM2-135M, of whose matrices K-quants can store those of one role only."""
+    downs = [f"blk.{layer}.ffn_down.weight" for layer in range(30)]
+    able = {"Q4_K": downs, "Q8_0": [Q, *downs]}
+
+    def titles(*effects, how="alone"):
+        figure = running.so_far(results(*effects), able, how, LIGHT, narrow=False)
+        return [each.text for each in figure.checked.layout.annotations]
+
+    assert titles() == ["<b>Q4_K</b>  0 of 30", "<b>Q8_0</b>  0 of 31"]
+    found = [effect(downs[3], 0.1), effect(Q, 0.2, fmt="Q8_0"), effect("all", 0.3, group="all")]
+    assert titles(*found) == ["<b>Q4_K</b>  1 of 30", "<b>Q8_0</b>  1 of 31"]
+    assert titles(*found, how="kept") == titles(), "measured the other way round"

@@ -12,7 +12,7 @@ from pages.shared import jobs, writing
 from quantcore import open_model, plan
 from quantcore.io.gguf import read_gguf
 from quantcore.progress import Progress
-from tests.support.app import finish_job, sentences, visit
+from tests.support.app import findings, finish_job, sentences, visit
 
 
 def _write(app):
@@ -50,10 +50,11 @@ def test_the_file_has_the_types_of_its_plan_and_is_offered(written):
 
 
 def test_a_full_queue_leaves_the_former_download(written, monkeypatch):
-    kept = written.session_state["_written"]
+    kept, before = written.session_state["_written"], findings(written)
     monkeypatch.setattr(jobs, "MOST_WAITING", 0)
     written.button(key="write").click().run()
     assert sentences(written) == ["0 runs are waiting already; try again in a minute."]
+    assert findings(written) == before, "the page goes on to its end"
     assert written.session_state["_written"] is kept and kept.path.exists()
     assert _offered(written.run())
 
