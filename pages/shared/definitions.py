@@ -181,7 +181,7 @@ def head(title: str, purpose: str, words: Sequence[str]) -> None:
     A short purpose stands beside the title where there is room, so that the first chart stays in
     sight.
     """
-    if look.narrow() or len(purpose) > BESIDE:
+    if look.narrow() or look.large() or len(purpose) > BESIDE:
         st.title(title, anchor=False)
         _purpose_and_words(purpose, words, "0")
         return

@@ -38,14 +38,15 @@ label:has(> input:focus-visible) {{
 h1 {{padding: .25rem 0 .5rem !important}}
 h2 {{padding: .75rem 0 1rem !important}}
 
-/* The name of a page that a card leads to is read in full. */
-[data-testid='stPageLink-NavLink'] :is(span, div, p) {{white-space: normal; overflow: visible}}
+/* The name of a page that a card leads to is read in full, and so is what a button opens. */
+:is([data-testid='stPageLink-NavLink'], [data-testid='stPopoverButton']) :is(span, div, p) {{
+ white-space: normal; overflow: visible}}
 
-/* On a phone no choice is cut off; a presentation is for a wall. */
-@media (max-width: 640px) {{
- [data-testid='stButtonGroup'] > [role='radiogroup'] {{flex-wrap: wrap; row-gap: .25rem}}
- .st-key-large {{display: none}}
-}}
+/* No choice is cut off, on a phone or in large type. */
+[data-testid='stButtonGroup'] > [role='radiogroup'] {{flex-wrap: wrap; row-gap: .25rem}}
+
+/* A presentation is for a wall. */
+@media (max-width: 640px) {{.st-key-large {{display: none}}}}
 
 /* Paper: charts as wide as it is (browser/watch.js lets them scale), beside each other as on the
  page, and none apart from its finding. Streamlit makes everything a block of a fixed height. */

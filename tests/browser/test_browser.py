@@ -77,7 +77,8 @@ _SHOWN = """() => {
 _CUT_CHOICES = """() => [...document.querySelectorAll("[role=radio], [data-testid=stPills] button")]
     .filter((choice) => {
         const {left, right} = choice.getBoundingClientRect();
-        return right > left && (left < 0 || right > innerWidth
+        const group = choice.closest("[role=radiogroup]")?.parentElement.getBoundingClientRect();
+        return right > left && (left < 0 || right > (group?.right ?? innerWidth) + 1
             || choice.scrollWidth > choice.clientWidth + 1);
     }).map((choice) => choice.innerText)"""
 
