@@ -20,8 +20,8 @@ COLUMNS = [
         show=lambda v: real_minus(f"{v:+,}") if v else "–",
     ),
     tables.Column(
-        key="change_error", title="error of all",
-        show=lambda v: real_minus(f"{100 * v:+.3f} %") if v else "–",
+        key="change_error", title="error of all, points",
+        show=lambda v: real_minus(f"{100 * v:+.3f}") if v else "–",
         help="Change of the error of all weights, in percentage points.",
     ),
 ]  # fmt: skip

@@ -35,6 +35,9 @@ def test_a_change_in_the_address_is_shown_and_can_be_undone():
     assert any("was asked for by" in m.value for m in changed.markdown)
     changed.button(key="undo").click().run()
     assert changed.header[0].value == plain.header[0].value
+    (table,) = (e.proto.body for e in plain.get("html") if "error of all" in e.proto.body)
+    moves = re.findall(r">([+−]\d\.\d{3})( %)?</td>", table)
+    assert "error of all, points" in table and moves and not any(unit for _, unit in moves)
 
 
 def test_choosing_another_type_changes_the_file():
