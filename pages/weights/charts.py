@@ -181,9 +181,10 @@ def _bands(figure, ranges: Ranges, word: str, look: Look, where: dict) -> None:
         y=ranges.maximum,
         mode="markers",
         marker={"opacity": 0, "size": 8},
-        customdata=np.column_stack([ranges.first, ranges.minimum, ranges.maximum, ranges.spread]),
-        hovertemplate=f"{word} %{{customdata[0]}}<br>%{{customdata[1]:,.4~r}} to "
-        "%{customdata[2]:,.4~r}<br>root mean square %{customdata[3]:,.3~r}<extra></extra>",
+        text=_covered(ranges),
+        customdata=np.column_stack([ranges.minimum, ranges.maximum, ranges.spread]),
+        hovertemplate=f"{word} %{{text}}<br>%{{customdata[0]:,.4~r}} to "
+        "%{customdata[1]:,.4~r}<br>root mean square %{customdata[2]:,.3~r}<extra></extra>",
         **where,
     )
 
@@ -197,8 +198,16 @@ def _name_widest(figure, ranges: Ranges, word: str, look: Look, where: dict) -> 
     figure.add_scatter(x=[x], y=[y], mode="markers", marker=ring, hoverinfo="skip", **where)
     right = at > ranges.first.size / 2
     place = {"xanchor": "right" if right else "left", "xshift": -11 if right else 11}
-    text = f"{word} {ranges.first[at]}: {number(y)}"
+    text = f"{word} {ranges.widest}: {number(y)}"
     words(figure, text, look, strong=True, x=x, y=y, **place, **where)
+
+
+def _covered(ranges: Ranges) -> list[str]:
+    """Name the rows or columns of each entry: one, or a few neighbours."""
+    return [
+        f"{first}" if first == last else f"{first} to {last}"
+        for first, last in zip(ranges.first, ranges.last, strict=True)
+    ]
 
 
 def _step(ranges: Ranges) -> int:

@@ -43,9 +43,12 @@ class Ranges:
     """Extremes along one axis: of each row, or of each column, or of a few neighbours."""
 
     first: NDArray[np.int64]  # first row (or column) that each entry covers
+    last: NDArray[np.int64]  # and the last
     minimum: Weights
     maximum: Weights
     spread: Weights  # root mean square of the widest of them
+    widest: int  # the row (or column) that reaches farthest, of all
+    median_reach: float  # largest absolute value of the median row (or column), of all
 
     @property
     def reach(self) -> Weights:
@@ -53,15 +56,10 @@ class Ranges:
         return np.maximum(-self.minimum, self.maximum)
 
     @property
-    def widest(self) -> int:
-        """First row (or column) of the entry that reaches farthest."""
-        return int(self.first[self.reach.argmax()])
-
-    @property
     def widest_to_median(self) -> float:
-        """How many times as far as the median entry the widest reaches; 0 where all are 0."""
-        reach = self.reach
-        return float(reach.max() / (np.median(reach) or reach.max() or 1))
+        """How many times as far as the median row (or column) the widest reaches; 0: all are 0."""
+        most = float(self.reach.max())
+        return most / (self.median_reach or most or 1)
 
 
 def tensor_statistics(weights: Weights) -> TensorStatistics:
@@ -149,13 +147,17 @@ def ranges(weights: Weights, axis: int, at_most: int = 512) -> Ranges:
     matrix = matrix.reshape(-1, matrix.shape[-1])
     low, high = matrix.min(axis=1 - axis), matrix.max(axis=1 - axis)
     spread = np.sqrt(np.einsum("ij,ij->" + "ij"[axis], matrix, matrix) / matrix.shape[1 - axis])
+    reach = np.maximum(-low, high)
     step = -(-low.size // at_most)
     first = np.arange(0, low.size, step)
     return Ranges(
         first=first,
+        last=np.append(first[1:], low.size) - 1,
         minimum=np.minimum.reduceat(low, first),
         maximum=np.maximum.reduceat(high, first),
         spread=np.maximum.reduceat(spread, first),
+        widest=int(reach.argmax()),
+        median_reach=float(np.median(reach)),
     )
 
 

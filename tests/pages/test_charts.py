@@ -90,6 +90,13 @@ def test_extremes_name_the_widest_row_and_column():
     texts = _texts(weights.extremes(*ranges, 9.0, LIGHT))
     assert "row 123: 9.0" in texts and "column 7: 9.0" in texts
 
+    merged = st.ranges(values, 0, at_most=7), ranges[1]
+    figure = weights.extremes(*merged, 9.0, LIGHT)
+    assert "row 123: 9.0" in _texts(figure)
+    tips = [trace.text for trace in figure.checked.data if trace.text]
+    assert tips[0][:2] == ("0 to 42", "43 to 85") and tips[0][-1] == f"258 to {len(values) - 1}"
+    assert tips[1][7] == "7"
+
 
 @both_looks
 def test_the_map_has_a_cell_a_matrix_and_frames_the_chosen_one(look):

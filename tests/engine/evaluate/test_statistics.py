@@ -99,6 +99,16 @@ def test_merged_ranges_lose_no_outlier():
     assert ranges.first.size == 100
     assert ranges.minimum.min() == -9
     assert ranges.first[ranges.minimum.argmin()] == 770
+    assert ranges.widest == 777
+
+
+def test_merging_rows_changes_neither_the_widest_nor_the_median():
+    weights = np.random.default_rng(8).standard_t(3, (1000, 4)).astype(np.float32)
+    every, merged = st.ranges(weights, 0, at_most=1000), st.ranges(weights, 0, at_most=10)
+    reach = np.abs(weights).max(axis=1)
+    for ranges in (every, merged):
+        assert ranges.widest == reach.argmax()
+        assert ranges.widest_to_median == pytest.approx(reach.max() / np.median(reach))
 
 
 @pytest.mark.parametrize("bad, says", [(np.nan, "nan"), (np.inf, "inf")])
