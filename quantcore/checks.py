@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 Weights = NDArray[np.float32]
 
+LONGEST_NAME = 80  # letters that are compared with the names that there are
 CHUNK = 1 << 20  # weights searched at a time for the first bad one
 
 
@@ -33,7 +34,7 @@ def did_you_mean(name: str, names: Iterable[str], n: int = 3) -> str:
     >>> did_you_mean("Q4_K_XL", ["Q8_0", "Q4_K_S", "Q4_K_M"]), did_you_mean("FOO", ["Q8_0"])
     (' Did you mean Q4_K_S or Q4_K_M?', '')
     """
-    near = difflib.get_close_matches(name.upper(), dict.fromkeys(names), n)
+    near = difflib.get_close_matches(name[:LONGEST_NAME].upper(), dict.fromkeys(names), n)
     *more, last = near or [""]
     listed = f"{', '.join(more)} or {last}" if more else last
     return f" Did you mean {listed}?" if last else ""

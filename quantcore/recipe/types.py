@@ -60,14 +60,14 @@ def get_type(name: str, pure: bool = False) -> ModelType:
     pure = pure or ends
     mix = FILE_TYPES.get(ALIASES.get(wanted, wanted))
     if mix is None or (pure and wanted in FORMATS):  # most of a file of type IQ2_S is IQ2_XS
-        return _of_format(wanted)
+        return _of_format(wanted, name)
     if mix.format not in FORMATS:
         raise ValueError(
             f"The lab has no {mix.format} yet, the format of most tensors of {mix.name}: choose "
             "another type."
         )
     if pure or not mix.is_quantized:
-        return _of_format(mix.format)
+        return _of_format(mix.format, name)
     return ModelType(mix.name, FORMATS[mix.format], mix)
 
 
@@ -115,13 +115,13 @@ def mixes_for(model: Model) -> list[str]:
     return mixes
 
 
-def _of_format(name: str) -> ModelType:
+def _of_format(name: str, typed: str) -> ModelType:
     try:
         fmt = get_format(name)
     except ValueError as problem:
         meant = did_you_mean(name, [*FORMATS, *OUTSIDE_GGUF, *DEFAULTS, *FILE_TYPES])
         raise ValueError(
-            f"There is no type called {name[:40]!r}.{meant} {ALL_FORMATS}; or one of "
+            f"There is no type called {typed[:40]!r}.{meant} {ALL_FORMATS}; or one of "
             "llama-quantize's mixes, such as Q4_K_M and IQ4_XS"
         ) from problem
     return ModelType(pure_name(fmt.name), fmt, None)
