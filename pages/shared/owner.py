@@ -23,7 +23,7 @@ def cluster() -> str | None:
     if address and not re.fullmatch(_ADDRESS, address):
         raise ValueError(
             "QUANTLAB_CLUSTER does not hold the address of a scheduler: start the lab with "
-            "QUANTLAB_CLUSTER=tcp://HOST:PORT."
+            "`QUANTLAB_CLUSTER=tcp://HOST:PORT`."
         )
     return address or None
 
