@@ -30,7 +30,7 @@ def folder() -> Path:
         why = f"{place} does not allow writing"
     except (OSError, RuntimeError) as problem:  # a full disk, a user without a home
         why = str(problem)
-    _say(f"What is measured here is kept only until the server ends: {why}.")
+    _say(f"Measurements are kept only until the server ends: {why}.")
     place = scratch.own_folder() / "results"
     place.mkdir(exist_ok=True)
     return place

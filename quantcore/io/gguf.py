@@ -193,7 +193,7 @@ class _Header:
         """Read how many things follow; each takes at least so many bytes of the file."""
         count = self.number("u8")
         if at_most is not None and at_most < count <= self.file_bytes // least_bytes:
-            raise ModelError(f"{self.path.name} has {count:,} {what}; no model has so many.")
+            raise ModelError(f"{self.path.name} has {count:,} {what}; no model has that many.")
         if count > (self.file_bytes - self.place) // least_bytes:
             raise ModelError(
                 f"{self.path.name} has {self.file_bytes:,} bytes but claims {count:,} {what}."

@@ -154,7 +154,7 @@ def _parse_header(path: Path, file: ByteSource, size: int) -> tuple[dict, int]:
     if about is None:
         about = {}
     if not isinstance(about, dict) or not all(isinstance(text, str) for text in about.values()):
-        raise ModelError(f"{path.name} has a __metadata__ that is no table of texts.")
+        raise ModelError(f"{path.name} has a __metadata__ that is not a table of texts.")
     return header, 8 + length
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pages.sensitivity.charts import running
-from pages.shared import bench, sweeps
+from pages.shared import bench
 from pages.shared.palette import LIGHT
 from quantcore.sensitivity import results as stored
 from quantcore.sensitivity.results import guide_ranks, shipped
@@ -145,7 +145,7 @@ def test_a_file_that_holds_no_results_is_one_sentence(content, tmp_path):
 
 
 def test_all_results_can_be_taken_along():
-    again = json.loads(sweeps.as_json(shipped()))
+    again = json.loads(shipped().as_json())
     assert len(again["effects"]["rows"]) == len(shipped().effects)
 
 

@@ -29,7 +29,7 @@ def match(pattern: str, sentence: str) -> list[float]:
 _SLIPS = (
     r"(?<![\w.,])1 (?!(?:is|as|was|has|this|less|its)\b)[a-z]+s\b(?! of)",  # 1 pieces
     r"(?<![\w.,])1 [a-z]+ (?:are|were|have|differ|fit|come)\b",  # 1 piece are
-    r"(?<!of )(?<![\w.,])(?:[02-9]|\d\d+) [a-z]+s (?:is|was|has|fits|comes|takes)\b",
+    r"(?<!of )(?<!with )(?<![\w.,])(?:[02-9]|\d\d+) [a-z]+s (?:is|was|has|fits|comes|takes)\b",
     r"\b[Tt]he 1\b|\b[Aa]ll 1\b|\b1 of 1\b",
     r"\b(?:in (?:of|in|as)|of of|the (?:the|a)|a (?:a|the))\b",  # in of a nat
     r" {2,}| [.,;:](?!\.)|,,|\.\.",

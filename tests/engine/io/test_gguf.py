@@ -147,7 +147,7 @@ def test_more_than_any_model_has_are_not_read(opened, what):
     """64 MB of small entries would take a minute: each is an object of its own."""
     counts = (100_000, 0) if what == "tensors" else (0, 100_000)
     content = b"GGUF" + struct.pack("<IQQ", 3, *counts) + bytes(4_000_000)
-    with pytest.raises(ModelError, match=f"has 100,000 {what}; no model has so many"):
+    with pytest.raises(ModelError, match=f"has 100,000 {what}; no model has that many"):
         opened(content)
 
 
