@@ -7,16 +7,21 @@ from pages.shared import bench, frame
 from tests.support.toy_model import CONFIG, write_folder
 
 
-@pytest.fixture(autouse=True)
-def visited_before(monkeypatch):
-    """Run pages through ``app.py``, as a server does after its first visit; AppTest forgets it."""
+@pytest.fixture(autouse=True, scope="session")
+def visited_before():
+    """Run pages through ``app.py``, as a server does after its first visit; AppTest forgets it.
+
+    For all tests at once, since pages that a whole module shares are visited before any of them.
+    """
     begin = PagesManager.__init__
 
     def begin_again(self, *arguments, **options):
         begin(self, *arguments, **options)
         PagesManager.uses_pages_directory = False
 
-    monkeypatch.setattr(PagesManager, "__init__", begin_again)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PagesManager, "__init__", begin_again)
+        yield
 
 
 @pytest.fixture(autouse=True)
