@@ -1,4 +1,4 @@
-"""Long work beside the page: a bounded pool, a place in the queue, a panel to watch and cancel it.
+"""Long work beside the page: a place in the queue, a panel to watch and cancel it.
 
 A rerun of the script does not stop what the last one began, so long work never runs inside the
 script. A job is an iterator that yields its progress every 150 ms or sooner; between two steps it
@@ -8,170 +8,30 @@ What cannot be done is refused before it queues: `start` makes the iterator at o
 makes it checks what it was given.
 """
 
+import atexit
 import os
-import threading
-import time
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
 
 import streamlit as st
 
-from pages.shared import frame, look
+from pages.shared import look, visitor
 from pages.shared.frame import sentence
+from pages.shared.job_pool import Ahead, Job, Pool
 from pages.shared.outside import as_text
 from pages.shared.units import are, duration, plural
 from quantcore.progress import Progress
 
 WORKERS = max(1, (os.cpu_count() or 1) // 2)
-MOST_WAITING = 30
-UNWATCHED_S = 600.0  # as long as Streamlit keeps the session of a closed tab
 REDRAW_S = 0.7
-SURE_AFTER_S = 2.0  # how long a job has run before it is told how long it still will
 
 _UNSEEN = "_unseen_jobs"  # by title: done, and followed by another before their panel was drawn
-
-State = Literal["waiting", "running", "done", "cancelled", "failed"]
-
-
-class Job:
-    """A piece of long work and how far it came. `latest` is what its iterator yielded last.
-
-    `begin` is called at once: what it refuses by a `ValueError` never queues. `estimated_s` is how
-    long it is expected to run.
-    """
-
-    def __init__(
-        self,
-        title: str,
-        begin: Callable[[], Iterator[Progress]],
-        estimated_s: float | None = None,
-    ):
-        self.title = title
-        self.estimated_s = estimated_s
-        self.state: State = "waiting"
-        self.latest: Progress | None = None
-        self.problem = ""
-        self.seen = time.monotonic()
-        self.begun: float | None = None
-        self._steps = begin()
-        self._cancelled = threading.Event()
-
-    @property
-    def active(self) -> bool:
-        """Whether it waits or runs."""
-        return self.state in ("waiting", "running")
-
-    @property
-    def result(self) -> Any:
-        """What its iterator yielded last carries; None before its first step."""
-        return self.latest.result if self.latest else None
-
-    @property
-    def spent_s(self) -> float:
-        """Seconds since it began to run."""
-        return 0.0 if self.begun is None else time.monotonic() - self.begun
-
-    @property
-    def left_s(self) -> float | None:
-        """Estimate the seconds that are left from those that were spent.
-
-        At the beginning what was expected of it counts; None where nothing was.
-        """
-        spent = self.spent_s
-        if spent >= SURE_AFTER_S and self.latest is not None and self.latest.share > 0:
-            return spent * (1 / self.latest.share - 1)
-        return None if self.estimated_s is None else max(self.estimated_s - spent, 0.0)
-
-    def cancel(self) -> None:
-        """Ask it to stop at its next step."""
-        self._cancelled.set()
-        if self.state == "waiting":
-            self.state = "cancelled"
-
-    def run(self) -> None:
-        """Work until done, cancelled, or unwatched. Called by the pool."""
-        if self._unwanted():
-            self.state = "cancelled"
-            return
-        self.state, self.begun = "running", time.monotonic()
-        try:
-            self.state = self._ended()  # only now: a job that is cancelled may still have to save
-        except (ValueError, OSError, MemoryError) as problem:
-            self.problem, self.state = sentence(problem), "failed"
-        except BaseException as fault:  # whatever it is, nobody must wait for a job that is dead
-            self.problem, self.state = frame.fault(f"job {self.title}", fault), "failed"
-
-    def _ended(self) -> State:
-        """Work through the steps, and close what yields them."""
-        try:
-            for step in self._steps:
-                self.latest = step
-                if self._unwanted():
-                    return "cancelled"
-            return "done"
-        finally:
-            if isinstance(self._steps, Generator):
-                self._steps.close()
-
-    def _unwanted(self) -> bool:
-        return self._cancelled.is_set() or time.monotonic() - self.seen > UNWATCHED_S
-
-
-@dataclass(frozen=True, slots=True)
-class Ahead:
-    """What runs before a job can."""
-
-    n_jobs: int
-    seconds: float | None  # until a worker is free, None where nobody can tell
-
-
-class Pool:
-    """So many jobs at a time; the others wait in the order they came."""
-
-    def __init__(self, n_workers: int = WORKERS):
-        self._n_workers = n_workers
-        self._executor = ThreadPoolExecutor(n_workers, thread_name_prefix="job")
-        self._jobs: list[Job] = []
-        self._lock = threading.Lock()
-        self._paces: dict[str, float] = {}  # by title: how long the last took, over the estimate
-
-    def submit(self, job: Job) -> None:
-        """Start a job or let it wait; ValueError where too many wait already."""
-        with self._lock:
-            self._jobs = [known for known in self._jobs if known.active]
-            if sum(known.state == "waiting" for known in self._jobs) >= MOST_WAITING:
-                raise ValueError(f"{MOST_WAITING} runs are waiting already; try again in a minute.")
-            self._jobs.append(job)
-        self._executor.submit(self.do, job)
-
-    def do(self, job: Job) -> None:
-        """Run a job on this thread, and learn from it how long such jobs take here."""
-        job.run()
-        if job.state == "done" and job.estimated_s and job.spent_s > SURE_AFTER_S:
-            pace = self._paces.get(job.title, 1.0)
-            self._paces[job.title] = pace * job.spent_s / job.estimated_s
-
-    def expected(self, title: str, seconds: float | None) -> float | None:
-        """Correct an estimate by what the last run of this title took on this machine."""
-        return None if seconds is None else seconds * self._paces.get(title, 1.0)
-
-    def ahead_of(self, job: Job | None = None) -> Ahead:
-        """Tell what runs or waits before this job, or before one that would come now."""
-        with self._lock:
-            at = self._jobs.index(job) if job in self._jobs else len(self._jobs)
-            before = [known for known in self._jobs[:at] if known.active]
-        n_jobs = max(0, len(before) - self._n_workers + 1)
-        left = [known.left_s for known in before]
-        known_s = [seconds for seconds in left if seconds is not None]
-        seconds = sum(known_s) / self._n_workers if len(known_s) == len(left) else None
-        return Ahead(len(before) if n_jobs else 0, seconds)
 
 
 @st.cache_resource
 def _pool() -> Pool:
-    return Pool()
+    pool = Pool(WORKERS)
+    atexit.register(pool.close)  # Ctrl-C ends the server at once, and keeps what was found
+    return pool
 
 
 def start(title: str, begin: Callable[[], Iterator[Progress]], seconds: float | None = None) -> Job:
@@ -186,7 +46,7 @@ def start(title: str, begin: Callable[[], Iterator[Progress]], seconds: float | 
         If `begin` refuses what it was given, or too many jobs wait already; then nothing has
         changed.
     """
-    job = Job(title, begin, _pool().expected(title, seconds))
+    job = Job(title, begin, _pool().expected(title, seconds), visitor.present())
     _pool().submit(job)
     if former := current():
         former.cancel()
@@ -197,11 +57,8 @@ def start(title: str, begin: Callable[[], Iterator[Progress]], seconds: float | 
 
 
 def current() -> Job | None:
-    """Return the job of this session, finished or not; asking keeps it alive."""
-    job = st.session_state.get("_job")
-    if job is not None:
-        job.seen = time.monotonic()
-    return job
+    """Return the job of this session, finished or not."""
+    return st.session_state.get("_job")
 
 
 def busy() -> bool:

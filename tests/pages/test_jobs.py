@@ -1,12 +1,14 @@
 """Long work: progress, cancel, the queue, a failure that becomes one sentence, and the panel."""
 
 import threading
+from dataclasses import dataclass
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import jobs
-from pages.shared.jobs import Job, Pool
+from pages.shared import job_pool, jobs
+from pages.shared.job_pool import Job, Pool
+from pages.shared.visitor import Visitor
 from quantcore.progress import Progress
 from tests.support.app import finish_job
 from tests.support.patience import PATIENCE_S, wait_until
@@ -95,7 +97,7 @@ def test_what_is_ahead_is_told_before_a_run_begins(gate):
     assert ahead.n_jobs == 2 and 700 < ahead.seconds <= 720
     assert "2 other runs are ahead, about 12 minutes" in jobs.beforehand(None, ahead)
     pool.submit(Job("third", _steps(1)))
-    assert pool.ahead_of() == jobs.Ahead(3, None), "nobody knows how long the third takes"
+    assert pool.ahead_of() == job_pool.Ahead(3, None), "nobody knows how long the third takes"
     first.cancel()
 
 
@@ -111,9 +113,9 @@ def test_two_workers_take_two_runs_at_once(gate):
 
 
 def test_what_a_run_took_corrects_the_next_estimate(monkeypatch):
-    monkeypatch.setattr(jobs, "SURE_AFTER_S", 0.0)
+    monkeypatch.setattr(job_pool, "SURE_AFTER_S", 0.0)
     now = [0.0]
-    monkeypatch.setattr(jobs.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(job_pool.time, "monotonic", lambda: now[0])
 
     def steps():
         now[0] += 30.0
@@ -129,7 +131,7 @@ def test_what_a_run_took_corrects_the_next_estimate(monkeypatch):
 
 
 def test_the_queue_has_an_end(gate, monkeypatch):
-    monkeypatch.setattr(jobs, "MOST_WAITING", 1)
+    monkeypatch.setattr(job_pool, "MOST_WAITING", 1)
     _, steps = gate
     pool = Pool(1)
     first = _running(pool, steps)
@@ -197,16 +199,83 @@ def test_whatever_a_page_raises_is_one_sentence(monkeypatch, caplog):
 
 
 def test_nobody_watches_so_it_stops(monkeypatch):
-    monkeypatch.setattr(jobs, "UNWATCHED_S", -1.0)
+    monkeypatch.setattr(job_pool, "UNWATCHED_S", -1.0)
     job = Job("alone", _steps(5))
     job.run()
     assert (job.state, job.latest) == ("cancelled", None)
 
 
+@dataclass(frozen=True)
+class _Window(Visitor):
+    """A window that the test opens and closes."""
+
+    open: list[bool]
+
+    def is_here(self):
+        return all(self.open)
+
+
+def _window(browser, address="10.0.0.1", is_open=None):
+    return _Window(session="s", browser=browser, address=address, open=is_open or [True])
+
+
+def test_a_closed_window_ends_its_run_and_leaves_the_queue(gate, monkeypatch):
+    monkeypatch.setattr(job_pool, "UNWATCHED_S", 0.0)
+    opened, steps = gate
+    pool, first_open, second_open = Pool(1), [True], [True]
+    first = Job("first", steps, visitor=_window("one", is_open=first_open))
+    second = Job("second", _steps(1), visitor=_window("two", is_open=second_open))
+    pool.submit(first)
+    pool.submit(second)
+    wait_until(lambda: first.state == "running")
+    second_open[0] = False
+    assert pool.ahead_of().n_jobs == 1, "who has gone is not ahead of anybody"
+    assert second.state == "cancelled"
+    first_open[0] = False
+    opened.release()
+    wait_until(lambda: first.state == "cancelled")
+
+
+def test_nobody_fills_the_queue_alone(gate, monkeypatch):
+    monkeypatch.setattr(job_pool, "MOST_OF_ONE_ADDRESS", 3)
+    _, steps = gate
+    pool = Pool(1)
+    jobs_of_one = [Job("mine", steps, visitor=_window("mine")) for _ in range(3)]
+    pool.submit(jobs_of_one[0])
+    pool.submit(jobs_of_one[1])
+    with pytest.raises(ValueError, match="2 runs of your browser are on their way"):
+        pool.submit(jobs_of_one[2])
+    pool.submit(Job("hers", steps, visitor=_window("hers")))
+    with pytest.raises(ValueError, match="3 runs from your network address"):
+        pool.submit(Job("his", steps, visitor=_window("his")))
+    elsewhere = Job("elsewhere", steps, visitor=_window("other", "10.0.0.2"))
+    pool.submit(elsewhere)
+    jobs_of_one[1].cancel()
+    pool.submit(jobs_of_one[2])
+
+
+def test_a_server_that_stops_cancels_its_runs_and_lets_them_keep_what_they_found(gate):
+    opened, steps = gate
+    kept = []
+
+    def keeping():
+        try:
+            yield from steps()
+        finally:
+            kept.append("all")
+
+    pool = Pool(1)
+    job, waiting = _running(pool, keeping), Job("waiting", _steps(1))
+    pool.submit(waiting)
+    opened.release(2)
+    pool.close()
+    assert (job.state, waiting.state, kept) == ("cancelled", "cancelled", ["all"])
+
+
 def test_the_time_left_follows_from_the_time_spent(monkeypatch):
     job = Job("long", _steps(4))
     now = [100.0]
-    monkeypatch.setattr(jobs.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(job_pool.time, "monotonic", lambda: now[0])
     assert job.left_s is None and Job("long", _steps(4), 90.0).left_s == 90.0
     job.begun, job.latest = 100.0, Progress(0.25, "step 0")
     assert job.left_s is None, "told before anything can be known"
@@ -329,7 +398,7 @@ def test_a_full_queue_leaves_the_running_job_alone(gate, page, monkeypatch):
     _, page.session_state["steps_one"] = gate
     page.button(key="one").click().run()
     running = page.session_state["_job"]
-    monkeypatch.setattr(jobs, "MOST_WAITING", 0)
+    monkeypatch.setattr(job_pool, "MOST_WAITING", 0)
     page.button(key="two").click().run()
     assert page.error[0].value.startswith("0 runs are waiting already")
     assert page.session_state["_job"] is running and running.active

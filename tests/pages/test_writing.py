@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from pages.shared import jobs, writing
+from pages.shared import job_pool, writing
 from quantcore import open_model, plan
 from quantcore.io.gguf import read_gguf
 from quantcore.progress import Progress
@@ -51,7 +51,7 @@ def test_the_file_has_the_types_of_its_plan_and_is_offered(written):
 
 def test_a_full_queue_leaves_the_former_download(written, monkeypatch):
     kept, before = written.session_state["_written"], findings(written)
-    monkeypatch.setattr(jobs, "MOST_WAITING", 0)
+    monkeypatch.setattr(job_pool, "MOST_WAITING", 0)
     written.button(key="write").click().run()
     assert sentences(written) == ["0 runs are waiting already; try again in a minute."]
     assert findings(written) == before, "the page goes on to its end"
