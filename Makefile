@@ -2,6 +2,7 @@
 # make test    set up and run every test        make test-fast  what most mistakes break
 # make peers   compare with the field's tools   make bench   speed beside ggml and llama.cpp
 # make measured  measure the shipped model again  make killed  kill every writer of files
+# make fuzz    hostile files for every reader
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -21,7 +22,7 @@ FAST := tests/test_rules.py quantcore tests/engine/formats/test_formats.py \
 	tests/pages/test_every_page.py::test_a_page_teaches_before_anything_is_touched
 FAST_NAMES := not without_the_compiler and not threads
 
-.PHONY: lab test test-fast test-engine killed lint bench peers measured clean
+.PHONY: lab test test-fast test-engine killed fuzz lint bench peers measured clean
 
 lab: $(VENV)/lab.ready
 	$(BIN)/python -m quantcore compile
@@ -44,6 +45,9 @@ test-engine: $(VENV)/dev.ready
 # Every writer of files, ended by SIGKILL twenty times at random moments.
 killed: $(VENV)/dev.ready
 	$(BIN)/python -m tests.killed --kills 20
+
+fuzz: $(VENV)/dev.ready
+	$(BIN)/python -m tests.fuzz --inputs 200000
 
 lint: $(VENV)/dev.ready
 	$(BIN)/ruff check .
