@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pages.shared import frame
 from pages.shared.frame import sentence
-from pages.shared.visitor import SOMEBODY, Visitor
+from pages.shared.visitor import SOMEBODY, Visitor, server_stops
 from quantcore.progress import Progress
 
 MOST_WAITING = 30
@@ -90,7 +90,10 @@ class Job:
         except (ValueError, OSError, MemoryError) as problem:
             self.problem, self.state = sentence(problem), "failed"
         except BaseException as fault:  # whatever it is, nobody must wait for a job that is dead
-            self.problem, self.state = frame.fault(f"job {self.title}", fault), "failed"
+            if server_stops():  # and with it threads that a step still asks for
+                self.state = "cancelled"
+            else:
+                self.problem, self.state = frame.fault(f"job {self.title}", fault), "failed"
 
     def _ended(self) -> State:
         """Work through the steps, and close what yields them."""
@@ -105,11 +108,11 @@ class Job:
                 self._steps.close()
 
     def unwanted(self) -> bool:
-        """Whether it was cancelled, or its visitor has been gone for a while."""
+        """Whether it was cancelled, its visitor has been gone for a while, or the server stops."""
         now = time.monotonic()
         if self.visitor is SOMEBODY or self.visitor.is_here():
             self._seen = now
-        return self._cancelled.is_set() or now - self._seen > UNWATCHED_S
+        return self._cancelled.is_set() or server_stops() or now - self._seen > UNWATCHED_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,15 +171,19 @@ class Pool:
         while True:
             self.do(self._waiting.get())
 
-    def close(self) -> None:
-        """Cancel all jobs, and give those that run a moment to keep what they have found."""
+    def close(self) -> bool:
+        """Cancel all jobs, and give those that run a moment to keep what they have found.
+
+        Returns whether all have ended by then.
+        """
         with self._lock:
             jobs = [job for job in self._jobs if job.active]
         for job in jobs:
             job.cancel()
         end = time.monotonic() + END_WITHIN_S
-        while any(job.active for job in jobs) and time.monotonic() < end:
+        while (active := any(job.active for job in jobs)) and time.monotonic() < end:
             time.sleep(0.02)
+        return not active
 
     def do(self, job: Job) -> None:
         """Run a job on this thread, and learn from it how long such jobs take here."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 from streamlit.runtime import exists, get_instance
+from streamlit.runtime.runtime import RuntimeState
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 _COOKIE = "_streamlit_xsrf"  # one for all windows of a browser
@@ -24,6 +25,11 @@ class Visitor:
 
 
 SOMEBODY = Visitor(session="", browser="", address="")  # nobody knows who
+
+
+def server_stops() -> bool:
+    """Whether the server has been told to end, as by Ctrl-C."""
+    return exists() and get_instance().state in (RuntimeState.STOPPING, RuntimeState.STOPPED)
 
 
 def present() -> Visitor:

@@ -268,8 +268,15 @@ def test_a_server_that_stops_cancels_its_runs_and_lets_them_keep_what_they_found
     job, waiting = _running(pool, keeping), Job("waiting", _steps(1))
     pool.submit(waiting)
     opened.release(2)
-    pool.close()
+    assert pool.close()
     assert (job.state, waiting.state, kept) == ("cancelled", "cancelled", ["all"])
+
+
+def test_a_server_that_stops_does_not_wait_for_a_step_without_end(gate, monkeypatch):
+    monkeypatch.setattr(job_pool, "END_WITHIN_S", 0.0)
+    pool = Pool(1)
+    job = _running(pool, gate[1])
+    assert not pool.close() and job.active
 
 
 def test_the_time_left_follows_from_the_time_spent(monkeypatch):
