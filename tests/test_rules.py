@@ -30,6 +30,7 @@ LAYERS = (
     {"formats", "architectures"},
     {"io"},
     {"model", "corpus"},
+    {"methods"},
     {"shape"},
     {"recipe"},
     {"evaluate", "memory"},
