@@ -17,6 +17,7 @@ MOST_OF_ONE_BROWSER = 2  # so that nobody fills the queue alone
 MOST_OF_ONE_ADDRESS = 24  # a room may have one address for all: room is left for another
 UNWATCHED_S = 30.0  # a laptop that sleeps for a moment comes back within it
 SURE_AFTER_S = 2.0  # how long a job has run before it is told how long it still will
+SURE_FROM_SHARE = 0.05  # of the work: before, opening files and first calls weigh too much
 END_WITHIN_S = 10.0  # of the server: what was found so far is being kept
 
 State = Literal["waiting", "running", "done", "cancelled", "failed"]
@@ -66,12 +67,16 @@ class Job:
     def left_s(self) -> float | None:
         """Estimate the seconds that are left from those that were spent.
 
-        At the beginning what was expected of it counts; None where nothing was.
+        At the beginning what was expected of it counts, and then less and less; None as long as
+        nothing can be known.
         """
-        spent = self.spent_s
-        if spent >= SURE_AFTER_S and self.latest is not None and self.latest.share > 0:
-            return spent * (1 / self.latest.share - 1)
-        return None if self.estimated_s is None else max(self.estimated_s - spent, 0.0)
+        spent, share = self.spent_s, 0.0 if self.latest is None else self.latest.share
+        trust = min(share / SURE_FROM_SHARE, 1.0) if spent >= SURE_AFTER_S else 0.0
+        if self.estimated_s is None and trust < 1.0:
+            return None
+        measured = spent / share if trust else 0.0
+        expected = self.estimated_s or 0.0
+        return max(trust * measured + (1 - trust) * expected - spent, 0.0)
 
     def cancel(self) -> None:
         """Ask it to stop at its next step."""

@@ -290,6 +290,20 @@ def test_the_time_left_follows_from_the_time_spent(monkeypatch):
     assert job.left_s == pytest.approx(30.0)
 
 
+def test_the_first_steps_of_a_run_do_not_tell_its_length(monkeypatch):
+    """Opening files and first calls weigh: 3 s for the first 0.25 % do not mean 20 minutes."""
+    job = Job("long", _steps(4), 50.0)
+    now = [100.0]
+    monkeypatch.setattr(job_pool.time, "monotonic", lambda: now[0])
+    job.begun, job.latest = 97.0, Progress(0.0025, "opening")
+    assert 47.0 < job.left_s < 110.0
+    unexpected = Job("long", _steps(4))
+    unexpected.begun, unexpected.latest = job.begun, job.latest
+    assert unexpected.left_s is None
+    job.latest, now[0] = Progress(0.5, "half"), 130.0
+    assert job.left_s == pytest.approx(33.0), "half is done: what was expected counts no more"
+
+
 # ---- on a page ----------------------------------------------------------------------------------
 
 
