@@ -3,6 +3,7 @@
 import contextlib
 import re
 from dataclasses import dataclass
+from functools import cache as once
 
 import streamlit as st
 
@@ -164,6 +165,7 @@ def _options(model_name: str) -> list[str]:
     return [*_files(), *known]  # nothing can be planned of a model that cannot be opened
 
 
+@once
 def known_models() -> list[str]:
     """Models that the lab can run and knows the sizes of, small ones first."""
     return [model_id.split("/")[1] for model_id in preset_ids() if runs(preset_config(model_id))]

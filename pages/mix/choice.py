@@ -221,14 +221,14 @@ def _within(budget: Budget, key: tuple) -> Budgeted:
     try:
         return cache.budgeted(name, key, wanted or asked, _budget=budget)
     except ValueError as problem:
-        smallest, _ = budget.corners()[0]
+        smallest, _ = budget.corners[0]
         look.problem(sentence(problem))
         return cache.budgeted(name, key, f"{smallest}b", _budget=budget)
 
 
 def _slide(budget: Budget, made: Budgeted) -> None:
     """Draw the slider that moves along the front, and follows a budget that was typed."""
-    corners = budget.corners()
+    corners = budget.corners
     low, high = (_bits_of(budget.model, corners[at][0]) for at in (0, -1))
     st.session_state["bits"] = min(max(_bits_of(budget.model, made.padded_bytes), low), high)
     st.slider(

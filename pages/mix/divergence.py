@@ -49,7 +49,7 @@ def section(choice: ChosenMix, hand: Plan, n_changed: int) -> None:
     for point in points:
         if point is not mine or point.way != "hand":  # a line has all its marks
             lines.setdefault(point.way, []).append(_mark(model, point))
-    corners = choice.budget.corners() if choice.budget else []
+    corners = choice.budget.corners if choice.budget else []
     look.show(
         charts.size_against_divergence(
             lines,

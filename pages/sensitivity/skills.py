@@ -33,11 +33,7 @@ def section(view: View, style: Look) -> None:
     factor, _ = unit_of(cost.size for losses in by_skill.values() for cost in losses.values())
     every = {(skill, n): cost for skill, losses in by_skill.items() for n, cost in losses.items()}
     colours = certain_values(every)
-    effects = {
-        effect.name: effect
-        for effect in view.results.effects
-        if (effect.format, effect.group, effect.how) == (view.format_name, group, "alone")
-    }
+    effects = view.results.pieces(view.format_name, group)
     values, texts, tips = {}, {}, {}
     for skill, measure in skills.items():
         shown = {name: by_skill[skill][name] for name in names}

@@ -11,15 +11,8 @@ from quantcore.sensitivity.effect import Effect
 
 def show(view: View, chosen: str) -> None:
     """Draw the table, closed until it is opened."""
-    wanted = (view.format_name, view.how)
-    names = view.costs()
-    rows = [
-        _row(effect)
-        for effect in view.results.effects
-        if (effect.format, effect.how) == wanted
-        and effect.group == GROUPS[view.noun]
-        and effect.name in names
-    ]
+    effects = view.results.pieces(view.format_name, GROUPS[view.noun], view.how)
+    rows = [_row(effect) for effect in effects.values()]
     rows.sort(key=lambda row: row["mean_kl_nats"], reverse=view.how == "alone")
     with st.expander(f"Table of all {view.noun} in {view.format_name}"):
         tables.show(

@@ -5,6 +5,7 @@ only cue. No Streamlit here, so charts can be drawn and tested without it.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from quantcore.recipe.types import get_type
 
@@ -171,6 +172,7 @@ def contrast(a: str, b: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
+@lru_cache(maxsize=4096)
 def ink_on(fill: str) -> str:
     """Choose black or white, whichever reads better on a fill."""
     return max(("#000000", "#ffffff"), key=lambda ink: contrast(ink, fill))

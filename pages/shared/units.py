@@ -1,6 +1,7 @@
 """How numbers are worded. Text in, text out; two or three digits, a real minus."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 WEIGHT_ERROR = (
     "The error of weights, here and on every page: root of the squared errors’ sum over the "
@@ -10,6 +11,7 @@ _NAMES = {"token_embd": "embedding", "output": "output", "output_norm": "last no
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
+@lru_cache(maxsize=1 << 14)
 def number(value: float) -> str:
     """Write two digits that people can read.
 

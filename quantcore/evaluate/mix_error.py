@@ -28,6 +28,7 @@ from quantcore.recipe.plan import Plan
 from quantcore.recipe.quantize import importance_of
 
 SLOW = ("IQ1", "IQ2", "IQ3", "TQ2")  # search a codebook for every group: a weight counts as ten
+MOST_TOTALS = 4096  # kept of a model
 ONLY_READ = 0.25  # what a weight counts whose square alone is wanted
 
 
@@ -62,6 +63,7 @@ class ErrorTable:
         self.model = model
         self._errors = dict(errors or {})
         self._signals: dict[str, float] = {}  # sum of the squared weights
+        self._totals: dict[tuple, float] = {}  # of mixes that were asked for
         self._lock = threading.Lock()
 
     @property
@@ -142,15 +144,21 @@ class ErrorTable:
 
     def total(self, types: Mapping[str, str], with_imatrix: bool) -> float | None:
         """Relative error of all matrices together; None where one of them is not measured."""
+        asked = (tuple(types.items()), with_imatrix)
         noise = signal = 0.0
         with self._lock:
+            if asked in self._totals:  # what is measured stays as it is
+                return self._totals[asked]
             for case in self.cases(types.items(), with_imatrix):
                 error, square = self._errors.get(case), self._signals.get(case.tensor)
                 if error is None or square is None:
                     return None
                 noise += error**2 * square
                 signal += square
-        return math.sqrt(noise / signal) if signal else 0.0
+            if len(self._totals) >= MOST_TOTALS:
+                self._totals.clear()
+            self._totals[asked] = math.sqrt(noise / signal) if signal else 0.0
+            return self._totals[asked]
 
     def summary(self, name: str, mix: Plan, with_imatrix: bool) -> MixSummary:
         """Sum up what a mix takes, and how far it moves the weights where that is measured."""

@@ -7,7 +7,7 @@ tensors is the divergence that is predicted for the whole.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.model.source import Model
@@ -177,6 +177,7 @@ class Budget:
             )
         return self._budgeted(best, best.bytes + self._fixed)
 
+    @cached_property
     def corners(self) -> list[tuple[int, float]]:
         """Bytes of all tensors and cost of the best plans, smallest first.
 

@@ -38,6 +38,10 @@ class Sum:
 
 def sums_by_format(results: Sensitivity) -> list[Sum]:
     """Add up all tensors in each format whose joint effect was measured, fewest bits first."""
+    return results.concluded("sums_by_format", lambda: _sums_by_format(results))
+
+
+def _sums_by_format(results: Sensitivity) -> list[Sum]:
     sums = []
     for format_name in formats_by_size(results):
         effect, joint = results.effect("all", format_name, "all"), joint_cost(results, format_name)
@@ -86,6 +90,12 @@ def guide_orders(results: Sensitivity, format_name: str) -> list[GuideOrder]:
 
     Guides that know fewer than three of the tensors are left out.
     """
+    return results.concluded(
+        ("guide_orders", format_name), lambda: _guide_orders(results, format_name)
+    )
+
+
+def _guide_orders(results: Sensitivity, format_name: str) -> list[GuideOrder]:
     single, correlations = costs(results, format_name), guide_ranks(results)
     orders = []
     for guide in GUIDES:

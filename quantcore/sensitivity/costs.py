@@ -6,13 +6,12 @@ sign, and says how large it is and whether it may be chance.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
-
-import numpy as np
 
 from quantcore.model.source import Model
 from quantcore.sensitivity.effect import Effect, SkillChange
-from quantcore.sensitivity.pieces import Group, How
+from quantcore.sensitivity.pieces import HOWS, Group, How
 from quantcore.sensitivity.results import Sensitivity
 
 DIVERGENCE, PERPLEXITY, TOP_TOKEN = "divergence", "perplexity", "top token"
@@ -111,14 +110,11 @@ def costs(
     how: How = "alone",
 ) -> dict[str, Cost]:
     """Look up what every piece of a group costs in a format, by its name, in the model's order."""
-    unordered = {
-        effect.name: measure.of(effect)
-        for effect in results.effects
-        if (effect.format, effect.group, effect.how) == (format_name, group, how)
-    }
-    return dict(sorted(unordered.items(), key=lambda item: _order(item[0])))
+    effects = results.pieces(format_name, group, how)
+    return {name: measure.of(effects[name]) for name in sorted(effects, key=_order)}
 
 
+@cache
 def _order(name: str) -> tuple[int, int, int, str]:
     """Order tensors as the file has them: the embedding, layers by their roles, the output."""
     parts = name.split(".")
@@ -176,12 +172,9 @@ def formats_by_size(results: Sensitivity) -> list[str]:
     """List the formats of results, fewest bytes first."""
 
     def size(name: str) -> float:
-        n_bytes = [
-            effect.bytes
-            for effect in results.effects
-            if effect.format == name and effect.group in ("tensor", "all")
-        ]
-        return float(np.mean(n_bytes)) if n_bytes else 0.0
+        kinds = [results.pieces(name, group, how) for group in ("tensor", "all") for how in HOWS]
+        n_bytes = [effect.bytes for pieces in kinds for effect in pieces.values()]
+        return sum(n_bytes) / len(n_bytes) if n_bytes else 0.0
 
     return sorted(results.formats, key=size)
 

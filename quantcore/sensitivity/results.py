@@ -17,10 +17,10 @@ sweep that was stopped goes on from there. Its fields:
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from quantcore.io import ModelError
 from quantcore.io.strict_json import parse_json_object, read_json_object
@@ -34,6 +34,7 @@ from quantcore.sensitivity.pieces import Group, How, Piece
 MAX_FILE_BYTES = 2**24
 ASKED = ("skill", "level", "total", "original_correct")  # the same for all effects
 CHANGES = ("correct", "log_probability_change", "change_low", "change_high")
+Answer = TypeVar("Answer")
 PieceKey = tuple[Group, str, How, str]  # group, name, how, format
 
 
@@ -64,14 +65,27 @@ class Sensitivity:
     source: Source
     _effects: dict[PieceKey, Effect] = field(default_factory=dict)
     _guides: dict[tuple[str, str], Guide] = field(default_factory=dict)
+    _pieces: dict[tuple[str, Group, How], dict[str, Effect]] = field(default_factory=dict)
+    _concluded: dict[Hashable, Any] = field(default_factory=dict, compare=False)
 
     def add(self, effect: Effect) -> None:
         """Take in one more effect, or a newer one of the same piece."""
         self._effects[effect.group, effect.name, effect.how, effect.format] = effect
+        of_kind = (effect.format, effect.group, effect.how)
+        self._pieces[of_kind] = self._pieces.get(of_kind, {}) | {effect.name: effect}
+        self._concluded = {}
 
     def add_guide(self, guide: Guide) -> None:
         """Take in what the guides say of one tensor in one format."""
         self._guides[guide.name, guide.format] = guide
+        self._concluded = {}
+
+    def concluded(self, question: Hashable, answer: Callable[[], Answer]) -> Answer:
+        """Answer a question about these figures once, until another figure comes."""
+        kept = self._concluded  # another thread that adds a figure puts a new one in its place
+        if question not in kept:
+            kept[question] = answer()
+        return kept[question]
 
     def guide(self, name: str, format_name: str) -> Guide | None:
         """Return what the guides say of a tensor in a format, None if that was not computed."""
@@ -98,7 +112,7 @@ class Sensitivity:
     @property
     def formats(self) -> list[str]:
         """Formats of which there is any effect."""
-        return list(dict.fromkeys(effect.format for effect in self.effects))
+        return list(dict.fromkeys(format_name for format_name, _, _ in self._pieces))
 
     def has(self, piece: Piece) -> bool:
         """Whether a piece was measured already."""
@@ -109,6 +123,12 @@ class Sensitivity:
     ) -> Effect | None:
         """Return one effect, None if it was not measured."""
         return self._effects.get((group, name, how, format_name))
+
+    def pieces(
+        self, format_name: str, group: Group = "tensor", how: How = "alone"
+    ) -> dict[str, Effect]:
+        """Return the effects of all pieces of a group in a format by their names; not to change."""
+        return self._pieces.get((format_name, group, how), {})
 
     def as_json(self) -> str:
         """Write out what the file holds."""
@@ -136,8 +156,10 @@ class Sensitivity:
                 return self.save(path)
             both = load(path)
             both.refuse_other(self.source)
-            both._effects |= self._effects
-            both._guides |= self._guides
+            for effect in self.effects:
+                both.add(effect)
+            for guide in self.guides:
+                both.add_guide(guide)
             both.save(path)
 
     def refuse_other(self, source: Source) -> None:
@@ -205,6 +227,12 @@ def guide_ranks(results: Sensitivity, format_name: str | None = None) -> dict[st
 
     Guides that were not computed are left out.
     """
+    return results.concluded(
+        ("guide_ranks", format_name), lambda: _guide_ranks(results, format_name)
+    )
+
+
+def _guide_ranks(results: Sensitivity, format_name: str | None) -> dict[str, float]:
     pairs = [
         (guide, results.effect(guide.name, guide.format))
         for guide in results.guides

@@ -79,13 +79,17 @@ def covers(measured: Sensitivity, model: Model) -> bool:
 
 def choice_key(measured: Sensitivity) -> str:
     """Digest of all that a choice of types depends on, for caches: any new figure changes it."""
-    effects = [
-        (each.name, each.format, each.mean_kl_divergence)
-        for each in measured.effects
-        if (each.group, each.how) == ("tensor", "alone")
-    ]
-    figures = (measured.source, effects, measured.guides)
-    return hashlib.sha256(repr(figures).encode()).hexdigest()[:16]
+
+    def digest() -> str:
+        effects = [
+            (each.name, each.format, each.mean_kl_divergence)
+            for each in measured.effects
+            if (each.group, each.how) == ("tensor", "alone")
+        ]
+        figures = (measured.source, effects, measured.guides)
+        return hashlib.sha256(repr(figures).encode()).hexdigest()[:16]
+
+    return measured.concluded("choice_key", digest)
 
 
 def plan_for_budget(
@@ -127,7 +131,10 @@ def plan_for_budget(
 
 def guided_formats(model: Model, measured: Sensitivity) -> list[str]:
     """List the formats whose guides are known of every tensor that they can store."""
-    return [name for name in measured.formats if not _without_guides(model, measured, name)]
+    return measured.concluded(
+        ("guided_formats", model.key, model.imatrix is None),
+        lambda: [name for name in measured.formats if not _without_guides(model, measured, name)],
+    )
 
 
 def _guided(

@@ -16,6 +16,7 @@ from quantcore.evaluate import statistics as st
 from quantcore.evaluate.landing import Landing, as_stored
 from quantcore.formats import get_format
 from quantcore.formats.k.sub_scale_bits import sub_scale_bits
+from tests.support.app import words_in
 
 TENSORS = ["token_embd.weight"] + [
     f"blk.{i}.{role}.weight" for i in range(3) for role in ("attn_q", "attn_v", "ffn_down")
@@ -30,7 +31,7 @@ def _normal(shape=(300, 64), seed=0):
 
 
 def _texts(figure):
-    return [note.text for note in figure.checked.layout.annotations]
+    return words_in(figure.checked.to_dict())
 
 
 def _points(figure):

@@ -18,7 +18,7 @@ from quantcore.evaluate.mix_error import ErrorTable, MixSummary
 from quantcore.io.gguf import read_gguf
 from quantcore.recipe.overrides import overrides_as_text, read_overrides
 from quantcore.recipe.stock import stock_plans
-from tests.support.app import findings, finish_job, visit
+from tests.support.app import findings, finish_job, visit, words_in
 from tests.support.toy_model import CONFIG, write_folder
 
 DOWN = "blk.3.ffn_down=Q8_0"
@@ -242,7 +242,7 @@ def test_the_map_colours_by_type_and_outlines_what_was_changed(look):
         "blk.0.attn_v.weight": "Q8_0",
     }
     figure = charts.type_map(types, ["blk.0.attn_v.weight"], ["blk.0.attn_q.weight"], "x", look)
-    texts = {note.text for note in figure.checked.layout.annotations}
+    texts = set(words_in(figure.checked.to_dict()))
     assert {"Q6_K", "Q4_K", "Q8_0 ▾"} <= texts
     assert [shape.line.dash for shape in figure.checked.layout.shapes if shape.line.color] == [
         "dot"

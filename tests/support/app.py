@@ -47,6 +47,14 @@ def drawn_charts(app: AppTest) -> list[dict]:
     return [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
 
 
+def words_in(chart: dict) -> list[str]:
+    """Return what is written into a chart."""
+    written = [
+        word for each in chart["data"] if each.get("mode") == "text" for word in each["text"]
+    ]
+    return [*written, *(note["text"] for note in chart["layout"].get("annotations", ()))]
+
+
 def names_in(chart: object, path: str = "") -> set[str]:
     """Return where each property of a chart is, as ``.data[0].marker.size``."""
     if isinstance(chart, dict):

@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 
 from pages.sensitivity.words.figures import called
-from pages.shared.charts.base import blank, extend, powers_of_ten, wording, words
+from pages.shared.charts.base import (
+    Word,
+    blank,
+    extend,
+    powers_of_ten,
+    wording,
+    words,
+    write_into_cells,
+)
 from pages.shared.charts.figure import Figure
 from pages.shared.charts.layer_map import Scale
 from pages.shared.palette import (
@@ -165,13 +173,13 @@ def group_map(
         colorscale=scale.steps(look), zmin=scale.low, zmax=1, showscale=False, xgap=3, ygap=3,
         hoverinfo="skip",
     )  # fmt: skip
-    notes, spots = [], []
+    notes, spots, written = [], [], []
     for x, name in enumerate(formats):
         for y, each in enumerate(names):
             if each in values[name]:
-                font = {"size": 12, "color": ink_on(scale.colour(share[name][each], look))}
+                ink = ink_on(scale.colour(share[name][each], look))
                 if not narrow:
-                    notes.append(wording(texts[name][each], look, x=x, y=y, font=font))
+                    written.append(Word(x, y, texts[name][each], ink))
                 spots.append((x, y, name, tips[name][each]))
         head: dict[str, Any] = {"x": x, "y": 1, "yref": "paper", "yanchor": "bottom", "yshift": 2}
         head |= {"textangle": -90} if narrow and high else {}
@@ -194,6 +202,7 @@ def group_map(
         text=[spot[3] for spot in spots],
         hovertemplate="%{text}<extra></extra>",
     )
+    write_into_cells(figure, written, look)
     figure.update_xaxes(visible=False, range=[-0.5, len(formats) - 0.5])
     figure.update_yaxes(
         tickvals=list(range(len(names))), ticktext=[called(name) for name in names],

@@ -1,6 +1,8 @@
 """What every chart starts from: a blank figure in the lab's style, and axes on a log scale."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pages.shared.charts.figure import Figure
@@ -55,6 +57,16 @@ def template(look: Look) -> dict:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word in a chart, in the middle of its place."""
+
+    x: float
+    y: float
+    text: str
+    colour: str
+
+
 def powers_of_ten(low: float, high: float) -> dict[str, Any]:
     """Ticks of a log axis: plain decimals down to 0.0001, powers below.
 
@@ -89,6 +101,20 @@ def wording(text: str, look: Look, *, strong: bool = False, **place) -> dict:
     """Describe words in a chart, for `extend`."""
     font = {"size": 13 if strong else 12, "color": look.ink if strong else look.quiet}
     return {"text": text, "showarrow": False, "font": font, **place}
+
+
+def write_into_cells(figure: Figure, words: Sequence[Word], look: Look) -> None:
+    """Write words that stand in their cells, as one trace: plotly draws notes one by one."""
+    figure.add_scatter(
+        x=[word.x for word in words],
+        y=[word.y for word in words],
+        text=[word.text for word in words],
+        textfont={"size": 12, "color": [word.colour for word in words]},
+        mode="text",
+        cliponaxis=False,
+        hoverinfo="skip",
+        selected={"textfont": {"color": look.ink}},  # else what is not selected turns pale
+    )
 
 
 def extend(figure: Figure, notes: list[dict], shapes: list[dict] | None = None) -> None:

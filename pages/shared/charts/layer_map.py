@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from pages.shared.charts.base import blank, extend, wording
+from pages.shared.charts.base import Word, blank, extend, write_into_cells
 from pages.shared.charts.figure import Figure
 from pages.shared.palette import Look, harm_scale, ink_on, signed_colour, signed_scale
 
@@ -116,7 +116,11 @@ def layer_map(
     }
     share = scale.places(values)
     figure.add_heatmap(
-        z=[[share.get(name, np.nan) for name in names] for names in rows.values()],
+        # Cells of whole rows are left out: the shapes behind them cover the gaps too.
+        z=[
+            [np.nan if name in WHOLE_ROWS else share.get(name, np.nan) for name in names]
+            for names in rows.values()
+        ],
         colorscale=scale.steps(look),
         zmin=scale.low,
         zmax=1,
@@ -125,19 +129,23 @@ def layer_map(
         ygap=3,
         hoverinfo="skip",
     )
-    notes, shapes = [], []
+    written, shapes = [], []
     for name in values:
         fill = scale.colour(share[name], look)
-        line = {"width": 2.5} if name == selected else {"width": 2, "dash": "dot"}
-        framed = {"line": {"color": look.ink, **line}} if name in (selected, *dashed) else None
         text = f"<b>{texts[name]}</b>" if name == selected else texts[name]
-        note, under = _label(name, place[name], text, fill, framed, roles, look)
-        notes.append(note)
-        shapes += under
-    extend(figure, [*notes, *_heads(roles, look)], shapes)
+        (row, column), edges = place[name], _edges(name, place[name], roles)
+        if name in WHOLE_ROWS:
+            column = (len(roles) - 1) / 2
+            shapes.append(edges | {"fillcolor": fill, "line": {"width": 0}, "layer": "below"})
+        if name in (selected, *dashed):
+            line = {"width": 2.5} if name == selected else {"width": 2, "dash": "dot"}
+            shapes.append(edges | {"line": {"color": look.ink, **line}})
+        written.append(Word(column, row, text, ink_on(fill)))
+    extend(figure, _heads(roles, look), shapes)
     if says is None:
         says = {name: f"<b>{name}</b><br>{texts[name]}" for name in place if name}
     _clickable(figure, place, says, look, height)
+    write_into_cells(figure, written, look)
     figure.update_xaxes(visible=False, range=[-0.5, len(roles) - 0.5])
     figure.update_yaxes(
         tickvals=list(range(len(rows))),
@@ -160,19 +168,17 @@ def _layout(values: Mapping[str, float]) -> tuple[dict[str, list[str]], list[str
     return {**first, **rows, **{k: v for k, v in wide.items() if k != "embedding"}}, roles
 
 
-def _label(name, place, text, fill, framed, roles, look) -> tuple[dict, list[dict]]:
-    """Describe the words of a cell, and the shapes under them."""
+def _edges(name: str, place: tuple[int, int], roles: Sequence[str]) -> dict[str, Any]:
+    """Describe the rectangle of a cell, or of a whole row."""
     row, column = place
-    edges = {"x0": column - 0.48, "x1": column + 0.48}
-    shapes = []
-    if name in WHOLE_ROWS:
-        edges, column = {"x0": -0.48, "x1": len(roles) - 0.52}, (len(roles) - 1) / 2
-        shapes.append({"fillcolor": fill, "line": {"width": 0}})
-    if framed:
-        shapes.append(framed)
-    edges |= {"type": "rect", "y0": row - 0.46, "y1": row + 0.46}
-    font = {"size": 12, "color": ink_on(fill)}
-    return wording(text, look, x=column, y=row, font=font), [edges | shape for shape in shapes]
+    left, right = (0, len(roles) - 1) if name in WHOLE_ROWS else (column, column)
+    return {
+        "type": "rect",
+        "x0": left - 0.48,
+        "x1": right + 0.48,
+        "y0": row - 0.46,
+        "y1": row + 0.46,
+    }
 
 
 def _clickable(figure, place, says, look, height) -> None:
