@@ -135,12 +135,12 @@ def layer_map(
         text = f"<b>{texts[name]}</b>" if name == selected else texts[name]
         (row, column), edges = place[name], _edges(name, place[name], roles)
         if name in WHOLE_ROWS:
-            column = (len(roles) - 1) / 2
             shapes.append(edges | {"fillcolor": fill, "line": {"width": 0}, "layer": "below"})
         if name in (selected, *dashed):
             line = {"width": 2.5} if name == selected else {"width": 2, "dash": "dot"}
             shapes.append(edges | {"line": {"color": look.ink, **line}})
-        written.append(Word(column, row, text, ink_on(fill)))
+        middle = (len(roles) - 1) / 2 if name in WHOLE_ROWS else column
+        written.append(Word(middle, row, text, ink_on(fill)))
     extend(figure, _heads(roles, look), shapes)
     if says is None:
         says = {name: f"<b>{name}</b><br>{texts[name]}" for name in place if name}
