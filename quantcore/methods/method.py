@@ -4,15 +4,21 @@
 
 Rounding to nearest asks only how far a weight is from its code. A method asks how far y is, and so
 needs to know x: from a calibration text, kept as sums over its tokens.
+
+Most methods look at one matrix at a time (`Method`). Those that choose for several together, by
+what the whole decoder layer makes of its states, say so in addition (`LayerMethod`).
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.format import Format, Weights
+from quantcore.model.llama import Llama
+from quantcore.progress import Progress
 
 Statistic = Literal["mean_square", "second_moment", "cross_moment", "rows"]
 
@@ -76,4 +82,36 @@ class Method(Protocol):
         ------
         ValueError
             If weights, shape or inputs do not suit; one sentence with the way out.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LayerRun:
+    """A decoder layer as it is, and the states that enter it over the calibration text.
+
+    ``llama.step(Stop(layer, 0, states[i : i + 1]))`` runs one chunk on to the layer's next product,
+    and ``llama.replaced(restored)`` is the same model with other weights.
+    """
+
+    llama: Llama  # with the original weights from this layer on
+    layer: int
+    states: Weights  # (n_chunks, context, hidden_size), in the model that is quantized up to here
+    original_states: Weights  # the same of the original model; don't change either
+
+
+@runtime_checkable
+class LayerMethod(Method, Protocol):
+    """A method that, in a whole model, chooses for all matrices of a decoder layer together."""
+
+    def choose_layer(
+        self, run: LayerRun, formats: Mapping[str, Format]
+    ) -> Iterator[Progress[Mapping[str, Chosen]]]:
+        """Choose codes for matrices of ``run.layer``, each in a format, by the names of tensors.
+
+        In steps that a reader can leave; the last one carries what was chosen, for every name.
+
+        Raises
+        ------
+        ValueError
+            As `choose` does, naming the tensor.
         """
