@@ -49,6 +49,13 @@ class BlockContents:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CodebookFormat(BlockFormat):
+    """A block format that chooses runs of weights from a codebook."""
+
+    contents: BlockContents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kernels:
     """What a format runs; the codebook and its table come from outside, as does the space."""
 
@@ -58,7 +65,7 @@ class Kernels:
     needs_importance: bool = False  # ggml demands it
 
 
-def codebook_format(contents: BlockContents, kernels: Kernels) -> BlockFormat:
+def codebook_format(contents: BlockContents, kernels: Kernels) -> CodebookFormat:
     """Make a format of its kernels and of what its bytes hold."""
 
     def encode(blocks: Weights, importance: Weights, packed: Packed) -> int:
@@ -71,7 +78,7 @@ def codebook_format(contents: BlockContents, kernels: Kernels) -> BlockFormat:
     def decode(packed: Packed, out: Weights) -> None:
         kernels.decode(packed, grid(contents.book, contents.levels), out)
 
-    return BlockFormat(
+    return CodebookFormat(
         name=contents.name,
         code_bits=contents.code_bits,
         family="uneven",
@@ -83,6 +90,7 @@ def codebook_format(contents: BlockContents, kernels: Kernels) -> BlockFormat:
         open=partial(_open, contents),
         factors=partial(_factors, contents),
         source=f"ggml/src/ggml-quants.c, quantize_{contents.name.lower()}",
+        contents=contents,
     )
 
 

@@ -114,12 +114,19 @@ class IntegerFormat:
 
         An importance ``(n_cols,)`` is checked, and changes nothing.
         """
-        weights = as_float32(self.name, weights)
-        self.check(weights.shape)
+        ranges = self.ranges(weights)
         if importance is not None:
             checked_importance(importance, weights.shape)
+        return self.quantize_within(weights, *ranges)
+
+    def quantize_within(self, weights: Weights, low: Weights, high: Weights) -> IntegerPacked:
+        """Encode finite weights with ranges of one's own; what is beyond them is cut off.
+
+        `low` and `high` are shaped as `ranges` gives them.
+        """
+        weights = as_float32(self.name, weights)
         groups = read_only(weights.reshape(-1, self.block_length(weights.shape[1])))
-        scales, zero_points = self._choose(*self._ranges(groups, weights))
+        scales, zero_points = self._choose(low, high)
         codes = np.empty(groups.shape, np.uint8)
         group_scales, group_zeros = _by_group(scales, zero_points, len(groups))
         group_scales[group_scales == 0] = np.inf  # so that all codes become the zero point
@@ -191,8 +198,11 @@ class IntegerFormat:
     def _most(self) -> int:
         return 2 ** (self.code_bits - 1) - 1 if self.symmetric else 2**self.code_bits - 1
 
-    def _ranges(self, groups: Weights, weights: Weights) -> tuple[Weights, Weights]:
-        """Least and greatest weight of whatever shares a scale."""
+    def ranges(self, weights: Weights) -> tuple[Weights, Weights]:
+        """Least and greatest weight of whatever shares a scale, each (n_scales,)."""
+        weights = as_float32(self.name, weights)
+        self.check(weights.shape)
+        groups = read_only(weights.reshape(-1, self.block_length(weights.shape[1])))
         ranges = np.empty((len(groups), 2), np.float32)
 
         def work(start: int, stop: int) -> None:
