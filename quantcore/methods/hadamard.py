@@ -79,23 +79,38 @@ def hadamard(rows: Reals, *, inverse: bool = False) -> Reals:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RandomHadamard:
-    """A random rotation of rows: y = H S x, with S a diagonal of signs drawn with a seed.
+    """A rotation of rows: y = H S x, with S a diagonal of signs drawn with a seed.
 
-    The signs make it random, so no weights can be made for which it is a bad one.
+    The signs make it random, so no weights can be made for which it is a bad one. With a `run`,
+    only so many places next to each other are mixed, as beside formats with small blocks.
     """
 
     signs: NDArray[np.float32]  # (n,), of +1 and -1
+    run: int
 
     @classmethod
-    def drawn(cls, n: int, rng: np.random.Generator) -> "RandomHadamard":
-        """Draw the signs of n places."""
-        return cls(signs=rng.choice(np.array([-1, 1], np.float32), n))
+    def drawn(
+        cls, n: int, rng: np.random.Generator | None, run: int | None = None
+    ) -> "RandomHadamard":
+        """Draw the signs of n places; without a generator all are +1.
+
+        Raises
+        ------
+        ValueError
+            If n places do not divide into runs.
+        """
+        if run is not None and (run < 1 or n % run):
+            raise ValueError(f"A row of {n} weights does not divide into Hadamard runs of {run}.")
+        both = np.array([1, -1], np.float32)
+        signs = np.ones(n, np.float32) if rng is None else rng.choice(both, n)
+        return cls(signs=signs, run=run or n)
 
     def rotate(self, rows: Reals) -> Reals:
         """Rotate each row of (n_rows, n)."""
-        return hadamard(rows * self.signs.astype(rows.dtype))
+        signed = (rows * self.signs.astype(rows.dtype)).reshape(-1, self.run)
+        return hadamard(signed).reshape(rows.shape)
 
     def rotate_back(self, rows: Reals) -> Reals:
         """Undo `rotate`."""
-        back: Reals = hadamard(rows, inverse=True) * self.signs.astype(rows.dtype)
-        return back
+        back = hadamard(rows.reshape(-1, self.run), inverse=True).reshape(rows.shape)
+        return back * self.signs.astype(rows.dtype)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.format import Format, Weights
+from quantcore.methods.incoherence import Incoherence
 from quantcore.model.llama import Llama
 from quantcore.progress import Progress
 
@@ -50,6 +51,7 @@ class Chosen:
     restored: Weights  # (n_rows, n_cols), what the layer multiplies by in effect: scales taken off
     stored_bytes: int  # with all that the method stores besides codes and scales of the format
     column_scales: Weights | None = None  # (n_cols,); inputs are divided by them, see the method
+    rotation: Incoherence | None = None  # of the weights that are packed; `restored` is turned back
     note: str = ""  # what a reader should know, one sentence; "" for nothing
 
 

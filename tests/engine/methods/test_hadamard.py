@@ -70,3 +70,13 @@ def test_signs_follow_the_seed():
     rows = RNG.standard_normal((4, 256)).astype(np.float32)
     np.testing.assert_allclose(a.rotate_back(a.rotate(rows)), rows, atol=2e-6)
     assert np.abs(a.rotate(rows) - c.rotate(rows)).max() > 1
+
+
+def test_runs_are_mixed_apart():
+    turned = RandomHadamard.drawn(64, None, run=16)
+    one = np.zeros((1, 64), np.float32)
+    one[0, 20] = 4
+    assert np.flatnonzero(turned.rotate(one)).tolist() == list(range(16, 32))
+    np.testing.assert_array_equal(turned.rotate_back(turned.rotate(one)), one)
+    with pytest.raises(ValueError, match="64 weights does not divide into Hadamard runs of 24"):
+        RandomHadamard.drawn(64, None, run=24)
