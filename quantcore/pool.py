@@ -1,10 +1,11 @@
-"""The one thread pool: kernels are serial, rows are shared out here."""
+"""The thread pool: kernels are serial, rows are shared out here."""
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from itertools import pairwise
@@ -15,7 +16,8 @@ T = TypeVar("T")
 WEIGHTS_PER_THREAD = 1 << 17  # fewer are not worth handing to another thread
 
 _limit: ContextVar[int | None] = ContextVar("quantcore_threads", default=None)
-_here = threading.local()  # .busy is set inside the pool's own threads
+_here = threading.local()  # .busy: inside the pool's own threads; .gives_way: see `give_way`
+BEHIND = 10  # how much nicer a thread is that gives way: it gets a tenth of a core that is wanted
 
 
 def n_threads() -> int:
@@ -48,6 +50,21 @@ def threads(limit: int) -> Iterator[None]:
         _limit.reset(token)
 
 
+def give_way() -> None:
+    """Let this thread, and what it shares out from now on, have what others leave of the cores.
+
+    For long work beside which somebody waits for an answer. It cannot be taken back.
+    """
+    _here.gives_way = True
+    _step_back()
+
+
+def _step_back() -> None:
+    if sys.platform == "linux":  # where a thread has a niceness of its own, which others inherit
+        with suppress(OSError):  # it runs as before
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
+
+
 def over_rows(work: Callable[[int, int], T], n_rows: int, min_rows: int = 1) -> list[T]:
     """Call ``work(start, stop)`` on chunks that cover ``range(n_rows)``.
 
@@ -70,15 +87,18 @@ def over_rows(work: Callable[[int, int], T], n_rows: int, min_rows: int = 1) -> 
         return [work(0, n_rows)]
     edges = [n_rows * i // n_chunks for i in range(n_chunks + 1)]
     mine, *others = pairwise(edges)
-    waiting = [_pool().submit(work, *chunk) for chunk in others]
+    pool = _pool(getattr(_here, "gives_way", False))
+    waiting = [pool.submit(work, *chunk) for chunk in others]
     return [work(*mine), *(future.result() for future in waiting)]
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(n_cores(), "quantcore", initializer=_mark_busy)
+def _pool(gives_way: bool) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(n_cores(), "quantcore", initializer=_begin, initargs=(gives_way,))
 
 
-def _mark_busy() -> None:
+def _begin(gives_way: bool) -> None:
     # Work in the pool that shared out work of its own could wait for ever for a free thread.
     _here.busy = True
+    if gives_way:
+        _step_back()

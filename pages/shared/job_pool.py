@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pages.shared import frame
 from pages.shared.frame import sentence
 from pages.shared.visitor import SOMEBODY, Visitor, server_stops
+from quantcore.pool import give_way
 from quantcore.progress import Progress
 
 MOST_WAITING = 30
@@ -173,6 +174,7 @@ class Pool:
             )
 
     def _work(self) -> None:
+        give_way()  # to those who only look: a page is drawn before a run goes on
         while True:
             self.do(self._waiting.get())
 

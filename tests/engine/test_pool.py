@@ -1,5 +1,8 @@
 """The thread pool: rows are shared out once each, in order."""
 
+import os
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -47,6 +50,28 @@ def test_a_mistake_in_a_thread_is_raised_here():
 
     with pool.threads(2), pytest.raises(RuntimeError, match="the last rows"):
         pool.over_rows(work, 10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no niceness")
+def test_a_thread_gives_way_and_so_does_what_it_shares_out():
+    """And nobody else: what cannot be taken back must not reach the threads of a page."""
+
+    def niceness(*_):
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def long_work():
+        pool.give_way()
+        with pool.threads(2):
+            return pool.over_rows(niceness, 100)
+
+    def at_once():
+        with pool.threads(2):
+            return pool.over_rows(niceness, 100)
+
+    usual = niceness()
+    for work, expected in ((long_work, max(usual, pool.BEHIND)), (at_once, usual)):
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(work).result() == [expected] * 2
 
 
 def test_the_environment_limits_threads(monkeypatch):
