@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -16,7 +16,7 @@ from quantcore.io.imatrix import Imatrix
 from quantcore.model.source import state_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-_SEEN = "_models_seen"  # in this run of the script: what can be opened, and the state of its files
+_SEEN = "_models_seen"  # in this run of the script: what can be opened, its files, what is kept
 Cached = TypeVar("Cached", bound=Callable[..., Any])
 Found = TypeVar("Found")
 # Only folders in here can be opened, never a path from the address bar.
@@ -25,7 +25,7 @@ OWN_MODELS = Path(os.environ.get("QUANTLAB_MODELS", ROOT / "models"))
 
 @contextmanager
 def looked_at_once() -> Iterator[None]:
-    """Look at the models' files once while a page is drawn, not at each of its hundred look-ups."""
+    """Look at the files of models, and for what is kept of them, once while a page is drawn."""
     st.session_state[_SEEN] = {}
     try:
         yield
@@ -33,7 +33,15 @@ def looked_at_once() -> Iterator[None]:
         st.session_state.pop(_SEEN, None)
 
 
-def _seen(what: str, look: Callable[[], Found]) -> Found:
+def _hashable(what: object) -> bool:
+    try:
+        hash(what)
+    except TypeError:
+        return False
+    return True
+
+
+def _seen(what: Hashable, look: Callable[[], Found]) -> Found:
     """Return what was seen of it in this run; look where nobody has, or outside of any run."""
     in_run = get_script_run_ctx(suppress_warning=True) is not None
     seen = st.session_state.get(_SEEN) if in_run else None
@@ -92,8 +100,14 @@ def per_model(cache: Callable, n_models: int = 1, **options: Any) -> Callable[[C
         def call(*arguments: Any, **named: Any) -> Any:
             if len(arguments) < n_models:
                 raise TypeError(f"{function.__name__} takes the names of models by position")
-            files = tuple(map(stamp, arguments[:n_models]))
-            return kept(*arguments, files=files, **named)
+
+            def find() -> Any:
+                return kept(*arguments, files=tuple(map(stamp, arguments[:n_models])), **named)
+
+            asked = (function, arguments, tuple(named.items()))
+            if cache is not st.cache_resource or not _hashable(asked):
+                return find()  # a copy each time; or something that Streamlit can tell apart
+            return _seen(asked, find)
 
         return cast(Cached, call)
 
