@@ -18,6 +18,7 @@ from quantcore.formats.floats.f16 import F16
 from quantcore.formats.floats.f32 import F32
 from quantcore.formats.floats.mxfp4 import MXFP4
 from quantcore.formats.floats.nvfp4 import NVFP4
+from quantcore.formats.integers.float_zero import float_zero_format
 from quantcore.formats.integers.integer import integer_format
 from quantcore.formats.iq4.iq4_nl import IQ4_NL
 from quantcore.formats.iq4.iq4_xs import IQ4_XS
@@ -71,7 +72,8 @@ DEFAULTS = (
 
 ALL_FORMATS = (
     f"There are {', '.join([*FORMATS, *OUTSIDE_GGUF])}, and INT2 to INT8 followed by _TENSOR, _ROW "
-    "or _G with a group size, as in INT4_G128, and by _ASYM for a zero point"
+    "or _G with a group size, as in INT4_G128, and by _ASYM for a zero point; with a group also by "
+    "_HQQ for a zero point that is a float"
 )
 
 
@@ -91,7 +93,8 @@ def get_format(name: str) -> Format:
     4
     """
     wanted = str(name).strip().upper()
-    fmt = FORMATS.get(wanted) or OUTSIDE_GGUF.get(wanted) or integer_format(wanted)
+    fmt: Format | None = FORMATS.get(wanted) or OUTSIDE_GGUF.get(wanted)
+    fmt = fmt or integer_format(wanted) or float_zero_format(wanted)
     if fmt:
         return fmt
     meant = did_you_mean(wanted, [*FORMATS, *OUTSIDE_GGUF, *DEFAULTS])

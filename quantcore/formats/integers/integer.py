@@ -190,7 +190,7 @@ class IntegerFormat:
         return open_group(
             packed.codes[row, block * length : (block + 1) * length],
             scale=packed.scales[place],
-            zero_point=None if zero_points is None else int(zero_points[place]),
+            zero_point=None if zero_points is None else zero_points[place],
             code_bits=self.code_bits,
         )
 

@@ -11,7 +11,7 @@ INTEGERS = [
     get_format(name)
     for name in (
         *("INT8_TENSOR", "INT5_ROW", "INT4_G64"),
-        *("INT3_G32_ASYM", "INT2_ROW_ASYM", "INT7_TENSOR_ASYM"),
+        *("INT3_G32_ASYM", "INT2_ROW_ASYM", "INT7_TENSOR_ASYM", "INT3_G64_HQQ"),
     )
 ]
 BLOCKS, SCALED = list(FORMATS.values()), list(OUTSIDE_GGUF.values())

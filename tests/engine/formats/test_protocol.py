@@ -1,4 +1,4 @@
-"""What callers may rely on in every format of all three kinds, without asking which kind it is."""
+"""What callers may rely on in every format of all four kinds, without asking which kind it is."""
 
 import inspect
 
@@ -8,7 +8,10 @@ import pytest
 from quantcore.format import Format
 from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF, get_format
 
-NAMES = [*FORMATS, *OUTSIDE_GGUF, *(n for n in DEFAULTS if n not in FORMATS), "INT3_G32_ASYM"]
+NAMES = [
+    *(*FORMATS, *OUTSIDE_GGUF, *(n for n in DEFAULTS if n not in FORMATS)),
+    *("INT3_G32_ASYM", "INT4_G64_HQQ"),
+]
 ALL = pytest.mark.parametrize("fmt", [get_format(name) for name in NAMES], ids=NAMES)
 METHODS = [n for n, member in vars(Format).items() if inspect.isfunction(member) and n[0] != "_"]
 PROPERTIES = {n: p for n, p in vars(Format).items() if isinstance(p, property)}
@@ -37,7 +40,7 @@ def signature(kind, method):
 
 def test_one_signature():
     kinds = {type(get_format(name)) for name in NAMES}
-    assert len(kinds) == 3
+    assert len(kinds) == 4
     assert {"quantize", "dequantize", "round_trip", "open_block", "block_length"} < set(METHODS)
     for kind in kinds:
         for method in METHODS:
