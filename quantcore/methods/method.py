@@ -47,11 +47,14 @@ class Chosen:
     """A matrix as a method stores it."""
 
     format: Format
-    packed: Any  # of `format`, which restores it; of the weights times `column_scales` if any
+    packed: Any  # of `format`, which restores it; of scaled weights where there are scales
     restored: Weights  # (n_rows, n_cols), what the layer multiplies by in effect: scales taken off
     stored_bytes: int  # with all that the method stores besides codes and scales of the format
     column_scales: Weights | None = None  # (n_cols,); inputs are divided by them, see the method
     rotation: Incoherence | None = None  # of the weights that are packed; `restored` is turned back
+    row_scales: Weights | None = None
+    """(n_rows,); the columns of the next matrix are multiplied by them, so rows were divided first:
+    `packed` is of ``weights * column_scales / row_scales``."""
     note: str = ""  # what a reader should know, one sentence; "" for nothing
 
 

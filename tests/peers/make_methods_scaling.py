@@ -3,6 +3,7 @@
 Parts, each with the package that it asks in an environment of its own (CPU torch 2.13 in all):
 
     hqq          hqq 0.2.8.post1: codes, scales and zero points of given weights
+    awq=FOLDER   llm-awq d6e797a, unpacked in FOLDER, on transformers 5.23: scales and ranges
 
 Parts that are not named stay as they are in the file.
 """
@@ -47,15 +48,106 @@ def hqq_part() -> dict[str, np.ndarray]:
     return arrays
 
 
-PARTS = {"hqq": hqq_part}
+AWQ_SHAPES = {"heads": (4, 4), "shared": (4, 2)}  # heads, and those of keys and values
+
+
+def awq_part(folder: str) -> dict[str, np.ndarray]:
+    """Search scales and ranges of a decoder layer, with heads of their own and with shared ones."""
+    import torch
+
+    scales_of, clip_of = _llm_awq(folder)
+    arrays = {}
+    for case, (n_heads, n_kv_heads) in AWQ_SHAPES.items():
+        layer, states, rotary = _layer(n_heads, n_kv_heads)
+        given = {**layer.state_dict(), "states": states}  # all of them float16 already
+        arrays |= {f"awq/{case}/{k}": v.numpy().astype(np.float16) for k, v in given.items()}
+        embeddings = rotary(states, torch.arange(states.shape[1])[None])
+        inputs = _inputs(layer, states, embeddings)
+        settings = {"zero_point": True, "q_group_size": 32}
+        found = scales_of(layer, {"position_embeddings": embeddings}, 4, settings, dict(inputs))
+        by_name = {name: scales for _, names, scales in found for name in names}
+        for name, module in layer.named_modules():
+            if not isinstance(module, torch.nn.Linear):
+                continue
+            scales = by_name.get(name, torch.ones(module.in_features))
+            arrays[f"awq/{case}/scales/{name}"] = scales.numpy()
+            times = 256 // module.out_features  # it takes whole 256 rows; rows are independent
+            weight = (module.weight.data * scales).repeat(times, 1)
+            ranges = clip_of(weight, inputs[name] / scales, 4, settings)
+            arrays[f"awq/{case}/ranges/{name}"] = ranges[: module.out_features, :, 0].numpy()
+    return arrays
+
+
+def _llm_awq(folder):
+    """Its two searches. On a CPU `Tensor.cpu` does not copy, and it counts on a copy."""
+    import types
+
+    import torch
+
+    for name, where in (("awq", "awq"), ("awq.quantize", "awq/quantize")):
+        sys.modules[name] = types.ModuleType(name)
+        sys.modules[name].__path__ = [f"{folder}/{where}"]
+    sys.modules["awq_inference_engine"] = types.ModuleType("awq_inference_engine")  # CUDA's
+    torch.Tensor.cpu = lambda self: self.clone()
+    from awq.quantize.auto_clip import auto_clip_layer
+    from awq.quantize.auto_scale import auto_scale_block
+
+    return auto_scale_block, auto_clip_layer
+
+
+def _inputs(layer, states, embeddings):
+    """Run the layer; returns what each of its matrices is multiplied by."""
+    import torch
+
+    inputs, hooks = {}, []
+    for name, module in layer.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            keep = lambda m, x, y, name=name: inputs.update({name: x[0]})  # noqa: E731
+            hooks.append(module.register_forward_hook(keep))
+    with torch.no_grad():
+        layer(states, position_embeddings=embeddings)
+    for hook in hooks:
+        hook.remove()
+    return inputs
+
+
+def _layer(n_heads, n_kv_heads):
+    """Make a random layer whose numbers float16 holds, and states with large and small columns."""
+    import torch
+    from transformers.models.llama.modeling_llama import (
+        LlamaConfig,
+        LlamaDecoderLayer,
+        LlamaRotaryEmbedding,
+    )
+
+    rng = np.random.default_rng(32)
+    config = LlamaConfig(
+        hidden_size=64,
+        intermediate_size=128,
+        num_attention_heads=n_heads,
+        num_key_value_heads=n_kv_heads,
+        max_position_embeddings=256,
+        attn_implementation="sdpa",
+    )
+    layer = LlamaDecoderLayer(config, 0).eval()
+    for parameter in layer.parameters():
+        values = rng.normal(0, 0.1, parameter.shape) + (parameter.ndim == 1)
+        parameter.data = torch.tensor(values.astype(np.float16).astype(np.float32))
+    states = rng.normal(size=(2, 256, 64)) * np.exp(rng.normal(size=64))
+    states = torch.tensor(states.astype(np.float16).astype(np.float32))
+    return layer, states, LlamaRotaryEmbedding(config)
+
+
+PARTS = {"hqq": hqq_part, "awq": awq_part}
 
 
 def main(parts: list[str]) -> None:
     """Write the file."""
     arrays = dict(np.load(FILE)) if FILE.exists() else {}
     for part in parts:
-        arrays = {name: array for name, array in arrays.items() if name.split("/")[0] != part}
-        arrays |= PARTS[part]()
+        name, *folder = part.split("=")
+        arrays = {key: array for key, array in arrays.items() if key.split("/")[0] != name}
+        arrays |= PARTS[name](*folder)
     np.savez_compressed(FILE, **arrays)
 
 
