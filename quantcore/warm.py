@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import numpy as np
 
-from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF, get_format
+from quantcore.formats import DEFAULTS, FORMATS, LATTICE, OUTSIDE_GGUF, get_format
 from quantcore.pool import n_threads
 
 N_WEIGHTS = 256  # the largest block
@@ -20,7 +20,7 @@ def compile_all() -> Iterator[tuple[str, float]]:
 
     Each core compiles in a process of its own, for the compiler holds Python's lock.
     """
-    formats = dict.fromkeys([*FORMATS, *OUTSIDE_GGUF, *DEFAULTS])
+    formats = dict.fromkeys([*FORMATS, *OUTSIDE_GGUF, *LATTICE, *DEFAULTS])
     spawn = multiprocessing.get_context("spawn")
     n = min(n_threads(), MOST_PROCESSES)
     with ProcessPoolExecutor(n, spawn, _end_at_once) as processes:

@@ -1,6 +1,7 @@
 """Every format that the lab knows, in the order in which pages list them.
 
-`FORMATS` are ggml's, which a GGUF file can hold; `OUTSIDE_GGUF` those of other tools' files.
+`FORMATS` are ggml's, which a GGUF file can hold; `OUTSIDE_GGUF` those of other tools' files;
+`LATTICE` those that methods store turned weights in.
 """
 
 from quantcore.checks import did_you_mean
@@ -27,6 +28,8 @@ from quantcore.formats.k.q3_k import Q3_K
 from quantcore.formats.k.q4_k import Q4_K
 from quantcore.formats.k.q5_k import Q5_K
 from quantcore.formats.k.q6_k import Q6_K
+from quantcore.formats.lattice.e8p import E8P2, E8P3, E8P4
+from quantcore.formats.lattice.lattice import LatticeFormat
 from quantcore.formats.outside_gguf.fp8 import (
     FP8_E4M3_ROW,
     FP8_E4M3_TENSOR,
@@ -58,7 +61,8 @@ _OUTSIDE_GGUF = (
 
 FORMATS: dict[str, BlockFormat] = {fmt.name: fmt for fmt in _ALL}
 OUTSIDE_GGUF: dict[str, ScaledFormat] = {fmt.name: fmt for fmt in _OUTSIDE_GGUF}
-if len(FORMATS | OUTSIDE_GGUF) != len(_ALL) + len(_OUTSIDE_GGUF):
+LATTICE: dict[str, LatticeFormat] = {fmt.name: fmt for fmt in (E8P4, E8P3, E8P2)}
+if len(FORMATS | OUTSIDE_GGUF | LATTICE) != len(_ALL) + len(_OUTSIDE_GGUF) + len(LATTICE):
     raise RuntimeError("Two formats share a name")
 
 # Those that also work without an importance matrix; ggml demands one for the others.
@@ -71,9 +75,9 @@ DEFAULTS = (
 )
 
 ALL_FORMATS = (
-    f"There are {', '.join([*FORMATS, *OUTSIDE_GGUF])}, and INT2 to INT8 followed by _TENSOR, _ROW "
-    "or _G with a group size, as in INT4_G128, and by _ASYM for a zero point; with a group also by "
-    "_HQQ for a zero point that is a float"
+    f"There are {', '.join([*FORMATS, *OUTSIDE_GGUF, *LATTICE])}, and INT2 to INT8 followed by "
+    "_TENSOR, _ROW or _G with a group size, as in INT4_G128, and by _ASYM for a zero point; with a "
+    "group also by _HQQ for a zero point that is a float"
 )
 
 
@@ -93,9 +97,8 @@ def get_format(name: str) -> Format:
     4
     """
     wanted = str(name).strip().upper()
-    fmt: Format | None = FORMATS.get(wanted) or OUTSIDE_GGUF.get(wanted)
-    fmt = fmt or integer_format(wanted) or float_zero_format(wanted)
-    if fmt:
+    known: dict[str, Format] = {**FORMATS, **OUTSIDE_GGUF, **LATTICE}
+    if fmt := known.get(wanted) or integer_format(wanted) or float_zero_format(wanted):
         return fmt
-    meant = did_you_mean(wanted, [*FORMATS, *OUTSIDE_GGUF, *DEFAULTS])
+    meant = did_you_mean(wanted, [*known, *DEFAULTS])
     raise ValueError(f"There is no format called {str(name)[:40]!r}.{meant} {ALL_FORMATS}")

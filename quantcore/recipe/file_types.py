@@ -6,7 +6,7 @@ And how a name says that one format is meant for every matrix: "Q4_K pure".
 from dataclasses import dataclass
 
 from quantcore.checks import did_you_mean
-from quantcore.formats import OUTSIDE_GGUF
+from quantcore.formats import LATTICE, OUTSIDE_GGUF
 
 # Name, number in general.file_type, type of most tensors. Source: llama.h, tools/quantize.
 _ROWS = """
@@ -112,7 +112,11 @@ def get_file_type(name: str) -> FileType:
     wanted = name.upper()
     wanted = ALIASES.get(wanted, wanted)
     if wanted not in FILE_TYPES:
-        nowhere = "A GGUF file cannot hold" if wanted in OUTSIDE_GGUF else "There is no file type"
+        nowhere = (
+            "A GGUF file cannot hold"
+            if wanted in OUTSIDE_GGUF | LATTICE
+            else "There is no file type"
+        )
         meant = did_you_mean(wanted, FILE_TYPES)
         raise ValueError(f"{nowhere} {name[:40]!r}.{meant} There are {', '.join(FILE_TYPES)}.")
     return FILE_TYPES[wanted]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from quantcore.checks import did_you_mean
 from quantcore.format import Format
-from quantcore.formats import ALL_FORMATS, DEFAULTS, FORMATS, OUTSIDE_GGUF, get_format
+from quantcore.formats import ALL_FORMATS, DEFAULTS, FORMATS, LATTICE, OUTSIDE_GGUF, get_format
 from quantcore.io import ModelError
 from quantcore.model.source import Model
 from quantcore.recipe.file_types import ALIASES, FILE_TYPES, FileType, pure_name, split_pure
@@ -119,7 +119,7 @@ def _of_format(name: str, typed: str) -> ModelType:
     try:
         fmt = get_format(name)
     except ValueError as problem:
-        meant = did_you_mean(name, [*FORMATS, *OUTSIDE_GGUF, *DEFAULTS, *FILE_TYPES])
+        meant = did_you_mean(name, [*FORMATS, *OUTSIDE_GGUF, *LATTICE, *DEFAULTS, *FILE_TYPES])
         raise ValueError(
             f"There is no type called {typed[:40]!r}.{meant} {ALL_FORMATS}; or one of "
             "llama-quantize's mixes, such as Q4_K_M and IQ4_XS"

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from quantcore.format import Format
-from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF, get_format
+from quantcore.formats import DEFAULTS, FORMATS, LATTICE, OUTSIDE_GGUF, get_format
 
 NAMES = [
-    *(*FORMATS, *OUTSIDE_GGUF, *(n for n in DEFAULTS if n not in FORMATS)),
+    *(*FORMATS, *OUTSIDE_GGUF, *LATTICE),
+    *(n for n in DEFAULTS if n not in FORMATS),
     *("INT3_G32_ASYM", "INT4_G64_HQQ"),
 ]
 ALL = pytest.mark.parametrize("fmt", [get_format(name) for name in NAMES], ids=NAMES)
