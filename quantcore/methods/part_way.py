@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.format import Weights
-from quantcore.methods.factor import Moment
+from quantcore.methods.factor import Moment, factored
 from quantcore.model.blas import one_thread
 
 
@@ -78,6 +78,32 @@ def part_way(
         output_error=_relative(error, weights, moment),
         rounding_error=_relative(alone, weights, moment),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Course:
+    """Relative output error of a row after 0, 1, ... n_cols rounded columns, (n_cols + 1,) each."""
+
+    pushed: NDArray[np.float64]  # by GPTQ, with the rest moved to where the error is least
+    alone: NDArray[np.float64]  # by plain rounding of the same columns
+
+
+def course(
+    weights: Weights, restored: Weights, plain: Weights, moment: Moment, order: NDArray[np.intp]
+) -> Course:
+    """Follow the error from the first column to the last; arguments as for `part_way`."""
+    signal = float(weights @ moment @ weights) or 1.0
+    turned = moment[np.ix_(order, order)]
+    factor = factored(turned)
+    pushed = (weights.astype(np.float64) - restored)[order]
+    aims = pushed @ factor.feedback  # ones on its diagonal: a column's own error, and those before
+    alone = (weights.astype(np.float64) - plain)[order]
+    with one_thread():
+        before = alone @ np.triu(turned, 1)
+    steps = factor.diagonal * aims**2, alone * (2 * before + np.diagonal(turned) * alone)
+    sums = [np.concatenate([[0.0], np.cumsum(each)]) for each in steps]
+    ends = (np.sqrt(np.clip(each, 0, None) / signal) for each in sums)
+    return Course(pushed=next(ends), alone=next(ends))
 
 
 def _relative(error: NDArray, weights: Weights, moment: Moment) -> float:

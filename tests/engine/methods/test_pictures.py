@@ -8,7 +8,7 @@ from quantcore.methods.bound import least_output_error
 from quantcore.methods.factor import damped, factored
 from quantcore.methods.gptq import Gptq, prepare
 from quantcore.methods.method import LayerInputs
-from quantcore.methods.part_way import part_way
+from quantcore.methods.part_way import course, part_way
 from quantcore.methods.pushing import push_through
 from quantcore.methods.two_columns import closest_columns, two_columns
 
@@ -84,9 +84,12 @@ def test_what_is_rounded_next_is_where_it_has_moved(order):
     pushed = push_through(task.weights, fmt, factored(task.moment), task.plan)
     lossy, _ = damped(moment, 0.01)
     columns, plain = task.plan.order, fmt.round_trip(weights)
+    followed = course(weights[1], pushed.restored[1], plain[1], lossy, columns)
     for n_done in range(33):
         at = part_way(weights[1], pushed.restored[1], plain[1], lossy, columns, n_done)
         assert at.rounded.sum() == n_done
+        assert followed.pushed[n_done] == pytest.approx(at.output_error, rel=1e-4)
+        assert followed.alone[n_done] == pytest.approx(at.rounding_error, rel=1e-6)
         if at.next_column is not None:
             assert at.next_column == columns[n_done]
             aimed = pushed.aimed[1, at.next_column]
