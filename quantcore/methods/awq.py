@@ -27,13 +27,16 @@ import numpy as np
 
 from quantcore.format import Format, Weights
 from quantcore.formats.integers.integer import IntegerFormat
-from quantcore.methods.awq_blocks import LayerBlocks, Moment, moment_of, output_loss
+from quantcore.methods.layer_blocks import LayerBlocks, Moment, moment_of, output_loss
 from quantcore.methods.method import Chosen, LayerInputs, LayerRun, Statistic
 from quantcore.model.layer import ENTRIES
 from quantcore.progress import Progress
 
 SMALLEST_SCALE = np.float32(1e-4)
 CLIP_STEPS, CLIP_STEP = 10, 0.05
+SEARCH_TOKENS = (
+    2048  # of the calibration text that the blocks of a layer are run on, for each ratio
+)
 UNCLIPPED = ("attn_q", "attn_k")
 
 
@@ -97,7 +100,7 @@ class AWQ:
         Matrices with one input have the same scales; where some of them are not among `formats`
         they count as they are.
         """
-        blocks = LayerBlocks(run)
+        blocks = LayerBlocks(run, SEARCH_TOKENS)
         searched: dict[int, ScaleSearch] = {}
         for place, roles in enumerate(ENTRIES):
             names = [name for name in blocks.names(place) if name in formats]

@@ -13,7 +13,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from quantcore.format import Weights
+from quantcore.methods.method import Chosen
+from quantcore.model.config import LlamaConfig
 from quantcore.model.layer import ENTRIES
+from quantcore.model.llama import Llama
 from quantcore.model.names import layer_and_role
 
 NORM_BEFORE = {0: "attn_norm", 2: "ffn_norm"}
@@ -64,6 +67,27 @@ def folded(
             _divide(result, f"blk.{layer}.{ROWS_BEFORE[place]}.weight", scales[:, None])
             _divide(result, f"blk.{layer}.{ROWS_BEFORE[place]}.bias", scales)
     return result
+
+
+def deployed(
+    config: LlamaConfig, weights: Mapping[str, Weights], chosen: Mapping[str, Chosen]
+) -> Llama:
+    """Make the model that would be stored, ready to run.
+
+    Scales stand in the norms and matrices before, matrices are what their packed form restores, and
+    inputs are rounded where the method says so.
+
+    Parameters
+    ----------
+    weights
+        Every tensor of the original, by name.
+    chosen
+        What a method made of some of its matrices.
+    """
+    scales = {n: c.column_scales for n, c in chosen.items() if c.column_scales is not None}
+    stored = folded(weights, scales)
+    stored |= {name: each.format.dequantize(each.packed) for name, each in chosen.items()}
+    return Llama(config, stored).rounding({name: each.inputs for name, each in chosen.items()})
 
 
 def _divide(weights: dict[str, Weights], name: str, scales: Weights) -> None:

@@ -55,6 +55,9 @@ class Chosen:
     row_scales: Weights | None = None
     """(n_rows,); the columns of the next matrix are multiplied by them, so rows were divided first:
     `packed` is of ``weights * column_scales / row_scales``."""
+    inputs: str = "F32"
+    """What inputs are rounded to while it runs, after they were divided by `column_scales`: a kind
+    of `quantcore.model.activations.rounded`."""
     note: str = ""  # what a reader should know, one sentence; "" for nothing
 
 

@@ -1,4 +1,4 @@
-"""What llama.cpp makes of the input of a matrix product on a CPU, by the type of the weights.
+"""What becomes of the input of a matrix product: of llama.cpp on a CPU, and of 8-bit methods.
 
 ggml multiplies integers by integers: beside quantized weights the input, row by row, becomes 8-bit
 codes with a scale for each block. With F16 and BF16 weights it becomes floats of that kind.
@@ -11,6 +11,15 @@ codes with a scale for each block. With F16 and BF16 weights it becomes floats o
 
 Source: vec_dot_type in ggml/src/ggml-cpu/ggml-cpu.c, quantize_row_q8_0 in ggml-cpu/arch/x86 (which
 rounds halves to even where the reference rounds away), quantize_row_q8_K_ref in ggml-quants.c.
+
+Methods that round weights and activations have kinds of their own, a scale for each token (row):
+
+    INT8_TOKEN      SmoothQuant's: scale = max |x| / 127, halves to even
+    INT8_OUTLIERS   LLM.int8's: entries of 6 and more stay, as float16; the others' scale is theirs
+
+bitsandbytes keeps a column for all tokens of a batch if one of them has an outlier there; here
+every token is by itself, as it is there in a batch of one, so a text's length changes nothing.
+Source: smoothquant/fake_quant.py; bitsandbytes/backends/default/ops.py, int8_vectorwise_quant.
 """
 
 import numpy as np
@@ -23,6 +32,8 @@ from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.rounding import nearest_int
 
 Floats = NDArray[np.float32]
+OUTLIER = np.float32(6)  # LLM.int8's threshold
+SMALLEST_PEAK = np.float32(1e-5)  # SmoothQuant's: so that a token of zeros has a scale
 
 
 def input_type(weight_type: str) -> str:
@@ -49,13 +60,26 @@ def input_type(weight_type: str) -> str:
 
 
 def rounded(rows: Floats, kind: str) -> Floats:
-    """Input (n_rows, n_cols) as `kind`, one of `input_type`'s, restores it."""
+    """Input (n_rows, n_cols) as `kind` restores it: one of `input_type`'s, or of 8-bit methods."""
     if kind == "F32":
         return rows
+    if kind in ("INT8_TOKEN", "INT8_OUTLIERS"):
+        return _round_tokens(rows, OUTLIER if kind == "INT8_OUTLIERS" else np.float32(np.inf))
     if kind in ("F16", "BF16"):
         return FORMATS[kind].round_trip(rows)
     out = np.empty_like(rows)
     (_round_q8_0 if kind == "Q8_0" else _round_q8_k)(rows, out)
+    return out
+
+
+def _round_tokens(rows: Floats, outlier: np.float32) -> Floats:
+    sizes = np.abs(rows)
+    kept = sizes >= outlier
+    sizes[kept] = 0
+    peaks = np.maximum(sizes.max(axis=1, keepdims=True), SMALLEST_PEAK)
+    out: Floats = np.rint(rows * (np.float32(127) / peaks))
+    out *= peaks / np.float32(127)
+    out[kept] = rows[kept].astype(np.float16)
     return out
 
 

@@ -25,6 +25,7 @@ FEED_ROWS = 256  # rows that pass through the layer's end at once, so that they 
 
 ENTRIES = ("attn_q attn_k attn_v", "attn_output", "ffn_gate ffn_up", "ffn_down")
 ENTRY_OF = {role: place for place, roles in enumerate(ENTRIES) for role in roles.split()}
+MATRICES = ("qkv", "attn_output", "gate_up", "ffn_down")  # of a layer, in this order
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,11 @@ class DecoderLayer:
 
     def replaced(self, changed: Mapping[str, Floats]) -> "DecoderLayer":
         """Put other weights in the place of some matrices, named as in a file."""
-        fields = ("qkv", "attn_output", "gate_up", "ffn_down")
-        return replace(self, **{name: getattr(self, name).replaced(changed) for name in fields})
+        return replace(self, **{name: getattr(self, name).replaced(changed) for name in MATRICES})
+
+    def rounding(self, kinds: Mapping[str, str]) -> "DecoderLayer":
+        """Round the inputs of some matrices, named as in a file."""
+        return replace(self, **{name: getattr(self, name).rounding(kinds) for name in MATRICES})
 
     def heads(self, states: Floats, positions: NDArray[np.int64], angles: Angles) -> Floats:
         """Rotated queries and keys, and values, of each row: (n_rows, heads, head_size)."""

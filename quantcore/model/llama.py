@@ -185,6 +185,16 @@ class Llama:
         other.head = self.head.replaced(changed)
         return other
 
+    def rounding(self, kinds: Mapping[str, str]) -> "Llama":
+        """Return this model with the inputs of some matrices rounded; weights are shared with it.
+
+        `kinds` are those of `quantcore.model.activations.rounded`, by names of weights.
+        """
+        other = copy.copy(self)
+        other.layers = [layer.rounding(kinds) for layer in self.layers]
+        other.head = self.head.rounding(kinds)
+        return other
+
     def _checked(self, tokens: ArrayLike) -> NDArray[np.integer]:
         tokens = np.asarray(tokens)
         if tokens.ndim != 2 or tokens.size == 0 or tokens.dtype.kind not in "iu":

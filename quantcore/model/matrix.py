@@ -1,4 +1,4 @@
-"""A matrix of the forward pass: where its input can be watched, or rounded as llama.cpp does."""
+"""A matrix of the forward pass: where its input can be watched, or rounded."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -47,6 +47,16 @@ class Matrix:
                 weights[part] = changed[name]
         return replace(self, weights=weights)
 
+    def rounding(self, kinds: Mapping[str, str]) -> "Matrix":
+        """Round the input of weights that `kinds` names, as `activations.rounded` does."""
+        if not kinds.keys() & set(self.names):
+            return self
+        parts = [
+            (part.stop - part.start, kinds.get(name, "F32"))
+            for part, name in zip(self.parts, self.names, strict=True)
+        ]
+        return replace(self, inputs=_inputs(parts))
+
 
 def stacked(
     weights: Mapping[str, Floats],
@@ -65,20 +75,22 @@ def stacked(
         bias=np.concatenate([weights[each] for each in biases]).astype(np.float32, copy=False)
         if has_bias
         else None,
-        inputs=_inputs([(len(part), name) for part, name in zip(parts, names, strict=True)], types),
+        inputs=_inputs(
+            [
+                (len(part), "F32" if types is None else input_type(types[name]))
+                for part, name in zip(parts, names, strict=True)
+            ]
+        ),
         watch=watch,
         parts=tuple(slice(end - len(p), end) for end, p in zip(ends, parts, strict=True)),
     )
 
 
-def _inputs(
-    parts: list[tuple[int, str]], types: Mapping[str, str] | None
-) -> tuple[tuple[slice, str], ...]:
+def _inputs(parts: list[tuple[int, str]]) -> tuple[tuple[slice, str], ...]:
     """Join neighbours whose input is the same: one product for them is faster than several."""
     inputs: list[tuple[slice, str]] = []
     start = 0
-    for n_rows, name in parts:
-        kind = "F32" if types is None else input_type(types[name])
+    for n_rows, kind in parts:
         if inputs and inputs[-1][1] == kind:
             inputs[-1] = (slice(inputs[-1][0].start, start + n_rows), kind)
         else:

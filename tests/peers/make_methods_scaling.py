@@ -4,6 +4,7 @@ Parts, each with the package that it asks in an environment of its own (CPU torc
 
     hqq          hqq 0.2.8.post1: codes, scales and zero points of given weights
     awq=FOLDER   llm-awq d6e797a, unpacked in FOLDER, on transformers 5.23: scales and ranges
+    int8=FOLDER  smoothquant c61476d, unpacked in FOLDER, and bitsandbytes 0.50.2: inputs, products
 
 Parts that are not named stay as they are in the file.
 """
@@ -138,7 +139,46 @@ def _layer(n_heads, n_kv_heads):
     return layer, states, LlamaRotaryEmbedding(config)
 
 
-PARTS = {"hqq": hqq_part, "awq": awq_part}
+def int8_part(folder: str) -> dict[str, np.ndarray]:
+    """Round inputs with outlier columns, and multiply: SmoothQuant's way, and bitsandbytes'."""
+    import bitsandbytes.functional as bnb
+    import torch
+    from transformers.models.llama.modeling_llama import LlamaRMSNorm
+
+    sys.path.insert(0, folder)
+    from smoothquant import fake_quant, smooth
+
+    rng = np.random.default_rng(33)
+    rows = rng.normal(size=(40, 128)) * np.where(np.arange(128) % 31 == 5, 20, 1)
+    weights = rng.normal(size=(2, 24, 128)) * 0.05
+    rows[3] = 0
+    arrays = {"rows": rows.astype(np.float32), "weights": weights.astype(np.float32)}
+    x, w = torch.tensor(arrays["rows"]), torch.tensor(arrays["weights"])
+    norm, linears = LlamaRMSNorm(128), [torch.nn.Linear(128, 24, bias=False) for _ in range(2)]
+    for linear, given in zip(linears, w, strict=True):
+        linear.weight.data = given.clone()
+    for alpha in (0.5, 0.85):
+        smooth.smooth_ln_fcs_llama_like(norm, linears, x.abs().amax(0), alpha)
+        arrays[f"scales/{alpha}"] = (1 / norm.weight.data).numpy()
+        norm.weight.data.fill_(1)
+        for linear, given in zip(linears, w, strict=True):
+            linear.weight.data = given.clone()
+    arrays["rounded/token"] = fake_quant.quantize_activation_per_token_absmax(x.clone()).numpy()
+    codes, peaks, _ = bnb.int8_vectorwise_quant(w[0].half())
+    restored, products = [], []
+    for row in x.half().split(1):  # one token at a time
+        row_codes, row_peak, columns = bnb.int8_vectorwise_quant(row, threshold=6.0)
+        whole = row_codes.float() * row_peak[:, None] / 127
+        whole[:, columns] = row[:, columns].float()
+        restored.append(whole.numpy())
+        mixed = torch.ops.bitsandbytes.int8_mixed_scaled_mm
+        products.append(mixed(row, row_codes, codes, row_peak, peaks, columns)[0].float().numpy())
+    arrays["rounded/outliers"] = np.concatenate(restored)
+    arrays["products/outliers"] = np.concatenate(products)
+    return {f"int8/{name}": array for name, array in arrays.items()}
+
+
+PARTS = {"hqq": hqq_part, "awq": awq_part, "int8": int8_part}
 
 
 def main(parts: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The blocks of a decoder layer by whose outputs AWQ compares scales."""
+"""The inputs of a decoder layer's matrices, and the blocks by whose outputs AWQ compares scales."""
 
 from collections.abc import Callable, Mapping
 
@@ -15,16 +15,16 @@ from quantcore.model.llama import Stop
 from quantcore.model.names import layer_and_role
 
 Moment = NDArray[np.float64]
-SEARCH_TOKENS = 2048  # of the calibration text, evenly, that blocks are run on
 
 
 class LayerBlocks:
     """A layer of the original model, with the inputs of all its matrices over some of the text.
 
-    AWQ looks at the model before anything is quantized, as llm-awq does.
+    AWQ and SmoothQuant look at the model before anything is quantized, as their references do.
     """
 
-    def __init__(self, run: LayerRun) -> None:
+    def __init__(self, run: LayerRun, n_tokens: int | None = None) -> None:
+        """Run the layer on chunks that are spread evenly: about `n_tokens`, or on all."""
         self.llama, self.layer = run.llama, run.layer
         layer = self.llama.layers[self.layer]
         self.weights: dict[str, Weights] = {
@@ -33,7 +33,7 @@ class LayerBlocks:
             for name, rows in zip(matrix.names, matrix.parts, strict=True)
         }
         chunks = run.original_states
-        step = max(1, len(chunks) * chunks.shape[1] // SEARCH_TOKENS)
+        step = max(1, len(chunks) * chunks.shape[1] // n_tokens) if n_tokens else 1
         self.stops = [Stop(self.layer, 0, chunks[::step])]
         for _ in ENTRIES[1:]:
             self.stops.append(self.llama.step(self.stops[-1]))
