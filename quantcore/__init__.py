@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from quantcore.io.imatrix import read_imatrix as read_imatrix
     from quantcore.io.imatrix import write_imatrix as write_imatrix
     from quantcore.memory.estimate_memory import estimate_memory as estimate_memory
+    from quantcore.model.cache_types import CacheTypes as CacheTypes
     from quantcore.model.llama import Llama as Llama
     from quantcore.model.source import Model as Model
     from quantcore.model.source import open_model as open_model
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 # Where each name lives; it is imported when it is first asked for, so that a script which only
 # plans a file does not wait for a compiler.
 _HOMES = {
+    "CacheTypes": "quantcore.model.cache_types",
     "FORMATS": "quantcore.formats",
     "Llama": "quantcore.model.llama",
     "Model": "quantcore.model.source",

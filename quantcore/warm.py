@@ -67,11 +67,13 @@ def _forward() -> None:
 
 
 def _activations() -> None:
+    from quantcore.formats.iq4.plain import round_plainly
     from quantcore.model.activations import rounded
 
     rows = np.ones((2, N_WEIGHTS), np.float32)
     for kind in ("F16", "BF16", "Q8_0", "Q8_K"):
         rounded(rows, kind)
+    round_plainly(rows, np.empty_like(rows))
 
 
 _MODEL_PARTS = {"forward pass": _forward, "activations": _activations}

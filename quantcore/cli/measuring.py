@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from quantcore.cli.output import followed, print_json, print_pairs, show
 
 if TYPE_CHECKING:
+    from quantcore.model.cache_types import CacheTypes
     from quantcore.model.source import Model
 
 PERPLEXITY_KEYS = (
@@ -28,12 +29,20 @@ def perplexity(options: argparse.Namespace) -> None:
     type: str | dict[str, str] = get_type(options.type, options.pure).name
     if options.recipe is not None or options.tensor_type_file is not None:
         type = _types_by_tensor(model, options)
-    steps = drift_steps(model, type, text, options.context, activations)
+    cache_types = _cache_types(options)
+    steps = drift_steps(model, type, text, options.context, activations, cache_types)
+    cache = {
+        "cache_type_k": cache_types.keys,
+        "cache_type_v": cache_types.values,
+        "cache_rotation": cache_types.rotation,
+        "cache_bytes_per_token": cache_types.bytes_per_token(model.config),
+    }
     (drift,) = followed(steps).drifts.values()
     if options.json:
         summary = summary_of(drift)
         printed = {key: summary[key] for key in PERPLEXITY_KEYS}
-        print_json(printed | {"activations": activations})
+        printed |= {"activations": activations} | cache
+        print_json(printed)
         return
     floor = (
         "unknown for this text"
@@ -50,6 +59,7 @@ def perplexity(options: argparse.Namespace) -> None:
         ("weights", f"{drift.weights_bytes:,} bytes, norms in F32 included"),
         *([("imatrix", str(options.imatrix))] if options.imatrix else []),
         ("activations", activations),
+        ("cache", f"{cache_types.name}: {cache['cache_bytes_per_token']:,} bytes per token"),
         ("tokens scored", f"{drift.tokens_scored:,} at context {drift.context}"),
         ("perplexity", f"{scored} (second half of each chunk, as llama-perplexity)"),
         ("  all targets", f"{drift.perplexity_all_targets:.4f}"),
@@ -157,6 +167,18 @@ def opened_model(options: argparse.Namespace) -> "Model":
 
     model = open_model(options.model)
     return model.with_imatrix(read_imatrix(options.imatrix)) if options.imatrix else model
+
+
+def _cache_types(options: argparse.Namespace) -> "CacheTypes":
+    """Types of keys and values; where an option is missing, the usual ones."""
+    from quantcore.model.cache_types import CacheTypes
+
+    usual = CacheTypes.usual(rounds_queries=options.activations == "Q8")
+    return CacheTypes(
+        options.cache_type_k or usual.keys,
+        options.cache_type_v or usual.values,
+        rotation=not options.no_cache_rotation,
+    )
 
 
 def _types_by_tensor(model: "Model", options: argparse.Namespace) -> dict[str, str]:

@@ -51,6 +51,7 @@ def _add_measuring(command: Command) -> None:
     _add_text(run)
     what = "Q8: rounded as llama.cpp does on a CPU, with its F16 cache (default: F32)"
     run.add_argument("--activations", choices=["F32", "Q8"], default="F32", help=what)
+    _add_cache(run)
     what = "types of some tensors, as llama-quantize reads them; the rest as --type says"
     run.add_argument("--tensor-type-file", type=Path, metavar="FILE", help=what)
     _add_recipe(run)
@@ -58,6 +59,14 @@ def _add_measuring(command: Command) -> None:
     _add_model_and_type(run, required=True)
     run = command("skills", measuring.skills, "Right answers by skill, of the shipped model.")
     _add_model_and_type(run)
+
+
+def _add_cache(run: argparse.ArgumentParser) -> None:
+    what = "what keys are kept in: f16, q8_0, q4_0, turbo4, ... (f32; f16 with --activations Q8)"
+    run.add_argument("--cache-type-k", metavar="T", help=what)
+    run.add_argument("--cache-type-v", metavar="T", help="what values are kept in")
+    what = "without the rotation that llama.cpp puts before a quantized cache"
+    run.add_argument("--no-cache-rotation", action="store_true", help=what)
 
 
 def _add_files(command: Command) -> None:

@@ -22,6 +22,7 @@ from quantcore.evaluate.quantized import (
     type_name,
 )
 from quantcore.evaluate.text import Chunks, cut, evaluation_text, floor_by_target
+from quantcore.model.cache_types import CacheTypes
 from quantcore.model.llama import Llama
 from quantcore.model.source import Model
 from quantcore.progress import Progress, result_of
@@ -56,6 +57,7 @@ def measure_drift(
     context: int = 512,
     on_progress: Callable[[Progress[Comparison]], None] | None = None,
     activations: Activations = "F32",
+    cache_types: CacheTypes | None = None,
 ) -> Drift:
     """Compare a quantized model with the original.
 
@@ -72,15 +74,18 @@ def measure_drift(
         Called at each step; an exception that it raises ends the work.
     activations
         "Q8" rounds the input of every product of the quantized model as llama.cpp does on a CPU,
-        and its keys and values to float16: see `quantcore.model.activations`. The original, which
-        it is compared with, stays as it is.
+        and its queries, keys and values to float16: see `quantcore.model.activations`. The
+        original, which it is compared with, stays as it is.
+    cache_types
+        What the quantized model keeps keys and values in, instead: see
+        `quantcore.model.cache_types`. With type "F32" that is all that it differs by.
 
     Raises
     ------
     ValueError
         If the type, the context or the text does not suit the model.
     """
-    steps = drift_steps(model, [type], text, context, activations)
+    steps = drift_steps(model, [type], text, context, activations, cache_types)
     (drift,) = result_of(steps, on_progress).drifts.values()
     return drift
 
@@ -91,6 +96,7 @@ def drift_steps(
     text: str | None = None,
     context: int = 512,
     activations: Activations = "F32",
+    cache_types: CacheTypes | None = None,
 ) -> Iterator[Progress[Comparison]]:
     """Compare several quantized models with the original; a step is at most a layer of one batch.
 
@@ -105,9 +111,12 @@ def drift_steps(
         importances(model, type)  # refuses what cannot be stored before any work
         if activations == "Q8":
             stored_types(model, type)
+    if cache_types is not None:
+        cache_types.check(model.config, rounds_queries=activations == "Q8")
     text = evaluation_text() if text is None else text
     chunks = cut(model, text, context)
-    return compare(model, by_name, chunks, floor_by_target(text, chunks), activations)
+    floor = floor_by_target(text, chunks)
+    return compare(model, by_name, chunks, floor, activations, cache_types)
 
 
 def compare(
@@ -116,6 +125,7 @@ def compare(
     chunks: Chunks,
     floor: NDArray[np.float64] | None = None,
     activations: Activations = "F32",
+    cache_types: CacheTypes | None = None,
 ) -> Iterator[Progress[Comparison]]:
     """Compare types that have names of their own, on chunks that were cut already.
 
@@ -127,8 +137,11 @@ def compare(
         Least possible negative log-likelihood of each scored token, in nats, where it is known.
     activations
         "Q8" rounds inputs as llama.cpp does on a CPU; see `measure_drift`.
+    cache_types
+        What keys and values are kept in, but for the original; see `measure_drift`.
     """
-    same = activations == "F32"  # then F32 is the original itself
+    cache_types = cache_types or CacheTypes.usual(rounds_queries=activations == "Q8")
+    same = activations == "F32" and not cache_types.rounds  # then F32 is the original itself
     n_models = len(types.keys() | {"F32"}) if same else len(types) + 1
     passes = _Passes(n_models, len(chunks.tokens), len(model.tensors))
     base = yield from _load(model, None, passes)
@@ -137,7 +150,8 @@ def compare(
         if name == "F32" and same:
             llamas[name] = base
         else:
-            llamas[name] = yield from _load(model, type, passes, activations)
+            llama = yield from _load(model, type, passes, activations)
+            llamas[name] = llama.with_cache(cache_types)
     base_parts: list[Scores] = []
     parts: dict[str, list[tuple[Scores, NDArray[np.float64]]]] = {name: [] for name in llamas}
     n_logits = chunks.tokens.shape[1] * model.config.vocabulary_size

@@ -15,6 +15,7 @@ from quantcore._jit import kernel
 from quantcore.evaluate.quantized import Activations, Type, llama_of, type_name
 from quantcore.evaluate.text import cut, evaluation_text
 from quantcore.model.blas import one_thread
+from quantcore.model.cache_types import CacheTypes
 from quantcore.model.llama import Floats, Llama
 from quantcore.model.source import Model
 from quantcore.pool import over_rows
@@ -133,10 +134,12 @@ def measure_perplexity(
     text: str | None = None,
     context: int = 512,
     activations: Activations = "F32",
+    cache_types: CacheTypes | None = None,
 ) -> Perplexity:
     """Perplexity alone, as llama-perplexity prints it; `measure_drift` compares with the original.
 
-    With activations in "Q8" also as it is on a CPU; see `quantcore.model.activations`.
+    With activations in "Q8" also as it is on a CPU; see `quantcore.model.activations`. Keys and
+    values are kept in the types that are given, else as `quantcore.model.llama.Llama` says.
 
     Raises
     ------
@@ -144,7 +147,7 @@ def measure_perplexity(
         If the format, the context or the text does not suit the model.
     """
     chunks = cut(model, evaluation_text() if text is None else text, context)
-    llama = llama_of(model, type, activations)
+    llama = llama_of(model, type, activations, cache_types)
     scored = chunks.scored[0]
     nll = []
     for inputs, tokens in zip(chunks.inputs, chunks.tokens, strict=True):

@@ -13,6 +13,7 @@ from quantcore.formats import FORMATS, get_format
 from quantcore.formats.fitting import either, fits, instead, replacement
 from quantcore.io import ModelError
 from quantcore.model.activations import input_type
+from quantcore.model.cache_types import CacheTypes
 from quantcore.model.llama import Llama
 from quantcore.model.source import Model
 from quantcore.recipe.quantize import importance_of
@@ -224,10 +225,16 @@ def stored_types(model: Model, type: Type | None = None) -> dict[str, str]:
     return types
 
 
-def llama_of(model: Model, type: Type | None = None, activations: Activations = "F32") -> Llama:
+def llama_of(
+    model: Model,
+    type: Type | None = None,
+    activations: Activations = "F32",
+    cache_types: CacheTypes | None = None,
+) -> Llama:
     """Make the model ready to run, quantized unless `type` is None; all weights in memory."""
     types = stored_types(model, type) if activations == "Q8" else None
-    return Llama(model.config, dict(restored_tensors(model, type)), types)
+    weights = dict(restored_tensors(model, type))
+    return Llama(model.config, weights, types, cache_types=cache_types)
 
 
 def type_name(type: Type | None) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.model import kernels
+from quantcore.model.cache_types import CacheTypes
 from quantcore.model.config import LlamaConfig
 from quantcore.model.matrix import Matrix, Watch, stacked
 from quantcore.pool import over_rows
@@ -33,7 +34,8 @@ class DecoderLayer:
     """Weights of one layer; what is multiplied by the same input is stacked into one matrix."""
 
     config: LlamaConfig
-    half_cache: bool  # whether queries, keys and values are rounded to float16
+    cache_types: CacheTypes
+    rounds_queries: bool  # as llama.cpp's CPU kernels do beside keys of their type
     attn_norm: Floats
     qkv: Matrix  # ((n_heads + 2 n_kv_heads) * head_size, hidden)
     q_norm: Floats | None
@@ -68,8 +70,7 @@ class DecoderLayer:
                 positions[start:stop],
                 config.rope_interleaved,
             )
-            if self.half_cache:
-                heads[start:stop] = heads[start:stop].astype(np.float16)
+            self._round(heads[start:stop])
 
         over_rows(work, len(states), min_rows=32)
         return heads
@@ -131,6 +132,16 @@ class DecoderLayer:
         kernels.rms_norm(rows, weight, np.float32(self.config.norm_epsilon), normed)
         return normed
 
+    def _round(self, heads: Floats) -> None:
+        kept, n_heads = self.cache_types, self.config.n_heads
+        queries, keys, values = np.split(heads, [n_heads, n_heads + self.config.n_kv_heads], axis=1)
+        if self.rounds_queries:
+            queries[:] = kept.round_queries(queries, self.config)
+        if kept.keys != "F32":
+            keys[:] = kept.round_keys(keys, self.config)
+        if kept.values != "F32":
+            values[:] = kept.round_values(values, self.config)
+
     def _norm_heads(self, heads: Floats, q_norm: Floats, k_norm: Floats) -> None:
         n_heads, n_rotated = self.config.n_heads, self.config.n_heads + self.config.n_kv_heads
         for weight, mine in ((q_norm, slice(n_heads)), (k_norm, slice(n_heads, n_rotated))):
@@ -144,6 +155,7 @@ def gather(
     index: int,
     types: Mapping[str, str] | None,
     watch: Watch | None,
+    cache_types: CacheTypes,
 ) -> DecoderLayer:
     """Take a layer's weights out of those of the model; see `quantcore.model.llama.Llama`."""
 
@@ -160,7 +172,8 @@ def gather(
 
     return DecoderLayer(
         config=config,
-        half_cache=types is not None,
+        cache_types=cache_types,
+        rounds_queries=types is not None,
         attn_norm=vector("attn_norm"),
         qkv=matrix("attn_q", "attn_k", "attn_v"),
         q_norm=vector_or_none("attn_q_norm"),

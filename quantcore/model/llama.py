@@ -5,7 +5,7 @@ Matrix products are BLAS on one thread; rows and heads are shared out over the l
 
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from quantcore.model import kernels
 from quantcore.model.attention import attend
 from quantcore.model.blas import one_thread
+from quantcore.model.cache_types import CacheTypes
 from quantcore.model.config import LlamaConfig
 from quantcore.model.layer import Angles, gather
 from quantcore.model.matrix import Watch, stacked
@@ -59,10 +60,13 @@ class Llama:
         are ``(n_rows, n_cols)`` = (outputs, inputs). Some are kept, not copied: don't change them.
     types : Mapping, optional
         ggml type of each matrix. With them every input is rounded as llama.cpp's CPU kernels do
-        beside weights of that type, and queries, keys and values to float16, as its cache is; see
+        beside weights of that type, and queries beside keys of theirs; see
         `quantcore.model.activations`. By default all is float32.
     watch : callable, optional
         Sees the input of every matrix product; see `quantcore.model.matrix.Watch`.
+    cache_types : CacheTypes, optional
+        What keys and values are rounded to. By default nothing, or with `types` float16, as in
+        llama.cpp.
 
     Attributes
     ----------
@@ -81,10 +85,15 @@ class Llama:
         weights: Mapping[str, Floats],
         types: Mapping[str, str] | None = None,
         watch: Watch | None = None,
+        cache_types: CacheTypes | None = None,
     ) -> None:
+        cache_types = cache_types or CacheTypes.usual(rounds_queries=types is not None)
+        cache_types.check(config, rounds_queries=types is not None)
         self.config = config
         self.embedding = np.asarray(weights["token_embd.weight"], np.float32)
-        self.layers = [gather(config, weights, i, types, watch) for i in range(config.n_layers)]
+        self.layers = [
+            gather(config, weights, i, types, watch, cache_types) for i in range(config.n_layers)
+        ]
         self.output_norm = np.array(weights["output_norm.weight"], np.float32)
         output = "token_embd.weight" if config.tied_embedding else "output.weight"
         self.head = stacked(weights, (output,), types, watch)
@@ -193,6 +202,19 @@ class Llama:
         other = copy.copy(self)
         other.layers = [layer.rounding(kinds) for layer in self.layers]
         other.head = self.head.rounding(kinds)
+        return other
+
+    def with_cache(self, cache_types: CacheTypes) -> "Llama":
+        """Return this model with keys and values kept in other types; all weights are shared.
+
+        Raises
+        ------
+        ValueError
+            If the model cannot keep them so; see `CacheTypes.check`.
+        """
+        cache_types.check(self.config, self.layers[0].rounds_queries)
+        other = copy.copy(self)
+        other.layers = [replace(layer, cache_types=cache_types) for layer in self.layers]
         return other
 
     def _checked(self, tokens: ArrayLike) -> NDArray[np.integer]:

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import xllamacpp
 
+from quantcore.formats.ggml_types import GGML_TYPES
+
 F32 = 0  # of enum ggml_type
 N_CTX, N_BATCH, N_UBATCH, MAX_OUTPUTS, THREADS, THREADS_BATCH, FLASH, TYPE_K, TYPE_V = (
     *(0, 1, 2, 6, 7, 8),
@@ -107,8 +109,11 @@ class LlamaCpp:
 
 
 @contextmanager
-def opened(path, n_vocabulary, context=512, n_threads=2, exact=False):
-    """Open a GGUF file; `exact` keeps keys and values in F32 without flash attention."""
+def opened(path, n_vocabulary, context=512, n_threads=2, exact=False, cache=None):
+    """Open a GGUF file; `exact` keeps keys and values in F32 without flash attention.
+
+    `cache` names ggml types of keys and of values, which take flash attention.
+    """
     library = _library()
     library.llama_log_set(ctypes.cast(_SILENT, ctypes.c_void_p), None)
     library.llama_backend_init()
@@ -125,6 +130,9 @@ def opened(path, n_vocabulary, context=512, n_threads=2, exact=False):
     changes |= {THREADS: n_threads, THREADS_BATCH: n_threads}
     if exact:
         changes |= {FLASH: 0, TYPE_K: F32, TYPE_V: F32}
+    if cache is not None:
+        keys, values = (GGML_TYPES[name].number for name in cache)
+        changes |= {FLASH: 1, TYPE_K: keys, TYPE_V: values}
     for place, value in changes.items():
         options.words[place] = value
     state = library.llama_init_from_model(model, options)

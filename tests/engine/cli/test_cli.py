@@ -13,6 +13,7 @@ import pytest
 
 from quantcore import measure_drift, open_model, tensor_error
 from quantcore.cli import main
+from quantcore.model.cache_types import CacheTypes
 from tests.support.patience import PATIENCE_S
 from tests.support.places import ROOT
 from tests.support.toy_model import CONFIG, write_folder
@@ -22,6 +23,7 @@ PERPLEXITY = [
     *("model", "type", "context", "tokens_scored", "perplexity", "perplexity_error"),
     *("base_perplexity", "floor_perplexity", "mean_kl_divergence", "same_top_token"),
     *("bits_per_weight", "weights_bytes", "activations"),
+    *("cache_type_k", "cache_type_v", "cache_rotation", "cache_bytes_per_token"),
 ]
 TENSOR = [
     *("name", "shape", "format", "relative_rmse", "sqnr_db", "max_abs_error", "bits_per_weight"),
@@ -78,6 +80,28 @@ def test_perplexity(toy, text, capsys):
     original = json_of(capsys, *options)
     assert (original["type"], original["mean_kl_divergence"]) == ("F32", 0)
     assert original["perplexity"] == original["base_perplexity"]
+
+
+def test_perplexity_with_another_cache(text, capsys):
+    options = ["perplexity", "--text", text, "--context", "64"]
+    cached = json_of(capsys, *options, "--cache-type-k", "q8_0", "--cache-type-v", "turbo2")
+    assert [cached[key] for key in PERPLEXITY[-4:]] == ["Q8_0", "TURBO2", True, 8 * 2 * (68 + 18)]
+    kept = CacheTypes("q8_0", "turbo2")
+    drift = measure_drift(open_model(), "F32", TEXT, 64, cache_types=kept)
+    assert cached["mean_kl_divergence"] == pytest.approx(drift.mean_kl_divergence, rel=1e-5)
+    assert 1e-3 < drift.mean_kl_divergence < 1
+    plain = json_of(capsys, *options)
+    assert [plain[key] for key in PERPLEXITY[-4:]] == ["F32", "F32", True, 8 * 2 * 512]
+    assert plain["mean_kl_divergence"] == 0
+    assert plain["perplexity"] == cached["base_perplexity"]
+    rotated, unrotated = (
+        json_of(capsys, *options, "--type", "Q8_0", "--cache-type-k", "q4_0", *more)
+        for more in ([], ["--no-cache-rotation"])
+    )
+    assert unrotated["cache_rotation"] is False
+    assert rotated["perplexity"] != unrotated["perplexity"]
+    usual = json_of(capsys, *options, "--activations", "Q8", "--cache-type-v", "q8_0")
+    assert [usual[key] for key in PERPLEXITY[-4:-2]] == ["F16", "Q8_0"]
 
 
 def test_perplexity_of_the_shipped_model_on_the_shipped_text(capsys):
@@ -169,6 +193,9 @@ def test_tables_for_people(toy, text, capsys):
         (["perplexity", "TOY", "--context", "0"], "4 to 128"),
         (["perplexity", "TOY", "--context", "many"], "many"),
         (["perplexity", "TOY", "--context", "128", "--text", "TEXT"], "needs at least 256"),
+        (["perplexity", "TOY", "--cache-type-k", "q9"], "no cache of type q9"),
+        (["perplexity", "TOY", "--cache-type-v", "q8_0"], "heads of a multiple of 32, got 16"),
+        (["perplexity", "--cache-type-k", "turbo2", "--activations", "Q8"], "no TURBO2 cache"),
         (["error", "TOY"], "--type"),
         (["error", "TOY", "--type", ""], "no type called"),
         (["error", "TOY", "--type", "Q4_K", "--pure"], "multiple of 256"),
