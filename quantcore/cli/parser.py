@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from quantcore.cli import files, measuring, sensitivity
 from quantcore.cli.memory import memory
+from quantcore.cli.method import method
 from quantcore.cli.output import complain
 from quantcore.sweep import Patience
 
@@ -34,6 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_imatrix(command)
     _add_sensitivity(command)
     _add_memory(command)
+    _add_method(command)
     says = "Measure again what the pages show of the shipped model."
     run = command("measure", measuring.measure, says)
     what = "only mixes chosen in every way, by sensitivity.json, on the evaluation text"
@@ -143,6 +145,22 @@ def _add_memory(command: Command) -> None:
     what = "memory of each GPU: 24GiB, 16 GB"
     run.add_argument("--gpu-memory", nargs="+", default=[], metavar="SIZE", help=what)
     run.add_argument("--system-memory", metavar="SIZE", help="beside the GPUs, or alone")
+    _add_json(run)
+
+
+def _add_method(command: Command) -> None:
+    says = "Methods that look at activations, side by side on one matrix."
+    run = command("method", method, says)
+    _add_model(run, "a folder, a GGUF file, or hf://owner/name (default: shipped)")
+    run.add_argument("--tensor", required=True, metavar="NAME", help="blk.3.ffn_down.weight, ...")
+    run.add_argument("--type", required=True, help="Q4_K, INT4_G128, IQ2_XS, NF4, ...")
+    run.add_argument("--by", required=True, metavar="M,M", help="methods: rtn,gptq,awq,hqq, ...")
+    what = "UTF-8 text that tells what inputs are like (default: shipped)"
+    run.add_argument("--calibration", type=Path, metavar="FILE", help=what)
+    what = "tokens a chunk (default: the most of 512, 256, 128 and 64 that fill four chunks)"
+    run.add_argument("--context", type=int, metavar="N", help=what)
+    what = "weights, second moment of the inputs, and what each method restores"
+    run.add_argument("--save", type=Path, metavar="FILE.npz", help=what)
     _add_json(run)
 
 

@@ -1,1 +1,38 @@
-"""How codes are chosen when more is known than the weights: one file a method."""
+"""How codes are chosen when more is known than the weights: one file a method.
+
+`METHODS` are those that commands and pages offer, with their usual settings, by name.
+"""
+
+from quantcore.checks import did_you_mean
+from quantcore.methods.awq import AWQ
+from quantcore.methods.gptq import Gptq
+from quantcore.methods.hqq import HQQ
+from quantcore.methods.method import Method
+from quantcore.methods.rtn import RoundToNearest
+
+_ALL: tuple[Method, ...] = (RoundToNearest(), Gptq(), AWQ(), HQQ())
+METHODS: dict[str, Method] = {method.name: method for method in _ALL}
+
+
+def get_method(name: str) -> Method:
+    """Find a method by its name, upper or lower case.
+
+    Raises
+    ------
+    ValueError
+        If there is none of this name; the sentence lists what there is.
+
+    Examples
+    --------
+    >>> get_method("GPTQ").title
+    'GPTQ'
+    >>> get_method("gtpq")
+    Traceback (most recent call last):
+    ValueError: There is no method called 'gtpq'. Did you mean gptq? There are rtn, gptq, awq, hqq
+    """
+    if found := METHODS.get(name.strip().lower()):
+        return found
+    meant = did_you_mean(name.lower(), [each.upper() for each in METHODS]).lower()
+    meant = meant.replace("did", "Did")
+    there = ", ".join(METHODS)
+    raise ValueError(f"There is no method called {name[:40]!r}.{meant} There are {there}")

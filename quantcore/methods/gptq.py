@@ -91,6 +91,7 @@ class Task:
     moment: NDArray[np.float64]  # damped, in the plan's order
     plan: Plan
     n_dead: int
+    n_tokens: int
 
     def chosen(self, pushed: Pushed) -> Chosen:
         """Make the result, with a note on dead columns."""
@@ -99,7 +100,15 @@ class Task:
             packed=pushed.packed,
             restored=pushed.restored,
             stored_bytes=self.fmt.stored_bytes(self.weights.shape),
-            note=dead_columns(self.n_dead),
+            note=" ".join(filter(None, [dead_columns(self.n_dead), self._few_tokens()])),
+        )
+
+    def _few_tokens(self) -> str:
+        n_cols = self.weights.shape[1]
+        if self.n_tokens >= n_cols:
+            return ""
+        return (
+            f"{self.n_tokens:,} tokens say little of {n_cols:,} inputs: calibrate on a longer text."
         )
 
 
@@ -128,7 +137,14 @@ def prepare(method: Gptq, weights: Weights, fmt: Format, inputs: LayerInputs) ->
         importance=inputs.mean_square if method.weighted or fmt.needs_importance else None,
     )
     moment = moment[np.ix_(order, order)]
-    return Task(fmt=fmt, weights=weights, moment=moment, plan=plan, n_dead=int(dead.sum()))
+    return Task(
+        fmt=fmt,
+        weights=weights,
+        moment=moment,
+        plan=plan,
+        n_dead=int(dead.sum()),
+        n_tokens=inputs.n_tokens,
+    )
 
 
 def _order(method: Gptq, fmt: Format, diagonal: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -37,14 +37,18 @@ def grid_of(fmt: Format) -> Grid:
     Raises
     ------
     ValueError
-        If it has no scales: then all weights are as near already as the format can have them.
+        If it has no scales, so that all weights are as near already as they can be, or no codes.
     """
     if isinstance(fmt, IntegerFormat):
         return _of_integers(fmt)
     if isinstance(fmt, ScaledFormat):
         return _of_scaled(fmt)
-    assert isinstance(fmt, BlockFormat)  # there are no other kinds
-    return _of_blocks(fmt)
+    if isinstance(fmt, BlockFormat):
+        return _of_blocks(fmt)
+    raise ValueError(
+        f"{fmt.name} has no code of its own for each weight, chosen by a scale: round to nearest "
+        "(rtn), or choose another type."
+    )
 
 
 def _of_integers(fmt: IntegerFormat) -> Grid:

@@ -1,0 +1,92 @@
+"""The command `method`: what it prints, what it saves, and what it says of a mistake."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from quantcore.cli import main
+from quantcore.formats import get_format
+from quantcore.methods import METHODS
+from tests.support.toy_model import CONFIG, write_folder
+
+TEXT = "Once upon a time the river ran uphill, and nobody minded. " * 40
+KEYS = ["by", "type", "bits_per_weight", "weight_error", "output_error", "seconds", "note"]
+TENSOR = "blk.1.ffn_down.weight"
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "text.txt").write_text(TEXT, encoding="utf-8")
+    return write_folder(folder / "toy", CONFIG)
+
+
+def arguments(toy, *more, by="rtn,gptq", tensor=TENSOR, type="INT3_G32"):
+    text = str(toy.parent / "text.txt")
+    return ["method", str(toy), "--tensor", tensor, "--type", type, "--by", by,
+            "--calibration", text, *more]  # fmt: skip
+
+
+def test_json_and_npz_say_the_same(toy, tmp_path, capsys):
+    file = tmp_path / "all.npz"
+    assert main(arguments(toy, "--json", "--save", str(file))) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert list(printed) == ["model", "tensor", "calibration_tokens", "results"]
+    assert printed["model"] == "toy" and printed["tensor"] == TENSOR
+    assert [list(each) for each in printed["results"]] == [KEYS, KEYS]
+    with np.load(file) as arrays:
+        assert set(arrays) == {"original", "second_moment", "restored_rtn", "restored_gptq"}
+        assert {array.dtype for array in arrays.values()} == {np.dtype(np.float32)}
+        original = arrays["original"].astype(np.float64)
+        moment = arrays["second_moment"].astype(np.float64)
+        for row in printed["results"]:
+            error = arrays[f"restored_{row['by']}"] - original
+            by_hand = math.sqrt(np.square(error).sum() / np.square(original).sum())
+            assert row["weight_error"] == pytest.approx(by_hand, rel=1e-6)
+            of_outputs = ((error @ moment) * error).sum() / ((original @ moment) * original).sum()
+            assert row["output_error"] == pytest.approx(math.sqrt(of_outputs), rel=1e-3)
+            assert row["bits_per_weight"] == 3 + 16 / 32
+        plain = get_format("INT3_G32").round_trip(arrays["original"])
+        np.testing.assert_array_equal(arrays["restored_rtn"], plain)
+    rounded, pushed = printed["results"]
+    assert pushed["output_error"] < rounded["output_error"]
+
+
+def test_a_table_for_people(toy, capsys):
+    assert main(arguments(toy)) == 0
+    out = capsys.readouterr().out
+    assert TENSOR in out and "INT3_G32" in out and "gptq" in out
+
+
+def test_every_method_works(toy, capsys):
+    by = ",".join(METHODS)
+    assert main(arguments(toy, "--json", by=by, type="INT4_G32_ASYM")) == 0
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert [row["by"] for row in results] == list(METHODS)
+    for row in results:
+        assert 0 < row["output_error"] < 0.2 and row["bits_per_weight"] >= 4, row
+
+
+def refused(capsys, command):
+    assert main(command) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "%" not in line]
+    return line
+
+
+def test_mistakes_get_one_sentence(toy, tmp_path, capsys):
+    assert "There are rtn, gptq" in refused(capsys, arguments(toy, by="rtn,gtpq"))
+    assert "no matrix" in refused(capsys, arguments(toy, tensor="blk.9.attn_q.weight"))
+    assert "looked up" in refused(capsys, arguments(toy, tensor="token_embd.weight"))
+    assert "no matrix" in refused(capsys, arguments(toy, tensor="blk.0.attn_norm.weight"))
+    said = refused(capsys, arguments(toy, type="INT4_G48"))
+    assert said.startswith("rtn: ") and "48" in said
+    assert "gptq: BF16 has no scales" in refused(capsys, arguments(toy, type="BF16"))
+    (toy.parent / "short.txt").write_text("Once upon a time.", encoding="utf-8")
+    short = arguments(toy)
+    short[short.index("--calibration") + 1] = str(toy.parent / "short.txt")
+    assert "Use a longer text" in refused(capsys, short)
+    there = tmp_path / "there.npz"
+    there.write_bytes(b"")
+    assert "exists already" in refused(capsys, arguments(toy, "--save", str(there)))
