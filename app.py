@@ -16,6 +16,7 @@ page = st.navigation(
         st.Page("pages/scales.py", title="Scales"),
         st.Page("pages/imatrix.py", title="Importance"),
         st.Page("pages/layer_error.py", title="Error by layer"),
+        st.Page("pages/methods.py", title="Methods"),
         st.Page("pages/sensitivity.py", title="Sensitivity"),
         st.Page("pages/drift.py", title="Drift"),
         st.Page("pages/mix.py", title="Mix"),

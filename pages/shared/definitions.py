@@ -79,6 +79,11 @@ DEFINITIONS = {
             "format", "How weights are stored: bits per code, and which of them share a scale."
         ),
         Definition(
+            "method",
+            "How codes are chosen: each weight rounded to the nearest, or with an eye on what it "
+            "is multiplied by.",
+        ),
+        Definition(
             "mix",
             "A recipe for a whole file, such as llama-quantize’s Q4_K_M: matrices that matter more "
             "get a format of more bits.",

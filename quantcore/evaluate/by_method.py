@@ -103,7 +103,7 @@ def _steps(
     given, weights, results = inputs[tensor], model.weights(tensor), []
     for i, method in enumerate(methods):
         yield Progress(0.5 + i / len(methods) / 2, method.title)
-        results.append(_result(method, weights, fmt, given))
+        results.append(method_result(method, weights, fmt, given))
     assert given.second_moment is not None  # as was asked for
     comparison = MethodComparison(
         model=model.name,
@@ -116,7 +116,10 @@ def _steps(
     yield Progress(1.0, "done", comparison)
 
 
-def _result(method: Method, weights: Weights, fmt: Format, given: LayerInputs) -> MethodResult:
+def method_result(
+    method: Method, weights: Weights, fmt: Format, given: LayerInputs
+) -> MethodResult:
+    """Let a method choose codes for a matrix, whose second moment is given, and measure them."""
     # No other matrix is quantized here, so the two models whose inputs could differ are one.
     inputs = replace(given, cross_moment=given.second_moment)
     start = time.perf_counter()

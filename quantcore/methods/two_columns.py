@@ -52,6 +52,21 @@ def closest_columns(moment: Moment) -> tuple[int, int]:
     return int(live[first]), int(live[second])
 
 
+def both_ways(
+    weights: NDArray, steps: NDArray, moment: Moment
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Round pairs of weights (n, 2), each weight by itself, and as GPTQ does; codes (n, 2) each.
+
+    `steps` are shaped as the weights; `moment` (2, 2) is of the two inputs.
+    """
+    each = np.rint(weights / steps).astype(np.int64)
+    # Once the first is rounded, the second aims at what makes up for it best.
+    missed = weights[:, 0] - each[:, 0] * steps[:, 0]
+    aims = weights[:, 1] + missed * moment[0, 1] / moment[1, 1]
+    plane = np.stack([each[:, 0], np.rint(aims / steps[:, 1]).astype(np.int64)], axis=1)
+    return each, plane
+
+
 def two_columns(
     weights: NDArray, steps: NDArray, moment: Moment, columns: tuple[int, int], reach: int = 3
 ) -> TwoColumns:
@@ -74,10 +89,7 @@ def two_columns(
     h = np.asarray(moment, np.float64)[np.ix_(pair, pair)]
     root = np.linalg.cholesky(h[::-1, ::-1])[::-1, ::-1]  # upper: the first axis is the first's own
     w, step = weights[pair].astype(np.float64), np.asarray(steps, np.float64)[pair]
-    middle = np.rint(w / step).astype(np.int64)
-    # Once the first is rounded, the second aims at what makes up for it best.
-    aim = w[1] + (w[0] - middle[0] * step[0]) * h[0, 1] / h[1, 1]
-    babai = np.array([middle[0], np.rint(aim / step[1])], np.int64)
+    middle, babai = (codes[0] for codes in both_ways(w[None], step[None], h))
     reach = max(reach, int(abs(babai - middle).max()) + 1)
     around = np.arange(-reach, reach + 1)
     codes = np.stack(np.meshgrid(around, around, indexing="ij"), -1).reshape(-1, 2) + middle

@@ -1,0 +1,85 @@
+"""What the page Methods knows of a matrix: its inputs, and what methods make of it."""
+
+import streamlit as st
+
+from pages.shared import bench, texts
+from quantcore.evaluate.gptq_course import GptqCourse, follow_gptq
+from quantcore.evaluate.method_table import MethodRow, MethodTable, load_methods
+from quantcore.evaluate.text import context_for, cut
+from quantcore.formats import get_format
+from quantcore.methods import METHODS, get_method
+from quantcore.methods.awq import AWQ, ScaleSearch
+from quantcore.methods.calibration import calibrate
+from quantcore.methods.method import LayerInputs
+
+TOKENS = 8192  # of the calibration text: enough for a picture, soon read
+WIDEST = 4096  # columns whose second moment a server keeps for all who look
+TOO_WIDE = (
+    "This matrix has more than {widest:,} columns: how its inputs go together takes more memory "
+    "than a page should. On the command line, python -m quantcore method does it."
+)
+
+
+@bench.per_model(st.cache_resource, max_entries=4)
+def table(model_name: str) -> MethodTable | None:
+    """Read what methods made of a model's matrices, if that lies beside it."""
+    return load_methods(bench.model(model_name))
+
+
+@st.cache_resource
+def compared_here() -> dict[tuple[str, str, str], list[MethodRow]]:
+    """Keep what was compared since the server started, by key of the model, tensor and type."""
+    return {}
+
+
+def rows(model_name: str, tensor: str) -> list[MethodRow]:
+    """List what methods made of a matrix in any type: shipped, and compared here."""
+    known, key = table(model_name), bench.model(model_name).key
+    shipped = known.of(tensor) if known else []
+    mine = [
+        row
+        for (model, name, _), made in compared_here().items()
+        for row in made
+        if (model, name) == (key, tensor)
+    ]
+    newer = {(row.asked, row.by) for row in mine}
+    return [*mine, *(row for row in shipped if (row.asked, row.by) not in newer)]
+
+
+@bench.per_model(st.cache_resource, show_spinner="Reading the calibration text", max_entries=8)
+def inputs(model_name: str, tensor: str) -> LayerInputs:
+    """Take the inputs of a matrix from the beginning of the calibration text."""
+    model = bench.model(model_name)
+    if model.tensors[tensor].shape[1] > WIDEST:
+        raise ValueError(TOO_WIDE.format(widest=WIDEST))
+    _, text = texts.to_choose_by(texts.suited(model_name))
+    context = min(512, context_for(model, TOKENS))
+    tokens = cut(model, text, context, at_most=TOKENS).inputs
+    return calibrate(model, tokens, [tensor], {"second_moment"})[tensor]
+
+
+@bench.per_model(st.cache_resource, show_spinner="Rounding column after column", max_entries=16)
+def course(model_name: str, tensor: str, type_name: str) -> GptqCourse:
+    """Let GPTQ and plain rounding store a matrix."""
+    weights = bench.model(model_name).weights(tensor)
+    return follow_gptq(weights, get_format(type_name), inputs(model_name, tensor))
+
+
+@bench.per_model(st.cache_resource, show_spinner="Trying AWQ’s ratios", max_entries=32)
+def ratios(model_name: str, tensor: str, type_name: str) -> ScaleSearch:
+    """Try AWQ's ratios on a matrix."""
+    weights = bench.model(model_name).weights(tensor)
+    return AWQ().search(weights, get_format(type_name), inputs(model_name, tensor))
+
+
+def able(shape: tuple[int, ...], type_name: str) -> list[str]:
+    """Name the methods that can store a matrix of this shape in a type."""
+    return [name for name in METHODS if not _why_not(name, shape, type_name)]
+
+
+def _why_not(name: str, shape: tuple[int, ...], type_name: str) -> str:
+    try:
+        get_method(name).check(shape, get_format(type_name))
+    except ValueError as problem:
+        return str(problem)
+    return ""
