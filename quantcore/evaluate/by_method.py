@@ -120,8 +120,11 @@ def method_result(
     method: Method, weights: Weights, fmt: Format, given: LayerInputs
 ) -> MethodResult:
     """Let a method choose codes for a matrix, whose second moment is given, and measure them."""
-    # No other matrix is quantized here, so the two models whose inputs could differ are one.
-    inputs = replace(given, cross_moment=given.second_moment)
+    inputs, note = given, ""
+    if "cross_moment" in method.needs:
+        inputs = replace(given, cross_moment=given.second_moment)
+        note = "No other matrix is quantized here, so inputs have not drifted."
+    fmt.round_trip(weights[:1], importance=given.mean_square)  # compiles what is not yet
     start = time.perf_counter()
     chosen = method.choose(weights, fmt, inputs)
     seconds = time.perf_counter() - start
@@ -133,7 +136,7 @@ def method_result(
         weight_error=_relative(weights, chosen.restored, None),
         output_error=_relative(weights, chosen.restored, given.second_moment),
         seconds=seconds,
-        note=chosen.note,
+        note=" ".join(filter(None, [chosen.note, note])),
         restored=chosen.restored,
     )
 

@@ -57,7 +57,7 @@ class GptqCourse:
         live = (steps > 0).all(axis=1)
         moment = self.moment[np.ix_(pair, pair)]
         each, plane = both_ways(weights, np.where(live[:, None], steps, 1.0), moment)
-        return np.flatnonzero(live & (each != plane).any(axis=1)).tolist()
+        return np.flatnonzero(live & np.any(each != plane, axis=1)).tolist()
 
     def _row(self, row: int) -> tuple[Weights, Weights, Weights]:
         return self.weights[row], self.restored[row], self.plain[row]

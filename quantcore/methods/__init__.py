@@ -5,12 +5,14 @@
 
 from quantcore.checks import did_you_mean
 from quantcore.methods.awq import AWQ
+from quantcore.methods.gptaq import Gptaq
 from quantcore.methods.gptq import Gptq
 from quantcore.methods.hqq import HQQ
 from quantcore.methods.method import Method
+from quantcore.methods.qronos import Qronos
 from quantcore.methods.rtn import RoundToNearest
 
-_ALL: tuple[Method, ...] = (RoundToNearest(), Gptq(), AWQ(), HQQ())
+_ALL: tuple[Method, ...] = (RoundToNearest(), Gptq(), Gptaq(), Qronos(), AWQ(), HQQ())
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}
 
 
@@ -26,9 +28,9 @@ def get_method(name: str) -> Method:
     --------
     >>> get_method("GPTQ").title
     'GPTQ'
-    >>> get_method("gtpq")
+    >>> get_method("gtpq")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ValueError: There is no method called 'gtpq'. Did you mean gptq? There are rtn, gptq, awq, hqq
+    ValueError: There is no method called 'gtpq'. Did you mean ...? There are rtn, gptq, ...
     """
     if found := METHODS.get(name.strip().lower()):
         return found

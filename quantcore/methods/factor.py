@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from quantcore.model.blas import one_thread
 
 Order = Literal["natural", "group", "act"]
+ShareOf = Literal["mean", "largest"]  # of the diagonal; eigenvalue
 Moment = NDArray[np.float64]
 
 
@@ -27,14 +28,23 @@ class Factor:
     """H = root root.T, and root = feedback * sqrt(D); all in an order of columns."""
 
     feedback: NDArray[np.float32]  # A, (n_cols, n_cols), upper triangular, ones on its diagonal
-    root: NDArray[np.float32]  # upper triangular
+    root: Moment  # upper triangular
     diagonal: NDArray[np.float64]  # D, (n_cols,): what the squared miss of each aim costs
 
 
-def damped(moment: Moment, damping: float) -> tuple[Moment, NDArray[np.bool_]]:
-    """Add a share of the mean to the diagonal; say which columns have no input at all.
+@dataclass(frozen=True, slots=True, eq=False)
+class Damped:
+    """A second moment that can be factored."""
 
-    Those get a 1 on the diagonal before the mean is taken, as in GPTQ's reference.
+    moment: Moment  # (n_cols, n_cols)
+    added: float  # to every entry of the diagonal
+    dead: NDArray[np.bool_]  # (n_cols,): columns without any input, which have a 1 there
+
+
+def damped(moment: Moment, damping: float, share_of: ShareOf = "mean") -> Damped:
+    """Add to the diagonal a share of its mean, or of the largest eigenvalue.
+
+    Columns without any input get a 1 there before, as in GPTQ's reference.
 
     Raises
     ------
@@ -49,8 +59,18 @@ def damped(moment: Moment, damping: float) -> tuple[Moment, NDArray[np.bool_]]:
     if dead.all():
         raise ValueError("All inputs of this matrix are 0 in this text; calibrate on another one.")
     diagonal[dead] = 1
-    diagonal += damping * diagonal.mean()
-    return moment, dead
+    whole = diagonal.mean() if share_of == "mean" else _largest_eigenvalue(moment)
+    diagonal += damping * whole
+    return Damped(moment, float(damping * whole), dead)
+
+
+def _largest_eigenvalue(moment: Moment, n_rounds: int = 30) -> float:
+    """By power iteration, from a vector of ones."""
+    vector = np.ones(len(moment))
+    for _ in range(n_rounds):
+        vector = moment @ vector
+        vector /= np.linalg.norm(vector)
+    return float(vector @ moment @ vector)
 
 
 def factored(moment: Moment) -> Factor:
@@ -71,9 +91,9 @@ def factored(moment: Moment) -> Factor:
             "The second moment of the inputs is singular: some columns say the same. Raise the "
             "damping (0.01 is usual), or calibrate on a longer text."
         )
-    root = lower[::-1, ::-1]
+    root: Moment = lower[::-1, ::-1].astype(np.float64, copy=False)
     ends = np.diagonal(root)
-    return Factor((root / ends).astype(np.float32), root.astype(np.float32), np.square(ends))
+    return Factor((root / ends).astype(np.float32), root, np.square(ends))
 
 
 def order_of(diagonal: NDArray, order: Order, group: int) -> NDArray[np.intp]:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from quantcore.format import Format, Weights
 from quantcore.formats.codebook.blocks import CodebookFormat
-from quantcore.methods.factor import Order, damped, factored, order_of
+from quantcore.methods.factor import Order, ShareOf, damped, factored, order_of
 from quantcore.methods.filling import unit_of
 from quantcore.methods.grids import grid_of
 from quantcore.methods.method import Chosen, LayerInputs, Statistic
@@ -39,7 +39,7 @@ class Gptq:
     Parameters
     ----------
     damping
-        Share of H's mean diagonal that is added to its diagonal.
+        What is added to H's diagonal, as a share of its mean, or else of its largest eigenvalue.
     order
         In which order columns are rounded: "group", "act" or "natural", see `factor.order_of`.
         "act" takes scales from the original weights.
@@ -54,6 +54,7 @@ class Gptq:
     """
 
     damping: float = 0.01
+    damping_of: ShareOf = "mean"
     order: Order = "group"
     static_scales: bool = False
     searched: bool = False
@@ -79,7 +80,11 @@ class Gptq:
         """Choose codes for weights (n_rows, n_cols); see the top of this file."""
         self.check(weights.shape, fmt)
         task = prepare(self, weights, fmt, inputs)
-        return task.chosen(push_through(task.weights, fmt, factored(task.moment), task.plan))
+        return task.chosen(self.push(task, inputs))
+
+    def push(self, task: "Task", inputs: LayerInputs) -> Pushed:
+        """Round column after column; what variants do otherwise."""
+        return push_through(task.weights, task.fmt, factored(task.moment), task.plan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,6 +94,7 @@ class Task:
     fmt: Format
     weights: Weights  # (n_rows, n_cols), 0 in dead columns
     moment: NDArray[np.float64]  # damped, in the plan's order
+    added: float  # to the moment's diagonal
     plan: Plan
     n_dead: int
     n_tokens: int
@@ -125,10 +131,10 @@ def prepare(method: Gptq, weights: Weights, fmt: Format, inputs: LayerInputs) ->
         raise ValueError(
             f"{method.title} needs the second moment of {n_cols:,} inputs: calibrate this matrix."
         )
-    moment, dead = damped(given, method.damping)
-    if dead.any():
-        weights = np.where(dead, np.float32(0), weights)
-    order = _order(method, fmt, np.diagonal(moment))
+    ready = damped(given, method.damping, method.damping_of)
+    if ready.dead.any():
+        weights = np.where(ready.dead, np.float32(0), weights)
+    order = _order(method, fmt, np.diagonal(ready.moment))
     plan = Plan(
         order=order,
         block_size=method.block_size,
@@ -136,15 +142,33 @@ def prepare(method: Gptq, weights: Weights, fmt: Format, inputs: LayerInputs) ->
         searched=method.searched,
         importance=inputs.mean_square if method.weighted or fmt.needs_importance else None,
     )
-    moment = moment[np.ix_(order, order)]
     return Task(
         fmt=fmt,
         weights=weights,
-        moment=moment,
+        moment=ready.moment[np.ix_(order, order)],
+        added=ready.added,
         plan=plan,
-        n_dead=int(dead.sum()),
+        n_dead=int(ready.dead.sum()),
         n_tokens=inputs.n_tokens,
     )
+
+
+def cross_moment_of(inputs: LayerInputs, order: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Moment across the original's inputs and those that are there, in an order of columns.
+
+    Raises
+    ------
+    ValueError
+        If it was not measured.
+    """
+    if inputs.cross_moment is None:
+        raise ValueError(
+            "Inputs of the original model are needed beside those of the quantized one: calibrate "
+            "this matrix with both."
+        )
+    if not np.isfinite(inputs.cross_moment).all():
+        raise ValueError("The inputs of this matrix are not finite; calibrate with the original.")
+    return inputs.cross_moment[np.ix_(order, order)]
 
 
 def _order(method: Gptq, fmt: Format, diagonal: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -42,6 +42,7 @@ def push_through(
     *,
     pushes: NDArray[np.float32] | None = None,
     first_aim: Weights | None = None,
+    scales_from: Weights | None = None,
 ) -> Pushed:
     """Round weights (n_rows, n_cols) with feedback.
 
@@ -53,8 +54,12 @@ def push_through(
         (n_cols, n_cols) in the plan's order, strictly upper: what each aim adds to later targets.
     first_aim
         (n_rows,): what the first column of the order is rounded instead of its target.
+    scales_from
+        (n_rows, n_cols): what scales are chosen from that are found for all columns at once, by
+        default the target.
     """
-    return _Run(target, fmt, factor, plan, pushes).through(first_aim)
+    run = _Run(target, fmt, factor, plan, pushes)
+    return run.through(target if scales_from is None else scales_from, first_aim)
 
 
 class _Run:
@@ -70,17 +75,16 @@ class _Run:
     ) -> None:
         self.fmt, self.factor, self.plan, self.pushes = fmt, factor, plan, pushes
         self.n_cols = target.shape[1]
-        self.given = target
         self.target: Weights = np.ascontiguousarray(target[:, plan.order])
         self.aimed = np.zeros_like(self.target)
         self.errors = np.zeros_like(self.target)
         self.unit = self.n_cols if plan.static_scales else unit_of(fmt, self.n_cols)
         self.parts: dict[int, Filling] = {}  # by the first column of the unit
 
-    def through(self, first_aim: Weights | None) -> Pushed:
+    def through(self, scales_from: Weights, first_aim: Weights | None) -> Pushed:
         step = self.plan.block_size
         if self.unit == self.n_cols:
-            self._choose_scales(0, self.given)
+            self._choose_scales(0, scales_from)
         else:
             step = max(1, step // self.unit) * self.unit
         for start in range(0, self.n_cols, step):
@@ -134,7 +138,7 @@ class _Run:
             target=np.ascontiguousarray(self.target[:, here]),
             aimed=np.ascontiguousarray(self.aimed[:, here]),
             feedback=np.ascontiguousarray(self.factor.feedback[here, here]),
-            root=np.ascontiguousarray(self.factor.root[here, here]),
+            root=np.ascontiguousarray(self.factor.root[here, here], np.float32),
             pushes=pushes,
         )
         restored = self.parts[start].round(work)

@@ -39,3 +39,12 @@ def weight_error(weights, restored):
     """Relative root mean square of the error of weights."""
     error = restored.astype(np.float64) - weights
     return np.sqrt(np.square(error).sum() / np.square(weights, dtype=np.float64).sum())
+
+
+def grids_of(fmt, weights):
+    """Every value that a weight of each row can be restored as, in formats of a scale by row."""
+    scales = fmt.scale_factors(fmt.quantize(weights))
+    if scales.minimums is not None:
+        return scales.scales * np.arange(2**fmt.code_bits) - scales.minimums
+    most = 2 ** (fmt.code_bits - 1) - 1
+    return scales.scales * np.arange(-most, most + 1)

@@ -53,3 +53,36 @@ def nearest_plane(target, basis):
         integers[i] = np.rint(rest @ orthogonal[i] / (orthogonal[i] @ orthogonal[i]))
         rest -= integers[i] * basis[i]
     return integers
+
+
+def gptaq(weights, moment, drift, alpha, grids):
+    """GPTQ's reference with GPTAQ's residual: each column's weight times a row of P.
+
+    `moment` is damped, of the inputs q that are there; `drift` is the mean of (x - q) q.T.
+    """
+    weights = weights.astype(np.float64)
+    upper = np.linalg.cholesky(np.linalg.inv(moment)).T
+    pushes = alpha * np.triu(drift @ upper.T, 1) @ upper
+    for i in range(weights.shape[1]):
+        for row, grid in zip(weights, grids, strict=True):
+            value, rounded = row[i], nearest(row[i], grid)
+            row[i:] -= (value - rounded) / upper[i, i] * upper[i, i:] - value * pushes[i, i:]
+            row[i] = rounded
+    return weights
+
+
+def qronos(weights, moment, cross, added, grids):
+    """Qronos as its authors write it: one column, all others, and error diffusion from there.
+
+    `moment` is not damped; `added` goes to its diagonal where it is inverted.
+    """
+    n_cols, original = weights.shape[1], weights.astype(np.float64)
+    now = original.copy()
+    aim = original @ cross[:, 0] - now[:, 1:] @ moment[0, 1:]
+    now[:, 0] = [nearest(a, grid) for a, grid in zip(aim / moment[0, 0], grids, strict=True)]
+    inverse = np.linalg.inv(moment + added * np.eye(n_cols))
+    rest = inverse[1:, 1:] - np.outer(inverse[1:, 0], inverse[1:, 0]) / inverse[0, 0]
+    damped_cross = cross + added * np.eye(n_cols)
+    now[:, 1:] = (original @ damped_cross[:, 1:] - now[:, :1] @ moment[:1, 1:]) @ rest
+    now[:, 1:] = gptq(now[:, 1:], np.linalg.inv(rest), grids)
+    return now

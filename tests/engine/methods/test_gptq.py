@@ -11,7 +11,7 @@ from quantcore.methods.gptq import Gptq, prepare
 from quantcore.methods.pushing import push_through
 from quantcore.methods.rtn import RoundToNearest
 from quantcore.model.source import open_model
-from tests.support.layers import inputs_of, output_error, random_layer, weight_error
+from tests.support.layers import grids_of, inputs_of, output_error, random_layer, weight_error
 from tests.twins import naive_gptq
 
 NATURAL = Gptq(order="natural")
@@ -19,20 +19,11 @@ WEIGHTS, ROWS = random_layer(16, 96)
 INPUTS = inputs_of(ROWS)
 
 
-def grids_of(fmt, weights):
-    """Every value that a weight of each row can be restored as, in formats of a scale by row."""
-    scales = fmt.scale_factors(fmt.quantize(weights))
-    if scales.minimums is not None:
-        return scales.scales * np.arange(2**fmt.code_bits) - scales.minimums
-    most = 2 ** (fmt.code_bits - 1) - 1
-    return scales.scales * np.arange(-most, most + 1)
-
-
 @pytest.mark.parametrize("name", ["INT4_ROW", "INT3_ROW_ASYM", "INT2_ROW"])
 def test_it_is_optimal_brain_quantization_column_by_column(name):
     fmt = get_format(name)
     found = NATURAL.choose(WEIGHTS, fmt, INPUTS)
-    moment, _ = damped(INPUTS.second_moment, 0.01)
+    moment = damped(INPUTS.second_moment, 0.01).moment
     expected = naive_gptq.gptq(WEIGHTS, moment, grids_of(fmt, WEIGHTS))
     np.testing.assert_allclose(found.restored, expected, rtol=1e-5)
 
@@ -40,7 +31,7 @@ def test_it_is_optimal_brain_quantization_column_by_column(name):
 def test_it_is_ldlq_on_reversed_columns():
     fmt = get_format("INT3_ROW")
     found = NATURAL.choose(WEIGHTS[:, ::-1], fmt, inputs_of(ROWS[:, ::-1]))
-    moment, _ = damped(INPUTS.second_moment, 0.01)
+    moment = damped(INPUTS.second_moment, 0.01).moment
     expected = naive_gptq.ldlq(WEIGHTS, moment, grids_of(fmt, WEIGHTS))
     np.testing.assert_allclose(found.restored[:, ::-1], expected, rtol=1e-5)
 
@@ -49,7 +40,7 @@ def test_reversed_it_is_babais_nearest_plane_and_within_its_bound():
     """Eight bits, so that nothing is cut off: the lattice has no end either."""
     weights, fmt = WEIGHTS[:, :40] * 0.5, get_format("INT8_ROW")
     inputs = inputs_of(ROWS[:, :40])
-    moment, _ = damped(inputs.second_moment, 0.01)
+    moment = damped(inputs.second_moment, 0.01).moment
     found = NATURAL.choose(weights[:, ::-1], fmt, inputs_of(ROWS[:, :40][:, ::-1]))
     upper = np.linalg.cholesky(moment)  # rows: H = R R.T, so an error e has the length |e R|
     for row, restored, scale in zip(
@@ -72,7 +63,7 @@ def test_the_error_of_the_output_is_the_sum_of_losses(name, order):
     factor = factored(task.moment)
     pushed = push_through(task.weights, fmt, factor, task.plan)
     error = (weights - pushed.restored).astype(np.float64)
-    moment, _ = damped(inputs.second_moment, 0.01)
+    moment = damped(inputs.second_moment, 0.01).moment
     missed = np.square((pushed.aimed - pushed.restored).astype(np.float64))
     losses = (missed[:, task.plan.order] * factor.diagonal).sum()
     assert losses == pytest.approx(((error @ moment) * error).sum(), rel=1e-5)

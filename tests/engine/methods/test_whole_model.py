@@ -116,7 +116,7 @@ def test_every_method_takes_a_whole_model(name, toy, tokens):
     for tensor, chosen in steps[-1].known.items():
         original = toy.weights(tensor)
         assert chosen.restored.shape == original.shape
-        assert 0 < np.abs(chosen.restored - original).mean() < 0.2 * np.abs(original).mean()
+        assert 0 < np.abs(chosen.restored - original).mean() < 0.5 * np.abs(original).mean()
 
 
 def test_what_does_not_suit_is_said(toy, tokens):
