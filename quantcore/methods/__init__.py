@@ -4,15 +4,21 @@
 """
 
 from quantcore.checks import did_you_mean
+from quantcore.methods.autoround import AutoRound
 from quantcore.methods.awq import AWQ
 from quantcore.methods.gptaq import Gptaq
 from quantcore.methods.gptq import Gptq
 from quantcore.methods.hqq import HQQ
+from quantcore.methods.llm_int8 import LLMInt8
 from quantcore.methods.method import Method
 from quantcore.methods.qronos import Qronos
 from quantcore.methods.rtn import RoundToNearest
+from quantcore.methods.smoothquant import SmoothQuant
 
-_ALL: tuple[Method, ...] = (RoundToNearest(), Gptq(), Gptaq(), Qronos(), AWQ(), HQQ())
+_ALL: tuple[Method, ...] = (
+    *(RoundToNearest(), Gptq(), Gptaq(), Qronos(), AWQ(), HQQ(), AutoRound()),
+    *(SmoothQuant(), LLMInt8()),
+)
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}
 
 

@@ -32,7 +32,6 @@ class LLMInt8:
         """Raise a `ValueError` for any format but INT8_ROW."""
         if fmt.name != "INT8_ROW":
             raise ValueError(f"LLM.int8 stores weights as INT8_ROW; ask for that, not {fmt.name}.")
-
         fmt.check(shape)
 
     def choose(self, weights: Weights, fmt: Format, inputs: LayerInputs) -> Chosen:

@@ -38,10 +38,19 @@ def gradients(llama: Llama, tokens: NDArray[np.int32], wanted: NDArray[np.int32]
         epsilon = llama.config.norm_epsilon
         slope = _through_norm(stops[-1].states[0], llama.output_norm, epsilon, slope)
         for index in reversed(range(llama.config.n_layers)):
-            layer, at = llama.layers[index], stops[4 * index : 4 * index + 4]
-            slope = yield from _through_feed_forward(layer, at, slope)
-            slope = yield from _through_attention(layer, at, slope, llama.angles_to(len(tokens)))
+            slope = yield from through_layer(llama, stops[4 * index : 4 * index + 4], slope)
         yield "token_embd.weight", None, slope
+
+
+def through_layer(llama: Llama, at: list[Stop], slope: Floats) -> Generator[Part, None, Floats]:
+    """Go backward through one layer, whose four places a pass over one text stopped at.
+
+    `slope` is that of any loss by the states that leave the layer, (n, hidden_size); what is
+    returned at the end is that by the states that enter it.
+    """
+    layer = llama.layers[at[0].layer]
+    slope = yield from _through_feed_forward(layer, at, slope)
+    return (yield from _through_attention(layer, at, slope, llama.angles_to(len(slope))))
 
 
 def _after_softmax(logits: Floats, wanted: NDArray[np.int32]) -> Floats:

@@ -4,6 +4,7 @@ Parts, each with the package that it asks in an environment of its own (CPU torc
 
     hqq          hqq 0.2.8.post1: codes, scales and zero points of given weights
     awq=FOLDER   llm-awq d6e797a, unpacked in FOLDER, on transformers 5.23: scales and ranges
+    autoround    auto-round 0.15.1: rounding with given shifts and ranges, and slopes through it
     int8=FOLDER  smoothquant c61476d, unpacked in FOLDER, and bitsandbytes 0.50.2: inputs, products
 
 Parts that are not named stay as they are in the file.
@@ -178,7 +179,46 @@ def int8_part(folder: str) -> dict[str, np.ndarray]:
     return {f"int8/{name}": array for name, array in arrays.items()}
 
 
-PARTS = {"hqq": hqq_part, "awq": awq_part, "int8": int8_part}
+def autoround_part() -> dict[str, np.ndarray]:
+    """Round with random shifts and ranges, and take random slopes backward through it."""
+    import torch
+    from auto_round.data_type.int import quant_tensor_asym, quant_tensor_sym
+
+    rng = np.random.default_rng(34)
+    n_rows, n_cols, group = 12, 128, 32
+    given = {
+        "weights": rng.standard_t(4, (n_rows, n_cols)) * 0.05,
+        "shifts": rng.uniform(-0.5, 0.5, (n_rows, n_cols)),
+        "low": rng.uniform(0.7, 1, n_rows * n_cols // group),
+        "high": rng.uniform(0.7, 1, n_rows * n_cols // group),
+        "slope": rng.normal(size=(n_rows, n_cols)),
+    }
+    arrays = {name: each.astype(np.float32) for name, each in given.items()}
+    for kind, function in (("sym", quant_tensor_sym), ("asym", quant_tensor_asym)):
+        for bits in (2, 3, 4, 8):
+            tensors = {name: torch.tensor(each) for name, each in arrays.items() if name in given}
+            trained = [tensors[name].requires_grad_() for name in ("shifts", "low", "high")]
+            shifts = tensors["shifts"].reshape(-1, group)
+            restored, scale, zero = function(
+                tensors["weights"],
+                bits=bits,
+                group_size=group,
+                v=shifts,
+                min_scale=tensors["low"],
+                max_scale=tensors["high"],
+            )
+            (restored * tensors["slope"]).sum().backward()
+            name = f"{kind}/{bits}"
+            arrays[f"{name}/restored"] = restored.detach().numpy()
+            arrays[f"{name}/scale"] = scale.detach().numpy().reshape(n_rows, -1)
+            if kind == "asym":
+                arrays[f"{name}/zero"] = zero.detach().numpy().reshape(n_rows, -1)
+            for what, tensor in zip(("shifts", "low", "high"), trained, strict=True):
+                arrays[f"{name}/by_{what}"] = tensor.grad.numpy()
+    return {f"autoround/{name}": array for name, array in arrays.items()}
+
+
+PARTS = {"hqq": hqq_part, "awq": awq_part, "autoround": autoround_part, "int8": int8_part}
 
 
 def main(parts: list[str]) -> None:
