@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from quantcore.checks import refuse_non_finite
 from quantcore.format import Weights
 from quantcore.methods.hadamard import RandomHadamard
 
@@ -31,7 +32,15 @@ class Incoherence:
         )
 
     def rotate(self, weights: Weights) -> Weights:
-        """Turn weights (n_rows, n_cols)."""
+        """Turn weights (n_rows, n_cols).
+
+        Raises
+        ------
+        ValueError
+            If one is a NaN or an infinity, which would spread over all others.
+        """
+        if not np.isfinite(weights).all():
+            refuse_non_finite("A rotation", weights)
         turned = self.columns.rotate(weights)
         return turned if self.rows is None else _turned_over(self.rows.rotate(_turned_over(turned)))
 
