@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
-SENSITIVITY := assets/fable-7m/sensitivity.json
+SHIPPED := fable-7m fable-7m-outliers
 TOKENS := 24576
 
 # Tests run in this many processes; a file's tests stay together, and share what they set up. In the
@@ -70,11 +70,15 @@ peers: $(VENV)/peers.ready
 	$(BIN)/python -m pytest -m peers
 
 measured: $(VENV)/lab.ready
-	$(BIN)/python -m quantcore measure
+	for model in $(SHIPPED); do $(MAKE) --no-print-directory measured-$$model || exit 1; done
+
+measured-%: SENSITIVITY = assets/$*/sensitivity.json
+measured-%: $(VENV)/lab.ready
+	$(BIN)/python -m quantcore measure $*
 	rm -f $(SENSITIVITY)
-	$(BIN)/python -m quantcore sensitivity --groups tensor layer role all --tokens $(TOKENS) --skills 20 --guides --output $(SENSITIVITY)
-	$(BIN)/python -m quantcore sensitivity --groups tensor layer role --hows kept --tokens $(TOKENS) --skills 20 --output $(SENSITIVITY)
-	$(BIN)/python -m quantcore measure --mixes
+	$(BIN)/python -m quantcore sensitivity $* --groups tensor layer role all --tokens $(TOKENS) --skills 20 --guides --output $(SENSITIVITY)
+	$(BIN)/python -m quantcore sensitivity $* --groups tensor layer role --hows kept --tokens $(TOKENS) --skills 20 --output $(SENSITIVITY)
+	$(BIN)/python -m quantcore measure $* --mixes
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -4,6 +4,7 @@ import ast
 import tomllib
 
 from quantcore.architectures import ARCHITECTURES
+from quantcore.model.shipped import SHIPPED
 from tests.support.places import ROOT
 
 SOURCES = [
@@ -186,8 +187,9 @@ def test_every_requirement_is_pinned():
                 assert "==" in line, f"{path.name}: {line}"
 
 
-def test_one_model_is_shipped():
-    assert len(list((ROOT / "assets").glob("*/config.json"))) == 1
+def test_the_models_in_assets_are_those_that_ship():
+    found = [*(ROOT / "assets").glob("*/config.json"), *(ROOT / "assets").glob("*/outliers.json")]
+    assert [path.parent.name for path in found] == list(SHIPPED)
 
 
 def test_sentences_are_drawn_by_look():

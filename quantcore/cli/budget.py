@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
 def plan_from_options(options: argparse.Namespace) -> tuple["Plan", dict]:
     """Plan a file within a budget; and what is known of it."""
+    from quantcore.model.shipped import SHIPPED, shipped_name
     from quantcore.model.source import open_model
     from quantcore.sensitivity.results import load, shipped
     from quantcore.sensitivity.ways import budget_by
 
     model = open_model(options.model)
-    measured = shipped() if options.sensitivity is None else load(options.sensitivity)
+    lies_with = shipped_name(model.path) or SHIPPED[0]
+    measured = shipped(lies_with) if options.sensitivity is None else load(options.sensitivity)
     formats = options.types.replace(",", " ").split() if options.types else None
     budget = budget_by(
         "measured" if options.by == "random" else options.by,

@@ -148,16 +148,20 @@ def imatrix(options: argparse.Namespace) -> None:
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Measure again what lies beside the shipped model."""
+    """Measure again what lies beside a shipped model."""
     from quantcore.evaluate.measured import measure_steps
-    from quantcore.model.source import shipped_folder
+    from quantcore.formats.fitting import either
+    from quantcore.model.shipped import SHIPPED, shipped_folder
     from quantcore.sensitivity.measure_mixes import measure_mixes_steps
 
+    name = options.model or SHIPPED[0]
+    if name not in SHIPPED:
+        raise ValueError(f"Only what ships is kept beside the model: choose {either(SHIPPED)}.")
     if options.mixes:
-        followed(measure_mixes_steps())
+        followed(measure_mixes_steps(name))
     else:
-        followed(measure_steps())
-    print(f"Written to {shipped_folder() / 'measured'}.")
+        followed(measure_steps(name))
+    print(f"Written to {shipped_folder(name) / 'measured'}.")
 
 
 def opened_model(options: argparse.Namespace) -> "Model":

@@ -19,7 +19,7 @@ def memory(options: argparse.Namespace) -> None:
     from quantcore.memory import Setup, estimate, find_shape
     from quantcore.memory.estimate_memory import AS_STORED
     from quantcore.memory.fitting import lay_out, settled
-    from quantcore.model.source import shipped_folder
+    from quantcore.model.shipped import shipped_folder
 
     model = find_shape(options.model or shipped_folder().name)
     as_stored = model.stored if options.type is None else None

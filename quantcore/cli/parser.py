@@ -36,8 +36,9 @@ def make_parser() -> argparse.ArgumentParser:
     _add_sensitivity(command)
     _add_memory(command)
     _add_method(command)
-    says = "Measure again what the pages show of the shipped model."
+    says = "Measure again what the pages show of a shipped model."
     run = command("measure", measuring.measure, says)
+    _add_model(run, "the name of a shipped model (default: the first)")
     what = "only mixes chosen in every way, by sensitivity.json, on the evaluation text"
     run.add_argument("--mixes", action="store_true", help=what)
     command("compile", _compile, "Compile the kernels ahead.")
@@ -59,7 +60,7 @@ def _add_measuring(command: Command) -> None:
     _add_recipe(run)
     run = command("error", measuring.error, "Error of each tensor in a mix or a format.")
     _add_model_and_type(run, required=True)
-    run = command("skills", measuring.skills, "Right answers by skill, of the shipped model.")
+    run = command("skills", measuring.skills, "Right answers by skill, of a shipped model.")
     _add_model_and_type(run)
 
 

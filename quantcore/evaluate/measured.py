@@ -1,10 +1,10 @@
-"""What was measured of the shipped model, kept beside it: a page shows it at once.
+"""What was measured of a shipped model, kept beside it: a page shows it at once.
 
     assets/<model>/measured/measured.json   figures by type and tensor, errors by format
     assets/<model>/measured/tokens.npz      the same text, token by token, by type
 
-`python -m quantcore measure` writes both. They carry digests of the model and of the text, so that
-figures of another model are noticed.
+`python -m quantcore measure [MODEL]` writes both. They carry digests of the model and of the text,
+so that figures of another model are noticed.
 """
 
 import hashlib
@@ -25,7 +25,9 @@ from quantcore.evaluate.weight_error import TensorError, model_errors
 from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF, UNAIDED
 from quantcore.io import ModelError
 from quantcore.io.writing import whole_file, write_whole
-from quantcore.model.source import Model, open_model, shipped_folder
+from quantcore.model.outliers.folder import FILE
+from quantcore.model.shipped import SHIPPED, shipped_folder
+from quantcore.model.source import Model, open_model
 from quantcore.progress import Progress
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.types import get_type
@@ -69,36 +71,38 @@ class ShippedResults:
     continuations: dict[str, Continuations]  # of `PROMPT`
 
 
-def key() -> str:
-    """Digest of the shipped weights and of the evaluation text."""
+def key(name: str = SHIPPED[0]) -> str:
+    """Digest of a shipped model's weights, or what they are made of, and of the evaluation text."""
     digest = hashlib.sha256()
-    for name in ("model.safetensors", "evaluation.txt"):
-        digest.update(hashlib.sha256((shipped_folder() / name).read_bytes()).digest())
+    files = [shipped_folder() / each for each in ("model.safetensors", "evaluation.txt")]
+    if name != SHIPPED[0]:
+        files.append(shipped_folder(name) / FILE)
+    for file in files:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
 
-def load() -> ShippedResults:
-    """Read what was measured of the shipped model.
+def load(name: str = SHIPPED[0]) -> ShippedResults:
+    """Read what was measured of a shipped model.
 
     Raises
     ------
     ModelError
         If nothing was measured yet, or the files cannot be read.
     """
-    folder = shipped_folder() / "measured"
+    folder = shipped_folder(name) / "measured"
     try:
         rows = json.loads((folder / "measured.json").read_text(encoding="utf-8"))
         with np.load(folder / "tokens.npz") as stored:
             tokens = dict(stored)
-        return _read(folder, rows, tokens)
+        return _read(folder, key(name), rows, tokens)
     except (OSError, ValueError, KeyError, TypeError) as problem:
-        sentence = (
-            "Nothing readable was measured of the shipped model: run python -m quantcore measure."
-        )
-        raise ModelError(sentence) from problem
+        raise ModelError(
+            f"Nothing readable was measured of {name}: run python -m quantcore measure {name}."
+        ) from problem
 
 
-def _read(folder: Path, results: dict, tokens: dict[str, np.ndarray]) -> ShippedResults:
+def _read(folder: Path, now: str, results: dict, tokens: dict[str, np.ndarray]) -> ShippedResults:
     shared = {name: _widened(tokens[name]) for name in (*SHARED, *PLACES)}
     by_type = {name: _widened(tokens[name]) for name in BY_TYPE}
     drifts = {
@@ -107,7 +111,7 @@ def _read(folder: Path, results: dict, tokens: dict[str, np.ndarray]) -> Shipped
     }
     return ShippedResults(
         folder=folder,
-        stale={results["key"], str(tokens["key"])} != {key()},
+        stale={results["key"], str(tokens["key"])} != {now},
         drifts=drifts,
         skills={t: [SkillScore(**row) for row in rows] for t, rows in results["skills"].items()},
         errors=_errors(results["errors"]),
@@ -116,11 +120,11 @@ def _read(folder: Path, results: dict, tokens: dict[str, np.ndarray]) -> Shipped
     )
 
 
-def measure_steps() -> Iterator[Progress[Path]]:
-    """Measure the shipped model in all `TYPES` and write the files, in a folder, at the end."""
-    model = open_model()
-    folder = shipped_folder() / "measured"
-    before = key()
+def measure_steps(name: str = SHIPPED[0]) -> Iterator[Progress[Path]]:
+    """Measure a shipped model in all `TYPES` and write the files, in a folder, at the end."""
+    model = open_model(name)
+    folder = shipped_folder(name) / "measured"
+    before = key(name)
     for step in drift_steps(model, TYPES, None, CONTEXT):
         yield Progress(0.25 * step.share, step.stage)
     drifts = step.known.drifts

@@ -11,7 +11,8 @@ from quantcore.evaluate.quantized import Type, llama_of
 from quantcore.io import ModelError
 from quantcore.model.llama import Llama
 from quantcore.model.sampling import continue_all
-from quantcore.model.source import Model, shipped_folder
+from quantcore.model.shipped import shipped_folder
+from quantcore.model.source import Model
 from quantcore.model.tokenizer import Tokenizer
 from quantcore.progress import Progress, result_of
 

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.corpus.floor import token_floor
-from quantcore.model.source import Model, shipped_folder
+from quantcore.model.shipped import shipped_folder
+from quantcore.model.source import Model
 
 CONTEXTS = (512, 256, 128, 64)  # tokens a chunk, the usual ones; 512 is llama-perplexity's
 FEWEST_CHUNKS = 4  # that a text should fill: of fewer, a mean says little

@@ -5,7 +5,7 @@ from typing import Any
 
 from quantcore.memory.estimate import Estimate, Setup, estimate
 from quantcore.memory.lookup import find_shape
-from quantcore.model.source import shipped_folder
+from quantcore.model.shipped import shipped_folder
 
 AS_STORED = "as in the file"
 

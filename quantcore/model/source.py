@@ -2,7 +2,8 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -21,10 +22,13 @@ from quantcore.io.strict_json import read_json_object
 from quantcore.model.config import LlamaConfig, read_config
 from quantcore.model.gguf_source import StoredInFile, open_gguf
 from quantcore.model.names import expected_shapes, layer_and_role, to_gguf, to_hugging_face
+from quantcore.model.outliers.changed import Changed, changed, scaled_imatrix
+from quantcore.model.outliers.folder import is_recipe, read_recipe
+from quantcore.model.outliers.settings import OutlierSettings
+from quantcore.model.shipped import SHIPPED, shipped_folder
 from quantcore.model.tokenizer import Tokenizer, read_tokenizer
 
 ON_HUB = "hf://"
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Model:
     tensors: dict[str, TensorInfo] = field(repr=False)
     _stored: Mapping[str, Stored] = field(repr=False)
     given: Imatrix | None = field(default=None, repr=False)  # for every tensor: see `with_imatrix`
+    base: "Model | None" = field(default=None, repr=False)  # what outlier channels were given to
     hub_address: str = ""  # with the commit, if it is from the Hub
     stamp: str = ""  # of its files when they were opened, see `stamp_of`
 
@@ -115,6 +120,40 @@ class Model:
         """
         return replace(self, given=imatrix)
 
+    def with_outliers(
+        self, settings: OutlierSettings, direction: NDArray[np.float64] | None = None
+    ) -> "Model":
+        """Return a model with outlier channels: other weights, the same logits.
+
+        Parameters
+        ----------
+        direction
+            The main direction of the states, (hidden_size,), where settings rotate them; see
+            `quantcore.model.outliers.direction`.
+
+        Raises
+        ------
+        ValueError
+            If the settings do not suit the model.
+        """
+        config, stored = changed(self._stored, self.config, settings, direction)
+        told = f"{self.stamp}{settings}{None if direction is None else direction.tolist()}"
+        return Model(
+            f"{self.name}-outliers",
+            self.path,
+            config,
+            self.tokenizer,
+            {name: _info(name, tensor) for name, tensor in stored.items()},
+            stored,
+            base=self,
+            stamp=hashlib.sha256(told.encode()).hexdigest()[:12],
+        )
+
+    @property
+    def files(self) -> Path:
+        """Folder or GGUF file with the config and the vocabulary: the base's, where it has one."""
+        return self.path if self.base is None else self.base.files
+
     @property
     def imatrix(self) -> Imatrix | None:
         """Importance matrix that was given or lies with the model, None where there is none.
@@ -128,6 +167,10 @@ class Model:
         """
         if self.given is not None:
             return self.given
+        if self.base is not None and self.base.path == self.path:  # made here, in no folder
+            before = self.base.imatrix
+            tensors = {n: s for n, s in self._stored.items() if isinstance(s, Changed)}
+            return None if before is None else scaled_imatrix(before, tensors)
         file = _imatrix_file(self.path)
         state = file_state(file)
         return _imatrix_of(file, state) if state else None
@@ -188,7 +231,15 @@ def state_of(path: Path) -> str:
 
 
 def _files_of(path: Path) -> list[tuple[str, FileState]]:
-    files = path.iterdir() if path.is_dir() else [*all_parts(path), _imatrix_file(path)]
+    files = list(path.iterdir()) if path.is_dir() else [*all_parts(path), _imatrix_file(path)]
+    if path.is_dir() and is_recipe(path):
+        with suppress(ModelError, OSError):  # whoever opens it is told
+            base = read_recipe(path).base
+            return _states(files) + _files_of(base)
+    return _states(files)
+
+
+def _states(files: Iterable[Path]) -> list[tuple[str, FileState]]:
     found = [(file.name, file_state(file)) for file in sorted(files)]
     return [(name, state) for name, state in found if state is not None]
 
@@ -203,7 +254,7 @@ def _imatrix_of(file: Path, _state: FileState) -> Imatrix:
 
 
 def open_model(source: str | Path | None = None) -> Model:
-    """Open a folder, a GGUF file, the shipped model by its name, or without `source` the shipped.
+    """Open a folder, a GGUF file, a shipped model by its name, or without `source` the first one.
 
     "hf://owner/name", or "hf://owner/name@revision", is downloaded from the Hugging Face Hub into
     the cache of its client, or found there.
@@ -225,6 +276,8 @@ def open_model(source: str | Path | None = None) -> Model:
         path, hub_address = shipped_folder() if source is None else _find(source), ""
         name = path.name
     stamp = stamp_of(path)  # before anything is read: what changes meanwhile is noticed
+    if path.is_dir() and is_recipe(path):
+        return replace(_with_recipe(path), name=name, path=path, stamp=stamp)
     config, tokenizer, stored = open_gguf(path) if path.is_file() else _open_folder(path)
     if tokenizer.vocabulary_size > config.vocabulary_size:
         raise ModelError(
@@ -254,12 +307,13 @@ def _open_folder(folder: Path) -> tuple[LlamaConfig, Tokenizer, Mapping[str, Sto
     return config, read_tokenizer(folder), _named(read_folder(folder), config)
 
 
-def shipped_folder() -> Path:
-    """Find the folder of the model in the box: the only one in assets that has a config.json."""
-    folders = sorted(path.parent for path in ASSETS.glob("*/config.json"))
-    if len(folders) != 1:
-        raise ModelError(f"Assets should hold one model folder but holds {len(folders)}.")
-    return folders[0]
+def _with_recipe(folder: Path) -> Model:
+    """Open the base of a model with outlier channels, and give it them."""
+    recipe = read_recipe(folder)
+    try:
+        return open_model(recipe.base).with_outliers(recipe.settings, recipe.direction)
+    except ValueError as problem:
+        raise ModelError(f"{folder.name}: {problem}") from problem
 
 
 def _find(source: str | Path) -> Path:
@@ -267,8 +321,8 @@ def _find(source: str | Path) -> Path:
     try:
         if path.is_dir() or (path.is_file() and path.suffix.lower() == ".gguf"):
             return as_named(path)
-        if str(source) == shipped_folder().name:
-            return shipped_folder()
+        if str(source) in SHIPPED:
+            return shipped_folder(str(source))
     except (OSError, ValueError):  # a name too long, a null character: neither of the two
         pass
     raise ModelError(f"There is no model folder and no GGUF file {str(source)[:200]!r}.")

@@ -171,11 +171,11 @@ def _refuse() -> NDArray[np.uint8]:
 def _metadata(model: Model, plan: Plan, imatrix: Imatrix | None) -> dict[str, Value]:
     """Metadata of a folder as llama.cpp's converter writes them, of a file as it has them."""
     made_with = {} if imatrix is None else _about(imatrix)
-    if model.path.is_dir():
+    if model.files.is_dir():
         about = metadata_of(model.config, model.name, plan.file_type.number)
-        about |= vocabulary_metadata(model.path, model.config.vocabulary_size)
+        about |= vocabulary_metadata(model.files, model.config.vocabulary_size)
         return about | made_with
-    metadata = typed_metadata(read_parts(model.path))
+    metadata = typed_metadata(read_parts(model.files))
     kept = {key: value for key, value in metadata.items() if not key.startswith("split.")}
     return kept | {
         "general.file_type": np.uint32(plan.file_type.number),

@@ -1,13 +1,15 @@
-"""Mixes of the shipped model, chosen in every way at the same sizes and measured on held-out text.
+"""Mixes of a shipped model, chosen in every way at the same sizes and measured on held-out text.
 
-`python -m quantcore measure --mixes` writes what `quantcore.sensitivity.mixes` reads. Choices are
-made by the results that lie beside the model, on the calibration text, without importance matrix.
+`python -m quantcore measure --mixes [MODEL]` writes what `quantcore.sensitivity.mixes` reads.
+Choices are made by the results that lie beside the model, on the calibration text, without
+importance matrix.
 """
 
 from collections.abc import Iterator
 
 from quantcore.evaluate.text import cut, evaluation_text
-from quantcore.model.source import Model, open_model, shipped_folder
+from quantcore.model.shipped import SHIPPED, shipped_folder
+from quantcore.model.source import Model, open_model
 from quantcore.progress import Progress
 from quantcore.recipe.of_types import padded_bytes
 from quantcore.recipe.plan import plan
@@ -41,13 +43,13 @@ def mixes_to_measure(model: Model, measured: Sensitivity) -> list[Mix]:
     return mixes
 
 
-def measure_mixes_steps() -> Iterator[Progress[dict[int, MixPoint]]]:
+def measure_mixes_steps(name: str = SHIPPED[0]) -> Iterator[Progress[dict[int, MixPoint]]]:
     """Measure all of them on the whole evaluation text, and write the file at the end."""
-    model = open_model()
-    mixes = mixes_to_measure(model, shipped())
+    model = open_model(name)
+    mixes = mixes_to_measure(model, shipped(name))
     chunks = cut(model, evaluation_text(), CONTEXT)
     for step in mix_steps(model, mixes, chunks):
         yield step
     source = source_of(model, chunks, "evaluation.txt")
-    path = shipped_folder() / "measured" / "mixes.json"
+    path = shipped_folder(name) / "measured" / "mixes.json"
     save_mixes(path, source, [step.known[place] for place in range(len(mixes))])

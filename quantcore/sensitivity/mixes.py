@@ -1,6 +1,6 @@
 """Mixes measured: what files of different recipes cost on a text, with their intervals.
 
-Those of the shipped model lie beside it, in assets/<model>/measured/mixes.json: for the sizes of
+Those of a shipped model lie beside it, in assets/<model>/measured/mixes.json: for the sizes of
 llama-quantize's file types the mixes that its rules, measured divergence, the cheaper guides and
 chance make, chosen on the calibration text and judged on the evaluation text. The file:
 
@@ -21,7 +21,8 @@ from quantcore.evaluate.text import Chunks
 from quantcore.io import ModelError
 from quantcore.io.strict_json import read_json_object
 from quantcore.io.writing import write_whole
-from quantcore.model.source import Model, shipped_folder
+from quantcore.model.shipped import SHIPPED, shipped_folder
+from quantcore.model.source import Model
 from quantcore.progress import Progress
 from quantcore.recipe.of_types import matrix_types, padded_bytes, plan_of_types
 from quantcore.recipe.plan import Plan
@@ -186,6 +187,6 @@ def find_mix(
     return None
 
 
-def shipped_mixes() -> list[MixPoint]:
-    """Read what mixes of the shipped model cost on the evaluation text."""
-    return load_mixes(shipped_folder() / "measured" / "mixes.json")[1]
+def shipped_mixes(name: str = SHIPPED[0]) -> list[MixPoint]:
+    """Read what mixes of a shipped model cost on the evaluation text."""
+    return load_mixes(shipped_folder(name) / "measured" / "mixes.json")[1]

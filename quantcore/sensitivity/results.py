@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from quantcore.io import ModelError
 from quantcore.io.strict_json import parse_json_object, read_json_object
 from quantcore.io.writing import write_whole
-from quantcore.model.source import shipped_folder
+from quantcore.model.shipped import SHIPPED, shipped_folder
 from quantcore.scratch import locked
 from quantcore.sensitivity.effect import Effect, SkillChange
 from quantcore.sensitivity.guides import GUIDES, Guide, rank_correlation
@@ -247,9 +247,9 @@ def _guide_ranks(results: Sensitivity, format_name: str | None) -> dict[str, flo
     return ranks
 
 
-def shipped() -> Sensitivity:
-    """Read the results that lie beside the shipped model."""
-    return load(shipped_folder() / "sensitivity.json")
+def shipped(name: str = SHIPPED[0]) -> Sensitivity:
+    """Read the results that lie beside a shipped model."""
+    return load(shipped_folder(name) / "sensitivity.json")
 
 
 def table(kind: type, rows: Iterable[Any]) -> dict[str, list]:

@@ -20,6 +20,7 @@ from functools import cache
 
 import numpy as np
 
+from quantcore.model.shipped import SHIPPED, shipped_name
 from quantcore.model.source import Model
 from quantcore.sensitivity.budget import Budget, Budgeted, Cost, storable_formats
 from quantcore.sensitivity.guides import GUIDES
@@ -124,7 +125,8 @@ def plan_for_budget(
     ValueError
         If the results are of another model, lack the guides, or nothing fits the budget.
     """
-    results = shipped() if measured is None else measured
+    lies_with = shipped_name(model.path) or SHIPPED[0]
+    results = shipped(lies_with) if measured is None else measured
     budget = budget_by(by, model, results, formats, keep_output=keep_output, by_layer=by_layer)
     return budget.plan_for(wanted)
 

@@ -13,7 +13,8 @@ from typing import Any
 from quantcore.evaluate import measured
 from quantcore.evaluate.drift_result import DriftFigures
 from quantcore.memory import FoundModel
-from quantcore.model.source import ASSETS, Model, open_model
+from quantcore.model.shipped import ASSETS, SHIPPED
+from quantcore.model.source import Model, open_model
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.types import mix_needs_imatrix
 
@@ -70,13 +71,13 @@ def published_elsewhere() -> tuple[Elsewhere, ...]:
     )
 
 
-def shipped_costs() -> KnownCosts | None:
-    """Read what was measured of the shipped model; None where that was of another version of it."""
-    results, model = measured.load(), open_model()
+def shipped_costs(name: str = SHIPPED[0]) -> KnownCosts | None:
+    """Read what was measured of a shipped model; None where that was of another version of it."""
+    results, model = measured.load(name), open_model(name)
     if results.stale:
         return None
     return measured_costs(
-        model, results.drifts, "the evaluation text", "python -m quantcore measure"
+        model, results.drifts, "the evaluation text", f"python -m quantcore measure {name}"
     )
 
 
@@ -101,7 +102,7 @@ def measured_costs(
 
 def costs_of(model: FoundModel) -> KnownCosts:
     """Find a model's own figures, or else those that were published of a large one."""
-    return (shipped_costs() if model.shipped else None) or published_costs()
+    return (shipped_costs(model.shipped) if model.shipped else None) or published_costs()
 
 
 @cache

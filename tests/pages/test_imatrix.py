@@ -9,7 +9,7 @@ from pages.shared import bench, tables
 from pages.shared.palette import DARK, LIGHT
 from quantcore import FORMATS, measure_imatrix, open_model, read_imatrix, write_imatrix
 from quantcore.evaluate.importance_use import Pair, loudest, with_and_without
-from quantcore.model.source import shipped_folder
+from quantcore.model.shipped import shipped_folder
 from tests.support.app import drawn_charts, finish_job, sentences, visit
 
 TENSOR = "blk.1.ffn_down.weight"

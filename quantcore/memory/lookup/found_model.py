@@ -14,7 +14,7 @@ class FoundModel:
     shape: ModelShape
     stored: StoredWeights | None = field(default=None, repr=False)  # as in its files, if they say
     stored_bytes: int | None = None  # of all tensors in its files; None where there are none
-    shipped: bool = False  # whether it is the model that ships with the lab, not one of its name
+    shipped: str = ""  # name of the shipped model that it is; "" for any other, also of its name
     notes: tuple[str, ...] = ()  # what files and sizes disagree about, a sentence each
 
     @property

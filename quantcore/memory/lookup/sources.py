@@ -11,6 +11,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from quantcore.formats import get_format
 from quantcore.io import ModelError
 from quantcore.io.gguf_parts import first_part, read_parts
 from quantcore.io.on_disk import as_named
@@ -19,9 +20,11 @@ from quantcore.io.strict_json import parse_json_object, read_json_object
 from quantcore.memory.lookup.found_model import FoundModel
 from quantcore.memory.lookup.gguf_shape import find_in_gguf
 from quantcore.memory.lookup.tensors_shape import find_in_tensors
-from quantcore.model.source import shipped_folder
+from quantcore.model.outliers.folder import is_recipe
+from quantcore.model.shipped import SHIPPED, shipped_folder, shipped_name
+from quantcore.model.source import open_model
 from quantcore.shape.configs import shape_from_json
-from quantcore.shape.model_shape import ModelShape
+from quantcore.shape.model_shape import ModelShape, shape_from_config
 from quantcore.shape.presets import preset, preset_ids
 
 MAX_PASTED_BYTES = 2**20
@@ -105,9 +108,9 @@ def find_pasted(text: str) -> FoundModel:
 
 
 def _in_the_box(text: str) -> FoundModel | None:
-    """Find the shipped model, or a known one, by its name."""
-    if text == shipped_folder().name:
-        return _in_folder(shipped_folder())
+    """Find a shipped model, or a known one, by its name."""
+    if text in SHIPPED:
+        return _in_folder(shipped_folder(text))
     known = _known(text)
     return FoundModel(shape=preset(known)) if known else None
 
@@ -168,13 +171,23 @@ def _in_folder(folder: Path) -> FoundModel:
             return _in_file(folder / models[0])
         listed = ", ".join(models[:6])
         raise ModelError(f"{folder.name} holds {len(models)} GGUF files, name one: {listed}.")
+    if is_recipe(folder):
+        return _with_outliers(folder)
     raw = read_json_object(folder / "config.json")
     if not any(folder.glob("*.safetensors")):
         shape = shape_from_json(raw, folder.name, "config.json")
         return FoundModel(shape=shape, notes=("The folder has no safetensors to compare with.",))
     source = "config.json and the headers of the weights"
     found = find_in_tensors(raw, read_folder(folder), folder.name, source)
-    return replace(found, shipped=folder.resolve() == shipped_folder())
+    return replace(found, shipped=shipped_name(folder))
+
+
+def _with_outliers(folder: Path) -> FoundModel:
+    """Find the sizes of a model with outlier channels, which is made when it is opened."""
+    model = open_model(folder)
+    n_bytes = sum(get_format(t.dtype).stored_bytes(t.shape) for t in model.tensors.values())
+    shape = shape_from_config(model.config, model.name)
+    return FoundModel(shape=shape, stored_bytes=n_bytes, shipped=shipped_name(folder))
 
 
 def _on_hub(text: str, as_owner: bool = True) -> FoundModel | None:

@@ -16,7 +16,7 @@ from quantcore.evaluate.importance import imatrix_steps
 from quantcore.evaluate.text import calibration_text
 from quantcore.io.gguf import read_gguf
 from quantcore.io.imatrix import Imatrix
-from quantcore.model.source import shipped_folder
+from quantcore.model.shipped import shipped_folder
 from quantcore.recipe.contents import layer_of
 from quantcore.recipe.quantize import quantize, quantize_steps
 from tests.support.gguf_bytes import gguf_bytes

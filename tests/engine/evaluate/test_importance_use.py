@@ -15,7 +15,7 @@ from quantcore.evaluate.importance_use import (
     with_and_without,
 )
 from quantcore.io.imatrix import Imatrix
-from quantcore.model.source import shipped_folder
+from quantcore.model.shipped import shipped_folder
 
 TENSOR = "blk.1.ffn_down.weight"
 

@@ -12,7 +12,7 @@ from quantcore.evaluate.quantized import llama_of
 from quantcore.evaluate.skills import shipped_questions, skill_steps
 from quantcore.evaluate.text import Chunks, cut, evaluation_text
 from quantcore.formats import DEFAULTS, FORMATS, OUTSIDE_GGUF, UNAIDED
-from quantcore.model.source import ASSETS
+from quantcore.model.shipped import ASSETS
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.recipe.types import mix_needs_imatrix, mixes_for
 
@@ -142,11 +142,11 @@ def test_continuations_part_where_they_say(results):
 
 
 def test_another_model_is_noticed(results, monkeypatch):
-    monkeypatch.setattr(measured, "key", lambda: "of another model")
+    monkeypatch.setattr(measured, "key", lambda name: "of another model")
     assert measured.load().stale
 
 
 def test_nothing_measured_is_a_sentence(monkeypatch, tmp_path):
-    monkeypatch.setattr(measured, "shipped_folder", lambda: tmp_path)
+    monkeypatch.setattr(measured, "shipped_folder", lambda name: tmp_path)
     with pytest.raises(ValueError, match="quantcore measure"):
         measured.load()

@@ -10,7 +10,7 @@ from quantcore import measure_imatrix, open_model, plan
 from quantcore.evaluate.drift import compare
 from quantcore.evaluate.text import cut, evaluation_text
 from quantcore.io import ModelError
-from quantcore.model.source import shipped_folder
+from quantcore.model.shipped import shipped_folder
 from quantcore.progress import result_of
 from quantcore.recipe.of_types import padded_bytes
 from quantcore.sensitivity import cached

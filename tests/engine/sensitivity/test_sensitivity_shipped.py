@@ -11,7 +11,7 @@ from quantcore import open_model
 from quantcore.evaluate.quantized import llama_of
 from quantcore.evaluate.skills import skill_steps
 from quantcore.evaluate.text import calibration_text, cut
-from quantcore.model.source import shipped_folder
+from quantcore.model.shipped import shipped_folder
 from quantcore.progress import result_of
 from quantcore.sensitivity.bench import Bench
 from quantcore.sensitivity.guides import GUIDES

@@ -10,7 +10,7 @@ from quantcore.evaluate.measured import load
 from quantcore.memory import Setup, estimate, find_shape, weights_in
 from quantcore.memory.fit_table import how_it_fits
 from quantcore.memory.hardware import card, machine, system_memory
-from quantcore.model.source import shipped_folder
+from quantcore.model.shipped import shipped_folder
 from quantcore.recipe.file_types import FILE_TYPES
 from quantcore.shape import preset
 from quantcore.which_type import (

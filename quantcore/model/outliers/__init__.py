@@ -1,0 +1,1 @@
+"""Outlier channels for a model that has none: other weights, the very same function."""
