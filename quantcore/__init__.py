@@ -13,10 +13,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from quantcore.evaluate.cache_drift import measure_cache as measure_cache
+    from quantcore.evaluate.cache_drift import measure_cache_steps as measure_cache_steps
     from quantcore.evaluate.drift import drift_steps as drift_steps
     from quantcore.evaluate.drift import measure_drift as measure_drift
     from quantcore.evaluate.importance import imatrix_steps as imatrix_steps
     from quantcore.evaluate.importance import measure_imatrix as measure_imatrix
+    from quantcore.evaluate.noise_floor import measure_noise_floor as measure_noise_floor
+    from quantcore.evaluate.noise_floor import noise_floor_steps as noise_floor_steps
     from quantcore.evaluate.perplexity import measure_perplexity as measure_perplexity
     from quantcore.evaluate.skills import measure_skills as measure_skills
     from quantcore.evaluate.skills import skill_steps as skill_steps
@@ -55,12 +59,16 @@ _HOMES = {
     "get_format": "quantcore.formats",
     "get_type": "quantcore.recipe.types",
     "imatrix_steps": "quantcore.evaluate.importance",
+    "measure_cache": "quantcore.evaluate.cache_drift",
+    "measure_cache_steps": "quantcore.evaluate.cache_drift",
     "measure_drift": "quantcore.evaluate.drift",
     "measure_imatrix": "quantcore.evaluate.importance",
+    "measure_noise_floor": "quantcore.evaluate.noise_floor",
     "measure_perplexity": "quantcore.evaluate.perplexity",
     "measure_sensitivity": "quantcore.sensitivity.measure",
     "measure_skills": "quantcore.evaluate.skills",
     "model_errors": "quantcore.evaluate.weight_error",
+    "noise_floor_steps": "quantcore.evaluate.noise_floor",
     "open_model": "quantcore.model.source",
     "plan": "quantcore.recipe.plan",
     "plan_for_budget": "quantcore.sensitivity.ways",

@@ -150,6 +150,7 @@ def imatrix(options: argparse.Namespace) -> None:
 def measure(options: argparse.Namespace) -> None:
     """Measure again what lies beside a shipped model."""
     from quantcore.evaluate.measured import measure_steps
+    from quantcore.evaluate.measured_cache import measure_caches_steps
     from quantcore.formats.fitting import either
     from quantcore.model.shipped import SHIPPED, shipped_folder
     from quantcore.sensitivity.measure_mixes import measure_mixes_steps
@@ -159,6 +160,8 @@ def measure(options: argparse.Namespace) -> None:
         raise ValueError(f"Only what ships is kept beside the model: choose {either(SHIPPED)}.")
     if options.mixes:
         followed(measure_mixes_steps(name))
+    elif options.caches:
+        followed(measure_caches_steps(name))
     else:
         followed(measure_steps(name))
     print(f"Written to {shipped_folder(name) / 'measured'}.")

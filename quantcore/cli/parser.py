@@ -41,6 +41,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_model(run, "the name of a shipped model (default: the first)")
     what = "only mixes chosen in every way, by sensitivity.json, on the evaluation text"
     run.add_argument("--mixes", action="store_true", help=what)
+    what = "only types of the KV cache, by context length, and the noise floor"
+    run.add_argument("--caches", action="store_true", help=what)
     command("compile", _compile, "Compile the kernels ahead.")
     _add_json(command("doctor", _doctor, "What this machine has and lacks for the lab."))
     return parser
