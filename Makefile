@@ -76,6 +76,7 @@ measured-%: SENSITIVITY = assets/$*/sensitivity.json
 measured-%: $(VENV)/lab.ready
 	$(BIN)/python -m quantcore measure $*
 	$(BIN)/python -m quantcore measure $* --caches
+	$(BIN)/python -m quantcore measure $* --methods
 	rm -f $(SENSITIVITY)
 	$(BIN)/python -m quantcore sensitivity $* --groups tensor layer role all --tokens $(TOKENS) --skills 20 --guides --output $(SENSITIVITY)
 	$(BIN)/python -m quantcore sensitivity $* --groups tensor layer role --hows kept --tokens $(TOKENS) --skills 20 --output $(SENSITIVITY)

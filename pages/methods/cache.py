@@ -4,10 +4,10 @@ import streamlit as st
 
 from pages.shared import bench, texts
 from quantcore.evaluate.gptq_course import GptqCourse, follow_gptq
-from quantcore.evaluate.method_table import MethodRow, MethodTable, load_methods
+from quantcore.evaluate.method_table import BY, MethodRow, MethodTable, load_methods
 from quantcore.evaluate.text import context_for, cut
 from quantcore.formats import get_format
-from quantcore.methods import METHODS, get_method
+from quantcore.methods import get_method
 from quantcore.methods.awq import AWQ, ScaleSearch
 from quantcore.methods.calibration import calibrate
 from quantcore.methods.method import LayerInputs
@@ -74,7 +74,7 @@ def ratios(model_name: str, tensor: str, type_name: str) -> ScaleSearch:
 
 def able(shape: tuple[int, ...], type_name: str) -> list[str]:
     """Name the methods that can store a matrix of this shape in a type."""
-    return [name for name in METHODS if not _why_not(name, shape, type_name)]
+    return [name for name in BY if not _why_not(name, shape, type_name)]
 
 
 def _why_not(name: str, shape: tuple[int, ...], type_name: str) -> str:

@@ -151,8 +151,10 @@ def measure(options: argparse.Namespace) -> None:
     """Measure again what lies beside a shipped model."""
     from quantcore.evaluate.measured import measure_steps
     from quantcore.evaluate.measured_cache import measure_caches_steps
+    from quantcore.evaluate.method_table import measure_methods_steps
     from quantcore.formats.fitting import either
     from quantcore.model.shipped import SHIPPED, shipped_folder
+    from quantcore.model.source import open_model
     from quantcore.sensitivity.measure_mixes import measure_mixes_steps
 
     name = options.model or SHIPPED[0]
@@ -160,6 +162,8 @@ def measure(options: argparse.Namespace) -> None:
         raise ValueError(f"Only what ships is kept beside the model: choose {either(SHIPPED)}.")
     if options.mixes:
         followed(measure_mixes_steps(name))
+    elif options.methods:
+        followed(measure_methods_steps(open_model(name)))
     elif options.caches:
         followed(measure_caches_steps(name))
     else:

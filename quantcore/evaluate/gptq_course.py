@@ -54,7 +54,7 @@ class GptqCourse:
         weights = self.weights[:, pair].astype(np.float64)
         weights -= 0.0 if self.origins is None else self.origins[:, pair]
         steps = self.steps[:, pair].astype(np.float64)
-        live = (steps > 0).all(axis=1)
+        live: NDArray[np.bool_] = (steps > 0).all(axis=1)
         moment = self.moment[np.ix_(pair, pair)]
         each, plane = both_ways(weights, np.where(live[:, None], steps, 1.0), moment)
         return np.flatnonzero(live & np.any(each != plane, axis=1)).tolist()
@@ -82,7 +82,7 @@ def follow_gptq(weights: Weights, fmt: Format, inputs: LayerInputs) -> GptqCours
         weights=weights,
         restored=pushed.restored,
         plain=plain.restored,
-        moment=damped(inputs.second_moment, method.damping)[0],
+        moment=damped(inputs.second_moment, method.damping).moment,
         order=task.plan.order,
         steps=_by_weight(np.abs(factors.scales), weights.shape),
         origins=None if factors.minimums is None else _by_weight(-factors.minimums, weights.shape),

@@ -20,13 +20,15 @@ from quantcore.formats import get_format
 from quantcore.io import ModelError
 from quantcore.io.strict_json import read_json_object
 from quantcore.io.writing import write_whole
-from quantcore.methods import METHODS, get_method
+from quantcore.methods import get_method
 from quantcore.methods.calibration import calibration_steps
 from quantcore.methods.method import Statistic
 from quantcore.model.source import Model
 from quantcore.progress import Progress
 
 TYPES = ("INT4_G128_ASYM", "INT3_G128_ASYM", "INT2_G64_ASYM", "Q4_K", "Q3_K", "Q2_K")
+# On a single matrix GPTAQ and Qronos are GPTQ, and SmoothQuant is for eight bits.
+BY = ("rtn", "gptq", "awq", "hqq", "autoround")
 MAX_FILE_BYTES = 2**24
 CONTEXT = 512
 
@@ -115,7 +117,7 @@ def method_table_steps(
     model: Model,
     tensors: Sequence[str] | None = None,
     types: Sequence[str] = TYPES,
-    by: Sequence[str] | None = None,
+    by: Sequence[str] = BY,
     text: str | None = None,
 ) -> Iterator[Progress[MethodTable]]:
     """Let methods choose the codes of matrices; the last step carries the table.
@@ -125,12 +127,12 @@ def method_table_steps(
     tensors
         By default all that have inputs.
     by
-        Names of methods, by default all; one that cannot take a type or a shape is left out.
+        Names of methods; one that cannot take a type or a shape is left out.
     text
         By default the calibration text that ships with the lab.
     """
     names = list(tensors or (name for name in model.quantizable if name.startswith("blk.")))
-    methods = [get_method(name) for name in by or METHODS]
+    methods = [get_method(name) for name in by]
     text = calibration_text() if text is None else text
     context = min(CONTEXT, context_for(model, len(model.tokenizer.encode(text))))
     wanted: set[Statistic] = {"second_moment"}

@@ -82,7 +82,7 @@ def test_what_is_rounded_next_is_where_it_has_moved(order):
     moment, weights, fmt = _moment(32), _weights(3, 32), get_format("INT3_G16")
     task = prepare(Gptq(order=order), weights, fmt, _inputs(moment))
     pushed = push_through(task.weights, fmt, factored(task.moment), task.plan)
-    lossy, _ = damped(moment, 0.01)
+    lossy = damped(moment, 0.01).moment
     columns, plain = task.plan.order, fmt.round_trip(weights)
     followed = course(weights[1], pushed.restored[1], plain[1], lossy, columns)
     for n_done in range(33):
