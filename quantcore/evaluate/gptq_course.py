@@ -54,7 +54,7 @@ class GptqCourse:
         weights = self.weights[:, pair].astype(np.float64)
         weights -= 0.0 if self.origins is None else self.origins[:, pair]
         steps = self.steps[:, pair].astype(np.float64)
-        live: NDArray[np.bool_] = (steps > 0).all(axis=1)
+        live = np.all(steps > 0, axis=1)
         moment = self.moment[np.ix_(pair, pair)]
         each, plane = both_ways(weights, np.where(live[:, None], steps, 1.0), moment)
         return np.flatnonzero(live & np.any(each != plane, axis=1)).tolist()

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from quantcore.evaluate.intervals import interval
 from quantcore.formats import get_format
 from quantcore.model.source import Model
-from quantcore.sensitivity.intervals import interval
 from quantcore.sensitivity.pieces import Group, How, Piece
 from quantcore.sensitivity.reading import Reading
 

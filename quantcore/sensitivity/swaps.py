@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore import sweep
+from quantcore.evaluate.intervals import interval
 from quantcore.evaluate.text import Chunks
 from quantcore.model.llama import Floats
 from quantcore.progress import Progress
@@ -26,7 +27,6 @@ from quantcore.sensitivity.bench import Bench
 from quantcore.sensitivity.budget import Budget, Budgeted
 from quantcore.sensitivity.cached import RestoredTensors
 from quantcore.sensitivity.exchanges import Exchanges, Step, Swap
-from quantcore.sensitivity.intervals import interval
 from quantcore.sensitivity.pieces import entry_of
 from quantcore.sensitivity.reading import reading_of
 

@@ -8,9 +8,9 @@ import pytest
 from quantcore import FORMATS, open_model
 from quantcore.cli import main
 from quantcore.evaluate.drift import compare
+from quantcore.evaluate.intervals import interval
 from quantcore.evaluate.text import cut
 from quantcore.sensitivity import results as stored
-from quantcore.sensitivity.intervals import interval
 from quantcore.sensitivity.measure import Settings, sensitivity_steps
 from quantcore.sensitivity.pieces import GROUPS, HOWS
 from tests.support import toy_model
