@@ -12,12 +12,13 @@ from quantcore.methods.hqq import HQQ
 from quantcore.methods.llm_int8 import LLMInt8
 from quantcore.methods.method import Method
 from quantcore.methods.qronos import Qronos
+from quantcore.methods.quip import Quip
 from quantcore.methods.rtn import RoundToNearest
 from quantcore.methods.smoothquant import SmoothQuant
 
 _ALL: tuple[Method, ...] = (
     *(RoundToNearest(), Gptq(), Gptaq(), Qronos(), AWQ(), HQQ(), AutoRound()),
-    *(SmoothQuant(), LLMInt8()),
+    *(Quip(), SmoothQuant(), LLMInt8()),
 )
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}
 

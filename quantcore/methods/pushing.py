@@ -130,7 +130,7 @@ class _Run:
         start = int(columns[0]) // self.unit * self.unit
         if start not in self.parts:
             unit = np.empty((len(self.target), self.unit), np.float32)
-            unit[:, columns - start] = self.aimed[:, here]
+            unit[:, columns - start] = self._moved(here)
             self._choose_scales(start, unit)
         pushes = None if self.pushes is None else np.ascontiguousarray(self.pushes[here, here])
         work = Work(
@@ -145,6 +145,18 @@ class _Run:
         self.aimed[:, here] = work.aimed
         self.target[:, here] = work.target
         self.errors[:, here] = work.target - restored
+
+    def _moved(self, here: slice) -> Weights:
+        """Find where errors so far have moved columns that none was rounded of: the best reals.
+
+        Each of them moves less than it aims at, for those before it have moved as well.
+        """
+        feedback = self.factor.feedback[here, here].astype(np.float64)
+        with one_thread():
+            inverse: Weights = np.linalg.inv(feedback).astype(np.float32)
+            target = self.target[:, here]
+            missed: Weights = target - self.aimed[:, here]
+            return target - missed @ inverse
 
     def _choose_scales(self, start: int, weights: Weights) -> None:
         importance = self.plan.importance
