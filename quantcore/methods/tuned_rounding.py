@@ -17,6 +17,7 @@ Rounding has no slope, so slopes go straight through it, as through a line. Only
 Source: Cheng et al., SignRound, 2023; auto_round/data_type/int.py, quant_tensor_sym and _asym.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,10 @@ import numpy as np
 from quantcore.format import Weights
 from quantcore.formats import get_format
 from quantcore.formats.integers.integer import LARGEST_HALF, IntegerFormat, IntegerPacked
+from quantcore.formats.shared.spans import groups_per_thread
+from quantcore.pool import over_rows
+
+PART = 1 << 14  # weights that are worked on at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -80,13 +85,23 @@ class TunedRounding:
     def rounded(self, tuned: Tuned) -> Rounded:
         """Round with what was trained so far."""
         scales, zeros = self._scales(tuned)
-        codes: Weights = np.divide(self._groups, np.where(scales == 0, np.float32(np.inf), scales))
-        codes += tuned.shifts
-        np.rint(codes, out=codes)
-        codes += zeros
-        inside = (codes >= self._bounds[0]) & (codes <= self._bounds[1])
-        np.clip(codes, *self._bounds, out=codes)
-        restored: Weights = (codes - zeros) * scales
+        safe = _never_zero(scales)
+        codes, restored = np.empty_like(self._groups), np.empty_like(self._groups)
+        inside = np.empty(self._groups.shape, bool)
+
+        def work(part: slice) -> None:
+            here = codes[part]
+            np.divide(self._groups[part], safe[part], out=here)
+            here += tuned.shifts[part]
+            np.rint(here, out=here)
+            here += zeros[part]
+            np.clip(here, *self._bounds, out=restored[part])
+            np.equal(here, restored[part], out=inside[part])
+            here[:] = restored[part]
+            restored[part] -= zeros[part]
+            restored[part] *= scales[part]
+
+        self._in_parts(work)
         return Rounded(restored=restored, codes=codes, scales=scales, zeros=zeros, inside=inside)
 
     def weights_of(self, rounded: Rounded) -> Weights:
@@ -96,16 +111,21 @@ class TunedRounding:
     def slopes(self, tuned: Tuned, rounded: Rounded, slope: Weights) -> Tuned:
         """Slopes by all that is trained, from that by the restored weights (n_rows, n_cols)."""
         slope = slope.reshape(self._groups.shape)
-        scales, inside = rounded.scales, rounded.inside
-        safe = np.where(scales == 0, np.float32(np.inf), scales)
-        through = np.where(inside, slope, 0)
-        by_scale = slope * (rounded.codes - rounded.zeros)
-        by_scale -= through * (self._groups / safe)
-        by_scale = by_scale.sum(axis=1, keepdims=True)
-        if (
-            self._bounds[0] == 0
-        ):  # the zero point goes with low and the scale, where codes are cut off
-            cut_off = (slope - through).sum(axis=1, keepdims=True) * self._least
+        scales, zeros, safe = rounded.scales, rounded.zeros, _never_zero(rounded.scales)
+        by_shifts = np.empty_like(self._groups)
+        by_scale, cut_off = np.empty_like(scales), np.empty_like(scales)
+
+        def work(part: slice) -> None:
+            through = slope[part] * rounded.inside[part]
+            cut_off[part] = (slope[part] - through).sum(axis=1, keepdims=True)
+            np.multiply(through, scales[part], out=by_shifts[part])
+            through *= self._groups[part] / safe[part]
+            of_codes = slope[part] * (rounded.codes[part] - zeros[part])
+            by_scale[part] = (of_codes - through).sum(axis=1, keepdims=True)
+
+        self._in_parts(work)
+        if self._bounds[0] == 0:  # where codes are cut off, the zero point alone moves them
+            cut_off *= self._least
             by_scale -= cut_off * tuned.low / safe
             by_low = cut_off - by_scale * self._least / self._steps
             by_high = by_scale * self._greatest / self._steps
@@ -114,7 +134,7 @@ class TunedRounding:
             above = self._greatest * tuned.high >= -self._least * tuned.low
             by_low = np.where(above, 0, -by_scale * self._least * sign)
             by_high = np.where(above, by_scale * self._greatest * sign, 0)
-        return Tuned(shifts=through * scales, low=by_low, high=by_high)
+        return Tuned(shifts=by_shifts, low=by_low, high=by_high)
 
     def stored(self, rounded: Rounded) -> IntegerPacked:
         """Pack the codes, as `format` restores them."""
@@ -130,16 +150,32 @@ class TunedRounding:
             zero_points=(rounded.zeros + zero).astype(np.uint8).reshape(shape),
         )
 
+    def _in_parts(self, work: Callable[[slice], None]) -> None:
+        """Work on a few groups at a time, so that they stay in a core's cache."""
+        n_groups, length = self._groups.shape
+        step = -(-PART // length)
+
+        def several(start: int, stop: int) -> None:
+            for first in range(start, stop, step):
+                work(slice(first, min(first + step, stop)))
+
+        over_rows(several, n_groups, max(step, groups_per_thread(length) // 4))
+
     def _scales(self, tuned: Tuned) -> tuple[Weights, Weights]:
         below, above = -self._least * tuned.low, self._greatest * tuned.high
         if self._bounds[0] == 0:
             scales = _half((above + below) / self._steps)
-            steps = below / np.where(scales == 0, np.float32(np.inf), scales)
+            steps = below / _never_zero(scales)
             return scales, np.clip(np.rint(steps), 0, self._steps)
         scales = _half(np.maximum(above, below) / self._steps)
         if self._full:
             scales = np.where(above >= below, -scales, scales)
         return scales, np.zeros_like(scales)
+
+
+def _never_zero(scales: Weights) -> Weights:
+    safe: Weights = np.where(scales == 0, np.float32(np.inf), scales)
+    return safe
 
 
 def _half(scales: Weights) -> Weights:
