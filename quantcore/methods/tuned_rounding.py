@@ -136,7 +136,7 @@ class TunedRounding:
             by_high = np.where(above, by_scale * self._greatest * sign, 0)
         return Tuned(shifts=by_shifts, low=by_low, high=by_high)
 
-    def stored(self, rounded: Rounded) -> IntegerPacked:
+    def stored(self, tuned: Tuned, rounded: Rounded) -> IntegerPacked:
         """Pack the codes, as `format` restores them."""
         shape = (self._shape[0], -1)
         scales = rounded.scales.astype(np.float16).reshape(shape)

@@ -19,10 +19,15 @@ from tests.support.toy_model import write_folder
 with np.load(GOLDEN / "methods_scaling.npz") as _file:
     GIVEN = {name[10:]: _file[name] for name in _file.files if name.startswith("autoround/")}
 RNG = np.random.default_rng(6)
-WEIGHTS = RNG.normal(size=(32, 128)).astype(np.float32) * np.float32(0.05)
-ROWS = (RNG.normal(size=(500, 128)) @ RNG.normal(size=(128, 128)) / 11).astype(np.float32)
+WEIGHTS = RNG.normal(size=(32, 256)).astype(np.float32) * np.float32(0.05)
+# Eight directions in which most of the inputs lie, and something of all others.
+ROWS = RNG.normal(size=(500, 8)) @ RNG.normal(size=(8, 256)) + RNG.normal(size=(500, 256)) / 4
+ROWS = ROWS.astype(np.float32)
 TOKENS = np.random.default_rng(7).integers(3, 250, (4, 64))
-TYPES = ["INT4_G32", "INT2_G64_ASYM", "INT3_ROW", "INT4_ROW_ASYM"]
+TYPES = [
+    *("INT4_G32", "INT2_G64_ASYM", "INT3_ROW", "INT4_ROW_ASYM", "INT4_TENSOR"),
+    *("Q4_0", "Q2_K", "NF4"),
+]
 
 
 def inputs_of(rows):
@@ -62,7 +67,7 @@ def test_rounding_and_slopes_are_those_of_auto_round(kind, bits):
     np.testing.assert_allclose(
         rounding.weights_of(rounded), GIVEN[f"{name}/restored"], rtol=1e-6, atol=0
     )
-    packed = rounding.stored(rounded)
+    packed = rounding.stored(tuned, rounded)
     np.testing.assert_array_equal(packed.scales.astype(np.float32), GIVEN[f"{name}/scale"])
     zero = 2 ** (bits - 1) if kind == "sym" else GIVEN[f"{name}/zero"]
     np.testing.assert_array_equal(packed.zero_points, zero + np.zeros_like(packed.scales))
@@ -150,13 +155,21 @@ def test_a_layer_makes_up_for_what_came_before(run):
     assert not LayerSlopes(same, 64).missed(layer.weights).any()
 
 
-@pytest.mark.parametrize("name", ["Q4_K", "INT4_TENSOR", "NF4", "INT4_G64_HQQ"])
-def test_what_it_cannot_train_is_refused(name):
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("IQ2_XXS", "no code of its own for each weight that AutoRound could train"),
+        ("TQ2_0", "no code of its own for each weight that AutoRound could train"),
+        ("BF16", "BF16 has no scales"),
+        ("INT4_G64_HQQ", "INT4_G64_HQQ has no code of its own for each weight"),
+    ],
+)
+def test_what_it_cannot_train_is_refused(name, problem):
     for work in (
         lambda fmt: AutoRound().check((4, 256), fmt),
         lambda fmt: AutoRound().choose(WEIGHTS, fmt, inputs_of(ROWS)),
     ):
-        with pytest.raises(ValueError, match="integers with a scale by row or group"):
+        with pytest.raises(ValueError, match=problem):
             work(get_format(name))
 
 
