@@ -6,6 +6,7 @@
 from quantcore.checks import did_you_mean
 from quantcore.methods.autoround import AutoRound
 from quantcore.methods.awq import AWQ
+from quantcore.methods.fp4_scales import MR_GPTQ, Fp4Scales
 from quantcore.methods.gptaq import Gptaq
 from quantcore.methods.gptq import Gptq
 from quantcore.methods.hqq import HQQ
@@ -13,12 +14,15 @@ from quantcore.methods.llm_int8 import LLMInt8
 from quantcore.methods.method import Method
 from quantcore.methods.qronos import Qronos
 from quantcore.methods.quip import Quip
+from quantcore.methods.rotation import Rotation
 from quantcore.methods.rtn import RoundToNearest
 from quantcore.methods.smoothquant import SmoothQuant
 
 _ALL: tuple[Method, ...] = (
     *(RoundToNearest(), Gptq(), Gptaq(), Qronos(), AWQ(), HQQ(), AutoRound()),
-    *(Quip(), SmoothQuant(), LLMInt8()),
+    *(SmoothQuant(), LLMInt8(), Rotation(), Quip()),
+    Fp4Scales(),
+    Fp4Scales(rule="mse", name="mse_scales", title="MSE scales", source=MR_GPTQ),
 )
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}
 

@@ -36,6 +36,7 @@ from quantcore.methods.hadamard import RandomHadamard
 from quantcore.methods.incoherence import Incoherence
 from quantcore.methods.method import Chosen, LayerInputs, Statistic
 
+MR_GPTQ = "Egiazarian et al., MR-GPTQ, 2025, arXiv 2509.23202"
 ROOM = np.float32(256)  # of E4M3's 448, for four over six
 FEWEST_SHARE, POWER = np.float32(0.2), 2.4  # MR-GPTQ's
 
