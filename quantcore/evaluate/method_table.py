@@ -28,7 +28,7 @@ from quantcore.progress import Progress
 
 TYPES = ("INT4_G128_ASYM", "INT3_G128_ASYM", "INT2_G64_ASYM", "Q4_K", "Q3_K", "Q2_K")
 # On a single matrix GPTAQ and Qronos are GPTQ, and SmoothQuant is for eight bits.
-BY = ("rtn", "gptq", "awq", "hqq", "autoround")
+BY = ("rtn", "gptq", "awq", "hqq", "autoround", "rotation", "quip")
 MAX_FILE_BYTES = 2**24
 CONTEXT = 512
 
