@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.methods import cache, words
 from pages.methods.charts import errors as charts
+from pages.methods.charts import plane as plane_charts
 from pages.methods.charts import scaling as scaling_charts
 from pages.shared import controls, jobs, look, tables, texts
 from pages.shared.palette import Look
@@ -95,7 +96,7 @@ def _steps(
     model: Model, tensor: str, type_name: str, able: list[str], text: str
 ) -> Iterator[Progress[MethodTable]]:
     kept = cache.compared_here()
-    for step in method_table_steps(model, [tensor], [type_name], able, text):
+    for step in method_table_steps(model, [tensor], {type_name: able}, text):
         if step.result is not None:
             kept[model.key, tensor, type_name] = list(step.result.rows)
         yield step
@@ -111,15 +112,37 @@ def plane(model: Model, tensor: str, type_name: str, style: Look) -> None:
     assert moment is not None  # it was asked for
     widths = [row.bits_per_weight for row in rows]
     bits = np.linspace(min(widths) - 0.7, max(widths) + 0.25, 60)
+    errors = [row.output_error for row in rows]
     look.finding(words.plane(rows, tensor), words.HOW_TO_READ_PLANE)
     event = look.show(
-        charts.plane(rows, (bits, least_output_error(moment, bits)), type_name, style),
+        plane_charts.plane(
+            [_mark(row, type_name) for row in {(row.by, row.type): row for row in rows}.values()],
+            style,
+            title="error of the output",
+            ticks=charts.ticks(min(errors) / 3, 1.3 * max(errors)),
+            bound=(bits, least_output_error(moment, bits)),
+        ),
         key="methods_plane",
         alt=f"Bits per weight against error of the output of {tensor}, by method and format.",
         on_select="rerun",
         selection_mode="points",
     )
     controls.choose_from(event)
+
+
+def _mark(row: MethodRow, chosen: str) -> plane_charts.Mark:
+    tip = (
+        f"<b>{METHODS[row.by].title}</b> to {row.type}<br>{row.bits_per_weight:.3f} bits per weight"
+        f"<br>output off by {percent(row.output_error)}, weights by {percent(row.weight_error)}"
+    )
+    return plane_charts.Mark(
+        by=row.by,
+        type=row.type,
+        bits_per_weight=row.bits_per_weight,
+        error=row.output_error,
+        tip=tip,
+        chosen=row.asked == chosen,
+    )
 
 
 def scaling(model: Model, tensor: str, type_name: str, style: Look) -> None:

@@ -151,6 +151,7 @@ def measure(options: argparse.Namespace) -> None:
     """Measure again what lies beside a shipped model."""
     from quantcore.evaluate.measured import measure_steps
     from quantcore.evaluate.measured_cache import measure_caches_steps
+    from quantcore.evaluate.measured_recipes import measure_recipes_steps
     from quantcore.evaluate.method_table import measure_methods_steps
     from quantcore.formats.fitting import either
     from quantcore.model.shipped import SHIPPED, shipped_folder
@@ -164,6 +165,8 @@ def measure(options: argparse.Namespace) -> None:
         followed(measure_mixes_steps(name))
     elif options.methods:
         followed(measure_methods_steps(open_model(name)))
+    elif options.recipes:
+        followed(measure_recipes_steps(name))
     elif options.caches:
         followed(measure_caches_steps(name))
     else:

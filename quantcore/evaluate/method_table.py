@@ -9,7 +9,7 @@ assets/<model>/measured/methods.json: a JSON object with
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,13 @@ from quantcore.methods.method import Statistic
 from quantcore.model.source import Model
 from quantcore.progress import Progress
 
-TYPES = ("INT4_G128_ASYM", "INT3_G128_ASYM", "INT2_G64_ASYM", "Q4_K", "Q3_K", "Q2_K")
 # On a single matrix GPTAQ and Qronos are GPTQ, and SmoothQuant is for eight bits.
-BY = ("rtn", "gptq", "awq", "hqq", "autoround", "rotation", "quip")
+SAME_TYPE = ("rtn", "gptq", "awq", "hqq", "autoround", "rotation")
+BY = (*SAME_TYPE, "quip")
+# QuIP# has codes of its own, so it is asked once for each number of bits.
+TYPES = dict.fromkeys(("INT4_G128_ASYM", "INT3_G128_ASYM", "INT2_G64_ASYM"), BY) | dict.fromkeys(
+    ("Q4_K", "Q3_K", "Q2_K"), SAME_TYPE
+)
 MAX_FILE_BYTES = 2**24
 CONTEXT = 512
 
@@ -116,8 +120,7 @@ def _path(model: Model) -> Path:
 def method_table_steps(
     model: Model,
     tensors: Sequence[str] | None = None,
-    types: Sequence[str] = TYPES,
-    by: Sequence[str] = BY,
+    types: Mapping[str, Sequence[str]] = TYPES,
     text: str | None = None,
 ) -> Iterator[Progress[MethodTable]]:
     """Let methods choose the codes of matrices; the last step carries the table.
@@ -126,17 +129,18 @@ def method_table_steps(
     ----------
     tensors
         By default all that have inputs.
-    by
-        Names of methods; one that cannot take a type or a shape is left out.
+    types
+        Names of methods by the type that is asked for; a method that cannot take a type or a shape
+        is left out.
     text
         By default the calibration text that ships with the lab.
     """
     names = list(tensors or (name for name in model.quantizable if name.startswith("blk.")))
-    methods = [get_method(name) for name in by]
+    by = {name: get_method(name) for each in types.values() for name in each}
     text = calibration_text() if text is None else text
     context = min(CONTEXT, context_for(model, len(model.tokenizer.encode(text))))
     wanted: set[Statistic] = {"second_moment"}
-    wanted.update(*(method.needs for method in methods))
+    wanted.update(*(method.needs for method in by.values()))
     inputs = None
     tokens = cut(model, text, context).inputs
     for step in calibration_steps(model, tokens, names, wanted - {"cross_moment"}):
@@ -148,7 +152,7 @@ def method_table_steps(
     n_steps = len(names) * len(types)
     for i, (tensor, asked) in enumerate((name, each) for name in names for each in types):
         fmt, weights = get_format(asked), model.weights(tensor)
-        for method in methods:
+        for method in map(by.__getitem__, types[asked]):
             try:
                 method.check(weights.shape, fmt)
             except ValueError:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pages.shared.charts.base import blank, powers_of_ten, words
 from pages.shared.charts.figure import Figure
@@ -13,8 +12,6 @@ from pages.shared.units import percent
 from quantcore.evaluate.gptq_course import ErrorByImportance
 from quantcore.evaluate.method_table import MethodRow
 from quantcore.methods import METHODS
-
-HEIGHT = 460  # of the plane
 
 
 def two_errors(rows: Sequence[MethodRow], look: Look) -> Figure:
@@ -60,7 +57,7 @@ def two_errors(rows: Sequence[MethodRow], look: Look) -> Figure:
         type="log",
         range=[np.log10(low) - 0.16, np.log10(high) + 0.06],
         title="relative error",
-        **_ticks(low / 1.4, high * 1.1),
+        **ticks(low / 1.4, high * 1.1),
     )
     figure.update_yaxes(
         tickvals=list(range(len(rows))),
@@ -72,89 +69,12 @@ def two_errors(rows: Sequence[MethodRow], look: Look) -> Figure:
     return figure
 
 
-def _ticks(low: float, high: float) -> dict:
+def ticks(low: float, high: float) -> dict:
     """Ticks in percent at 1, 2 and 5 of every power of ten."""
     powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     values = [lead * 10.0**power for power in powers for lead in (1, 2, 5)]
     shown = [value for value in values if low <= value <= high]
     return {"tickvals": shown, "ticktext": [percent(value) for value in shown]}
-
-
-def plane(
-    rows: Sequence[MethodRow], bound: tuple[NDArray, NDArray], chosen: str, look: Look
-) -> Figure:
-    """Draw bits against output error: a mark a method and format, a line a method, the bound."""
-    figure = blank(look, HEIGHT)
-    bits, least = bound
-    figure.add_scatter(
-        x=bits,
-        y=least,
-        mode="lines",
-        line={"color": look.quiet, "width": 1.5, "dash": "dash"},
-        hoverinfo="skip",
-    )
-    for number, by in enumerate(dict.fromkeys(row.by for row in rows)):
-        mine = sorted((r for r in rows if r.by == by), key=lambda row: row.bits_per_weight)
-        tone = look.quiet if by == "rtn" else look.methods[(number - 1) % len(look.methods)]
-        figure.add_scatter(
-            x=[row.bits_per_weight for row in mine],
-            y=[row.output_error for row in mine],
-            mode="lines",
-            line={"color": tone, "width": 1.5, "dash": "dot" if number > 4 else "solid"},
-            hoverinfo="skip",
-        )
-        figure.add_scatter(
-            x=[row.bits_per_weight for row in mine],
-            y=[row.output_error for row in mine],
-            mode="markers",
-            marker={
-                "symbol": [marker(row.asked) for row in mine],
-                "size": 11,
-                "color": [colour(row.asked, look) for row in mine],
-                "line": {
-                    "color": [look.ink if row.asked == chosen else look.page for row in mine],
-                    "width": [2 if row.asked == chosen else 1 for row in mine],
-                },
-            },
-            customdata=[row.asked for row in mine],
-            text=[
-                f"<b>{METHODS[by].title}</b> to {row.type}<br>{row.bits_per_weight:.3f} bits per "
-                f"weight<br>output off by {percent(row.output_error)}, weights by "
-                f"{percent(row.weight_error)}"
-                for row in mine
-            ],
-            hovertemplate="%{text}<extra></extra>",
-            selected={"marker": {"opacity": 1}},
-            unselected={"marker": {"opacity": 1}},
-        )
-    errors = [row.output_error for row in rows]
-    low, high = min(min(errors), float(least.min())), max(errors)
-    _name_lines(figure, rows, (HEIGHT - 70) / (np.log10(high / low) + 0.17), look)
-    figure.update_xaxes(title="bits per weight", range=[float(bits[0]), float(bits[-1])])
-    figure.update_yaxes(
-        type="log",
-        range=[np.log10(low) - 0.05, np.log10(high) + 0.12],
-        title="error of the output",
-        **_ticks(low, 1.3 * high),
-    )
-    figure.update_layout(clickmode="event+select")
-    return figure
-
-
-def _name_lines(figure: Figure, rows: Sequence[MethodRow], per_ten: float, look: Look) -> None:
-    """Write the methods' names before their lines, apart from each other.
-
-    `per_ten` is how many pixels a factor of ten takes.
-    """
-    firsts = {row.by: row for row in sorted(rows, key=lambda row: -row.bits_per_weight)}
-    ends = sorted(firsts.values(), key=lambda row: row.output_error)
-    free = -np.inf
-    for row in ends:
-        at = per_ten * np.log10(row.output_error)
-        shift = max(0.0, free - at)
-        free = at + shift + 14
-        place = {"x": row.bits_per_weight, "y": np.log10(row.output_error), "yshift": shift}
-        words(figure, METHODS[row.by].title, look, xanchor="right", xshift=-10, **place)
 
 
 def by_importance(found: ErrorByImportance, tones: Mapping[str, str], look: Look) -> Figure:
