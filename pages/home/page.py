@@ -6,7 +6,7 @@ from contextlib import suppress
 import streamlit as st
 
 import quantcore
-from pages.home import cards, charts, words
+from pages.home import cards, charts, of_the_box, words
 from pages.shared import (
     bench,
     controls,
@@ -24,8 +24,8 @@ from pages.shared.charts import size as size_chart
 from pages.shared.palette import Look
 from quantcore.evaluate.drift_result import DriftFigures
 from quantcore.evaluate.gentle import gentle_and_harsh
-from quantcore.evaluate.measured import PROMPT, SELECTED, ShippedResults
-from quantcore.model.original import Original, original_of
+from quantcore.evaluate.measured import SELECTED
+from quantcore.model.original import original_of
 from quantcore.recipe.types import get_type
 from quantcore.sensitivity.costs import costs
 
@@ -33,9 +33,10 @@ DAMAGING = "Q2_K"  # the format that each matrix is put in alone, to see where i
 
 
 def main() -> None:
-    """Draw the page: of the shipped model, where Drift has measured no other on the bench."""
-    style, measured = look.current(), shipped.measured()
-    model = bench.model(bench.shipped())
+    """Draw the page: of a shipped model, where Drift has measured no other on the bench."""
+    name = controls.model_name()
+    model = bench.model(name if shipped.is_measured(name) else bench.shipped())
+    style, measured = look.current(), shipped.measured(model.name)
     own = figures_of_ones_own()
     saving.of(controls.model_name() if own else model.name)
     show_introduction(model, bool(own))
@@ -43,16 +44,17 @@ def main() -> None:
         show_size_against_divergence(own, controls.model(), style)
     else:
         show_size_against_divergence(measured.drifts, model, style)
-    show_the_model(model, measured, original_of(model))
+    of_the_box.introduce(model, measured)
     st.space("small")
-    show_where_it_hurts(model, style)
+    if shipped.is_swept(model.name):
+        show_where_it_hurts(model, style)
     st.space("small")
     cards.show()
 
 
 def figures_of_ones_own() -> Mapping[str, DriftFigures]:
     """Return what the page Drift measured of another model on the bench, by type."""
-    if not bench.is_shipped(controls.model_name()):
+    if not shipped.is_measured(controls.model_name()):
         with suppress(ValueError, OSError):  # a broken model: what the page shows is of another
             return drifts.on_its_text(controls.model()).drifts
     return {}
@@ -62,33 +64,21 @@ def show_introduction(model: "quantcore.Model", own: bool) -> None:
     """Say what the lab is, and whose figures it shows where those are not the shipped model's."""
     definitions.head("How many bits does a thought need?", words.PURPOSE, words.DEFINED)
     name = controls.model_name()
+    if bench.is_shipped(name):
+        of_the_box.choose()
     if own:
         text = texts.called(texts.suited(name))
         look.note(words.measured_here(name, text, model.name))
-    elif not bench.is_shipped(name):
+    elif name != model.name:
         look.note(words.another(name, model.name))
         controls.link("drift", "Measure the model on the bench", "home_to_drift")
-
-
-def show_the_model(model: "quantcore.Model", results: ShippedResults, original: Original) -> None:
-    """Say which model the figures are of, where it is the one on the bench."""
-    if not bench.is_shipped(controls.model_name()):
-        return
-    first = next(iter(results.drifts.values()))
-    look.note(
-        words.the_model(model.name, model.config, model.n_weights, first, original)
-        + " "
-        + words.sample(PROMPT, model.tokenizer.continuation(results.continuations["F32"].original))
-    )
-    if results.stale:
-        look.note(f"The figures here are those of {model.name} as it was when it was measured.")
 
 
 def show_size_against_divergence(
     figures: Mapping[str, DriftFigures], model: "quantcore.Model", style: Look
 ) -> None:
     """Draw every measured type by size and divergence; a click on a mark leads to Drift."""
-    original, whole = original_of(model), bench.is_shipped(model.name)
+    original, whole = original_of(model), shipped.is_measured(model.name)
     above = st.container()  # what is rarely changed stands below the chart
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         types = model_types.of_way(SELECTED, model_types.choose_way()) if whole else list(figures)
@@ -125,7 +115,7 @@ def show_size_against_divergence(
 
 def show_where_it_hurts(model: "quantcore.Model", style: Look) -> None:
     """Draw the matrices as they lie in the file by what each costs alone; a click opens one."""
-    alone = costs(shipped.sensitivity(), DAMAGING)
+    alone = costs(shipped.sensitivity(model.name), DAMAGING)
     damage = {name: alone[name].value for name in model.quantizable}
     n_weights = {name: model.tensors[name].n_weights for name in damage}
     look.finding(

@@ -34,6 +34,10 @@ CARDS = (
     ("memory", "Count the bytes", "What a model needs: weights, cache and overhead."),
 )
 
+SHIPPED = (
+    "Unrounded, both say exactly the same. The second has outlier channels, as large models have, "
+    "which make its weights hard to round."
+)
 RUIN = 0.5  # share of changed tokens above which little of a model is left
 
 
@@ -92,7 +96,7 @@ def anatomy(damage: Mapping[str, float], n_weights: Mapping[str, int], format_na
 def the_model(
     name: str, config: LlamaConfig, n_weights: int, drift: DriftFigures, file: Original
 ) -> str:
-    """Introduce the shipped model, and say how good it is."""
+    """Introduce a shipped model, and say how good it is."""
     floor_ = drift.floor_perplexity
     best = ""
     if floor_:
@@ -106,6 +110,19 @@ def the_model(
         f"{config.n_layers} layers ({decimal(file.n_bytes)} in {file.stored_as}), which this lab "
         "trained on stories of an invented world. On stories that it never saw, its perplexity is "
         f"{drift.base_perplexity:.2f}.{best}"
+    )
+
+
+def same_function(
+    type_name: str, mine: tuple[str, float], base: tuple[str, float], large: tuple[str, float]
+) -> str:
+    """Say what a model with outlier channels is: names, and what a type costs in nats a token."""
+    (name, cost), (plain, least), (other, published) = mine, base, large
+    return (
+        f" Unrounded, {name} computes exactly what {plain} computes: between neighbouring tensors "
+        "lie factors that cancel out, and give it outlier channels such as large models have. So "
+        f"{type_name} costs it {number(cost)} nats per token, {times(cost / least)} times as much "
+        f"as {plain}; {other} loses {number(published)}."
     )
 
 

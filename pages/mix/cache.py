@@ -56,9 +56,10 @@ def budgeted(model_name: str, budget_key: tuple, wanted: str, _budget: Budget) -
 
 
 @bench.per_model(st.cache_resource, max_entries=2)
-def measured_mixes(model_name: str) -> tuple[Source, list[MixPoint]]:
-    """Read what mixes of the shipped model cost on the evaluation text."""
-    return load_mixes(bench.sources()[model_name] / "measured" / "mixes.json")
+def measured_mixes(model_name: str) -> tuple[Source, list[MixPoint]] | None:
+    """Read what mixes of a shipped model cost on the evaluation text; None if unmeasured."""
+    path = bench.sources()[model_name] / "measured" / "mixes.json"
+    return load_mixes(path) if path.exists() else None
 
 
 @bench.per_model(st.cache_data, max_entries=64)

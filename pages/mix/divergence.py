@@ -96,9 +96,10 @@ def _link() -> None:
 def _points(model: Model) -> list[MixPoint]:
     """Return the mixes that ship with the model, and those that this session measured."""
     mine = st.session_state.get(_POINTS, {}).get(model.key, [])
-    if not bench.is_shipped(model.name):
+    known = cache.measured_mixes(model.name) if bench.is_shipped(model.name) else None
+    if known is None:
         return mine
-    source, shipped = cache.measured_mixes(model.name)
+    source, shipped = known
     return [*(shipped if source.fingerprint == model.fingerprint else []), *mine]
 
 

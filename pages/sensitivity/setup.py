@@ -53,20 +53,20 @@ class Sweep:
         if (kept := sweeps.read(self.path)) is not None:
             return kept
         self.path.unlink(missing_ok=True)  # no results that this lab could read
-        return results.shipped() if adds_to_shipped(self) else None
+        return results.shipped(self.model.name) if adds_to_shipped(self) else None
 
 
 def adds_to_shipped(sweep: Sweep) -> bool:
     """Whether a sweep measures more of what the shipped results are of."""
     name = sweep.model.name
-    return bench.is_shipped(name) and _is_of_shipped(name, sweep.path, _sweep=sweep)
+    return shipped.is_swept(name) and _is_of_shipped(name, sweep.path, _sweep=sweep)
 
 
 @bench.per_model(st.cache_data, show_spinner=False, max_entries=32)
 def _is_of_shipped(model_name: str, path: Path, _sweep: Sweep) -> bool:
     """Compare what a sweep reads with what the shipped results are of; the path tells sweeps."""
     try:
-        shipped.sensitivity().refuse_other(read_for(_sweep.model, _sweep.settings)[1])
+        shipped.sensitivity(model_name).refuse_other(read_for(_sweep.model, _sweep.settings)[1])
     except ValueError:
         return False
     return True
@@ -76,7 +76,7 @@ def estimate(sweep: Sweep) -> SweepEstimate:
     """Count what there is to do; ValueError in one sentence for what cannot be measured."""
     known = sweeps.cached(sweep.path)
     if known is None and adds_to_shipped(sweep):
-        known = shipped.sensitivity()
+        known = shipped.sensitivity(sweep.model.name)
     return estimate_sweep(
         sweep.model,
         sweep.settings,
@@ -101,7 +101,8 @@ def choose(model: Model) -> Sweep:
             default=["only this"], key="hows", **controls.BOUND,
         )  # fmt: skip
     # As many as were shipped, so that a new format is added to what is known.
-    usual = shipped.sensitivity().source.tokens if bench.is_shipped(model.name) else TOKENS
+    swept = shipped.is_swept(model.name)
+    usual = shipped.sensitivity(model.name).source.tokens if swept else TOKENS
     controls.follow_default("tokens", usual)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         name, text = _text(model)
@@ -196,10 +197,11 @@ def _text(model: Model) -> tuple[str, str]:
 
 
 def _questions(model: Model) -> int:
-    """Ask whether the skills are measured too; only the shipped model knows what is asked."""
+    """Ask whether the skills are measured too; only shipped models know what is asked."""
     if not bench.is_shipped(model.name):
         return 0
-    usual = shipped.sensitivity().source.questions
+    swept = shipped.is_swept(model.name)
+    usual = shipped.sensitivity(model.name).source.questions if swept else 0
     wanted = st.toggle(
         "Also ask skill questions", bool(usual), key="with_questions", **controls.BOUND,
         help="Questions on recall, arithmetic, facts, agreement and chains, as well as the text.",

@@ -13,6 +13,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 import quantcore
 from quantcore.io.gguf_parts import first_part
 from quantcore.io.imatrix import Imatrix
+from quantcore.model.outliers.folder import FILE as OUTLIERS
 from quantcore.model.source import state_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -53,15 +54,15 @@ def _seen(what: Hashable, look: Callable[[], Found]) -> Found:
 
 
 def sources() -> dict[str, Path]:
-    """Folders and GGUF files of the models that can be opened, by name; the shipped one first."""
+    """Folders and GGUF files of the models that can be opened, by name; those shipped first."""
     return _seen("", _sources)
 
 
 def _sources() -> dict[str, Path]:
     by_name: dict[str, Path] = {}
     for folder in (ROOT / "assets", OWN_MODELS):
-        for config in sorted(folder.glob("*/config.json")):
-            by_name.setdefault(config.parent.name, config.parent)
+        for told in sorted([*folder.glob("*/config.json"), *folder.glob(f"*/{OUTLIERS}")]):
+            by_name.setdefault(told.parent.name, told.parent)
     for file in sorted(OWN_MODELS.glob("*.gguf")):
         # Of a model in several files, the first stands for all.
         if first_part(file) == file and not file.name.endswith(".imatrix.gguf"):
@@ -120,13 +121,18 @@ def model(name: str) -> "quantcore.Model":
     return quantcore.open_model(sources()[name])
 
 
+def every_shipped() -> list[str]:
+    """Name the models that the lab ships: the plain one first, then those made of it."""
+    return [name for name in sources() if is_shipped(name)]
+
+
 def shipped() -> str:
-    """Name the model that the lab ships."""
-    return next(name for name in sources() if is_shipped(name))
+    """Name the model that the lab trained and ships."""
+    return every_shipped()[0]
 
 
 def is_shipped(name: str) -> bool:
-    """Whether it is the model that the lab ships, with its evaluation text and questions."""
+    """Whether it is a model that the lab ships, with its evaluation text and questions."""
     return sources()[name].parent == ROOT / "assets"
 
 

@@ -343,6 +343,7 @@ def _model_line(opened: "quantcore.Model") -> str:
     return (
         f"{millions(opened.n_weights)} weights, {plural(opened.config.n_layers, 'layer')}, "
         f"{tensors}; {decimal(file.n_bytes)} in {file.stored_as}"
+        + (f". It computes what {opened.base.name} computes" if opened.base else "")
     )
 
 

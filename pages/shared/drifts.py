@@ -9,7 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import bench, kept, shipped, texts
+from pages.shared import kept, shipped, texts
 from quantcore.evaluate import kept_drift
 from quantcore.evaluate.drift_result import DriftFigures
 from quantcore.evaluate.kept_drift import KeptDrift
@@ -34,9 +34,9 @@ def results(model: Model, text: str, context: int) -> Results:
     mine = _cached(path := path_for(model, text, context), kept.changed(path))
     drifts = mine.drifts if mine else {}
     skills = mine.skills if mine else {}
-    if not bench.is_shipped(model.name) or text != evaluation_text():
+    if not shipped.is_measured(model.name) or text != evaluation_text():
         return Results(drifts, skills)
-    known = shipped.measured()
+    known = shipped.measured(model.name)
     stale = known.stale and not drifts
     return Results({**known.drifts, **drifts}, {**known.skills, **skills}, stale)
 

@@ -1,4 +1,4 @@
-"""What was measured of the shipped model and lies beside it."""
+"""What was measured of the shipped models and lies beside them."""
 
 import streamlit as st
 
@@ -10,34 +10,46 @@ from quantcore.sensitivity.results import Sensitivity
 from quantcore.which_type import published_figures
 
 
-def measured() -> measured_files.ShippedResults:
-    """Read what was measured of the shipped model and lies beside it; ModelError where nothing."""
-    return _measured(bench.shipped())
+def is_measured(model_name: str) -> bool:
+    """Whether it is a shipped model, beside which lies what was measured of it."""
+    return bench.is_shipped(model_name) and (
+        (bench.sources()[model_name] / "measured" / "measured.json").exists()
+    )
 
 
-@bench.per_model(st.cache_resource, show_spinner=False, max_entries=1)
-def _measured(model_name: str) -> measured_files.ShippedResults:
-    """Read it again when a file of the model has changed: the figures may be of another then."""
-    return measured_files.load()
-
-
-def sensitivity() -> Sensitivity:
-    """Read what each tensor of the shipped model costs; ModelError where nothing lies there."""
-    return _sensitivity(bench.shipped())
+def is_swept(model_name: str) -> bool:
+    """Whether it is a shipped model, beside which lies what each of its tensors costs."""
+    return bench.is_shipped(model_name) and (
+        (bench.sources()[model_name] / "sensitivity.json").exists()
+    )
 
 
 @bench.per_model(st.cache_resource, show_spinner=False, max_entries=2)
-def _sensitivity(model_name: str) -> Sensitivity:
-    """Read the results in the shipped model's folder, again when a file there has changed."""
-    return sensitivity_files.shipped()
+def measured(model_name: str) -> measured_files.ShippedResults:
+    """Read what was measured of a shipped model and lies beside it; ModelError where nothing.
+
+    It is read again when a file of the model has changed: the figures may be of another then.
+    """
+    return measured_files.load(model_name)
+
+
+@bench.per_model(st.cache_resource, show_spinner=False, max_entries=2)
+def sensitivity(model_name: str) -> Sensitivity:
+    """Read what each tensor of a shipped model costs; ModelError where nothing lies there."""
+    return sensitivity_files.shipped(model_name)
+
+
+def every_sensitivity() -> list[Sensitivity]:
+    """Read what each tensor costs of every shipped model of which that was measured."""
+    return [sensitivity(name) for name in bench.every_shipped() if is_swept(name)]
 
 
 @bench.per_model(st.cache_resource, show_spinner=False, max_entries=8)
 def known_errors(model_name: str) -> dict[tuple[str, str, bool], weight_error.TensorError]:
-    """Errors that were measured of the shipped model, by tensor, format, and with matrix or not."""
-    if not bench.is_shipped(model_name) or measured().stale:
+    """Errors that were measured of a shipped model, by tensor, format, and with matrix or not."""
+    if not is_measured(model_name) or (known := measured(model_name)).stale:
         return {}
-    kinds = ((False, measured().errors), (True, measured().matrix_errors))
+    kinds = ((False, known.errors), (True, known.matrix_errors))
     return {
         (row.name, fmt, aided): row
         for aided, by_format in kinds

@@ -66,12 +66,9 @@ def _cached(path: Path, changed: tuple[int, int, int]) -> Sensitivity | None:
 
 def every(model: Model) -> dict[str, KeptSweep]:
     """List all results by label, those of the model on the bench first, of these the shipped."""
+    ours = bench.is_shipped(model.name)
     of_files: list[tuple[Sensitivity, bool, Path | None]] = [
-        (
-            known := shipped.sensitivity(),
-            bench.is_shipped(model.name) and _is_of(known, model),
-            None,
-        )
+        (known, ours and _is_of(known, model), None) for known in shipped.every_sensitivity()
     ]
     for path in sorted(kept.folder().glob(f"*{ENDING}"), key=kept.changed, reverse=True)[:LISTED]:
         results = cached(path)

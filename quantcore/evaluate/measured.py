@@ -75,8 +75,7 @@ def key(name: str = SHIPPED[0]) -> str:
     """Digest of a shipped model's weights, or what they are made of, and of the evaluation text."""
     digest = hashlib.sha256()
     files = [shipped_folder() / each for each in ("model.safetensors", "evaluation.txt")]
-    if name != SHIPPED[0]:
-        files.append(shipped_folder(name) / FILE)
+    files += shipped_folder(name).glob(FILE)
     for file in files:
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()

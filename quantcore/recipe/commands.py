@@ -22,7 +22,8 @@ def quantize_commands(
     ----------
     place
         Where whoever runs them finds the model. Of a folder llama.cpp reads the GGUF file in F16
-        that its converter makes, which is taken to be called NAME-F16.gguf.
+        that its converter makes, which is taken to be called NAME-F16.gguf; of one with outlier
+        channels, which no converter knows, NAME-F32.gguf, as the lab writes it in type F32.
     output
         File to be written.
     types_file
@@ -40,7 +41,8 @@ def quantize_commands(
     options = ["--imatrix", "imatrix.gguf"] * (made.with_imatrix or made.needs_imatrix)
     options += ["--pure"] * made.pure
     options += ["--tensor-type-file", str(types_file)] if types_file else []
-    source = f"{model.name}-F16.gguf" if model.path.is_dir() else place
+    wide = "F16" if model.base is None else "F32"
+    source = f"{model.name}-{wide}.gguf" if model.path.is_dir() else place
     again = ["--allow-requantize"] * bool(quantized_again(model, made))
     theirs = ["llama-quantize", *again, *options, source, output, file_type]
     ours = ["python", "-m", "quantcore", "quantize", place, "--type", file_type, *options]

@@ -192,7 +192,7 @@ def test_a_deep_link_on_a_fresh_server_goes_through_the_frame(monkeypatch):
 def test_something_breaks_before_anything_is_chosen(way):
     """On Drift in the skills, as they were measured, and on Home among what the model knew."""
     drift = visit("drift", way=way)
-    types, skills = drift.session_state["types"], shipped.measured().skills
+    types, skills = drift.session_state["types"], shipped.measured(bench.shipped()).skills
     losses = {
         name: max(b.share - a.share for b, a in zip(skills["F32"], skills[name], strict=True))
         for name in (model_types.get_type(each, way == "pure").name for each in types)
@@ -227,7 +227,7 @@ def test_every_selected_type_has_its_mark_on_home():
         names = {name for trace in traces for name in trace.get("customdata", [])}
         assert names == set(model_types.of_way(names, pure=way != "mixes"))
         drawn |= names
-    drifts = shipped.measured().drifts
+    drifts = shipped.measured(bench.shipped()).drifts
     wanted = {name for name in SELECTED if drifts[name].mean_kl_divergence}
     assert wanted - drawn <= {"F16", "BF16"}  # the floor
 

@@ -60,7 +60,7 @@ def test_pages_show_a_linked_model_and_no_figure_of_its_namesake(linked, page):
 
 def test_results_are_of_the_weights_and_not_of_the_name(linked):
     model = bench.model("river")
-    known = shipped.sensitivity()
+    known = shipped.sensitivity(bench.shipped())
 
     def of_model(**source):
         results = dataclasses.replace(known, source=dataclasses.replace(known.source, **source))
@@ -77,11 +77,11 @@ def test_figures_of_the_shipped_model_are_old_once_its_weights_are_others(tmp_pa
     shutil.copytree(bench.sources()[bench.shipped()], folder)
     monkeypatch.setattr(bench, "ROOT", tmp_path)
     for module in (measured, shipped.sensitivity_files):
-        monkeypatch.setattr(module, "shipped_folder", lambda: folder)
-    assert not shipped.measured().stale
+        monkeypatch.setattr(module, "shipped_folder", lambda name="tale": folder)
+    assert not shipped.measured("tale").stale
     assert next(iter(sweeps.every(bench.model("tale")).values())).of_model
     weights = bytearray((folder / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (folder / "model.safetensors").write_bytes(weights)
-    assert shipped.measured().stale
+    assert shipped.measured("tale").stale
     assert not any(each.of_model for each in sweeps.every(bench.model("tale")).values())

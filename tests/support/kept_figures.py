@@ -8,7 +8,7 @@ from quantcore.evaluate.kept_drift import KeptDrift, text_digest
 
 def keep_drift(name, **divergences):
     """Keep a divergence by type as if it had been measured on the text that suits the model."""
-    model, figures = bench.model(name), shipped.measured().drifts
+    model, figures = bench.model(name), shipped.measured(bench.shipped()).drifts
     text = texts.to_judge_on(texts.suited(name))
     found = {
         type: replace(figures[type], mean_kl_divergence=value)

@@ -82,6 +82,23 @@ def test_perplexity(toy, text, capsys):
     assert original["perplexity"] == original["base_perplexity"]
 
 
+def test_perplexity_of_the_model_with_outlier_channels(text, capsys):
+    printed = json_of(
+        capsys, "perplexity", "fable-7m-outliers", "--type", "Q4_K_M",
+        "--text", text, "--context", "64",
+    )  # fmt: skip
+    plain = json_of(capsys, "perplexity", "--type", "Q4_K_M", "--text", text, "--context", "64")
+    assert printed["model"] == "fable-7m-outliers"
+    assert printed["base_perplexity"] == plain["base_perplexity"]
+    assert printed["weights_bytes"] == plain["weights_bytes"]
+    assert printed["mean_kl_divergence"] > 5 * plain["mean_kl_divergence"] > 0
+
+
+def test_only_shipped_models_are_measured_into_their_folder(capsys):
+    assert main(["measure", "gone"]) == 2
+    assert "choose fable-7m or fable-7m-outliers" in capsys.readouterr().err
+
+
 def test_perplexity_with_another_cache(text, capsys):
     options = ["perplexity", "--text", text, "--context", "64"]
     cached = json_of(capsys, *options, "--cache-type-k", "q8_0", "--cache-type-v", "turbo2")
