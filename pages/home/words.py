@@ -119,8 +119,8 @@ def same_function(
     """Say what a model with outlier channels is: names, and what a type costs in nats a token."""
     (name, cost), (plain, least), (other, published) = mine, base, large
     return (
-        f" Unrounded, {name} computes exactly what {plain} computes: between neighbouring tensors "
-        "lie factors that cancel out, and give it outlier channels such as large models have. So "
+        f" Unrounded, {name} computes exactly what {plain} computes: factors in neighbouring "
+        "tensors cancel out, and give it outlier channels such as large models have. So "
         f"{type_name} costs it {number(cost)} nats per token, {times(cost / least)} times as much "
         f"as {plain}; {other} loses {number(published)}."
     )
