@@ -3,14 +3,19 @@
 import streamlit as st
 
 from pages.shared import bench, texts
+from quantcore.evaluate import measured_cache, measured_recipes
+from quantcore.evaluate.cache_drift import CacheDrift
 from quantcore.evaluate.gptq_course import GptqCourse, follow_gptq
+from quantcore.evaluate.method_drift import MethodDrift
 from quantcore.evaluate.method_table import BY, MethodRow, MethodTable, load_methods
 from quantcore.evaluate.text import context_for, cut
 from quantcore.formats import get_format
+from quantcore.io import ModelError
 from quantcore.methods import get_method
 from quantcore.methods.awq import AWQ, ScaleSearch
 from quantcore.methods.calibration import calibrate
 from quantcore.methods.method import LayerInputs
+from quantcore.model.shipped import shipped_name
 
 TOKENS = 8192  # of the calibration text: enough for a picture, soon read
 WIDEST = 4096  # columns whose second moment a server keeps for all who look
@@ -70,6 +75,29 @@ def ratios(model_name: str, tensor: str, type_name: str) -> ScaleSearch:
     """Try AWQ's ratios on a matrix."""
     weights = bench.model(model_name).weights(tensor)
     return AWQ().search(weights, get_format(type_name), inputs(model_name, tensor))
+
+
+@bench.per_model(st.cache_resource, max_entries=4)
+def recipes(model_name: str) -> tuple[MethodDrift, ...]:
+    """Read what methods cost the whole of a shipped model; nothing for any other."""
+    name = shipped_name(bench.model(model_name).path)
+    if not name:
+        return ()
+    known = measured_recipes.load(name)
+    return () if known.stale else known.rows
+
+
+@bench.per_model(st.cache_resource, max_entries=4)
+def caches(model_name: str) -> tuple[CacheDrift, ...]:
+    """Read what types of the KV cache cost a shipped model; nothing where it is not measured."""
+    name = shipped_name(bench.model(model_name).path)
+    if not name:
+        return ()
+    try:
+        known = measured_cache.load(name)
+    except ModelError:
+        return ()
+    return () if known.stale else known.caches
 
 
 def able(shape: tuple[int, ...], type_name: str) -> list[str]:

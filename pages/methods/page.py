@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.methods import columns, compare, words
+from pages.methods import columns, compare, whole, words
 from pages.shared import controls, definitions, look, saving
 from quantcore.methods.calibration import place_of
 
@@ -38,3 +38,5 @@ def main() -> None:
         compare.scaling(model, tensor, type_name, style)
     with right:
         compare.turning(model, tensor, style)
+    whole.recipes(model, style)
+    whole.kv_cache(model, style)

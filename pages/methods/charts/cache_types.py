@@ -1,0 +1,83 @@
+"""The figure of the KV cache: bytes per token against divergence."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pages.shared.charts.base import blank, powers_of_ten, words
+from pages.shared.charts.figure import Figure
+from pages.shared.palette import Look, bits_colour
+from pages.shared.units import number
+from quantcore.evaluate.cache_drift import CacheDrift
+from quantcore.model.cache_types import TURBO
+
+KINDS = {"keys only": "triangle-up", "values only": "triangle-down", "both": "circle"}
+LEAST = 1e-9  # nats: below it is the arithmetic's own noise
+
+
+def kind_of(cache: CacheDrift) -> str:
+    """Say what of a cache is rounded further than to F16."""
+    if cache.values == "F16":
+        return "keys only"
+    return "values only" if cache.keys == "F16" else "both"
+
+
+def cache_types(caches: Sequence[CacheDrift], look: Look) -> Figure:
+    """Draw a mark a cache: shape says what is rounded, colour the bits, hollow no rotation."""
+    figure = blank(look, 440)
+    drawn = [each for each in caches if each.keys == each.values or "F16" in _pair(each)]
+    for kind, symbol in KINDS.items():
+        mine = [each for each in drawn if kind_of(each) == kind]
+        hollow = [not each.rotation and not _turns(each) for each in mine]
+        tones = [bits_colour(_bits(each), look) for each in mine]
+        figure.add_scatter(
+            x=[each.bytes_per_token for each in mine],
+            y=[max(each.mean_kl_divergence, LEAST) for each in mine],
+            mode="markers",
+            marker={
+                "symbol": [symbol + "-open" * each for each in hollow],
+                "size": 11,
+                "color": tones,
+                "line": {"color": tones, "width": 2},
+            },
+            text=[
+                f"<b>K {each.keys}, V {each.values}</b>{', not rotated' * off}<br>"
+                f"{each.bytes_per_token:,} bytes per token<br>"
+                f"{number(each.mean_kl_divergence)} nats per token"
+                for each, off in zip(mine, hollow, strict=True)
+            ],
+            hovertemplate="%{text}<extra></extra>",
+        )
+    for each in (each for each in drawn if kind_of(each) == "both" and each.rotation):
+        place: dict[str, Any] = {
+            "x": each.bytes_per_token,
+            "y": np.log10(max(each.mean_kl_divergence, LEAST)),
+        }
+        words(figure, each.keys, look, xanchor="left", xshift=9, **place)
+    values = [max(each.mean_kl_divergence, LEAST) for each in drawn]
+    low, high = min(values), max(values)
+    figure.update_xaxes(title="bytes of the cache per token, all layers", nticks=8)
+    figure.update_yaxes(
+        type="log",
+        range=[np.log10(low) - 0.2, np.log10(high) + 0.2],
+        title="divergence, nats per token",
+        **powers_of_ten(low / 2, 2 * high),
+    )
+    return figure
+
+
+def _pair(cache: CacheDrift) -> tuple[str, str]:
+    return cache.keys, cache.values
+
+
+def _turns(cache: CacheDrift) -> bool:
+    return any(each in TURBO for each in _pair(cache))
+
+
+def _bits(cache: CacheDrift) -> int:
+    """Bits of a code of what is rounded most."""
+    every = []
+    for name in _pair(cache):
+        every.append(TURBO.get(name) or {"F": 16, "B": 16, "I": 4}.get(name[0]) or int(name[1]))
+    return min(every)
