@@ -1,6 +1,8 @@
 """Commands that measure a model: perplexity, error by tensor, skills, the importance matrix."""
 
 import argparse
+import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -9,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from quantcore.cli.output import followed, print_json, print_pairs, show
 
 if TYPE_CHECKING:
+    from quantcore.evaluate.quantized import StoredByMethod, Type
     from quantcore.model.cache_types import CacheTypes
     from quantcore.model.source import Model
+    from quantcore.progress import Progress
 
 PERPLEXITY_KEYS = (
     "model type context tokens_scored perplexity perplexity_error base_perplexity floor_perplexity "
@@ -26,8 +30,11 @@ def perplexity(options: argparse.Namespace) -> None:
 
     text = None if options.text is None else read_text(options.text)
     model, activations = opened_model(options), options.activations
-    type: str | dict[str, str] = get_type(options.type, options.pure).name
-    if options.recipe is not None or options.tensor_type_file is not None:
+    type: Type = get_type(options.type, options.pure).name
+    by_tensor = options.recipe is not None or options.tensor_type_file is not None
+    if _by_a_method(options, by_tensor=by_tensor):
+        type = followed(_stored_by(options, model, text))
+    elif by_tensor:
         type = _types_by_tensor(model, options)
     cache_types = _cache_types(options)
     steps = drift_steps(model, type, text, options.context, activations, cache_types)
@@ -213,6 +220,39 @@ def _types_by_tensor(model: "Model", options: argparse.Namespace) -> dict[str, s
         make = partial(plan_of_recipe, options.recipe, model, **how)
     planned, _ = plan_with_matrix(model, make)  # rules ask for the matrix that is really used
     return matrix_types(model, planned)
+
+
+def _by_a_method(options: argparse.Namespace, *, by_tensor: bool) -> bool:
+    """Whether a method is to choose codes; `ValueError` where that does not go with the rest."""
+    from quantcore.recipe.types import get_type
+
+    if options.by is None:
+        if options.calibration is not None:
+            raise ValueError("--calibration is for a method: name it by --by")
+        return False
+    if by_tensor:
+        raise ValueError("--by goes with --type, not with types tensor by tensor")
+    if get_type(options.type).name == "F32":
+        raise ValueError("--by needs a type to store weights in: give --type")
+    return True
+
+
+def _stored_by(
+    options: argparse.Namespace, model: "Model", judged_on: str | None
+) -> "Iterator[Progress[StoredByMethod]]":
+    from quantcore.evaluate.text import evaluation_text
+    from quantcore.evaluate.whole_by_method import stored_by_steps
+    from quantcore.recipe.types import get_type
+
+    text = None if options.calibration is None else read_text(options.calibration)
+    if text is not None and text == (evaluation_text() if judged_on is None else judged_on):
+        print(
+            "The text that judges is the one that the method was calibrated on: on any other, "
+            "figures will be worse.",
+            file=sys.stderr,
+        )
+    type = get_type(options.type, options.pure).name
+    return stored_by_steps(model, type, options.by, text)
 
 
 def read_text(path: Path) -> str:

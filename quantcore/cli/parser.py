@@ -64,6 +64,7 @@ def _add_measuring(command: Command) -> None:
     what = "types of some tensors, as llama-quantize reads them; the rest as --type says"
     run.add_argument("--tensor-type-file", type=Path, metavar="FILE", help=what)
     _add_recipe(run)
+    _add_by(run)
     run = command("error", measuring.error, "Error of each tensor in a mix or a format.")
     _add_model_and_type(run, required=True)
     run = command("skills", measuring.skills, "Right answers by skill, of a shipped model.")
@@ -162,13 +163,23 @@ def _add_method(command: Command) -> None:
     run.add_argument("--tensor", required=True, metavar="NAME", help="blk.3.ffn_down.weight, ...")
     run.add_argument("--type", required=True, help="Q4_K, INT4_G128, IQ2_XS, NF4, ...")
     run.add_argument("--by", required=True, metavar="M,M", help="methods: rtn,gptq,awq,hqq, ...")
-    what = "UTF-8 text that tells what inputs are like (default: shipped)"
-    run.add_argument("--calibration", type=Path, metavar="FILE", help=what)
+    _add_calibration(run)
     what = "tokens a chunk (default: the most of 512, 256, 128 and 64 that fill four chunks)"
     run.add_argument("--context", type=int, metavar="N", help=what)
     what = "weights, second moment of the inputs, and what each method restores"
     run.add_argument("--save", type=Path, metavar="FILE.npz", help=what)
     _add_json(run)
+
+
+def _add_by(run: argparse.ArgumentParser) -> None:
+    what = "how codes are chosen: gptq, awq, ... on every matrix (default: rounded to nearest)"
+    run.add_argument("--by", metavar="M", help=what)
+    _add_calibration(run)
+
+
+def _add_calibration(run: argparse.ArgumentParser) -> None:
+    what = "UTF-8 text that tells what inputs are like (default: shipped)"
+    run.add_argument("--calibration", type=Path, metavar="FILE", help=what)
 
 
 def _add_model(run: argparse.ArgumentParser, where: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,31 @@ from quantcore.model.source import Model
 from quantcore.recipe.quantize import importance_of
 from quantcore.recipe.types import ModelType, get_type, mix_needs_imatrix, mixed_formats
 
+if TYPE_CHECKING:
+    from quantcore.methods.method import Chosen  # all methods come with it, and most do without
+
 Activations = Literal["F32", "Q8"]  # Q8: inputs rounded as llama.cpp's CPU kernels do
 # A name as `quantcore.recipe.types` reads it: "Q4_K_M" a mix, "Q4_K pure" one format throughout;
-# or the format of each matrix by its name.
+# or the format of each matrix by its name; what a method has chosen is such a mapping too.
 Type = str | Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredByMethod(Mapping[str, str]):
+    """The format of each matrix, and what a method has stored in it."""
+
+    asked: str  # the type, as `get_type` spells it
+    method: str  # its title
+    chosen: "Mapping[str, Chosen]"  # for every matrix of the model
+
+    def __getitem__(self, name: str) -> str:
+        return self.chosen[name].format.name
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.chosen)
+
+    def __len__(self) -> int:
+        return len(self.chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +91,8 @@ def formats_by_tensor(model: Model, type: Type) -> dict[str, str]:
         before any work is done.
     """
     meant = None
+    if isinstance(type, StoredByMethod):
+        return dict(type)
     if isinstance(type, str):
         meant = get_type(type)
         if meant.mix:
@@ -190,6 +213,11 @@ def restored_tensors(
     model: Model, type: Type | None = None
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Every tensor by name; matrices quantized and restored, unless `type` is None."""
+    if isinstance(type, StoredByMethod):
+        for name in model.tensors:
+            known = type.chosen.get(name)
+            yield name, model.weights(name) if known is None else known.restored
+        return
     formats = {} if type is None else formats_by_tensor(model, type)
     importance = {} if type is None else importances(model, type)
     for name in model.tensors:
@@ -241,6 +269,8 @@ def type_name(type: Type | None) -> str:
     """Name a type: "Q4_K_M", "Q4_K pure", or "mix" for a choice by hand; the original is "F32"."""
     if type is None:
         return "F32"
+    if isinstance(type, StoredByMethod):
+        return f"{type.asked} by {type.method}"
     names = {type} if isinstance(type, str) else set(type.values())
     if len(names) > 1:
         return "mix"

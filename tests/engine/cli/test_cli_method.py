@@ -95,3 +95,43 @@ def test_mistakes_get_one_sentence(toy, tmp_path, capsys):
     there = tmp_path / "there.npz"
     there.write_bytes(b"")
     assert "exists already" in refused(capsys, arguments(toy, "--save", str(there)))
+
+
+def perplexity(toy, *more):
+    text = str(toy.parent / "text.txt")
+    return ["perplexity", str(toy), "--type", "INT3_G32", "--text", text, "--context", "64", *more]
+
+
+def test_perplexity_of_a_model_stored_by_a_method(toy, tmp_path, capsys):
+    calibration = tmp_path / "calibration.txt"
+    calibration.write_text(TEXT[::-1], encoding="utf-8")
+    figures = {}
+    for by in ((), ("--by", "rtn"), ("--by", "qronos", "--calibration", str(calibration))):
+        assert main(perplexity(toy, "--json", *by)) == 0
+        figures[by[1:2]] = json.loads(capsys.readouterr().out)
+    plain, rounded, chosen = figures.values()
+    assert rounded["type"] == "INT3_G32 by Round to nearest"
+    assert chosen["type"] == "INT3_G32 by Qronos"
+    same = plain | {"type": rounded["type"]}
+    assert rounded == same  # rounding is what a type alone means
+    assert chosen["weights_bytes"] == plain["weights_bytes"]
+    assert chosen["mean_kl_divergence"] < 0.7 * plain["mean_kl_divergence"]
+
+
+def test_a_text_that_calibrates_and_judges_is_told_of(toy, capsys):
+    text = str(toy.parent / "text.txt")
+    assert main(perplexity(toy, "--by", "gptq", "--calibration", text)) == 0
+    assert "calibrated on: on any other, figures will be worse." in capsys.readouterr().err
+
+
+def test_mistakes_of_by_get_one_sentence(toy, tmp_path, capsys):
+    text = str(toy.parent / "text.txt")
+    assert "--by" in refused(capsys, perplexity(toy, "--calibration", text))
+    plain = perplexity(toy, "--by", "gptq")
+    plain[plain.index("INT3_G32")] = "F32"
+    assert "give --type" in refused(capsys, plain)
+    assert "There are rtn" in refused(capsys, perplexity(toy, "--by", "best"))
+    listed = tmp_path / "types.txt"
+    listed.write_text("blk.0=Q8_0\n", encoding="utf-8")
+    command = perplexity(toy, "--by", "gptq", "--tensor-type-file", str(listed))
+    assert "not with types tensor by tensor" in refused(capsys, command)
