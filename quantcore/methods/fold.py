@@ -74,8 +74,8 @@ def deployed(
 ) -> Llama:
     """Make the model that would be stored, ready to run.
 
-    Scales stand in the norms and matrices before, matrices are what their packed form restores, and
-    inputs are rounded where the method says so.
+    Scales stand in the norms and matrices before, scaled matrices are what their packed form
+    restores, and inputs are rounded where the method says so. Rotations are turned back.
 
     Parameters
     ----------
@@ -86,7 +86,9 @@ def deployed(
     """
     scales = {n: c.column_scales for n, c in chosen.items() if c.column_scales is not None}
     stored = folded(weights, scales)
-    stored |= {name: each.format.dequantize(each.packed) for name, each in chosen.items()}
+    for name, each in chosen.items():
+        scaled = each.column_scales is not None or each.row_scales is not None
+        stored[name] = each.format.dequantize(each.packed) if scaled else each.restored
     return Llama(config, stored).rounding({name: each.inputs for name, each in chosen.items()})
 
 

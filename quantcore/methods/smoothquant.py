@@ -4,8 +4,9 @@
 
 Then weights are rounded, by row in 8 bits as a rule, and inputs by token while the model runs. A
 column whose inputs are large is divided, and its weights, which are easy to round, become larger.
-The maxima of weights are over all matrices with the same input. Only norms take scales, so
-attn_output and ffn_down are rounded as they are.
+The maxima of weights are over all matrices with the same input. Only norms take scales in the
+reference, so attn_output and ffn_down are rounded as they are; `everywhere` lets the rows of attn_v
+and ffn_up take some, too: inputs of ffn_down are often the hardest to round.
 
 Whatever factor an input column has and its weights lack, s takes up: the result is the same.
 
@@ -32,6 +33,7 @@ class SmoothQuant:
     """SmoothQuant; `alpha` 0 leaves the difficulty with the inputs, 1 puts all into the weights."""
 
     alpha: float = 0.5
+    everywhere: bool = False  # also scale what comes from a matrix, where it can be folded
     name: str = "smoothquant"
     title: str = "SmoothQuant"
     source: str = "Xiao et al., SmoothQuant, 2023"
@@ -50,16 +52,19 @@ class SmoothQuant:
     ) -> Iterator[Progress[Mapping[str, Chosen]]]:
         """Choose for matrices of a layer; those that share a norm have the same scales."""
         blocks = LayerBlocks(run)
-        chosen: dict[str, Chosen] = {}
+        found: dict[int, Weights] = {}
         for place, roles in enumerate(ENTRIES):
             yield Progress(place / len(ENTRIES), roles.replace(" ", ", "))
             names = [name for name in blocks.names(place) if name in formats]
-            scales = None
-            if place in NORM_BEFORE and names and blocks.can_scale(place, names):
+            takes = place in NORM_BEFORE or self.everywhere
+            if takes and names and blocks.can_scale(place, names):
                 matrices = [blocks.weights[name] for name in names]
-                scales = self.scales(matrices, blocks.inputs(place))
-            for name in names:
-                chosen[name] = self._stored(blocks.weights[name], formats[name], scales)
+                found[place] = self.scales(matrices, blocks.inputs(place))
+        chosen: dict[str, Chosen] = {}
+        for name, fmt in formats.items():
+            place, role = blocks.place_and_role(name)
+            columns, rows = found.get(place), found.get(blocks.fed_by_rows(role))
+            chosen[name] = self._stored(blocks.weights[name], fmt, columns, rows)
         yield Progress(1.0, "done", chosen)
 
     def scales(self, matrices: list[Weights], inputs: LayerInputs) -> Weights:
@@ -69,15 +74,20 @@ class SmoothQuant:
         scales: Weights = inputs.largest ** np.float32(self.alpha) / of_weights
         return np.maximum(scales, SMALLEST)
 
-    def _stored(self, weights: Weights, fmt: Format, scales: Weights | None) -> Chosen:
-        packed = fmt.quantize(weights if scales is None else weights * scales)
+    def _stored(
+        self, weights: Weights, fmt: Format, columns: Weights | None, rows: Weights | None = None
+    ) -> Chosen:
+        scaled = weights if columns is None else weights * columns
+        packed = fmt.quantize(scaled if rows is None else scaled / rows[:, None])
         restored = fmt.dequantize(packed)
+        restored = restored if columns is None else restored / columns
         return Chosen(
             format=fmt,
             packed=packed,
-            restored=restored if scales is None else restored / scales,
+            restored=restored if rows is None else restored * rows[:, None],
             stored_bytes=fmt.stored_bytes(weights.shape),
-            column_scales=scales,
+            column_scales=columns,
+            row_scales=rows,
             inputs="INT8_TOKEN",
             note="Inputs are rounded to 8 bits while it runs, with a scale for each token.",
         )
