@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from quantcore.formats import get_format
+from quantcore.formats.floats.fp4 import VALUES
 from quantcore.formats.outside_gguf.fp8 import E4M3
 from quantcore.formats.outside_gguf.nvfp4_tensor import NVFP4_TENSOR
 from quantcore.methods.fp4_scales import Fp4Scales, four_over_six, least_error
 from quantcore.methods.method import LayerInputs
+from tests.support.places import GOLDEN
 
 SHAPE = (256, 1024)
 
@@ -47,6 +49,15 @@ def test_errors_are_those_of_the_reference(kind, plain, better):
     errors = error(NVFP4_TENSOR.round_trip(weights), weights), error(restored, weights)
     assert errors == pytest.approx((plain, better), rel=0.04 if kind == "t4" else 0.01)
     assert errors[1] / errors[0] == pytest.approx(better / plain, rel=0.01)
+
+
+@pytest.mark.parametrize("case", ["normal", "laplace", "t4"])
+def test_codes_and_scales_are_those_of_the_reference(case):
+    with np.load(GOLDEN / "four_over_six.npz") as golden:
+        packed = four_over_six(golden[f"x/{case}"])
+        np.testing.assert_array_equal(packed.stored.scales, golden[f"scales/{case}"])
+        codes = np.stack([packed.codes & 15, packed.codes >> 4], axis=-1)
+        np.testing.assert_array_equal(VALUES[codes].reshape(16, 256), golden[f"values/{case}"])
 
 
 def test_almost_half_of_normal_blocks_choose_four():
