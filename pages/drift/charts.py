@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from pages.drift.sureness_words import label
 from pages.shared.charts.base import blank, powers_of_ten, words
 from pages.shared.charts.figure import Figure
 from pages.shared.palette import Look, blend, colour, marker
-from pages.shared.units import number
+from pages.shared.units import number, percent
+from quantcore.evaluate.sureness import SureBin
 
 LEAST = 1e-9  # nats; what is below is drawn here, a log axis knows no zero
 PERCENTAGES = {
@@ -99,6 +101,51 @@ def _row(
         marker={"symbol": "line-ns", "size": 15, "line": {"color": look.ink, "width": 2}},
         hovertemplate=f"<b>{name}</b><br>mean {number(mean)} nats<extra></extra>",
     )
+
+
+def by_sureness(bins: Sequence[SureBin], floor: Sequence[SureBin], name: str, look: Look) -> Figure:
+    """Draw the mean divergence by the original's top probability, and the noise floor below it."""
+    figure = blank(look, 300)
+    total = sum(each.tokens for each in bins) or 1
+    ticks = [f"{label(each)}<br>{percent(each.tokens / total)} of tokens" for each in bins]
+    drawn = [(bins, name, colour(name, look), marker(name), "solid")]
+    if floor:
+        drawn.append((floor, "noise floor", look.quiet, "line-ew", "dash"))
+    heights = []
+    for rows, title, tone, symbol, dash in drawn:
+        known = [(i, each) for i, each in enumerate(rows) if each.mean_kl_divergence > 0]
+        heights += [each.mean_kl_divergence for _, each in known]
+        figure.add_scatter(
+            x=[i for i, _ in known],
+            y=[each.mean_kl_divergence for _, each in known],
+            mode="lines+markers",
+            line={"color": tone, "width": 2, "dash": dash},
+            marker={"symbol": symbol, "size": 11, "color": tone, "line": {"color": tone}},
+            customdata=[
+                [number(each.mean_kl_divergence), percent(each.changed)] for _, each in known
+            ],
+            hovertemplate=f"<b>{title}</b><br>%{{customdata[0]}} nats; another first choice at "
+            "%{customdata[1]} of the places<extra></extra>",
+        )
+        if known:
+            (first, each), *_ = known
+            y = np.log10(each.mean_kl_divergence)
+            words(figure, f"<b>{title}</b>", look, x=first, y=y, yshift=14, xanchor="left")
+    low, high = min(heights, default=LEAST), max(heights, default=1.0)
+    figure.update_xaxes(
+        title="probability of the original's first choice",
+        tickvals=list(range(len(bins))),
+        ticktext=ticks,
+        range=[-0.4, len(bins) - 0.6],
+        showgrid=False,
+    )
+    figure.update_yaxes(
+        type="log",
+        title="divergence, nats",
+        range=[np.log10(low) - 0.3, np.log10(high) + 0.5],
+        **powers_of_ten(low / 2, 3 * high),
+    )
+    return figure
 
 
 def so_far(

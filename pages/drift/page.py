@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from pages.drift import charts, measuring, reading, skills, texts, words
+from pages.drift import charts, measuring, reading, skills, sureness, texts, words
 from pages.drift.texts import Text
 from pages.shared import controls, definitions, look, model_types, ranking, saving, tables, writing
 from pages.shared.charts import size as size_chart
@@ -38,6 +38,7 @@ def main() -> None:
         size(table, original, ranking.floor(known.drifts), chosen, words.what_breaks(answers))
         ranked(table, known.drifts, chosen, text)
         tail(table, chosen)
+        sureness.show(model, chosen, text)
     if len(answers) > 1:
         skills.show(answers, chosen)
     reading.one_text(model, chosen, text)

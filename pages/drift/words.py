@@ -13,7 +13,7 @@ PURPOSE = (
 )
 DEFINED = (
     "token, tensor, quantization, code, scale, grid, block, super-block, format, mix, pure, bits "
-    "per weight, divergence, nat, perplexity, sure tokens"
+    "per weight, divergence, noise floor, nat, perplexity, sure tokens"
 ).split(", ")
 
 STALE = "These figures belong to another version of the model. Press Measure for new ones."

@@ -124,6 +124,11 @@ DEFINITIONS = {
             "mean of −log p(token).",
         ),
         Definition(
+            "noise floor",
+            "The divergence of the original from itself when each number between its layers is "
+            "moved at random by as much as rounding to BF16 does.",
+        ),
+        Definition(
             "sure tokens",
             "Places where the original gave one token more than half of the probability.",
             "sure (?:tokens?|of)|tokens the model was sure of",

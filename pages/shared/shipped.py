@@ -3,6 +3,7 @@
 import streamlit as st
 
 import quantcore.evaluate.measured as measured_files
+import quantcore.evaluate.measured_cache as measured_cache
 import quantcore.sensitivity.results as sensitivity_files
 from pages.shared import bench
 from quantcore.evaluate import weight_error
@@ -31,6 +32,19 @@ def measured(model_name: str) -> measured_files.ShippedResults:
     It is read again when a file of the model has changed: the figures may be of another then.
     """
     return measured_files.load(model_name)
+
+
+def has_caches(model_name: str) -> bool:
+    """Whether it is a shipped model, beside which lies what its caches cost."""
+    return bench.is_shipped(model_name) and (
+        (bench.sources()[model_name] / "measured" / "cache.json").exists()
+    )
+
+
+@bench.per_model(st.cache_resource, show_spinner=False, max_entries=2)
+def caches(model_name: str) -> measured_cache.ShippedCaches:
+    """Read what caches cost a shipped model, and its noise floor; ModelError where nothing."""
+    return measured_cache.load(model_name)
 
 
 @bench.per_model(st.cache_resource, show_spinner=False, max_entries=2)

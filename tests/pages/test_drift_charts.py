@@ -11,6 +11,7 @@ from pages.shared import (
 from pages.shared.charts import labels
 from pages.shared.charts import size as home
 from pages.shared.palette import DARK, LIGHT, colour, marker
+from quantcore.evaluate.sureness import SureBin
 from quantcore.model.original import Original
 
 ORIGINAL = Original(stored_as="BF16", n_bytes=13_600_000, bits_per_weight=16.0)
@@ -108,3 +109,41 @@ def test_labels_never_cover_each_other():
     ]
     pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i]]
     assert not any(labels._touch(a, b) for a, b in pairs)
+
+
+def _bins(*divergences, tokens=10):
+    edges = (0.0, 0.5, 0.9, 1.0)
+    return [
+        SureBin(
+            low=low,
+            high=high,
+            tokens=tokens * (kl > 0),
+            mean_kl_divergence=kl,
+            mean_kl_divergence_error=0.0,
+            share_of_divergence=0.0,
+            changed=0.25,
+        )
+        for low, high, kl in zip(edges, edges[1:], divergences, strict=False)
+    ]
+
+
+@pytest.mark.parametrize("look", [LIGHT, DARK])
+def test_divergence_by_sureness_stands_above_the_noise_floor(look):
+    figure = drift.by_sureness(_bins(0.3, 0.2, 0.01), _bins(3e-6, 2e-6, 1e-7), "Q4_0", look).checked
+    mark, floor = figure.data
+    assert (mark.y, floor.y) == ((0.3, 0.2, 0.01), (3e-6, 2e-6, 1e-7))
+    assert (mark.line.color, floor.line.dash) == (colour("Q4_0", look), "dash")
+    assert {note.text for note in figure.layout.annotations} == {
+        "<b>Q4_0</b>",
+        "<b>noise floor</b>",
+    }
+    assert figure.layout.xaxis.ticktext[1] == "50 to 90 %<br>33\u202f% of tokens"
+    low, high = figure.layout.yaxis.range
+    assert low < np.log10(1e-7) and high > np.log10(0.3)
+
+
+def test_a_bin_without_divergence_has_no_mark():
+    (mark,) = drift.by_sureness(_bins(0.3, 0.0, 0.01), [], "Q4_0", LIGHT).checked.data
+    assert mark.x == (0, 2)
+    nothing = drift.by_sureness(_bins(0.0, 0.0, 0.0), [], "F16", LIGHT).checked
+    assert not nothing.data[0].x

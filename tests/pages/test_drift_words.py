@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pages.drift import reading_words, skills
+from pages.drift import reading_words, skills, sureness_words
 from pages.drift import words as drift_words
 from pages.home import words as home_words
 from pages.shared import ranking
@@ -11,6 +11,7 @@ from pages.shared.palette import LIGHT, harm_colour
 from quantcore.evaluate.drift import TokenDrift
 from quantcore.evaluate.reading import Continuations, Parting
 from quantcore.evaluate.skills import SkillScore
+from quantcore.evaluate.sureness import SureBin
 from quantcore.model.original import Original
 
 ORIGINAL = Original(stored_as="BF16", n_bytes=16_000, bits_per_weight=16.0)
@@ -227,3 +228,40 @@ def test_a_sample_ends_with_its_second_sentence():
     said = home_words.sample("Nora hid the key.", " She left. It rained. Then")
     assert said == "Given “Nora hid the key.”, it continues: “She left. It rained.”"
     assert home_words.sample("a", " b c").endswith("“b c”")
+
+
+def _bins(*divergences, tokens=10):
+    edges = (0.0, 0.5, 1.0)
+    return [
+        SureBin(
+            low=low,
+            high=high,
+            tokens=tokens,
+            mean_kl_divergence=kl,
+            mean_kl_divergence_error=0.0,
+            share_of_divergence=0.0,
+            changed=0.0,
+        )
+        for low, high, kl in zip(edges, edges[1:], divergences, strict=False)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bins", "floor", "said"),
+    [
+        (
+            _bins(0.3, 0.01),
+            _bins(2e-5, 1e-5),
+            "under 50 %, **Q4_0** diverges by **0.30** nats; where it gave 50 % or more, by 0.010, "
+            "30 times less. The noise floor is 10,333 times lower.",
+        ),
+        (_bins(0.3, 0.4), [], "50 % or more, by 0.40: no less."),
+        (_bins(0.3, 0.0), [], "50 % or more, not at all."),
+        (_bins(1e-8, 1e-8), _bins(1e-5, 1e-5), "below the noise floor."),
+        (_bins(0.0, 0.0), _bins(1e-5, 1e-5), "**Q4_0** moves no prediction"),
+        (_bins(0.3), [], "**Q4_0** diverges by **0.30** nats."),
+    ],
+)
+def test_divergence_by_sureness(bins, floor, said):
+    assert said in sureness_words.finding("Q4_0", bins, floor)
+    assert ("Dashed" in sureness_words.how_to_read(floor)) == bool(floor)
