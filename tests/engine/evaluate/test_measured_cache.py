@@ -80,7 +80,7 @@ def test_more_bits_cost_less_at_every_context(costs):
 
 
 def test_nothing_measured_is_a_sentence(monkeypatch, tmp_path):
-    monkeypatch.setattr(measured_cache, "shipped_folder", lambda: tmp_path)
+    monkeypatch.setattr(measured_cache, "shipped_folder", lambda name: tmp_path)
     with pytest.raises(ModelError, match=r"python -m quantcore measure --caches"):
         measured_cache.load()
 
