@@ -1,5 +1,6 @@
 """The sentences of the page Methods on the whole model: numbers in, text out."""
 
+import math
 from collections.abc import Sequence
 
 from pages.shared.units import number, percent, times
@@ -128,12 +129,13 @@ def kv_cache(shown: Sequence[CacheDrift]) -> str:
         return "What keys and values lose in fewer bits."
     turned, plain = found[True], found[False]
     ratio = plain.mean_kl_divergence / max(turned.mean_kl_divergence, 1e-30)
+    noise = math.hypot(plain.mean_kl_divergence_error, turned.mean_kl_divergence_error)
     effect = (
-        f"llama.cpp’s rotation makes that {times(ratio)} times smaller"
-        if ratio > 1.05
+        "llama.cpp’s rotation changes that by no more than chance"
+        if abs(plain.mean_kl_divergence - turned.mean_kl_divergence) < 2 * noise
+        else f"llama.cpp’s rotation makes that {times(ratio)} times smaller"
+        if ratio > 1
         else f"llama.cpp’s rotation makes that {times(1 / ratio)} times larger"
-        if ratio < 0.95
-        else "llama.cpp’s rotation changes little"
     )
     saved = 1 - turned.bytes_per_token / full.bytes_per_token
     return (
