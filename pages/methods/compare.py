@@ -16,6 +16,7 @@ from pages.shared.units import percent
 from quantcore.evaluate.estimate import pass_seconds
 from quantcore.evaluate.method_table import MethodRow, MethodTable, method_table_steps
 from quantcore.formats import get_format
+from quantcore.formats.integers.integer import IntegerFormat
 from quantcore.methods import METHODS
 from quantcore.methods.awq import AWQ
 from quantcore.methods.bound import least_output_error
@@ -25,7 +26,7 @@ from quantcore.pool import n_threads
 from quantcore.progress import Progress
 
 TITLE = "the comparison on the page Methods"
-SECONDS_PER_WEIGHT = 2e-5  # of all methods together, on one core
+SECONDS_PER_WEIGHT = 5e-5  # of all methods together, on one core
 COLUMNS = [
     tables.Column(key="method", title="method"),
     tables.Column(key="type", title="stored as", text=True),
@@ -148,12 +149,15 @@ def _mark(row: MethodRow, chosen: str) -> plane_charts.Mark:
 def scaling(model: Model, tensor: str, type_name: str, style: Look) -> None:
     """Draw what AWQ's ratio does."""
     try:
-        AWQ().check(model.tensors[tensor].shape, get_format(type_name))
+        fmt = get_format(type_name)
+        AWQ().check(model.tensors[tensor].shape, fmt)
         search = cache.ratios(model.name, tensor, type_name)
     except ValueError as problem:
         look.note(str(problem))
         return
-    look.finding(words.ratios(search, type_name), words.HOW_TO_READ_RATIOS)
+    look.finding(
+        words.ratios(search, type_name, isinstance(fmt, IntegerFormat)), words.HOW_TO_READ_RATIOS
+    )
     look.show(
         scaling_charts.ratios(search, style),
         key="methods_ratios",

@@ -160,14 +160,14 @@ def other_rows(rows: Sequence[int], n_rows: int) -> str:
     return f"They take different points in {len(rows)} of {plural(n_rows, 'row')}, {such} {named}."
 
 
-def ratios(search: ScaleSearch, type_name: str) -> str:
-    """Say what scaling gains."""
+def ratios(search: ScaleSearch, type_name: str, ranges: bool) -> str:
+    """Say what scaling gains; `ranges` of groups are searched after it in integer formats."""
     best, gain = search.best_ratio, 1 - min(search.losses) / search.losses[0]
     if not best:
         return f"AWQ finds nothing to gain in {type_name}: every ratio is worse than none."
     return (
         f"Scaled at **ratio {best:.2f}**, AWQ takes {percent(gain)} off the squared error of the "
-        f"output in {type_name}, before it searches the ranges of groups."
+        f"output in {type_name}{', before it searches the ranges of groups' * ranges}."
     )
 
 

@@ -78,4 +78,4 @@ def test_sentences_follow_the_numbers():
     assert words.other_rows([4], 256).endswith("in 1 of 256 rows, that is row 4.")
     assert words.other_rows([4, 5, 6, 9], 256).endswith("such as rows 4, 5, 6.")
     flat = ScaleSearch(ratios=(0.0, 0.5), losses=(1.0, 2.0), scales=np.ones(2, np.float32))
-    assert "nothing to gain" in words.ratios(flat, "Q4_K")
+    assert "nothing to gain" in words.ratios(flat, "Q4_K", ranges=False)
