@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from quantcore.cli.budget import known_as_text, plan_from_options
+from quantcore.cli.measuring import by_a_method, stored_by
 from quantcore.cli.output import followed, print_json
 
 if TYPE_CHECKING:
@@ -63,8 +64,11 @@ def _refuse_asked_for(options: argparse.Namespace) -> None:
 
 def quantize(options: argparse.Namespace) -> None:
     """Write a GGUF file."""
+    from quantcore.evaluate.whole_by_method import bytes_for_gguf
     from quantcore.io.imatrix import read_imatrix
+    from quantcore.io.writing import refuse_existing
     from quantcore.model.source import open_model
+    from quantcore.recipe.of_types import matrix_types
     from quantcore.recipe.quantize import plan_with_matrix, quantize_steps, quantized_again
 
     if (options.type is None) == (options.recipe is None):
@@ -86,7 +90,12 @@ def quantize(options: argparse.Namespace) -> None:
             "with --allow-requantize.",
             file=sys.stderr,
         )
-    followed(quantize_steps(model, planned, options.output, imatrix))
+    packed = None
+    if by_a_method(options):
+        refuse_existing(options.output)  # before minutes of work
+        stored = followed(stored_by(options, model, matrix_types(model, planned), judged_on=""))
+        packed = bytes_for_gguf(stored)
+    followed(quantize_steps(model, planned, options.output, imatrix, packed))
     print(
         f"{options.output}: {planned.type}, {options.output.stat().st_size:,} bytes, "
         f"{planned.bits_per_weight:.4f} bits per weight"

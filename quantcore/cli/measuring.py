@@ -31,11 +31,12 @@ def perplexity(options: argparse.Namespace) -> None:
     text = None if options.text is None else read_text(options.text)
     model, activations = opened_model(options), options.activations
     type: Type = get_type(options.type, options.pure).name
-    by_tensor = options.recipe is not None or options.tensor_type_file is not None
-    if _by_a_method(options, by_tensor=by_tensor):
-        type = followed(_stored_by(options, model, text))
-    elif by_tensor:
+    if options.recipe is not None or options.tensor_type_file is not None:
         type = _types_by_tensor(model, options)
+    if by_a_method(options):
+        if type == "F32":
+            raise ValueError("--by needs a type to store weights in: give --type")
+        type = followed(stored_by(options, model, type, text))
     cache_types = _cache_types(options)
     steps = drift_steps(model, type, text, options.context, activations, cache_types)
     cache = {
@@ -222,27 +223,19 @@ def _types_by_tensor(model: "Model", options: argparse.Namespace) -> dict[str, s
     return matrix_types(model, planned)
 
 
-def _by_a_method(options: argparse.Namespace, *, by_tensor: bool) -> bool:
-    """Whether a method is to choose codes; `ValueError` where that does not go with the rest."""
-    from quantcore.recipe.types import get_type
-
-    if options.by is None:
-        if options.calibration is not None:
-            raise ValueError("--calibration is for a method: name it by --by")
-        return False
-    if by_tensor:
-        raise ValueError("--by goes with --type, not with types tensor by tensor")
-    if get_type(options.type).name == "F32":
-        raise ValueError("--by needs a type to store weights in: give --type")
-    return True
+def by_a_method(options: argparse.Namespace) -> bool:
+    """Whether a method is to choose codes; `ValueError` for a text that serves none."""
+    if options.by is None and options.calibration is not None:
+        raise ValueError("--calibration is for a method: name it by --by")
+    return options.by is not None
 
 
-def _stored_by(
-    options: argparse.Namespace, model: "Model", judged_on: str | None
+def stored_by(
+    options: argparse.Namespace, model: "Model", type: "Type", judged_on: str | None
 ) -> "Iterator[Progress[StoredByMethod]]":
+    """Store a model by the method of a command, and say where the same text is to judge it."""
     from quantcore.evaluate.text import evaluation_text
     from quantcore.evaluate.whole_by_method import stored_by_steps
-    from quantcore.recipe.types import get_type
 
     text = None if options.calibration is None else read_text(options.calibration)
     if text is not None and text == (evaluation_text() if judged_on is None else judged_on):
@@ -251,7 +244,6 @@ def _stored_by(
             "figures will be worse.",
             file=sys.stderr,
         )
-    type = get_type(options.type, options.pure).name
     return stored_by_steps(model, type, options.by, text)
 
 

@@ -89,6 +89,7 @@ def _add_files(command: Command) -> None:
     _add_mix(run, "a folder")
     _add_output(run)
     _add_matrix(run, "importance matrix: GGUF, or the older .dat")
+    _add_by(run)
 
 
 def _add_imatrix(command: Command) -> None:

@@ -3,18 +3,24 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from quantcore.evaluate.quantized import StoredByMethod, applied_format, formats_by_tensor
+from quantcore.evaluate.quantized import (
+    StoredByMethod,
+    Type,
+    applied_format,
+    formats_by_tensor,
+    type_name,
+)
 from quantcore.evaluate.text import calibration_text, context_for, cut
-from quantcore.formats import get_format
+from quantcore.format import Packed
+from quantcore.formats import FORMATS, get_format
 from quantcore.methods import get_method
 from quantcore.methods.whole_model import ByName, choose_all_steps
 from quantcore.model.source import Model
 from quantcore.progress import Progress
-from quantcore.recipe.types import get_type
 
 
 def stored_by_steps(
-    model: Model, type: str, by: str, text: str | None = None, context: int | None = None
+    model: Model, type: Type, by: str, text: str | None = None, context: int | None = None
 ) -> Iterator[Progress[StoredByMethod]]:
     """Store every matrix of a model by a method; the last step carries what was chosen.
 
@@ -24,7 +30,7 @@ def stored_by_steps(
     Parameters
     ----------
     type
-        A mix ("Q4_K_M") or one format on every matrix ("Q4_K pure", "INT4_G128").
+        A mix ("Q4_K_M"), one format on every matrix ("Q4_K pure"), or formats by tensor.
     by
         A name in `quantcore.methods.METHODS`.
     text
@@ -38,8 +44,8 @@ def stored_by_steps(
         If type, method or text do not suit the model. At the end, if the method rounds inputs as
         well: that is no way to store weights alone.
     """
-    method, asked = get_method(by), get_type(type).name
-    names = formats_by_tensor(model, asked)
+    method, asked = get_method(by), type_name(type)
+    names = formats_by_tensor(model, type)
     text = calibration_text() if text is None else text
     if context is None:
         context = context_for(model, len(model.tokenizer.encode(text)))
@@ -73,3 +79,21 @@ def _as_stored(model: Model, names: dict[str, str], chosen: ByName, title: str) 
     return dict(chosen) | {
         name: replace(chosen[name], format=get_format(names[name]), note="") for name in held
     }
+
+
+def bytes_for_gguf(stored: StoredByMethod) -> dict[str, Packed]:
+    """Bytes of each matrix, for `quantize_steps`.
+
+    Raises
+    ------
+    ValueError
+        If the method stores something besides, which a GGUF file has no place for.
+    """
+    for name, each in stored.chosen.items():
+        beside = (each.column_scales, each.row_scales, each.rotation)
+        if each.format.name not in FORMATS or any(one is not None for one in beside):
+            raise ValueError(
+                f"{name}: {stored.method} stores more than a GGUF file has a place for: choose a "
+                "method that only chooses codes, such as gptq."
+            )
+    return {name: each.packed for name, each in stored.chosen.items()}

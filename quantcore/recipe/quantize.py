@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from quantcore.format import Packed
 from quantcore.formats import FORMATS
 from quantcore.io import ModelError
 from quantcore.io.gguf import GgufFile, read_header
@@ -77,7 +78,11 @@ def quantize(
 
 
 def quantize_steps(
-    model: Model, plan: Plan, path: Path, imatrix: Imatrix | None = None
+    model: Model,
+    plan: Plan,
+    path: Path,
+    imatrix: Imatrix | None = None,
+    packed: Mapping[str, Packed] | None = None,
 ) -> Iterator[Progress[Path]]:
     """Write a model to `path` with each tensor in the type that `plan` gives it; a step a tensor.
 
@@ -87,7 +92,8 @@ def quantize_steps(
     With an importance matrix each tensor is quantized by its own entry, as llama-quantize does: a
     tensor without one goes without, unless its type demands one. A tensor that a GGUF file holds in
     its type already keeps its bytes; others are quantized again, for which llama-quantize demands
-    `--allow-requantize`.
+    `--allow-requantize`. `packed` are bytes (n_rows, row_bytes) that were chosen otherwise, of
+    some tensors, in the plan's types and with rows as the model has them.
 
     Raises
     ------
@@ -100,9 +106,13 @@ def quantize_steps(
         importance = (
             None if imatrix is None else importance_of(imatrix, planned.name, planned.shape[-1])
         )
+        make: Callable[[], Packed] = partial(_pack, model, planned, importance)
         if not model.holds(planned.name, planned.type):
-            _refuse_unwritable(planned, plan, has_importance=importance is not None)
-        make = partial(_pack, model, planned, importance)
+            chosen = None if packed is None else packed.get(planned.name)
+            if chosen is not None:
+                make = partial(in_neighbours, chosen, turned_heads(planned.name, model.config))
+            else:
+                _refuse_unwritable(planned, plan, has_importance=importance is not None)
         tensors.append(OutgoingTensor(planned.name, planned.type, planned.shape, make))
     return _write_steps(path, _metadata(model, plan, imatrix), tensors, plan.bytes)
 

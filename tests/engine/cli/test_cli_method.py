@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from quantcore.cli import main
+from quantcore.evaluate.whole_by_method import stored_by_steps
 from quantcore.formats import get_format
 from quantcore.methods import METHODS
+from quantcore.model.source import open_model
+from quantcore.progress import result_of
 from tests.support.toy_model import CONFIG, write_folder
 
 TEXT = "Once upon a time the river ran uphill, and nobody minded. " * 40
@@ -124,14 +127,31 @@ def test_a_text_that_calibrates_and_judges_is_told_of(toy, capsys):
     assert "calibrated on: on any other, figures will be worse." in capsys.readouterr().err
 
 
-def test_mistakes_of_by_get_one_sentence(toy, tmp_path, capsys):
+def test_mistakes_of_by_get_one_sentence(toy, capsys):
     text = str(toy.parent / "text.txt")
     assert "--by" in refused(capsys, perplexity(toy, "--calibration", text))
     plain = perplexity(toy, "--by", "gptq")
     plain[plain.index("INT3_G32")] = "F32"
     assert "give --type" in refused(capsys, plain)
     assert "There are rtn" in refused(capsys, perplexity(toy, "--by", "best"))
-    listed = tmp_path / "types.txt"
-    listed.write_text("blk.0=Q8_0\n", encoding="utf-8")
-    command = perplexity(toy, "--by", "gptq", "--tensor-type-file", str(listed))
-    assert "not with types tensor by tensor" in refused(capsys, command)
+
+
+def test_a_gguf_file_holds_what_a_method_chose(toy, tmp_path, capsys):
+    """Read back it is the model that was measured, rows of queries and keys in place."""
+    text, out = str(toy.parent / "text.txt"), tmp_path / "toy.gguf"
+    command = ["quantize", str(toy), "--type", "Q4_0 pure", "--by", "gptq", "--calibration", text]
+    assert main([*command, "--output", str(out)]) == 0
+    model, file = open_model(toy), open_model(out)
+    stored = result_of(stored_by_steps(model, "Q4_0 pure", "gptq", TEXT))
+    for name in model.quantizable:
+        assert file.tensors[name].dtype == "Q4_0"
+        np.testing.assert_array_equal(file.weights(name), stored.chosen[name].restored)
+    rounded = get_format("Q4_0").round_trip(model.weights("blk.0.attn_k.weight"))
+    assert np.mean(rounded != file.weights("blk.0.attn_k.weight")) > 0.05
+    capsys.readouterr()
+    said = refused(capsys, [*command, "--output", str(out)])
+    assert "exists already" in said
+    command[command.index("gptq")] = "awq"
+    said = refused(capsys, [*command, "--output", str(tmp_path / "other.gguf")])
+    assert "AWQ stores more than a GGUF file has a place for" in said
+    assert not (tmp_path / "other.gguf").exists()

@@ -106,6 +106,7 @@ def test_a_method_of_layers_gets_states_of_both_models(toy, tokens):
     assert np.abs(second - second_original).max() > 0.1
 
 
+@pytest.mark.parametrize("toy", [False], ids=["output"], indirect=True)
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_takes_a_whole_model(name, toy, tokens):
     formats = dict.fromkeys(toy.quantizable, get_format("INT4_G32_ASYM"))
