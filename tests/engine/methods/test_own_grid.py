@@ -70,14 +70,14 @@ def test_ordinary_weights_lie_on_no_grid(stored, scale):
 def test_a_few_ordinary_weights_lie_on_no_grid_either():
     for shape in ((1, 16), (1, 32), (3, 40), (2, 5)):
         for stored in ("F32", "F16", "BF16"):
-            for _ in range(4):
+            for _ in range(2):
                 weights = rounded_to(RNG.normal(0, 0.02, shape).astype(np.float32), stored)
                 assert find_grid(weights) is None
 
 
 def test_the_shipped_model_lies_on_none():
     model = open_model()
-    for name in model.quantizable[::3]:
+    for name in model.quantizable[::5]:
         assert find_grid(model.weights(name)) is None, name
 
 

@@ -67,13 +67,19 @@ def test_rotation_rescues_scales_that_outliers_stretch(name):
     assert relative(chosen.restored - weights, weights) < 0.5 * plain
 
 
-@pytest.mark.parametrize("name", ["Q4_0", "INT4_G64_ASYM", "IQ2_XS"])
-def test_what_is_packed_is_restored(name):
-    weights, fmt = heavy_tailed(), get_format(name)
+# A format that demands an importance matrix, as IQ2_XS does, which takes long to compile.
+DEMANDING = replace(get_format("Q4_0"), name="Q4_0 by importance", encode=None)
+
+
+@pytest.mark.parametrize(
+    "fmt", [get_format("Q4_0"), get_format("INT4_G64_ASYM"), DEMANDING], ids=lambda fmt: fmt.name
+)
+def test_what_is_packed_is_restored(fmt):
+    weights = heavy_tailed()
     chosen = Rotation().choose(weights, fmt, inputs_of(768))
     back = chosen.rotation.rotate_back(chosen.format.dequantize(chosen.packed))
     np.testing.assert_array_equal(back, chosen.restored)
-    assert relative(chosen.restored - weights, weights) < 0.2
+    assert relative(chosen.restored - weights, weights) < 0.02
     assert chosen.stored_bytes == fmt.stored_bytes((256, 768)) + (256 + 768) // 8
 
 
