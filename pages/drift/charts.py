@@ -103,11 +103,20 @@ def _row(
     )
 
 
-def by_sureness(bins: Sequence[SureBin], floor: Sequence[SureBin], name: str, look: Look) -> Figure:
+def by_sureness(
+    bins: Sequence[SureBin],
+    floor: Sequence[SureBin],
+    name: str,
+    look: Look,
+    narrow: bool = False,
+) -> Figure:
     """Draw the mean divergence by the original's top probability, and the noise floor below it."""
     figure = blank(look, 300)
     total = sum(each.tokens for each in bins) or 1
     ticks = [f"{label(each)}<br>{percent(each.tokens / total)} of tokens" for each in bins]
+    if narrow:
+        for long, short in ((" to ", "<br>to "), (" or ", "<br>or "), (" of tokens", "")):
+            ticks = [each.replace(long, short) for each in ticks]
     drawn = [(bins, name, colour(name, look), marker(name), "solid")]
     if floor:
         drawn.append((floor, "noise floor", look.quiet, "line-ew", "dash"))
@@ -136,6 +145,7 @@ def by_sureness(bins: Sequence[SureBin], floor: Sequence[SureBin], name: str, lo
         title="probability of the original's first choice",
         tickvals=list(range(len(bins))),
         ticktext=ticks,
+        tickangle=0,
         range=[-0.4, len(bins) - 0.6],
         showgrid=False,
     )

@@ -26,7 +26,7 @@ def show(model: Model, chosen: str, text: Text) -> None:
     st.space("small")
     look.finding(sureness_words.finding(chosen, bins, floor), sureness_words.how_to_read(floor))
     look.show(
-        charts.by_sureness(bins, floor, chosen, look.current()),
+        charts.by_sureness(bins, floor, chosen, look.current(), narrow=look.narrow()),
         key="drift_sureness",
         alt=f"Divergence of {chosen} in {len(bins)} bins of the original's top probability"
         f"{', above the noise floor' if floor else ''}.",

@@ -44,7 +44,7 @@ def finding(name: str, bins: Sequence[SureBin], floor: Sequence[SureBin]) -> str
     if mean < least:
         return says + ". That is below the noise floor."
     ratio = mean / least if least else 0.0
-    return says + (f". The noise floor is {times(ratio)} times lower." if ratio else ".")
+    return says + (f". Over all, the noise floor is {times(ratio)} times lower." if ratio else ".")
 
 
 def _compared(last: SureBin, first: SureBin) -> str:
@@ -66,6 +66,5 @@ def how_to_read(floor: Sequence[SureBin]) -> str:
         return says
     return says + (
         " Dashed: the noise floor. Each number that passes from layer to layer of the original is "
-        "moved at random by as much as rounding to BF16 does; who computes in BF16 cannot come "
-        "closer."
+        "moved at random by as much as rounding to BF16 does; what is smaller is lost in that."
     )

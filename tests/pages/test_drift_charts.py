@@ -142,6 +142,12 @@ def test_divergence_by_sureness_stands_above_the_noise_floor(look):
     assert low < np.log10(1e-7) and high > np.log10(0.3)
 
 
+def test_on_a_narrow_screen_a_bin_is_named_in_short_lines():
+    figure = drift.by_sureness(_bins(0.3, 0.2, 0.01), [], "Q4_0", LIGHT, narrow=True).checked
+    lines = [line for text in figure.layout.xaxis.ticktext for line in text.split("<br>")]
+    assert max(map(len, lines)) <= 10  # 12 pixels high, in a fifth of 360
+
+
 def test_a_bin_without_divergence_has_no_mark():
     (mark,) = drift.by_sureness(_bins(0.3, 0.0, 0.01), [], "Q4_0", LIGHT).checked.data
     assert mark.x == (0, 2)

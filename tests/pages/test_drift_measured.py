@@ -122,6 +122,6 @@ def test_a_run_says_what_it_will_take(drift):
 
 def test_the_noise_floor_stands_below_what_ships_and_nothing_else(own_models):
     app = visit("drift", type="Q4_K")
-    assert any("The noise floor is" in each for each in findings(app))
+    assert any("the noise floor is" in each for each in findings(app))
     app = visit("drift", model="small-toy", text="own")
     assert not any("noise floor" in each for each in findings(app))

@@ -253,7 +253,7 @@ def _bins(*divergences, tokens=10):
             _bins(0.3, 0.01),
             _bins(2e-5, 1e-5),
             "under 50 %, **Q4_0** diverges by **0.30** nats; where it gave 50 % or more, by 0.010, "
-            "30 times less. The noise floor is 10,333 times lower.",
+            "30 times less. Over all, the noise floor is 10,333 times lower.",
         ),
         (_bins(0.3, 0.4), [], "50 % or more, by 0.40: no less."),
         (_bins(0.3, 0.0), [], "50 % or more, not at all."),
