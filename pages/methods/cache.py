@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from pages.shared import bench, texts
-from quantcore.evaluate import measured_cache, measured_recipes
+from pages.shared import bench, shipped, texts
+from quantcore.evaluate import measured_recipes
 from quantcore.evaluate.cache_drift import CacheDrift
 from quantcore.evaluate.gptq_course import GptqCourse, follow_gptq
 from quantcore.evaluate.method_drift import MethodDrift
@@ -40,7 +40,7 @@ def compared_here() -> dict[tuple[str, str, str], list[MethodRow]]:
 def rows(model_name: str, tensor: str) -> list[MethodRow]:
     """List what methods made of a matrix in any type: shipped, and compared here."""
     known, key = table(model_name), bench.model(model_name).key
-    shipped = known.of(tensor) if known else []
+    beside = known.of(tensor) if known else []
     mine = [
         row
         for (model, name, _), made in compared_here().items()
@@ -48,7 +48,7 @@ def rows(model_name: str, tensor: str) -> list[MethodRow]:
         if (model, name) == (key, tensor)
     ]
     newer = {(row.asked, row.by) for row in mine}
-    return [*mine, *(row for row in shipped if (row.asked, row.by) not in newer)]
+    return [*mine, *(row for row in beside if (row.asked, row.by) not in newer)]
 
 
 @bench.per_model(st.cache_resource, show_spinner="Reading the calibration text", max_entries=8)
@@ -83,18 +83,20 @@ def recipes(model_name: str) -> tuple[MethodDrift, ...]:
     name = shipped_name(bench.model(model_name).path)
     if not name:
         return ()
-    known = measured_recipes.load(name)
+    try:
+        known = measured_recipes.load(name)
+    except ModelError:
+        return ()
     return () if known.stale else known.rows
 
 
-@bench.per_model(st.cache_resource, max_entries=4)
 def caches(model_name: str) -> tuple[CacheDrift, ...]:
     """Read what types of the KV cache cost a shipped model; nothing where it is not measured."""
     name = shipped_name(bench.model(model_name).path)
     if not name:
         return ()
     try:
-        known = measured_cache.load(name)
+        known = shipped.caches(name)
     except ModelError:
         return ()
     return () if known.stale else known.caches

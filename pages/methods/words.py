@@ -18,7 +18,7 @@ PURPOSE = (
 DEFINED = (
     "token, tensor, embedding, quantization, code, scale, minimum, grid, block, super-block, "
     "format, bits per weight, root mean square, outlier, kurtosis, σ, importance matrix, "
-    "method"
+    "method, mix, divergence, nat, perplexity, KV cache, context"
 ).split(", ")
 RTN = "rtn"
 
@@ -28,7 +28,7 @@ HOW_TO_READ_ERRORS = (
 )
 HOW_TO_READ_PLANE = (
     "Down is better, left is smaller; a line joins what one method made in several formats. The "
-    "dashed line is the least error that any code of so many bits could have, were the weights "
+    "dashed line is the least error that any code of this size could have, were the weights "
     "Gaussian noise with these inputs."
 )
 HOW_TO_READ_PLACES = (

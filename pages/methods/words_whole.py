@@ -39,10 +39,10 @@ def recipes(rows: Sequence[MethodDrift]) -> str:
         return "What methods cost the whole model, beside plain rounding."
     best = min(methods, key=lambda row: row.mean_kl_divergence)
     return (
-        f"At three bits, **{METHODS[best.by].title}** leaves the model "
-        f"**{times(plain.mean_kl_divergence / best.mean_kl_divergence)} times** nearer to the "
-        f"original than plain rounding: {number(best.mean_kl_divergence)} nats per token in place "
-        f"of {number(plain.mean_kl_divergence)}."
+        f"At three bits, **{METHODS[best.by].title}** makes the divergence of the whole model "
+        f"**{times(plain.mean_kl_divergence / best.mean_kl_divergence)} times smaller** than plain "
+        f"rounding does: {number(best.mean_kl_divergence)} nats per token instead of "
+        f"{number(plain.mean_kl_divergence)}."
     )
 
 

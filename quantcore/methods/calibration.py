@@ -130,7 +130,7 @@ def place_of(config: LlamaConfig, name: str) -> Place:
     if name == "output.weight" and not config.tied_embedding:
         return config.n_layers, 0
     if layer is None or layer >= config.n_layers or role not in ENTRY_OF or "bias" in name:
-        raise ValueError(f"{name} is no matrix of this model: choose one of its matrices.")
+        raise ValueError(f"{name} is not a matrix of this model: choose one of its matrices.")
     return layer, ENTRY_OF[role]
 
 
