@@ -20,7 +20,7 @@ have one sign.
 Source: Lin et al., AWQ, 2023; mit-han-lab/llm-awq, auto_scale.py and auto_clip.py.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,12 +46,17 @@ class ScaleSearch:
 
     ratios: tuple[float, ...]
     losses: tuple[float, ...]  # mean square of what the output missed, in its own units
-    scales: Weights  # (n_cols,), those of the best ratio
+    mean_abs: Weights  # (n_cols,), of the inputs
 
     @property
     def best_ratio(self) -> float:
         """The first ratio of least loss."""
         return self.ratios[int(np.argmin(self.losses))]
+
+    @property
+    def scales(self) -> Weights:
+        """Scales of the columns at the best ratio, (n_cols,)."""
+        return scales_at(self.best_ratio, self.mean_abs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,33 +90,37 @@ class AWQ:
     def search(self, weights: Weights, fmt: Format, inputs: LayerInputs) -> ScaleSearch:
         """Try every ratio on a matrix (n_rows, n_cols) by its own output over the calibration."""
         moment = moment_of(inputs)
-        return self._search(
-            {"": weights},
-            {"": fmt},
-            inputs,
-            lambda changed: output_loss(changed[""] - weights, moment),
-        )
+        losses = [
+            output_loss(_rounded(weights, fmt, inputs, ratio) - weights, moment)
+            for ratio in self.ratios
+        ]
+        return ScaleSearch(ratios=self.ratios, losses=tuple(losses), mean_abs=inputs.mean_abs)
 
     def choose_layer(
         self, run: LayerRun, formats: Mapping[str, Format]
     ) -> Iterator[Progress[Mapping[str, Chosen]]]:
         """Choose for matrices of a layer: all scales first, each by the block it feeds, then codes.
 
-        Matrices with one input have the same scales; where some of them are not among `formats`
-        they count as they are.
+        Matrices with one input have the same scales; where some of them are not among `formats`,
+        the others have none.
         """
         blocks = LayerBlocks(run, SEARCH_TOKENS)
         searched: dict[int, ScaleSearch] = {}
         for place, roles in enumerate(ENTRIES):
             names = [name for name in blocks.names(place) if name in formats]
-            if names and blocks.can_scale(place, names):
-                yield Progress(place / 8, f"scales of {roles.replace(' ', ', ')}")
-                searched[place] = self._search(
-                    {name: blocks.weights[name] for name in names},
-                    formats,
-                    blocks.inputs(place),
-                    blocks.loss_at(place),
-                )
+            if not names or not blocks.can_scale(place, names):
+                continue
+            inputs, loss, losses = blocks.inputs(place), blocks.loss_at(place), []
+            for ratio in self.ratios:
+                yield Progress((place + ratio) / 8, f"scales of {roles.replace(' ', ', ')}")
+                changed = {
+                    name: _rounded(blocks.weights[name], formats[name], inputs, ratio)
+                    for name in names
+                }
+                losses.append(loss(changed))
+            searched[place] = ScaleSearch(
+                ratios=self.ratios, losses=tuple(losses), mean_abs=inputs.mean_abs
+            )
         chosen: dict[str, Chosen] = {}
         for i, (name, fmt) in enumerate(formats.items()):
             yield Progress(0.5 + i / (2 * len(formats)), f"codes of {name}")
@@ -128,24 +137,10 @@ class AWQ:
             chosen[name] = _taken_off(stored, columns, rows, note)
         yield Progress(1.0, "done", chosen)
 
-    def _search(
-        self,
-        weights: Mapping[str, Weights],
-        formats: Mapping[str, Format],
-        inputs: LayerInputs,
-        loss: Callable[[Mapping[str, Weights]], float],
-    ) -> ScaleSearch:
-        ratios = tuple(i / self.n_ratios for i in range(self.n_ratios))
-        losses, every = [], [scales_at(ratio, inputs.mean_abs) for ratio in ratios]
-        for scales in every:
-            changed = {}
-            for name, each in weights.items():
-                fmt, counts = formats[name], inputs.mean_square / scales**2
-                matrix = counts if fmt.needs_importance else None
-                changed[name] = fmt.round_trip(each * scales, importance=matrix) / scales
-            losses.append(loss(changed))
-        best = every[int(np.argmin(losses))]
-        return ScaleSearch(ratios=ratios, losses=tuple(losses), scales=best)
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """What is tried, from 0 on."""
+        return tuple(i / self.n_ratios for i in range(self.n_ratios))
 
     def _stored(self, weights: Weights, fmt: Format, moment: Moment, *, clips: bool) -> Chosen:
         if clips and isinstance(fmt, IntegerFormat) and fmt.span != "tensor":
@@ -158,6 +153,13 @@ class AWQ:
             restored=fmt.dequantize(packed),
             stored_bytes=fmt.stored_bytes(weights.shape),
         )
+
+
+def _rounded(weights: Weights, fmt: Format, inputs: LayerInputs, ratio: float) -> Weights:
+    """Round weights with the scales of a ratio, and take these off again."""
+    scales = scales_at(ratio, inputs.mean_abs)
+    matrix = inputs.mean_square / scales**2 if fmt.needs_importance else None
+    return fmt.round_trip(weights * scales, importance=matrix) / scales
 
 
 def scales_at(ratio: float, mean_abs: Weights) -> Weights:
