@@ -76,7 +76,27 @@ def _activations() -> None:
     round_plainly(rows, np.empty_like(rows))
 
 
-_MODEL_PARTS = {"forward pass": _forward, "activations": _activations}
+def _methods() -> None:
+    from quantcore.methods.filling import start_filling
+    from quantcore.methods.work import Work
+
+    weights = np.linspace(-1, 1, 2 * N_WEIGHTS, dtype=np.float32).reshape(2, N_WEIGHTS)
+    alone = np.eye(N_WEIGHTS, dtype=np.float32)
+    for name in ("INT4_ROW", "IQ2_S"):  # a code for each weight, and a codebook
+        filling = start_filling(get_format(name), weights, None)
+        filling.round(
+            Work(
+                places=np.arange(N_WEIGHTS),
+                target=weights.copy(),
+                aimed=weights.copy(),
+                feedback=alone,
+                root=alone,
+                pushes=None,
+            )
+        )
+
+
+_MODEL_PARTS = {"forward pass": _forward, "activations": _activations, "methods": _methods}
 
 
 def _model_part(name: str) -> None:
