@@ -58,8 +58,8 @@ def folded(
     for layer, place, scales in _entries(column_scales):
         if not can_fold(weights, layer, place):
             raise ValueError(
-                f"blk.{layer}.attn_output can't have scales: its input comes from fewer rows of "
-                "attn_v than it has columns. Leave it as it is."
+                f"In layer {layer} attn_output can't have scales: its input comes from fewer rows "
+                "of attn_v than it has columns. Leave it as it is."
             )
         if place in NORM_BEFORE:
             _divide(result, f"blk.{layer}.{NORM_BEFORE[place]}.weight", scales)
