@@ -50,7 +50,7 @@ class HQQ:
         Raises
         ------
         ValueError
-            If the format is none with a zero point for each group, or weights do not suit it.
+            If the format is not one of integers in groups, or weights do not suit it.
         """
         stored = float_zero(fmt)
         groups = stored.groups(weights)
@@ -111,7 +111,7 @@ class HQQ:
 
 
 def float_zero(fmt: Format) -> FloatZeroFormat:
-    """Find the format in which HQQ stores what was asked for as ``INT4_G64_ASYM``, or by its name.
+    """Find the format in which HQQ stores what was asked for, of as many bits and as large groups.
 
     Raises
     ------
@@ -120,16 +120,16 @@ def float_zero(fmt: Format) -> FloatZeroFormat:
 
     Examples
     --------
-    >>> float_zero(get_format("INT3_G64_ASYM")).name
-    'INT3_G64_HQQ'
+    >>> float_zero(get_format("INT3_G64_ASYM")).name, float_zero(get_format("INT4_G32")).name
+    ('INT3_G64_HQQ', 'INT4_G32_HQQ')
     """
     if isinstance(fmt, FloatZeroFormat):
         return fmt
-    if isinstance(fmt, IntegerFormat) and fmt.group_size and not fmt.symmetric:
+    if isinstance(fmt, IntegerFormat) and fmt.group_size:
         found = get_format(f"INT{fmt.code_bits}_G{fmt.group_size}_HQQ")
         assert isinstance(found, FloatZeroFormat)
         return found
     raise ValueError(
-        f"HQQ searches the zero point of each group, and {fmt.name} has none; take a type such as "
-        "INT4_G64_ASYM or INT3_G64_ASYM."
+        f"HQQ searches a zero point for each group of integers, and {fmt.name} has no such groups; "
+        "take a type such as INT4_G64 or INT3_G64_ASYM."
     )

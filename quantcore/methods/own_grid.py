@@ -52,7 +52,8 @@ class OwnGrid:
         grid = find_grid(weights)
         if grid is None:
             raise ValueError(
-                "These weights don't lie on a grid: round them to nearest (rtn), or by another method."
+                "These weights don't lie on a grid: round them to nearest (rtn), or by another "
+                "method."
             )
         packed = packed_on(grid, fmt)
         if packed is None:

@@ -27,22 +27,22 @@ def model():
 
 def test_a_table_is_kept_beside_its_model_and_refused_for_another(tmp_path):
     toy = open_model(write_folder(tmp_path / "toy"))
-    types = {"INT4_G32_ASYM": ("rtn", "gptq"), "INT3_G32": ("rtn", "hqq")}
+    types = {"INT4_G32_ASYM": ("rtn", "gptq"), "INT3_ROW": ("rtn", "hqq")}
     text = "the quick brown fox jumps over the lazy dog " * 30
     names = ["blk.0.attn_q.weight", "blk.1.ffn_down.weight"]
     table = result_of(method_table_steps(toy, names, types, text))
     made = [(row.tensor, row.asked, row.by) for row in table.rows]
-    assert made == [  # HQQ has no zero points to search in INT3_G32
+    assert made == [  # HQQ has no groups in INT3_ROW
         (name, *each)
         for name in names
-        for each in (("INT4_G32_ASYM", "rtn"), ("INT4_G32_ASYM", "gptq"), ("INT3_G32", "rtn"))
+        for each in (("INT4_G32_ASYM", "rtn"), ("INT4_G32_ASYM", "gptq"), ("INT3_ROW", "rtn"))
     ]
     assert load_methods(toy) is None
     table.save(toy.path / "measured" / "methods.json")
     kept = load_methods(toy)
     assert [row.note for row in kept.rows] == [row.note for row in table.rows]
-    assert kept.of(names[0], "INT3_G32")[0].output_error == pytest.approx(
-        table.of(names[0], "INT3_G32")[0].output_error, rel=1e-4
+    assert kept.of(names[0], "INT3_ROW")[0].output_error == pytest.approx(
+        table.of(names[0], "INT3_ROW")[0].output_error, rel=1e-4
     )
     other = open_model(write_folder(tmp_path / "other", seed=7))
     table.save(other.path / "measured" / "methods.json")
