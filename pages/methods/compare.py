@@ -33,7 +33,6 @@ COLUMNS = [
     tables.Column(key="bits_per_weight", title="bits per weight", show="{:.4g}".format),
     tables.Column(key="weight_error", title="error of weights", show=percent),
     tables.Column(key="output_error", title="error of output", show=percent),
-    tables.Column(key="seconds", title="seconds", show="{:.2g}".format, wide=True),
     tables.Column(key="note", title="note", text=True, wide=True),
 ]
 
@@ -57,6 +56,8 @@ def errors(model: Model, tensor: str, type_name: str, style: Look) -> None:
         key="methods_errors",
         alt=f"Error of weights and of output of {tensor} in {type_name}, by method.",
     )
+    if said := words.trade(rows):
+        look.say(said)
     if table is not None and shipped:
         look.note(words.calibrated_on(table.calibration_tokens, text))
     with st.expander("Table of the methods"):
@@ -70,7 +71,7 @@ def errors(model: Model, tensor: str, type_name: str, style: Look) -> None:
 
 
 def _row(row: MethodRow) -> tables.Row:
-    names = ("type", "bits_per_weight", "weight_error", "output_error", "seconds", "note")
+    names = ("type", "bits_per_weight", "weight_error", "output_error", "note")
     return {"method": METHODS[row.by].title} | {name: getattr(row, name) for name in names}
 
 

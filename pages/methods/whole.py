@@ -26,7 +26,6 @@ COLUMNS = [
     ),
     tables.Column(key="interval", title="95 % interval", text=True, wide=True),
     tables.Column(key="perplexity_ratio", title="perplexity, times", show="{:.4f}".format),
-    tables.Column(key="seconds", title="seconds", show="{:.0f}".format, wide=True),
 ]  # fmt: skip
 
 
@@ -80,7 +79,6 @@ def _row(row: MethodDrift) -> tables.Row:
         "more_than_rounding": row.more_than_rounding,
         "interval": None if ends is None else f"{number(ends[0])} to {number(ends[1])}",
         "perplexity_ratio": row.perplexity_ratio,
-        "seconds": row.seconds,
     }
 
 

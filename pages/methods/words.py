@@ -89,6 +89,19 @@ def compared(tensor: str, rows: Sequence[MethodRow]) -> str:
     )
 
 
+def trade(rows: Sequence[MethodRow]) -> str:
+    """Say what GPTQ gives for what it gets; "" where it was not compared with rounding."""
+    found = {row.by: row for row in rows}
+    if RTN not in found or "gptq" not in found:
+        return ""
+    plain, gptq = found[RTN], found["gptq"]
+    return (
+        f"GPTQ moves the weights {times(gptq.weight_error / plain.weight_error)} times as far from "
+        "the originals as plain rounding, and leaves "
+        f"{percent(gptq.output_error / plain.output_error)} of its error in the output."
+    )
+
+
 def calibrated_on(n_tokens: int, text: str) -> str:
     """Say where the inputs come from."""
     return f"Inputs: {plural(n_tokens, 'token')} of {text}."

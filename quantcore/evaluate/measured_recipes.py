@@ -3,7 +3,7 @@
 `python -m quantcore measure [MODEL] --recipes` writes assets/<model>/measured/recipes.json:
 
     key        digest of the model and the text, as in `measured`
-    columns    names of `MethodDrift`'s fields
+    columns    names of `MethodDrift`'s fields, but for the time, which is of the machine
     rows       a list for each of `RECIPES`
 """
 
@@ -43,7 +43,7 @@ def measure_recipes_steps(name: str = SHIPPED[0]) -> Iterator[Progress[Path]]:
     before = key(name)
     for step in method_drift_steps(open_model(name), RECIPES):
         yield Progress(step.share, step.stage)
-    columns = [each.name for each in fields(MethodDrift)]
+    columns = [each.name for each in fields(MethodDrift) if each.name != "seconds"]
     rows = ",\n".join(
         f"  {json.dumps([_short(getattr(row, each)) for each in columns])}" for row in step.known
     )
@@ -70,7 +70,8 @@ def load(name: str = SHIPPED[0]) -> ShippedRecipes:
         path = shipped_folder(name) / "measured" / "recipes.json"
         raw = json.loads(path.read_text(encoding="utf-8"))
         rows = tuple(
-            MethodDrift(**dict(zip(raw["columns"], row, strict=True))) for row in raw["rows"]
+            MethodDrift(**dict(zip(raw["columns"], row, strict=True)), seconds=None)
+            for row in raw["rows"]
         )
         return ShippedRecipes(stale=raw["key"] != key(name), rows=rows)
     except (OSError, ValueError, KeyError, TypeError) as problem:

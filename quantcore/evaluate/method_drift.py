@@ -55,7 +55,7 @@ class MethodDrift(Changes):
     by: str
     with_imatrix: bool
     bits_per_weight: float  # of all matrices, with all that is stored
-    seconds: float  # that choosing codes took
+    seconds: float | None  # that choosing codes took; None where it was on another machine
     kl_low: float
     kl_high: float
     more_than_rounding: float | None  # divergence, less that of the same type by rounding; nats

@@ -39,7 +39,10 @@ CONTEXT = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodRow:
-    """What one method made of one matrix, `MethodResult` without the weights."""
+    """What one method made of one matrix: `MethodResult` without the weights.
+
+    And without the time it took, which is the machine's as much as the method's.
+    """
 
     tensor: str
     asked: str  # the type that was asked for
@@ -48,7 +51,6 @@ class MethodRow:
     bits_per_weight: float
     weight_error: float
     output_error: float
-    seconds: float
     note: str
 
     @classmethod
