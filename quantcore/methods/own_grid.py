@@ -52,7 +52,7 @@ class OwnGrid:
         grid = find_grid(weights)
         if grid is None:
             raise ValueError(
-                "These weights don't lie on a grid: round them to nearest (rtn), or by another "
+                "These weights are not on a grid: round them to nearest (rtn), or by another "
                 "method."
             )
         packed = packed_on(grid, fmt)

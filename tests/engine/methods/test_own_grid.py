@@ -123,7 +123,7 @@ def test_a_grid_goes_into_finer_types():
 
 
 def test_bad_input_gets_a_sentence():
-    with pytest.raises(ValueError, match="lie on a grid: round them to nearest"):
+    with pytest.raises(ValueError, match="are not on a grid: round them to nearest"):
         OwnGrid().choose(NORMAL, get_format("Q4_0"), inputs(512))
     with pytest.raises(ValueError, match="Q4_K cannot be given a grid: take TQ2_0, Q4_0"):
         OwnGrid().check((64, 512), get_format("Q4_K"))
