@@ -13,6 +13,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from quantcore.checkpoint.export import export as export
+    from quantcore.checkpoint.export import export_steps as export_steps
     from quantcore.evaluate.cache_drift import measure_cache as measure_cache
     from quantcore.evaluate.cache_drift import measure_cache_steps as measure_cache_steps
     from quantcore.evaluate.drift import drift_steps as drift_steps
@@ -56,6 +58,8 @@ _HOMES = {
     "Progress": "quantcore.progress",
     "drift_steps": "quantcore.evaluate.drift",
     "estimate_memory": "quantcore.memory.estimate_memory",
+    "export": "quantcore.checkpoint.export",
+    "export_steps": "quantcore.checkpoint.export",
     "get_format": "quantcore.formats",
     "get_type": "quantcore.recipe.types",
     "imatrix_steps": "quantcore.evaluate.importance",

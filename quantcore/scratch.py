@@ -39,6 +39,24 @@ def new_part(folder: Path) -> tuple[Path, BinaryIO]:
         file.close()  # somebody who tidied up was quicker than the lock
 
 
+@contextmanager
+def part_folder(folder: Path) -> Iterator[Path]:
+    """Make a new folder beside what it is to become; what the caller did not rename is removed."""
+    while True:
+        path = folder / f".quantlab-{secrets.token_hex(4)}.part"
+        path.mkdir()
+        descriptor = None if fcntl is None else os.open(path, os.O_RDONLY)
+        if descriptor is None or (_held(descriptor) is not False and path.exists()):
+            break
+        os.close(descriptor)  # somebody who tidied up was quicker than the lock
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
 @cache
 def own_folder() -> Path:
     """Make this process's folder for temporary files; it goes with the process, or with the next.

@@ -8,6 +8,7 @@ import argparse
 import itertools
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -20,11 +21,12 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from quantcore import _kernel_cache, open_model, scratch
+from quantcore import _kernel_cache, export, open_model, scratch
 from quantcore.evaluate import kept_drift, measured
 from quantcore.evaluate.kept_drift import KeptDrift
 from quantcore.io.gguf import read_gguf
 from quantcore.io.imatrix import Imatrix, read_imatrix, write_imatrix
+from quantcore.io.safetensors import read_header
 from quantcore.progress import Progress
 from quantcore.recipe.quantize import quantize
 from quantcore.sensitivity.measure import Swept, saving
@@ -55,6 +57,19 @@ def _check_gguf(folder: Path) -> None:
         file = read_gguf(folder / "model.gguf")
         for name, tensor in open_model(folder / "toy").tensors.items():
             assert file.tensors[name].shape == tensor.shape and file.tensors[name].read().any()
+
+
+def _export(folder: Path, i: int) -> None:
+    (folder / "out" / "config.json").unlink(missing_ok=True)
+    shutil.rmtree(folder / "out", ignore_errors=True)
+    tokens = np.zeros((1, 8), np.int32)
+    export(open_model(folder / "toy"), "gptq", "INT4_G32", folder / "out", tokens)
+
+
+def _check_export(folder: Path) -> None:
+    if (folder / "out" / "config.json").exists():  # which the writer removes first
+        tensors = read_header(folder / "out" / "model.safetensors")
+        assert len(tensors) == 2 + 2 * (2 + 7 * 4) and (folder / "out" / "tokenizer.json").exists()
 
 
 def _write_imatrix(folder: Path, i: int) -> None:
@@ -149,6 +164,7 @@ def _hand_over(folder: Path, i: int) -> None:
 
 WRITERS = (
     Writer("a GGUF file", _write_gguf, _check_gguf),
+    Writer("a checkpoint", _export, _check_export),
     Writer("an importance matrix", _write_imatrix, _check_imatrix),
     Writer("results of a sweep", _sweep, _check_sweep),
     Writer("kept drift", _keep_drift, _check_drift),

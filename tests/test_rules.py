@@ -33,7 +33,7 @@ LAYERS = (
     {"model", "corpus"},
     {"methods"},
     {"shape"},
-    {"recipe"},
+    {"recipe", "checkpoint"},
     {"evaluate", "memory"},
     {"sensitivity", "which_type"},
     {"doctor", "warm"},

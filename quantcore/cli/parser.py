@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from quantcore.cli import files, measuring, sensitivity
+from quantcore.cli.export import export
 from quantcore.cli.memory import memory
 from quantcore.cli.method import method
 from quantcore.cli.output import complain
@@ -36,6 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_sensitivity(command)
     _add_memory(command)
     _add_method(command)
+    _add_export(command)
     says = "Measure again what the pages show of a shipped model."
     run = command("measure", measuring.measure, says)
     _add_model(run, "the name of a shipped model (default: the first)")
@@ -165,11 +167,29 @@ def _add_method(command: Command) -> None:
     run.add_argument("--type", required=True, help="Q4_K, INT4_G128, IQ2_XS, NF4, ...")
     run.add_argument("--by", required=True, metavar="M,M", help="methods: rtn,gptq,awq,hqq, ...")
     _add_calibration(run)
-    what = "tokens a chunk (default: the most of 512, 256, 128 and 64 that fill four chunks)"
-    run.add_argument("--context", type=int, metavar="N", help=what)
+    _add_calibration_context(run)
     what = "weights, second moment of the inputs, and what each method restores"
     run.add_argument("--save", type=Path, metavar="FILE.npz", help=what)
     _add_json(run)
+
+
+def _add_export(command: Command) -> None:
+    says = "Write a checkpoint of packed integers, for transformers, vLLM, GPTQModel or AutoAWQ."
+    run = command("export", export, says)
+    _add_model(run, "a folder, or hf://owner/name (default: shipped)")
+    layouts = ["gptq", "awq", "compressed-tensors"]
+    run.add_argument("--as", dest="layout", choices=layouts, required=True, help="whose layout")
+    run.add_argument("--type", required=True, help="INT4_G128, INT4_G128_ASYM, INT8_ROW, ...")
+    what = "method that chooses codes: rtn (default), gptq, gptaq, qronos, awq, autoround"
+    run.add_argument("--by", default="rtn", metavar="METHOD", help=what)
+    _add_calibration(run)
+    _add_calibration_context(run)
+    run.add_argument("--output", type=Path, required=True, metavar="FOLDER")
+
+
+def _add_calibration_context(run: argparse.ArgumentParser) -> None:
+    what = "tokens a chunk (default: the most of 512, 256, 128 and 64 that fill four chunks)"
+    run.add_argument("--context", type=int, metavar="N", help=what)
 
 
 def _add_by(run: argparse.ArgumentParser) -> None:

@@ -59,6 +59,33 @@ def whole_file(path: Path, *, new: bool = False, needed: int | None = None) -> I
             temporary.unlink()
 
 
+@contextmanager
+def whole_folder(path: Path, *, needed: int | None = None) -> Iterator[Path]:
+    """Make a folder that takes its place when the block ends without an error.
+
+    Parameters
+    ----------
+    path
+        Of the folder; there must be nothing of that name.
+    needed
+        How many bytes its files will have, if that is known.
+
+    Raises
+    ------
+    ModelError
+        As of `whole_file`.
+    """
+    refuse_existing(path)
+    scratch.remove_left_behind(path.parent)
+    try:
+        with scratch.part_folder(path.parent) as folder:
+            yield folder
+            os.rename(folder, path)
+    except OSError as problem:
+        refuse_existing(path)  # somebody else was quicker
+        raise ModelError(why_not_written(path, problem, needed)) from problem
+
+
 def refuse_existing(path: Path) -> None:
     """Raise a `ModelError` if there is a file of that name."""
     if path.exists():

@@ -91,4 +91,4 @@ def test_no_writer_leaves_anything_half_written():
         cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("2 kills, nothing half-written") == 8
+    assert done.stdout.count("2 kills, nothing half-written") == 9

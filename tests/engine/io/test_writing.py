@@ -8,7 +8,7 @@ import pytest
 
 from quantcore import ModelError
 from quantcore.io import writing
-from quantcore.io.writing import whole_file, write_whole
+from quantcore.io.writing import whole_file, whole_folder, write_whole
 
 
 def _fails(number):
@@ -69,3 +69,19 @@ def test_a_link_stays_a_link(tmp_path):
     link.symlink_to(target)
     write_whole(link, "x")
     assert link.is_symlink() and target.read_text() == "x"
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "model"
+    with pytest.raises(ModelError, match=r"model needs 1,000 bytes, and there is not"):
+        with whole_folder(path, needed=1000) as folder:
+            (folder / "config.json").write_text("{}")
+            assert not path.exists()
+            _fails(errno.ENOSPC)()
+    assert not list(tmp_path.iterdir())
+    with whole_folder(path) as folder:
+        (folder / "config.json").write_text("{}")
+    assert [file.name for file in path.iterdir()] == ["config.json"]
+    with pytest.raises(ModelError, match="exists already"), whole_folder(path):
+        pass
+    assert list(tmp_path.iterdir()) == [path]
