@@ -133,15 +133,17 @@ def method_result(
         by=method.name,
         type=chosen.format.name,
         bits_per_weight=8 * chosen.stored_bytes / weights.size,
-        weight_error=_relative(weights, chosen.restored, None),
-        output_error=_relative(weights, chosen.restored, given.second_moment),
+        weight_error=relative_error(weights, chosen.restored, None),
+        output_error=relative_error(weights, chosen.restored, given.second_moment),
         seconds=seconds,
         note=" ".join(filter(None, [chosen.note, note])),
         restored=chosen.restored,
     )
 
 
-def _relative(weights: Weights, restored: Weights, moment: NDArray[np.float64] | None) -> float:
+def relative_error(
+    weights: Weights, restored: Weights, moment: NDArray[np.float64] | None
+) -> float:
     """Root of the squared errors' sum over the squares' sum, of weights or of their outputs."""
     wide = weights.astype(np.float64)
     error = restored - wide
