@@ -138,7 +138,7 @@ def lattice_format(fmt: Format) -> LatticeFormat:
         if lattice.code_bits == fmt.code_bits:
             return lattice
     raise ValueError(
-        f"QuIP# stores two, three or four bits a weight, and {fmt.name} has {fmt.code_bits}: "
+        f"QuIP# stores two, three or four bits per weight, and {fmt.name} has {fmt.code_bits}: "
         "take E8P2, E8P3 or E8P4."
     )
 
