@@ -18,6 +18,7 @@ from quantcore.methods.fold import deployed
 from quantcore.methods.method import LayerInputs
 from quantcore.methods.whole_model import choose_all
 from quantcore.model.llama import Llama
+from quantcore.model.outliers.settings import Channels, OutlierSettings
 from quantcore.progress import result_of
 from tests.support.checkpoints import arrays_of, modules_of, read_back
 from tests.support.toy_model import CONFIG, write_folder
@@ -176,6 +177,22 @@ def test_floats_keep_their_type_and_only_what_loaders_read_is_copied(tokens, tmp
     ]  # fmt: skip
     for name in ("tokenizer.json", "tokenizer_config.json"):
         assert (folder / name).read_bytes() == (source / name).read_bytes()
+
+
+def test_a_model_with_outlier_channels(toy, tokens, tmp_path):
+    """Its config.json is its base's, except that rotated states give the output its own matrix."""
+    direction = np.random.default_rng(5).normal(size=64)
+    settings = OutlierSettings(rotated=True, norms=Channels(n=2, size=8.0))
+    model = toy.with_outliers(settings, direction)
+    folder = export(model, "compressed-tensors", "INT8_G32", tmp_path / "out", tokens)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert config["tie_word_embeddings"] is False and CONFIG["tie_word_embeddings"] is True
+    read = read_back(folder)
+    assert read.keys() == model.tensors.keys() == toy.tensors.keys() | {"output.weight"}
+    for name in ("output.weight", "token_embd.weight", "blk.1.ffn_norm.weight"):
+        np.testing.assert_array_equal(read[name], model.weights(name))
+    expected = get_format("INT8_G32").round_trip(model.weights("blk.0.attn_q.weight"))
+    np.testing.assert_array_equal(read["blk.0.attn_q.weight"], expected)
 
 
 @pytest.mark.parametrize(
