@@ -21,7 +21,7 @@ from quantcore.model.llama import Llama
 from quantcore.model.outliers.settings import Channels, OutlierSettings
 from quantcore.progress import result_of
 from tests.support.checkpoints import arrays_of, modules_of, read_back
-from tests.support.toy_model import CONFIG, write_folder
+from tests.support.toy_model import CONFIG, write_folder, write_safetensors
 
 CASES = [
     ("gptq", "INT2_G64"),
@@ -177,6 +177,26 @@ def test_floats_keep_their_type_and_only_what_loaders_read_is_copied(tokens, tmp
     ]  # fmt: skip
     for name in ("tokenizer.json", "tokenizer_config.json"):
         assert (folder / name).read_bytes() == (source / name).read_bytes()
+
+
+def test_biases_stand_beside_packed_matrices(tokens, tmp_path):
+    """Those of AWQ's values are divided by what the columns after them are multiplied by."""
+    folder = tmp_path / "qwen2"
+    write_folder(folder, HEADS | {"model_type": "qwen2", "num_hidden_layers": 1})
+    arrays, rng = load_file(folder / "model.safetensors"), np.random.default_rng(7)
+    modules = [f"model.layers.0.self_attn.{letter}_proj" for letter in "qkv"]
+    arrays |= {f"{m}.bias": rng.normal(size=64).astype(np.float32) for m in modules}
+    write_safetensors(folder / "model.safetensors", arrays)
+    model, type = open_model(folder), "INT4_G32_ASYM"
+    read = read_back(export(model, "gptq", type, tmp_path / "out", tokens, by="awq"))
+    names = [n for n in model.quantizable if model.tensors[n].layer is not None]
+    chosen = choose_all(model, get_method("awq"), dict.fromkeys(names, get_format(type)), tokens)
+    scales = chosen["blk.0.attn_output.weight"].column_scales
+    for name in ("blk.0.attn_q.bias", "blk.0.attn_k.bias"):
+        np.testing.assert_array_equal(read[name], model.weights(name))
+    values = model.weights("blk.0.attn_v.bias")
+    np.testing.assert_array_equal(read["blk.0.attn_v.bias"], values / scales)
+    assert not np.array_equal(values / scales, values)
 
 
 def test_a_model_with_outlier_channels(toy, tokens, tmp_path):
