@@ -17,7 +17,7 @@ WEIGHTS_PER_THREAD = 1 << 17  # fewer are not worth handing to another thread
 
 _limit: ContextVar[int | None] = ContextVar("quantcore_threads", default=None)
 _here = threading.local()  # .busy: inside the pool's own threads; .gives_way: see `give_way`
-BEHIND = 10  # how much nicer a thread is that gives way: it gets a tenth of a core that is wanted
+BEHIND = 5  # how much nicer a thread is that gives way: a quarter of a core that is wanted is its
 
 
 def n_threads() -> int:

@@ -132,7 +132,7 @@ def encode(weights: Weights, k: int) -> Packed:
         If k is none of `BITS`, or tiles are not of 256 finite weights.
     """
     if k not in BITS:
-        raise ValueError(f"A trellis here has 2, 3 or 4 bits a weight, not {k}.")
+        raise ValueError(f"A trellis here has 2, 3 or 4 bits per weight, not {k}.")
     if weights.ndim != 2 or weights.shape[1] != TILE or not np.isfinite(weights).all():
         raise ValueError(f"A trellis takes tiles (n, {TILE}) of finite weights.")
     packed = np.empty((len(weights), TILE * k // 8), np.uint8)

@@ -3,7 +3,8 @@
 import pytest
 from streamlit.runtime.pages_manager import PagesManager
 
-from pages.shared import bench, frame
+from pages.shared import bench, frame, job_pool
+from tests.support.patience import PATIENCE_S
 from tests.support.toy_model import CONFIG, write_folder
 
 
@@ -35,6 +36,12 @@ def faults_are_exceptions(monkeypatch):
         return fault(where, problem)
 
     monkeypatch.setattr(frame, "fault", raised)
+
+
+@pytest.fixture(autouse=True)
+def visitors_stay(monkeypatch):
+    """AppTest has no open window, and on a busy machine a run takes longer than one may be away."""
+    monkeypatch.setattr(job_pool, "UNWATCHED_S", PATIENCE_S)
 
 
 @pytest.fixture

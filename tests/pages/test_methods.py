@@ -22,7 +22,7 @@ def test_the_page_opens_with_methods_side_by_side():
     app = visit("methods")
     said = findings(app)
     assert "**QuIP#** makes" in said[0] and "times smaller** than rounding" in said[0]
-    assert any("GPTQ moves the weights 1." in each for each in sentences(app))
+    assert any("GPTQ moves the weights 1." in each.value for each in app.markdown)
     charts = drawn_charts(app)
     titles = charts[0]["layout"]["yaxis"]["ticktext"]
     assert titles[0] in ("GPTQ", "QuIP#") and "Round to nearest" in titles

@@ -63,7 +63,9 @@ def write_recipe(folder: Path, recipe: Recipe) -> None:
     """
     base = recipe.base.absolute()
     if base.parent != folder.absolute().parent and base != shipped_folder(base.name):
-        raise ValueError(f"{base.name} must lie beside {folder.name}: move one of the two there.")
+        raise ValueError(
+            f"{base.name} and {folder.name} must be in one folder: move one of the two there."
+        )
     content = {"base": base.name, "settings": recipe.settings.written()}
     if recipe.direction is not None:
         content["direction"] = np.asarray(recipe.direction, np.float64).tolist()

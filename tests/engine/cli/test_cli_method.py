@@ -85,9 +85,9 @@ def refused(capsys, command):
 
 def test_mistakes_get_one_sentence(toy, tmp_path, capsys):
     assert "There are rtn, gptq" in refused(capsys, arguments(toy, by="rtn,gtpq"))
-    assert "no matrix" in refused(capsys, arguments(toy, tensor="blk.9.attn_q.weight"))
+    assert "not a matrix" in refused(capsys, arguments(toy, tensor="blk.9.attn_q.weight"))
     assert "looked up" in refused(capsys, arguments(toy, tensor="token_embd.weight"))
-    assert "no matrix" in refused(capsys, arguments(toy, tensor="blk.0.attn_norm.weight"))
+    assert "not a matrix" in refused(capsys, arguments(toy, tensor="blk.0.attn_norm.weight"))
     said = refused(capsys, arguments(toy, type="INT4_G48"))
     assert said.startswith("rtn: ") and "48" in said
     assert "gptq: BF16 has no scales" in refused(capsys, arguments(toy, type="BF16"))

@@ -89,7 +89,7 @@ def test_four_bits_and_the_price_of_the_ring():
 
 
 def test_bad_input_gets_a_sentence():
-    with pytest.raises(ValueError, match="2, 3 or 4 bits a weight, not 5"):
+    with pytest.raises(ValueError, match="2, 3 or 4 bits per weight, not 5"):
         encode(TILES, 5)
     with pytest.raises(ValueError, match="of finite weights"):
         encode(TILES[:, :100], 2)

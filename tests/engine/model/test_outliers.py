@@ -283,7 +283,7 @@ def test_settings_that_are_none_are_refused(wrong):
 
 
 def test_a_base_elsewhere_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="must lie beside"):
+    with pytest.raises(ValueError, match="must be in one folder"):
         write_recipe(tmp_path / "loud", Recipe(tmp_path / "far" / "tale", OutlierSettings()))
 
 
