@@ -8,6 +8,7 @@ from quantcore.evaluate.cache_drift import CacheDrift
 from quantcore.evaluate.gptq_course import GptqCourse, follow_gptq
 from quantcore.evaluate.method_drift import MethodDrift
 from quantcore.evaluate.method_table import BY, MethodRow, MethodTable, load_methods
+from quantcore.evaluate.outlier_errors import UnderOutliers, logits_apart, under_outliers
 from quantcore.evaluate.text import context_for, cut
 from quantcore.formats import get_format
 from quantcore.io import ModelError
@@ -15,10 +16,14 @@ from quantcore.methods import get_method
 from quantcore.methods.awq import AWQ, ScaleSearch
 from quantcore.methods.calibration import calibrate
 from quantcore.methods.method import LayerInputs
+from quantcore.model.outliers.columns import factors_of
+from quantcore.model.outliers.settings import OutlierSettings
 from quantcore.model.shipped import shipped_name
 
 TOKENS = 8192  # of the calibration text: enough for a picture, soon read
 WIDEST = 4096  # columns whose second moment a server keeps for all who look
+RUN_AT_MOST = 30_000_000  # weights of a model that a page runs twice to compare its logits
+LOGITS_OF = 64  # tokens
 TOO_WIDE = (
     "This matrix has more than {widest:,} columns: how its inputs go together takes more memory "
     "than a page should. On the command line, python -m quantcore method does it."
@@ -60,7 +65,7 @@ def inputs(model_name: str, tensor: str) -> LayerInputs:
     _, text = texts.to_choose_by(texts.suited(model_name))
     context = min(512, context_for(model, TOKENS))
     tokens = cut(model, text, context, at_most=TOKENS).inputs
-    return calibrate(model, tokens, [tensor], {"second_moment"})[tensor]
+    return calibrate(model, tokens, [tensor], {"second_moment", "rows"})[tensor]
 
 
 @bench.per_model(st.cache_resource, show_spinner="Rounding column after column", max_entries=16)
@@ -75,6 +80,30 @@ def ratios(model_name: str, tensor: str, type_name: str) -> ScaleSearch:
     """Try AWQ's ratios on a matrix."""
     weights = bench.model(model_name).weights(tensor)
     return AWQ().search(weights, get_format(type_name), inputs(model_name, tensor))
+
+
+@bench.per_model(st.cache_resource, show_spinner="Storing the layer in every way", max_entries=64)
+def with_outliers(model_name: str, tensor: str, settings: OutlierSettings) -> UnderOutliers:
+    """Give a matrix outlier channels, and store it by formats and methods."""
+    model = bench.model(model_name)
+    weights = model.weights(tensor)
+    factors = factors_of(model.config, settings, tensor, weights.shape)
+    return under_outliers(weights, inputs(model_name, tensor), factors)
+
+
+@bench.per_model(st.cache_resource, show_spinner="Comparing logits", max_entries=64)
+def logits_moved(model_name: str, settings: OutlierSettings) -> tuple[float, int] | None:
+    """Find the largest difference that outlier channels make to logits, and at how many tokens.
+
+    None where the model is too large to be run for it.
+    """
+    model = bench.model(model_name)
+    if model.n_weights > RUN_AT_MOST:
+        return None
+    _, text = texts.to_choose_by(texts.suited(model_name))
+    n_tokens = min(LOGITS_OF, model.config.context_length)
+    tokens = model.tokenizer.encode(text[: 40 * n_tokens])[:n_tokens]
+    return logits_apart(model, model.with_outliers(settings), tokens), len(tokens)
 
 
 @bench.per_model(st.cache_resource, max_entries=4)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.methods import columns, compare, whole, words
+from pages.methods import columns, compare, outlier_lab, whole, words
 from pages.shared import controls, definitions, look, saving
 from quantcore.methods.calibration import place_of
 
@@ -40,3 +40,4 @@ def main() -> None:
         compare.turning(model, tensor, style)
     whole.recipes(model, style)
     whole.kv_cache(model, style)
+    outlier_lab.section(model, tensor, style)

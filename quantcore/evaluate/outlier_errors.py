@@ -23,6 +23,8 @@ from quantcore.model.activations import rounded
 from quantcore.model.outliers.columns import MatrixFactors
 from quantcore.model.source import Model
 
+SMALLEST = 1e-30  # of a median, where most columns are zero
+
 
 @dataclass(frozen=True, slots=True)
 class Way:
@@ -57,6 +59,20 @@ class UnderOutliers:
     errors: dict[Way, float]  # of the output; without the ways that do not suit its shape
     largest_weight: Weights  # (n_cols,), of the absolute weights of each column
     largest_input: Weights  # (n_cols,)
+
+    @property
+    def weight_reach(self) -> float:
+        """Largest weight over that of the median column."""
+        return _reach(self.largest_weight)
+
+    @property
+    def input_reach(self) -> float:
+        """Largest input over that of the median column."""
+        return _reach(self.largest_input)
+
+
+def _reach(largest: Weights) -> float:
+    return float(largest.max() / max(np.median(largest), SMALLEST))
 
 
 def under_outliers(weights: Weights, inputs: LayerInputs, factors: MatrixFactors) -> UnderOutliers:
@@ -107,7 +123,8 @@ def _error_of_both(
     else:
         turned = chosen.rotation.columns
         given = turned.rotate_back(rounded(turned.rotate(given), kind))
-    output = given @ (chosen.restored * scales).T / factors.rows.astype(np.float32)
+    output = given @ (chosen.restored * scales).T
+    output /= factors.rows.astype(np.float32)
     return relative_error(rows @ weights.T, output, None)
 
 
