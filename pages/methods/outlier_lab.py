@@ -40,7 +40,7 @@ def section(model: Model, tensor: str, style: Look) -> None:
             on_this_layer(model, tensor, style)
         except ValueError as problem:
             look.note(sentence(problem))
-    if SHIPPED not in bench.sources():
+    if not bench.is_shipped(model.name):  # the pages of another model speak of that alone
         return
     if model.name != SHIPPED:
         look.say(words.SHIPPED)

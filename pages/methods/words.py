@@ -16,8 +16,8 @@ PURPOSE = (
     "error of what the layer puts out."
 )
 DEFINED = (
-    "token, tensor, embedding, quantization, code, scale, minimum, grid, block, super-block, "
-    "format, bits per weight, root mean square, outlier, kurtosis, σ, importance matrix, "
+    "token, tensor, embedding, quantization, code, scale, minimum, zero point, grid, block, "
+    "super-block, format, bits per weight, root mean square, outlier, kurtosis, σ, importance matrix, "
     "method, mix, divergence, nat, perplexity, KV cache, context"
 ).split(", ")
 RTN = "rtn"

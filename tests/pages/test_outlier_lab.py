@@ -1,13 +1,16 @@
 """The outlier lab of the page Methods: what it says follows the numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from pages.methods import cache, outlier_lab
 from pages.methods import words_outliers as words
 from pages.shared import shipped
 from quantcore.evaluate.outlier_errors import UnderOutliers, Way
-from quantcore.model.outliers.settings import OutlierSettings
+from quantcore.model.outliers.settings import LLAMA_3_8B, OutlierSettings
 from tests.support.app import drawn_charts, findings, said, sentences, visit
 
 PLAIN, AWQ = Way("INT4_G128_ASYM"), Way("INT4_G128_ASYM", "awq")
@@ -35,19 +38,51 @@ def test_it_opens_with_the_channels_of_a_large_model(app):
     assert chart["layout"]["yaxis"]["ticktext"][:3] == ["INT8_TENSOR", "INT8_ROW", "Q4_K"]
 
 
-def test_the_dials_follow_the_preset_and_the_layer(app):
+def test_other_channels_are_drawn_at_once(app):
     app.selectbox(key="outlier_kind").set_value("none").run()
-    assert app.slider(key="outlier_channels").value == 0
-    assert "with outlier channels as without" in said(app)
-    app.slider(key="outlier_channels").set_value(3).run()
+    assert "with outlier channels as without, rounding to INT4_G128_ASYM" in said(app)
+    app.slider(key="outlier_channels").set_value(3)
     app.select_slider(key="outlier_size").set_value("inputs × 256").run()
     assert "The largest input of layer 3 ffn_down" in said(app)
-    app.selectbox(key="outlier_kind").set_value("like Llama-3-8B").run()
-    assert app.slider(key="outlier_channels").value == 16
-    app.selectbox(key="tensor").set_value("blk.3.attn_q.weight").run()
-    assert app.slider(key="outlier_channels").value == 2
-    assert app.select_slider(key="outlier_size").value == "inputs × 8"
     assert not app.exception and not app.error
+
+
+def _dials():
+    import streamlit as st
+
+    from pages.methods import outlier_lab
+
+    st.session_state["settings"] = outlier_lab.chosen(st.session_state["tensor"])
+
+
+def test_the_dials_follow_the_preset_and_the_layer():
+    app = AppTest.from_function(_dials)
+    app.session_state["tensor"] = TENSOR
+    assert app.run().session_state["settings"] == LLAMA_3_8B
+    app.slider(key="outlier_channels").set_value(3).run()
+    inner = app.session_state["settings"].inner
+    assert inner == replace(LLAMA_3_8B.inner, n=3)
+    app.selectbox(key="outlier_kind").set_value("none").run()
+    assert app.session_state["settings"] == OutlierSettings()
+    app.selectbox(key="outlier_kind").set_value("like Llama-3-8B").run()
+    app.session_state["tensor"] = "blk.3.attn_q.weight"
+    assert app.run().session_state["settings"] == LLAMA_3_8B
+    assert app.select_slider(key="outlier_size").value == "inputs × 8"
+    assert app.slider(key="outlier_channels").value == 2 and not app.exception
+
+
+@pytest.mark.parametrize("kind", outlier_lab.KINDS)
+def test_every_preset_is_a_place_of_the_dials(kind):
+    for place in ("norms", "values", "inner"):
+        channels = getattr(outlier_lab.KINDS[kind], place)
+        assert channels.size in outlier_lab.SIZES.values() and channels.n <= outlier_lab.MOST
+        assert round(20 * channels.spread, 6).is_integer()
+
+
+def test_too_many_channels_are_refused_in_a_sentence(own_models):
+    app = visit("methods", model="small-toy", tensor="blk.0.attn_output.weight")
+    app.slider(key="outlier_channels").set_value(32).run()
+    assert "32 values cannot stand out of" in said(app) and not app.error
 
 
 def test_the_way_to_the_shipped_model(app):

@@ -108,7 +108,7 @@ def columns(before: NDArray, after: NDArray, what: str, look: Look) -> Figure:
             y=values,
             mode="markers",
             marker=style,
-            hovertemplate=f"column %{{x:,}}<br>{name}: largest {what} %{{y:.3g}}<extra></extra>",
+            hovertemplate=f"column %{{x:,}}<br>{name}: largest {what} %{{y:,.3~r}}<extra></extra>",
         )
     every = np.concatenate(shown)
     low, high = float(np.nanmin(every)), float(np.nanmax(every))
