@@ -21,9 +21,10 @@ from quantcore.model.source import open_model
 from quantcore.progress import Progress
 
 INTEGERS = ("INT4_G128_ASYM", "INT3_G128_ASYM", "INT2_G64_ASYM")
+K_QUANTS = ("Q4_K pure", "Q3_K pure", "Q2_K pure")
 RECIPES = (
     *(Recipe(type=t, by=by) for t in INTEGERS for by in ("rtn", "gptq", "awq", "hqq", "autoround")),
-    *(Recipe(type=t, by=by) for t in ("Q4_K", "Q3_K", "Q2_K") for by in ("rtn", "gptq")),
+    *(Recipe(type=t, by=by) for t in K_QUANTS for by in ("rtn", "gptq")),
     *(Recipe(type=t, by="quip") for t in ("E8P4", "E8P3", "E8P2")),
     *(Recipe(type=t) for t in ("Q6_K", "Q4_K_M")),
     Recipe(type="Q4_K_M", with_imatrix=True),

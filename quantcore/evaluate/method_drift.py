@@ -31,7 +31,7 @@ ENDS = "Q8_0"  # of the embedding and the output
 class Recipe:
     """A type for a whole model, and what chooses its codes."""
 
-    type: str  # a mix, or a format for the matrices of all layers
+    type: str  # a mix ("Q4_K_M"), or a format for the matrices of all layers ("Q4_K pure")
     by: str = "rtn"  # a method; of a mix always "rtn"
     with_imatrix: bool = False  # whether a mix is made with the model's importance matrix
 
@@ -39,8 +39,8 @@ class Recipe:
     def name(self) -> str:
         """As tables call it.
 
-        >>> Recipe(type="Q2_K", by="gptq").name, Recipe(type="Q4_K_M", with_imatrix=True).name
-        ('Q2_K by gptq', 'Q4_K_M with imatrix')
+        >>> Recipe(type="NF4", by="gptq").name, Recipe(type="Q4_K_M", with_imatrix=True).name
+        ('NF4 by gptq', 'Q4_K_M with imatrix')
         """
         return self.type + (
             f" by {self.by}" if self.by != "rtn" else " with imatrix" * self.with_imatrix
@@ -96,7 +96,11 @@ def method_drift_steps(
         raise ValueError("Two of these recipes are the same.")
     for recipe in recipes:
         get_method(recipe.by)
-        get_type(recipe.type)
+        if get_type(recipe.type).mix and recipe.by != "rtn":
+            raise ValueError(
+                f"{recipe.type} is a mix, which is made by rounding: a method takes one format, "
+                f"such as {get_type(recipe.type, pure=True).name}."
+            )
     chunks, seen = cut(model, text, context), cut(model, calibration, context).inputs
     return _steps(model, recipes, chunks, seen)
 
@@ -130,7 +134,8 @@ def _made(
 ) -> Iterator[Progress[_Made]]:
     start = time.perf_counter()
     n_weights = sum(model.tensors[name].n_weights for name in model.quantizable)
-    if get_type(recipe.type).mix:
+    meant = get_type(recipe.type)
+    if meant.mix:
         imatrix = model.imatrix if recipe.with_imatrix else None
         with_matrix = model if imatrix is None else model.with_imatrix(imatrix)
         formats = formats_by_tensor(with_matrix, recipe.type)
@@ -140,7 +145,7 @@ def _made(
         )
     else:
         wanted = {
-            name: get_format(recipe.type if model.tensors[name].layer is not None else ENDS)
+            name: get_format(ENDS) if model.tensors[name].layer is None else meant.format
             for name in model.quantizable
         }
         chosen: ByName = {}
