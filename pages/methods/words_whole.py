@@ -18,6 +18,7 @@ HOW_TO_READ_CACHE = (
     "The weights stay as they are; keys, values or both are rounded as they enter the cache. "
     "Filled: rotated as llama.cpp does, or by TurboQuant. Hollow: not rotated."
 )
+Q2_K = "Q2_K pure"
 BITS = {"INT4_G128_ASYM": "four", "INT3_G128_ASYM": "three", "INT2_G64_ASYM": "two"}
 
 
@@ -96,8 +97,8 @@ def _with_matrix(rows: Sequence[MethodDrift]) -> str:
 def _two_bits(rows: Sequence[MethodDrift]) -> str:
     quip, plain, gptq = (
         _find(rows, "E8P2", "quip"),
-        _find(rows, "Q2_K"),
-        _find(rows, "Q2_K", "gptq"),
+        _find(rows, Q2_K),
+        _find(rows, Q2_K, "gptq"),
     )
     if quip is None or plain is None:
         return ""

@@ -91,6 +91,8 @@ def test_whole_models_are_measured_beside_rounding(model):
     assert plain.bits_per_weight == gptq.bits_per_weight
     with pytest.raises(ValueError, match="cannot both calibrate and judge"):
         method_drift_steps(model, recipes, text, 256, calibration=text)
+    with pytest.raises(ValueError, match="Q4_K_M is a mix, which is made by rounding"):
+        method_drift_steps(model, [Recipe(type="Q4_K_M", by="gptq")], text, 256)
     with pytest.raises(ValueError, match="no method called"):
         method_drift_steps(model, [Recipe(type="Q4_K", by="magic")], text, 256)
 
@@ -102,6 +104,9 @@ def test_shipped_recipes_are_whole_and_of_the_shipped_model(name):
     assert [(row.type, row.by, row.with_imatrix) for row in known.rows] == [
         (each.type, each.by, each.with_imatrix) for each in RECIPES
     ]
+    for row in known.rows:  # as matrix by matrix
+        if row.by == "gptq":
+            assert row.more_high < 0, row.type
 
 
 def test_a_course_is_that_of_gptq_and_of_rounding(model):
