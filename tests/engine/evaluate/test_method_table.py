@@ -56,7 +56,8 @@ def test_the_shipped_table_is_of_the_shipped_weights(name):
     table = load_methods(shipped)
     for tensor in {row.tensor for row in table.rows}:
         made = {(row.asked, row.by) for row in table.of(tensor)}
-        assert made == {(asked, by) for asked, every in TYPES.items() for by in every}
+        able = {(asked, by) for asked, every in TYPES.items() for by in every}
+        assert made == {(t, by) for t, by in able if by != "hqq" or t.startswith("INT")}
     again = result_of(compare_methods_steps(shipped, TENSOR, get_format("Q3_K"), ["rtn", "gptq"]))
     known = {row.by: row for row in table.of(TENSOR, "Q3_K")}
     for each in again.results:
