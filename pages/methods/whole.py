@@ -7,7 +7,7 @@ import streamlit as st
 from pages.methods import cache, words, words_whole
 from pages.methods.charts import cache_types as cache_charts
 from pages.methods.charts import plane as charts
-from pages.shared import look, tables
+from pages.shared import controls, look, tables
 from pages.shared.charts.base import powers_of_ten
 from pages.shared.palette import Look
 from pages.shared.units import number
@@ -90,10 +90,12 @@ def kv_cache(model: Model, style: Look) -> None:
     st.space("medium")
     contexts = sorted({each.context for each in known})
     top = st.container()
-    context = st.segmented_control(
-        "Context", contexts, default=contexts[-1], required=True, key="cache_context",
-        format_func=str, help="Tokens that a prediction can look back on.",
+    names = [str(each) for each in contexts]
+    chosen = st.segmented_control(
+        "Context", names, default=names[-1], required=True, key="cache_context",
+        help="Tokens that a prediction can look back on.", **controls.BOUND,
     )  # fmt: skip
+    context = int(chosen or names[-1])
     shown = [each for each in known if each.context == context]
     with top:
         look.finding(words_whole.kv_cache(shown), words_whole.HOW_TO_READ_CACHE)

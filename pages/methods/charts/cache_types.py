@@ -57,7 +57,7 @@ def cache_types(caches: Sequence[CacheDrift], look: Look) -> Figure:
         words(figure, each.keys, look, xanchor="left", xshift=9, **place)
     values = [max(each.mean_kl_divergence, LEAST) for each in drawn]
     low, high = min(values), max(values)
-    figure.update_xaxes(title="bytes of the cache per token, all layers", nticks=8)
+    figure.update_xaxes(title="bytes of the cache per token, all layers", nticks=8, tickformat=",")
     figure.update_yaxes(
         type="log",
         range=[np.log10(low) - 0.2, np.log10(high) + 0.2],
