@@ -123,6 +123,7 @@ def plane(model: Model, tensor: str, type_name: str, style: Look) -> None:
             title="error of the output",
             ticks=charts.ticks(min(errors) / 3, 1.3 * max(errors)),
             bound=(bits, least_output_error(moment, bits)),
+            narrow=look.narrow(),
         ),
         key="methods_plane",
         alt=f"Bits per weight against error of the output of {tensor}, by method and format.",

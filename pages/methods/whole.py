@@ -44,6 +44,7 @@ def recipes(model: Model, style: Look) -> None:
             style,
             title="divergence, nats per token",
             ticks=powers_of_ten(min(every) / 2, 2 * max(every)),
+            narrow=look.narrow(),
         ),
         key="methods_recipes",
         alt="Bits per weight against divergence of the whole model, by method and format.",
@@ -100,7 +101,7 @@ def kv_cache(model: Model, style: Look) -> None:
     with top:
         look.finding(words_whole.kv_cache(shown), words_whole.HOW_TO_READ_CACHE)
     look.show(
-        cache_charts.cache_types(shown, style),
+        cache_charts.cache_types(shown, style, look.narrow()),
         key="methods_cache",
         alt=f"Bytes of the KV cache per token against divergence, at a context of {context}.",
     )

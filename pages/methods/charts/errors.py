@@ -97,7 +97,7 @@ def by_importance(found: ErrorByImportance, tones: Mapping[str, str], look: Look
         )
         words(
             figure,
-            METHODS[by].title,
+            "rounding" if by == "rtn" else METHODS[by].title,  # short: it stands behind the line
             look,
             x=x[-1],
             y=float(np.log10(shown[-1])),
@@ -116,7 +116,7 @@ def by_importance(found: ErrorByImportance, tones: Mapping[str, str], look: Look
     figure.update_xaxes(
         tickvals=[0, x[-1]],
         ticktext=["smallest inputs", "largest inputs"],
-        range=[-0.4, x[-1] * 1.2 + 0.4],
+        range=[-0.4, x[-1] * 1.3 + 0.4],
         showgrid=False,
     )
     return figure

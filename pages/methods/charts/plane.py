@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pages.shared.charts.base import blank, words
+from pages.shared.charts.base import blank
 from pages.shared.charts.figure import Figure
+from pages.shared.charts.labels import sides
 from pages.shared.palette import Look, colour, marker
 from quantcore.methods import METHODS
 
@@ -36,6 +37,7 @@ def plane(
     title: str,
     ticks: dict[str, Any],
     bound: tuple[NDArray, NDArray] | None = None,
+    narrow: bool = False,
 ) -> Figure:
     """Draw bits per weight against an error, on a log scale; `bound` is a dashed line."""
     figure = blank(look, HEIGHT, clickmode="event+select")
@@ -56,11 +58,12 @@ def plane(
     errors = [mark.error for mark in marks]
     low = min([*errors, *([] if bound is None else [float(bound[1].min())])])
     high, widths = max(errors), [mark.bits_per_weight for mark in marks]
-    _name_lines(figure, marks, (HEIGHT - 70) / (np.log10(high / low) + 0.17), look)
-    figure.update_xaxes(title="bits per weight", range=[min(widths) - 0.7, max(widths) + 0.25])
-    figure.update_yaxes(
-        type="log", range=[np.log10(low) - 0.05, np.log10(high) + 0.12], title=title, **ticks
-    )
+    across = (min(widths) - 0.7, max(widths) + 0.25)
+    up = (float(np.log10(low)) - 0.05, float(np.log10(high)) + 0.12)
+    if not narrow:  # a phone has room for tooltips only
+        _name_lines(figure, marks, (across, up), look)
+    figure.update_xaxes(title="bits per weight", range=list(across))
+    figure.update_yaxes(type="log", range=list(up), title=title, **ticks)
     return figure
 
 
@@ -95,18 +98,37 @@ def _marks(figure: Figure, mine: Sequence[Mark], look: Look) -> None:
     )
 
 
-def _name_lines(figure: Figure, marks: Sequence[Mark], per_ten: float, look: Look) -> None:
-    """Write the methods' names before their lines, apart from each other.
+def _name_lines(
+    figure: Figure,
+    marks: Sequence[Mark],
+    spans: tuple[tuple[float, float], tuple[float, float]],
+    look: Look,
+) -> None:
+    """Write the methods' names beside the beginnings of their lines, where there is room.
 
-    `per_ten` is how many pixels a factor of ten takes.
+    `spans` are the ends of both axes, the second of logarithms. Names without room are tooltips.
     """
     firsts = {mark.by: mark for mark in sorted(marks, key=lambda mark: -mark.bits_per_weight)}
-    free = -np.inf
-    for mark in sorted(firsts.values(), key=lambda mark: mark.error):
-        at = per_ten * np.log10(mark.error)
-        shift = max(0.0, free - at)
-        free = at + shift + 14
-        place: dict[str, Any] = {"x": mark.bits_per_weight, "y": np.log10(mark.error)}
-        words(
-            figure, METHODS[mark.by].title, look, xanchor="right", xshift=-10, yshift=shift, **place
-        )
+    shown = sorted(firsts.values(), key=lambda mark: mark.error)
+    names = [METHODS[mark.by].title for mark in shown]
+    size = (1000.0, HEIGHT - 70.0)
+
+    def places(of: Sequence[Mark]) -> tuple[list[float], list[float]]:
+        (left, right), (low, high) = spans
+        x = [(mark.bits_per_weight - left) / (right - left) * size[0] for mark in of]
+        y = [(float(np.log10(mark.error)) - low) / (high - low) * size[1] for mark in of]
+        return x, y
+
+    others = [mark for mark in marks if mark not in shown]
+    sides_of = sides(*places(shown), names, size, list(zip(*places(others), strict=True)))
+    for mark, name, side in zip(shown, names, sides_of, strict=True):
+        if side:
+            figure.add_scatter(
+                x=[mark.bits_per_weight],
+                y=[mark.error],
+                mode="text",
+                text=[name],
+                textposition=side,
+                textfont={"size": 12, "color": look.quiet},
+                hoverinfo="skip",
+            )
