@@ -46,6 +46,7 @@ _CHOICE = "_choice"  # what a click asked for, until the next run
 _PAGE = "_page"  # the page of the last run
 _MODEL = "_model"  # the model of the last run
 _ABSENT = "_absent"  # the model that the address asked for in vain
+_REPLACED = "_replaced"  # a tensor, the type that took another's place there, what is said of it
 _CARRIED = "_carried"  # choices are from another page, or were made for another model
 _RENAMED = {  # options, by the key of their control: the word before, and that of today
     "way": ("one format throughout", "pure"),
@@ -63,7 +64,10 @@ INTEGERS = (
     "INT4_ROW",
     "INT4_G128",
     "INT4_G32_ASYM",
+    "INT4_G128_ASYM",
     "INT3_G128",
+    "INT3_G128_ASYM",
+    "INT2_G64_ASYM",
     "INT2_G32_ASYM",
 )
 _WHICH = (
@@ -252,15 +256,17 @@ def type_(of: str | None, default: str = "Q4_K", *, key: str = "type", **more: A
     Formats that need an importance matrix are listed where one lies with the model; the default
     always is, since a file may hold it. ValueError where the name is unknown.
     """
-    wanted, note = st.session_state.get(key), ""
+    wanted = st.session_state.get(key)
     if of is not None:
         default = suited_format(model(), of, default)
     if wanted is not None:
         wanted = st.session_state[key] = get_type(wanted, pure=True).format.name
         if of is not None and st.session_state[_CARRIED]:
             suited = st.session_state[key] = suited_format(model(), of, wanted)
-            note = f"{wanted} does not suit {the(of)}: {suited} takes its place."
-            note *= suited != wanted
+            st.session_state.pop(_REPLACED, None)
+            if suited != wanted:
+                note = f"{wanted} does not suit {the(of)}: {suited} takes its place."
+                st.session_state[_REPLACED] = (of, suited, note)
     options = list(dict.fromkeys([*ggml_formats(), *OUTSIDE_GGUF, *INTEGERS, default]))
     chosen = st.selectbox(
         "Format",
@@ -272,9 +278,11 @@ def type_(of: str | None, default: str = "Q4_K", *, key: str = "type", **more: A
         **BOUND,
         **more,
     )
-    if note:
+    name = get_type(chosen, pure=True).format.name
+    replaced_in, suited, note = st.session_state.get(_REPLACED, ("", "", ""))
+    if (replaced_in, suited) == (of, name):
         look.note(note)
-    return get_type(chosen, pure=True).format.name
+    return name
 
 
 def tensor_to_come() -> str:

@@ -127,8 +127,8 @@ def test_what_does_not_suit_is_said(toy, tokens):
             calibrate(toy, some, names, statistics, **more)
 
     refused("looked up", ["token_embd.weight"])
-    refused("no matrix", ["blk.0.attn_norm.weight"])
-    refused("no matrix", ["blk.7.attn_q.weight"])
+    refused("not a matrix", ["blk.0.attn_norm.weight"])
+    refused("not a matrix", ["blk.7.attn_q.weight"])
     refused("no tensor", ["blk.0.nothing.weight"])
     refused("side by side", ["blk.0.attn_q.weight"], ("cross_moment",))
     refused("chunks", ["blk.0.attn_q.weight"], some=tokens[:0])
