@@ -91,7 +91,8 @@ def _name_types(
             figure.add_scatter(
                 x=[each.bytes_per_token],
                 y=[max(each.mean_kl_divergence, LEAST)],
-                mode="text",
+                mode="markers+text",  # an unseen mark keeps the word off the one below
+                marker={"size": 11, "opacity": 0},
                 text=[each.keys],
                 textposition=side,
                 textfont={"size": 12, "color": look.quiet},

@@ -126,7 +126,8 @@ def _name_lines(
             figure.add_scatter(
                 x=[mark.bits_per_weight],
                 y=[mark.error],
-                mode="text",
+                mode="markers+text",  # an unseen mark keeps the word off the one below
+                marker={"size": 11, "opacity": 0},
                 text=[name],
                 textposition=side,
                 textfont={"size": 12, "color": look.quiet},
