@@ -38,12 +38,24 @@ def test_a_deep_link_is_a_good_first_visit(browser, page):
 
 
 @pytest.fixture(scope="module")
-def walker(browser, lab):
-    """One window for all pages: a browser that starts anew takes longer than a page."""
-    visitor = Visitor(browser, lab).open("?type=Q5_K")
-    yield visitor
-    visitor.close()
-    assert visitor.strangers == []
+def windows():
+    """Those that are open: one at most."""
+    windows = []
+    yield windows
+    for window in windows:
+        window.close()
+        assert window.strangers == []
+
+
+@pytest.fixture
+def walker(request, browser, lab, windows):
+    """One window for all pages: a new one takes longer than a page. One that failed is closed."""
+    if not windows:
+        windows.append(Visitor(browser, lab).open("?type=Q5_K"))
+    before = request.session.testsfailed
+    yield windows[0]
+    if request.session.testsfailed > before:
+        windows.pop().close()
 
 
 @pytest.mark.parametrize("page", PAGES)

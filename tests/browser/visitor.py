@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, TimeoutError, expect, sync_playwright
 
 from tests.support.patience import PATIENCE_S
 from tests.support.places import ROOT
@@ -84,6 +84,8 @@ class Visitor:
         self.page.set_default_timeout(PATIENCE_MS)
         self.strangers: list[str] = []  # requests to anything but the lab
         self.page.on("request", lambda request: self._note(request.url))
+        self.errors: list[str] = []  # what the browser's console says
+        self.page.on("console", lambda line: line.type == "error" and self.errors.append(line.text))
         self.page.on("websocket", lambda socket: self._note(socket.url.replace("ws://", "http://")))
 
     def open(self, path: str) -> "Visitor":
@@ -102,7 +104,11 @@ class Visitor:
     def settled(self) -> "Visitor":
         """Wait until the script has come to rest, and stayed there for a while."""
         self.page.evaluate("window.restedFrames = 0")
-        self.page.wait_for_function(_RESTED, arg=[BUSY, REST_FRAMES])
+        try:
+            self.page.wait_for_function(_RESTED, arg=[BUSY, REST_FRAMES])
+        except TimeoutError as error:
+            error.add_note(f"{self.page.url} never rests; the console says {self.errors[-5:]}")
+            raise
         return self
 
     @property

@@ -5,6 +5,9 @@ import sys
 import tempfile
 
 import pytest
+from streamlit import config
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.runtime.forward_msg_cache import populate_hash_if_needed
 
 from pages.shared import kept
 from pages.shared.serving import send_at_once, tidy
@@ -32,3 +35,11 @@ def test_a_server_begins_by_removing_what_a_killed_one_left(tmp_path, monkeypatc
     tidy.clear()
     tidy()
     assert not list(tmp_path.iterdir()) and not left.exists()
+
+
+def test_no_message_is_taken_for_kept_by_the_browser():
+    """Of two runs asked for at once, the second would refer to what the browser has dropped."""
+    largest, megabytes = ForwardMsg(), int(config.get_option("server.maxMessageSize"))
+    largest.delta.new_element.markdown.body = "0" * megabytes * 2**20
+    populate_hash_if_needed(largest)
+    assert not largest.metadata.cacheable
