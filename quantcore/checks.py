@@ -95,3 +95,20 @@ def refuse_non_finite(name: str, weights: Weights, start: int = 0) -> None:
             row, column = divmod(chunk + int(bad[0]), weights.shape[-1])
             value = flat[chunk + int(bad[0])]
             raise ValueError(f"{name} cannot store {value} (row {row}, column {column})")
+
+
+def refuse_lost(name: str, weights: Weights, restored: Weights, first_row: int = 0) -> None:
+    """Raise a `ValueError` that names a finite weight whose block came back as no numbers.
+
+    Formats store a float16, a scale or the weight itself, and ggml's encoders write an infinity
+    where that is too small. Both are (n_rows, n_cols); the first row has the number `first_row`.
+    """
+    if not np.isfinite(restored).all():
+        row = int(np.argmin(np.isfinite(restored).all(axis=1)))
+        lost = np.where(np.isfinite(restored[row]), 0, np.abs(weights[row]))
+        column = int(np.argmax(lost))  # the whole block is lost; this weight is why
+        value = weights[row, column]
+        raise ValueError(
+            f"{name} cannot hold {value:g} (row {first_row + row}, column {column}): its block "
+            "needs a number beyond 65,504, the largest float16. Choose F32 or BF16 for this tensor"
+        )

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.shared import bench
+from quantcore.checks import refuse_lost
 from quantcore.evaluate import weight_error
 from quantcore.evaluate.quantized import applied_format, needed_importance
 from quantcore.format import Weights
@@ -21,11 +22,14 @@ def packed(model_name: str, tensor: str, type_name: str):
 
     Where a GGUF file holds it in that format, they are the file's own bytes.
     """
-    stored = bench.model(model_name).as_stored(tensor)
-    if stored is not None and bench.model(model_name).holds(tensor, type_name):
-        return stored.packed()
+    in_file = bench.model(model_name).as_stored(tensor)
+    if in_file is not None and bench.model(model_name).holds(tensor, type_name):
+        return in_file.packed()
     importance = needed_importance(bench.model(model_name), tensor, type_name)
-    return get_format(type_name).quantize(weights(model_name, tensor), importance)
+    fmt, original = get_format(type_name), weights(model_name, tensor)
+    stored = fmt.quantize(original, importance)
+    refuse_lost(f"{type_name} of {tensor}", original, fmt.dequantize(stored))
+    return stored
 
 
 @bench.per_model(st.cache_data, show_spinner=False, max_entries=4096)

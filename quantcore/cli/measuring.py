@@ -30,6 +30,7 @@ def perplexity(options: argparse.Namespace) -> None:
 
     text = None if options.text is None else read_text(options.text)
     model, activations = opened_model(options), options.activations
+    model = _reading(model, text, options)
     type: Type = get_type(options.type, options.pure).name
     if options.recipe is not None or options.tensor_type_file is not None:
         type = _types_by_tensor(model, options)
@@ -134,7 +135,7 @@ def imatrix(options: argparse.Namespace) -> None:
     refuse_existing(options.output)  # before minutes of work
     text = None if options.text is None else read_text(options.text)
     name = "calibration.txt" if options.text is None else options.text.name
-    model = open_model(options.model)
+    model = _reading(open_model(options.model), text, options)
     steps = imatrix_steps(
         model, text, options.context, dataset=name, process_output=options.process_output
     )
@@ -189,6 +190,15 @@ def opened_model(options: argparse.Namespace) -> "Model":
 
     model = open_model(options.model)
     return model.with_imatrix(read_imatrix(options.imatrix)) if options.imatrix else model
+
+
+def _reading(model: "Model", text: str | None, options: argparse.Namespace) -> "Model":
+    """Have control tokens in the text read as the command asks for, and say how they are."""
+    if text is None or not model.tokenizer.writes_control(text):
+        return model
+    as_what = "as such" if options.parse_special else "as characters (--parse-special: as such)"
+    print(f"The text writes out control tokens; they are read {as_what}.", file=sys.stderr)
+    return model.parsing_special() if options.parse_special else model
 
 
 def _cache_types(options: argparse.Namespace) -> "CacheTypes":
@@ -248,8 +258,8 @@ def stored_by(
 
 
 def read_text(path: Path) -> str:
-    """Read a text; `ValueError` where it is none."""
+    """Read a text, its ends of lines as they are; `ValueError` where it is none."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as problem:
         raise ValueError(f"{path} is not UTF-8 text.") from problem

@@ -60,6 +60,7 @@ def _add_measuring(command: Command) -> None:
     )
     _add_model_and_type(run)
     _add_text(run)
+    _add_special(run)
     what = "Q8: rounded as llama.cpp does on a CPU, with its F16 cache (default: F32)"
     run.add_argument("--activations", choices=["F32", "Q8"], default="F32", help=what)
     _add_cache(run)
@@ -99,6 +100,7 @@ def _add_imatrix(command: Command) -> None:
     run = command("imatrix", measuring.imatrix, says)
     _add_model(run, "a folder, a GGUF file, or hf://owner/name (default: shipped)")
     _add_text(run)
+    _add_special(run)
     run.add_argument("--process-output", action="store_true", help="the output matrix too")
     _add_output(run)
     _add_json(run)
@@ -255,6 +257,11 @@ def _add_recipe(run: argparse.ArgumentParser) -> None:
 
 def _add_matrix(run: argparse.ArgumentParser, what: str) -> None:
     run.add_argument("--imatrix", type=Path, metavar="FILE", help=what)
+
+
+def _add_special(run: argparse.ArgumentParser) -> None:
+    what = "control tokens that the text writes out count as such, not as characters"
+    run.add_argument("--parse-special", action="store_true", help=what)
 
 
 def _add_text(run: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from quantcore.checks import refuse_lost
 from quantcore.format import Format
 from quantcore.formats import FORMATS, get_format
 from quantcore.formats.fitting import either, fits, instead, replacement
@@ -231,8 +232,10 @@ def restored(
     model: Model, name: str, format_name: str, importance: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
     """One tensor (n_rows, n_cols) quantized and restored, with importance (n_cols,) or without."""
-    fmt = applied_format(model, name, format_name)
-    return fmt.round_trip(model.weights(name), importance=importance)
+    fmt, weights = applied_format(model, name, format_name), model.weights(name)
+    there_and_back = fmt.round_trip(weights, importance=importance)
+    refuse_lost(f"{fmt.name} of {name}", weights, there_and_back)
+    return there_and_back
 
 
 def stored_types(model: Model, type: Type | None = None) -> dict[str, str]:

@@ -40,7 +40,8 @@ class Chunks:
 def cut(model: Model, text: str, context: int, at_most: int | None = None) -> Chunks:
     """Tokenize a text as a whole, with BOS before it where the tokenizer adds one, and cut it.
 
-    With `at_most` only as much of it is read as so many tokens take.
+    With `at_most` only as much of it is read as so many tokens take. Control tokens that it writes
+    out are characters like others, unless the model's tokenizer `parses_special`.
 
     Raises
     ------
@@ -58,9 +59,9 @@ def cut(model: Model, text: str, context: int, at_most: int | None = None) -> Ch
         )
     tokenizer = model.tokenizer
     if at_most is None:
-        tokens, starts = tokenizer.encode_with_starts(text)
+        tokens, starts = tokenizer.encode_with_starts(text, measured=True)
     else:
-        tokens, starts = tokenizer.encode_start(text, at_most)
+        tokens, starts = tokenizer.encode_start(text, at_most, measured=True)
     if tokenizer.adds_bos:
         tokens = np.concatenate([np.array([tokenizer.bos_id], np.int32), tokens])
         starts = np.concatenate([[0], starts])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore._jit import kernel
-from quantcore.checks import read_only
+from quantcore.checks import read_only, refuse_lost
 from quantcore.evaluate.quantized import Type, applied_format, formats_by_tensor, importances
 from quantcore.format import Format, Weights
 from quantcore.formats import get_format
@@ -57,14 +57,14 @@ class TensorError(WeightError[float]):
 
 
 def tensor_error(
-    weights: Weights, type: str | Format, importance: Weights | None = None
+    weights: Weights, type: str | Format, importance: Weights | None = None, name: str = ""
 ) -> WeightError[float]:
     """Error that a format makes in one tensor (n_rows, n_cols), with an importance matrix or not.
 
     Raises
     ------
     ValueError
-        If the format cannot store such a tensor.
+        If the format cannot store such a tensor, or such weights; it is called by its `name`.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def tensor_error(
     """
     fmt = get_format(type) if isinstance(type, str) else type
     totals = np.zeros((1, N_SUMS))
-    for sums in _sums_by_chunk(weights, fmt, weights.shape[1], importance):
+    for sums in _sums_by_chunk(weights, fmt, weights.shape[1], importance, _named(fmt, name)):
         totals = _added(np.concatenate([totals, sums.reshape(-1, N_SUMS)]), axis=0)[None]
     return _as_error(totals[0], weights.size)
 
@@ -125,7 +125,7 @@ def stored_error(
     """
     tensor, fmt = model.tensors[name], get_format(format_name)
     applied = applied_format(model, name, format_name)
-    error = tensor_error(model.weights(name), applied, importance)
+    error = tensor_error(model.weights(name), applied, importance, name)
     return TensorError(
         name=name,
         shape=tensor.shape,
@@ -200,7 +200,7 @@ def running_error(
     noise = signal = 0.0
     for start in range(0, n_rows, step):
         rows = model.weights(name, slice(start, min(start + step, n_rows)))
-        for sums in _sums_by_chunk(rows, fmt, n_cols, importance):
+        for sums in _sums_by_chunk(rows, fmt, n_cols, importance, _named(fmt, name), start):
             noise += float(sums[..., NOISE].sum())
             signal += float(sums[..., SIGNAL].sum())
         yield RunningError(min(start + step, n_rows) / n_rows, noise, signal)
@@ -212,8 +212,17 @@ def _block_size(fmt: Format, n_cols: int) -> int:
     return 32 if n_cols % 32 == 0 else n_cols
 
 
+def _named(fmt: Format, name: str) -> str:
+    return f"{fmt.name} of {name}" if name else fmt.name
+
+
 def _sums_by_chunk(
-    weights: Weights, fmt: Format, block_size: int, importance: Weights | None = None
+    weights: Weights,
+    fmt: Format,
+    block_size: int,
+    importance: Weights | None = None,
+    what: str = "",
+    first_row: int = 0,
 ) -> Iterator[NDArray[np.float64]]:
     """Yield sums (n_rows, n_blocks, N_SUMS) of consecutive rows."""
     step = len(weights) if fmt.whole_tensor else max(1, CHUNK_WEIGHTS // weights.shape[1])
@@ -222,6 +231,7 @@ def _sums_by_chunk(
         rows = read_only(np.ascontiguousarray(weights[start : start + step], np.float32))
         packed = fmt.quantize(rows, importance)
         restored = fmt.dequantize(packed)
+        refuse_lost(what or fmt.name, rows, restored, first_row + start)
         factors = fmt.scale_factors(packed)
         sums = np.zeros((len(rows), weights.shape[1] // block_size, N_SUMS))
         per_scale = factors.weights_per_scale

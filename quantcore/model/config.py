@@ -18,7 +18,7 @@ class RopeScaling:
     low_frequency_factor: float = 1.0  # these three for llama3 only
     high_frequency_factor: float = 4.0
     original_context: int = 8192
-    factors: tuple[float, ...] = ()  # for factors only: divisor of each pair's frequency
+    factors: tuple[float, ...] = ()  # for factors only: of each pair's frequency, beside `factor`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +109,9 @@ def _refuse_variants(config: ConfigJson) -> None:
         raise config.error(f"has hidden_act {short(activation)}; the lab runs silu.")
     if config.get("quantization_config") is not None:
         raise config.error("has a quantization_config; the lab needs the original weights.")
+    both_ways = config.get("use_bidirectional_attention", False)
+    if both_ways or config.get("is_causal", True) is False:
+        raise config.error("is of a model whose tokens see those behind them; the lab runs none.")
     # Qwen2 writes a window that it does not use; Mistral's first version does use it.
     window = config.get("sliding_window") if config.get("use_sliding_window", True) else None
     if window is not None:

@@ -92,7 +92,11 @@ def config_of(
     head_size = own.get("attention.key_length")
     for key in ("attention.value_length", "rope.dimension_count"):
         if head_size is not None and own.get(key, head_size) != head_size:
-            raise ModelError(f"The file's {key} is not the size of a head; the lab needs that.")
+            raise _not_the_whole_head(key)
+    if own.get("attention.causal") is False:
+        raise ModelError(
+            "The file holds a model whose tokens see those behind them; the lab runs none."
+        )
     config = read_config(
         {
             "model_type": by_name(architecture).model_types[0],
@@ -107,6 +111,8 @@ def config_of(
         | {hugging_face: own.get(key) for key, (_, hugging_face) in _SIZES.items()},
         source="The file's metadata",
     )
+    if own.get("rope.dimension_count", config.head_size) != config.head_size:
+        raise _not_the_whole_head("rope.dimension_count")
     return replace(
         config,
         attention_bias="blk.0.attn_q.bias" in shapes,
@@ -116,12 +122,17 @@ def config_of(
     )
 
 
+def _not_the_whole_head(key: str) -> ModelError:
+    return ModelError(f"The file's {key} is not the size of a head; the lab needs that.")
+
+
 def _linear(own: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Scaling in the words of a config.json."""
-    kind = own.get("rope.scaling.type", "none")
-    if kind == "none":
+    """Scaling in the words of a config.json; as llama.cpp reads it, a factor alone is linear."""
+    kind = own.get("rope.scaling.type", "linear")
+    factor = own.get("rope.scaling.factor", own.get("rope.scale_linear", 0.0))
+    if kind == "none" or (kind == "linear" and factor == 0):
         return None
-    return {"rope_type": kind, "factor": own.get("rope.scaling.factor")}
+    return {"rope_type": kind, "factor": factor}
 
 
 def _by_factors(config: LlamaConfig, factors: NDArray[np.float32]) -> RopeScaling:
@@ -129,4 +140,6 @@ def _by_factors(config: LlamaConfig, factors: NDArray[np.float32]) -> RopeScalin
     good = factors.shape == (config.head_size // 2,) and np.isfinite(factors).all()
     if not good or not (factors > 0).all():
         raise ModelError("The file's rope_freqs.weight holds no factors for the pairs of a head.")
-    return RopeScaling(kind="factors", factor=1.0, factors=tuple(factors.tolist()))
+    scaling = config.rope_scaling
+    linear = 1.0 if scaling is None else scaling.factor  # llama.cpp applies both
+    return RopeScaling(kind="factors", factor=linear, factors=tuple(factors.tolist()))

@@ -13,6 +13,7 @@ import numpy as np
 from quantcore.io import ModelError
 from quantcore.io.gguf_writer import Value
 from quantcore.io.strict_json import read_json_object
+from quantcore.model.chat_templates import template_metadata
 from quantcore.model.pre_tokenizers import FAMILY, PRE_TOKENIZERS, TAKES_WHOLE_WORDS
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
@@ -133,9 +134,7 @@ def _special_tokens(folder: Path, numbers: dict[Any, Any]) -> dict[str, Value]:
     for kind in ("bos", "eos"):
         if isinstance(adds := settings.get(f"add_{kind}_token"), bool):
             metadata[f"tokenizer.ggml.add_{kind}_token"] = np.bool_(adds)
-    if isinstance(template := settings.get("chat_template"), str):
-        metadata["tokenizer.chat_template"] = template
-    return metadata
+    return metadata | template_metadata(folder, settings.get("chat_template"))
 
 
 def _optional(path: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def frequencies(config: LlamaConfig) -> NDArray[np.float32]:
         return plain / np.float32(scaling.factor)
     if scaling.kind == "factors":
         divisors: NDArray[np.float32] = np.array(scaling.factors, np.float32)
-        return plain / divisors
+        return plain / divisors / np.float32(scaling.factor)
     return _llama3(plain, scaling)
 
 
@@ -36,6 +36,9 @@ def _llama3(plain: NDArray[np.float32], scaling: RopeScaling) -> NDArray[np.floa
 
 def factors(config: LlamaConfig) -> NDArray[np.float32]:
     """Divisors of each pair's frequency, (head_size / 2,): what a GGUF file stores of llama3's."""
+    scaling = config.rope_scaling
+    if scaling is not None and scaling.kind == "factors":
+        return np.array(scaling.factors, np.float32)
     plain = frequencies(replace(config, rope_scaling=None))
     return (plain / frequencies(config)).astype(np.float32)
 

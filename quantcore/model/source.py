@@ -120,6 +120,10 @@ class Model:
         """
         return replace(self, given=imatrix)
 
+    def parsing_special(self) -> "Model":
+        """Return the model with control tokens in a measured text read as such."""
+        return replace(self, tokenizer=self.tokenizer.parsing_special())
+
     def with_outliers(
         self, settings: OutlierSettings, direction: NDArray[np.float64] | None = None
     ) -> "Model":
@@ -303,8 +307,28 @@ def _download(source: str) -> tuple[Path, str, str]:
 
 
 def _open_folder(folder: Path) -> tuple[LlamaConfig, Tokenizer, Mapping[str, Stored]]:
-    config = read_config(read_json_object(folder / "config.json"))
-    return config, read_tokenizer(folder), _named(read_folder(folder), config)
+    in_files = read_folder(folder)
+    config = _tied_as_stored(read_config(read_json_object(folder / "config.json")), in_files)
+    return config, read_tokenizer(folder), _named(in_files, config)
+
+
+def _tied_as_stored(config: LlamaConfig, in_files: Mapping[str, SafetensorsTensor]) -> LlamaConfig:
+    """Say whether the output is the embedding's matrix: what is stored counts, not the config.
+
+    transformers and llama.cpp keep an output that differs from the embedding, and llama.cpp takes
+    the embedding where there is no output.
+    """
+    embedding, output = (
+        in_files.get(to_hugging_face(f"{n}.weight")) for n in ("token_embd", "output")
+    )
+    if output is None:
+        return replace(config, tied_embedding=True)
+    if not config.tied_embedding or embedding is None or embedding.shape != output.shape:
+        return replace(config, tied_embedding=False)
+    step = max(1, 2**20 // output.shape[-1])
+    parts = (slice(row, row + step) for row in range(0, output.shape[0], step))
+    same = all(np.array_equal(embedding.read(rows), output.read(rows)) for rows in parts)
+    return replace(config, tied_embedding=same)
 
 
 def _with_recipe(folder: Path) -> Model:

@@ -29,7 +29,12 @@ class Tokenizer:
         Tokens that open and close a text.
     adds_bos : bool
         Whether a text is opened with `bos_id`.
+    parses_special : bool
+        Whether control tokens that a measured text writes out count as such. llama-perplexity
+        reads them as any other characters; `parsing_special` returns a tokenizer that does not.
     """
+
+    parses_special = False
 
     def __init__(self, text: str, settings: dict[str, Any]) -> None:
         """Take the text of a tokenizer.json, and what a tokenizer_config.json says."""
@@ -44,27 +49,47 @@ class Tokenizer:
         self.eos_id = self._special(settings.get("eos_token"))
         self.adds_bos = self._opens_with_bos(settings)
         self._pieces: dict[int, str] = {}
+        self._made_of = text, settings
+
+    def parsing_special(self) -> "Tokenizer":
+        """Return one for which control tokens in a measured text are control tokens."""
+        other = Tokenizer(*self._made_of)
+        other.parses_special = True
+        return other
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Token numbers of a text, without those that open or close it."""
         return self.encode_with_starts(text)[0]
 
-    def encode_with_starts(self, text: str) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Token numbers, and the character of `text` at which each token starts."""
-        encoding = self._encoded(text)
+    def encode_with_starts(
+        self, text: str, measured: bool = False
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Token numbers, and the character of `text` at which each token starts.
+
+        A prompt may write out control tokens; in a text that is `measured` they are characters,
+        unless the tokenizer `parses_special`.
+        """
+        plain = measured and not self.parses_special and self.writes_control(text)
+        encoding = self._encoded(text, self._plain if plain else self._tokenizer)
         starts = np.array([start for start, _ in encoding.offsets], np.int64)
         return np.array(encoding.ids, np.int32), starts
 
-    def encode_start(self, text: str, at_most: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    def writes_control(self, text: str) -> bool:
+        """Whether a text writes out a control token, such as ``<|endoftext|>``."""
+        return any(token in text for token in self._control)
+
+    def encode_start(
+        self, text: str, at_most: int, measured: bool = False
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Return the first tokens of a text, and where they start, without reading all of it.
 
         How a text is cut depends on what follows, but not on what is `MARGIN` tokens away.
         """
         length = LETTERS_A_TOKEN * (at_most + MARGIN)
-        tokens, starts = self.encode_with_starts(text[:length])
+        tokens, starts = self.encode_with_starts(text[:length], measured)
         while len(tokens) < at_most + MARGIN and length < len(text):
             length *= 2
-            tokens, starts = self.encode_with_starts(text[:length])
+            tokens, starts = self.encode_with_starts(text[:length], measured)
         return tokens[:at_most], starts[:at_most]
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -93,9 +118,22 @@ class Tokenizer:
         """A token for others to be shown behind: SentencePiece drops the first space of a text."""
         return self._encoded("a").ids[:1]
 
-    def _encoded(self, text: str, special: bool = False) -> tokenizers.Encoding:
+    @cached_property
+    def _control(self) -> list[str]:
+        added = self._tokenizer.get_added_tokens_decoder().values()
+        return [token.content for token in added if token.special]
+
+    @cached_property
+    def _plain(self) -> tokenizers.Tokenizer:
+        other = Tokenizer(*self._made_of)._tokenizer
+        other.encode_special_tokens = True
+        return other
+
+    def _encoded(
+        self, text: str, by: tokenizers.Tokenizer | None = None, special: bool = False
+    ) -> tokenizers.Encoding:
         with _one_sentence("tokenizer.json cannot cut this text into tokens."):
-            return self._tokenizer.encode(text, add_special_tokens=special)
+            return (by or self._tokenizer).encode(text, add_special_tokens=special)
 
     def _decoded(self, ids: list[int], *, skip: bool) -> str:
         with _one_sentence("tokenizer.json cannot turn these tokens into text."):

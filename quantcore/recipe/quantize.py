@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from quantcore.checks import refuse_lost
 from quantcore.format import Packed
 from quantcore.formats import FORMATS
 from quantcore.io import ModelError
@@ -35,6 +36,7 @@ from quantcore.recipe.plan import plan as plan_file
 from quantcore.recipe.rules import role_of, tensor_needs_imatrix
 
 FLOATS = ("F32", "F16", "BF16")
+ORDINARY = 1024.0  # no format stores a number beyond float16 for weights up to this
 WEIGHTS_AT_ONCE = 1 << 19  # of one worker: as floats they stay in its core's cache
 
 
@@ -186,7 +188,9 @@ def _metadata(model: Model, plan: Plan, imatrix: Imatrix | None) -> dict[str, Va
         about |= vocabulary_metadata(model.files, model.config.vocabulary_size)
         return about | made_with
     metadata = typed_metadata(read_parts(model.files))
-    kept = {key: value for key, value in metadata.items() if not key.startswith("split.")}
+    # Tensors are padded to 32 bytes, as by llama-quantize, whatever the source was padded to.
+    other = ("split.", "general.alignment")
+    kept = {key: value for key, value in metadata.items() if not key.startswith(other)}
     return kept | {
         "general.file_type": np.uint32(plan.file_type.number),
         "general.quantization_version": np.uint32(QUANTIZATION_VERSION),
@@ -254,7 +258,10 @@ def _pack(
         return stored.tensor.packed()
     fmt, name = FORMATS[planned.type], planned.name
     if len(planned.shape) == 1:
-        return fmt.quantize(model.weights(name))
+        weights = in_neighbours(model.weights(name), turned_heads(name, model.config))
+        vector = fmt.quantize(weights)
+        refuse_lost(f"{planned.type} of {name}", weights[None], fmt.dequantize(vector)[None])
+        return vector
     n_rows, n_cols = planned.shape
     heads = turned_heads(name, model.config)
     unit = n_rows // heads if heads else 1
@@ -266,8 +273,12 @@ def _pack(
             for first in range(start * unit, stop * unit, at_once):
                 rows = slice(first, min(first + at_once, stop * unit))
                 weights = model.weights(name, rows)
-                weights = in_neighbours(weights, heads and len(weights) // unit)
-                packed[rows] = fmt.quantize(weights, importance)
+                turned = in_neighbours(weights, heads and len(weights) // unit)
+                packed[rows] = fmt.quantize(turned, importance)
+                if np.abs(weights).max() > ORDINARY:
+                    refuse_lost(
+                        f"{planned.type} of {name}", turned, fmt.dequantize(packed[rows]), first
+                    )
 
     over_rows(work, n_rows // unit)
     return packed

@@ -59,6 +59,15 @@ def _library():
         ("llama_batch_free", None, [_Batch]),
         ("llama_decode", ctypes.c_int32, [pointer, _Batch]),
         ("llama_get_logits", ctypes.POINTER(ctypes.c_float), [pointer]),
+        ("llama_model_get_vocab", pointer, [pointer]),
+        (
+            "llama_tokenize",
+            ctypes.c_int32,
+            [
+                *(pointer, ctypes.c_char_p, ctypes.c_int32),
+                *(ctypes.POINTER(ctypes.c_int32), ctypes.c_int32, ctypes.c_bool, ctypes.c_bool),
+            ],
+        ),
         ("llama_free", None, [pointer]),
         ("llama_model_free", None, [pointer]),
     ):
@@ -91,6 +100,16 @@ class LlamaCpp:
             raise RuntimeError("llama_decode failed")
         values = library.llama_get_logits(self._context)
         return np.ctypeslib.as_array(values, (len(tokens) - first, self._n_vocabulary)).copy()
+
+    def tokens(self, text, parse_special=False):
+        """Return the token numbers of a text, without those that open or close it."""
+        coded = text.encode()
+        room = (ctypes.c_int32 * (len(coded) + 16))()
+        vocabulary = self._library.llama_model_get_vocab(self._model)
+        n = self._library.llama_tokenize(
+            vocabulary, coded, len(coded), room, len(room), False, parse_special
+        )
+        return list(room[:n])
 
     def perplexity(self, chunks):
         """Perplexity of chunks (n, context) and its error, as llama-perplexity computes them."""

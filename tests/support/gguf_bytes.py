@@ -4,7 +4,11 @@ import struct
 
 import numpy as np
 
+from quantcore.formats.ggml_types import GGML_TYPES
+from quantcore.io.gguf import read_gguf
+
 KINDS = {bool: 7, int: 4, float: 6, str: 8}
+ARRAYS = {"uint32": 4, "int32": 5, "float32": 6}
 FORMATS = {4: "I", 5: "i", 6: "f", 7: "?", 10: "Q"}
 
 
@@ -16,6 +20,9 @@ def string(text: str, order: str = "<") -> bytes:
 
 def value(entry: object, order: str = "<") -> bytes:
     """Kind and value; a list becomes an array of the kind of its first entry."""
+    if isinstance(entry, np.ndarray):
+        head = struct.pack(order + "IIQ", 9, ARRAYS[entry.dtype.name], entry.size)
+        return head + entry.astype(entry.dtype.newbyteorder(order)).tobytes()
     if isinstance(entry, list):
         kind = KINDS[type(entry[0])]
         head = struct.pack(order + "IIQ", 9, kind, len(entry))
@@ -46,6 +53,19 @@ def gguf_bytes(metadata: dict, tensors: dict, version: int = 3, order: str = "<"
         head += description(name, axes, number, len(body), order)
         body += stored + bytes(-len(stored) % align)
     return head + bytes(-len(head) % align) + body
+
+
+def with_metadata(path, change: dict):
+    """Write a file again beside itself with other metadata; None takes a key away."""
+    file = read_gguf(path)
+    metadata = {key: entry for key, entry in (file.metadata | change).items() if entry is not None}
+    tensors = {
+        name: (list(reversed(t.shape)), GGML_TYPES[t.type].number, t.packed().tobytes())
+        for name, t in file.tensors.items()
+    }
+    other = path.with_name(f"changed-{path.name}")
+    other.write_bytes(gguf_bytes(metadata, tensors))
+    return other
 
 
 def small_file(order: str = "<", version: int = 3) -> bytes:

@@ -363,3 +363,31 @@ def test_plan_refuses_in_one_sentence(options, sentence, capsys):
     complaint = capsys.readouterr().err
     assert complaint.startswith(sentence)
     assert complaint.count("\n") == 1
+
+
+def test_ends_of_lines_are_read_as_they_are(toy, tmp_path, capsys):
+    counts = {}
+    for ends in ("\n", "\r\n", "\r"):
+        (tmp_path / "text.txt").write_bytes(f"one two{ends}".encode() * 100)
+        run = json_of(capsys, "perplexity", toy, "--text", str(tmp_path / "text.txt"), *SHORT)
+        counts[ends] = run["tokens_scored"]
+    assert counts["\r\n"] > counts["\n"] == counts["\r"]
+
+
+def test_it_says_how_control_tokens_are_read(toy, tmp_path, capsys):
+    text = tmp_path / "text.txt"
+    text.write_text("one</s>two " * 40, encoding="utf-8")
+    plain, parsed = (
+        json_of(capsys, "perplexity", toy, "--text", str(text), *SHORT, *more)["tokens_scored"]
+        for more in ([], ["--parse-special"])
+    )
+    assert plain > parsed
+    assert main(["perplexity", toy, "--text", str(text), *SHORT]) == 0
+    assert "control tokens; they are read as characters (--parse-special" in capsys.readouterr().err
+    output = str(tmp_path / "imatrix.gguf")
+    ask = ["imatrix", toy, "--text", str(text), *SHORT, "--parse-special", "--output", output]
+    assert main(ask) == 0
+    assert "control tokens; they are read as such." in capsys.readouterr().err
+
+
+SHORT = ("--context", "32")

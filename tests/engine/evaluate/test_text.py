@@ -7,9 +7,10 @@ import pytest
 
 from quantcore import open_model
 from quantcore.evaluate.reading import tokens_and_starts, within_context
-from quantcore.evaluate.text import CONTEXTS, FEWEST_CHUNKS, context_for, evaluation_text
+from quantcore.evaluate.text import CONTEXTS, FEWEST_CHUNKS, context_for, cut, evaluation_text
 from quantcore.sensitivity.measure import Settings, read_for
 from tests.support.sentence_piece import sentence_piece_tokenizer
+from tests.support.toy_model import write_folder
 
 
 def _model(context_length):
@@ -49,9 +50,9 @@ def test_only_as_much_is_read_as_is_needed(monkeypatch):
     model, read = open_model(), []
     encode = model.tokenizer.encode_with_starts
 
-    def watched(text):
+    def watched(text, measured=False):
         read.append(len(text))
-        return encode(text)
+        return encode(text, measured)
 
     monkeypatch.setattr(model.tokenizer, "encode_with_starts", watched)
     long = evaluation_text() * 20
@@ -61,3 +62,29 @@ def test_only_as_much_is_read_as_is_needed(monkeypatch):
     within_context(model, long)
     tokens_and_starts(model, long)
     assert len(read) >= 3 and max(read) < len(long) / 50
+
+
+BOS, EOS = 257, 258  # of the small model, whose tokenizer reads byte by byte
+
+
+def test_control_tokens_in_a_measured_text_are_characters(tmp_path):
+    """As in llama-perplexity; in a prompt, and where it is asked for, they control."""
+    model = open_model(write_folder(tmp_path / "toy"))
+    text = "one</s>two " * 40
+    tokens = cut(model, text, 32).tokens.ravel()
+    assert EOS not in tokens
+    assert model.tokenizer.decode(tokens[1:12]) == text[:11]
+    assert np.count_nonzero(model.tokenizer.encode(text) == EOS) == 40
+    parsed = cut(model.parsing_special(), text, 32).tokens.ravel()
+    np.testing.assert_array_equal(parsed[1:9], model.tokenizer.encode(text)[:8])
+    starts = cut(model, text, 32).starts.ravel()
+    np.testing.assert_array_equal(starts[1:], np.arange(len(starts) - 1))
+
+
+def test_a_text_without_control_tokens_is_read_alike(tmp_path):
+    model = open_model(write_folder(tmp_path / "toy"))
+    assert not model.tokenizer.writes_control("a < b, </s")
+    one, other = (
+        cut(each, "a < b, </s" * 40, 32).tokens for each in (model, model.parsing_special())
+    )
+    np.testing.assert_array_equal(one, other)

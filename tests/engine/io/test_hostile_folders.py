@@ -191,7 +191,6 @@ def test_a_config_that_lacks_something(folder, key):
         ({"hidden_size": 128}, "shape"),
         ({"rms_norm_eps": -1}, "rms_norm_eps"),
         ({"tie_word_embeddings": "yes"}, "tie_word_embeddings"),
-        ({"tie_word_embeddings": False}, "lm_head"),
         ({"num_hidden_layers": 1}, "no use for"),
         ({"model_type": "mamba"}, "mamba"),
         ({"model_type": ["llama"]}, "model_type"),

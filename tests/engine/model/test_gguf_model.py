@@ -16,10 +16,11 @@ from quantcore.formats.ggml_types import GGML_TYPES, in_little_endian
 from quantcore.io.gguf import read_gguf
 from quantcore.model.llama import Llama
 from quantcore.recipe.quantize import quantize, quantize_steps
-from tests.support.gguf_bytes import gguf_bytes
+from tests.support.gguf_bytes import gguf_bytes, with_metadata
 from tests.support.toy_model import CONFIG, write_folder
 from tests.support.with_matrix import quantized, round_trip
 
+NO_LENGTHS = {"llama.attention.key_length": None, "llama.attention.value_length": None}
 TRICKY = " Ünïcode 123 — 🚀 don't\n\n  x\tHe'll pay 3.50 €, 中文 <|end|> done"
 ROPE = {
     "rope_type": "llama3",
@@ -264,6 +265,9 @@ def test_weights_that_are_not_finite_leave_no_file(tmp_path):
         ({"llama.attention.head_count": None}, "metadata lacks num_attention_heads"),
         ({"llama.embedding_length": 0}, "metadata has hidden_size 0"),
         ({"llama.attention.value_length": 5}, "is not the size of a head"),
+        ({"llama.rope.dimension_count": 8}, "dimension_count is not the size of a head"),
+        ({"llama.rope.dimension_count": 8} | NO_LENGTHS, "dimension_count is not the size of a"),
+        ({"llama.attention.causal": False}, "whose tokens see those behind them"),
         ({"tokenizer.ggml.model": "bert"}, "tokenizer is of kind 'bert'"),
         ({"tokenizer.ggml.pre": "strange"}, "cuts text as 'strange'"),
         ({"tokenizer.ggml.tokens": None}, "no vocabulary"),
@@ -276,19 +280,7 @@ def test_weights_that_are_not_finite_leave_no_file(tmp_path):
 )
 def test_what_does_not_fit_together_gets_one_sentence(toy, tmp_path, change, pattern):
     written(toy, tmp_path / "toy.gguf")
-    file = read_gguf(tmp_path / "toy.gguf")
-    metadata = {key: file.metadata[key] for key in file.metadata} | change
-    metadata = {
-        key: value.tolist() if isinstance(value, np.ndarray) else value
-        for key, value in metadata.items()
-        if value is not None
-    }
-    tensors = {
-        name: (list(reversed(t.shape)), GGML_TYPES[t.type].number, t.packed().tobytes())
-        for name, t in file.tensors.items()
-    }
-    path = tmp_path / "changed.gguf"
-    path.write_bytes(gguf_bytes(metadata, tensors))
+    path = with_metadata(tmp_path / "toy.gguf", change)
     with pytest.raises(ModelError, match=pattern) as caught:
         open_model(path)
     assert "\n" not in str(caught.value)
