@@ -51,12 +51,13 @@ def _made(budget: "Budget", options: argparse.Namespace) -> "Budgeted":
 
 
 def _swapped(budget: "Budget", start: "Budgeted", options: argparse.Namespace) -> "Swapped":
-    from quantcore.cli.measuring import read_text
+    from quantcore.cli.opening import read_text
     from quantcore.evaluate.text import calibration_text
     from quantcore.sensitivity.measure import chunks_of
     from quantcore.sensitivity.swaps import swap_steps, swapped_plan
 
-    text = calibration_text() if options.text is None else read_text(options.text)
+    given = read_text(options.text)
+    text = calibration_text() if given is None else given
     chunks = chunks_of(budget.model, budget.measured, text)
     swaps = followed(swap_steps(budget, start, chunks, options.swaps))
     return swapped_plan(budget, start, swaps)

@@ -2,22 +2,19 @@
 
 import argparse
 
-from quantcore.cli.measuring import read_text
+from quantcore.cli.opening import read_text
 from quantcore.cli.output import followed
 
 
 def export(options: argparse.Namespace) -> None:
     """Write a folder, and say what it takes."""
     from quantcore.checkpoint.export import export_steps
-    from quantcore.evaluate.text import calibration_text, context_for, cut
+    from quantcore.evaluate.text import calibration_tokens
     from quantcore.model.source import open_model
 
-    text = calibration_text() if options.calibration is None else read_text(options.calibration)
+    text = read_text(options.calibration)
     model = open_model(options.model)
-    context = options.context
-    if context is None:
-        context = context_for(model, len(model.tokenizer.encode(text)))
-    tokens = cut(model, text, context).inputs
+    tokens = calibration_tokens(model, text, options.context)
     how = {"by": options.by}
     folder = followed(
         export_steps(model, options.layout, options.type, options.output, tokens, **how)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from quantcore.cli.budget import known_as_text, plan_from_options
-from quantcore.cli.measuring import by_a_method, stored_by
+from quantcore.cli.by_method import by_a_method, stored_by
 from quantcore.cli.output import followed, print_json
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def quantize(options: argparse.Namespace) -> None:
     packed = None
     if by_a_method(options):
         refuse_existing(options.output)  # before minutes of work
-        stored = followed(stored_by(options, model, matrix_types(model, planned), judged_on=""))
+        stored = stored_by(options, model, matrix_types(model, planned))
         packed = bytes_for_gguf(stored)
     followed(quantize_steps(model, planned, options.output, imatrix, packed))
     print(

@@ -1,43 +1,45 @@
 """Commands that measure a model: perplexity, error by tensor, skills, the importance matrix."""
 
 import argparse
-import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quantcore.cli.output import followed, print_json, print_pairs, show
+from quantcore.cli.by_method import (
+    by_a_method,
+    say_if_it_judges,
+    say_which_are_answered,
+    stored_by,
+)
+from quantcore.cli.opening import opened_model, read_text, reading
+from quantcore.cli.output import followed, print_json, print_pairs
 
 if TYPE_CHECKING:
-    from quantcore.evaluate.quantized import StoredByMethod, Type
+    from quantcore.evaluate.quantized import Type
     from quantcore.model.cache_types import CacheTypes
     from quantcore.model.source import Model
-    from quantcore.progress import Progress
 
 PERPLEXITY_KEYS = (
     "model type context tokens_scored perplexity perplexity_error base_perplexity floor_perplexity "
     "mean_kl_divergence same_top_token bits_per_weight weights_bytes"
 ).split()
-ERROR_KEYS = "name shape format relative_rmse sqnr_db max_abs_error bits_per_weight".split()
 
 
 def perplexity(options: argparse.Namespace) -> None:
     """Print perplexity, and the divergence from the original."""
     from quantcore.evaluate.drift import drift_steps, summary_of
+    from quantcore.evaluate.text import evaluation_text
     from quantcore.recipe.types import get_type
 
-    text = None if options.text is None else read_text(options.text)
+    text = read_text(options.text)
     model, activations = opened_model(options), options.activations
-    model = _reading(model, text, options)
+    model = reading(model, text, options)
     type: Type = get_type(options.type, options.pure).name
     if options.recipe is not None or options.tensor_type_file is not None:
         type = _types_by_tensor(model, options)
     if by_a_method(options):
-        if type == "F32":
-            raise ValueError("--by needs a type to store weights in: give --type")
-        type = followed(stored_by(options, model, type, text))
+        say_if_it_judges(options, evaluation_text() if text is None else text)
+        type = stored_by(options, model, type)
     cache_types = _cache_types(options)
     steps = drift_steps(model, type, text, options.context, activations, cache_types)
     cache = {
@@ -83,42 +85,25 @@ def perplexity(options: argparse.Namespace) -> None:
     )
 
 
-def error(options: argparse.Namespace) -> None:
-    """Print the error of every matrix."""
-    from quantcore.evaluate.weight_error import model_errors
-    from quantcore.recipe.types import get_type
-
-    model, type = opened_model(options), get_type(options.type, options.pure).name
-    rows: list[dict[str, Any]] = []
-    for measured in model_errors(model, type):
-        show(len(rows) / len(model.quantizable), measured.name)
-        rows.append({key: getattr(measured, key) for key in ERROR_KEYS})
-    show(1.0, "done")
-    if options.json:
-        print_json({"model": model.name, "type": type, "tensors": rows})
-        return
-    columns = f"{'rel. RMSE':>10}{'SQNR':>10}{'max':>11}{'bits':>8}"
-    print(f"{'tensor':<28}{'shape':>14}  {'format':<12}{columns}")
-    for row in rows:
-        shape = " x ".join(str(n) for n in row["shape"])
-        print(
-            f"{row['name']:<28}{shape:>14}  {row['format']:<12}{row['relative_rmse']:>10.5f}"
-            f"{row['sqnr_db']:>7.2f} dB{row['max_abs_error']:>11.3g}{row['bits_per_weight']:>8.4g}"
-        )
-
-
 def skills(options: argparse.Namespace) -> None:
     """Print right answers by skill."""
-    from quantcore.evaluate.quantized import llama_of
+    from quantcore.evaluate.quantized import Type, llama_of, type_name
     from quantcore.evaluate.skills import skill_steps
     from quantcore.recipe.types import get_type
 
-    model, type = opened_model(options), get_type(options.type, options.pure).name
+    model = opened_model(options)
+    type: Type = get_type(options.type, options.pure).name
+    if by_a_method(options):
+        say_which_are_answered(options)
+        type = stored_by(options, model, type)
     scores = followed(skill_steps(model, llama_of(model, type)))
     if options.json:
         rows = [asdict(score) for score in scores]
-        print_json({"model": model.name, "type": type, "skills": rows})
+        print_json({"model": model.name, "type": type_name(type), "skills": rows})
         return
+    if options.by is not None:
+        print_pairs(("model", model.name), ("type", type_name(type)))
+        print()
     print(f"{'skill':<14}{'level':<8}{'right':>6}{'of':>6}")
     for score in scores:
         share = f"{score.correct / score.total:.0%}"
@@ -133,9 +118,9 @@ def imatrix(options: argparse.Namespace) -> None:
     from quantcore.model.source import open_model
 
     refuse_existing(options.output)  # before minutes of work
-    text = None if options.text is None else read_text(options.text)
+    text = read_text(options.text)
     name = "calibration.txt" if options.text is None else options.text.name
-    model = _reading(open_model(options.model), text, options)
+    model = reading(open_model(options.model), text, options)
     steps = imatrix_steps(
         model, text, options.context, dataset=name, process_output=options.process_output
     )
@@ -183,24 +168,6 @@ def measure(options: argparse.Namespace) -> None:
     print(f"Written to {shipped_folder(name) / 'measured'}.")
 
 
-def opened_model(options: argparse.Namespace) -> "Model":
-    """Open the model of a command, with the importance matrix if one is named."""
-    from quantcore.io.imatrix import read_imatrix
-    from quantcore.model.source import open_model
-
-    model = open_model(options.model)
-    return model.with_imatrix(read_imatrix(options.imatrix)) if options.imatrix else model
-
-
-def _reading(model: "Model", text: str | None, options: argparse.Namespace) -> "Model":
-    """Have control tokens in the text read as the command asks for, and say how they are."""
-    if text is None or not model.tokenizer.writes_control(text):
-        return model
-    as_what = "as such" if options.parse_special else "as characters (--parse-special: as such)"
-    print(f"The text writes out control tokens; they are read {as_what}.", file=sys.stderr)
-    return model.parsing_special() if options.parse_special else model
-
-
 def _cache_types(options: argparse.Namespace) -> "CacheTypes":
     """Types of keys and values; where an option is missing, the usual ones."""
     from quantcore.model.cache_types import CacheTypes
@@ -231,35 +198,3 @@ def _types_by_tensor(model: "Model", options: argparse.Namespace) -> dict[str, s
         make = partial(plan_of_recipe, options.recipe, model, **how)
     planned, _ = plan_with_matrix(model, make)  # rules ask for the matrix that is really used
     return matrix_types(model, planned)
-
-
-def by_a_method(options: argparse.Namespace) -> bool:
-    """Whether a method is to choose codes; `ValueError` for a text that serves none."""
-    if options.by is None and options.calibration is not None:
-        raise ValueError("--calibration is for a method: name it by --by")
-    return options.by is not None
-
-
-def stored_by(
-    options: argparse.Namespace, model: "Model", type: "Type", judged_on: str | None
-) -> "Iterator[Progress[StoredByMethod]]":
-    """Store a model by the method of a command, and say where the same text is to judge it."""
-    from quantcore.evaluate.text import evaluation_text
-    from quantcore.evaluate.whole_by_method import stored_by_steps
-
-    text = None if options.calibration is None else read_text(options.calibration)
-    if text is not None and text == (evaluation_text() if judged_on is None else judged_on):
-        print(
-            "The text that judges is the one that the method was calibrated on: on any other, "
-            "figures will be worse.",
-            file=sys.stderr,
-        )
-    return stored_by_steps(model, type, options.by, text)
-
-
-def read_text(path: Path) -> str:
-    """Read a text, its ends of lines as they are; `ValueError` where it is none."""
-    try:
-        return path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as problem:
-        raise ValueError(f"{path} is not UTF-8 text.") from problem

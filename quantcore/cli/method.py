@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from quantcore.cli.measuring import read_text
+from quantcore.cli.opening import read_text
 from quantcore.cli.output import followed, print_json, print_pairs
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def method(options: argparse.Namespace) -> None:
 
     if options.save is not None:
         refuse_existing(options.save)
-    text = None if options.calibration is None else read_text(options.calibration)
+    text = read_text(options.calibration)
     model, names = open_model(options.model), options.by.split(",")
     fmt = get_type(options.type).format
     steps = compare_methods_steps(model, options.tensor, fmt, names, text, options.context)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from quantcore.cli import files, measuring, sensitivity
+from quantcore.cli.errors import error
 from quantcore.cli.export import export
 from quantcore.cli.memory import memory
 from quantcore.cli.method import method
@@ -68,10 +69,12 @@ def _add_measuring(command: Command) -> None:
     run.add_argument("--tensor-type-file", type=Path, metavar="FILE", help=what)
     _add_recipe(run)
     _add_by(run)
-    run = command("error", measuring.error, "Error of each tensor in a mix or a format.")
+    run = command("error", error, "Error of each tensor in a mix or a format.")
     _add_model_and_type(run, required=True)
+    _add_by(run)
     run = command("skills", measuring.skills, "Right answers by skill, of a shipped model.")
     _add_model_and_type(run)
+    _add_by(run)
 
 
 def _add_cache(run: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quantcore.cli.measuring import opened_model, read_text
+from quantcore.cli.opening import opened_model, read_text
 from quantcore.cli.output import complain, followed, print_json
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ def sensitivity(options: argparse.Namespace) -> int:
 
     _refuse_place(options.output)
     model = opened_model(options)
-    text = calibration_text() if options.text is None else read_text(options.text)
+    given = read_text(options.text)
+    text = calibration_text() if given is None else given
     formats = options.types.replace(",", " ").split() if options.types else DEFAULT_FORMATS
     settings = Settings(
         formats=formats,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.evaluate.text import calibration_text, context_for, cut
+from quantcore.evaluate.text import calibration_tokens
 from quantcore.format import Format, Weights
 from quantcore.methods import get_method
 from quantcore.methods.calibration import ByTensor, calibration_steps, place_of
@@ -71,10 +71,7 @@ def compare_methods_steps(
     place_of(model.config, tensor)  # refuses what is no matrix with inputs
     for method in methods:
         _check(method, model.tensors[tensor].shape, fmt)
-    text = calibration_text() if text is None else text
-    if context is None:
-        context = context_for(model, len(model.tokenizer.encode(text)))
-    tokens = cut(model, text, context).inputs
+    tokens = calibration_tokens(model, text, context)
     wanted: set[Statistic] = {"second_moment"}
     wanted.update(*(method.needs for method in methods))
     measuring = calibration_steps(model, tokens, [tensor], wanted - {"cross_moment"})

@@ -99,6 +99,20 @@ def calibration_text() -> str:
     return (shipped_folder() / "calibration.txt").read_text(encoding="utf-8")
 
 
+def calibration_tokens(
+    model: Model, text: str | None = None, context: int | None = None
+) -> NDArray[np.int32]:
+    """Cut what a method is shown into chunks (n_chunks, context), with BOS where it is used.
+
+    The text is by default the one that ships with the lab, the context the most of the usual tokens
+    that it fills; a text that is too short gets `cut`'s `ValueError`.
+    """
+    text = calibration_text() if text is None else text
+    if context is None:
+        context = context_for(model, len(model.tokenizer.encode(text)))
+    return cut(model, text, context).inputs
+
+
 def floor_by_target(text: str, chunks: Chunks) -> NDArray[np.float64] | None:
     """Find what the generator of a text itself loses on each target, in nats, (n_targets,).
 

@@ -1,6 +1,6 @@
 """A method on all matrices of a model, as a type that perplexity and its like measure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from quantcore.evaluate.quantized import (
@@ -10,11 +10,12 @@ from quantcore.evaluate.quantized import (
     formats_by_tensor,
     type_name,
 )
-from quantcore.evaluate.text import calibration_text, context_for, cut
-from quantcore.format import Packed
+from quantcore.evaluate.text import calibration_tokens
+from quantcore.format import Format, Packed
 from quantcore.formats import FORMATS, get_format
 from quantcore.methods import get_method
-from quantcore.methods.whole_model import ByName, choose_all_steps
+from quantcore.methods.method import Chosen, Method
+from quantcore.methods.whole_model import ByName, choose_all_steps, why_not
 from quantcore.model.source import Model
 from quantcore.progress import Progress
 
@@ -41,17 +42,28 @@ def stored_by_steps(
     Raises
     ------
     ValueError
-        If type, method or text do not suit the model. At the end, if the method rounds inputs as
-        well: that is no way to store weights alone.
+        If type, method or text do not suit the model, or the method could choose nothing in the
+        type. At the end, if the method rounds inputs too: that is no way to store weights alone.
     """
     method, asked = get_method(by), type_name(type)
     names = formats_by_tensor(model, type)
-    text = calibration_text() if text is None else text
-    if context is None:
-        context = context_for(model, len(model.tokenizer.encode(text)))
+    tokens = calibration_tokens(model, text, context)
     formats = {name: applied_format(model, name, each) for name, each in names.items()}
-    steps = choose_all_steps(model, method, formats, cut(model, text, context).inputs)
+    changed = {n: fmt for n, fmt in formats.items() if not model.holds(n, names[n])}
+    _refuse_useless(model, method, changed)
+    steps = choose_all_steps(model, method, formats, tokens)
     return _named(model, names, asked, method.title, steps)
+
+
+def _refuse_useless(model: Model, method: Method, formats: Mapping[str, Format]) -> None:
+    """Refuse a type in which a method could only leave every matrix to rounding."""
+    if not formats:
+        raise ValueError(
+            f"{method.title} can choose nothing here: all matrices are stored so already, and stay."
+        )
+    problems = [why_not(model, method, name, fmt) for name, fmt in formats.items()]
+    if all(problems):
+        raise ValueError(f"{method.title} can choose nothing here: {problems[-1]}")
 
 
 def _named(
@@ -76,9 +88,14 @@ def _as_stored(model: Model, names: dict[str, str], chosen: ByName, title: str) 
             "command method, or choose another."
         )
     held = [name for name in names if model.holds(name, names[name])]
-    return dict(chosen) | {
-        name: replace(chosen[name], format=get_format(names[name]), note="") for name in held
-    }
+    return dict(chosen) | {name: _held(model, name, names[name], chosen[name]) for name in held}
+
+
+def _held(model: Model, name: str, format_name: str, chosen: Chosen) -> Chosen:
+    """Call what stays as it is by the format that a file holds it in."""
+    fmt = get_format(format_name)
+    n_bytes = fmt.stored_bytes(model.tensors[name].shape)
+    return replace(chosen, format=fmt, stored_bytes=n_bytes, note="")
 
 
 def bytes_for_gguf(stored: StoredByMethod) -> dict[str, Packed]:

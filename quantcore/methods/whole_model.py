@@ -82,19 +82,19 @@ def choose_all_steps(
             fmt.check(model.tensors[name].shape)
         except ValueError as problem:
             raise ValueError(f"{name}: {problem}") from problem
-        why = _why_not(model, method, name, fmt)
+        why = why_not(model, method, name, fmt)
         if why:
-            left_to_rounding[name] = why
+            left_to_rounding[name] = f"Rounded to nearest. {why}"
     return _steps(_Work(model, method, dict(formats), left_to_rounding, inputs), tokens)
 
 
-def _why_not(model: Model, method: Method, name: str, fmt: Format) -> str:
+def why_not(model: Model, method: Method, name: str, fmt: Format) -> str:
     """Say why a method cannot take a matrix; "" where it can."""
     try:
         place_of(model.config, name)
         method.check(model.tensors[name].shape, fmt)
     except ValueError as problem:
-        return f"Rounded to nearest. {problem}"
+        return str(problem)
     return ""
 
 
