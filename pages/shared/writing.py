@@ -109,6 +109,11 @@ def offer(model: Model, plan: Plan, what: str, imatrix: Imatrix | None = None) -
             f"{plural(len(again), 'tensor')} would be quantized a second time, and errors add up: "
             "llama-quantize does that only with `--allow-requantize`."
         )
+    if model.tokenizer.composes:
+        look.note(
+            "The model's tokenizer puts letters and their marks together first (NFC), and "
+            "llama.cpp does not: texts with marks of their own have other tokens there."
+        )
     job = jobs.panel(TITLE)
     if job is not None and job.state == "cancelled":
         look.note("Cancelled; nothing is left of that file.")

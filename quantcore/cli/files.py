@@ -90,6 +90,12 @@ def quantize(options: argparse.Namespace) -> None:
             "with --allow-requantize.",
             file=sys.stderr,
         )
+    if model.tokenizer.composes:
+        print(
+            "The model's tokenizer puts letters and their marks together first (NFC), and "
+            "llama.cpp does not: texts with marks of their own have other tokens there.",
+            file=sys.stderr,
+        )
     packed = None
     if by_a_method(options):
         refuse_existing(options.output)  # before minutes of work

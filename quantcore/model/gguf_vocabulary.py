@@ -14,6 +14,7 @@ from quantcore.io import ModelError
 from quantcore.io.gguf_writer import Value
 from quantcore.io.strict_json import read_json_object
 from quantcore.model.chat_templates import template_metadata
+from quantcore.model.normalizing import SPACE, puts_space_first, refuse_changed_bytes
 from quantcore.model.pre_tokenizers import FAMILY, PRE_TOKENIZERS, TAKES_WHOLE_WORDS
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
@@ -21,13 +22,18 @@ MAX_BYTES = 64 * 2**20
 MAX_TOKEN = 256  # characters; longer parts of a hostile file's tokens are not looked for
 MAX_MERGES = 2**20  # of 262,144 tokens, Gemma's can be made in 580,000 ways
 MAX_TRIED = 2**22
-SPACE = "\u2581"  # what SentencePiece writes for a space
 
 _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
 
 
-def vocabulary_metadata(folder: Path, vocabulary_size: int) -> dict[str, Value]:
+def vocabulary_metadata(folder: Path, vocabulary_size: int, adds_bos: bool) -> dict[str, Value]:
     """Metadata of the tokenizer in a Hugging Face folder.
+
+    Parameters
+    ----------
+    adds_bos
+        Whether a text is opened with BOS, as `Tokenizer` found: a setting says it, or what
+        tokenizer.json does at the end.
 
     Raises
     ------
@@ -44,12 +50,14 @@ def vocabulary_metadata(folder: Path, vocabulary_size: int) -> dict[str, Value]:
     if model.get("byte_fallback"):
         kind = {"tokenizer.ggml.model": "llama", "tokenizer.ggml.pre": "default"}
         scores = {"tokenizer.ggml.scores": _scores(tokens, merges)}
+        first = np.bool_(puts_space_first(raw))
         types = [
             BYTE if type == NORMAL and _is_byte(token) else type
             for token, type in zip(tokens, types, strict=True)
         ]
-        after: dict[str, Value] = {}
+        after: dict[str, Value] = {"tokenizer.ggml.add_space_prefix": first}
     else:
+        refuse_changed_bytes(raw)
         kind = {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": _name_of_cuts(raw)}
         scores = {}
         after = {"tokenizer.ggml.merges": merges}
@@ -59,7 +67,9 @@ def vocabulary_metadata(folder: Path, vocabulary_size: int) -> dict[str, Value]:
         **scores,
         "tokenizer.ggml.token_type": np.array(types, np.int32),
         **after,
-        **_special_tokens(folder, {token.get("content"): token.get("id") for token in added}),
+        **_special_tokens(
+            folder, {token.get("content"): token.get("id") for token in added}, adds_bos
+        ),
     }
 
 
@@ -119,7 +129,7 @@ def _essence(step: Any) -> tuple:
     return (*(json.dumps(step.get(key), sort_keys=True) for key in keys), cuts)
 
 
-def _special_tokens(folder: Path, numbers: dict[Any, Any]) -> dict[str, Value]:
+def _special_tokens(folder: Path, numbers: dict[Any, Any], adds_bos: bool) -> dict[str, Value]:
     """Numbers of the tokens that open and close a text, and the chat template."""
     settings = _optional(folder / "tokenizer_config.json")
     config = _optional(folder / "config.json")
@@ -131,9 +141,10 @@ def _special_tokens(folder: Path, numbers: dict[Any, Any]) -> dict[str, Value]:
         if type(number) is int and number >= 0:
             key = {"unk": "unknown", "pad": "padding"}.get(kind, kind)
             metadata[f"tokenizer.ggml.{key}_token_id"] = np.uint32(number)
-    for kind in ("bos", "eos"):
-        if isinstance(adds := settings.get(f"add_{kind}_token"), bool):
-            metadata[f"tokenizer.ggml.add_{kind}_token"] = np.bool_(adds)
+    if "tokenizer.ggml.bos_token_id" in metadata:  # llama.cpp would guess by the kind
+        metadata["tokenizer.ggml.add_bos_token"] = np.bool_(adds_bos)
+    if isinstance(adds := settings.get("add_eos_token"), bool):
+        metadata["tokenizer.ggml.add_eos_token"] = np.bool_(adds)
     return metadata | template_metadata(folder, settings.get("chat_template"))
 
 
@@ -179,8 +190,15 @@ def _byte_level(metadata: Mapping[str, Any], tokens: list[str]) -> dict[str, Any
     if name not in FAMILY:
         raise ModelError(f"The file's tokenizer cuts text as {str(name)[:40]!r}, unknown here.")
     merges = metadata.get("tokenizer.ggml.merges")
-    if not isinstance(merges, list) or any(merge.count(" ") != 1 for merge in merges):
+    if not isinstance(merges, list) or any(" " not in merge[1:] for merge in merges):
         raise ModelError("The file's tokenizer has no merges that make sense.")
+    known = set(tokens)
+    pairs = [_pair(merge) for merge in merges]
+    if lost := next((pair for pair in pairs if not known.issuperset((*pair, "".join(pair)))), None):
+        raise ModelError(
+            f"The file's tokenizer merges {lost[0][:40]!r} and {lost[1][:40]!r}, and one of the "
+            "three is no token of it: the lab cannot cut texts as llama.cpp does."
+        )
     return {
         "normalizer": {"type": "NFC"} if FAMILY[name] == "qwen2" else None,
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": PRE_TOKENIZERS[FAMILY[name]]},
@@ -189,10 +207,16 @@ def _byte_level(metadata: Mapping[str, Any], tokens: list[str]) -> dict[str, Any
         "model": {
             "type": "BPE",
             "vocab": {token: i for i, token in enumerate(tokens)},
-            "merges": merges,
+            "merges": pairs,
             "ignore_merges": name in TAKES_WHOLE_WORDS,
         },
     }
+
+
+def _pair(merge: str) -> list[str]:
+    """Take a merge apart as llama.cpp does: a further space belongs to the second part."""
+    at = merge.index(" ", 1)
+    return [merge[:at], merge[at + 1 :]]
 
 
 def _sentence_piece(metadata: Mapping[str, Any], tokens: list[str]) -> dict[str, Any]:

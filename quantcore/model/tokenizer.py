@@ -1,5 +1,6 @@
 """Text to token numbers and back, by a Hugging Face tokenizer.json."""
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from quantcore.io import ModelError
 from quantcore.io.strict_json import file_size, read_json_object
+from quantcore.model.normalizing import composes
 
 MAX_BYTES = 64 * 2**20  # the largest in use has 33 MB
 MARGIN = 256  # tokens that are read beyond those that are wanted
@@ -117,6 +119,12 @@ class Tokenizer:
     def _anchor(self) -> list[int]:
         """A token for others to be shown behind: SentencePiece drops the first space of a text."""
         return self._encoded("a").ids[:1]
+
+    @cached_property
+    def composes(self) -> bool:
+        """Whether letters and their marks are put together first (NFC): llama.cpp does not."""
+        step = self._tokenizer.normalizer
+        return step is not None and composes({"normalizer": json.loads(step.__getstate__())})
 
     @cached_property
     def _control(self) -> list[str]:

@@ -185,7 +185,9 @@ def _metadata(model: Model, plan: Plan, imatrix: Imatrix | None) -> dict[str, Va
     made_with = {} if imatrix is None else _about(imatrix)
     if model.files.is_dir():
         about = metadata_of(model.config, model.name, plan.file_type.number)
-        about |= vocabulary_metadata(model.files, model.config.vocabulary_size)
+        about |= vocabulary_metadata(
+            model.files, model.config.vocabulary_size, model.tokenizer.adds_bos
+        )
         return about | made_with
     metadata = typed_metadata(read_parts(model.files))
     # Tensors are padded to 32 bytes, as by llama-quantize, whatever the source was padded to.

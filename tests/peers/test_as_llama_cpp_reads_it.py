@@ -7,6 +7,7 @@ from quantcore import open_model, plan
 from quantcore.evaluate.quantized import llama_of
 from quantcore.recipe.quantize import quantize
 from tests.support.gguf_bytes import with_metadata
+from tests.support.tokenizer_folders import METASPACE, sentence_piece
 from tests.support.toy_model import CONFIG, tensors, write_folder, write_safetensors
 
 pytestmark = pytest.mark.peers
@@ -85,3 +86,14 @@ def test_control_tokens_in_a_text(tmp_path, parse_special):
         expected = peer.tokens(text, parse_special)
     tokens, _ = model.tokenizer.encode_with_starts(text, measured=True)
     np.testing.assert_array_equal(tokens, expected)
+
+
+@pytest.mark.parametrize("kind", METASPACE)
+def test_a_space_in_front(tmp_path, kind):
+    llama_cpp = pytest.importorskip("tests.peers.llama_cpp")
+    model = open_model(sentence_piece(tmp_path / "toy", *METASPACE[kind][:2]))
+    path = tmp_path / "toy.gguf"
+    quantize(model, plan(model, "F32"), path)
+    text = "the once on the host é🚀 then  once\n the"
+    with llama_cpp.opened(path, model.config.vocabulary_size, context=128) as peer:
+        np.testing.assert_array_equal(model.tokenizer.encode(text), peer.tokens(text))
