@@ -10,6 +10,7 @@ from quantcore.cli.by_method import by_a_method, stored_by
 from quantcore.cli.output import followed, print_json
 
 if TYPE_CHECKING:
+    from quantcore.evaluate.quantized import StoredByMethod
     from quantcore.model.source import Model
     from quantcore.recipe.contents import Contents
     from quantcore.recipe.plan import Plan
@@ -64,7 +65,7 @@ def _refuse_asked_for(options: argparse.Namespace) -> None:
 
 def quantize(options: argparse.Namespace) -> None:
     """Write a GGUF file."""
-    from quantcore.evaluate.whole_by_method import bytes_for_gguf
+    from quantcore.evaluate.whole_by_method import packed_for_gguf
     from quantcore.io.imatrix import read_imatrix
     from quantcore.io.writing import refuse_existing
     from quantcore.model.source import open_model
@@ -100,12 +101,22 @@ def quantize(options: argparse.Namespace) -> None:
     if by_a_method(options):
         refuse_existing(options.output)  # before minutes of work
         stored = stored_by(options, model, matrix_types(model, planned))
-        packed = bytes_for_gguf(stored)
+        packed = packed_for_gguf(model, stored)
+        _say_unscaled(stored)
     followed(quantize_steps(model, planned, options.output, imatrix, packed))
     print(
         f"{options.output}: {planned.type}, {options.output.stat().st_size:,} bytes, "
         f"{planned.bits_per_weight:.4f} bits per weight"
     )
+
+
+def _say_unscaled(stored: "StoredByMethod") -> None:
+    """Where a method gives columns scales, name the matrices of layers that can't have any."""
+    chosen = stored.chosen.items()
+    if any(each.column_scales is not None for _, each in chosen):
+        without = {n: each.note for n, each in chosen if each.note.startswith("No scales")}
+        for name, note in without.items():
+            print(f"{name}: {note}", file=sys.stderr)
 
 
 def _planned(

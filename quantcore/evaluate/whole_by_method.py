@@ -1,12 +1,10 @@
 """A method on all matrices of a model, as a type that perplexity and its like measure."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from quantcore.evaluate.quantized import (
     StoredByMethod,
     Type,
-    applied_format,
     formats_by_tensor,
     type_name,
 )
@@ -14,6 +12,7 @@ from quantcore.evaluate.text import calibration_tokens
 from quantcore.format import Format, Packed
 from quantcore.formats import FORMATS, get_format
 from quantcore.methods import get_method
+from quantcore.methods.fold import folded
 from quantcore.methods.method import Chosen, Method
 from quantcore.methods.whole_model import ByName, choose_all_steps, why_not
 from quantcore.model.source import Model
@@ -48,11 +47,11 @@ def stored_by_steps(
     method, asked = get_method(by), type_name(type)
     names = formats_by_tensor(model, type)
     tokens = calibration_tokens(model, text, context)
-    formats = {name: applied_format(model, name, each) for name, each in names.items()}
-    changed = {n: fmt for n, fmt in formats.items() if not model.holds(n, names[n])}
-    _refuse_useless(model, method, changed)
-    steps = choose_all_steps(model, method, formats, tokens)
-    return _named(model, names, asked, method.title, steps)
+    formats = {name: get_format(each) for name, each in names.items()}
+    chosen_for = {n: fmt for n, fmt in formats.items() if not model.holds(n, fmt.name)}
+    _refuse_useless(model, method, chosen_for)
+    steps = choose_all_steps(model, method, chosen_for, tokens)
+    return _named(model, formats, asked, method.title, steps)
 
 
 def _refuse_useless(model: Model, method: Method, formats: Mapping[str, Format]) -> None:
@@ -68,7 +67,7 @@ def _refuse_useless(model: Model, method: Method, formats: Mapping[str, Format])
 
 def _named(
     model: Model,
-    names: dict[str, str],
+    formats: dict[str, Format],
     asked: str,
     title: str,
     steps: Iterator[Progress[ByName]],
@@ -76,41 +75,67 @@ def _named(
     for step in steps:
         result = None
         if step.share >= 1 and step.result is not None:
-            result = StoredByMethod(asked, title, _as_stored(model, names, step.result, title))
+            result = StoredByMethod(asked, title, _as_stored(model, formats, step.result, title))
         yield Progress(step.share, f"{title}: {step.stage}", result)
 
 
-def _as_stored(model: Model, names: dict[str, str], chosen: ByName, title: str) -> ByName:
+def _as_stored(model: Model, formats: dict[str, Format], chosen: ByName, title: str) -> ByName:
+    """Put what a file holds already between what was chosen, in the model's order."""
     rounds = next((each.inputs for each in chosen.values() if each.inputs != "F32"), None)
     if rounds is not None:
         raise ValueError(
             f"{title} rounds inputs too, which is measured on single matrices only: use the "
             "command method, or choose another."
         )
-    held = [name for name in names if model.holds(name, names[name])]
-    return dict(chosen) | {name: _held(model, name, names[name], chosen[name]) for name in held}
+    return {
+        name: chosen[name] if name in chosen else _held(model, name, fmt)
+        for name, fmt in formats.items()
+    }
 
 
-def _held(model: Model, name: str, format_name: str, chosen: Chosen) -> Chosen:
-    """Call what stays as it is by the format that a file holds it in."""
-    fmt = get_format(format_name)
-    n_bytes = fmt.stored_bytes(model.tensors[name].shape)
-    return replace(chosen, format=fmt, stored_bytes=n_bytes, note="")
+def _held(model: Model, name: str, fmt: Format) -> Chosen:
+    """Call a matrix that stays as it is by the format that a file holds it in."""
+    return Chosen(
+        format=fmt,
+        packed=None,  # whoever writes a file copies its bytes
+        restored=model.weights(name),
+        stored_bytes=fmt.stored_bytes(model.tensors[name].shape),
+    )
 
 
-def bytes_for_gguf(stored: StoredByMethod) -> dict[str, Packed]:
-    """Bytes of each matrix, for `quantize_steps`.
+def packed_for_gguf(model: Model, stored: StoredByMethod) -> dict[str, Packed]:
+    """Bytes of each matrix that was chosen, and of norms and biases that hold scales of columns.
+
+    For `quantize_steps`. Scales fold as `quantcore.methods.fold` says, so that the file computes
+    what the method meant without knowing of them.
 
     Raises
     ------
     ValueError
         If the method stores something besides, which a GGUF file has no place for.
     """
+    packed: dict[str, Packed] = {}
     for name, each in stored.chosen.items():
-        beside = (each.column_scales, each.row_scales, each.rotation)
-        if each.format.name not in FORMATS or any(one is not None for one in beside):
+        if each.format.name not in FORMATS or each.rotation is not None:
             raise ValueError(
                 f"{name}: {stored.method} stores more than a GGUF file has a place for: choose a "
-                "method that only chooses codes, such as gptq."
+                "method that only chooses codes and scales of columns, such as gptq or awq."
             )
-    return {name: each.packed for name, each in stored.chosen.items()}
+        if each.packed is not None:
+            packed[name] = each.packed
+    for names in _by_layer(model):
+        scales = {n: stored.chosen[n].column_scales for n in names if n in stored.chosen}
+        given = {name: each for name, each in scales.items() if each is not None}
+        before = {name: model.weights(name) for name in names} if given else {}
+        for name, values in folded(before, given).items():
+            if values.ndim == 1 and values is not before[name]:
+                packed[name] = FORMATS["F32"].quantize(values)
+    return packed
+
+
+def _by_layer(model: Model) -> list[list[str]]:
+    """Names of the tensors of each layer, and of those in none."""
+    names: dict[int | None, list[str]] = {}
+    for name, tensor in model.tensors.items():
+        names.setdefault(tensor.layer, []).append(name)
+    return list(names.values())

@@ -101,14 +101,16 @@ class AWQ:
     ) -> Iterator[Progress[Mapping[str, Chosen]]]:
         """Choose for matrices of a layer: all scales first, each by the block it feeds, then codes.
 
-        Matrices with one input have the same scales; where some of them are not among `formats`,
-        the others have none.
+        Matrices with one input have the same scales; where some of them, or the matrix whose rows
+        would be divided, are not among `formats`, the others have none, and say so.
         """
         blocks = LayerBlocks(run, SEARCH_TOKENS)
         searched: dict[int, ScaleSearch] = {}
+        unscaled: dict[int, str] = {}
         for place, roles in enumerate(ENTRIES):
             names = [name for name in blocks.names(place) if name in formats]
-            if not names or not blocks.can_scale(place, names):
+            unscaled[place] = blocks.why_unscaled(place, formats)
+            if not names or unscaled[place]:
                 continue
             inputs, loss, losses = blocks.inputs(place), blocks.loss_at(place), []
             for ratio in self.ratios:
@@ -133,7 +135,7 @@ class AWQ:
             moment = moment_of(blocks.inputs(place))
             moment = moment if columns is None else moment / np.outer(columns, columns)
             stored = self._stored(scaled, fmt, moment, clips=self.clip and role not in UNCLIPPED)
-            note = "" if found is None else f"Ratio {found.best_ratio:.2f}."
+            note = unscaled[place] if found is None else f"Ratio {found.best_ratio:.2f}."
             chosen[name] = _taken_off(stored, columns, rows, note)
         yield Progress(1.0, "done", chosen)
 

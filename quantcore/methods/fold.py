@@ -3,9 +3,9 @@
     y = (x / s) (W * s).T
 
 What x comes from takes the division: the gain of the norm before attn_q, attn_k, attn_v and before
-ffn_gate, ffn_up; the rows of attn_v before attn_output; the rows of ffn_up before ffn_down, whose
-input is a product with them. Under grouped-query attention several heads of queries read the same
-rows of attn_v, so attn_output can't have scales of its own there.
+ffn_gate, ffn_up, and of the last one before the output; the rows of attn_v before attn_output; the
+rows of ffn_up before ffn_down, whose input is a product with them. Under grouped-query attention
+several heads of queries read the same rows of attn_v, so attn_output can't have scales of its own.
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ from quantcore.model.names import layer_and_role
 
 NORM_BEFORE = {0: "attn_norm", 2: "ffn_norm"}
 ROWS_BEFORE = {1: "attn_v", 3: "ffn_up"}
+OUTPUT, OUTPUT_NORM = "output.weight", "output_norm.weight"
 
 
 def can_fold(weights: Mapping[str, Weights], layer: int, place: int) -> bool:
@@ -55,6 +56,8 @@ def folded(
         if not (np.isfinite(scales).all() and (scales > 0).all()):
             raise ValueError(f"Scales of {name} must be positive numbers.")
         result[name] = weights[name] * scales
+    if OUTPUT in column_scales:
+        _divide(result, OUTPUT_NORM, column_scales[OUTPUT])
     for layer, place, scales in _entries(column_scales):
         if not can_fold(weights, layer, place):
             raise ValueError(

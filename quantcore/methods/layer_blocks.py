@@ -1,6 +1,6 @@
 """The inputs of a decoder layer's matrices, and the blocks by whose outputs AWQ compares scales."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,9 +47,19 @@ class LayerBlocks:
         _, role = layer_and_role(name)
         return ENTRY_OF[role], role
 
-    def can_scale(self, place: int, names: list[str]) -> bool:
-        """Whether these matrices of an entry can have scales: none is left out, and they fold."""
-        return len(names) == len(self.names(place)) and can_fold(self.weights, self.layer, place)
+    def why_unscaled(self, place: int, stored: Collection[str]) -> str:
+        """Say why matrices of an entry can't have scales, "" where they can.
+
+        What is not among those that are stored stays as it is.
+        """
+        if not can_fold(self.weights, self.layer, place):
+            return "No scales: its input comes from fewer rows of attn_v than it has columns."
+        if any(name not in stored for name in self.names(place)):
+            return "No scales: another matrix has the same input and stays as it is."
+        before = ROWS_BEFORE.get(place)
+        if before is not None and f"blk.{self.layer}.{before}.weight" not in stored:
+            return f"No scales: {before}, whose rows would take them, stays as it is."
+        return ""
 
     def fed_by_rows(self, role: str) -> int:
         """Entry whose columns are the rows of a matrix, -1 where no scales reach it."""

@@ -57,7 +57,7 @@ class SmoothQuant:
             yield Progress(place / len(ENTRIES), roles.replace(" ", ", "))
             names = [name for name in blocks.names(place) if name in formats]
             takes = place in NORM_BEFORE or self.everywhere
-            if takes and names and blocks.can_scale(place, names):
+            if takes and names and not blocks.why_unscaled(place, formats):
                 matrices = [blocks.weights[name] for name in names]
                 found[place] = self.scales(matrices, blocks.inputs(place))
         chosen: dict[str, Chosen] = {}

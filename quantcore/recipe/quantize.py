@@ -95,7 +95,8 @@ def quantize_steps(
     tensor without one goes without, unless its type demands one. A tensor that a GGUF file holds in
     its type already keeps its bytes; others are quantized again, for which llama-quantize demands
     `--allow-requantize`. `packed` are bytes (n_rows, row_bytes) that were chosen otherwise, of
-    some tensors, in the plan's types and with rows as the model has them.
+    some tensors, norms and biases among them, in the plan's types and with rows as the model has
+    them.
 
     Raises
     ------
@@ -109,12 +110,11 @@ def quantize_steps(
             None if imatrix is None else importance_of(imatrix, planned.name, planned.shape[-1])
         )
         make: Callable[[], Packed] = partial(_pack, model, planned, importance)
-        if not model.holds(planned.name, planned.type):
-            chosen = None if packed is None else packed.get(planned.name)
-            if chosen is not None:
-                make = partial(in_neighbours, chosen, turned_heads(planned.name, model.config))
-            else:
-                _refuse_unwritable(planned, plan, has_importance=importance is not None)
+        chosen = None if packed is None else packed.get(planned.name)
+        if chosen is not None:
+            make = partial(in_neighbours, chosen, turned_heads(planned.name, model.config))
+        elif not model.holds(planned.name, planned.type):
+            _refuse_unwritable(planned, plan, has_importance=importance is not None)
         tensors.append(OutgoingTensor(planned.name, planned.type, planned.shape, make))
     return _write_steps(path, _metadata(model, plan, imatrix), tensors, plan.bytes)
 

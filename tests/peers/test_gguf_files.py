@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from quantcore import measure_perplexity, open_model, plan
+from quantcore.cli import main
 from quantcore.evaluate.text import cut, evaluation_text
+from quantcore.evaluate.whole_by_method import stored_by_steps
 from quantcore.model.gguf_source import in_neighbours, turned_heads
+from quantcore.progress import result_of
 from quantcore.recipe.quantize import quantize
 from tests.support.places import GOLDEN
 
@@ -61,6 +64,40 @@ def test_gguf_reads_every_tensor(written, file_type):
         restored = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
         heads = turned_heads(tensor.name, model.config)
         own = in_neighbours(model.weights(tensor.name), heads)
+        np.testing.assert_array_equal(own, restored.reshape(own.shape), err_msg=tensor.name)
+
+
+@pytest.fixture(scope="module")
+def by_awq(tmp_path_factory):
+    """Write the shipped model by AWQ, its scales in norms and in rows of matrices."""
+    path = tmp_path_factory.mktemp("gguf") / "awq.gguf"
+    assert main(["quantize", "--type", "Q4_K pure", "--by", "awq", "--output", str(path)]) == 0
+    return path
+
+
+def test_llama_cpp_runs_what_awq_scaled(by_awq):
+    """Exactly what was measured without a file, but for the inputs that llama.cpp rounds."""
+    llama_cpp = pytest.importorskip("tests.peers.llama_cpp")
+    original, text = open_model(), evaluation_text()[:N_CHARACTERS]
+    chunks = cut(original, text, 512)
+    with llama_cpp.opened(by_awq, original.config.vocabulary_size, exact=True) as peer:
+        perplexity, _ = peer.perplexity(chunks.inputs)
+    stored = result_of(stored_by_steps(original, "Q4_K pure", "awq"))
+    for measured in (
+        measure_perplexity(original, stored, text),
+        measure_perplexity(open_model(by_awq), text=text),
+    ):
+        assert measured.perplexity == pytest.approx(perplexity, rel=5e-3)
+    unscaled = measure_perplexity(original, "Q4_K pure", text).perplexity
+    assert unscaled != pytest.approx(perplexity, rel=1e-4)
+
+
+def test_gguf_reads_what_awq_scaled(by_awq):
+    gguf = pytest.importorskip("gguf")
+    model = open_model(by_awq)
+    for tensor in gguf.GGUFReader(by_awq).tensors:
+        restored = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+        own = in_neighbours(model.weights(tensor.name), turned_heads(tensor.name, model.config))
         np.testing.assert_array_equal(own, restored.reshape(own.shape), err_msg=tensor.name)
 
 

@@ -151,7 +151,7 @@ def test_a_gguf_file_holds_what_a_method_chose(toy, tmp_path, capsys):
     capsys.readouterr()
     said = refused(capsys, [*command, "--output", str(out)])
     assert "exists already" in said
-    command[command.index("gptq")] = "awq"
+    command[command.index("gptq")] = "rotation"
     said = refused(capsys, [*command, "--output", str(tmp_path / "other.gguf")])
-    assert "AWQ stores more than a GGUF file has a place for" in said
+    assert "Rotation stores more than a GGUF file has a place for" in said
     assert not (tmp_path / "other.gguf").exists()

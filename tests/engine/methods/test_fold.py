@@ -52,6 +52,9 @@ def scales_for(config, weights):
                 names = [f"blk.{layer}.{role}.weight" for role in roles.split()]
                 n_cols = weights[names[0]].shape[1]
                 scales |= dict.fromkeys(names, np.float32(10) ** rng.uniform(-1, 1, n_cols))
+    if "output.weight" in weights:
+        n_cols = weights["output.weight"].shape[1]
+        scales["output.weight"] = np.float32(10) ** rng.uniform(-1, 1, n_cols)
     return {name: each.astype(np.float32) for name, each in scales.items()}
 
 
@@ -67,7 +70,7 @@ def scales_for(config, weights):
 def test_logits_stay(make, n_scaled):
     config, weights = make()
     scales = scales_for(config, weights)
-    assert len(scales) == n_scaled * config.n_layers
+    assert len(scales) == n_scaled * config.n_layers + ("output.weight" in weights)
     before = Llama(config, weights).logits(TOKENS)
     after = Llama(config, folded(weights, scales)).logits(TOKENS)
     assert np.abs(after - before).max() < 1e-5 * np.abs(before).max()
