@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from pages.drift import charts, measuring, reading, skills, sureness, texts, words
+from pages.drift import charts, measuring, reading, recipes, skills, sureness, texts, words
 from pages.drift.texts import Text
 from pages.shared import controls, definitions, look, model_types, ranking, saving, tables, writing
 from pages.shared.charts import size as size_chart
@@ -41,6 +41,7 @@ def main() -> None:
         sureness.show(model, chosen, text)
     if len(answers) > 1:
         skills.show(answers, chosen)
+    recipes.section(model, text, original, known)
     reading.one_text(model, chosen, text)
     reading.going_on(model, chosen, original)
     as_a_file(model, chosen)

@@ -12,8 +12,9 @@ PURPOSE = (
     "each of them predicts for every next token."
 )
 DEFINED = (
-    "token, tensor, quantization, code, scale, grid, block, super-block, format, mix, pure, bits "
-    "per weight, divergence, noise floor, nat, perplexity, sure tokens"
+    "token, tensor, embedding, quantization, code, scale, grid, block, super-block, format, "
+    "method, mix, pure, importance matrix, bits per weight, divergence, noise floor, nat, "
+    "perplexity, sure tokens"
 ).split(", ")
 
 STALE = "These figures belong to another version of the model. Press Measure for new ones."
@@ -23,14 +24,14 @@ HOW_TO_READ_TAIL = (
 )
 
 
-def missing(names: Sequence[str], text: str) -> str:
+def missing(names: Sequence[str], text: str, what: str = "types", button: str = "Measure") -> str:
     """Say what was not measured yet, and how to."""
     if len(names) > 3:
-        which = f"{len(names)} of these types"
+        which = f"{len(names)} of these {what}"
     else:
         which = _list(names)
     verb = "has" if len(names) == 1 else "have"
-    return f"{which} {verb} not been measured on {text} yet. Press Measure."
+    return f"{which} {verb} not been measured on {text} yet. Press {button}."
 
 
 def too_short(text: str, n_tokens: int, needed: int) -> str:

@@ -3,10 +3,8 @@
 import streamlit as st
 
 from pages.shared import bench, shipped, texts
-from quantcore.evaluate import measured_recipes
 from quantcore.evaluate.cache_drift import CacheDrift
 from quantcore.evaluate.gptq_course import GptqCourse, follow_gptq
-from quantcore.evaluate.method_drift import MethodDrift
 from quantcore.evaluate.method_table import BY, MethodRow, MethodTable, load_methods
 from quantcore.evaluate.outlier_errors import UnderOutliers, logits_apart, under_outliers
 from quantcore.evaluate.text import context_for, cut
@@ -104,19 +102,6 @@ def logits_moved(model_name: str, settings: OutlierSettings) -> tuple[float, int
     n_tokens = min(LOGITS_OF, model.config.context_length)
     tokens = model.tokenizer.encode(text[: 40 * n_tokens])[:n_tokens]
     return logits_apart(model, model.with_outliers(settings), tokens), len(tokens)
-
-
-@bench.per_model(st.cache_resource, max_entries=4)
-def recipes(model_name: str) -> tuple[MethodDrift, ...]:
-    """Read what methods cost the whole of a shipped model; nothing for any other."""
-    name = shipped_name(bench.model(model_name).path)
-    if not name:
-        return ()
-    try:
-        known = measured_recipes.load(name)
-    except ModelError:
-        return ()
-    return () if known.stale else known.rows
 
 
 def caches(model_name: str) -> tuple[CacheDrift, ...]:

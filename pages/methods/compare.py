@@ -8,9 +8,9 @@ import streamlit as st
 
 from pages.methods import cache, words
 from pages.methods.charts import errors as charts
-from pages.methods.charts import plane as plane_charts
 from pages.methods.charts import scaling as scaling_charts
 from pages.shared import controls, jobs, look, tables, texts
+from pages.shared.charts import plane as plane_charts
 from pages.shared.palette import Look
 from pages.shared.units import percent
 from quantcore.evaluate.estimate import pass_seconds

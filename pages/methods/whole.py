@@ -6,14 +6,14 @@ import streamlit as st
 
 from pages.methods import cache, words, words_whole
 from pages.methods.charts import cache_types as cache_charts
-from pages.methods.charts import plane as charts
 from pages.shared import controls, look, tables
+from pages.shared import recipes as recipes_known
 from pages.shared.charts.base import powers_of_ten
+from pages.shared.charts.plane import plane
 from pages.shared.palette import Look
 from pages.shared.units import number
 from quantcore.evaluate.cache_drift import CacheDrift
-from quantcore.evaluate.method_drift import MethodDrift
-from quantcore.methods import METHODS
+from quantcore.evaluate.recipes import MethodDrift
 from quantcore.model.source import Model
 
 COLUMNS = [
@@ -31,7 +31,7 @@ COLUMNS = [
 
 def recipes(model: Model, style: Look) -> None:
     """Draw what methods cost the whole model, and what that says of the usual claims."""
-    rows = cache.recipes(model.name)
+    rows = recipes_known.shipped_rows(model.name)
     if not rows:
         return
     st.space("medium")
@@ -39,8 +39,8 @@ def recipes(model: Model, style: Look) -> None:
     plain = [row for row in rows if not row.with_imatrix]
     every = [row.mean_kl_divergence for row in plain]
     look.show(
-        charts.plane(
-            [_mark(row) for row in plain],
+        plane(
+            [recipes_known.mark(row) for row in plain],
             style,
             title="divergence, nats per token",
             ticks=powers_of_ten(min(every) / 2, 2 * max(every)),
@@ -51,6 +51,7 @@ def recipes(model: Model, style: Look) -> None:
     )
     for claim in words_whole.claims(rows):
         look.say(claim)
+    controls.link("drift", "Compare recipes side by side, and others", "methods_to_drift")
     with st.expander("Table of the recipes"):
         tables.show(
             [_row(row) for row in rows], COLUMNS, "methods_recipes",
@@ -58,23 +59,10 @@ def recipes(model: Model, style: Look) -> None:
         )  # fmt: skip
 
 
-def _mark(row: MethodDrift) -> charts.Mark:
-    return charts.Mark(
-        by=row.by,
-        type=row.type,
-        bits_per_weight=row.bits_per_weight,
-        error=row.mean_kl_divergence,
-        low=row.kl_low,
-        high=row.kl_high,
-        tip=f"<b>{METHODS[row.by].title}</b> to {row.type}<br>{row.bits_per_weight:.3f} bits per "
-        f"weight<br>{number(row.mean_kl_divergence)} nats per token",
-    )
-
-
 def _row(row: MethodDrift) -> tables.Row:
     ends = None if row.more_low is None or row.more_high is None else (row.more_low, row.more_high)
     return {
-        "recipe": words_whole.recipe(row),
+        "recipe": recipes_known.called(row.recipe),
         "bits_per_weight": row.bits_per_weight,
         "kl_nats": row.mean_kl_divergence,
         "more_than_rounding": row.more_than_rounding,

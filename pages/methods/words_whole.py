@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from pages.shared.units import number, percent, times
 from quantcore.evaluate.cache_drift import CacheDrift
-from quantcore.evaluate.method_drift import ENDS, MethodDrift
+from quantcore.evaluate.method_drift import ENDS
+from quantcore.evaluate.recipes import MethodDrift
 from quantcore.methods import METHODS
 from quantcore.model.cache_types import TURBO
 
@@ -20,12 +21,6 @@ HOW_TO_READ_CACHE = (
 )
 Q2_K = "Q2_K pure"
 BITS = {"INT4_G128_ASYM": "four", "INT3_G128_ASYM": "three", "INT2_G64_ASYM": "two"}
-
-
-def recipe(row: MethodDrift) -> str:
-    """Name a recipe for a table."""
-    by = "" if row.by == "rtn" else f" by {METHODS[row.by].title}"
-    return f"{row.type}{by}{' with imatrix' if row.with_imatrix else ''}"
 
 
 def _find(rows: Sequence[MethodDrift], type_name: str, by: str = "rtn", aided: bool = False):

@@ -22,6 +22,7 @@ class Column:
     key: str  # key of the row, and head of the column in the CSV: with its unit, as in kl_nats
     title: str
     show: Callable[[Any], str] = str
+    absent: str = ""  # what stands where a row has no value
     help: str = ""  # opens on hover, focus and tap
     text: bool = False  # words stand left, numbers right
     wide: bool = False  # left out on a phone
@@ -44,7 +45,7 @@ def show(
     Parameters
     ----------
     rows
-        Values by key; missing ones and None stay blank.
+        Values by key; missing ones and None are said as the column says it, mostly blank.
     columns
         The first one heads its row.
     name
@@ -55,7 +56,7 @@ def show(
         The row whose first column has this value is set in bold.
     formats
         The first column names formats or mixes: put colour and marker before the name, unless the
-        row says ``"mark": False``.
+        row says ``"mark": False``. Of a longer name, the row says which ``"format"`` it is of.
     csv_keys
         What the CSV holds, where it is more than the page has room for.
     """
@@ -135,13 +136,15 @@ def _head(column: Column) -> str:
 def _row(row: Row, columns, chosen, formats, style) -> str:
     first, *others = columns
     name = row[first.key]
-    mark = swatch(str(name), style) if formats and row.get("mark", True) else ""
+    of = str(row.get("format", name))
+    mark = swatch(of, style) if formats and row.get("mark", True) else ""
     cells = f'<th scope="row">{mark}{escape(first.show(name))}</th>'
     for column in others:
         value = row.get(column.key)
-        said = "" if value is None else escape(column.show(value))
+        said = escape(column.absent if value is None else column.show(value))
         fill = _fill(column, row)
-        cells += _bar(column, row) + f'<td class="{_classes(column)}"{fill}>{said}</td>'
+        classes = _classes(column) + " absent" * (value is None)
+        cells += _bar(column, row) + f'<td class="{classes}"{fill}>{said}</td>'
     return f"<tr{' class=on' if name == chosen else ''}>{cells}</tr>"
 
 
@@ -197,6 +200,7 @@ _CSS = """<style>
 .lab-table .bar i {{display: block; height: .7rem; border-radius: 2px}}
 .lab-table .on, .lab-table .on th {{background: {panel}}}
 .lab-table .on th, .lab-table .on td {{font-weight: 600}}
+.lab-table td.absent {{color: {quiet}; font-weight: 400}}
 .lab-table .tip {{position: relative; text-decoration: underline dotted; cursor: help;
  text-underline-offset: .2em}}
 .lab-table .tip:hover::after, .lab-table .tip:focus::after {{content: attr(data-t);

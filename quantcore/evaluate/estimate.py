@@ -20,6 +20,10 @@ CODEBOOKS = {
     "IQ3_S": 3.7e6, "IQ3_XXS": 3.2e6, "IQ2_S": 7.3e6, "IQ2_XS": 2.3e6, "IQ2_XXS": 3.6e6,
     "IQ1_M": 16e6, "IQ1_S": 16e6,
 }  # fmt: skip
+# Choosing codes for a whole model, in forward passes over the calibration text, which it includes.
+# Timed on the shipped model: plain rounding 2, the sign descent of AutoRound 18.
+PASSES = {"rtn": 2.0, "hqq": 2.0, "awq": 7.5, "autoround": 18.0, "quip": 4.5}
+USUAL_PASSES = 3.5
 Formats = Mapping[str, str]  # by tensor
 
 
@@ -60,3 +64,21 @@ def skills_seconds(model: Model, types: Sequence[Formats], n_question_tokens: in
     """Estimate letting each type answer questions of so many tokens."""
     quantizing = sum(quantizing_seconds(model, formats.items()) for formats in types)
     return quantizing + len(types) * pass_seconds(model, n_question_tokens)
+
+
+def recipes_seconds(
+    model: Model, by: Sequence[str], n_seen: int, n_judged: int, n_question_tokens: int = 0
+) -> float:
+    """Estimate measuring recipes by the methods that make them; see `method_drift_steps`.
+
+    Parameters
+    ----------
+    n_seen, n_judged
+        Tokens of the calibration text, and of the one that recipes are judged on.
+    n_question_tokens
+        Tokens of the questions that each recipe answers; 0 for none.
+    """
+    choosing = sum(PASSES.get(name, USUAL_PASSES) for name in by) * pass_seconds(model, n_seen)
+    scoring = len(by) * n_judged * model.config.vocabulary_size / SCORED_PER_S
+    judging = (len(by) + 1) * pass_seconds(model, n_judged)
+    return choosing + scoring + judging + len(by) * pass_seconds(model, n_question_tokens)

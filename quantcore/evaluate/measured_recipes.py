@@ -3,7 +3,7 @@
 `python -m quantcore measure [MODEL] --recipes` writes assets/<model>/measured/recipes.json:
 
     key        digest of the model and the text, as in `measured`
-    columns    names of `MethodDrift`'s fields, but for the time, which is of the machine
+    columns    names of `MethodDrift`'s fields; files from before a field was measured lack it
     rows       a list for each of `RECIPES`
 """
 
@@ -13,7 +13,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from quantcore.evaluate.measured import key
-from quantcore.evaluate.method_drift import MethodDrift, Recipe, method_drift_steps
+from quantcore.evaluate.method_drift import method_drift_steps
+from quantcore.evaluate.recipes import MethodDrift, Recipe, from_json, to_json
 from quantcore.io import ModelError
 from quantcore.io.writing import write_whole
 from quantcore.model.shipped import SHIPPED, shipped_folder
@@ -42,21 +43,16 @@ class ShippedRecipes:
 def measure_recipes_steps(name: str = SHIPPED[0]) -> Iterator[Progress[Path]]:
     """Measure a shipped model with all `RECIPES`, and write the file at the end."""
     before = key(name)
-    for step in method_drift_steps(open_model(name), RECIPES):
+    for step in method_drift_steps(open_model(name), RECIPES, with_skills=True):
         yield Progress(step.share, step.stage)
-    columns = [each.name for each in fields(MethodDrift) if each.name != "seconds"]
-    rows = ",\n".join(
-        f"  {json.dumps([_short(getattr(row, each)) for each in columns])}" for row in step.known
-    )
+    columns = [each.name for each in fields(MethodDrift)]
+    kept = [to_json(row) for row in step.known]
+    rows = ",\n".join(f"  {json.dumps([row[each] for each in columns])}" for row in kept)
     path = shipped_folder(name) / "measured" / "recipes.json"
     path.parent.mkdir(exist_ok=True)
     head = f' "key": "{before}",\n "columns": {json.dumps(columns)}'
     write_whole(path, f'{{\n{head},\n "rows": [\n{rows}\n ]\n}}\n')
     yield Progress(1.0, "done", path)
-
-
-def _short(value: object) -> object:
-    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def load(name: str = SHIPPED[0]) -> ShippedRecipes:
@@ -70,10 +66,7 @@ def load(name: str = SHIPPED[0]) -> ShippedRecipes:
     try:
         path = shipped_folder(name) / "measured" / "recipes.json"
         raw = json.loads(path.read_text(encoding="utf-8"))
-        rows = tuple(
-            MethodDrift(**dict(zip(raw["columns"], row, strict=True)), seconds=None)
-            for row in raw["rows"]
-        )
+        rows = tuple(from_json(dict(zip(raw["columns"], row, strict=True))) for row in raw["rows"])
         return ShippedRecipes(stale=raw["key"] != key(name), rows=rows)
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise ModelError(

@@ -5,17 +5,19 @@ that recipes differ only in what methods can choose. A mix is llama-quantize's, 
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.evaluate.disturbed import Changes, TokenChanges, changes_of, disturbed_steps
-from quantcore.evaluate.intervals import interval
+from quantcore.evaluate.disturbed import TokenChanges, changes_of, disturbed_steps
+from quantcore.evaluate.intervals import block_sums, interval
 from quantcore.evaluate.quantized import formats_by_tensor, llama_of
-from quantcore.evaluate.text import calibration_text, cut, evaluation_text
+from quantcore.evaluate.recipes import MethodDrift, Recipe
+from quantcore.evaluate.skills import SkillScore, skill_steps
+from quantcore.evaluate.text import Chunks, calibration_text, context_for, cut, evaluation_text
 from quantcore.formats import get_format
 from quantcore.methods import get_method
 from quantcore.methods.whole_model import ByName, choose_all_steps
@@ -27,42 +29,6 @@ from quantcore.recipe.types import get_type
 ENDS = "Q8_0"  # of the embedding and the output
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """A type for a whole model, and what chooses its codes."""
-
-    type: str  # a mix ("Q4_K_M"), or a format for the matrices of all layers ("Q4_K pure")
-    by: str = "rtn"  # a method; of a mix always "rtn"
-    with_imatrix: bool = False  # whether a mix is made with the model's importance matrix
-
-    @property
-    def name(self) -> str:
-        """As tables call it.
-
-        >>> Recipe(type="NF4", by="gptq").name, Recipe(type="Q4_K_M", with_imatrix=True).name
-        ('NF4 by gptq', 'Q4_K_M with imatrix')
-        """
-        return self.type + (
-            f" by {self.by}" if self.by != "rtn" else " with imatrix" * self.with_imatrix
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MethodDrift(Changes):
-    """What a recipe costs on the evaluation text; ends of intervals hold with 95 % confidence."""
-
-    type: str
-    by: str
-    with_imatrix: bool
-    bits_per_weight: float  # of all matrices, with all that is stored
-    seconds: float | None  # that choosing codes took; None where it was on another machine
-    kl_low: float
-    kl_high: float
-    more_than_rounding: float | None  # divergence, less that of the same type by rounding; nats
-    more_low: float | None
-    more_high: float | None
-
-
 def method_drift_steps(
     model: Model,
     recipes: Sequence[Recipe],
@@ -70,6 +36,7 @@ def method_drift_steps(
     context: int = 512,
     *,
     calibration: str | None = None,
+    with_skills: bool = False,
 ) -> Iterator[Progress[list[MethodDrift]]]:
     """Measure recipes on one text; the last step carries the results, in the order of `recipes`.
 
@@ -79,6 +46,8 @@ def method_drift_steps(
         By default the evaluation text that ships with the lab.
     calibration
         What methods see; by default the calibration text, never the one that is judged on.
+    with_skills
+        Whether each recipe also answers the questions on skills that ship with the lab.
 
     Raises
     ------
@@ -95,30 +64,61 @@ def method_drift_steps(
     if len({recipe.name for recipe in recipes}) < len(recipes):
         raise ValueError("Two of these recipes are the same.")
     for recipe in recipes:
-        get_method(recipe.by)
-        if get_type(recipe.type).mix and recipe.by != "rtn":
+        check_recipe(model, recipe)
+    chunks = cut(model, text, context)
+    fits = context_for(model, len(model.tokenizer.encode(calibration)))
+    seen = cut(model, calibration, min(context, fits)).inputs
+    return _steps(model, recipes, chunks, seen, with_skills)
+
+
+def check_recipe(model: Model, recipe: Recipe) -> None:
+    """Raise a `ValueError` if a model cannot be stored by a recipe; one sentence."""
+    recipe.check()
+    meant, method = get_type(recipe.type), get_method(recipe.by)
+    if meant.mix:
+        if recipe.with_imatrix and model.imatrix is None:
             raise ValueError(
-                f"{recipe.type} is a mix, which is made by rounding: a method takes one format, "
-                f"such as {get_type(recipe.type, pure=True).name}."
+                f"{model.name} has no importance matrix, which {recipe.name} needs: choose "
+                f"{recipe.type} alone."
             )
-    chunks, seen = cut(model, text, context), cut(model, calibration, context).inputs
-    return _steps(model, recipes, chunks, seen)
+        formats_by_tensor(model, recipe.type)
+        return
+    for name in model.quantizable:
+        tensor = model.tensors[name]
+        try:
+            if tensor.layer is None:
+                get_format(ENDS).check(tensor.shape)
+            else:
+                method.check(tensor.shape, meant.format)
+        except ValueError as problem:
+            raise ValueError(f"{recipe.name}: {problem}") from problem
 
 
-def _steps(model, recipes, chunks, seen) -> Iterator[Progress[list[MethodDrift]]]:
-    original, made, part = llama_of(model), {}, 0.7
+def _steps(
+    model: Model,
+    recipes: Sequence[Recipe],
+    chunks: Chunks,
+    seen: NDArray[np.int32],
+    with_skills: bool,
+) -> Iterator[Progress[list[MethodDrift]]]:
+    original, made, part = llama_of(model), {}, 0.4 if with_skills else 0.7
     for i, recipe in enumerate(recipes):
         for step in _made(model, original, recipe, seen):
             share = part * (i + step.share) / len(recipes)
             yield Progress(share, f"{recipe.name}: {step.stage}")
         made[recipe.name] = step.known
     passes = {name: each.llama.hidden_by_layer for name, each in made.items()}
+    scoring = 0.2 if with_skills else 1 - part
     for scored in disturbed_steps(original, passes, chunks):
-        yield Progress(part + (1 - part) * scored.share, scored.stage)
-    tokens, context = scored.known, chunks.tokens.shape[1]
-    results = [
-        _drift(recipe, made[recipe.name], tokens, context, len(chunks.tokens)) for recipe in recipes
-    ]
+        yield Progress(part + scoring * scored.share, scored.stage)
+    skills: dict[str, list[SkillScore]] = {}
+    for i, (name, each) in enumerate(made.items() if with_skills else ()):
+        for asked in skill_steps(model, each.llama):
+            share = part + scoring + (1 - part - scoring) * (i + asked.share) / len(made)
+            yield Progress(share, f"{name}: {asked.stage}")
+        skills[name] = asked.known
+    shape = chunks.tokens.shape
+    results = [_drift(each, made[each.name], scored.known, shape, skills) for each in recipes]
     yield Progress(1.0, "done", results)
 
 
@@ -159,8 +159,13 @@ def _made(
 
 
 def _drift(
-    recipe: Recipe, made: _Made, tokens: dict[str, TokenChanges], context: int, n_chunks: int
+    recipe: Recipe,
+    made: _Made,
+    tokens: Mapping[str, TokenChanges],
+    shape: tuple[int, ...],  # of the chunks
+    skills: Mapping[str, Sequence[SkillScore]],
 ) -> MethodDrift:
+    n_chunks, context = shape
     mine = tokens[recipe.name]
     plain = tokens.get(Recipe(type=recipe.type).name)
     more: dict[str, Any] = dict.fromkeys(("more_than_rounding", "more_low", "more_high"))
@@ -172,15 +177,20 @@ def _drift(
             "more_low": low,
             "more_high": high,
         }
-    low, high = interval(mine.kl.reshape(n_chunks, -1))
+    by_chunk = mine.kl.reshape(n_chunks, -1)
+    low, high = interval(by_chunk)
+    answers = skills.get(recipe.name)
     return MethodDrift(
         type=recipe.type,
         by=recipe.by,
         with_imatrix=recipe.with_imatrix,
         bits_per_weight=made.bits_per_weight,
         seconds=made.seconds,
+        base_perplexity=float(np.exp(mine.base_nll.mean())),
         kl_low=low,
         kl_high=high,
+        kl_sums=tuple(tuple(map(float, sums)) for sums in block_sums(by_chunk)),
+        skills=None if answers is None else tuple(answers),
         **changes_of(mine, context),
         **more,
     )

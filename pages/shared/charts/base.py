@@ -67,6 +67,24 @@ class Word:
     colour: str
 
 
+def log_ticks(low: float, high: float) -> dict[str, Any]:
+    """Ticks of a log axis, by powers of ten where there are two of them, else also 2 and 5.
+
+    >>> log_ticks(0.0003, 0.003)["ticktext"]
+    ['0.0005', '0.001', '0.002']
+    """
+    if (powers := powers_of_ten(low, high))["tickvals"][1:]:
+        return powers
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    between = [(m, p) for p in range(first, last + 1) for m in (1, 2, 5)]
+    shown = [(m, p) for m, p in between if low <= m * 10.0**p <= high]
+    text = [
+        f"{m * 10.0**p:,.{max(-p, 0)}f}" if p > -5 else f"{m} × 10<sup>−{-p}</sup>"
+        for m, p in shown
+    ]
+    return {"tickvals": [m * 10.0**p for m, p in shown], "ticktext": text}
+
+
 def powers_of_ten(low: float, high: float) -> dict[str, Any]:
     """Ticks of a log axis: plain decimals down to 0.0001, powers below.
 

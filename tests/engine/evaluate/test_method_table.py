@@ -7,8 +7,9 @@ from quantcore.evaluate.by_method import compare_methods_steps
 from quantcore.evaluate.gptq_course import error_by_importance, follow_gptq
 from quantcore.evaluate.measured_recipes import RECIPES
 from quantcore.evaluate.measured_recipes import load as load_recipes
-from quantcore.evaluate.method_drift import Recipe, method_drift_steps
+from quantcore.evaluate.method_drift import method_drift_steps
 from quantcore.evaluate.method_table import TYPES, load_methods, method_table_steps
+from quantcore.evaluate.recipes import Recipe
 from quantcore.evaluate.text import calibration_text, cut, evaluation_text
 from quantcore.formats import get_format
 from quantcore.methods.calibration import calibrate
@@ -94,6 +95,8 @@ def test_whole_models_are_measured_beside_rounding(model):
         method_drift_steps(model, recipes, text, 256, calibration=text)
     with pytest.raises(ValueError, match="Q4_K_M is a mix, which is made by rounding"):
         method_drift_steps(model, [Recipe(type="Q4_K_M", by="gptq")], text, 256)
+    with pytest.raises(ValueError, match="HQQ"):  # it would be rounding by another name
+        method_drift_steps(model, [Recipe(type="Q4_K pure", by="hqq")], text, 256)
     with pytest.raises(ValueError, match="no method called"):
         method_drift_steps(model, [Recipe(type="Q4_K", by="magic")], text, 256)
 

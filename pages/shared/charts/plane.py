@@ -14,6 +14,9 @@ from pages.shared.palette import Look, colour, marker
 from quantcore.methods import METHODS
 
 HEIGHT = 460
+# Methods in the order of their hues, which there are four of: those that follow are dotted, dashed.
+HUES = tuple(dict.fromkeys(("gptq", "awq", "hqq", "autoround", "quip", "gptaq", *METHODS)))
+DASHES = ("solid", "dot", "dash", "dashdot")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,8 @@ class Mark:
     low: float | None = None  # ends of an interval
     high: float | None = None
     chosen: bool = False
+    joined: bool = True  # whether the line of its method goes through it
+    name: str = ""  # written beside it, where there is room
 
 
 def plane(
@@ -44,27 +49,61 @@ def plane(
     if bound is not None:
         line = {"color": look.quiet, "width": 1.5, "dash": "dash"}
         figure.add_scatter(x=bound[0], y=bound[1], mode="lines", line=line, hoverinfo="skip")
-    for number, by in enumerate(dict.fromkeys(mark.by for mark in marks)):
-        mine = sorted((m for m in marks if m.by == by), key=lambda mark: mark.bits_per_weight)
-        tone = look.quiet if by == "rtn" else look.methods[(number - 1) % len(look.methods)]
+    for by in dict.fromkeys(mark.by for mark in marks):
+        joined = _joined(marks, by)
+        tone, dash = _line(by, look)
         figure.add_scatter(
-            x=[mark.bits_per_weight for mark in mine],
-            y=[mark.error for mark in mine],
+            x=[mark.bits_per_weight for mark in joined],
+            y=[mark.error for mark in joined],
             mode="lines",
-            line={"color": tone, "width": 1.5, "dash": "dot" if number > 4 else "solid"},
+            line={"color": tone, "width": 1.5, "dash": dash},
             hoverinfo="skip",
         )
-        _marks(figure, mine, look)
+        _marks(figure, [mark for mark in marks if mark.by == by], look)
     errors = [mark.error for mark in marks]
     low = min([*errors, *([] if bound is None else [float(bound[1].min())])])
     high, widths = max(errors), [mark.bits_per_weight for mark in marks]
-    across = (min(widths) - 0.7, max(widths) + 0.25)
+    room = (
+        max(widths) - min(widths) + 0.2
+    )  # for names, and for the bound, which goes on to the left
+    named = any(mark.name for mark in marks)
+    across = (
+        min(widths) - (0.1 * room if named else 0.7),
+        max(widths) + (0.2 * room if named else 0.25),
+    )
     up = (float(np.log10(low)) - 0.05, float(np.log10(high)) + 0.12)
     if not narrow:  # a phone has room for tooltips only
-        _name_lines(figure, marks, (across, up), look)
+        _name_marks(figure, marks, (across, up), look)
     figure.update_xaxes(title="bits per weight", range=list(across))
     figure.update_yaxes(type="log", range=list(up), title=title, **ticks)
     return figure
+
+
+def _joined(marks: Sequence[Mark], by: str) -> list[Mark]:
+    """List the marks that a method's line goes through."""
+    mine = [mark for mark in marks if mark.by == by and mark.joined]
+    return sorted(mine, key=lambda mark: mark.bits_per_weight)
+
+
+def _along(x: Sequence[float], y: Sequence[float]) -> list[tuple[float, float]]:
+    """Points on a line, near enough for no name to stand between them; its ends are marks."""
+    points = []
+    for i in range(1, len(x)):
+        n = int(np.hypot(x[i] - x[i - 1], y[i] - y[i - 1]) // 12)
+        points += [
+            (x[i - 1] + k / n * (x[i] - x[i - 1]), y[i - 1] + k / n * (y[i] - y[i - 1]))
+            for k in range(1, n)
+        ]
+    return points
+
+
+def _line(by: str, look: Look) -> tuple[str, str]:
+    """Colour and dashes of a method's line: the same in every chart, whatever else is in it."""
+    if by == "rtn":
+        return look.quiet, "solid"
+    place = HUES.index(by)
+    n = len(look.methods)
+    return look.methods[place % n], DASHES[place // n % len(DASHES)]
 
 
 def _marks(figure: Figure, mine: Sequence[Mark], look: Look) -> None:
@@ -98,19 +137,21 @@ def _marks(figure: Figure, mine: Sequence[Mark], look: Look) -> None:
     )
 
 
-def _name_lines(
+def _name_marks(
     figure: Figure,
     marks: Sequence[Mark],
     spans: tuple[tuple[float, float], tuple[float, float]],
     look: Look,
 ) -> None:
-    """Write the methods' names beside the beginnings of their lines, where there is room.
+    """Write names beside marks, where there is room: their own, or else the methods' once each.
 
-    `spans` are the ends of both axes, the second of logarithms. Names without room are tooltips.
+    A method's name stands at the beginning of its line. `spans` are the ends of both axes, the
+    second of logarithms. Names without room are tooltips.
     """
     firsts = {mark.by: mark for mark in sorted(marks, key=lambda mark: -mark.bits_per_weight)}
-    shown = sorted(firsts.values(), key=lambda mark: mark.error)
-    names = [METHODS[mark.by].title for mark in shown]
+    named = [mark for mark in marks if mark.name] or [*firsts.values()]
+    shown = sorted(named, key=lambda mark: mark.error)
+    names = [mark.name or METHODS[mark.by].title for mark in shown]
     size = (1000.0, HEIGHT - 70.0)
 
     def places(of: Sequence[Mark]) -> tuple[list[float], list[float]]:
@@ -120,7 +161,10 @@ def _name_lines(
         return x, y
 
     others = [mark for mark in marks if mark not in shown]
-    sides_of = sides(*places(shown), names, size, list(zip(*places(others), strict=True)))
+    taken = list(zip(*places(others), strict=True))
+    for by in firsts:
+        taken += _along(*places(_joined(marks, by)))
+    sides_of = sides(*places(shown), names, size, taken)
     for mark, name, side in zip(shown, names, sides_of, strict=True):
         if side:
             figure.add_scatter(
