@@ -14,6 +14,7 @@ import streamlit as st
 import quantcore
 from pages.shared import bench, plans
 from quantcore import scratch, shape
+from quantcore.evaluate import grid_report
 from quantcore.evaluate.file_error import RestoredError, planned_errors, restored_errors
 from quantcore.io.gguf import GgufFile
 from quantcore.io.gguf_parts import read_parts
@@ -95,6 +96,26 @@ def written_header(model_name: str, file_type: str, pure: bool) -> Header:
         plan, imatrix = _plan(model_name, file_type, pure)
         quantize(opened, plan, path, imatrix=imatrix)
         return _header(read_parts(path))
+
+
+@bench.per_model(st.cache_resource, show_spinner="Looking for a grid", max_entries=64)
+def grids(name: str) -> grid_report.GridSample:
+    """Look for grids in a few matrices of a GGUF file or a model, where floats store them."""
+    if bench.sources()[name].suffix == ".gguf":
+        stored = header(name).file.tensors.items()
+        held = {key: each.read for key, each in stored if _may_be_on_a_grid(each.type, each.shape)}
+    else:
+        model = bench.model(name)
+        held = {
+            key: partial(model.weights, key)
+            for key, each in model.tensors.items()
+            if _may_be_on_a_grid(each.dtype, each.shape)
+        }
+    return grid_report.sample_grids(held)
+
+
+def _may_be_on_a_grid(type_name: str, shape: tuple[int, ...]) -> bool:
+    return type_name in grid_report.FLOATS and len(shape) == 2
 
 
 @bench.per_model(st.cache_data, n_models=2, show_spinner="Comparing the weights", max_entries=64)

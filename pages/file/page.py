@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from pages.file import charts, lists, words
+from pages.file import cache, charts, lists, words
 from pages.file import choice as files
 from pages.file.cache import Header
 from pages.file.choice import ChosenFile
 from pages.file.side_by_side import show_two_files
-from pages.shared import controls, definitions, look, saving
+from pages.shared import controls, definitions, look, own_grid, saving
 from pages.shared.palette import Look
 from pages.shared.units import decimal, plural
 from quantcore.io.gguf import GgufFile
@@ -60,6 +60,10 @@ def show_choice(model_name: str) -> tuple[ChosenFile, Header]:
         look.note(words.not_a_file(chosen.known, model_name, chosen.unaided))
     else:
         look.note(words.kind_of_file(file))
+    if not chosen.known:
+        name = chosen.file_name or model_name
+        if on_grid := own_grid.of_file(name, cache.grids(name)):
+            look.say(on_grid)
     return chosen, Header(file, promise)
 
 

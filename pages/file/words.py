@@ -27,8 +27,8 @@ from quantcore.recipe.promise import Promise, code_bits, same_type
 
 PURPOSE = "What is inside a GGUF file, and whether it is what its name says."
 DEFINED = (
-    "token, tensor, embedding, quantization, code, scale, block, format, mix, pure, bits per "
-    "weight, GGUF, importance matrix, root mean square"
+    "token, tensor, embedding, quantization, code, scale, grid, block, format, method, mix, pure, "
+    "bits per weight, GGUF, importance matrix, root mean square"
 ).split(", ")
 
 HOW_TO_READ_TREE = (

@@ -5,6 +5,7 @@ import streamlit as st
 
 from pages.shared import bench, tensors
 from quantcore.evaluate import statistics
+from quantcore.evaluate.grid_report import FLOATS, GridReport, grid_report
 
 
 @bench.per_model(st.cache_data, show_spinner=False, max_entries=512)
@@ -35,3 +36,11 @@ def tail_shares(model_name: str, tensor: str, sigmas: tuple[float, ...]) -> np.n
 def ranges(model_name: str, tensor: str, axis: int) -> statistics.Ranges:
     """Extremes of one tensor by row (axis 0) or column (1)."""
     return statistics.ranges(tensors.weights(model_name, tensor), axis)
+
+
+@bench.per_model(st.cache_resource, show_spinner="Looking for a grid", max_entries=512)
+def own_grid(model_name: str, tensor: str) -> GridReport | None:
+    """Find the grid that one tensor is on; none where its type in the file is one already."""
+    if bench.model(model_name).tensors[tensor].dtype not in FLOATS:
+        return None
+    return grid_report(tensors.weights(model_name, tensor))

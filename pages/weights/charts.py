@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from pages.shared.charts.base import blank, powers_of_ten, template, words
 from pages.shared.charts.figure import Figure, grid
 from pages.shared.palette import Look, blend
-from pages.shared.units import number, one_in
+from pages.shared.units import number, one_in, percent
 from quantcore.evaluate.statistics import Ranges
 
 
@@ -90,6 +90,27 @@ def _grid_below(figure, grid, tone, look) -> None:
         customdata=np.arange(grid.size) - grid.size // 2,
         hovertemplate="code %{customdata}: %{x:,.4~r}<extra></extra>",
     )
+
+
+def codes(counts: NDArray[np.int64], lowest: int, tone: str, look: Look) -> Figure:
+    """Draw how many weights have each code, from the lowest on."""
+    figure = blank(look, 260, bargap=0.35 if len(counts) < 40 else 0)
+    places = lowest + np.arange(len(counts))
+    share = counts / counts.sum()
+    few = len(counts) <= 17
+    figure.add_bar(
+        x=places,
+        y=counts,
+        marker={"color": tone, "line": {"width": 0}},
+        text=[percent(each) for each in share] if few else None,
+        textposition="outside" if few else "none",
+        textfont={"size": 12, "color": look.quiet},
+        cliponaxis=False,
+        hovertemplate="code %{x}: %{y:,} weights<extra></extra>",
+    )
+    figure.update_xaxes(title="weight, in steps of its block", showgrid=False, nticks=17)
+    figure.update_yaxes(title="weights", range=[0, 1.12 * counts.max()], nticks=5)
+    return figure
 
 
 def tails(

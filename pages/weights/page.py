@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from pages.shared import controls, definitions, look, saving, tensors
+from pages.shared import controls, definitions, look, own_grid, saving, tensors
 from pages.shared.palette import Look, bits_colour
 from pages.shared.units import exact
 from pages.weights import cache, charts, words
@@ -31,6 +31,7 @@ def main() -> None:
     )  # fmt: skip
     st.space("small")
     draw_distribution(model, tensor, bits, style, log=counts_on == "log")
+    draw_own_grid(model, tensor, style)
     st.space("small")
     left, right = st.columns(2, gap="large")
     with left:
@@ -64,6 +65,22 @@ def draw_distribution(model: Model, tensor: str, bits: int, style: Look, *, log:
         alt=f"Histogram of {tensor}: standard deviation {exact(statistics.standard_deviation, 3)}, "
         f"largest weight {exact(statistics.largest, 3)}, with a normal curve.",
     )
+
+
+def draw_own_grid(model: Model, tensor: str, style: Look) -> None:
+    """Draw the codes of weights that are on a grid already; nothing for ordinary ones."""
+    report = cache.own_grid(model.name, tensor)
+    if report is None:
+        return
+    st.space("small")
+    look.finding(own_grid.found(tensor, report), words.HOW_TO_READ_CODES)
+    look.show(
+        charts.codes(report.counts, report.lowest, bits_colour(report.bits, style), style),
+        key="weights_codes",
+        alt=f"Weights of {tensor} by their code on the grid that they are on already.",
+    )
+    look.say(own_grid.plain_rounding(report))
+    look.note(own_grid.how_sure(report))
 
 
 def draw_tails(model: Model, tensor: str, style: Look) -> None:

@@ -9,8 +9,13 @@ PURPOSE = (
     "How the weights of one tensor are spread, and what its outliers cost when few bits have "
     "to reach them."
 )
-DEFINED = ("tensor, embedding, code, scale, grid, outlier, root mean square, σ, kurtosis").split(
-    ", "
+DEFINED = (
+    "tensor, embedding, quantization, code, scale, grid, block, outlier, format, method, "
+    "bits per weight, root mean square, σ, kurtosis"
+).split(", ")
+HOW_TO_READ_CODES = (
+    "Each weight divided by the step of its block: what is left are whole numbers, as after "
+    "training for quantization. The bars count the weights of each."
 )
 
 NORMAL_OUTLIERS = float(normal_tail_shares([OUTLIER_SIGMAS])[0])

@@ -33,7 +33,7 @@ from quantcore.progress import Progress, result_of
 
 ALL_LAYOUTS: tuple[Layout, ...] = (GptqLayout(), AwqLayout(), CompressedTensorsLayout())
 LAYOUTS = {layout.name: layout for layout in ALL_LAYOUTS}
-METHODS = ("rtn", "gptq", "gptaq", "qronos", "awq", "autoround")
+METHODS = ("rtn", "gptq", "gptaq", "qronos", "awq", "autoround", "own_grid")
 """Those that keep nothing but codes, scales and whole zero points, and round no inputs."""
 COPIED = (
     "tokenizer.json tokenizer_config.json tokenizer.model special_tokens_map.json added_tokens.json"

@@ -12,6 +12,7 @@ from quantcore.methods.gptq import Gptq
 from quantcore.methods.hqq import HQQ
 from quantcore.methods.llm_int8 import LLMInt8
 from quantcore.methods.method import Method
+from quantcore.methods.own_grid import OwnGrid
 from quantcore.methods.qronos import Qronos
 from quantcore.methods.quip import Quip
 from quantcore.methods.rotation import Rotation
@@ -23,6 +24,7 @@ _ALL: tuple[Method, ...] = (
     *(SmoothQuant(), LLMInt8(), Rotation(), Quip()),
     Fp4Scales(),
     Fp4Scales(rule="mse", name="mse_scales", title="MSE scales", source=MR_GPTQ),
+    OwnGrid(),
 )
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}
 

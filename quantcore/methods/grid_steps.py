@@ -57,6 +57,7 @@ class Blocks:
     def __init__(self, blocks: Weights, stored: Stored) -> None:
         self.sizes = np.abs(blocks).astype(np.float64)
         self.stored = stored
+        self.varied = blocks.min(axis=1) != blocks.max(axis=1)
         self.largest = self.sizes.max(axis=1)
         spacing = np.ldexp(1.0, np.frexp(self.sizes)[1] - DIGITS[stored])
         # Products of floats are rounded more than once.
@@ -100,6 +101,7 @@ class Blocks:
         said = np.where(asked, -np.log2(np.minimum(width, 1)), 0)
         # The largest weight is what the step was made of: it says nothing.
         bits = said.sum(axis=1) - said.max(axis=1) - np.log2(codes)
+        bits = np.where(self.varied[which], bits, 0)  # one value over and over is no grid
         fits = lower <= upper
         step = np.where(np.isfinite(upper) & (lower > 0), (lower + upper) / 2, step)
         return fits, _settled(sizes, half, step, self.stored), bits

@@ -7,7 +7,7 @@ many codes, blocks no longer than the grid's, and scales that hold the steps.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,10 @@ BLOCK_TYPES = {"TQ2_0": (-1, 1), "Q4_0": (-8, 7), "Q8_0": (-127, 127)}  # and th
 class OwnGrid:
     """Store weights on their own grid; those that lie on none are refused."""
 
-    name: str = "own_grid"
-    title: str = "Own grid"
-    source: str = "proposed after llama.cpp's pull request 24603"
-    needs: frozenset[Statistic] = frozenset()
+    name: ClassVar[str] = "own_grid"
+    title: ClassVar[str] = "Own grid"
+    source: ClassVar[str] = "proposed after llama.cpp's pull request 24603"
+    needs: ClassVar[frozenset[Statistic]] = frozenset()
 
     def check(self, shape: tuple[int, ...], fmt: Format) -> None:
         """Raise a `ValueError` if the format's scales are not steps, or the shape does not suit."""

@@ -1,6 +1,7 @@
 """Checkpoints of packed integers: decoded from the definitions they are what methods chose."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from quantcore.model.llama import Llama
 from quantcore.model.outliers.settings import Channels, OutlierSettings
 from quantcore.progress import result_of
 from tests.support.checkpoints import arrays_of, modules_of, read_back
+from tests.support.on_grid import write_on_grid
 from tests.support.toy_model import CONFIG, write_folder, write_safetensors
 
 CASES = [
@@ -125,7 +127,7 @@ def test_the_first_version_of_gptq_takes_one_off(toy, tokens, tmp_path):
         assert set(arrays_of(stored, module)["qzeros"].ravel().tolist()) == {0x77777777}
 
 
-@pytest.mark.parametrize("by", METHODS)
+@pytest.mark.parametrize("by", [by for by in METHODS if by != "own_grid"])
 def test_the_model_is_the_one_that_the_method_made(tokens, tmp_path, by):
     """Norms and matrices before hold what AWQ folds into them."""
     model = open_model(write_folder(tmp_path / "toy", HEADS | {"num_hidden_layers": 1}))
@@ -145,6 +147,16 @@ def test_the_model_is_the_one_that_the_method_made(tokens, tmp_path, by):
         assert np.array_equal(read[norm], weights[norm]) != folds
 
 
+def test_weights_on_a_grid_are_exported_as_they_are(tokens, tmp_path):
+    model = open_model(write_on_grid(tmp_path / "trained", HEADS | {"num_hidden_layers": 1}, "F16"))
+    by_own = partial(export, model, "compressed-tensors", "INT4_G32", tokens=tokens, by="own_grid")
+    read = read_back(by_own(path=tmp_path / "out"))
+    for name in model.tensors:
+        np.testing.assert_allclose(read[name], model.weights(name), rtol=2**-11)
+    with pytest.raises(ValueError, match="INT4_G32_ASYM cannot be given a grid"):
+        export(model, "awq", "INT4_G32_ASYM", tmp_path / "no", tokens, by="own_grid")
+
+
 def test_methods_that_are_allowed_keep_nothing_else(toy, tokens):
     """And all others do: nothing is refused that could be said."""
     name, fmt = "blk.0.ffn_up.weight", get_format("INT8_ROW")
@@ -158,7 +170,8 @@ def test_methods_that_are_allowed_keep_nothing_else(toy, tokens):
             continue
         fields = {f: getattr(given, f) for f in LayerInputs.__slots__}
         fields["cross_moment"] = given.second_moment
-        chosen = method.choose(toy.weights(name), fmt, LayerInputs(**fields))
+        weights = fmt.round_trip(toy.weights(name))  # on a grid, as one of them demands
+        chosen = method.choose(weights, fmt, LayerInputs(**fields))
         plain = isinstance(chosen.packed, IntegerPacked) and chosen.format == fmt
         assert (plain and chosen.rotation is None and chosen.inputs == "F32") == (by in METHODS)
 

@@ -12,6 +12,7 @@ from quantcore.formats import get_format
 from quantcore.methods import METHODS
 from quantcore.model.source import open_model
 from quantcore.progress import result_of
+from tests.support.on_grid import write_on_grid
 from tests.support.toy_model import CONFIG, write_folder
 
 TEXT = "Once upon a time the river ran uphill, and nobody minded. " * 40
@@ -66,15 +67,28 @@ def test_a_table_for_people(toy, capsys):
 def test_every_method_works(toy, capsys):
     results = []
     only = {"llm_int8": "INT8_ROW", "four_over_six": "NVFP4_TENSOR", "mse_scales": "NVFP4_TENSOR"}
-    by_type = {"INT4_G32_ASYM": METHODS.keys() - only}  # those that store nothing else aside
+    by_type = {"INT4_G32_ASYM": METHODS.keys() - only - {"own_grid"}}  # others keep nothing aside
     for name, type in only.items():
         by_type[type] = {*by_type.get(type, ()), name}
     for type, by in by_type.items():
         assert main(arguments(toy, "--json", by=",".join(sorted(by)), type=type)) == 0
         results += json.loads(capsys.readouterr().out)["results"]
-    assert {row["by"] for row in results} == METHODS.keys()
+    assert {row["by"] for row in results} == METHODS.keys() - {"own_grid"}
     for row in results:
         assert 0 < row["output_error"] < 0.2 and row["bits_per_weight"] >= 4, row
+
+
+def test_weights_on_a_grid_are_stored_as_they_are(toy, tmp_path, capsys):
+    write_on_grid(tmp_path / "trained")
+    (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
+    command = arguments(tmp_path / "trained", "--json", by="rtn,own_grid", type="Q4_0")
+    assert main(command) == 0
+    plain, own = json.loads(capsys.readouterr().out)["results"]
+    assert plain["weight_error"] > 0.02 and own["weight_error"] < 2e-3  # BF16's own rounding
+    assert own["bits_per_weight"] == plain["bits_per_weight"] == 4.5
+    assert "all weights are as in the file" in own["note"]
+    command = arguments(toy, by="own_grid", type="Q4_0")
+    assert "These weights are not on a grid: round them to nearest" in refused(capsys, command)
 
 
 def refused(capsys, command):

@@ -124,5 +124,9 @@ def test_what_does_not_suit_is_said(toy, tokens):
     bad = formats_of(toy) | {"blk.1.ffn_up.weight": get_format("INT4_G48")}
     with pytest.raises(ValueError, match=r"blk\.1\.ffn_up\.weight: .*48"):
         choose_all_steps(toy, Gptq(), bad, tokens)
+    with pytest.raises(
+        ValueError, match=r"blk\.0\.attn_q\.weight: These weights are not on a grid"
+    ):
+        choose_all(toy, METHODS["own_grid"], formats_of(toy), tokens)
     with pytest.raises(ValueError, match="chunks of tokens"):
         choose_all_steps(toy, Gptq(), formats_of(toy), tokens[:0])
