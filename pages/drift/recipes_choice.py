@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.drift import recipes_words
 from pages.drift.recipes_measuring import unsuited
-from pages.shared import controls, look, plans
+from pages.shared import bench, controls, look, plans
 from pages.shared.recipes import called
 from pages.shared.units import plural
 from quantcore.evaluate.recipes import BY, Recipe, get_recipe
@@ -30,7 +30,7 @@ SMALL = ("INT4_G32_ASYM", "INT4_G32_ASYM by gptq", "INT4_G32_ASYM by awq", "INT4
 
 def choose(model: Model, known: Sequence[str]) -> list[str]:
     """Ask which recipes are compared, folded away; the address may name any other."""
-    start = _labels(_at_first(model))
+    start = _at_first(model.name)
     controls.follow_default(KEY, start)
     if KEY in st.session_state:
         st.session_state[KEY] = _labels(st.session_state[KEY])
@@ -59,10 +59,11 @@ def _labels(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(called(get_recipe(name)) for name in names))
 
 
-def _at_first(model: Model) -> list[str]:
+@bench.per_model(st.cache_data, show_spinner=False, max_entries=64)
+def _at_first(model_name: str) -> list[str]:
     """List recipes that teach, of those that suit the model."""
-    listed = AT_FIRST if not unsuited(model.name, AT_FIRST[0]) else SMALL
-    return [name for name in listed if not unsuited(model.name, name)]
+    listed = AT_FIRST if not unsuited(model_name, AT_FIRST[0]) else SMALL
+    return [called(get_recipe(name)) for name in listed if not unsuited(model_name, name)]
 
 
 def _another(model: Model, chosen: Sequence[str]) -> None:
@@ -77,7 +78,7 @@ def _another(model: Model, chosen: Sequence[str]) -> None:
             key="recipe_method",
             width=200,
         )
-        able = _formats(model, way)
+        able = _formats(model.name, way)
         first = able.index(USUAL) if USUAL in able else 0
         if st.session_state.get("recipe_format") not in able:
             st.session_state.pop("recipe_format", None)
@@ -104,7 +105,8 @@ def _recipe(type_name: str, way: str) -> Recipe:
     return Recipe(type=type_name, by=way)
 
 
-def _formats(model: Model, way: str) -> list[str]:
+@bench.per_model(st.cache_data, show_spinner=False, max_entries=64)
+def _formats(model_name: str, way: str) -> list[str]:
     """List the types that a method can store the model in."""
     mixes = [name for name in plans.mixes() if get_type(name).mix and name != "MXFP4_MOE"]
     if way == AIDED:
@@ -112,7 +114,5 @@ def _formats(model: Model, way: str) -> list[str]:
     blocks = [name for name in controls.ggml_formats() if name not in FLOATS]
     plain = [get_type(name, pure=True).name for name in blocks]
     formats = [*LATTICE] if way == "quip" else [*plain, *OUTSIDE_GGUF, *controls.INTEGERS]
-    able = [
-        name for name in dict.fromkeys(formats) if not unsuited(model.name, _recipe(name, way).name)
-    ]
-    return [*mixes, *(name for name in able if name not in mixes)] if way == "rtn" else able
+    able = [each for each in formats if not unsuited(model_name, _recipe(each, way).name)]
+    return [*mixes, *(each for each in able if each not in mixes)] if way == "rtn" else able

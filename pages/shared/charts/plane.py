@@ -72,8 +72,8 @@ def plane(
         max(widths) + (0.2 * room if named else 0.25),
     )
     up = (float(np.log10(low)) - 0.05, float(np.log10(high)) + 0.12)
-    if not narrow:  # a phone has room for tooltips only
-        _name_marks(figure, marks, (across, up), look)
+    if named or not narrow:  # a phone has no room for long names: they are tooltips
+        _name_marks(figure, marks, (across, up), look, 290.0 if narrow else 1000.0)
     figure.update_xaxes(title="bits per weight", range=list(across))
     figure.update_yaxes(type="log", range=list(up), title=title, **ticks)
     return figure
@@ -142,17 +142,18 @@ def _name_marks(
     marks: Sequence[Mark],
     spans: tuple[tuple[float, float], tuple[float, float]],
     look: Look,
+    width: float,
 ) -> None:
     """Write names beside marks, where there is room: their own, or else the methods' once each.
 
     A method's name stands at the beginning of its line. `spans` are the ends of both axes, the
-    second of logarithms. Names without room are tooltips.
+    second of logarithms; `width` is that of the plot in pixels. Names without room are tooltips.
     """
     firsts = {mark.by: mark for mark in sorted(marks, key=lambda mark: -mark.bits_per_weight)}
     named = [mark for mark in marks if mark.name] or [*firsts.values()]
     shown = sorted(named, key=lambda mark: mark.error)
     names = [mark.name or METHODS[mark.by].title for mark in shown]
-    size = (1000.0, HEIGHT - 70.0)
+    size = (width, HEIGHT - 70.0)
 
     def places(of: Sequence[Mark]) -> tuple[list[float], list[float]]:
         (left, right), (low, high) = spans
