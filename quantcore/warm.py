@@ -78,9 +78,11 @@ def _activations() -> None:
 
 def _methods() -> None:
     from quantcore.methods.filling import start_filling
+    from quantcore.methods.trellis import encode
     from quantcore.methods.work import Work
 
     weights = np.linspace(-1, 1, 2 * N_WEIGHTS, dtype=np.float32).reshape(2, N_WEIGHTS)
+    encode(weights[:1], 2)
     alone = np.eye(N_WEIGHTS, dtype=np.float32)
     for name in ("INT4_ROW", "IQ2_S"):  # a code for each weight, and a codebook
         filling = start_filling(get_format(name), weights, None)

@@ -8,6 +8,8 @@ from quantcore.evaluate.gptq_course import GptqCourse, follow_gptq
 from quantcore.evaluate.method_table import BY, MethodRow, MethodTable, load_methods
 from quantcore.evaluate.outlier_errors import UnderOutliers, logits_apart, under_outliers
 from quantcore.evaluate.text import context_for, cut
+from quantcore.evaluate.two_bits import TurnedWeights, Walk, turned_weights
+from quantcore.evaluate.two_bits import walk as walk_through
 from quantcore.formats import get_format
 from quantcore.io import ModelError
 from quantcore.methods import get_method
@@ -78,6 +80,18 @@ def ratios(model_name: str, tensor: str, type_name: str) -> ScaleSearch:
     """Try AWQ's ratios on a matrix."""
     weights = bench.model(model_name).weights(tensor)
     return AWQ().search(weights, get_format(type_name), inputs(model_name, tensor))
+
+
+@bench.per_model(st.cache_resource, show_spinner="Turning the matrix", max_entries=16)
+def turned(model_name: str, tensor: str) -> TurnedWeights:
+    """Turn a matrix, and store it in two bits per weight in three ways."""
+    return turned_weights(bench.model(model_name).weights(tensor))
+
+
+@bench.per_model(st.cache_resource, show_spinner="Looking for the path", max_entries=64)
+def walk(model_name: str, tensor: str, tile: int) -> Walk:
+    """Follow a trellis through one of the runs of 256 weights that are kept."""
+    return walk_through(turned(model_name, tensor).tiles[tile])
 
 
 @bench.per_model(st.cache_resource, show_spinner="Storing the layer in every way", max_entries=64)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.methods import columns, compare, outlier_lab, whole, words
+from pages.methods import columns, compare, outlier_lab, two_bits, whole, words
 from pages.shared import controls, definitions, look, saving
 from quantcore.methods.calibration import place_of
 
@@ -38,6 +38,7 @@ def main() -> None:
         compare.scaling(model, tensor, type_name, style)
     with right:
         compare.turning(model, tensor, style)
+    two_bits.section(model, tensor, style)
     whole.recipes(model, style)
     whole.kv_cache(model, style)
     outlier_lab.section(model, tensor, style)

@@ -18,7 +18,8 @@ PURPOSE = (
 DEFINED = (
     "token, tensor, embedding, quantization, code, scale, minimum, zero point, grid, block, "
     "super-block, format, bits per weight, root mean square, outlier, kurtosis, σ, "
-    "importance matrix, method, mix, pure, divergence, nat, perplexity, KV cache, context"
+    "importance matrix, method, rotation, lattice, trellis, mix, pure, divergence, nat, "
+    "perplexity, KV cache, context"
 ).split(", ")
 RTN = "rtn"
 

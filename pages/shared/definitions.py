@@ -84,6 +84,24 @@ DEFINITIONS = {
             "is multiplied by.",
         ),
         Definition(
+            "rotation",
+            "Mixing all columns of a matrix, and all rows, by signs and sums that can be undone: "
+            "then no weight stands out, and the layer computes the same. Weights are turned by it.",
+            "rotations?|turned",
+        ),
+        Definition(
+            "lattice",
+            "Points at regular distances in several dimensions. E8P stores eight weights together "
+            "as one of 65,536 points of such a lattice, E8.",
+            "lattices?|E8P",
+        ),
+        Definition(
+            "trellis",
+            "A code in which each weight adds a few new bits and is read with those before it, so "
+            "that few bits choose among many values.",
+            "trellis",
+        ),
+        Definition(
             "mix",
             "A recipe for a whole file, such as llama-quantize’s Q4_K_M: matrices that matter more "
             "get a format of more bits.",

@@ -1,6 +1,6 @@
 """What pages say of weights that are on a grid already, as after training for quantization."""
 
-from pages.shared.units import percent, plural, the
+from pages.shared.units import opening, percent, plural, the
 from quantcore.evaluate.grid_report import GridReport, GridSample
 
 
@@ -14,7 +14,7 @@ def spans(report: GridReport) -> str:
 def found(tensor: str, report: GridReport) -> str:
     """Say that a tensor is on a grid: points and bits."""
     return (
-        f"**{the(tensor)}** is on a grid already: at most {report.n_points} values "
+        f"**{opening(the(tensor))}** is on a grid already: at most {report.n_points} values "
         f"{spans(report)}, so **{plural(report.bits, 'bit')}** per weight and the scales hold all "
         "that it says."
     )

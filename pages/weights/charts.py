@@ -92,12 +92,12 @@ def _grid_below(figure, grid, tone, look) -> None:
     )
 
 
-def codes(counts: NDArray[np.int64], lowest: int, tone: str, look: Look) -> Figure:
+def codes(counts: NDArray[np.int64], lowest: int, tone: str, look: Look, *, narrow: bool) -> Figure:
     """Draw how many weights have each code, from the lowest on."""
     figure = blank(look, 260, bargap=0.35 if len(counts) < 40 else 0)
     places = lowest + np.arange(len(counts))
     share = counts / counts.sum()
-    few = len(counts) <= 17
+    few = len(counts) <= 17 and not narrow
     figure.add_bar(
         x=places,
         y=counts,

@@ -75,7 +75,13 @@ def draw_own_grid(model: Model, tensor: str, style: Look) -> None:
     st.space("small")
     look.finding(own_grid.found(tensor, report), words.HOW_TO_READ_CODES)
     look.show(
-        charts.codes(report.counts, report.lowest, bits_colour(report.bits, style), style),
+        charts.codes(
+            report.counts,
+            report.lowest,
+            bits_colour(report.bits, style),
+            style,
+            narrow=look.narrow(),
+        ),
         key="weights_codes",
         alt=f"Weights of {tensor} by their code on the grid that they are on already.",
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pages.shared import bench, own_grid
+from pages.shared.palette import LIGHT
 from pages.weights import charts
 from quantcore import open_model, plan, quantize
 from quantcore.evaluate.grid_report import GridSample, grid_report
@@ -29,7 +30,7 @@ def test_weights_says_what_a_tensor_is_on(models):
     app = visit("weights", model="trained", tensor="blk.1.ffn_up.weight")
     (finding,) = (each for each in findings(app) if "grid already" in each)
     assert (
-        "**layer 1 ffn_up** is on a grid already: at most 14 values in each block of 32" in finding
+        "**Layer 1 ffn_up** is on a grid already: at most 14 values in each block of 32" in finding
     )
     assert "**4 bits**" in finding
     rounded = re.search(
@@ -72,8 +73,8 @@ def test_sentences_follow_the_numbers():
 
 
 def test_codes_are_all_in_the_chart():
-    from pages.shared.palette import LIGHT
-
     report = grid_report(on_grid((8, 512)))
-    bars = charts.codes(report.counts, report.lowest, LIGHT.bits[4], LIGHT).checked.data[0]
+    bars = charts.codes(
+        report.counts, report.lowest, LIGHT.bits[4], LIGHT, narrow=False
+    ).checked.data[0]
     assert bars.y.sum() == 8 * 512 and (bars.x[0], bars.x[-1]) == (-6, 7)
