@@ -37,9 +37,11 @@ def perplexity(options: argparse.Namespace) -> None:
     type: Type = get_type(options.type, options.pure).name
     if options.recipe is not None or options.tensor_type_file is not None:
         type = _types_by_tensor(model, options)
+    rounds: str = activations
     if by_a_method(options):
         say_if_it_judges(options, evaluation_text() if text is None else text)
-        type = stored_by(options, model, type)
+        stored = type = stored_by(options, model, type)
+        rounds = activations if stored.inputs == "F32" else stored.inputs
     cache_types = _cache_types(options)
     steps = drift_steps(model, type, text, options.context, activations, cache_types)
     cache = {
@@ -52,7 +54,7 @@ def perplexity(options: argparse.Namespace) -> None:
     if options.json:
         summary = summary_of(drift)
         printed = {key: summary[key] for key in PERPLEXITY_KEYS}
-        printed |= {"activations": activations} | cache
+        printed |= {"activations": rounds} | cache
         print_json(printed)
         return
     floor = (
@@ -69,7 +71,7 @@ def perplexity(options: argparse.Namespace) -> None:
         ("type", f"{drift.type}, {drift.bits_per_weight:.3f} bits per weight"),
         ("weights", f"{drift.weights_bytes:,} bytes, norms in F32 included"),
         *([("imatrix", str(options.imatrix))] if options.imatrix else []),
-        ("activations", activations),
+        ("activations", rounds),
         ("cache", f"{cache_types.name}: {cache['cache_bytes_per_token']:,} bytes per token"),
         ("tokens scored", f"{drift.tokens_scored:,} at context {drift.context}"),
         ("perplexity", f"{scored} (second half of each chunk, as llama-perplexity)"),

@@ -16,9 +16,10 @@ from quantcore.evaluate.perplexity import KeptLogits, Scores, score
 from quantcore.evaluate.quantized import (
     Activations,
     Type,
+    activation_types,
+    as_it_runs,
     importances,
     restored_tensors,
-    stored_types,
     type_name,
 )
 from quantcore.evaluate.text import Chunks, cut, evaluation_text, floor_by_target
@@ -110,7 +111,7 @@ def drift_steps(
     for type in by_name.values():
         importances(model, type)  # refuses what cannot be stored before any work
         if activations == "Q8":
-            stored_types(model, type)
+            activation_types(model, type)
     if cache_types is not None:
         cache_types.check(model.config, rounds_queries=activations == "Q8")
     text = evaluation_text() if text is None else text
@@ -202,7 +203,7 @@ def _load(
     for name, restored in restored_tensors(model, type):
         weights[name] = restored
         yield passes.step(1 / passes.n_tensors, stage)
-    return Llama(model.config, weights, stored_types(model, type) if activations == "Q8" else None)
+    return as_it_runs(model, type, weights, activations)
 
 
 def _forward(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from quantcore.evaluate.divergence import Spread, percentiles_of, share_and_error, spread_of
 from quantcore.evaluate.perplexity import mean_and_error, perplexity_of
-from quantcore.evaluate.quantized import Type, formats_by_tensor, type_name
+from quantcore.evaluate.quantized import Type, stored_bytes, type_name
 from quantcore.model.source import Model
 
 SURE = 0.5  # where the original gives its first choice more than this, a change is no flipped tie
@@ -114,7 +114,7 @@ def summarize(
     top_is_same = tokens.top_token[scored] == tokens.base_top_token[scored]
     same, same_error = share_and_error(top_is_same)
     sure = tokens.base_top_probability[scored] > SURE
-    n_bytes = model.stored_bytes(formats_by_tensor(model, type))
+    n_bytes = stored_bytes(model, type)
     return Drift(
         model=model.name,
         type=type_name(type),

@@ -37,6 +37,16 @@ class StoredByMethod(Mapping[str, str]):
     method: str  # its title
     chosen: "Mapping[str, Chosen]"  # for every matrix of the model
 
+    @property
+    def inputs(self) -> str:
+        """What the method rounds inputs to while the model runs; "F32" if it does not."""
+        kinds = {each.inputs for each in self.chosen.values()}
+        return min(kinds - {"F32"}, default="F32")
+
+    def run(self, llama: Llama) -> Llama:
+        """Let a model whose weights are stored so round its inputs as the method does."""
+        return llama.rounding({name: each.inputs for name, each in self.chosen.items()})
+
     def __getitem__(self, name: str) -> str:
         return self.chosen[name].format.name
 
@@ -213,11 +223,15 @@ def importances(
 def restored_tensors(
     model: Model, type: Type | None = None
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Every tensor by name; matrices quantized and restored, unless `type` is None."""
+    """Every tensor by name; matrices quantized and restored, unless `type` is None.
+
+    Of a model that a method stored, norms and biases hold the scales of columns.
+    """
     if isinstance(type, StoredByMethod):
-        for name in model.tensors:
-            known = type.chosen.get(name)
-            yield name, model.weights(name) if known is None else known.restored
+        from quantcore.methods.fold import deployed_weights
+
+        weights = {name: model.weights(name) for name in model.tensors}
+        yield from deployed_weights(weights, type.chosen).items()
         return
     formats = {} if type is None else formats_by_tensor(model, type)
     importance = {} if type is None else importances(model, type)
@@ -256,6 +270,15 @@ def stored_types(model: Model, type: Type | None = None) -> dict[str, str]:
     return types
 
 
+def stored_bytes(model: Model, type: Type) -> int:
+    """Bytes of all tensors, norms in F32 included, with what a method stores besides formats."""
+    n_bytes = model.stored_bytes(formats_by_tensor(model, type))
+    if isinstance(type, StoredByMethod):
+        for name, each in type.chosen.items():
+            n_bytes += each.stored_bytes - each.format.stored_bytes(model.tensors[name].shape)
+    return n_bytes
+
+
 def llama_of(
     model: Model,
     type: Type | None = None,
@@ -263,9 +286,36 @@ def llama_of(
     cache_types: CacheTypes | None = None,
 ) -> Llama:
     """Make the model ready to run, quantized unless `type` is None; all weights in memory."""
-    types = stored_types(model, type) if activations == "Q8" else None
-    weights = dict(restored_tensors(model, type))
-    return Llama(model.config, weights, types, cache_types=cache_types)
+    return as_it_runs(model, type, dict(restored_tensors(model, type)), activations, cache_types)
+
+
+def as_it_runs(
+    model: Model,
+    type: Type | None,
+    weights: Mapping[str, NDArray[np.float32]],
+    activations: Activations,
+    cache_types: CacheTypes | None = None,
+) -> Llama:
+    """Make tensors as `restored_tensors` gives them ready to run, inputs rounded if they are to be.
+
+    That is as llama.cpp does with activations in "Q8", or as the method does that stored them.
+    """
+    types = activation_types(model, type) if activations == "Q8" else None
+    llama = Llama(model.config, weights, types, cache_types=cache_types)
+    return type.run(llama) if isinstance(type, StoredByMethod) and types is None else llama
+
+
+def activation_types(model: Model, type: Type | None) -> dict[str, str]:
+    """Name what matrices are stored as where inputs are rounded beside them as in llama.cpp.
+
+    Raises
+    ------
+    ValueError
+        If llama.cpp does not know one of the formats, or inputs are rounded by a method already.
+    """
+    if isinstance(type, StoredByMethod) and type.inputs != "F32":
+        raise ValueError(f"{type.method} rounds inputs itself: leave activations at F32")
+    return stored_types(model, type)
 
 
 def type_name(type: Type | None) -> str:

@@ -42,7 +42,7 @@ def stored_by_steps(
     ------
     ValueError
         If type, method or text do not suit the model, or the method could choose nothing in the
-        type. At the end, if the method rounds inputs too: that is no way to store weights alone.
+        type.
     """
     method, asked = get_method(by), type_name(type)
     names = formats_by_tensor(model, type)
@@ -75,18 +75,12 @@ def _named(
     for step in steps:
         result = None
         if step.share >= 1 and step.result is not None:
-            result = StoredByMethod(asked, title, _as_stored(model, formats, step.result, title))
+            result = StoredByMethod(asked, title, _as_stored(model, formats, step.result))
         yield Progress(step.share, f"{title}: {step.stage}", result)
 
 
-def _as_stored(model: Model, formats: dict[str, Format], chosen: ByName, title: str) -> ByName:
+def _as_stored(model: Model, formats: dict[str, Format], chosen: ByName) -> ByName:
     """Put what a file holds already between what was chosen, in the model's order."""
-    rounds = next((each.inputs for each in chosen.values() if each.inputs != "F32"), None)
-    if rounds is not None:
-        raise ValueError(
-            f"{title} rounds inputs too, which is measured on single matrices only: use the "
-            "command method, or choose another."
-        )
     return {
         name: chosen[name] if name in chosen else _held(model, name, fmt)
         for name, fmt in formats.items()
@@ -114,6 +108,11 @@ def packed_for_gguf(model: Model, stored: StoredByMethod) -> dict[str, Packed]:
     ValueError
         If the method stores something besides, which a GGUF file has no place for.
     """
+    if stored.inputs != "F32":
+        raise ValueError(
+            f"{stored.method} rounds inputs too, which no runtime of GGUF files does its way: "
+            "choose a method that only chooses codes and scales of columns, such as gptq or awq."
+        )
     packed: dict[str, Packed] = {}
     for name, each in stored.chosen.items():
         if each.format.name not in FORMATS or each.rotation is not None:

@@ -75,10 +75,7 @@ def folded(
 def deployed(
     config: LlamaConfig, weights: Mapping[str, Weights], chosen: Mapping[str, Chosen]
 ) -> Llama:
-    """Make the model that would be stored, ready to run.
-
-    Scales stand in the norms and matrices before, scaled matrices are what their packed form
-    restores, and inputs are rounded where the method says so. Rotations are turned back.
+    """Make the model that would be stored, ready to run; inputs are rounded where a method does.
 
     Parameters
     ----------
@@ -87,12 +84,24 @@ def deployed(
     chosen
         What a method made of some of its matrices.
     """
+    llama = Llama(config, deployed_weights(weights, chosen))
+    return llama.rounding({name: each.inputs for name, each in chosen.items()})
+
+
+def deployed_weights(
+    weights: Mapping[str, Weights], chosen: Mapping[str, Chosen]
+) -> dict[str, Weights]:
+    """Every tensor as it would be stored; see `deployed`.
+
+    Scales stand in the norms and matrices before, and scaled matrices are what their packed form
+    restores. Rotations are turned back.
+    """
     scales = {n: c.column_scales for n, c in chosen.items() if c.column_scales is not None}
     stored = folded(weights, scales)
     for name, each in chosen.items():
         scaled = each.column_scales is not None or each.row_scales is not None
         stored[name] = each.format.dequantize(each.packed) if scaled else each.restored
-    return Llama(config, stored).rounding({name: each.inputs for name, each in chosen.items()})
+    return stored
 
 
 def _divide(weights: dict[str, Weights], name: str, scales: Weights) -> None:

@@ -1,4 +1,4 @@
-"""`--by METHOD` and `--calibration FILE` on `error` and `skills`."""
+"""`--by METHOD` and `--calibration FILE` on `error` and `skills`, and of 8-bit methods."""
 
 import json
 import math
@@ -7,9 +7,14 @@ import numpy as np
 import pytest
 
 from quantcore.cli import main
-from quantcore.evaluate.quantized import llama_of
+from quantcore.evaluate.by_method import relative_error
+from quantcore.evaluate.quantized import llama_of, stored_bytes
 from quantcore.evaluate.skills import shipped_questions, skill_steps
+from quantcore.evaluate.text import calibration_tokens, cut
 from quantcore.evaluate.whole_by_method import stored_by_steps
+from quantcore.methods.calibration import calibrate
+from quantcore.methods.fold import deployed
+from quantcore.model.activations import rounded
 from quantcore.model.llama import Llama
 from quantcore.model.source import open_model
 from quantcore.progress import result_of
@@ -92,7 +97,7 @@ def test_a_table_of_errors_by_a_method(toy, capsys):
 def test_errors_of_a_file_that_holds_the_type_already(toy, tmp_path, capsys):
     """Its bytes stay; what it has in another type is chosen anew."""
     file = tmp_path / "toy.gguf"
-    make = ["quantize", str(toy), "--type", "Q4_0 pure", "--tensor-type", "ffn_down=Q8_0"]
+    make = ["quantize", str(toy), "--type", "Q4_0 pure", "--tensor-type", "ffn_down=F16"]
     assert main([*make, "--output", str(file)]) == 0
     capsys.readouterr()
     printed, _ = run(capsys, "error", file, "--type", "Q4_0 pure", *by(toy, "gptq"))
@@ -156,3 +161,69 @@ def test_a_calibration_text_with_answers_is_told_of(toy, tmp_path, capsys):
         given = ("--type", "Q4_0 pure", "--by", "rtn", "--calibration", text)
         _, err = run(capsys, "skills", toy, *given)
     assert f"answers 2 of the {len(QUESTIONS)} questions" in err
+
+
+@pytest.mark.parametrize("method", ["smoothquant", "llm_int8"])
+def test_methods_that_round_inputs_do_so_in_the_forward_pass(toy, capsys, method):
+    """Perplexity is that of the model that they would store, run as they say."""
+    given = ("--type", "INT8_ROW", "--text", toy.parent / "text.txt", "--context", 64)
+    printed, err = run(capsys, "perplexity", toy, *given, *by(toy, method))
+    assert "calibrated on: on any other" in err
+    model = open_model(toy)
+    stored = result_of(stored_by_steps(model, "INT8_ROW", method, TEXT))
+    kind = {"smoothquant": "INT8_TOKEN", "llm_int8": "INT8_OUTLIERS"}[method]
+    assert printed["activations"] == kind == stored.inputs
+    assert printed["type"] == f"INT8_ROW by {stored.method}"
+    llama = deployed(model.config, {n: model.weights(n) for n in model.tensors}, stored.chosen)
+    chunks = cut(model, TEXT, 64)
+    nll = []
+    for two in range(0, len(chunks.inputs), 2):  # as there: the last bit may tip a code over
+        states = llama.hidden(chunks.inputs[two : two + 2])[:, :-1]
+        logits = llama.output(states.reshape(-1, states.shape[2])).astype(np.float64)
+        log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        nll.append(-log_p[np.arange(len(log_p)), chunks.tokens[two : two + 2, 1:].ravel()])
+    scored = np.exp(np.concatenate(nll)[chunks.scored.ravel()].mean())
+    assert printed["perplexity"] == pytest.approx(scored, rel=1e-5)
+    plain, _ = run(capsys, "perplexity", toy, *given)
+    assert printed["mean_kl_divergence"] > 1.2 * plain["mean_kl_divergence"]
+    q8 = refused(capsys, "perplexity", toy, *given[:2], *by(toy, method), "--activations", "Q8")
+    assert q8.endswith("rounds inputs itself: leave activations at F32.")
+
+
+def test_errors_of_outputs_are_with_rounded_inputs_where_a_method_rounds_them(toy, capsys):
+    errors, plain = (
+        run(capsys, "error", toy, "--type", "INT8_ROW", *by(toy, method))[0]["tensors"]
+        for method in ("smoothquant", "rtn")
+    )
+    model = open_model(toy)
+    stored = result_of(stored_by_steps(model, "INT8_ROW", "smoothquant", TEXT))
+    name = "blk.0.ffn_gate.weight"
+    given = calibrate(model, calibration_tokens(model, TEXT), [name], ["rows"], n_rows=10**6)[name]
+    chosen, weights = stored.chosen[name], model.weights(name)
+    codes = rounded(given.rows / chosen.column_scales, "INT8_TOKEN")
+    output = codes @ chosen.format.dequantize(chosen.packed).T
+    expected = relative_error(given.rows @ weights.T, output, None)
+    (row,) = (each for each in errors if each["name"] == name)
+    assert row["output_error"] == pytest.approx(expected, rel=1e-4)
+    (alone,) = (each for each in plain if each["name"] == name)
+    assert row["output_error"] > 1.1 * alone["output_error"]
+
+
+def test_no_file_rounds_inputs_as_a_method_does(toy, tmp_path, capsys):
+    out = ("--output", tmp_path / "toy.gguf")
+    said = refused(capsys, "quantize", toy, "--type", "Q8_0 pure", *by(toy, "smoothquant"), *out)
+    assert said.startswith("SmoothQuant rounds inputs too") and not (tmp_path / "toy.gguf").exists()
+
+
+def test_bits_count_what_a_method_stores_besides(toy):
+    """Signs of a rotation: a bit for each column and each row of every matrix that is turned."""
+    model = open_model(toy)
+    stored = result_of(stored_by_steps(model, "INT4_G32", "rotation", TEXT))
+    besides = stored_bytes(model, stored) - stored_bytes(model, "INT4_G32")
+    turned = [name for name, each in stored.chosen.items() if each.rotation is not None]
+    assert len(turned) >= 14
+    assert besides == sum(
+        stored.chosen[name].stored_bytes - stored.chosen[name].format.stored_bytes(shape)
+        for name, shape in ((name, model.tensors[name].shape) for name in turned)
+    )
+    assert besides >= sum(max(model.tensors[name].shape) for name in turned) / 8
