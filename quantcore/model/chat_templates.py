@@ -56,4 +56,4 @@ def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        raise ModelError(f"{file.name} is no text that can be read.") from problem
+        raise ModelError(f"{file.name} cannot be read as UTF-8 text.") from problem

@@ -197,7 +197,7 @@ def _byte_level(metadata: Mapping[str, Any], tokens: list[str]) -> dict[str, Any
     if lost := next((pair for pair in pairs if not known.issuperset((*pair, "".join(pair)))), None):
         raise ModelError(
             f"The file's tokenizer merges {lost[0][:40]!r} and {lost[1][:40]!r}, and one of the "
-            "three is no token of it: the lab cannot cut texts as llama.cpp does."
+            "three is not among its tokens: the lab cannot cut texts as llama.cpp does."
         )
     return {
         "normalizer": {"type": "NFC"} if FAMILY[name] == "qwen2" else None,

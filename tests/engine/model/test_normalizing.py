@@ -104,7 +104,7 @@ def test_bos_comes_along_that_only_tokenizer_json_knows_of(tmp_path, opens):
 def test_merges_are_read_as_llama_cpp_reads_them(tmp_path):
     path = as_gguf(write_folder(tmp_path / "toy"))
     lost = with_metadata(path, {"tokenizer.ggml.merges": ["Ġ t", "a b"]})
-    with pytest.raises(ModelError, match="merges 'a' and 'b', and one of the three is no token"):
+    with pytest.raises(ModelError, match="merges 'a' and 'b', and one of the three is not among"):
         open_model(lost)
     tokens = read_gguf(path).metadata["tokenizer.ggml.tokens"]
     more = [*tokens[:-2], "t ", "at "]  # a merge with a further space, and what it makes
