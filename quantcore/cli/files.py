@@ -70,7 +70,12 @@ def quantize(options: argparse.Namespace) -> None:
     from quantcore.io.writing import refuse_existing
     from quantcore.model.source import open_model
     from quantcore.recipe.of_types import matrix_types
-    from quantcore.recipe.quantize import plan_with_matrix, quantize_steps, quantized_again
+    from quantcore.recipe.quantize import (
+        FLOATS,
+        plan_with_matrix,
+        quantize_steps,
+        quantized_again,
+    )
 
     if (options.type is None) == (options.recipe is None):
         raise ValueError("Give either --type, for llama-quantize's rules, or --recipe, for a file")
@@ -85,10 +90,16 @@ def quantize(options: argparse.Namespace) -> None:
             file=sys.stderr,
         )
     if again := quantized_again(model, planned):
+        types = {tensor.name: tensor.type for tensor in planned.tensors}
+        rounded = any(types[name] not in FLOATS for name in again)
         print(
             f"{len(again)} tensors are quantized again, {again[0]} from "
             f"{model.tensors[again[0]].dtype}: errors add up, and llama-quantize does so only "
-            "with --allow-requantize.",
+            "with --allow-requantize."
+            if rounded
+            else f"{len(again)} tensors are quantized already, {again[0]} as "
+            f"{model.tensors[again[0]].dtype}: what they have lost stays lost, and llama-quantize "
+            "does so only with --allow-requantize.",
             file=sys.stderr,
         )
     if model.tokenizer.composes:

@@ -88,6 +88,8 @@ def read_folder(folder: Path) -> dict[str, SafetensorsTensor]:
     ModelError
         If a file is missing, cut off, or its header contradicts itself, in one sentence.
     """
+    if not (folder / SINGLE).exists() and not (folder / INDEX).exists():
+        _refuse_others(folder)
     if (folder / SINGLE).exists() or not (folder / INDEX).exists():
         return read_header(folder / SINGLE)
     homes = _read_index(folder)
@@ -100,6 +102,19 @@ def read_folder(folder: Path) -> dict[str, SafetensorsTensor]:
     if missing := homes.keys() - tensors.keys():
         raise ModelError(f"{homes[min(missing)]} lacks {min(missing)[:80]!r}, named in {INDEX}.")
     return tensors
+
+
+def _refuse_others(folder: Path) -> None:
+    """Say what is wrong with a folder that has weights, but none that could be read."""
+    if shards := sorted(folder.glob("model-*-of-*.safetensors")):
+        raise ModelError(
+            f"{folder} holds {shards[0].name} and no {INDEX}, which says what is where."
+        )
+    if any(folder.glob("pytorch_model*.bin")):
+        raise ModelError(
+            f"{folder} holds its weights as pytorch_model.bin, which runs code of its makers when "
+            "it is read; the lab reads safetensors: load the model with transformers and save it."
+        )
 
 
 def _read_index(folder: Path) -> dict[str, str]:

@@ -17,6 +17,11 @@ from quantcore.io.gguf_writer import Value
 from quantcore.model.config import LlamaConfig, RopeScaling, read_config
 
 QUANTIZATION_VERSION = 2
+_OTHER_FILES = {  # by general.type
+    "imatrix": "an importance matrix (give it with --imatrix)",
+    "adapter": "an adapter (LoRA), which changes a model",
+    "mmproj": "the projector of a model that sees or hears",
+}
 _SIZES = {  # key: field and Hugging Face's name, in the converter's order
     "block_count": ("n_layers", "num_hidden_layers"),
     "context_length": ("context_length", "max_position_embeddings"),
@@ -73,6 +78,10 @@ def config_of(
     ModelError
         For an architecture that the lab does not run, and for missing or absurd sizes.
     """
+    if what := _OTHER_FILES.get(str(metadata.get("general.type"))):
+        raise ModelError(f"The file holds {what}, and no model that could run.")
+    if not shapes:
+        raise ModelError("The file holds a vocabulary without weights; the lab needs both.")
     architecture = metadata.get("general.architecture")
     names = dict.fromkeys(entry.name for entry in RUNNABLE.values())
     if not isinstance(architecture, str) or architecture not in names:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from quantcore.formats import get_format
 from quantcore.io import ModelError
+from quantcore.io.gguf import MAGIC
 from quantcore.io.gguf_parts import all_parts
 from quantcore.io.imatrix import Imatrix, read_imatrix
 from quantcore.io.on_disk import FileState, as_named, file_state
@@ -343,13 +344,21 @@ def _with_recipe(folder: Path) -> Model:
 def _find(source: str | Path) -> Path:
     path = Path(source).expanduser()
     try:
-        if path.is_dir() or (path.is_file() and path.suffix.lower() == ".gguf"):
+        if path.is_dir() or (path.is_file() and _is_gguf(path)):
             return as_named(path)
         if str(source) in SHIPPED:
             return shipped_folder(str(source))
     except (OSError, ValueError):  # a name too long, a null character: neither of the two
         pass
     raise ModelError(f"There is no model folder and no GGUF file {str(source)[:200]!r}.")
+
+
+def _is_gguf(path: Path) -> bool:
+    """Whether a file is one by its name or, as those that Ollama keeps, by how it begins."""
+    if path.suffix.lower() == ".gguf":
+        return True
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def _named(

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from quantcore import ModelError, open_model, plan
+from quantcore.cli import main
 from quantcore.io.gguf import read_gguf
 from quantcore.model.llama import Llama
 from quantcore.model.rope import frequencies
 from quantcore.recipe.quantize import preview, quantize
-from tests.support.gguf_bytes import with_metadata
+from tests.support.gguf_bytes import gguf_bytes, with_metadata
 from tests.support.toy_model import CONFIG, tensors, write_folder, write_safetensors
 
 TOKENS = np.arange(100) % 250
@@ -164,3 +165,52 @@ def test_chat_templates_come_along(tmp_path, setting, files, expected):
     metadata = read_gguf(as_gguf(folder)).metadata
     found = {key: value for key, value in metadata.items() if "chat_template" in key}
     assert found == {f"tokenizer.chat_template{key}": value for key, value in expected.items()}
+
+
+def test_a_file_needs_no_ending(tmp_path):
+    """As those that Ollama keeps."""
+    path = as_gguf(write_folder(tmp_path / "toy"))
+    blob = path.rename(tmp_path / "sha256-1234")
+    assert open_model(blob).n_weights == open_model(tmp_path / "toy").n_weights
+    (tmp_path / "notes").write_text("no model")
+    with pytest.raises(ModelError, match="no GGUF file"):
+        open_model(tmp_path / "notes")
+
+
+@pytest.mark.parametrize(
+    ("type", "says"),
+    [
+        ("imatrix", r"an importance matrix \(give it with --imatrix\)"),
+        ("adapter", "an adapter"),
+        ("mmproj", "the projector"),
+    ],
+)
+def test_other_files_are_told_apart(tmp_path, type, says):
+    path = with_metadata(as_gguf(write_folder(tmp_path / "toy")), {"general.type": type})
+    with pytest.raises(ModelError, match=says):
+        open_model(path)
+
+
+def test_a_vocabulary_alone_is_no_model(tmp_path):
+    file = read_gguf(as_gguf(write_folder(tmp_path / "toy")))
+    (tmp_path / "vocabulary.gguf").write_bytes(gguf_bytes(file.metadata, {}))
+    with pytest.raises(ModelError, match="a vocabulary without weights"):
+        open_model(tmp_path / "vocabulary.gguf")
+
+
+def test_weights_that_cannot_be_read_are_named(tmp_path):
+    folder = write_folder(tmp_path / "toy")
+    weights = (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    with pytest.raises(ModelError, match=r"holds model-00001-of-00002.safetensors and no .*index"):
+        open_model(folder)
+    weights.rename(folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"pytorch_model.bin, .* the lab reads safetensors"):
+        open_model(folder)
+
+
+def test_what_was_lost_stays_lost(tmp_path, capsys):
+    path = as_gguf(write_folder(tmp_path / "toy"), "Q8_0")
+    for type, says in (("F32", "stays lost"), ("Q4_0", "errors add up")):
+        output = str(tmp_path / f"{type}.gguf")
+        assert main(["quantize", str(path), "--type", type, "--output", output]) == 0
+        assert says in capsys.readouterr().err
