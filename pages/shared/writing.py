@@ -28,7 +28,12 @@ from quantcore.progress import Progress
 from quantcore.recipe.file_types import throughout
 from quantcore.recipe.plan import Plan
 from quantcore.recipe.plan import plan as plan_file
-from quantcore.recipe.quantize import plan_with_matrix, quantize_steps, quantized_again
+from quantcore.recipe.quantize import (
+    FLOATS,
+    plan_with_matrix,
+    quantize_steps,
+    quantized_again,
+)
 from quantcore.recipe.types import get_type
 
 TITLE = "writing a file"
@@ -105,9 +110,14 @@ def offer(model: Model, plan: Plan, what: str, imatrix: Imatrix | None = None) -
         st.session_state[_KEPT] = made[0]
         st.rerun()
     if again := quantized_again(model, plan):
+        types = {each.name: each.type for each in plan.tensors}
+        rounded = any(types[name] not in FLOATS for name in again)
         look.note(
             f"{plural(len(again), 'tensor')} would be quantized a second time, and errors add up: "
             "llama-quantize does that only with `--allow-requantize`."
+            if rounded
+            else f"{plural(len(again), 'tensor')} lost something when the file was made, which "
+            "stays lost: llama-quantize does that only with `--allow-requantize`."
         )
     if model.tokenizer.composes:
         look.note(

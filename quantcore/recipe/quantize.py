@@ -151,7 +151,8 @@ def plan_with_matrix(
 def quantized_again(model: Model, plan: Plan) -> list[str]:
     """Name the tensors that a GGUF file holds quantized in another type than the plan's.
 
-    Where that is quantized too, errors add up. llama-quantize refuses them without `--allow-requantize`.
+    Where that is quantized too, errors add up. llama-quantize refuses them without
+    `--allow-requantize`.
     """
     source = {name: tensor.dtype for name, tensor in model.tensors.items()}
     return [
