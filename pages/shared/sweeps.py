@@ -98,7 +98,8 @@ def label_of(results: Sensitivity) -> str:
     """Call results by what they are of."""
     source = results.source
     aided = ", with imatrix" if source.imatrix_digest else ""
-    return f"{source.model}, {source.text}, {source.tokens:,} tokens{aided}"
+    chosen = f", by {source.by}" if source.by else ""
+    return f"{source.model}, {source.text}, {source.tokens:,} tokens{aided}{chosen}"
 
 
 def _unique(label: str, taken: dict) -> str:

@@ -38,6 +38,8 @@ def plan_from_options(options: argparse.Namespace) -> tuple["Plan", dict]:
         "predicted_kl_divergence": budgeted.predicted_kl_divergence,
         "gap": budgeted.gap,
     }
+    if measured.source.by:
+        known["measured_with"] = measured.source.by  # codes chosen so: quantize it --by the same
     if options.swaps is None:
         return budgeted.plan, known
     swapped = _swapped(budget, budgeted, options)

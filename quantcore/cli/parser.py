@@ -125,6 +125,7 @@ def _add_sensitivity(command: Command) -> None:
     _add_matrix(run, "importance matrix (default: the model's own, for formats that need one)")
     what = "also ask this many questions per skill and level, as the command skills does (0)"
     run.add_argument("--skills", type=int, default=0, metavar="N", help=what)
+    _add_by(run)
     what = "cheaper guides too: errors of weights and outputs, Fisher"
     run.add_argument("--guides", action="store_true", help=what)
     what = "Dask scheduler, whose workers find the model at the same path or on the Hub"

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from quantcore.cli.by_method import by_a_method, say_if_it_judges
 from quantcore.cli.opening import opened_model, read_text
 from quantcore.cli.output import complain, followed, print_json
 
@@ -24,9 +25,13 @@ def sensitivity(options: argparse.Namespace) -> int:
     from quantcore.sweep import Patience
 
     _refuse_place(options.output)
+    if by_a_method(options) and options.guides:
+        raise ValueError("--guides are of rounding: they do not go with --by")
     model = opened_model(options)
     given = read_text(options.text)
     text = calibration_text() if given is None else given
+    if options.by is not None:
+        say_if_it_judges(options, text)
     formats = options.types.replace(",", " ").split() if options.types else DEFAULT_FORMATS
     settings = Settings(
         formats=formats,
@@ -37,6 +42,8 @@ def sensitivity(options: argparse.Namespace) -> int:
         context=options.context,
         tokens=options.tokens,
         questions=options.skills,
+        by=options.by or "",
+        calibration=read_text(options.calibration),
     )
     known = load(options.output) if options.output.exists() else None
     patience = Patience(workers_s=options.wait_for_workers, piece_s=options.wait_for_piece)
@@ -82,7 +89,8 @@ def _print_worst(results: "Sensitivity") -> None:
         if (effect.group, effect.how) == ("tensor", "alone"):
             by_name.setdefault(effect.name, []).append(effect.mean_kl_divergence)
     worst = sorted(by_name, key=lambda name: -max(by_name[name]))[:10]
-    print("nats per token, each tensor alone; the ten that cost most")
+    by = f" by {results.source.by}" if results.source.by else ""
+    print(f"nats per token, each tensor alone{by}; the ten that cost most")
     print(f"{'tensor':<28}" + "".join(f"{name:>11}" for name in formats))
     for name in worst:
         effects = [results.effect(name, each) for each in formats]

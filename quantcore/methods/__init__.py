@@ -27,6 +27,7 @@ _ALL: tuple[Method, ...] = (
     OwnGrid(),
 )
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}
+ROUND_INPUTS = ("smoothquant", "llm_int8")  # those that round inputs as well, while a model runs
 
 
 def get_method(name: str) -> Method:

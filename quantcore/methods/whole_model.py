@@ -36,6 +36,7 @@ def choose_all(
     tokens: NDArray[np.integer],
     *,
     inputs: Inputs = "quantized",
+    llama: Llama | None = None,
     on_progress: Callable[[Progress[ByName]], None] | None = None,
 ) -> ByName:
     """Store matrices of a model by a method, each in a format.
@@ -48,6 +49,8 @@ def choose_all(
         A calibration text in chunks (n_chunks, context), such as ``evaluate.text.cut(...).inputs``.
     inputs
         Whether matrices see the model as quantized so far, or the original.
+    llama
+        The original, where it is ready to run already; by default it is read.
     on_progress
         Called at each step; an exception that it raises ends the work.
 
@@ -62,7 +65,8 @@ def choose_all(
     ValueError
         If a format cannot store a matrix, or inputs are not finite; it names the matrix.
     """
-    return result_of(choose_all_steps(model, method, formats, tokens, inputs=inputs), on_progress)
+    steps = choose_all_steps(model, method, formats, tokens, inputs=inputs, llama=llama)
+    return result_of(steps, on_progress)
 
 
 def choose_all_steps(
@@ -72,6 +76,7 @@ def choose_all_steps(
     tokens: NDArray[np.integer],
     *,
     inputs: Inputs = "quantized",
+    llama: Llama | None = None,
 ) -> Iterator[Progress[ByName]]:
     """Choose in steps of one matrix or one chunk; see `choose_all`."""
     if tokens.ndim != 2 or not tokens.size or not formats:
@@ -85,7 +90,7 @@ def choose_all_steps(
         why = why_not(model, method, name, fmt)
         if why:
             left_to_rounding[name] = f"Rounded to nearest. {why}"
-    return _steps(_Work(model, method, dict(formats), left_to_rounding, inputs), tokens)
+    return _steps(_Work(model, method, dict(formats), left_to_rounding, inputs), tokens, llama)
 
 
 def why_not(model: Model, method: Method, name: str, fmt: Format) -> str:
@@ -112,11 +117,13 @@ class _Work:
         return [name for name in mine if place_of(self.model.config, name) == place]
 
 
-def _steps(work: _Work, tokens: NDArray[np.integer]) -> Iterator[Progress[ByName]]:
+def _steps(
+    work: _Work, tokens: NDArray[np.integer], llama: Llama | None
+) -> Iterator[Progress[ByName]]:
     yield Progress(0.0, "reading the model")
-    model, method = work.model, work.method
-    weights = {name: model.weights(name) for name in model.tensors}
-    llama, chosen = Llama(model.config, weights), {}
+    model, method, chosen = work.model, work.method, {}
+    if llama is None:
+        llama = Llama(model.config, {name: model.weights(name) for name in model.tensors})
     for name, why in work.left_to_rounding.items():
         chosen[name] = _rounded(model, name, work.formats[name], why)
     follows = work.inputs == "quantized"

@@ -7,7 +7,7 @@ in the order of the forward pass never compute them twice.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from quantcore.evaluate.perplexity import KeptLogits, Scores, score, score_rows
 from quantcore.model.llama import Floats, Llama, Stop
 from quantcore.model.source import Model
 from quantcore.pool import threads
+from quantcore.sensitivity.choosing import Choosing
 from quantcore.sensitivity.effect import Effect, TokenScores, effect_of
 from quantcore.sensitivity.pieces import Entry, Piece, entry_of, restored_as, storable
 from quantcore.sensitivity.reading import Batch, Reading
@@ -57,10 +58,12 @@ class Bench:
         Its weights are all in memory, as float32.
     reading
         What it reads. Divergence and perplexity are those of the chunks' targets.
+    choosing
+        What chooses codes; by default they are rounded to nearest.
     """
 
-    def __init__(self, model: Model, reading: Reading) -> None:
-        self.model, self.reading = model, reading
+    def __init__(self, model: Model, reading: Reading, choosing: Choosing | None = None) -> None:
+        self.model, self.reading, self._choosing = model, reading, choosing
         self._batches = reading.batches
         self._original = Llama(model.config, {name: model.weights(name) for name in model.tensors})
         with threads(1):  # as the pieces, so that rounding is the same
@@ -86,6 +89,9 @@ class Bench:
 
     def measure(self, piece: Piece) -> Effect:
         """Measure one piece."""
+        if self._choosing is not None:
+            scores = self.changed(self._chosen(piece, self._choosing))
+            return effect_of(self.model, piece, self.reading, scores, self.original)
         base = "" if piece.how == "alone" else piece.format
         weights = {
             name: self.model.weights(name) if base else restored_as(self.model, name, piece.format)
@@ -93,6 +99,13 @@ class Bench:
         }
         scores = self.changed(weights, self._base(base))
         return effect_of(self.model, piece, self.reading, scores, self.original)
+
+    def _chosen(self, piece: Piece, choosing: Choosing) -> Mapping[str, Floats]:
+        """Give the weights of all that is quantized: the piece, or all but that."""
+        names: Iterable[str] = piece.tensors
+        if piece.how == "kept":
+            names = [n for n in storable(self.model, piece.format) if n not in piece.tensors]
+        return choosing.restored(self.model, names, piece.format, self._original)
 
     def with_weights(self, weights: Mapping[str, Floats]) -> Llama:
         """Give the original with other weights in some matrices."""

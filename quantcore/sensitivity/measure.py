@@ -17,6 +17,7 @@ from quantcore.io.imatrix import Imatrix
 from quantcore.model.source import Model, open_model
 from quantcore.progress import Progress, result_of
 from quantcore.sensitivity.bench import Bench
+from quantcore.sensitivity.choosing import Choosing, choosing_of
 from quantcore.sensitivity.effect import Effect
 from quantcore.sensitivity.guides import guide_steps
 from quantcore.sensitivity.pieces import (
@@ -61,6 +62,8 @@ class Settings:
     context: int = 512  # tokens a chunk
     tokens: int | None = None  # of the text's beginning; 4,096, or as many as there are
     questions: int = 0  # to ask of each skill at each level, besides the text
+    by: str = ""  # the method that chooses codes, see `Choosing`; "": they are rounded to nearest
+    calibration: str | None = None  # what the method is shown; by default the calibration text
 
     @property
     def words(self) -> str:
@@ -114,27 +117,32 @@ def sensitivity_steps(
     """
     settings = settings or Settings()
     able = checked_formats(model, settings.formats)
-    reading, source = read_for(model, settings)
+    choosing = choosing_of(model, settings.by, settings.calibration)
+    if choosing is not None:
+        choosing.check(model, able)
+    reading, source = read_for(model, settings, choosing)
     if known is not None:
         known.refuse_other(source)
-    assignment = Assignment(model.address, model.given, reading, source)
+    assignment = Assignment(model.address, model.given, reading, source, choosing)
     results = Sensitivity(source) if known is None else known
     pieces = pieces_of(model, able, settings.groups, settings.hows)
     missing = [piece for piece in pieces if not results.has(piece)]
 
     def begin() -> Outcomes:
         if scheduler is None:
-            return sweep.run(Bench(model, reading).measure, missing)
+            return sweep.run(Bench(model, reading, choosing).measure, missing)
         return sweep.run_on_cluster(partial(on_worker, assignment), missing, scheduler, patience)
 
     return _steps(begin, len(missing), results)
 
 
-def read_for(model: Model, settings: Settings) -> tuple[Reading, Source]:
+def read_for(
+    model: Model, settings: Settings, choosing: Choosing | None = None
+) -> tuple[Reading, Source]:
     """Cut the text that a sweep reads, and say what its results will be of."""
     chunks = _chunks(model, settings.words, settings.context, settings.tokens)
     questions = first_questions(settings.questions)
-    source = source_of(model, chunks, settings.text_name, settings.questions)
+    source = source_of(model, chunks, settings.text_name, settings.questions, choosing)
     return reading_of(model, chunks, questions), source
 
 
@@ -228,6 +236,7 @@ class Assignment:
     imatrix: Imatrix | None = field(compare=False, repr=False)  # if one was given to the model
     reading: Reading = field(compare=False, repr=False)
     source: Source  # says with digests which weights, matrix and texts these are
+    choosing: Choosing | None = field(default=None, compare=False, repr=False)
 
 
 def on_worker(assignment: Assignment, piece: Piece) -> Effect:
@@ -247,7 +256,7 @@ def _bench(assignment: Assignment) -> Bench:
         model = model.with_imatrix(assignment.imatrix)
     if model.fingerprint != assignment.source.fingerprint:
         raise ValueError(f"The weights in {assignment.address} on this worker are others.")
-    return Bench(model, assignment.reading)
+    return Bench(model, assignment.reading, assignment.choosing)
 
 
 def _chunks(model: Model, text: str, context: int, tokens: int | None) -> Chunks:
@@ -261,7 +270,13 @@ def _chunks(model: Model, text: str, context: int, tokens: int | None) -> Chunks
     return chunks.first(max(2, wanted))
 
 
-def source_of(model: Model, chunks: Chunks, text_name: str, questions: int = 0) -> Source:
+def source_of(
+    model: Model,
+    chunks: Chunks,
+    text_name: str,
+    questions: int = 0,
+    choosing: Choosing | None = None,
+) -> Source:
     """Say what results are of that are measured on these chunks."""
     return Source(
         model=model.name,
@@ -273,6 +288,8 @@ def source_of(model: Model, chunks: Chunks, text_name: str, questions: int = 0) 
         tokens_scored=int(chunks.scored.sum()),
         questions=questions,
         imatrix_digest=imatrix_digest(model),
+        by="" if choosing is None else choosing.by,
+        calibration_digest="" if choosing is None else _digest(choosing.tokens),
     )
 
 

@@ -9,6 +9,7 @@ sweep that was stopped goes on from there. Its fields:
     tokens_scored          those of the second half of each chunk, which the figures speak of
     questions              asked of each skill at each level, 0 for none
     imatrix_digest         digest of the importance matrix that served every format, "" if none
+    by, calibration_digest the method that chose codes and the tokens that it saw, "" for rounding
     skills                 {"columns": ..., "rows": ...}: skill, level, and the original's answers
     effects                {"columns": names of `Effect`'s fields, "rows": a list for each effect};
                            its skills are a list for each of the rows above
@@ -51,11 +52,15 @@ class Source:
     tokens_scored: int
     questions: int
     imatrix_digest: str
+    by: str = ""  # the method that chose codes, "" for rounding
+    calibration_digest: str = ""  # of the tokens that the method was shown
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> "Source":
         """Take it from the fields of a file; `KeyError` where one is missing."""
-        return cls(**{each.name: raw[each.name] for each in fields(cls)})
+        older = ("by", "calibration_digest")  # not in files from before: all was rounded
+        names = [each.name for each in fields(cls) if each.name in raw or each.name not in older]
+        return cls(**{name: raw[name] for name in names})
 
 
 @dataclass(slots=True)
@@ -180,6 +185,15 @@ class Sensitivity:
             used = "another" if mine.imatrix_digest and source.imatrix_digest else "no such"
             used = "an" if not source.imatrix_digest else used
             raise ValueError(f"These results are with {used} importance matrix: use another file.")
+        if mine.by != source.by:
+            ways = [
+                f"codes chosen by {each}" if each else "rounding" for each in (mine.by, source.by)
+            ]
+            raise ValueError(f"These results are of {ways[0]}, not {ways[1]}: use another file.")
+        if mine.calibration_digest != source.calibration_digest:
+            raise ValueError(
+                f"These results are by {mine.by} calibrated on another text: use another file."
+            )
 
     def refuse_other_model(self, name: str, fingerprint: str) -> None:
         """Refuse, by a `ValueError`, a model whose weights (`Model.fingerprint`) are others."""

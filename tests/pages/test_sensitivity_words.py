@@ -7,10 +7,12 @@ import pytest
 
 from pages.sensitivity.words import beside, run, skills, trust
 from pages.sensitivity.words import costs as words
+from pages.shared import sweeps
 from quantcore.sensitivity.compare import GuideOrder, Sum, correlation_of, guide_orders
 from quantcore.sensitivity.costs import Cost, costs, measures
 from quantcore.sensitivity.estimate import SweepEstimate
 from quantcore.sensitivity.guides import Guide
+from quantcore.sensitivity.results import Sensitivity
 from tests.support.sweep_results import DOWN, SOURCE, K, Q, cost, effect, results, skill_change
 
 MEASURES = measures(results())
@@ -154,8 +156,16 @@ def test_two_results_are_named_by_what_differs():
     assert named(SOURCE, replace(SOURCE, model="other")) == ("toy", "other")
     assert named(SOURCE, replace(SOURCE, text="sea.txt")) == ("river.txt", "sea.txt")
     assert named(SOURCE, replace(SOURCE, imatrix_digest="x")) == ("without imatrix", "with imatrix")
+    assert named(SOURCE, replace(SOURCE, by="gptq")) == ("by rounding", "by gptq")
     assert named(SOURCE, replace(SOURCE, tokens=512)) == ("4,096 tokens", "512 tokens")
     assert named(SOURCE, SOURCE) == ("the first", "the second")
+
+
+def test_figures_of_a_method_are_called_so():
+    chosen = replace(SOURCE, by="gptq")
+    assert words.measured_on(chosen).endswith("are scored, codes chosen by gptq.")
+    assert "chosen" not in words.measured_on(SOURCE)
+    assert sweeps.label_of(results()) + ", by gptq" == sweeps.label_of(Sensitivity(chosen))
 
 
 def test_a_stage_says_what_was_measured():

@@ -52,6 +52,7 @@ def names_by_difference(first: Source, second: Source) -> tuple[str, str]:
         lambda source: source.model,
         lambda source: source.text,
         lambda source: f"with{'' if source.imatrix_digest else 'out'} imatrix",
+        lambda source: f"by {source.by or 'rounding'}",
         lambda source: f"{source.tokens:,} tokens",
     ):
         names = parts(first), parts(second)
