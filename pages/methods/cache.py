@@ -1,6 +1,8 @@
 """What the page Methods knows of a matrix: its inputs, and what methods make of it."""
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from pages.shared import bench, shipped, texts
 from quantcore.evaluate.cache_drift import CacheDrift
@@ -14,6 +16,7 @@ from quantcore.formats import get_format
 from quantcore.io import ModelError
 from quantcore.methods import get_method
 from quantcore.methods.awq import AWQ, ScaleSearch
+from quantcore.methods.bound import least_output_error
 from quantcore.methods.calibration import calibrate
 from quantcore.methods.method import LayerInputs
 from quantcore.model.outliers.columns import factors_of
@@ -66,6 +69,15 @@ def inputs(model_name: str, tensor: str) -> LayerInputs:
     context = min(512, context_for(model, TOKENS))
     tokens = cut(model, text, context, at_most=TOKENS).inputs
     return calibrate(model, tokens, [tensor], {"second_moment", "rows"})[tensor]
+
+
+@bench.per_model(st.cache_resource, max_entries=64)
+def least_errors(model_name: str, tensor: str, low: float, high: float) -> tuple[NDArray, NDArray]:
+    """Find the least error of the output at bits per weight from low to high: bits, errors."""
+    moment = inputs(model_name, tensor).second_moment
+    assert moment is not None  # it was asked for
+    bits = np.linspace(low, high, 60)
+    return bits, least_output_error(moment, bits)
 
 
 @bench.per_model(st.cache_resource, show_spinner="Rounding column after column", max_entries=16)

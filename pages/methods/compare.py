@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from functools import partial
 
-import numpy as np
 import streamlit as st
 
 from pages.methods import cache, words
@@ -19,7 +18,6 @@ from quantcore.formats import get_format
 from quantcore.formats.integers.integer import IntegerFormat
 from quantcore.methods import METHODS
 from quantcore.methods.awq import AWQ
-from quantcore.methods.bound import least_output_error
 from quantcore.methods.incoherence import Incoherence, spread_of
 from quantcore.model.source import Model
 from quantcore.pool import n_threads
@@ -110,10 +108,8 @@ def plane(model: Model, tensor: str, type_name: str, style: Look) -> None:
     if len({row.asked for row in rows}) < 2:
         return
     st.space("medium")
-    moment = cache.inputs(model.name, tensor).second_moment
-    assert moment is not None  # it was asked for
     widths = [row.bits_per_weight for row in rows]
-    bits = np.linspace(min(widths) - 0.7, max(widths) + 0.25, 60)
+    ends = (min(widths) - 0.7, max(widths) + 0.25)
     errors = [row.output_error for row in rows]
     look.finding(words.plane(rows, tensor), words.HOW_TO_READ_PLANE)
     event = look.show(
@@ -122,7 +118,7 @@ def plane(model: Model, tensor: str, type_name: str, style: Look) -> None:
             style,
             title="error of the output",
             ticks=charts.ticks(min(errors) / 3, 1.3 * max(errors)),
-            bound=(bits, least_output_error(moment, bits)),
+            bound=cache.least_errors(model.name, tensor, *ends),
             narrow=look.narrow(),
         ),
         key="methods_plane",

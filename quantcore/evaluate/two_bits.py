@@ -11,10 +11,12 @@ The four values: Max, Quantizing for Minimum Distortion, 1960.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quantcore.checks import read_only
 from quantcore.format import Weights
 from quantcore.formats import get_format
 from quantcore.formats.lattice.codebooks import N_DIMENSIONS, e8p_points
@@ -125,9 +127,11 @@ def to_four(weights: Weights) -> Weights:
 _ROUNDED = {ALONE: to_four, LATTICE: to_e8p}
 
 
+@cache
 def places(first: int, second: int) -> Weights:
     """Where E8P's points are in the plane of two of their eight dimensions, (n, 2), each once."""
-    return np.unique(e8p_points()[:, [first, second]], axis=0) / np.float32(_e8p().spread)
+    found = np.unique(e8p_points()[:, [first, second]], axis=0) / np.float32(_e8p().spread)
+    return read_only(found)
 
 
 def _e8p() -> LatticeFormat:

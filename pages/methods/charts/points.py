@@ -11,7 +11,7 @@ from pages.shared.palette import Look, bits_colour, blend
 from quantcore.evaluate.two_bits import ALONE, BITS, FOUR, LATTICE, TurnedWeights
 from quantcore.format import Weights
 
-REACH = 3.1  # root mean squares on either side
+REACH = 3.1  # root mean squares on either side, or more where a weight is further out
 NAMES = {LATTICE: "E8P, eight weights at once", ALONE: "four values, each weight alone"}
 
 
@@ -34,9 +34,10 @@ def points(
             xref=f"x{nth} domain", yref=f"y{nth} domain",
         )  # fmt: skip
         figure.update_yaxes(scaleanchor=f"x{nth}", **cell)
+    reach = max(REACH, float(np.abs(before).max()) + 0.3)
     axis: dict[str, Any] = {
-        "range": [-REACH, REACH],
-        "tickvals": list(range(-3, 4)),
+        "range": [-reach, reach],
+        "tickvals": list(range(-int(reach), int(reach) + 1)),
         "constrain": "domain",
         "showgrid": False,
     }

@@ -24,8 +24,6 @@ def walk(found: Walk, first: int, n_shown: int, look: Look, *, narrow: bool) -> 
     figure.update_layout(template=template(look), height=ROW * n_shown + 84)
     figure.update_layout(margin={"t": 30})
     steps = np.arange(first, first + n_shown)
-    _bits(figure, found.states[steps].astype(np.int64), steps, look, narrow)
-    _values(figure, found, steps, look)
     heads = ("state, 16 bits", "its value, and the weight")
     for number, head in enumerate(heads, start=1):
         axis = str(number) if number > 1 else ""
@@ -35,6 +33,8 @@ def walk(found: Walk, first: int, n_shown: int, look: Look, *, narrow: bool) -> 
         range=[steps[-1] + 0.6, steps[0] - 0.6], tickvals=steps.tolist(), showgrid=False
     )
     figure.update_yaxes(title="step", row=1, col=1)
+    _bits(figure, found.states[steps].astype(np.int64), steps, look, narrow)
+    _values(figure, found, steps, look)
     return figure
 
 
@@ -76,10 +76,7 @@ def _bits(
 def _values(figure: Figure, found: Walk, steps: NDArray[np.intp], look: Look) -> None:
     tone, cell = bits_colour(BITS, look), {"row": 1, "col": 2}
     weights, restored = found.weights[steps], found.restored[steps]
-    for step in steps:
-        line = {"color": look.line, "width": 1}
-        figure.add_scatter(x=[-REACH, REACH], y=[step, step], mode="lines", line=line,
-                           hoverinfo="skip", **cell)  # fmt: skip
+    figure.update_yaxes(showgrid=True, griddash="solid", **cell)
     figure.add_scatter(
         x=found.within_reach[steps].ravel(),
         y=np.repeat(steps, 1 << BITS),
@@ -88,10 +85,15 @@ def _values(figure: Figure, found: Walk, steps: NDArray[np.intp], look: Look) ->
         hovertemplate="within reach: %{x:.2f} σ<extra></extra>",
         **cell,
     )
-    for step, weight, value in zip(steps.tolist(), weights, restored, strict=True):
-        line = {"color": tone, "width": 4}
-        figure.add_scatter(x=[weight, value], y=[step, step], mode="lines", line=line,
-                           hoverinfo="skip", **cell)  # fmt: skip
+    gap = np.full(len(steps), np.nan)
+    figure.add_scatter(
+        x=np.stack([weights, restored, gap], axis=1).ravel(),
+        y=np.repeat(steps, 3),
+        mode="lines",
+        line={"color": tone, "width": 4},
+        hoverinfo="skip",
+        **cell,
+    )
     figure.add_scatter(
         x=restored,
         y=steps,
