@@ -3,7 +3,12 @@
 import pytest
 
 from quantcore import open_model
-from quantcore.evaluate.estimate import drift_seconds, pass_seconds, quantizing_seconds
+from quantcore.evaluate.estimate import (
+    drift_seconds,
+    pass_seconds,
+    quantizing_seconds,
+    recipes_seconds,
+)
 from quantcore.evaluate.quantized import formats_by_tensor
 
 
@@ -26,3 +31,11 @@ def test_more_types_tokens_and_slower_formats_take_longer(model):
     one = drift_seconds(model, [simple], 1000)
     assert one < drift_seconds(model, [simple, simple], 1000) < 2 * one
     assert drift_seconds(model, [simple], 2000) > 1.5 * one
+
+
+def test_more_recipes_and_methods_that_train_take_longer(model):
+    plain = recipes_seconds(model, ["rtn"], 20_000, 20_000)
+    assert plain < recipes_seconds(model, ["rtn", "rtn"], 20_000, 20_000) < 2 * plain
+    assert recipes_seconds(model, ["autoround"], 20_000, 20_000) > 3 * plain
+    asked = recipes_seconds(model, ["rtn"], 20_000, 20_000, 30_000)
+    assert asked - plain == pytest.approx(pass_seconds(model, 30_000))

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from quantcore.evaluate import skills
 from quantcore.evaluate.intervals import block_sums, interval
 from quantcore.evaluate.kept_recipes import find, keep
 from quantcore.evaluate.method_drift import check_recipe, method_drift_steps
@@ -88,6 +89,18 @@ def test_what_is_kept_of_a_run_says_what_the_run_says(rows):
         assert sums.sum() / row.tokens_scored == pytest.approx(row.mean_kl_divergence)
         assert row.seconds > 0 and row.skills is None
         assert row.base_perplexity == rows[0].base_perplexity > 1
+
+
+def test_recipes_answer_the_questions_where_somebody_asks(toy, monkeypatch):
+    asked = (("easy", "the fox", " jumps"), ("easy", "the dog", " sat"), ("hard", "over", " the"))
+    few = [skills.Question("recall", *each) for each in asked]
+    monkeypatch.setattr(skills, "shipped_questions", lambda: few)
+    recipes = [get_recipe(name) for name in FIVE[:2]]
+    steps = list(method_drift_steps(toy, recipes, TEXT, 64, calibration=SEEN, with_skills=True))
+    shares = [step.share for step in steps]
+    assert shares == sorted(shares) and shares[-1] == 1.0
+    for row in steps[-1].known:
+        assert [(each.level, each.total) for each in row.skills] == [("easy", 2), ("hard", 1)]
 
 
 def test_a_row_comes_back_from_json_and_an_older_one_lacks_what_was_not_measured(rows):
