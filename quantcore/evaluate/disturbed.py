@@ -1,7 +1,8 @@
 """What becomes of a model's predictions when its passes are disturbed and its weights are not.
 
 Rounded keys and values, or noise between the layers: each chunk runs through the model as it is,
-and through each of the disturbed passes; logits come from the model's own output matrix.
+and through each of the disturbed passes; logits come from the model's own output matrix, or from
+that of a model which a pass belongs to.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -65,7 +66,10 @@ def changes_of(tokens: TokenChanges, context: int) -> dict[str, Any]:
 
 
 def disturbed_steps(
-    llama: Llama, passes: Mapping[str, Pass], chunks: Chunks
+    llama: Llama,
+    passes: Mapping[str, Pass],
+    chunks: Chunks,
+    heads: Mapping[str, Llama] | None = None,
 ) -> Iterator[Progress[dict[str, TokenChanges]]]:
     """Run chunks through a model and through disturbed passes of it; a step is a layer of a batch.
 
@@ -73,7 +77,10 @@ def disturbed_steps(
     ----------
     passes
         By the names that results get.
+    heads
+        Models whose output matrix makes the logits of a pass, where it is not the model's own.
     """
+    heads = heads or {}
     n_chunks, context = chunks.tokens.shape
     scored = chunks.scored[0]
     parts: dict[str, list[TokenChanges]] = {name: [] for name in passes}
@@ -93,7 +100,7 @@ def disturbed_steps(
             if name == "original":
                 base = score(llama, rows, targets, kept)
                 continue
-            scores, kl = score_against(llama, rows, targets, kept, base)
+            scores, kl = score_against(heads.get(name, llama), rows, targets, kept, base)
             same = scores.top_token == base.top_token
             parts[name].append(TokenChanges(base.nll, scores.nll, kl, base.top_probability, same))
     yield Progress(1.0, "done", {name: _joined(each) for name, each in parts.items()})

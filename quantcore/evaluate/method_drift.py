@@ -107,13 +107,14 @@ def _steps(
             share = part * (i + step.share) / len(recipes)
             yield Progress(share, f"{recipe.name}: {step.stage}")
         made[recipe.name] = step.known
-    passes = {name: each.llama.hidden_by_layer for name, each in made.items()}
+    llamas = {name: each.llama for name, each in made.items()}
+    passes = {name: llama.hidden_by_layer for name, llama in llamas.items()}
     scoring = 0.2 if with_skills else 1 - part
-    for scored in disturbed_steps(original, passes, chunks):
+    for scored in disturbed_steps(original, passes, chunks, llamas):
         yield Progress(part + scoring * scored.share, scored.stage)
     skills: dict[str, list[SkillScore]] = {}
-    for i, (name, each) in enumerate(made.items() if with_skills else ()):
-        for asked in skill_steps(model, each.llama):
+    for i, (name, llama) in enumerate(llamas.items() if with_skills else ()):
+        for asked in skill_steps(model, llama):
             share = part + scoring + (1 - part - scoring) * (i + asked.share) / len(made)
             yield Progress(share, f"{name}: {asked.stage}")
         skills[name] = asked.known

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from quantcore import measure_drift
 from quantcore.evaluate import skills
 from quantcore.evaluate.intervals import block_sums, interval
 from quantcore.evaluate.kept_recipes import find, keep
@@ -89,6 +90,16 @@ def test_what_is_kept_of_a_run_says_what_the_run_says(rows):
         assert sums.sum() / row.tokens_scored == pytest.approx(row.mean_kl_divergence)
         assert row.seconds > 0 and row.skills is None
         assert row.base_perplexity == rows[0].base_perplexity > 1
+
+
+@pytest.mark.parametrize("name", ["Q4_0", "Q5_K_M"])
+def test_a_mix_diverges_as_its_type_does(toy, name):
+    """The embedding and the output count: no method chooses for them, but a mix rounds them."""
+    steps = method_drift_steps(toy, [get_recipe(name)], TEXT, 64, calibration=SEEN)
+    (row,), drift = result_of(steps), measure_drift(toy, name, TEXT, 64)
+    assert row.mean_kl_divergence == pytest.approx(drift.mean_kl_divergence, rel=1e-4)
+    assert row.perplexity_ratio == pytest.approx(drift.perplexity_ratio, rel=1e-6)
+    assert row.base_perplexity == pytest.approx(drift.base_perplexity, rel=1e-6)
 
 
 def test_recipes_answer_the_questions_where_somebody_asks(toy, monkeypatch):
