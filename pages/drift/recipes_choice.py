@@ -9,7 +9,7 @@ from pages.drift.recipes_measuring import unsuited
 from pages.shared import bench, controls, look, plans
 from pages.shared.recipes import called
 from pages.shared.units import plural
-from quantcore.evaluate.recipes import BY, Recipe, get_recipe
+from quantcore.evaluate.recipes import Recipe, get_recipe
 from quantcore.formats import LATTICE, OUTSIDE_GGUF
 from quantcore.methods import METHODS
 from quantcore.model.source import Model
@@ -69,7 +69,7 @@ def _at_first(model_name: str) -> list[str]:
 def _another(model: Model, chosen: Sequence[str]) -> None:
     """Ask for a method and a format, and put them with the others."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        ways = [*BY, AIDED] if model.imatrix is not None else [*BY]
+        ways = [*METHODS, AIDED] if model.imatrix is not None else [*METHODS]
         way = st.selectbox(
             "Method",
             ways,

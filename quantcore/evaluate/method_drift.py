@@ -20,6 +20,7 @@ from quantcore.evaluate.skills import SkillScore, skill_steps
 from quantcore.evaluate.text import Chunks, calibration_text, context_for, cut, evaluation_text
 from quantcore.formats import get_format
 from quantcore.methods import get_method
+from quantcore.methods.fold import deployed
 from quantcore.methods.whole_model import ByName, choose_all_steps
 from quantcore.model.llama import Llama
 from quantcore.model.source import Model
@@ -103,7 +104,7 @@ def _steps(
 ) -> Iterator[Progress[list[MethodDrift]]]:
     original, made, part = llama_of(model), {}, 0.4 if with_skills else 0.7
     for i, recipe in enumerate(recipes):
-        for step in _made(model, original, recipe, seen):
+        for step in _made(model, recipe, seen):
             share = part * (i + step.share) / len(recipes)
             yield Progress(share, f"{recipe.name}: {step.stage}")
         made[recipe.name] = step.known
@@ -130,9 +131,7 @@ class _Made:
     seconds: float
 
 
-def _made(
-    model: Model, original: Llama, recipe: Recipe, seen: NDArray[np.int32]
-) -> Iterator[Progress[_Made]]:
+def _made(model: Model, recipe: Recipe, seen: NDArray[np.int32]) -> Iterator[Progress[_Made]]:
     start = time.perf_counter()
     n_weights = sum(model.tensors[name].n_weights for name in model.quantizable)
     meant = get_type(recipe.type)
@@ -153,7 +152,8 @@ def _made(
         for step in choose_all_steps(model, get_method(recipe.by), wanted, seen):
             chosen = step.result or {}
             yield Progress(step.share, step.stage)
-        llama = original.replaced({name: each.restored for name, each in chosen.items()})
+        weights = {name: model.weights(name) for name in model.tensors}
+        llama = deployed(model.config, weights, chosen)
         n_bytes = sum(each.stored_bytes for each in chosen.values())
     seconds = time.perf_counter() - start
     yield Progress(1.0, "done", _Made(llama, 8 * n_bytes / n_weights, seconds))

@@ -16,8 +16,6 @@ from quantcore.evaluate.skills import SkillScore
 from quantcore.methods import METHODS, get_method
 from quantcore.recipe.types import get_type
 
-ROUND_INPUTS = ("smoothquant", "llm_int8")  # methods that change what runs, not only the weights
-BY = tuple(name for name in METHODS if name not in ROUND_INPUTS)
 AIDED = " with imatrix"
 
 
@@ -40,12 +38,8 @@ class Recipe:
 
     def check(self) -> None:
         """Raise a `ValueError` if no model can be measured in it."""
-        meant, method = get_type(self.type), get_method(self.by)
-        if self.by in ROUND_INPUTS:
-            raise ValueError(
-                f"{method.title} rounds inputs too, which is measured on single matrices only: use "
-                "the command method, or choose another."
-            )
+        meant = get_type(self.type)
+        get_method(self.by)
         if meant.mix and self.by != "rtn":
             raise ValueError(
                 f"{self.type} is a mix, which is made by rounding: a method takes one format, "

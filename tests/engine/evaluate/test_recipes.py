@@ -12,8 +12,6 @@ from quantcore.evaluate.intervals import block_sums, interval
 from quantcore.evaluate.kept_recipes import find, keep
 from quantcore.evaluate.method_drift import check_recipe, method_drift_steps
 from quantcore.evaluate.recipes import (
-    BY,
-    ROUND_INPUTS,
     MethodDrift,
     from_json,
     get_recipe,
@@ -21,9 +19,6 @@ from quantcore.evaluate.recipes import (
     to_json,
 )
 from quantcore.evaluate.skills import SkillScore
-from quantcore.formats import get_format
-from quantcore.methods import METHODS
-from quantcore.methods.method import LayerInputs
 from quantcore.model.source import open_model
 from quantcore.progress import result_of
 from tests.support.toy_model import write_folder
@@ -142,7 +137,6 @@ def test_a_name_is_read_back(name):
         ("NF4 by magic", "no method called"),
         ("magic by gptq", "no type called"),
         ("NF4 with imatrix", "one format throughout"),
-        ("INT8_ROW by smoothquant", "rounds inputs too"),
     ],
 )
 def test_what_does_not_go_together_is_one_sentence(name, says):
@@ -160,28 +154,12 @@ def test_a_recipe_that_does_not_suit_a_model_is_refused_before_any_work(toy):
             check_recipe(toy, get_recipe(name))
 
 
-def test_methods_that_round_inputs_are_those_that_are_left_out():
-    ones = np.ones(32, np.float32)
-    moment = np.eye(32)
-    inputs = LayerInputs(
-        n_tokens=64, mean_square=ones, mean_abs=ones, largest=ones, second_moment=moment,
-        cross_moment=moment, rows=np.eye(32, dtype=np.float32),
-    )  # fmt: skip
-    codes = np.random.default_rng(0).integers(-7, 8, (32, 32))
-    weights = (codes / 64).astype(np.float32)  # on a grid, which one of the methods looks for
-
-    def able(method, fmt):
-        try:
-            method.check(weights.shape, fmt)
-        except ValueError:
-            return False
-        return True
-
-    formats = [get_format(name) for name in ("INT8_ROW", "INT4_G32_ASYM", "NVFP4_TENSOR")]
-    for name, method in METHODS.items():
-        fmt = next(each for each in formats if able(method, each))
-        rounds = method.choose(weights, fmt, inputs).inputs != "F32"
-        assert rounds == (name in ROUND_INPUTS) == (name not in BY), name
+def test_methods_that_round_inputs_are_measured_with_rounded_inputs(toy):
+    names = ("INT8_ROW", "INT8_ROW by llm_int8", "INT8_ROW by smoothquant")
+    steps = method_drift_steps(toy, [get_recipe(n) for n in names], TEXT, 64, calibration=SEEN)
+    plain, llm, smooth = (row.mean_kl_divergence for row in result_of(steps))
+    assert plain < llm < 20 * plain, "the weights are the same"
+    assert plain < smooth < 20 * plain
 
 
 def test_a_file_keeps_the_newest_of_each_recipe_and_of_one_model_only(rows, tmp_path):
