@@ -15,6 +15,7 @@ from pages.shared.units import number
 from quantcore.evaluate.cache_drift import CacheDrift
 from quantcore.evaluate.recipes import MethodDrift
 from quantcore.model.source import Model
+from quantcore.recipe.types import get_type
 
 COLUMNS = [
     tables.Column(key="recipe", title="recipe"),
@@ -40,7 +41,7 @@ def recipes(model: Model, style: Look) -> None:
     every = [row.mean_kl_divergence for row in plain]
     look.show(
         plane(
-            [recipes_known.mark(row) for row in plain],
+            [recipes_known.mark(row, row.type if get_type(row.type).mix else "") for row in plain],
             style,
             title="divergence, nats per token",
             ticks=powers_of_ten(min(every) / 2, 2 * max(every)),

@@ -66,7 +66,7 @@ def plane(
     room = (
         max(widths) - min(widths) + 0.2
     )  # for names, and for the bound, which goes on to the left
-    named = any(mark.name for mark in marks)
+    named = all(mark.name for mark in marks)
     across = (
         min(widths) - (0.1 * room if named else 0.7),
         max(widths) + (0.2 * room if named else 0.25),
@@ -144,14 +144,16 @@ def _name_marks(
     look: Look,
     width: float,
 ) -> None:
-    """Write names beside marks, where there is room: their own, or else the methods' once each.
+    """Write names beside marks, where there is room: their own, and the methods' once each.
 
-    A method's name stands at the beginning of its line. `spans` are the ends of both axes, the
-    second of logarithms; `width` is that of the plot in pixels. Names without room are tooltips.
+    A method's name stands at the beginning of its line, unless that mark has one of its own.
+    `spans` are the ends of both axes, the second of logarithms; `width` is that of the plot in
+    pixels. Names without room are tooltips.
     """
-    firsts = {mark.by: mark for mark in sorted(marks, key=lambda mark: -mark.bits_per_weight)}
-    named = [mark for mark in marks if mark.name] or [*firsts.values()]
-    shown = sorted(named, key=lambda mark: mark.error)
+    unnamed = [mark for mark in marks if not mark.name]
+    firsts = {mark.by: mark for mark in sorted(unnamed, key=lambda mark: -mark.bits_per_weight)}
+    named = [mark for mark in marks if mark.name]
+    shown = sorted([*named, *firsts.values()], key=lambda mark: mark.error)
     names = [mark.name or METHODS[mark.by].title for mark in shown]
     size = (width, HEIGHT - 70.0)
 
@@ -163,7 +165,7 @@ def _name_marks(
 
     others = [mark for mark in marks if mark not in shown]
     taken = list(zip(*places(others), strict=True))
-    for by in firsts:
+    for by in {mark.by for mark in marks}:
         taken += _along(*places(_joined(marks, by)))
     sides_of = sides(*places(shown), names, size, taken)
     for mark, name, side in zip(shown, names, sides_of, strict=True):

@@ -5,6 +5,7 @@ import pytest
 
 from quantcore.evaluate.by_method import compare_methods_steps
 from quantcore.evaluate.gptq_course import error_by_importance, follow_gptq
+from quantcore.evaluate.measured import load as load_drifts
 from quantcore.evaluate.measured_recipes import RECIPES
 from quantcore.evaluate.measured_recipes import load as load_recipes
 from quantcore.evaluate.method_drift import method_drift_steps
@@ -111,6 +112,15 @@ def test_shipped_recipes_are_whole_and_of_the_shipped_model(name):
     for row in known.rows:  # as matrix by matrix
         if row.by == "gptq":
             assert row.more_high < 0, row.type
+
+
+def test_shipped_mixes_diverge_as_recipes_and_as_types_alike():
+    drifts = load_drifts().drifts
+    for row in load_recipes().rows:
+        since = row.kl_sums is not None  # before, the output matrix was the original's
+        if since and row.type in drifts and not row.with_imatrix:
+            kl = drifts[row.type].mean_kl_divergence
+            assert row.mean_kl_divergence == pytest.approx(kl, rel=1e-3), row.type
 
 
 def test_a_course_is_that_of_gptq_and_of_rounding(model):
