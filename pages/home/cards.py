@@ -5,13 +5,16 @@ import streamlit as st
 from pages.home import words
 from pages.shared import look
 
+IN_A_ROW = 4
 ARROW = ":material/arrow_forward:"
 
 
 def show() -> None:
     """Draw the cards: the question that each page answers, and how to get there."""
-    for row in (words.CARDS[:5], words.CARDS[5:]):
-        for column, (page, question, answer) in zip(st.columns(5), row, strict=True):
+    for start in range(0, len(words.CARDS), IN_A_ROW):
+        row = words.CARDS[start : start + IN_A_ROW]
+        # The last row may be shorter; its cards are as wide as the others.
+        for column, (page, question, answer) in zip(st.columns(IN_A_ROW), row, strict=False):
             with column.container(border=True, height="stretch"):
                 st.page_link(
                     f"pages/{page}.py", label=f"**{question}**", icon=ARROW, icon_position="right"

@@ -27,6 +27,7 @@ CARDS = (
         "Which columns count, and what an importance matrix changes.",
     ),
     ("layer_error", "Find the weak layers", "The error of every matrix in every format."),
+    ("methods", "Round with care", "What GPTQ, AWQ, QuIP# and others make of the same bits."),
     ("sensitivity", "Test each tensor", "How far the model drifts when only it is quantized."),
     ("drift", "Read what changes", "Where the smaller model thinks differently, word by word."),
     ("mix", "Compose a file", "Which type each tensor gets, and why; change it, and save it."),

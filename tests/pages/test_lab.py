@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.home.words import CARDS
 from pages.layer_error import cache as layer_error
 from quantcore import get_type, open_model
 from quantcore.formats import FORMATS, OUTSIDE_GGUF, UNAIDED
 from tests.support.app import drawn_charts, findings, sentences, visit
+from tests.support.places import ROOT
 from tests.support.toy_model import CONFIG, write_folder
 
 INTEGERS = ("INT8_TENSOR", "INT4_ROW", "INT4_G32_ASYM", "INT2_G16")
@@ -259,3 +261,9 @@ def test_rows_add_up_to_what_their_tensor_loses(type_name):
         rows = layer_error.row_errors("fable-7m", name, type_name)
         relative = np.sqrt((rows**2 * energy).sum() / energy.sum())
         assert relative == pytest.approx(whole[name].relative_rmse, rel=1e-6)
+
+
+def test_home_leads_to_every_page():
+    pages = {path.stem for path in (ROOT / "pages").glob("[a-z]*.py")}
+    assert {page for page, _, _ in CARDS} == pages - {"home"}
+    assert len(CARDS) == len(pages) - 1

@@ -38,9 +38,10 @@ def test_what_another_tensor_left_beyond_the_end_is_brought_back():
     assert app.slider(key="walk_step").value == 240
 
 
-def test_a_layer_that_has_no_eights_gets_a_sentence(own_models):
-    app = visit("methods", model="small-toy", tensor="blk.0.attn_v.weight")
+def test_a_small_matrix_of_another_model_has_fewer_runs(own_models):
+    app = visit("methods", model="small-toy", tensor="blk.0.attn_v.weight")  # 32 rows of 64
     assert not app.error and any("trellis" in each for each in findings(app))
+    assert app.number_input(key="walk_run").max == 32 * 64 // 256 - 1
 
 
 @pytest.mark.parametrize("look", [LIGHT, DARK], ids=["light", "dark"])
