@@ -15,6 +15,7 @@ from quantcore.cli.opening import opened_model, read_text, reading
 from quantcore.cli.output import followed, print_json, print_pairs
 
 if TYPE_CHECKING:
+    from quantcore.evaluate.drift_result import Drift
     from quantcore.evaluate.quantized import Type
     from quantcore.model.cache_types import CacheTypes
     from quantcore.model.source import Model
@@ -68,8 +69,7 @@ def perplexity(options: argparse.Namespace) -> None:
     )
     print_pairs(
         ("model", drift.model),
-        ("type", f"{drift.type}, {drift.bits_per_weight:.3f} bits per weight"),
-        ("weights", f"{drift.weights_bytes:,} bytes, norms in F32 included"),
+        *_stored(model, drift),
         *([("imatrix", str(options.imatrix))] if options.imatrix else []),
         ("activations", rounds),
         ("cache", f"{cache_types.name}: {cache['cache_bytes_per_token']:,} bytes per token"),
@@ -85,6 +85,23 @@ def perplexity(options: argparse.Namespace) -> None:
         ("Δ probability", f"{drift.probability_change.rms:.3%} root mean square"),
         ("same top token", f"{drift.same_top_token:.3%} ± {drift.same_top_token_error:.3%}"),
     )
+
+
+def _stored(model: "Model", drift: "Drift") -> list[tuple[str, str]]:
+    """Say what weights are stored in, and how large that is; of the original, what its file has."""
+    from quantcore.model.original import original_of
+
+    if drift.type != "F32":
+        return [
+            ("type", f"{drift.type}, {drift.bits_per_weight:.3f} bits per weight"),
+            ("weights", f"{drift.weights_bytes:,} bytes, norms in F32 included"),
+        ]
+    original = original_of(model)
+    stored = f"stored as {original.stored_as}, {original.bits_per_weight:.3f} bits per weight"
+    return [
+        ("type", f"the original, {stored}"),
+        ("weights", f"{original.n_bytes:,} bytes, norms in F32 included"),
+    ]
 
 
 def skills(options: argparse.Namespace) -> None:

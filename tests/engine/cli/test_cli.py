@@ -80,6 +80,8 @@ def test_perplexity(toy, text, capsys):
     original = json_of(capsys, *options)
     assert (original["type"], original["mean_kl_divergence"]) == ("F32", 0)
     assert original["perplexity"] == original["base_perplexity"]
+    assert main(options) == 0
+    assert "the original, stored as F32, 32.000 bits per weight" in capsys.readouterr().out
 
 
 def test_perplexity_of_the_model_with_outlier_channels(text, capsys):
