@@ -56,8 +56,8 @@ def _say(model: Model, text: Text, rows: Sequence[MethodDrift]) -> None:
     n_tokens = rows[0].tokens_scored
     look.finding(
         recipes_words.finding(rows),
-        recipes_words.how_to_read(text.says, n_tokens, seen),
-        help=recipes_words.MIX_NOTE,
+        f"{recipes_words.how_to_read(text.says, n_tokens, seen)} {recipes_words.MIX_NOTE}",
+        help=recipes_words.HELP,
     )
 
 

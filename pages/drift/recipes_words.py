@@ -13,8 +13,8 @@ HELP = (
     "with the importance matrix or without."
 )
 MIX_NOTE = (
-    f"The matrices of all layers have the format of a recipe, the embedding {ENDS}; a mix is as "
-    "llama-quantize makes it."
+    f"All layers have the format of a recipe and the embedding {ENDS}: what is called pure further "
+    "up has its format in the embedding too. A mix is as llama-quantize makes it."
 )
 NOTHING_YET = "Which method, in which format, keeps closest to the original?"
 SAME_TEXT = (

@@ -163,7 +163,7 @@ def test_two_results_are_named_by_what_differs():
 
 def test_figures_of_a_method_are_called_so():
     chosen = replace(SOURCE, by="gptq")
-    assert words.measured_on(chosen).endswith("are scored, codes chosen by gptq.")
+    assert words.measured_on(chosen).endswith("are scored, stored by gptq.")
     assert "chosen" not in words.measured_on(SOURCE)
     assert sweeps.label_of(results()) + ", by gptq" == sweeps.label_of(Sensitivity(chosen))
 

@@ -34,7 +34,7 @@ TERMS = {
 def measured_on(source: Source) -> str:
     """Say what the figures were measured on."""
     aided = ", every format with the importance matrix" if source.imatrix_digest else ""
-    chosen = f", codes chosen by {source.by}" if source.by else ""
+    chosen = f", stored by {source.by}" if source.by else ""
     return (
         f"Measured on {source.tokens:,} tokens of {source.text}, of which {source.tokens_scored:,} "
         f"are scored{aided}{chosen}."
