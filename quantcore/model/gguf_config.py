@@ -78,10 +78,7 @@ def config_of(
     ModelError
         For an architecture that the lab does not run, and for missing or absurd sizes.
     """
-    if what := _OTHER_FILES.get(str(metadata.get("general.type"))):
-        raise ModelError(f"The file holds {what}, and no model that could run.")
-    if not shapes:
-        raise ModelError("The file holds a vocabulary without weights; the lab needs both.")
+    _refuse_other_files(metadata, shapes)
     architecture = metadata.get("general.architecture")
     names = dict.fromkeys(entry.name for entry in RUNNABLE.values())
     if not isinstance(architecture, str) or architecture not in names:
@@ -95,22 +92,12 @@ def config_of(
         for key, value in metadata.items()
         if key.startswith(f"{architecture}.")
     }
-    for key, what in (("expert_count", "experts"), ("attention.sliding_window", "a window")):
-        if own.get(key):
-            raise ModelError(f"The file holds a model with {what}; the lab runs none.")
-    head_size = own.get("attention.key_length")
-    for key in ("attention.value_length", "rope.dimension_count"):
-        if head_size is not None and own.get(key, head_size) != head_size:
-            raise _not_the_whole_head(key)
-    if own.get("attention.causal") is False:
-        raise ModelError(
-            "The file holds a model whose tokens see those behind them; the lab runs none."
-        )
+    _refuse_variants(own)
     config = read_config(
         {
             "model_type": by_name(architecture).model_types[0],
             "vocab_size": shapes.get("token_embd.weight", (None,))[0],
-            "head_dim": head_size,
+            "head_dim": own.get("attention.key_length"),
             "rms_norm_eps": own.get("attention.layer_norm_rms_epsilon"),
             "rope_theta": own.get("rope.freq_base"),
             "rope_scaling": _linear(own),
@@ -120,8 +107,9 @@ def config_of(
         | {hugging_face: own.get(key) for key, (_, hugging_face) in _SIZES.items()},
         source="The file's metadata",
     )
-    if own.get("rope.dimension_count", config.head_size) != config.head_size:
-        raise _not_the_whole_head("rope.dimension_count")
+    for key in ("attention.value_length", "rope.dimension_count"):
+        if own.get(key, config.head_size) != config.head_size:
+            raise ModelError(f"The file's {key} is not the size of a head; the lab needs that.")
     return replace(
         config,
         attention_bias="blk.0.attn_q.bias" in shapes,
@@ -131,8 +119,23 @@ def config_of(
     )
 
 
-def _not_the_whole_head(key: str) -> ModelError:
-    return ModelError(f"The file's {key} is not the size of a head; the lab needs that.")
+def _refuse_other_files(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Say what a file is that holds no model."""
+    if what := _OTHER_FILES.get(str(metadata.get("general.type"))):
+        raise ModelError(f"The file holds {what}, and no model that could run.")
+    if not shapes:
+        raise ModelError("The file holds a vocabulary without weights; the lab needs both.")
+
+
+def _refuse_variants(own: Mapping[str, Any]) -> None:
+    """Refuse what other models of the architecture have and the lab's forward pass has not."""
+    for key, what in (("expert_count", "experts"), ("attention.sliding_window", "a window")):
+        if own.get(key):
+            raise ModelError(f"The file holds a model with {what}; the lab runs none.")
+    if own.get("attention.causal") is False:
+        raise ModelError(
+            "The file holds a model whose tokens see those behind them; the lab runs none."
+        )
 
 
 def _linear(own: Mapping[str, Any]) -> dict[str, Any] | None:

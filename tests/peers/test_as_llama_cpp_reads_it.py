@@ -8,17 +8,10 @@ from quantcore.evaluate.quantized import llama_of
 from quantcore.recipe.quantize import quantize
 from tests.support.gguf_bytes import with_metadata
 from tests.support.tokenizer_folders import METASPACE, sentence_piece
-from tests.support.toy_model import CONFIG, tensors, write_folder, write_safetensors
+from tests.support.toy_model import CONFIG, LLAMA3, write_folder, write_with_biases
 
 pytestmark = pytest.mark.peers
 TOKENS = (np.arange(100) % 250).astype(np.int32)
-LLAMA3 = {
-    "rope_type": "llama3",
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 64,
-}
 LINEAR = {"llama.rope.scaling.type": "linear"}
 FACTOR, OLD = {"llama.rope.scaling.factor": 4.0}, {"llama.rope.scale_linear": 4.0}
 SAYINGS = {
@@ -44,15 +37,8 @@ def only_when_asked(request):
 
 
 def folder_of(path, config):
-    folder, arrays = write_folder(path, config), tensors(config)
-    if config.get("attention_bias"):
-        rng = np.random.default_rng(1)
-        for layer in range(config["num_hidden_layers"]):
-            for part, size in (("q", 64), ("k", 32), ("v", 32), ("o", 64)):
-                name = f"model.layers.{layer}.self_attn.{part}_proj.bias"
-                arrays[name] = rng.normal(size=size).astype(np.float32)
-        write_safetensors(folder / "model.safetensors", arrays)
-    return folder
+    write = write_with_biases if config.get("attention_bias") else write_folder
+    return write(path, config)
 
 
 @pytest.mark.parametrize("said", SAYINGS)

@@ -20,6 +20,13 @@ CONFIG = {
     "rms_norm_eps": 1e-5,
     "tie_word_embeddings": True,
 }
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
 LAYER = {
     "input_layernorm": ("hidden",),
     "self_attn.q_proj": ("heads", "hidden"),
@@ -100,4 +107,17 @@ def write_folder(folder, config=CONFIG, dtype="F32", seed=0):
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     write_safetensors(folder / "model.safetensors", tensors(config, seed), dtype)
     write_tokenizer(folder)
+    return folder
+
+
+def write_with_biases(folder, config=CONFIG):
+    """Write a model folder with biases on queries, keys, values and the attention's output."""
+    config = config | {"attention_bias": True}
+    write_folder(folder, config)
+    arrays, rng = tensors(config), np.random.default_rng(1)
+    for layer in range(config["num_hidden_layers"]):
+        for part, size in (("q", 64), ("k", 32), ("v", 32), ("o", 64)):
+            name = f"model.layers.{layer}.self_attn.{part}_proj.bias"
+            arrays[name] = rng.normal(size=size).astype(np.float32)
+    write_safetensors(folder / "model.safetensors", arrays)
     return folder

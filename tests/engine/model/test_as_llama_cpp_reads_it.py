@@ -13,16 +13,16 @@ from quantcore.model.llama import Llama
 from quantcore.model.rope import frequencies
 from quantcore.recipe.quantize import preview, quantize
 from tests.support.gguf_bytes import gguf_bytes, with_metadata
-from tests.support.toy_model import CONFIG, tensors, write_folder, write_safetensors
+from tests.support.toy_model import (
+    CONFIG,
+    LLAMA3,
+    tensors,
+    write_folder,
+    write_safetensors,
+    write_with_biases,
+)
 
 TOKENS = np.arange(100) % 250
-LLAMA3 = {
-    "rope_type": "llama3",
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 64,
-}
 
 
 def as_gguf(folder, type="F32"):
@@ -74,14 +74,7 @@ def test_a_factor_counts_beside_those_of_the_pairs(tmp_path):
 
 
 def test_biases_of_queries_and_keys_change_places_with_their_rows(tmp_path):
-    config = CONFIG | {"attention_bias": True}
-    folder, arrays = write_folder(tmp_path / "toy", config), tensors(config)
-    rng = np.random.default_rng(1)
-    for layer in range(config["num_hidden_layers"]):
-        for part, size in (("q", 64), ("k", 32), ("v", 32), ("o", 64)):
-            name = f"model.layers.{layer}.self_attn.{part}_proj.bias"
-            arrays[name] = rng.normal(size=size).astype(np.float32)
-    write_safetensors(folder / "model.safetensors", arrays)
+    folder = write_with_biases(tmp_path / "toy")
     original = open_model(folder)
     again = open_model(as_gguf(folder))
     bias = original.weights("blk.0.attn_q.bias")
