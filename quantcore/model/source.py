@@ -18,16 +18,15 @@ from quantcore.io.gguf import MAGIC
 from quantcore.io.gguf_parts import all_parts
 from quantcore.io.imatrix import Imatrix, read_imatrix
 from quantcore.io.on_disk import FileState, as_named, file_state
-from quantcore.io.safetensors import SafetensorsTensor, read_folder
-from quantcore.io.strict_json import read_json_object
-from quantcore.model.config import LlamaConfig, read_config
+from quantcore.model.config import LlamaConfig
+from quantcore.model.folder_source import open_folder
 from quantcore.model.gguf_source import StoredInFile, open_gguf
-from quantcore.model.names import expected_shapes, layer_and_role, to_gguf, to_hugging_face
+from quantcore.model.names import layer_and_role
 from quantcore.model.outliers.changed import Changed, changed, scaled_imatrix
 from quantcore.model.outliers.folder import is_recipe, read_recipe
 from quantcore.model.outliers.settings import OutlierSettings
 from quantcore.model.shipped import SHIPPED, shipped_folder
-from quantcore.model.tokenizer import Tokenizer, read_tokenizer
+from quantcore.model.tokenizer import Tokenizer
 
 ON_HUB = "hf://"
 
@@ -283,7 +282,7 @@ def open_model(source: str | Path | None = None) -> Model:
     stamp = stamp_of(path)  # before anything is read: what changes meanwhile is noticed
     if path.is_dir() and is_recipe(path):
         return replace(_with_recipe(path), name=name, path=path, stamp=stamp)
-    config, tokenizer, stored = open_gguf(path) if path.is_file() else _open_folder(path)
+    config, tokenizer, stored = open_gguf(path) if path.is_file() else open_folder(path)
     if tokenizer.vocabulary_size > config.vocabulary_size:
         raise ModelError(
             f"The tokenizer of {name} has {tokenizer.vocabulary_size:,} tokens but the "
@@ -305,31 +304,6 @@ def _download(source: str) -> tuple[Path, str, str]:
         raise ModelError(f"{source[:100]!r} is not a model on the Hub; write hf://owner/name.")
     path = download(model_id, revision or None)
     return path, model_id.rpartition("/")[2], f"{ON_HUB}{model_id}@{path.name}"
-
-
-def _open_folder(folder: Path) -> tuple[LlamaConfig, Tokenizer, Mapping[str, Stored]]:
-    in_files = read_folder(folder)
-    config = _tied_as_stored(read_config(read_json_object(folder / "config.json")), in_files)
-    return config, read_tokenizer(folder), _named(in_files, config)
-
-
-def _tied_as_stored(config: LlamaConfig, in_files: Mapping[str, SafetensorsTensor]) -> LlamaConfig:
-    """Say whether the output is the embedding's matrix: what is stored counts, not the config.
-
-    transformers and llama.cpp keep an output that differs from the embedding, and llama.cpp takes
-    the embedding where there is no output.
-    """
-    embedding, output = (
-        in_files.get(to_hugging_face(f"{n}.weight")) for n in ("token_embd", "output")
-    )
-    if output is None:
-        return replace(config, tied_embedding=True)
-    if not config.tied_embedding or embedding is None or embedding.shape != output.shape:
-        return replace(config, tied_embedding=False)
-    step = max(1, 2**20 // output.shape[-1])
-    parts = (slice(row, row + step) for row in range(0, output.shape[0], step))
-    same = all(np.array_equal(embedding.read(rows), output.read(rows)) for rows in parts)
-    return replace(config, tied_embedding=same)
 
 
 def _with_recipe(folder: Path) -> Model:
@@ -359,36 +333,6 @@ def _is_gguf(path: Path) -> bool:
         return True
     with path.open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC
-
-
-def _named(
-    in_files: dict[str, SafetensorsTensor], config: LlamaConfig
-) -> dict[str, SafetensorsTensor]:
-    """Give tensors their GGUF names, in order; refuse what is missing, misshapen or unknown."""
-    tensors: dict[str, SafetensorsTensor] = {}
-    for name, shape in expected_shapes(config).items():
-        stored = in_files.get(to_hugging_face(name))
-        if stored is None:
-            raise ModelError(
-                f"The weights lack {to_hugging_face(name)!r}, which config.json asks for."
-            )
-        if stored.shape != shape:
-            raise ModelError(
-                f"{to_hugging_face(name)!r} has shape {list(stored.shape)}, "
-                f"but config.json asks for {list(shape)}."
-            )
-        tensors[name] = stored
-    for name in in_files:
-        if to_gguf(name) not in tensors and not _needless(name, config):
-            raise ModelError(f"The weights hold {name[:80]!r}, which config.json has no use for.")
-    return tensors
-
-
-def _needless(name: str, config: LlamaConfig) -> bool:
-    """Allow the tied output once more, and frequencies that the config implies."""
-    return name.endswith("rotary_emb.inv_freq") or (
-        name == "lm_head.weight" and config.tied_embedding
-    )
 
 
 def _info(name: str, stored: Stored) -> TensorInfo:
