@@ -25,7 +25,7 @@ from quantcore.io.gguf_writer import (
 from quantcore.io.imatrix import Imatrix
 from quantcore.model.config import LlamaConfig
 from quantcore.model.gguf_config import QUANTIZATION_VERSION, metadata_of
-from quantcore.model.gguf_source import ROPE_FACTORS, in_neighbours, turned_heads
+from quantcore.model.gguf_source import ROPE_FACTORS, in_halves, in_neighbours, turned_heads
 from quantcore.model.gguf_vocabulary import vocabulary_metadata
 from quantcore.model.rope import factors
 from quantcore.model.source import Model
@@ -276,12 +276,11 @@ def _pack(
             for first in range(start * unit, stop * unit, at_once):
                 rows = slice(first, min(first + at_once, stop * unit))
                 weights = model.weights(name, rows)
-                turned = in_neighbours(weights, heads and len(weights) // unit)
-                packed[rows] = fmt.quantize(turned, importance)
+                here = heads and len(weights) // unit
+                packed[rows] = fmt.quantize(in_neighbours(weights, here), importance)
                 if np.abs(weights).max() > ORDINARY:
-                    refuse_lost(
-                        f"{planned.type} of {name}", turned, fmt.dequantize(packed[rows]), first
-                    )
+                    restored = in_halves(fmt.dequantize(packed[rows]), here)
+                    refuse_lost(f"{planned.type} of {name}", weights, restored, first)
 
     over_rows(work, n_rows // unit)
     return packed

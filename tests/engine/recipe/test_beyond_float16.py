@@ -59,3 +59,11 @@ def test_ordinary_weights_need_no_second_look():
     importance = rng.uniform(1e-6, 1e6, rows.shape[1]).astype(np.float32)
     for fmt in FORMATS.values():
         assert np.isfinite(fmt.round_trip(rows, importance=importance)).all(), fmt.name
+
+
+def test_the_row_is_the_models_where_files_hold_another_order(tmp_path):
+    folder, arrays = write_folder(tmp_path / "large", SIZES), tensors(SIZES)
+    arrays["model.layers.1.self_attn.q_proj.weight"][1, 40] = 1e6
+    write_safetensors(folder / "model.safetensors", arrays)
+    with pytest.raises(ValueError, match=r"blk.1.attn_q.weight cannot .* \(row 1, column 40\)"):
+        quantize(open_model(folder), "Q4_0 pure", tmp_path / "out.gguf")
