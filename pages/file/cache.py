@@ -92,7 +92,7 @@ def written_header(model_name: str, file_type: str, pure: bool) -> Header:
     with tempfile.TemporaryDirectory(
         dir=scratch.own_folder(), ignore_cleanup_errors=True
     ) as folder:
-        path = Path(folder) / f"{opened.path.stem}-{file_type}.gguf"
+        path = Path(folder) / f"{opened.stem}-{file_type}.gguf"
         plan, imatrix = _plan(model_name, file_type, pure)
         quantize(opened, plan, path, imatrix=imatrix)
         return _header(read_parts(path))
@@ -101,7 +101,8 @@ def written_header(model_name: str, file_type: str, pure: bool) -> Header:
 @bench.per_model(st.cache_resource, show_spinner="Looking for a grid", max_entries=64)
 def grids(name: str) -> grid_report.GridSample:
     """Look for grids in a few matrices of a GGUF file or a model, where floats store them."""
-    if bench.sources()[name].suffix == ".gguf":
+    place = bench.sources().get(name)  # none of a model that is made
+    if place is not None and place.suffix == ".gguf":
         stored = header(name).file.tensors.items()
         held = {key: each.read for key, each in stored if _may_be_on_a_grid(each.type, each.shape)}
     else:

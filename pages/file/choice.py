@@ -130,7 +130,7 @@ def choose_beside(one: ChosenFile) -> ChosenFile | None:
 
 def choose_original(model_name: str) -> str:
     """Ask for the model that errors are measured against: at first the one on the bench."""
-    names = list(bench.sources())
+    names = bench.names(model_name)
     _begin_anew("original", model_name, model_name)
     return st.selectbox(
         "Original", names, names.index(model_name), key="original", width=320,

@@ -147,4 +147,4 @@ def known() -> dict[str, ModelShape]:
 @bench.per_model(st.cache_resource, max_entries=16)
 def on_bench(model_name: str) -> FoundModel:
     """Look up the sizes of a model that can be put on the bench."""
-    return find_shape(str(bench.sources()[model_name]))
+    return find_shape(bench.model(model_name).address)

@@ -15,6 +15,7 @@ from pages.shared.palette import Look
 from quantcore.model.original import original_of
 from quantcore.model.outliers.columns import place_before
 from quantcore.model.outliers.settings import PRESETS, Channels, OutlierSettings
+from quantcore.model.outliers.spelled import spelled
 from quantcore.model.source import Model
 
 SHIPPED = "fable-7m-outliers"
@@ -66,6 +67,10 @@ def on_this_layer(model: Model, tensor: str, style: Look) -> None:
     for said in (words.by_row(after.errors), words.eight_bits(after.errors, before.errors)):
         if said:
             look.say(said)
+    if settings != OutlierSettings():
+        made = f"{model.name}{spelled(settings)}"
+        look.say(words.TAKE)
+        controls.link("weights", words.PUT.format(name=made), "take_outliers", model=made)
     st.space("small")
     by_inputs = after.input_reach / before.input_reach > after.weight_reach / before.weight_reach
     what = "input" if by_inputs else "weight"

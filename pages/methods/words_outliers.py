@@ -34,6 +34,11 @@ SHIPPED = (
     "The lab ships a model with such channels, fable-7m-outliers. Once it is on the bench, all "
     "pages show what becomes of it."
 )
+TAKE = (
+    "With these channels the whole model can go on the bench: every page then shows it, and "
+    "quantizes it. Its name says where they are, how many, how large, and the spread of the others."
+)
+PUT = "Put {name} on the bench"
 HOW_TO_READ_CURVE = (
     "Each mark is {name} stored another way; the dotted line and hollow marks are published "
     "figures of {other}. Left is smaller, down is closer to the original."

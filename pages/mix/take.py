@@ -45,7 +45,8 @@ def section(choice: ChosenMix, hand: Plan, hand_types: dict[str, str]) -> None:
     )  # fmt: skip
     if problem := by_hand.problem():
         look.problem(problem)
-    place = model.name if bench.is_shipped(model.name) else f"{bench.OWN_MODELS.name}/{model.name}"
+    lies_in = model.base.name if model.base and model.added else model.name
+    place = model.name if bench.is_shipped(lies_in) else f"{bench.OWN_MODELS.name}/{model.name}"
     types_file = TYPES_FILE if text else None
     file = writing.file_name(model, hand)
     commands = quantize_commands(model, hand, place, file, types_file)

@@ -11,9 +11,12 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import quantcore
+from quantcore.io import ModelError
 from quantcore.io.gguf_parts import first_part
 from quantcore.io.imatrix import Imatrix
 from quantcore.model.outliers.folder import FILE as OUTLIERS
+from quantcore.model.outliers.settings import OutlierSettings
+from quantcore.model.outliers.spelled import split_name
 from quantcore.model.source import state_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -70,9 +73,45 @@ def _sources() -> dict[str, Path]:
     return by_name
 
 
+def place(name: str) -> Path:
+    """Find the folder or file of a model; of one with outlier channels in its name, its base's.
+
+    Raises
+    ------
+    KeyError
+        If there is none of that name.
+    """
+    places = sources()
+    return places[name] if name in places else places[_split(name)[0]]
+
+
+def can_be_made(name: str) -> bool:
+    """Whether a name is that of a model here and outlier channels, such as the Outlier lab gives.
+
+    >>> can_be_made("fable-7m+inner=16x0.015625~0.25"), can_be_made("fable-7m"), can_be_made("+")
+    (True, False, False)
+    """
+    try:
+        return name not in sources() and _split(name)[0] in sources()
+    except (KeyError, ValueError):
+        return False
+
+
+def _split(name: str) -> tuple[str, OutlierSettings]:
+    split = split_name(name)
+    if split is None:
+        raise KeyError(name)
+    return split
+
+
+def names(*others: str) -> list[str]:
+    """List the models that can be chosen: all that lie here, then `others` that can be made."""
+    return [*sources(), *(name for name in dict.fromkeys(others) if can_be_made(name))]
+
+
 def stamp(name: str) -> str:
     """Tell the present files of a model from any that lay under the same name before."""
-    return _seen(name, lambda: state_of(sources()[name]))
+    return _seen(name, lambda: state_of(place(name)))
 
 
 def per_model(cache: Callable, n_models: int = 1, **options: Any) -> Callable[[Cached], Cached]:
@@ -118,7 +157,13 @@ def per_model(cache: Callable, n_models: int = 1, **options: Any) -> Callable[[C
 @per_model(st.cache_resource, show_spinner="Opening the model", max_entries=4)
 def model(name: str) -> "quantcore.Model":
     """Open a model: its config, tokenizer and tensor names; weights are read when asked for."""
-    return quantcore.open_model(sources()[name])
+    if name in sources():
+        return quantcore.open_model(sources()[name])
+    base, settings = _split(name)
+    opened = model(base)
+    if opened.base is not None:
+        raise ModelError(f"{base} has outlier channels already: put them on {opened.base.name}.")
+    return opened.with_outliers(settings)
 
 
 def every_shipped() -> list[str]:
@@ -133,7 +178,7 @@ def shipped() -> str:
 
 def is_shipped(name: str) -> bool:
     """Whether it is a model that the lab ships, with its evaluation text and questions."""
-    return sources()[name].parent == ROOT / "assets"
+    return name in sources() and sources()[name].parent == ROOT / "assets"
 
 
 @st.cache_data

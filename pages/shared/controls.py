@@ -42,9 +42,11 @@ SHARED: dict[str, Callable[[list[str]], Any]] = {
 }
 FROM_MODEL = "From the model"  # the example of the page Block that shows a chosen tensor
 SHORT_NAME = 18  # letters of a model's name that need no wide picker
+MOST_MADE = 4  # models that were made on the Outlier lab and stay in the picker
 _CHOICE = "_choice"  # what a click asked for, until the next run
 _PAGE = "_page"  # the page of the last run
 _MODEL = "_model"  # the model of the last run
+_MADE = "_made"  # models with outlier channels in their names that were on the bench, the last ones
 _ABSENT = "_absent"  # the model that the address asked for in vain
 _REPLACED = "_replaced"  # a tensor, the type that took another's place there, what is said of it
 _CARRIED = "_carried"  # choices are from another page, or were made for another model
@@ -165,9 +167,14 @@ def go(page: str | None = None, **choice) -> None:
 
 def choose_model() -> None:
     """Draw the model picker. Called once, in ``app.py``, so that it outlives a change of page."""
-    names = list(bench.sources())
-    if "model" not in st.session_state and (asked := st.query_params.get("model")):
-        st.session_state["model" if asked in names else _ABSENT] = asked
+    asked = st.query_params.get("model", "")
+    if "model" not in st.session_state and asked:
+        here = asked in bench.sources() or bench.can_be_made(asked)
+        st.session_state["model" if here else _ABSENT] = asked
+    made = st.session_state.setdefault(_MADE, [])
+    if (chosen := st.session_state.get("model", "")) not in made and bench.can_be_made(chosen):
+        made[:] = [*made, chosen][-MOST_MADE:]
+    names = bench.names(*made)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         chosen = st.selectbox(
             "Model",

@@ -109,7 +109,7 @@ def copies(model: Model, type_name: str) -> str:
     """Say which matrices of a GGUF file a type leaves as they are; nothing where it changes all."""
     formats = plans.formats(model.name, type_name)
     n_held = sum(model.holds(name, fmt) for name, fmt in formats.items())
-    if not n_held or model.path.is_dir():
+    if not n_held or model.base is not None or model.path.is_dir():
         return ""
     return (
         f"In the file, {n_held} of {plural(len(formats), 'matrix', 'matrices')} already "

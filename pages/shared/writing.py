@@ -64,7 +64,7 @@ class Written:
 
 def file_name(model: Model, plan: Plan) -> str:
     """Name a file as llama.cpp's users do."""
-    return f"{model.path.stem}-{plan.type.replace(' ', '-')}.gguf"
+    return f"{model.stem}-{plan.type.replace(' ', '-')}.gguf"
 
 
 def plan_of(model: Model, type_name: str) -> tuple[Plan | None, Imatrix | None]:

@@ -25,6 +25,7 @@ from quantcore.model.names import layer_and_role
 from quantcore.model.outliers.changed import Changed, changed, scaled_imatrix
 from quantcore.model.outliers.folder import is_recipe, read_recipe
 from quantcore.model.outliers.settings import OutlierSettings
+from quantcore.model.outliers.spelled import spelled, split_name
 from quantcore.model.shipped import SHIPPED, shipped_folder
 from quantcore.model.tokenizer import Tokenizer
 
@@ -80,12 +81,20 @@ class Model:
     given: Imatrix | None = field(default=None, repr=False)  # for every tensor: see `with_imatrix`
     base: "Model | None" = field(default=None, repr=False)  # what outlier channels were given to
     hub_address: str = ""  # with the commit, if it is from the Hub
+    added: str = ""  # outlier channels of one that lies in no folder, as names spell them
     stamp: str = ""  # of its files when they were opened, see `stamp_of`
 
     @property
     def address(self) -> str:
         """What `open_model` finds the same model by, on a machine that reaches as much as this."""
+        if self.base is not None and self.added:
+            return self.base.address + self.added
         return self.hub_address or str(self.path)
+
+    @property
+    def stem(self) -> str:
+        """What files made of it are named after: its name, without a GGUF file's ending."""
+        return (self.path.name if self.path.is_dir() else self.path.stem) + self.added
 
     def weights(self, name: str, rows: slice = slice(None)) -> NDArray[np.float32]:
         """One tensor, read-only, of the shape that ``tensors[name]`` gives; or some of its rows.
@@ -129,6 +138,9 @@ class Model:
     ) -> "Model":
         """Return a model with outlier channels: other weights, the same logits.
 
+        Its name tells them, and `open_model` opens it by that; one whose states are rotated has no
+        such name.
+
         Parameters
         ----------
         direction
@@ -142,14 +154,17 @@ class Model:
         """
         config, stored = changed(self._stored, self.config, settings, direction)
         told = f"{self.stamp}{settings}{None if direction is None else direction.tolist()}"
+        named = not settings.rotated and settings != OutlierSettings(seed=settings.seed)
+        added = spelled(settings) if named else ""
         return Model(
-            f"{self.name}-outliers",
+            self.name + (added or "-rotated" * settings.rotated),
             self.path,
             config,
             self.tokenizer,
             {name: _info(name, tensor) for name, tensor in stored.items()},
             stored,
             base=self,
+            added=added,
             stamp=hashlib.sha256(told.encode()).hexdigest()[:12],
         )
 
@@ -171,7 +186,7 @@ class Model:
         """
         if self.given is not None:
             return self.given
-        if self.base is not None and self.base.path == self.path:  # made here, in no folder
+        if self.base is not None and self.base.path == self.path:  # lies in no folder
             before = self.base.imatrix
             tensors = {n: s for n, s in self._stored.items() if isinstance(s, Changed)}
             return None if before is None else scaled_imatrix(before, tensors)
@@ -261,7 +276,8 @@ def open_model(source: str | Path | None = None) -> Model:
     """Open a folder, a GGUF file, a shipped model by its name, or without `source` the first one.
 
     "hf://owner/name", or "hf://owner/name@revision", is downloaded from the Hugging Face Hub into
-    the cache of its client, or found there.
+    the cache of its client, or found there. What ends in outlier channels, such as
+    "fable-7m+inner=16x0.015625~0.25", is made of the model that stands before them.
 
     Raises
     ------
@@ -274,6 +290,8 @@ def open_model(source: str | Path | None = None) -> Model:
     Traceback (most recent call last):
     quantcore.io.ModelError: There is no model folder and no GGUF file 'no/such/folder'.
     """
+    if (made := _made_of(source)) is not None:
+        return made
     if str(source).startswith(ON_HUB):
         path, name, hub_address = _download(str(source))
     else:
@@ -281,7 +299,7 @@ def open_model(source: str | Path | None = None) -> Model:
         name = path.name
     stamp = stamp_of(path)  # before anything is read: what changes meanwhile is noticed
     if path.is_dir() and is_recipe(path):
-        return replace(_with_recipe(path), name=name, path=path, stamp=stamp)
+        return replace(_with_recipe(path), name=name, path=path, added="", stamp=stamp)
     config, tokenizer, stored = open_gguf(path) if path.is_file() else open_folder(path)
     if tokenizer.vocabulary_size > config.vocabulary_size:
         raise ModelError(
@@ -304,6 +322,21 @@ def _download(source: str) -> tuple[Path, str, str]:
         raise ModelError(f"{source[:100]!r} is not a model on the Hub; write hf://owner/name.")
     path = download(model_id, revision or None)
     return path, model_id.rpartition("/")[2], f"{ON_HUB}{model_id}@{path.name}"
+
+
+def _made_of(source: str | Path | None) -> Model | None:
+    """Open a model whose name ends in outlier channels; None if it is no such name."""
+    split = None if source is None else split_name(str(source))
+    if split is None or Path(str(source)).exists():
+        return None
+    base, settings = split
+    opened = open_model(base)
+    if opened.base is not None:
+        raise ModelError(f"{opened.name} has outlier channels already: name another base.")
+    try:
+        return opened.with_outliers(settings)
+    except ValueError as problem:
+        raise ModelError(f"{str(source)[:200]!r}: {problem}") from problem
 
 
 def _with_recipe(folder: Path) -> Model:

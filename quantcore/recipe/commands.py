@@ -42,7 +42,8 @@ def quantize_commands(
     options += ["--pure"] * made.pure
     options += ["--tensor-type-file", str(types_file)] if types_file else []
     wide = "F16" if model.base is None else "F32"
-    source = f"{model.name}-{wide}.gguf" if model.path.is_dir() else place
+    in_gguf = model.base is None and model.path.is_file()
+    source = place if in_gguf else f"{model.stem}-{wide}.gguf"
     again = ["--allow-requantize"] * bool(quantized_again(model, made))
     theirs = ["llama-quantize", *again, *options, source, output, file_type]
     ours = ["python", "-m", "quantcore", "quantize", place, "--type", file_type, *options]

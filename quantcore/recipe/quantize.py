@@ -173,7 +173,8 @@ def preview(source: Model | LlamaConfig, plan: Plan, imatrix: Imatrix | None = N
     else:
         about = metadata_of(source, plan.model, plan.file_type.number)
     header = header_of(about, tensors)
-    path = Path(f"{Path(plan.model).stem}-{plan.file_type.name}.gguf")
+    stem = source.stem if isinstance(source, Model) else plan.model
+    path = Path(f"{stem}-{plan.file_type.name}.gguf")
     return read_header(path, BytesIO(header), len(header) + data_bytes(tensors))
 
 

@@ -31,3 +31,40 @@ def test_home_switches_between_the_two():
     assert app.selectbox(key="model").value == NAME
     app.segmented_control(key="shipped_model").set_value("fable-7m").run()
     assert app.selectbox(key="model").value == "fable-7m"
+
+
+MADE = "fable-7m+norms=1x16~0.2"
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, "block", "scales", "file", "layer_error", "drift", "imatrix", "methods"]
+)
+def test_a_page_draws_one_that_the_outlier_lab_made(page):
+    app = visit(page, model=MADE)
+    assert not app.exception
+    assert not sentences(app)
+    assert app.selectbox(key="model").value == MADE
+    assert "It computes what fable-7m computes" in said(app)
+
+
+def test_the_outlier_lab_puts_its_setting_on_the_bench():
+    app = visit("methods", tensor="blk.2.ffn_up.weight", outlier_kind="loud inputs")
+    button = app.button(key="take_outliers")
+    assert button.label == "Put fable-7m+norms=2x64~0 on the bench"
+    button.click().run()
+    assert not app.exception and not sentences(app)
+    assert app.selectbox(key="model").value == "fable-7m+norms=2x64~0"
+    app.selectbox(key="model").set_value("fable-7m").run()
+    assert not app.exception
+    assert "fable-7m+norms=2x64~0" in app.selectbox(key="model").options[-1]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["fable-7m+norms=1", "fable-7m+seed=3", "../x+norms=1x2~0", "fable-7m-outliers+norms=1x2~0"],
+)
+def test_a_link_to_what_cannot_be_made_says_so(asked):
+    app = visit("home", model=asked)
+    assert not app.exception
+    text = said(app)
+    assert "which is not here" in text or "This model cannot be opened" in text

@@ -21,6 +21,7 @@ from quantcore.memory.lookup.found_model import FoundModel
 from quantcore.memory.lookup.gguf_shape import find_in_gguf
 from quantcore.memory.lookup.tensors_shape import find_in_tensors
 from quantcore.model.outliers.folder import is_recipe
+from quantcore.model.outliers.spelled import split_name
 from quantcore.model.shipped import SHIPPED, shipped_folder, shipped_name
 from quantcore.model.source import open_model
 from quantcore.shape.configs import shape_from_json
@@ -66,6 +67,8 @@ def find_shape(place: str | Path) -> FoundModel:
     text = _without_address(text)
     if (path := _on_disk(text)) is not None:
         return _in_folder(path) if path.is_dir() else _in_file(path)
+    if split_name(text) is not None:
+        return _with_outliers(text)
     if (found := _in_the_box(text) or _on_hub(text)) is None:
         raise ModelError(f"There is no file, no folder, and no known model {text[:200]!r}.")
     return found
@@ -182,12 +185,12 @@ def _in_folder(folder: Path) -> FoundModel:
     return replace(found, shipped=shipped_name(folder))
 
 
-def _with_outliers(folder: Path) -> FoundModel:
+def _with_outliers(source: Path | str) -> FoundModel:
     """Find the sizes of a model with outlier channels, which is made when it is opened."""
-    model = open_model(folder)
+    model = open_model(source)
     n_bytes = sum(get_format(t.dtype).stored_bytes(t.shape) for t in model.tensors.values())
     shape = shape_from_config(model.config, model.name)
-    return FoundModel(shape=shape, stored_bytes=n_bytes, shipped=shipped_name(folder))
+    return FoundModel(shape=shape, stored_bytes=n_bytes, shipped=shipped_name(Path(source)))
 
 
 def _on_hub(text: str, as_owner: bool = True) -> FoundModel | None:
