@@ -1,12 +1,15 @@
 """What the page Methods knows of a matrix: its inputs, and what methods make of it."""
 
+from contextlib import suppress
+
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from pages.shared import bench, shipped, texts
+from pages.shared import bench, kept, shipped, texts
 from quantcore.evaluate.cache_drift import CacheDrift
 from quantcore.evaluate.gptq_course import GptqCourse, follow_gptq
+from quantcore.evaluate.kept_drift import text_digest
 from quantcore.evaluate.method_table import BY, MethodRow, MethodTable, load_methods
 from quantcore.evaluate.outlier_errors import UnderOutliers, logits_apart, under_outliers
 from quantcore.evaluate.text import context_for, cut
@@ -17,13 +20,17 @@ from quantcore.io import ModelError
 from quantcore.methods import get_method
 from quantcore.methods.awq import AWQ, ScaleSearch
 from quantcore.methods.bound import least_output_error
-from quantcore.methods.calibration import calibrate
-from quantcore.methods.method import LayerInputs
+from quantcore.methods.calibration import calibrate, place_of
+from quantcore.methods.kept_inputs import find_inputs, keep_inputs
+from quantcore.methods.method import LayerInputs, Statistic
 from quantcore.model.outliers.columns import factors_of
 from quantcore.model.outliers.settings import OutlierSettings
 from quantcore.model.shipped import shipped_name
 
 TOKENS = 8192  # of the calibration text: enough for a picture, soon read
+STATISTICS: tuple[Statistic, ...] = ("second_moment", "rows")
+INPUTS = ".inputs.npz"  # what ends the names of files that keep inputs
+INPUTS_BYTES = 1_000_000_000  # that all of them may take
 WIDEST = 4096  # columns whose second moment a server keeps for all who look
 RUN_AT_MOST = 30_000_000  # weights of a model that a page runs twice to compare its logits
 LOGITS_OF = 64  # tokens
@@ -61,14 +68,23 @@ def rows(model_name: str, tensor: str) -> list[MethodRow]:
 
 @bench.per_model(st.cache_resource, show_spinner="Reading the calibration text", max_entries=8)
 def inputs(model_name: str, tensor: str) -> LayerInputs:
-    """Take the inputs of a matrix from the beginning of the calibration text."""
+    """Take the inputs of a matrix from the beginning of the calibration text, or what was kept."""
     model = bench.model(model_name)
-    if model.tensors[tensor].shape[1] > WIDEST:
+    n_cols = model.tensors[tensor].shape[1]
+    if n_cols > WIDEST:
         raise ValueError(TOO_WIDE.format(widest=WIDEST))
     _, text = texts.to_choose_by(texts.suited(model_name))
     context = min(512, context_for(model, TOKENS))
+    place = place_of(model.config, tensor)  # queries, keys and values share one
+    path = kept.path_for(model, INPUTS, place, text_digest(text), context, TOKENS, STATISTICS)
+    if (known := find_inputs(path, n_cols)) is not None:
+        return known
     tokens = cut(model, text, context, at_most=TOKENS).inputs
-    return calibrate(model, tokens, [tensor], {"second_moment", "rows"})[tensor]
+    measured = calibrate(model, tokens, [tensor], STATISTICS)[tensor]
+    with suppress(ModelError):  # a full disk: it is measured again another time
+        keep_inputs(path, measured)
+        kept.make_room(INPUTS, INPUTS_BYTES)
+    return measured
 
 
 @bench.per_model(st.cache_resource, max_entries=64)

@@ -52,6 +52,15 @@ def path_for(model: Model, ending: str, *decisive: object) -> Path:
     return folder() / f"{prefix(model)}{digest}{ending}"
 
 
+def make_room(ending: str, most_bytes: int) -> None:
+    """Remove the oldest files with an ending, until those that stay take no more than that."""
+    total = 0
+    for path in sorted(folder().glob(f"*{ending}"), key=changed, reverse=True):
+        total += changed(path)[1]
+        if total > most_bytes:
+            path.unlink(missing_ok=True)
+
+
 def changed(path: Path) -> tuple[int, int, int]:
     """When a file was written, its size, and its number on the disk: zeros where there is none."""
     try:

@@ -1,8 +1,8 @@
 """What a text says of the inputs of matrices: sums over its tokens, taken while a model runs on it.
 
 Chunks of tokens pass through the model one after the other, and no further than to the last matrix
-that is asked for, so memory holds one chunk and the sums. Nothing is kept on disk here: whoever
-calls knows where, and has `Model.key`, the text and the settings to name it by.
+that is asked for, so memory holds one chunk and the sums. Whoever calls knows where results can be
+kept on disk, see `kept_inputs`, and has `Model.key`, the text and the settings to name them by.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping

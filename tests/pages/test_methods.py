@@ -1,9 +1,13 @@
 """The page Methods: what it says follows the numbers, for every kind of format."""
 
+import os
+
 import numpy as np
 import pytest
+import streamlit as st
 
 from pages.methods import cache, words
+from pages.shared.kept import make_room
 from quantcore.evaluate.method_table import MethodRow
 from quantcore.methods.awq import ScaleSearch
 from tests.support.app import drawn_charts, findings, finish_job, sentences, visit
@@ -64,6 +68,29 @@ def test_another_model_is_measured_on_its_own_text(own_models):
     app = visit("methods", model="wide-toy", type="INT4_G32_ASYM", tensor="blk.0.ffn_up.weight")
     assert "have not been compared" in findings(app)[0] and not app.error
     assert not any("calibration.txt" in said for said in sentences(app))
+
+
+def test_inputs_are_kept_on_disk_for_every_matrix_that_they_enter(own_models, kept):
+    first = cache.inputs("wide-toy", "blk.1.attn_k.weight")
+    (file,) = kept.glob("*.inputs.npz")
+    written = file.stat().st_mtime_ns
+    st.cache_resource.clear()  # another server
+    for name in ("blk.1.attn_k.weight", "blk.1.attn_q.weight"):
+        again = cache.inputs("wide-toy", name)
+        np.testing.assert_array_equal(again.second_moment, first.second_moment)
+    assert [(file, written)] == [(f, f.stat().st_mtime_ns) for f in kept.glob("*.inputs.npz")]
+    cache.inputs("wide-toy", "blk.1.ffn_down.weight")
+    assert len(list(kept.glob("*.inputs.npz"))) == 2
+
+
+def test_files_that_are_kept_make_room_for_newer_ones(kept):
+    kept.mkdir()
+    for i in range(4):
+        file = kept / f"{i}.inputs.npz"
+        file.write_bytes(bytes(100))
+        os.utime(file, (i, i))
+    make_room(".inputs.npz", 250)
+    assert sorted(file.name for file in kept.iterdir()) == ["2.inputs.npz", "3.inputs.npz"]
 
 
 def test_sentences_follow_the_numbers():
