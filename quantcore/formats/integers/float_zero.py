@@ -28,6 +28,7 @@ from quantcore.checks import (
 from quantcore.format import Family, OpenedBlock, ScaleFactors, Weights
 from quantcore.formats.integers.group import open_group
 from quantcore.formats.shared.spans import check_groups
+from quantcore.formats.shared.unweighted import Unweighted
 
 LARGEST_HALF = np.float32(65504)
 NARROWEST, LARGEST_INVERSE = np.float32(1e-4), np.float32(2e4)
@@ -43,7 +44,7 @@ class FloatZeroPacked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FloatZeroFormat:
+class FloatZeroFormat(Unweighted):
     """Integers with a scale and a float zero point for each group of columns.
 
     Examples
@@ -61,16 +62,6 @@ class FloatZeroFormat:
     group_size: int
     family: Family = "int"
     source: str = "Badri and Shaji, Half-Quadratic Quantization, 2023; hqq/core/quantize.py"
-
-    @property
-    def needs_importance(self) -> bool:
-        """No: codes are rounded to nearest, whatever a column counts."""
-        return False
-
-    @property
-    def uses_importance(self) -> bool:
-        """No: codes are rounded to nearest, whatever a column counts."""
-        return False
 
     @property
     def whole_tensor(self) -> bool:
@@ -117,12 +108,6 @@ class FloatZeroFormat:
         np.subtract(packed.codes.reshape(groups), zeros, out=steps)
         steps *= packed.scales.astype(np.float32)[..., None]
         return out
-
-    def round_trip(
-        self, weights: Weights, out: Weights | None = None, importance: Weights | None = None
-    ) -> Weights:
-        """Quantize, then dequantize: the weights as a model would use them."""
-        return self.dequantize(self.quantize(weights, importance), out)
 
     def scale_factors(self, packed: FloatZeroPacked) -> ScaleFactors:
         """Scales and minima: ``minimum = scale * zero_point``."""

@@ -38,6 +38,7 @@ from quantcore.formats.shared.spans import (
     per_group,
     scales_shape,
 )
+from quantcore.formats.shared.unweighted import Unweighted
 from quantcore.pool import over_rows
 
 LARGEST_HALF = np.float32(65504)
@@ -58,7 +59,7 @@ class IntegerPacked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IntegerFormat:
+class IntegerFormat(Unweighted):
     """Integers with a scale for each tensor, row, or group of columns.
 
     Examples
@@ -78,16 +79,6 @@ class IntegerFormat:
     group_size: int | None  # columns, where the span is a group
     family: Family = "int"
     source: str = "Xiao et al., SmoothQuant, 2023 (symmetric); Jacob et al., 2018 (zero point)"
-
-    @property
-    def needs_importance(self) -> bool:
-        """No: codes are rounded to nearest, whatever a column counts."""
-        return False
-
-    @property
-    def uses_importance(self) -> bool:
-        """No: codes are rounded to nearest, whatever a column counts."""
-        return False
 
     @property
     def whole_tensor(self) -> bool:
@@ -161,12 +152,6 @@ class IntegerFormat:
 
         over_rows(work, len(codes), groups_per_thread(group_length))
         return out
-
-    def round_trip(
-        self, weights: Weights, out: Weights | None = None, importance: Weights | None = None
-    ) -> Weights:
-        """Quantize, then dequantize: the weights as a model would use them."""
-        return self.dequantize(self.quantize(weights, importance), out)
 
     def scale_factors(self, packed: IntegerPacked) -> ScaleFactors:
         """Scales, and minima where there are zero points: ``minimum = scale * zero_point``."""

@@ -35,6 +35,7 @@ from quantcore.format import (
 )
 from quantcore.formats.lattice.codebook import Codebook
 from quantcore.formats.lattice.codebooks import N_DIMENSIONS
+from quantcore.formats.shared.unweighted import Unweighted
 from quantcore.pool import WEIGHTS_PER_THREAD, over_rows
 
 SOURCE = "Tseng et al., QuIP#: Even Better LLM Quantization with Lattice Codebooks, 2024"
@@ -49,7 +50,7 @@ class LatticePacked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LatticeFormat:
+class LatticeFormat(Unweighted):
     """Eight weights at once to the nearest point of a codebook, and of a second what is left."""
 
     name: str
@@ -61,16 +62,6 @@ class LatticeFormat:
 
     family: Family = "uneven"
     source: str = SOURCE
-
-    @property
-    def needs_importance(self) -> bool:
-        """No: vectors go to the nearest point, whatever a column counts."""
-        return False
-
-    @property
-    def uses_importance(self) -> bool:
-        """No: vectors go to the nearest point, whatever a column counts."""
-        return False
 
     @property
     def whole_tensor(self) -> bool:
@@ -141,12 +132,6 @@ class LatticeFormat:
         points = self._points(packed.codes.reshape(-1, self.code_bits))
         np.multiply(points.reshape(shape), packed.scale, out=out)
         return out
-
-    def round_trip(
-        self, weights: Weights, out: Weights | None = None, importance: Weights | None = None
-    ) -> Weights:
-        """Quantize, then dequantize: the weights as a model would use them."""
-        return self.dequantize(self.quantize(weights, importance), out)
 
     def scale_factors(self, packed: LatticePacked) -> ScaleFactors:
         """Return the one scale of a packed tensor."""

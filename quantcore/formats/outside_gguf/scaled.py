@@ -35,6 +35,7 @@ from quantcore.formats.shared.spans import (
     per_group,
     scales_shape,
 )
+from quantcore.formats.shared.unweighted import Unweighted
 from quantcore.pool import over_rows
 
 
@@ -57,7 +58,7 @@ class ScaledPacked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScaledFormat:
+class ScaledFormat(Unweighted):
     """Small floats with a scale for each tensor, row, or group of columns.
 
     Examples
@@ -88,16 +89,6 @@ class ScaledFormat:
     high_first: bool = False  # of two codes in a byte, the first in the high half
     family: Family = "uneven"
     source: str
-
-    @property
-    def needs_importance(self) -> bool:
-        """No: codes are rounded to nearest, whatever a column counts."""
-        return False
-
-    @property
-    def uses_importance(self) -> bool:
-        """No: codes are rounded to nearest, whatever a column counts."""
-        return False
 
     @property
     def whole_tensor(self) -> bool:
@@ -152,12 +143,6 @@ class ScaledFormat:
 
         over_rows(work, len(restored), groups_per_thread(restored.shape[1]))
         return out
-
-    def round_trip(
-        self, weights: Weights, out: Weights | None = None, importance: Weights | None = None
-    ) -> Weights:
-        """Quantize, then dequantize: the weights as a model would use them."""
-        return self.dequantize(self.quantize(weights, importance), out)
 
     def scale_factors(self, packed: ScaledPacked) -> ScaleFactors:
         """Scales of a packed tensor, as decoding uses them."""
