@@ -77,9 +77,9 @@ def _activations() -> None:
 
 
 def _methods() -> None:
-    from quantcore.methods.filling import start_filling
+    from quantcore.methods.columns.filling import start_filling
+    from quantcore.methods.columns.work import Work
     from quantcore.methods.trellis import encode
-    from quantcore.methods.work import Work
 
     weights = np.linspace(-1, 1, 2 * N_WEIGHTS, dtype=np.float32).reshape(2, N_WEIGHTS)
     encode(weights[:1], 2)

@@ -20,8 +20,8 @@ from quantcore.io import ModelError
 from quantcore.methods import get_method
 from quantcore.methods.awq import AWQ, ScaleSearch
 from quantcore.methods.bound import least_output_error
-from quantcore.methods.calibration import calibrate, place_of
-from quantcore.methods.kept_inputs import find_inputs, keep_inputs
+from quantcore.methods.inputs.calibration import calibrate, place_of
+from quantcore.methods.inputs.kept_inputs import find_inputs, keep_inputs
 from quantcore.methods.method import LayerInputs, Statistic
 from quantcore.model.outliers.columns import factors_of
 from quantcore.model.outliers.settings import OutlierSettings

@@ -18,7 +18,7 @@ from quantcore.formats import get_format
 from quantcore.formats.integers.integer import IntegerFormat
 from quantcore.methods import METHODS
 from quantcore.methods.awq import AWQ
-from quantcore.methods.incoherence import Incoherence, spread_of
+from quantcore.methods.rotations.incoherence import Incoherence, spread_of
 from quantcore.model.source import Model
 from quantcore.pool import n_threads
 from quantcore.progress import Progress

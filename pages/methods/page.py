@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.methods import columns, compare, outlier_lab, two_bits, whole, words
 from pages.shared import controls, definitions, look, saving
-from quantcore.methods.calibration import place_of
+from quantcore.methods.inputs.calibration import place_of
 
 FIRST = "blk.3.ffn_down.weight"  # the widest kind, in the middle of the shipped model
 TYPE = "INT3_G128_ASYM"

@@ -7,9 +7,9 @@ from quantcore.evaluate.gptq_course import ErrorByImportance
 from quantcore.evaluate.method_table import MethodRow
 from quantcore.methods import METHODS
 from quantcore.methods.awq import ScaleSearch
-from quantcore.methods.incoherence import Spread
-from quantcore.methods.part_way import Course, PartWay
-from quantcore.methods.two_columns import TwoColumns
+from quantcore.methods.columns.part_way import Course, PartWay
+from quantcore.methods.columns.two_columns import TwoColumns
+from quantcore.methods.rotations.incoherence import Spread
 
 PURPOSE = (
     "What methods that look at a layer’s inputs make of the same bits: error of the weights beside "

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from quantcore.evaluate.text import calibration_tokens
 from quantcore.format import Format, Weights
 from quantcore.methods import get_method
-from quantcore.methods.calibration import ByTensor, calibration_steps, place_of
+from quantcore.methods.inputs.calibration import ByTensor, calibration_steps, place_of
 from quantcore.methods.method import LayerInputs, Method, Statistic
 from quantcore.model.source import Model
 from quantcore.progress import Progress

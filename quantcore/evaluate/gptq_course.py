@@ -6,13 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.format import Format, Weights
-from quantcore.methods.factor import Moment, damped, factored
+from quantcore.methods.columns.factor import Moment, damped, factored
+from quantcore.methods.columns.part_way import Course, PartWay, course, part_way
+from quantcore.methods.columns.pushing import push_through
+from quantcore.methods.columns.two_columns import (
+    TwoColumns,
+    both_ways,
+    closest_columns,
+    two_columns,
+)
 from quantcore.methods.gptq import Gptq, prepare
 from quantcore.methods.method import LayerInputs
-from quantcore.methods.part_way import Course, PartWay, course, part_way
-from quantcore.methods.pushing import push_through
 from quantcore.methods.rtn import RoundToNearest
-from quantcore.methods.two_columns import TwoColumns, both_ways, closest_columns, two_columns
 
 GROUPS = 16  # of columns, from those that matter least to those that matter most
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from quantcore.evaluate.by_method import relative_error
 from quantcore.format import Weights
 from quantcore.formats import get_format
-from quantcore.methods.found_grid import FoundGrid, find_grid
-from quantcore.methods.grid_steps import Stored, rounded_to
+from quantcore.methods.grid.found_grid import FoundGrid, find_grid
+from quantcore.methods.grid.grid_steps import Stored, rounded_to
 from quantcore.methods.own_grid import type_for
 
 AT_MOST = 1 << 19  # weights that are looked at

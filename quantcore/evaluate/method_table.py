@@ -21,7 +21,7 @@ from quantcore.io import ModelError
 from quantcore.io.strict_json import read_json_object
 from quantcore.io.writing import write_whole
 from quantcore.methods import get_method
-from quantcore.methods.calibration import calibration_steps
+from quantcore.methods.inputs.calibration import calibration_steps
 from quantcore.methods.method import Statistic
 from quantcore.model.source import Model
 from quantcore.progress import Progress

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from quantcore.evaluate.by_method import relative_error
 from quantcore.evaluate.quantized import StoredByMethod
 from quantcore.format import Weights
-from quantcore.methods.calibration import Place, input_at, n_places, name_of, place_of, places
+from quantcore.methods.inputs.calibration import (
+    Place,
+    input_at,
+    n_places,
+    name_of,
+    place_of,
+    places,
+)
 from quantcore.methods.method import Chosen
 from quantcore.model.activations import rounded
 from quantcore.model.blas import one_thread

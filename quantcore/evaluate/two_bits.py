@@ -21,7 +21,7 @@ from quantcore.format import Weights
 from quantcore.formats import get_format
 from quantcore.formats.lattice.codebooks import N_DIMENSIONS, e8p_points
 from quantcore.formats.lattice.lattice import LatticeFormat
-from quantcore.methods.incoherence import Incoherence
+from quantcore.methods.rotations.incoherence import Incoherence
 from quantcore.methods.trellis import TILE, States, decode, encode, states_of, values
 
 BITS = 2

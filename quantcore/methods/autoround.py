@@ -10,8 +10,8 @@ least is kept, measured against what plain rounding missed in the same batch.
 A single matrix is trained by its own output instead, over the whole calibration text at once: its
 second moment H says what is missed (D = restored - weights: D H D.T), and the slope is 2 D H.
 
-Integers by row or group also train how far each group reaches (`quantcore.methods.tuned_rounding`);
-block formats and small floats keep the scales that they choose themselves (`tuned_codes`).
+Integers by row or group also train how far each group reaches (`training.tuned_rounding`); block
+formats and small floats keep the scales that they choose themselves (`training.tuned_codes`).
 
 Reference settings are batches of 8 texts of 2,048 tokens. Here a batch is the first 128 tokens of 2
 chunks: the shipped model then takes less than a minute on two cores, and in INT3_G128 its
@@ -30,10 +30,10 @@ import numpy as np
 from quantcore.checks import as_float32, refuse_non_finite
 from quantcore.format import Format, Weights
 from quantcore.formats.integers.integer import IntegerFormat
-from quantcore.methods.layer_slopes import LayerSlopes
 from quantcore.methods.method import Chosen, LayerInputs, LayerRun, Statistic
-from quantcore.methods.tuned_codes import TunedCodes, check_trainable
-from quantcore.methods.tuned_rounding import Tuned, TunedRounding
+from quantcore.methods.training.layer_slopes import LayerSlopes
+from quantcore.methods.training.tuned_codes import TunedCodes, check_trainable
+from quantcore.methods.training.tuned_rounding import Tuned, TunedRounding
 from quantcore.model.blas import one_thread
 from quantcore.progress import Progress
 

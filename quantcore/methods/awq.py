@@ -27,7 +27,7 @@ import numpy as np
 
 from quantcore.format import Format, Weights
 from quantcore.formats.integers.integer import IntegerFormat
-from quantcore.methods.layer_blocks import LayerBlocks, Moment, moment_of, output_loss
+from quantcore.methods.inputs.layer_blocks import LayerBlocks, Moment, moment_of, output_loss
 from quantcore.methods.method import Chosen, LayerInputs, LayerRun, Statistic
 from quantcore.model.layer import ENTRIES
 from quantcore.progress import Progress

@@ -32,9 +32,9 @@ from quantcore.formats.outside_gguf.nvfp4_tensor import (
 )
 from quantcore.formats.outside_gguf.scaled import ScaledPacked, StoredScales
 from quantcore.formats.outside_gguf.scaled_group import safe
-from quantcore.methods.hadamard import RandomHadamard
-from quantcore.methods.incoherence import Incoherence
 from quantcore.methods.method import Chosen, LayerInputs, Statistic
+from quantcore.methods.rotations.hadamard import RandomHadamard
+from quantcore.methods.rotations.incoherence import Incoherence
 
 MR_GPTQ = "Egiazarian et al., MR-GPTQ, 2025, arXiv 2509.23202"
 ROOM = np.float32(256)  # of E4M3's 448, for four over six

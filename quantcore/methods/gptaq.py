@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quantcore.methods.factor import factored
+from quantcore.methods.columns.factor import factored
+from quantcore.methods.columns.pushing import Pushed, push_through
 from quantcore.methods.gptq import Gptq, Task, cross_moment_of
 from quantcore.methods.method import LayerInputs, Statistic
-from quantcore.methods.pushing import Pushed, push_through
 from quantcore.model.blas import one_thread
 
 

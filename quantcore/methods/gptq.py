@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 
 from quantcore.format import Format, Weights
 from quantcore.formats.codebook.blocks import CodebookFormat
-from quantcore.methods.factor import Order, ShareOf, damped, factored, order_of
-from quantcore.methods.filling import unit_of
-from quantcore.methods.grids import grid_of
+from quantcore.methods.columns.factor import Order, ShareOf, damped, factored, order_of
+from quantcore.methods.columns.filling import unit_of
+from quantcore.methods.columns.grids import grid_of
+from quantcore.methods.columns.pushing import Plan, Pushed, push_through
 from quantcore.methods.method import Chosen, LayerInputs, Statistic
-from quantcore.methods.pushing import Plan, Pushed, push_through
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.format import Format, Weights
-from quantcore.methods.incoherence import Incoherence
+from quantcore.methods.rotations.incoherence import Incoherence
 from quantcore.model.llama import Llama
 from quantcore.progress import Progress
 

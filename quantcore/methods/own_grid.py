@@ -17,8 +17,8 @@ from quantcore.format import Format, Packed, Weights
 from quantcore.formats import get_format
 from quantcore.formats.block_format import BlockFormat
 from quantcore.formats.integers.integer import IntegerFormat, IntegerPacked
-from quantcore.methods.found_grid import FoundGrid, find_grid
-from quantcore.methods.grid_steps import rounded_to
+from quantcore.methods.grid.found_grid import FoundGrid, find_grid
+from quantcore.methods.grid.grid_steps import rounded_to
 from quantcore.methods.method import Chosen, LayerInputs, Statistic
 
 BLOCK_TYPES = {"TQ2_0": (-1, 1), "Q4_0": (-8, 7), "Q8_0": (-127, 127)}  # and the codes they have

@@ -2,7 +2,7 @@
 
 It minimizes tr(dW H dW.T), the squared error of the output, in four steps:
 
-    turn        W~ = H_m S_V W S_U H_n.T and H~ likewise (`quantcore.methods.incoherence`)
+    turn        W~ = H_m S_V W S_U H_n.T and H~ likewise (`quantcore.methods.rotations.incoherence`)
     damp        H~ / mean of its diagonal + 0.01 I
     round       blocks of eight columns to E8P, the last first, errors passed on (`ldlq`)
     retune      each block again with all others as they are, until the loss falls no more
@@ -23,10 +23,10 @@ from quantcore.format import Format, Weights
 from quantcore.formats import LATTICE
 from quantcore.formats.lattice.codebooks import N_DIMENSIONS
 from quantcore.formats.lattice.lattice import LatticeFormat, LatticePacked
-from quantcore.methods.incoherence import Incoherence
-from quantcore.methods.ldlq import Moment, ldlq, proxy_loss, retune
+from quantcore.methods.columns.ldlq import Moment, ldlq, proxy_loss, retune
 from quantcore.methods.method import Chosen, LayerInputs, Statistic
 from quantcore.methods.rotation import note_on_runs
+from quantcore.methods.rotations.incoherence import Incoherence
 from quantcore.pool import over_rows
 
 VECTORS_PER_THREAD = 1024

@@ -12,9 +12,9 @@ from typing import ClassVar
 import numpy as np
 
 from quantcore.format import Format, Weights
-from quantcore.methods.hadamard import RandomHadamard, mixed_length
-from quantcore.methods.incoherence import Incoherence
 from quantcore.methods.method import Chosen, LayerInputs, Statistic
+from quantcore.methods.rotations.hadamard import RandomHadamard, mixed_length
+from quantcore.methods.rotations.incoherence import Incoherence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

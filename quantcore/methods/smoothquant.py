@@ -20,7 +20,7 @@ import numpy as np
 
 from quantcore.format import Format, Weights
 from quantcore.methods.fold import NORM_BEFORE
-from quantcore.methods.layer_blocks import LayerBlocks
+from quantcore.methods.inputs.layer_blocks import LayerBlocks
 from quantcore.methods.method import Chosen, LayerInputs, LayerRun, Statistic
 from quantcore.model.layer import ENTRIES
 from quantcore.progress import Progress

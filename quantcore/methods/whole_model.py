@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.format import Format
-from quantcore.methods.calibration import Place, input_at, name_of, place_of, places
-from quantcore.methods.input_sums import N_ROWS, InputSums
+from quantcore.methods.inputs.calibration import Place, input_at, name_of, place_of, places
+from quantcore.methods.inputs.input_sums import N_ROWS, InputSums
 from quantcore.methods.method import Chosen, LayerInputs, LayerMethod, LayerRun, Method
 from quantcore.methods.rtn import RoundToNearest
 from quantcore.model.llama import Llama

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from quantcore.methods.grid_steps import rounded_to
+from quantcore.methods.grid.grid_steps import rounded_to
 from tests.support.toy_model import CONFIG, tensors, write_folder, write_safetensors
 
 BLOCK = 32

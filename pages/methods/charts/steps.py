@@ -7,8 +7,8 @@ from pages.shared.charts.base import blank, words
 from pages.shared.charts.figure import Figure
 from pages.shared.palette import Look, colour
 from pages.shared.units import percent
-from quantcore.methods.part_way import Course, PartWay
-from quantcore.methods.two_columns import TwoColumns
+from quantcore.methods.columns.part_way import Course, PartWay
+from quantcore.methods.columns.two_columns import TwoColumns
 
 AT_MOST = 1024  # columns that are drawn
 

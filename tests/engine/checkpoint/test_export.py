@@ -14,8 +14,8 @@ from quantcore.formats.integers.integer import IntegerPacked
 from quantcore.io.safetensors import read_header
 from quantcore.methods import METHODS as ALL_METHODS
 from quantcore.methods import get_method
-from quantcore.methods.calibration import calibration_steps
 from quantcore.methods.fold import deployed
+from quantcore.methods.inputs.calibration import calibration_steps
 from quantcore.methods.method import LayerInputs
 from quantcore.methods.whole_model import choose_all
 from quantcore.model.llama import Llama

@@ -12,8 +12,8 @@ from quantcore.evaluate.quantized import llama_of, stored_bytes
 from quantcore.evaluate.skills import shipped_questions, skill_steps
 from quantcore.evaluate.text import calibration_tokens, cut
 from quantcore.evaluate.whole_by_method import stored_by_steps
-from quantcore.methods.calibration import calibrate
 from quantcore.methods.fold import deployed
+from quantcore.methods.inputs.calibration import calibrate
 from quantcore.model.activations import rounded
 from quantcore.model.llama import Llama
 from quantcore.model.source import open_model

@@ -5,7 +5,7 @@ import pytest
 
 from quantcore.evaluate.grid_report import AT_MOST, SAMPLED_ROWS, grid_report, sample_grids
 from quantcore.formats import get_format
-from quantcore.methods.grid_steps import rounded_to
+from quantcore.methods.grid.grid_steps import rounded_to
 from quantcore.model.source import open_model
 from tests.support.on_grid import on_grid
 

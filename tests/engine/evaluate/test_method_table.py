@@ -13,7 +13,7 @@ from quantcore.evaluate.method_table import TYPES, load_methods, method_table_st
 from quantcore.evaluate.recipes import Recipe
 from quantcore.evaluate.text import calibration_text, cut, evaluation_text
 from quantcore.formats import get_format
-from quantcore.methods.calibration import calibrate
+from quantcore.methods.inputs.calibration import calibrate
 from quantcore.model.shipped import SHIPPED
 from quantcore.model.source import open_model
 from quantcore.progress import result_of

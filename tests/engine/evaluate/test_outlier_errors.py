@@ -10,7 +10,7 @@ from quantcore.evaluate.outlier_errors import Way, inputs_under, logits_apart, u
 from quantcore.evaluate.quantized import llama_of
 from quantcore.evaluate.text import calibration_text, cut
 from quantcore.formats import get_format
-from quantcore.methods.calibration import calibrate
+from quantcore.methods.inputs.calibration import calibrate
 from quantcore.methods.method import LayerInputs
 from quantcore.model.activations import rounded
 from quantcore.model.outliers.columns import MatrixFactors, factors_of, place_before

@@ -6,7 +6,7 @@ import pytest
 from quantcore.evaluate import two_bits
 from quantcore.evaluate.two_bits import ALONE, BOUND, LATTICE, TRELLIS
 from quantcore.formats import get_format
-from quantcore.methods.incoherence import Incoherence
+from quantcore.methods.rotations.incoherence import Incoherence
 from quantcore.methods.trellis import values
 from quantcore.model.source import open_model
 

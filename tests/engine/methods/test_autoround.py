@@ -6,10 +6,10 @@ import pytest
 from quantcore import open_model
 from quantcore.formats import get_format
 from quantcore.methods.autoround import AutoRound
-from quantcore.methods.input_sums import InputSums
-from quantcore.methods.layer_slopes import LayerSlopes
+from quantcore.methods.inputs.input_sums import InputSums
 from quantcore.methods.method import LayerRun
-from quantcore.methods.tuned_rounding import Tuned, TunedRounding
+from quantcore.methods.training.layer_slopes import LayerSlopes
+from quantcore.methods.training.tuned_rounding import Tuned, TunedRounding
 from quantcore.model.llama import Llama
 from quantcore.pool import threads
 from quantcore.progress import result_of

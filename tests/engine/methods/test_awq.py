@@ -8,8 +8,8 @@ import pytest
 
 from quantcore.formats import get_format
 from quantcore.methods.awq import AWQ, clip_range, scales_at
-from quantcore.methods.input_sums import InputSums
-from quantcore.methods.layer_blocks import LayerBlocks, output_loss
+from quantcore.methods.inputs.input_sums import InputSums
+from quantcore.methods.inputs.layer_blocks import LayerBlocks, output_loss
 from quantcore.methods.method import LayerRun
 from quantcore.model.config import LlamaConfig
 from quantcore.model.llama import Llama

@@ -7,7 +7,7 @@ import pytest
 
 from quantcore.evaluate.importance import measure_imatrix
 from quantcore.evaluate.text import calibration_text, cut
-from quantcore.methods.calibration import calibrate, calibration_steps
+from quantcore.methods.inputs.calibration import calibrate, calibration_steps
 from quantcore.model.llama import Llama
 from quantcore.model.source import open_model
 from quantcore.pool import threads

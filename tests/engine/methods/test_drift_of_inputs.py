@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from quantcore.formats import get_format
-from quantcore.methods.factor import damped
+from quantcore.methods.columns.factor import damped
 from quantcore.methods.gptaq import Gptaq
 from quantcore.methods.gptq import Gptq
 from quantcore.methods.qronos import Qronos

@@ -6,7 +6,7 @@ import pytest
 from quantcore import open_model
 from quantcore.formats import get_format
 from quantcore.methods.fold import deployed
-from quantcore.methods.input_sums import InputSums
+from quantcore.methods.inputs.input_sums import InputSums
 from quantcore.methods.llm_int8 import LLMInt8
 from quantcore.methods.method import LayerRun
 from quantcore.methods.smoothquant import SmoothQuant

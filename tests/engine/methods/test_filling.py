@@ -5,9 +5,9 @@ import pytest
 
 from quantcore.formats import FORMATS, OUTSIDE_GGUF, get_format
 from quantcore.formats.codebook.blocks import CodebookFormat
-from quantcore.methods.filling import joined, start_filling, unit_of
-from quantcore.methods.grids import grid_of
-from quantcore.methods.work import Work
+from quantcore.methods.columns.filling import joined, start_filling, unit_of
+from quantcore.methods.columns.grids import grid_of
+from quantcore.methods.columns.work import Work
 from tests.support.layers import random_layer
 
 INTEGERS = ("INT4_G32", "INT3_G64_ASYM", "INT2_ROW", "INT8_ROW_ASYM", "INT4_TENSOR")

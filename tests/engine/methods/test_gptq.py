@@ -5,10 +5,10 @@ import pytest
 
 from quantcore.evaluate.text import calibration_text, cut
 from quantcore.formats import get_format
-from quantcore.methods.calibration import calibrate
-from quantcore.methods.factor import damped, factored, order_of
+from quantcore.methods.columns.factor import damped, factored, order_of
+from quantcore.methods.columns.pushing import push_through
 from quantcore.methods.gptq import Gptq, prepare
-from quantcore.methods.pushing import push_through
+from quantcore.methods.inputs.calibration import calibrate
 from quantcore.methods.rtn import RoundToNearest
 from quantcore.model.source import open_model
 from tests.support.layers import grids_of, inputs_of, output_error, random_layer, weight_error

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from quantcore.methods.hadamard import RandomHadamard, hadamard, mixed_length
-from quantcore.methods.hadamard_matrices import hadamard_matrix
+from quantcore.methods.rotations.hadamard import RandomHadamard, hadamard, mixed_length
+from quantcore.methods.rotations.hadamard_matrices import hadamard_matrix
 
 # Those of QuIP#'s table, and a few more that sizes of models ask for: 76, 100's double, 148.
 ORDERS = (1, 2, 64, 12, 20, 28, 36, 52, 60, 108, 116, 124, 140, 156, 172, 68, 76, 148, 200)

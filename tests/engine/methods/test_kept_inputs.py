@@ -5,8 +5,8 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from quantcore.methods.calibration import calibrate
-from quantcore.methods.kept_inputs import find_inputs, keep_inputs
+from quantcore.methods.inputs.calibration import calibrate
+from quantcore.methods.inputs.kept_inputs import find_inputs, keep_inputs
 from quantcore.model.source import open_model
 from tests.support.toy_model import write_folder
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from quantcore.formats import get_format
-from quantcore.methods.found_grid import find_grid
-from quantcore.methods.grid_steps import rounded_to, stored_type
+from quantcore.methods.grid.found_grid import find_grid
+from quantcore.methods.grid.grid_steps import rounded_to, stored_type
 from quantcore.methods.method import LayerInputs
 from quantcore.methods.own_grid import OwnGrid, packed_on, type_for
 from quantcore.model.source import open_model

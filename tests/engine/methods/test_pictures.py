@@ -5,12 +5,12 @@ import pytest
 
 from quantcore.formats import get_format
 from quantcore.methods.bound import least_output_error
-from quantcore.methods.factor import damped, factored
+from quantcore.methods.columns.factor import damped, factored
+from quantcore.methods.columns.part_way import course, part_way
+from quantcore.methods.columns.pushing import push_through
+from quantcore.methods.columns.two_columns import closest_columns, two_columns
 from quantcore.methods.gptq import Gptq, prepare
 from quantcore.methods.method import LayerInputs
-from quantcore.methods.part_way import course, part_way
-from quantcore.methods.pushing import push_through
-from quantcore.methods.two_columns import closest_columns, two_columns
 
 
 def _moment(n, seed=0, n_tokens=500):

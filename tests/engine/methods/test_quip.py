@@ -7,11 +7,11 @@ import pytest
 
 from quantcore.formats import get_format
 from quantcore.formats.lattice.e8p import E8P2
-from quantcore.methods.calibration import calibrate
-from quantcore.methods.incoherence import Incoherence
-from quantcore.methods.ldlq import block_ldl, ldlq, proxy_loss, retune
+from quantcore.methods.columns.ldlq import block_ldl, ldlq, proxy_loss, retune
+from quantcore.methods.inputs.calibration import calibrate
 from quantcore.methods.method import LayerInputs
 from quantcore.methods.quip import Quip
+from quantcore.methods.rotations.incoherence import Incoherence
 from quantcore.methods.rtn import RoundToNearest
 from quantcore.model.source import open_model
 

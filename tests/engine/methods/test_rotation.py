@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from quantcore.formats import get_format
-from quantcore.methods.hadamard import RandomHadamard
-from quantcore.methods.incoherence import Incoherence, spread_of
 from quantcore.methods.method import LayerInputs
-from quantcore.methods.residual_rotation import rotate_residual
 from quantcore.methods.rotation import Rotation
+from quantcore.methods.rotations.hadamard import RandomHadamard
+from quantcore.methods.rotations.incoherence import Incoherence, spread_of
+from quantcore.methods.rotations.residual_rotation import rotate_residual
 from quantcore.model.llama import Llama
 from quantcore.model.names import expected_shapes
 from quantcore.model.source import open_model

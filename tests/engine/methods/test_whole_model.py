@@ -6,8 +6,8 @@ import pytest
 from quantcore.evaluate.text import calibration_text, cut
 from quantcore.formats import get_format
 from quantcore.methods import METHODS
-from quantcore.methods.calibration import calibrate
 from quantcore.methods.gptq import Gptq
+from quantcore.methods.inputs.calibration import calibrate
 from quantcore.methods.method import LayerMethod
 from quantcore.methods.rtn import RoundToNearest
 from quantcore.methods.whole_model import choose_all, choose_all_steps

@@ -14,7 +14,7 @@ from quantcore.evaluate.quantized import StoredByMethod
 from quantcore.evaluate.text import calibration_tokens, cut
 from quantcore.formats import get_format
 from quantcore.methods import METHODS, ROUND_INPUTS, get_method
-from quantcore.methods.calibration import calibrate
+from quantcore.methods.inputs.calibration import calibrate
 from quantcore.methods.method import Chosen
 from quantcore.methods.whole_model import choose_all
 from quantcore.pool import threads

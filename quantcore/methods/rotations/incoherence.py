@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from quantcore.checks import refuse_non_finite
 from quantcore.format import Weights
-from quantcore.methods.hadamard import RandomHadamard
+from quantcore.methods.rotations.hadamard import RandomHadamard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -18,7 +18,7 @@ class Work:
     places: NDArray[np.intp]  # (k,) of these columns among those whose scales were chosen
     target: Weights  # (n_rows, k), what their weights should be
     aimed: Weights  # (n_rows, k), the target with errors so far; gets errors from inside too
-    feedback: Weights  # (k, k), see `quantcore.methods.factor`
+    feedback: Weights  # (k, k), see `quantcore.methods.columns.factor`
     root: Weights  # (k, k), the same
     pushes: Weights | None  # (k, k): what each aim adds to later targets, see `gptaq`
 

@@ -16,14 +16,14 @@ from quantcore.format import Packed, Weights
 from quantcore.formats import FORMATS
 from quantcore.formats.codebook.blocks import CodebookFormat, with_signs
 from quantcore.formats.codebook.codebooks import grid
-from quantcore.methods.codebook_kernels import (
+from quantcore.methods.columns.codebook_kernels import (
     FIXED_SHIFT,
     SHIFTED,
     SIGNED,
     SIGNED_EVENLY,
     round_eights,
 )
-from quantcore.methods.work import MIN_ROWS, Work
+from quantcore.methods.columns.work import MIN_ROWS, Work
 from quantcore.pool import over_rows
 
 EIGHT = 8

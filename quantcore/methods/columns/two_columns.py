@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.methods.factor import Moment
+from quantcore.methods.columns.factor import Moment
 
 Point = tuple[float, float]
 

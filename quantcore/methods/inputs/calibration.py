@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.methods.input_sums import N_ROWS, InputSums
+from quantcore.methods.inputs.input_sums import N_ROWS, InputSums
 from quantcore.methods.method import LayerInputs, Statistic
 from quantcore.model.config import LlamaConfig
 from quantcore.model.layer import ENTRIES, ENTRY_OF

@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.methods.hadamard_matrices import Signs, hadamard_matrix
+from quantcore.methods.rotations.hadamard_matrices import Signs, hadamard_matrix
 
 Reals = TypeVar("Reals", NDArray[np.float32], NDArray[np.float64])
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.format import Format, Weights
-from quantcore.methods.factor import Factor
-from quantcore.methods.filling import joined, start_filling, unit_of
-from quantcore.methods.work import MIN_ROWS, Filling, Work
+from quantcore.methods.columns.factor import Factor
+from quantcore.methods.columns.filling import joined, start_filling, unit_of
+from quantcore.methods.columns.work import MIN_ROWS, Filling, Work
 from quantcore.model.blas import one_thread
 from quantcore.pool import over_rows
 

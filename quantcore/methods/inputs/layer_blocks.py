@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from quantcore.format import Weights
 from quantcore.methods.fold import ROWS_BEFORE, can_fold
-from quantcore.methods.input_sums import InputSums
+from quantcore.methods.inputs.input_sums import InputSums
 from quantcore.methods.method import LayerInputs, LayerRun, Statistic
 from quantcore.model.blas import one_thread
 from quantcore.model.layer import ENTRIES, ENTRY_OF

@@ -14,11 +14,11 @@ from quantcore.format import Format, Weights
 from quantcore.formats.codebook.blocks import CodebookFormat
 from quantcore.formats.integers.integer import IntegerPacked
 from quantcore.formats.outside_gguf.scaled import ScaledPacked
-from quantcore.methods.codebook_filling import CodebookFilling
-from quantcore.methods.grids import grid_of
-from quantcore.methods.kernels import round_columns
+from quantcore.methods.columns.codebook_filling import CodebookFilling
+from quantcore.methods.columns.grids import grid_of
+from quantcore.methods.columns.kernels import round_columns
+from quantcore.methods.columns.work import MIN_ROWS, Filling, Work
 from quantcore.methods.rtn import scaled
-from quantcore.methods.work import MIN_ROWS, Filling, Work
 from quantcore.pool import over_rows
 
 

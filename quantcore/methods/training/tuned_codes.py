@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from quantcore.format import Format, Weights
 from quantcore.formats.codebook.blocks import CodebookFormat
-from quantcore.methods.grids import grid_of
-from quantcore.methods.tuned_rounding import Tuned
+from quantcore.methods.columns.grids import grid_of
+from quantcore.methods.training.tuned_rounding import Tuned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

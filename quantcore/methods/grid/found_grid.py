@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.format import Weights
-from quantcore.methods.grid_steps import LARGEST_CODE, Blocks, Steps, Stored, stored_type
+from quantcore.methods.grid.grid_steps import LARGEST_CODE, Blocks, Steps, Stored, stored_type
 
 BLOCK_LENGTHS = (16, 32, 64, 128, 256)
 FEWEST_BITS = 100.0  # of evidence: one in 2^100

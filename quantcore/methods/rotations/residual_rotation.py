@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.format import Weights
-from quantcore.methods.hadamard import RandomHadamard
+from quantcore.methods.rotations.hadamard import RandomHadamard
 from quantcore.model.config import LlamaConfig
 from quantcore.model.names import layer_and_role
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.format import Weights
-from quantcore.methods.factor import Moment, factored
+from quantcore.methods.columns.factor import Moment, factored
 from quantcore.model.blas import one_thread
 
 

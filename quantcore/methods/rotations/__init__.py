@@ -1,0 +1,1 @@
+"""Hadamard transforms: weights turned so that none stands out."""

@@ -1,0 +1,1 @@
+"""What AutoRound trains, and the slopes that it follows."""
