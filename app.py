@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.shared import bench, controls, frame, look, saving, serving
+from pages.shared import bench, controls, frame, look, picker, saving, serving
 
 # A local icon: for a Material icon the browser would fetch a font from the internet.
 st.set_page_config(page_title="Quantlab", page_icon="assets/icon.png", layout="wide")
@@ -28,7 +28,7 @@ page = st.navigation(
 frame.go_on()
 with bench.looked_at_once():
     controls.carry_over(page.url_path)
-    controls.choose_model()
+    picker.choose_model()
     look.dress()
     saving.begin(page.title, controls.model_name())
     frame.run(page)
