@@ -1,12 +1,14 @@
-"""The model with outlier channels on the bench: every page."""
+"""The model with outlier channels on the bench: every page, with figures of its own."""
 
 import pytest
 
-from pages.shared import bench
-from tests.support.app import said, sentences, visit
+from pages.shared import bench, drifts, shipped
+from quantcore.evaluate.text import evaluation_text
+from tests.support.app import drawn_charts, said, sentences, visit
+from tests.support.places import ROOT
 
 NAME = "fable-7m-outliers"
-PAGES = ["home", "weights", "mix", "sensitivity", "memory"]
+PAGES = sorted(path.stem for path in (ROOT / "pages").glob("[a-z]*.py"))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -14,6 +16,7 @@ def test_a_page_draws_it_and_speaks_of_it(page):
     app = visit(page, model=NAME)
     assert not app.exception
     assert not sentences(app)
+    assert drawn_charts(app) or page == "sensitivity"  # it has not been swept
     assert app.selectbox(key="model").value == NAME
     assert "It computes what fable-7m computes" in said(app)
     assert "made of another model" not in said(app)
@@ -26,19 +29,34 @@ def test_the_picker_lists_it_after_the_plain_one():
 
 def test_home_switches_between_the_two():
     app = visit("home")
+    assert "Each mark is fable-7m stored" in said(app)
     app.segmented_control(key="shipped_model").set_value(NAME).run()
     assert not app.exception and not sentences(app)
     assert app.selectbox(key="model").value == NAME
+    assert f"Each mark is {NAME} stored" in said(app)
+    assert f"Unrounded, {NAME} computes exactly what fable-7m computes" in said(app)
+    assert "Llama-3-8B loses 0.031" in said(app)
     app.segmented_control(key="shipped_model").set_value("fable-7m").run()
-    assert app.selectbox(key="model").value == "fable-7m"
+    assert "Each mark is fable-7m stored" in said(app)
+    assert "Unrounded" not in said(app)
+
+
+def test_its_figures_are_its_own():
+    text = evaluation_text()
+    mine, plain = (
+        drifts.results(bench.model(name), text, 512).drifts["Q4_K_M"] for name in (NAME, "fable-7m")
+    )
+    assert mine.base_perplexity == pytest.approx(plain.base_perplexity, rel=1e-6)
+    assert mine.mean_kl_divergence > 20 * plain.mean_kl_divergence
+    name, type = "blk.0.ffn_down.weight", "Q4_K"
+    errors = [shipped.known_errors(each)[name, type, False] for each in (NAME, "fable-7m")]
+    assert errors[0] != errors[1]
 
 
 MADE = "fable-7m+norms=1x16~0.2"
 
 
-@pytest.mark.parametrize(
-    "page", [*PAGES, "block", "scales", "file", "layer_error", "drift", "imatrix", "methods"]
-)
+@pytest.mark.parametrize("page", PAGES)
 def test_a_page_draws_one_that_the_outlier_lab_made(page):
     app = visit(page, model=MADE)
     assert not app.exception
