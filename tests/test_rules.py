@@ -35,7 +35,7 @@ LAYERS = (
     {"shape"},
     {"recipe", "checkpoint"},
     {"evaluate", "memory"},
-    {"sensitivity", "which_type"},
+    {"sensitivity", "which_type", "trial"},
     {"doctor", "warm"},
     {"cli"},
     {"__main__", "__init__"},
@@ -48,7 +48,7 @@ DOORS = {
     "plotly": ("pages/shared/charts/figure.py",),
     "huggingface_hub": ("quantcore/io/hub.py",),
     "httpx2": ("quantcore/io/hub.py",),  # huggingface_hub's own client
-    "re2": ("quantcore/recipe/patterns.py",),
+    "re2": ("quantcore/recipe/patterns.py", "quantcore/trial/prompts.py"),
     "safetensors": (),  # why: CONTRIBUTING.md
     "mmap": (),  # why: quantcore/io/on_disk.py
     "tokenizers": ("quantcore/model/tokenizer.py",),

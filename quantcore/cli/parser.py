@@ -11,6 +11,7 @@ from quantcore.cli.export import export
 from quantcore.cli.memory import memory
 from quantcore.cli.method import method
 from quantcore.cli.output import complain
+from quantcore.cli.trial import trial
 from quantcore.sweep import Patience
 
 BY = ("measured", "weight_error", "weighted_error", "output_error", "fisher", "random")
@@ -39,6 +40,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_memory(command)
     _add_method(command)
     _add_export(command)
+    _add_trial(command)
     says = "Measure again what the pages show of a shipped model."
     run = command("measure", measuring.measure, says)
     _add_model(run, "the name of a shipped model (default: the first)")
@@ -176,6 +178,28 @@ def _add_method(command: Command) -> None:
     _add_calibration_context(run)
     what = "weights, second moment of the inputs, and what each method restores"
     run.add_argument("--save", type=Path, metavar="FILE.npz", help=what)
+    _add_json(run)
+
+
+def _add_trial(command: Command) -> None:
+    says = "The original and quantized versions answer prompts; which are as good, and how sure."
+    run = command("try", trial, says)
+    _add_model(run, "a model folder, a GGUF file or hf://owner/name (default: the shipped one)")
+    run.add_argument("--types", required=True, metavar="T,T", help="such as Q8_0,Q4_K_M")
+    what = "JSON lines or CSV with prompt, expected, pattern; or a prompt a line"
+    run.add_argument("--prompts", type=Path, metavar="FILE", help=f"{what} (default: shipped)")
+    run.add_argument("--by", metavar="METHOD", help="what chooses codes: gptq, awq, ... (rtn)")
+    run.add_argument("--calibration", type=Path, metavar="FILE", help="the text that METHOD sees")
+    run.add_argument("--tokens", type=int, default=40, metavar="N", help="of an answer (40)")
+    what = "put prompts into the model's chat template"
+    run.add_argument("--chat", action="store_true", help=what)
+    what = "0 (default): always the most probable token"
+    run.add_argument("--temperature", type=float, default=0.0, metavar="T", help=what)
+    run.add_argument("--seed", type=int, default=0, metavar="N", help="of draws (0)")
+    what = "points by which a version may be worse and still count as good (2)"
+    run.add_argument("--margin", type=float, default=2.0, metavar="POINTS", help=what)
+    run.add_argument("--csv", type=Path, metavar="FILE", help="write every answer as CSV")
+    run.add_argument("--html", type=Path, metavar="FILE", help="write a report of one page")
     _add_json(run)
 
 

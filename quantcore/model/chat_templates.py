@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from quantcore.io import ModelError
+from quantcore.io.gguf_parts import read_parts
 from quantcore.io.gguf_writer import Value
 from quantcore.io.strict_json import file_size, read_json_object
 
 MAX_BYTES = 2**20
+MAX_CONFIG_BYTES = 2**26
 _KEY = "tokenizer.chat_template"
 
 
@@ -37,6 +39,18 @@ def template_metadata(folder: Path, setting: Any) -> dict[str, Value]:
     if named:
         others["tokenizer.chat_templates"] = list(named)
     return others if default is None else {_KEY: default} | others
+
+
+def chat_template(model_files: Path) -> str:
+    """Read the default chat template of a folder or a GGUF file; "" where it has none."""
+    if model_files.is_dir():
+        config = model_files / "tokenizer_config.json"
+        settings = read_json_object(config, MAX_CONFIG_BYTES) if config.is_file() else {}
+        told = template_metadata(model_files, settings.get("chat_template"))
+    else:
+        told = read_parts(model_files).metadata
+    template = told.get(_KEY)
+    return template if isinstance(template, str) else ""
 
 
 def _in_files(folder: Path) -> Any:
