@@ -151,6 +151,6 @@ def columns(answers: Mapping[str, float], style: Look) -> list[Column]:
             fill=lost, wide=True,
         ),
         Column(
-            key="time", title="time", help=recipes_words.SECONDS_HELP, absent=ABSENT, wide=True,
+            key="time", title="CPU time", help=recipes_words.SECONDS_HELP, absent=ABSENT, wide=True,
         ),
     ]  # fmt: skip

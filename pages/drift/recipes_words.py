@@ -26,8 +26,8 @@ MORE_HELP = (
     "pairs whose tokens were not kept: Measure recipes keeps them."
 )
 SECONDS_HELP = (
-    "What choosing the codes took on the machine that measured it, with reading the calibration "
-    "text. The time of one machine says little about another."
+    "Seconds of one core that choosing the codes took where it was measured, with reading the "
+    "calibration text; several cores share them. Other processors are faster or slower."
 )
 SKILLS_HELP = (
     "Right answers of 100, to the questions on recall, arithmetic, facts, agreement and chains."

@@ -89,7 +89,7 @@ class MethodDrift(Changes):
     more_than_rounding: float | None  # divergence, less that of the same type by rounding; nats
     more_low: float | None
     more_high: float | None
-    seconds: float | None = None  # that choosing codes took, on the machine that measured it
+    seconds: float | None = None  # of one core that choosing codes took where it was measured
     base_perplexity: float | None = None  # of the model as it is, on the same tokens
     kl_sums: tuple[tuple[float, ...], ...] | None = None
     """Divergence summed by chunk and block of tokens (`intervals.block_sums`), nats."""
