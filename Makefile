@@ -78,6 +78,7 @@ measured-%: $(VENV)/lab.ready
 	$(BIN)/python -m quantcore measure $* --caches
 	$(BIN)/python -m quantcore measure $* --methods
 	$(BIN)/python -m quantcore measure $* --recipes
+	$(BIN)/python -m quantcore measure $* --trial
 	rm -f $(SENSITIVITY)
 	$(BIN)/python -m quantcore sensitivity $* --groups tensor layer role all --tokens $(TOKENS) --skills 20 --guides --output $(SENSITIVITY)
 	$(BIN)/python -m quantcore sensitivity $* --groups tensor layer role --hows kept --tokens $(TOKENS) --skills 20 --output $(SENSITIVITY)

@@ -19,6 +19,7 @@ page = st.navigation(
         st.Page("pages/methods.py", title="Methods"),
         st.Page("pages/sensitivity.py", title="Sensitivity"),
         st.Page("pages/drift.py", title="Drift"),
+        st.Page("pages/trial.py", title="Try"),
         st.Page("pages/mix.py", title="Mix"),
         st.Page("pages/file.py", title="File"),
         st.Page("pages/memory.py", title="Memory"),

@@ -30,6 +30,7 @@ CARDS = (
     ("methods", "Round with care", "What GPTQ, AWQ, QuIP# and others make of the same bits."),
     ("sensitivity", "Test each tensor", "How far the model drifts when only it is quantized."),
     ("drift", "Read what changes", "Where the smaller model thinks differently, word by word."),
+    ("trial", "Test before you commit", "Your own prompts, answered by the original and others."),
     ("mix", "Compose a file", "Which type each tensor gets, and why; change it, and save it."),
     ("file", "Look into a file", "What is inside a GGUF file, and whether it matches its name."),
     ("memory", "Count the bytes", "What a model needs: weights, cache and overhead."),

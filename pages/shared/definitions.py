@@ -180,6 +180,17 @@ DEFINITIONS = {
             "KV caches?|cache",
         ),
         Definition(
+            "temperature",
+            "How freely the next token is drawn: at 0 always the most probable one, at 1 each as "
+            "often as the model finds it probable.",
+        ),
+        Definition(
+            "equivalence margin",
+            "How much worse still counts as good. Without one, too few prompts would make "
+            "everything look as good.",
+            "equivalence margin",
+        ),
+        Definition(
             "context", "The tokens that a model can take in at once, prompt and answer together."
         ),
     )

@@ -170,6 +170,7 @@ def measure(options: argparse.Namespace) -> None:
     from quantcore.model.shipped import SHIPPED, shipped_folder
     from quantcore.model.source import open_model
     from quantcore.sensitivity.measure_mixes import measure_mixes_steps
+    from quantcore.trial.shipped import measure_trial_steps
 
     name = options.model or SHIPPED[0]
     if name not in SHIPPED:
@@ -180,6 +181,8 @@ def measure(options: argparse.Namespace) -> None:
         followed(measure_methods_steps(open_model(name)))
     elif options.recipes:
         followed(measure_recipes_steps(name))
+    elif options.trial:
+        followed(measure_trial_steps(name))
     elif options.caches:
         followed(measure_caches_steps(name))
     else:

@@ -50,6 +50,8 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument("--caches", action="store_true", help=what)
     what = "only methods such as GPTQ, on each matrix in several types"
     run.add_argument("--methods", action="store_true", help=what)
+    what = "only answers to the shipped prompts"
+    run.add_argument("--trial", action="store_true", help=what)
     what = "only methods on the whole model, on the evaluation text"
     run.add_argument("--recipes", action="store_true", help=what)
     command("compile", _compile, "Compile the kernels ahead.")

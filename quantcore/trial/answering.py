@@ -47,16 +47,18 @@ class Sampling:
 class Said:
     """An answer so far."""
 
-    tokens: tuple[int, ...]
-    first_seconds: float  # from the prompt to the first token
-    seconds: float  # to the last
+    tokens: tuple[int, ...] = ()
+    first_seconds: float | None = None  # from the prompt to the first token; None: not kept
+    seconds: float | None = None  # to the last
     ended: bool = False  # by the model's own end of text
 
     @property
     def seconds_per_token(self) -> float | None:
-        """After the first; None of a single one."""
+        """After the first; None of a single one, or where times were not kept."""
         more = len(self.tokens) - 1
-        return (self.seconds - self.first_seconds) / more if more > 0 else None
+        if more < 1 or self.seconds is None or self.first_seconds is None:
+            return None
+        return (self.seconds - self.first_seconds) / more
 
 
 def answer(

@@ -113,7 +113,7 @@ def read_prompts(text: str, name: str = "the test set") -> list[TestPrompt]:
     return found
 
 
-def shipped_prompts(n: int = 60) -> list[TestPrompt]:
+def shipped_prompts(n: int = 150) -> list[TestPrompt]:
     """Take questions that the models in the box were trained to answer, of every skill as many."""
     by_skill: dict[tuple[str, str], list[TestPrompt]] = {}
     for each in shipped_questions():

@@ -177,7 +177,7 @@ def _answers(
     start, end = shares
     for i, prompt in enumerate(tokens):
         stage = f"{version.name or 'the original'}: prompt {i + 1:,} of {len(tokens):,}"
-        said = Said(tokens=(), first_seconds=0.0, seconds=0.0, ended=True)
+        said = Said()
         for said in answer(llama, prompt, trial.sampling, i, model.tokenizer.eos_id):
             part = (i + len(said.tokens) / trial.sampling.n_tokens) / len(tokens)
             so_far = model.tokenizer.continuation(said.tokens)

@@ -24,7 +24,7 @@ from tests.support.spoken import slips
 from tests.support.toy_model import write_folder
 
 STORY = evaluation_text()[:40]
-MEASURED_WHEN_ASKED = ("drift", "imatrix", "sensitivity")
+MEASURED_WHEN_ASKED = ("drift", "imatrix", "sensitivity", "trial")
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("[a-z]*.py"))
 
 

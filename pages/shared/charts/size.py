@@ -184,7 +184,7 @@ def _published(figure, published: Mapping, look: Look) -> None:
             "size": 9,
             "line": {"width": 1.5},
         },
-        customdata=[[row["format"], f"{row['size_gib']:.2f} GiB"] for row in rows],
+        customdata=[[row["format"], decimal(row["size_gib"] * 2**30)] for row in rows],
         hovertemplate=f"<b>{published['model']}, %{{customdata[0]}}</b><br>%{{customdata[1]}}"
         "<br>divergence %{y:.4f} nats per token<extra></extra>",
     )

@@ -47,7 +47,7 @@ def test_versions_are_compared_on_the_prompts_of_a_file(toy, prompts, tmp_path, 
 def test_what_is_printed_says_what_would_decide(capsys):
     assert main(["try", "--types", "Q8_0", "--tokens", "4", "--margin", "30"]) == 0
     said = capsys.readouterr().out
-    assert "fable-7m answers 60 prompts" in said and "  yes" in said
+    assert "fable-7m answers 150 prompts" in said and "  yes" in said
     assert "As good: at most 30 points worse than the original" in said
 
 
