@@ -22,8 +22,7 @@ _CSV_KEYS = (
 
 def section(trial: Trial, margin: float, style: Look) -> None:
     """Draw answers side by side, what each version comes to, and the ways to save all of it."""
-    st.space("medium")
-    look.finding(_says(trial), words.HOW_TO_READ_ANSWERS)
+    look.finding(words.alike(trial), words.HOW_TO_READ_ANSWERS)
     one, two = st.columns([3, 2], vertical_alignment="bottom")
     with one:
         kinds = [EVERY, OTHER, WORSE, BETTER] if _is_judged(trial) else [EVERY, OTHER]
@@ -36,10 +35,12 @@ def section(trial: Trial, margin: float, style: Look) -> None:
     pages = max(1, -(-len(shown) // AT_ONCE))
     if st.session_state.get("answers_page", 1) > pages:
         st.session_state["answers_page"] = 1
-    with two:
-        page = st.number_input(
-            f"Page of {pages}", 1, pages, 1, key="answers_page", width=150, **controls.BOUND
-        )
+    page = 1
+    if pages > 1:
+        with two:
+            page = st.number_input(
+                f"Page of {pages}", 1, pages, 1, key="answers_page", width=150, **controls.BOUND
+            )
     if not shown:
         look.note("There are none.")
     else:
@@ -94,12 +95,6 @@ _LOG_HELP = (
 
 def _place(value: float) -> str:
     return f"{value + 1:g}"
-
-
-def _says(trial: Trial) -> str:
-    n = len(trial.original.answers)
-    counts = [f"{version.name} to **{words.same_answers(version)}**" for version in trial.versions]
-    return f"Of {n:,} prompts, the original’s very answer is given by {', '.join(counts)}."
 
 
 def _is_judged(trial: Trial) -> bool:

@@ -3,7 +3,9 @@
 import streamlit as st
 
 from pages.shared import controls, definitions, look, saving
+from pages.shared.palette import Look
 from pages.trial import answers, charts, run, setup, words
+from quantcore.trial.trial import Trial
 
 
 def main() -> None:
@@ -20,20 +22,30 @@ def main() -> None:
     if trial is None:
         look.finding(words.NOT_YET)
         return
-    margin = setup.margin() if any(a.right is not None for a in trial.original.answers) else 0.02
-    look.finding(words.finding(trial, margin), words.HOW_TO_READ_CHART)
+    margin = setup.USUAL / 100
+    if any(answer.right is not None for answer in trial.original.answers):
+        margin = setup.margin()
+        verdicts(trial, margin, style)
+        st.space("medium")
+    answers.section(trial, margin, style)
+
+
+def verdicts(trial: Trial, margin: float, style: Look) -> None:
+    """Draw how many more or fewer answers of each version are right, and say what follows."""
     found = [
-        (version.name, verdict)
+        (version, verdict)
         for version in trial.versions
         if (verdict := trial.verdict(version, margin)) is not None
     ]
-    if found:
-        look.show(
-            charts.differences(found, margin, style, look.narrow()),
-            key="trial_differences",
-            alt="Right answers of each version, less the original’s, with intervals.",
-        )
-    for version in trial.versions:
-        if (verdict := trial.verdict(version, margin)) is not None:
-            look.say(words.verdict(version, verdict))
-    answers.section(trial, margin, style)
+    look.finding(words.finding(found, margin), words.HOW_TO_READ_CHART)
+    if not found:
+        return
+    look.show(
+        charts.differences(
+            [(version.name, verdict) for version, verdict in found], margin, style, look.narrow()
+        ),
+        key="trial_differences",
+        alt="Right answers of each version, less the original’s, with intervals.",
+    )
+    for version, verdict in found:
+        look.say(words.verdict(version, verdict))

@@ -45,37 +45,22 @@ VERSIONS_HELP = (
 NOT_YET = "Choose prompts and versions, and let them answer."
 
 
-def finding(trial: Trial, margin: float) -> str:
+def finding(found: Sequence[tuple[Version, Verdict]], margin: float) -> str:
     """Say which versions are as good, which are worse, and of which that cannot be told."""
-    if not trial.original.answers:
-        return "**No answers** were given."
-    found = [(version, trial.verdict(version, margin)) for version in trial.versions]
-    judged = [(version, verdict) for version, verdict in found if verdict is not None]
-    if not judged:
-        return _unjudged(trial)
     points = f"{100 * margin:g} points"
     said = []
     for wanted, says in (
         ("yes", "as good as the original within {points}"),
         ("no", "worse by more than {points}"),
     ):
-        names = [version.name for version, verdict in judged if verdict.as_good == wanted]
+        names = [version.name for version, verdict in found if verdict.as_good == wanted]
         if names:
             said.append(f"{_listed(names)} {are(len(names))} {says.format(points=points)}")
-    open_ = [(v, verdict) for v, verdict in judged if verdict.as_good == "cannot tell yet"]
-    if open_:
-        names = [version.name for version, _ in open_]
-        said.append(f"of {_listed(names)} {plural(judged[0][1].n, 'prompt')} cannot tell")
-    text = "; ".join(said)
+    names = [v.name for v, verdict in found if verdict.as_good == "cannot tell yet"]
+    if names:
+        said.append(f"of {_listed(names)} {plural(found[0][1].n, 'prompt')} cannot tell")
+    text = "; ".join(said) or "no version has answered yet"
     return f"{text[0].upper()}{text[1:]}."
-
-
-def _unjudged(trial: Trial) -> str:
-    closest = max(trial.versions, key=same_answers)
-    return (
-        f"**{closest.name}** gives the original’s very answer to {same_answers(closest)} of "
-        f"{plural(len(closest.answers), 'prompt')}; none says what a right answer is."
-    )
 
 
 def same_answers(version: Version) -> int:
@@ -84,8 +69,18 @@ def same_answers(version: Version) -> int:
 
 
 def _listed(names: Sequence[str]) -> str:
-    bold = [f"**{name}**" for name in names]
-    return bold[0] if len(bold) == 1 else f"{', '.join(bold[:-1])} and {bold[-1]}"
+    return _and([f"**{name}**" for name in names])
+
+
+def _and(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def alike(trial: Trial) -> str:
+    """Say how many answers of each version are the original's."""
+    n = len(trial.original.answers)
+    counts = [f"{version.name} to **{same_answers(version)}**" for version in trial.versions]
+    return f"Of {plural(n, 'prompt')}, the original’s very answer is given by {_and(counts)}."
 
 
 def verdict(version: Version, found: Verdict) -> str:

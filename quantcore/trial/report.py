@@ -124,7 +124,18 @@ def to_html(trial: Trial, margin: float) -> str:
 
 
 def _verdicts(trial: Trial, rows: list[Row], margin: float) -> str:
-    names = ("type", "right", "better", "worse", "p", "difference, 95 %", "as good", "same answer")
+    names: tuple[str, ...] = (
+        "type",
+        "right",
+        "better",
+        "worse",
+        "p",
+        "difference, 95 %",
+        "as good",
+        "same answer",
+    )
+    if not any(row["matches"] is not None for row in rows):
+        names = (names[0], names[-1])
     head = "".join(f"<th>{name}</th>" for name in names)
     lines = []
     for row, version in zip(rows, trial.versions, strict=True):
@@ -137,7 +148,7 @@ def _verdicts(trial: Trial, rows: list[Row], margin: float) -> str:
 
 def _verdict_cells(row: Mapping[str, Any], found: Verdict | None) -> tuple[str, ...]:
     if found is None:
-        return ("",) * 6
+        return ()
     low, high = 100 * found.difference_low, 100 * found.difference_high
     return (
         f"{found.matches} of {found.n} (original {found.original_matches})",
@@ -157,7 +168,7 @@ def _answers_row(trial: Trial, i: int) -> str:
 
 def _answer_cell(answer: Answer) -> str:
     mark = {True: "right", False: "wrong", None: ""}[answer.right]
-    return f'<td class="{mark}">{marked(answer)}</td>'
+    return f'<td class="{mark}">{marked(answer).lstrip()}</td>'
 
 
 def marked(answer: Answer) -> str:
@@ -169,7 +180,8 @@ def marked(answer: Answer) -> str:
         escape("".join(answer.pieces[part]))
         for part in (slice(place), slice(place, place + 1), slice(place + 1, None))
     )
-    return f"{before}<mark>{at or '∅'}</mark>{after}"
+    marked_text = at.lstrip(" ") or "∅"
+    return f"{before}{' ' * at.startswith(' ')}<mark>{marked_text}</mark>{after}"
 
 
 _PAGE = """<!doctype html>
@@ -177,9 +189,10 @@ _PAGE = """<!doctype html>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem;
   color: #222; background: #fffdf9 }}
+div {{ overflow-x: auto }}
 table {{ border-collapse: collapse; width: 100%; margin: 1.5rem 0 }}
 th, td {{ text-align: left; vertical-align: top; padding: .4rem .6rem; border-top: 1px solid #ddd;
-  overflow-wrap: anywhere; white-space: pre-wrap }}
+  overflow-wrap: anywhere; white-space: pre-wrap; min-width: 8rem }}
 mark {{ background: #f3c6d4 }} .right {{ border-left: 3px solid #2e7d4f }}
 .wrong {{ border-left: 3px solid #b3261e }}
 @media (prefers-color-scheme: dark) {{ body {{ color: #ddd; background: #17171b }}
@@ -188,6 +201,6 @@ mark {{ background: #f3c6d4 }} .right {{ border-left: 3px solid #2e7d4f }}
 <h1>{title}</h1><p>{about}</p>
 {verdicts}
 <h2>Answers</h2>
-<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>
+<div><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>
 </html>
 """

@@ -176,7 +176,7 @@ def _answers(
     """Answer every prompt; adds to `version`."""
     start, end = shares
     for i, prompt in enumerate(tokens):
-        stage = f"{version.name or 'the original'}: prompt {i + 1:,} of {len(tokens):,}"
+        stage = f"{version.name or 'The original'}: prompt {i + 1:,} of {len(tokens):,}"
         said = Said()
         for said in answer(llama, prompt, trial.sampling, i, model.tokenizer.eos_id):
             part = (i + len(said.tokens) / trial.sampling.n_tokens) / len(tokens)
