@@ -36,6 +36,8 @@ def show(model: FoundModel, style: Look) -> None:
     saving.of(model.shape.name, asked.type_name)
     stored = model.stored if asked.type_name == AS_STORED else None
     taken = cache.estimated(model.shape, asked, stored)
+    if why := taken.compute_estimated:
+        look.note(f"An estimate: {why}.")
     # Where a file has no type, what is compared and worded has the type of most of its bytes.
     setup = replace(asked, type_name=taken.main_format) if stored else asked
     placed = lay_out(taken, machine)

@@ -24,6 +24,7 @@ class Architecture:
     runs: bool = False  # the forward pass of `quantcore.model`
     mix_rules: bool = True  # `quantcore.recipe` covers it
     caches_known: bool = True  # caches of its GGUF files are certain
+    graph_known: bool = True  # llama.cpp's compute buffer was held against llama.cpp's own
 
     # Sizes that a config.json may leave out
     defaults: Mapping[str, Any] = field(default_factory=dict)  # key: value in transformers' class

@@ -7,11 +7,10 @@ from functools import partial
 
 from quantcore.architectures.architecture import Architecture
 
-_gguf_only = partial(Architecture, mix_rules=False)
+_gguf_only = partial(Architecture, mix_rules=False, graph_known=False)
 GGUF_ONLY: tuple[Architecture, ...] = (
     # Windows
     _gguf_only(name="gemma3n", full_every=5, own_caches=20),
-    _gguf_only(name="gemma4", windows_in_file=True),
     _gguf_only(name="cohere2", full_every=4, layer_norm=True, rotated="windows"),
     _gguf_only(name="cohere2moe", full_every=4, full_first=True),
     _gguf_only(name="exaone4", full_every=4, window_layers=64),
@@ -29,15 +28,11 @@ GGUF_ONLY: tuple[Architecture, ...] = (
     _gguf_only(name="rwkv6qwen2", state_layers="all", mixer="wkv"),
     _gguf_only(name="rwkv7", state_layers="all", mixer="wkv"),
     _gguf_only(name="arwkv7", state_layers="all", mixer="wkv"),
-    _gguf_only(name="qwen35", state_layers="by interval"),
-    _gguf_only(name="qwen35moe", state_layers="by interval"),
     _gguf_only(name="minimax-01", state_layers="by interval"),
     _gguf_only(name="lfm2moe", state_layers="by heads"),
     _gguf_only(name="plamo2", state_layers="by heads"),
     _gguf_only(name="kimi-linear", state_layers="by heads"),
     _gguf_only(name="nemotron_h", state_layers="by heads", feed_forward_layers=True),
-    _gguf_only(name="nemotron_h_moe", state_layers="by heads", feed_forward_layers=True),
-    _gguf_only(name="falcon-h1", state_layers="beside attention"),
     # Norms and rotation
     _gguf_only(name="bloom", rotated="none"),
     _gguf_only(name="command-r", layer_norm=True),
@@ -49,7 +44,7 @@ GGUF_ONLY: tuple[Architecture, ...] = (
         _gguf_only(name=name)
         for name in (
             "apertus arcee arctic baichuan bailingmoe bailingmoe2 bitnet chameleon chatglm "
-            "codeshell deci deepseek dots1 dream ernie4_5 ernie4_5-moe exaone glm4 gptj gptneox "
+            "codeshell deci deepseek dots1 dream exaone glm4 gptj gptneox "
             "grok grovemoe hunyuan-dense hunyuan-moe internlm2 jais llada llada-moe maincoder "
             "minicpm minicpm3 minimax-m2 mistral3 mistral4 nemotron olmoe openelm orion phi2 "
             "phimoe plamo plm qwen qwen2vl qwen3vl qwen3vlmoe refact seed_oss smollm3 starcoder "

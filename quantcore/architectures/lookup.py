@@ -19,7 +19,8 @@ def by_name(name: str) -> Architecture:
     >>> by_name("gemma2").full_every, by_name("newest").caches_known
     (2, False)
     """
-    return _BY_NAME.get(name) or Architecture(name=name, mix_rules=False, caches_known=False)
+    unknown = Architecture(name=name, mix_rules=False, caches_known=False, graph_known=False)
+    return _BY_NAME.get(name, unknown)
 
 
 def by_model_type(model_type: str) -> Architecture | None:

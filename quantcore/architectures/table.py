@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from quantcore.architectures.architecture import Architecture
 from quantcore.architectures.gguf_only import GGUF_ONLY
+from quantcore.architectures.newer import NEWER
 
 _LLAMA = Architecture(
     name="llama",
@@ -123,7 +124,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         residual_first="feed-forward",
     ),
     _DEEPSEEK2,
-    replace(_DEEPSEEK2, model_types=("deepseek_v3", "kimi_k2"), score_bias=True),
+    replace(_DEEPSEEK2, model_types=("deepseek_v3", "kimi_k2", "glm4_moe_lite"), score_bias=True),
     Architecture(
         name="glm4moe",
         model_types=("glm4_moe",),
@@ -158,6 +159,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         name="falcon",
         model_types=("falcon",),
         mix_rules=False,
+        defaults={"multi_query": True},
         tied=True,
         multi_query=True,
         norms=("attn_norm",),
@@ -201,5 +203,6 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         mixer="conv",
         residual_first="both",
     ),
+    *NEWER,
     *GGUF_ONLY,
 )

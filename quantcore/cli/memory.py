@@ -85,7 +85,8 @@ def _machine(gpus: Sequence[str], system: str | None) -> "Machine | None":
 
 def _warnings(taken: "Estimate") -> list[str]:
     shape, setup = taken.shape, taken.setup
-    said = [f"Estimated: {taken.stored.estimated}."] if taken.stored.estimated else []
+    whys = (taken.stored.estimated, taken.compute_estimated)
+    said = [f"Estimated: {why}." for why in whys if why]
     if setup.context_of_each > shape.context_length:
         said.append(
             f"{setup.context_of_each:,} tokens are more than the {shape.context_length:,} that "
@@ -109,6 +110,7 @@ def _print_as_json(
             "runtime": taken.setup.runtime,
             "weights_bytes": taken.weights_bytes,
             "weights_estimated": bool(taken.stored.estimated),
+            "compute_estimated": bool(taken.compute_estimated),
             "bits_per_weight": taken.stored.bits_per_weight,
             "weights": taken.shape.n_weights,
             "active_weights": taken.shape.active_weights,

@@ -24,6 +24,11 @@ _OTHER_NAMES = {
     "intermediate_size": ("n_inner", "ffn_hidden_size", "block_ff_dim"),
     "max_position_embeddings": ("n_positions", "n_ctx", "seq_length"),
     "tie_word_embeddings": ("tie_embedding",),
+    "num_experts": ("moe_num_experts",),
+    "num_experts_per_tok": ("moe_k",),
+    "n_shared_experts": ("moe_num_shared_experts",),
+    "first_k_dense_replace": ("moe_layer_start_index",),
+    "decoder_sparse_step": ("moe_layer_interval",),
 }
 _TEXT_PARTS = ("text_config", "llm_config", "language_config")
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from quantcore.architectures import by_name
 from quantcore.formats import FORMATS, get_format
 from quantcore.memory import llama_cpp
 from quantcore.memory.deployed import deployed_weights
@@ -100,6 +101,17 @@ class Estimate:
     def total_bytes(self) -> int:
         """Bytes of everything."""
         return sum(term.bytes for term in self.terms)
+
+    @property
+    def compute_estimated(self) -> str:
+        """Why llama.cpp's compute buffer is no certainty; "" where it is, or there is none."""
+        name = self.shape.architecture
+        if self.setup.runtime != "llama.cpp" or by_name(name).graph_known:
+            return ""
+        return (
+            f"the compute buffer of {name} was never held against llama.cpp’s own: its graph is "
+            "taken to be that of a plain decoder with these layers"
+        )
 
     @property
     def main_format(self) -> str:
@@ -238,26 +250,39 @@ def _cache(shape: ModelShape, setup: Setup) -> Iterator[Term]:
         shared_prefix=setup.shared_prefix,
     )
     for term in terms:
-        if term.bytes:
+        if kept := term.key_bytes + term.value_bytes:
             yield Term(
                 kind="cache",
                 name=_NAMES[term.kind],
-                bytes=term.bytes,
+                bytes=kept,
                 formula=_cache_formula(shape, setup, term),
+            )
+        if term.state_bytes:
+            yield Term(
+                kind="cache",
+                name=_NAMES["state"],
+                bytes=term.state_bytes,
+                formula=_state_formula(term),
             )
 
 
+def _layers(term: CacheTerm) -> str:
+    return f"{term.n_layers} layer{'s' if term.n_layers > 1 else ''}"
+
+
+def _state_formula(term: CacheTerm) -> str:
+    each = f" × {term.n_sequences} sequences" if term.n_sequences > 1 else ""
+    return f"{_layers(term)} × {term.state_values:,} numbers × 4 B{each}"
+
+
 def _cache_formula(shape: ModelShape, setup: Setup, term: CacheTerm) -> str:
-    layers = f"{term.n_layers} layer{'s' if term.n_layers > 1 else ''}"
-    if term.kind == "state":
-        each = f" × {term.n_sequences} sequences" if term.n_sequences > 1 else ""
-        return f"{layers} × {term.state_values:,} numbers × 4 B{each}"
-    counted = f"{layers} × {term.n_tokens:,} tokens"
+    counted = f"{_layers(term)} × {term.n_tokens:,} tokens"
     key, value = _each(setup.key_type.upper()), _each(setup.value_type.upper())
     if term.kind == "latent":
         latent = shape.latent
         assert latent is not None
-        return f"{counted} × ({latent.kv_size} + {latent.rope_size}) × {key}"
+        index = f" + {latent.index_size} of the indexer" if latent.index_size else ""
+        return f"{counted} × ({latent.kv_size} + {latent.rope_size}{index}) × {key}"
     row = f"{shape.n_kv_heads} KV heads × {shape.head_size}"
     if term.key_values != shape.n_kv_heads * shape.head_size:
         row = f"{term.key_values:,} numbers"

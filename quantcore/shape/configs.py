@@ -43,11 +43,13 @@ def shape_from_json(
     sizes = _sizes(config, architecture)
     sizes |= {"experts": _experts(config, architecture), "latent": _latent(config)}
     mixed = mixers(config, architecture, sizes["n_layers"])
+    windows = _windows(config, architecture, sizes["n_layers"])
+    by_layer = [_layer_sizes(config, window) for _, window in windows]
     return ModelShape(
         name=name,
         architecture=known_architecture.name if known_architecture else short(kind).strip("'"),
-        caches=_caches(config, architecture, sizes, mixed),
-        tensors=expected_tensors(config, architecture, sizes, mixed),
+        caches=_caches(config, architecture, sizes | {"by_layer": by_layer}, mixed),
+        tensors=expected_tensors(config, architecture, sizes | {"by_layer": by_layer}, mixed),
         estimated="" if known_architecture else _ESTIMATED.format(short(kind)),
         source=source,
         **sizes,
@@ -58,14 +60,15 @@ def shape_from_json(
 def _sizes(config: ConfigJson, architecture: Architecture) -> dict[str, Any]:
     hidden_size = config.size("hidden_size")
     n_heads = config.size("num_attention_heads", 1 if architecture.only_states else None)
-    one_kv_head = architecture.multi_query and config.flag("multi_query")
-    n_kv_heads = config.size("num_key_value_heads", 1 if one_kv_head else n_heads)
+    n_kv_heads = config.size("num_key_value_heads", n_heads)
+    if architecture.multi_query and config.flag("multi_query"):
+        n_kv_heads = n_kv_heads if config.flag("new_decoder_architecture") else 1
     if n_heads % n_kv_heads:
         raise ModelError(
             f"{n_heads} heads cannot share {n_kv_heads} KV heads evenly: the first number must be "
             "a multiple of the second."
         )
-    if "head_dim" not in config and hidden_size % n_heads:
+    if "head_dim" not in config and "kv_lora_rank" not in config and hidden_size % n_heads:
         raise ModelError(
             f"{n_heads} heads do not divide a hidden size of {hidden_size:,}, and there is no "
             "head_dim: correct one of the two."
@@ -73,6 +76,8 @@ def _sizes(config: ConfigJson, architecture: Architecture) -> dict[str, Any]:
     width = 4 * hidden_size if architecture.gate == "none" else None
     if architecture.only_states:
         width = 1
+    elif "moe_intermediate_size" in config:  # where all layers have experts, no other is needed
+        width = config.size("moe_intermediate_size")
     return {
         "n_layers": config.size("num_hidden_layers"),
         "hidden_size": hidden_size,
@@ -110,9 +115,13 @@ def _experts(config: ConfigJson, architecture: Architecture) -> Experts | None:
     width = config.size("moe_intermediate_size", width)
     shared = config.get("n_shared_experts", config.get("num_shared_experts", 0))
     shared = architecture.shared_experts or shared
-    key = config.first_of("shared_expert_intermediate_size", "shared_intermediate_size")
-    if not shared and key:
-        shared, rest = divmod(config.size(key), width)
+    key = config.first_of(
+        "shared_expert_intermediate_size",
+        "shared_intermediate_size",
+        "moe_shared_expert_intermediate_size",
+    )
+    if key and (not shared or key == "moe_shared_expert_intermediate_size"):
+        shared, rest = divmod((shared or 1) * config.size(key), width)
         if rest:
             raise ModelError(f"{key} must be a multiple of moe_intermediate_size.")
     first = config.get("first_k_dense_replace", 0)
@@ -130,6 +139,8 @@ def _latent(config: ConfigJson) -> LatentAttention | None:
         query_size=config.size("q_lora_rank") if "q_lora_rank" in config else None,
         key_size=config.size("qk_nope_head_dim"),
         value_size=config.size("v_head_dim"),
+        index_size=config.size("index_head_dim") if "index_n_heads" in config else 0,
+        index_heads=config.size("index_n_heads") if "index_n_heads" in config else 0,
     )
 
 
@@ -138,21 +149,37 @@ def _caches(
 ) -> tuple[LayerCache, ...]:
     """Say what each layer keeps."""
     if latent := sizes["latent"]:
-        one = LayerCache(kind="latent", key_values=latent.kv_size + latent.rope_size)
+        one = LayerCache(kind="latent", key_values=latent.cached)
         return (one,) * sizes["n_layers"]
-    row = sizes["n_kv_heads"] * sizes["head_size"]
-    return tuple(
-        _attention_cache(kind, row, window)
-        if mixer == "attention"
-        else state_cache(mixer, config, sizes)
-        for mixer, (kind, window) in zip(
-            mixed, _windows(config, architecture, sizes["n_layers"]), strict=True
+    beside = 0
+    if architecture.state_layers == "beside attention" and architecture.mixer is not None:
+        beside = state_cache(architecture.mixer, config, sizes).state_values
+    caches = []
+    windows = _windows(config, architecture, sizes["n_layers"])
+    for mixer, own, (kind, window) in zip(mixed, sizes["by_layer"], windows, strict=True):
+        if mixer != "attention":
+            caches.append(state_cache(mixer, config, sizes))
+            continue
+        of_layer = sizes | own
+        row = of_layer["n_kv_heads"] * of_layer["head_size"]
+        caches.append(
+            LayerCache(
+                kind=kind, key_values=row, value_values=row, window=window, state_values=beside
+            )
         )
-    )
+    return tuple(caches)
 
 
-def _attention_cache(kind: CacheKind, row: int, window: int | None) -> LayerCache:
-    return LayerCache(kind=kind, key_values=row, value_values=row, window=window)
+def _layer_sizes(config: ConfigJson, window: int | None) -> dict[str, int]:
+    """Sizes of a layer's attention that are not those of all: Gemma 4's layers without a window."""
+    if "global_head_dim" not in config or window is not None:
+        return {}
+    own = {"head_size": config.size("global_head_dim")}
+    if config.flag("attention_k_eq_v"):
+        own["values_are_keys"] = True
+        if "num_global_key_value_heads" in config:
+            own["n_kv_heads"] = config.size("num_global_key_value_heads")
+    return own
 
 
 def _windows(

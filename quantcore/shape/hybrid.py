@@ -20,9 +20,17 @@ _MIXERS = {
     "chunked_attention": "attention", "linear_attention": "delta", "mamba": "mamba", "conv": "conv",
 }  # fmt: skip
 
+_PARTS = {
+    "M": "mamba2", "*": "attention", "E": "experts", "-": "feed forward",
+    "mamba": "mamba2", "attention": "attention", "moe": "experts", "mlp": "feed forward",
+}  # fmt: skip
+WITHOUT_MIXER = ("experts", "feed forward")
+
 
 def mixers(config: ConfigJson, architecture: Architecture, n_layers: int) -> list[str]:
     """Say of each layer what mixes its tokens: attention, mamba, mamba2, conv or delta.
+
+    Or that it is one of `WITHOUT_MIXER`.
 
     Raises
     ------
@@ -33,6 +41,8 @@ def mixers(config: ConfigJson, architecture: Architecture, n_layers: int) -> lis
     if architecture.only_states:
         assert own is not None
         return [own] * n_layers
+    if architecture.feed_forward_layers:  # Nemotron-H
+        return _one_part_each(config, n_layers)
     if own == "mamba" and "attn_layer_period" in config:  # Jamba
         period = config.size("attn_layer_period")
         offset = config.size("attn_layer_offset", least=0)
@@ -51,6 +61,21 @@ def mixers(config: ConfigJson, architecture: Architecture, n_layers: int) -> lis
         every = config.size("full_attention_interval")
         return ["delta" if (i + 1) % every else "attention" for i in range(n_layers)]
     return ["attention"] * n_layers
+
+
+def _one_part_each(config: ConfigJson, n_layers: int) -> list[str]:
+    """Read what the only part of each layer is: a mixer, or a feed-forward part."""
+    words = config.by_layer(n_layers, "layers_block_type", "layer_types")
+    pattern = config.get("hybrid_override_pattern", "") if words is None else words
+    if not isinstance(pattern, str | list) or len(pattern) != n_layers:
+        raise config.error(
+            f"has {n_layers} layers, and a pattern of what they are that has not as many."
+        )
+    if unknown := {str(part) for part in pattern} - set(_PARTS):
+        raise config.error(
+            f"has layers of type {short(min(unknown))}, which the lab does not know."
+        )
+    return [_PARTS[part] for part in pattern]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +98,21 @@ def _state_space(config: ConfigJson, hidden: int, second: bool) -> _StateSpace:
 
     expand = one(2, "mamba_expand", "expand")
     inner = one(expand * hidden, "intermediate_size") if "expand" in config else expand * hidden
+    if "mamba_num_heads" in config:  # Nemotron-H
+        inner = config.size("mamba_num_heads") * config.size("mamba_head_dim", 64)
+    elif "mamba_d_ssm" in config:  # Falcon-H1
+        inner = config.size("mamba_d_ssm")
     rank = config.get("mamba_dt_rank", config.get("time_step_rank", "auto"))
     if second:
-        rank = one(inner // one(64, "mamba_d_head", "head_dim"), "mamba_n_heads", "num_heads")
+        rank = one(
+            inner // one(64, "mamba_d_head", "head_dim"),
+            *("mamba_n_heads", "mamba_num_heads", "num_heads"),
+        )
     elif type(rank) is not int:
         rank = -(-hidden // 16)
     return _StateSpace(
         inner,
-        one(128 if second else 16, "mamba_d_state", "state_size"),
+        one(128 if second else 16, "mamba_d_state", "ssm_state_size", "state_size"),
         one(4, "mamba_d_conv", "conv_kernel"),
         rank,
         one(8 if "mamba_n_groups" not in config else 1, "mamba_n_groups", "n_groups")
@@ -100,6 +132,8 @@ def _delta(config: ConfigJson) -> tuple[int, int, int, int, int]:
 
 def state_cache(mixer: str, config: ConfigJson, sizes: Mapping[str, Any]) -> LayerCache:
     """Count the numbers that such a layer keeps of each sequence."""
+    if mixer in WITHOUT_MIXER:
+        return LayerCache(kind="none")
     hidden = sizes["hidden_size"]
     if mixer == "conv":
         kept = (config.size("conv_L_cache", 3) - 1) * hidden
@@ -126,7 +160,10 @@ def mixer_tensors(
     if mixer == "delta":
         return _delta_tensors(config, hidden)
     if mixer == "mamba2":
-        return _mamba2_tensors(_state_space(config, hidden, True), hidden)
+        tensors = _mamba2_tensors(_state_space(config, hidden, True), hidden)
+        if "mamba_d_ssm" in config and not config.flag("mamba_rms_norm"):  # Falcon-H1
+            del tensors["ssm_norm.weight"]
+        return tensors
     s = _state_space(config, hidden, False)
     tensors = {
         "ssm_in.weight": (2 * s.inner, hidden),

@@ -49,6 +49,13 @@ class LatentAttention:
     query_size: int | None  # of the query's own latent vector, None where it has none
     key_size: int  # of a head's unrotated key
     value_size: int
+    index_size: int = 0  # of the key by which an indexer picks tokens (DeepSeek's sparse attention)
+    index_heads: int = 0
+
+    @property
+    def cached(self) -> int:
+        """Numbers that a token adds to the cache of a layer."""
+        return self.kv_size + self.rope_size + self.index_size
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,11 +16,13 @@ def expected_tensors(
     shapes: Shapes = {"token_embd.weight": vocabulary}
     if architecture.positions:
         shapes["position_embd.weight"] = (sizes["context_length"], sizes["hidden_size"])
-    parts: dict[tuple[str, bool], Shapes] = {}  # equal layers are made once
+    parts: dict[tuple[str, bool, tuple[tuple[str, int], ...]], Shapes] = {}  # equal ones, once
     for layer, mixer in enumerate(mixed):
-        kind = (mixer, _has_experts(layer, config, sizes["experts"]))
+        of_layer = sizes | sizes["by_layer"][layer]
+        experts = _has_experts(layer, config, sizes["experts"])
+        kind = (mixer, experts, tuple(sizes["by_layer"][layer].items()))
         if kind not in parts:
-            parts[kind] = _layer(*kind, config, architecture, sizes)
+            parts[kind] = _layer(mixer, experts, config, architecture, of_layer)
         shapes |= {f"blk.{layer}.{role}": shape for role, shape in parts[kind].items()}
     shapes |= _norms(("output_norm",), architecture, sizes["hidden_size"])
     shapes |= _rotary(config, architecture, sizes)
@@ -33,7 +35,18 @@ def _layer(
     mixer: str, experts: bool, config: ConfigJson, architecture: Architecture, sizes: dict[str, Any]
 ) -> Shapes:
     hidden = sizes["hidden_size"]
-    shapes = _norms(architecture.norms, architecture, hidden)
+    shapes = _norms(_norm_names(config, architecture), architecture, hidden)
+    if architecture.feed_forward_layers:  # a layer is one of its parts
+        if mixer == "experts":
+            return shapes | _experts(sizes["experts"], architecture, hidden)
+        if mixer == "feed forward":
+            return shapes | _feed_forward(config, architecture, hidden, sizes["feed_forward_size"])
+        if mixer == "attention":
+            return shapes | _attention(config, architecture, sizes)
+        return shapes | mixer_tensors(mixer, config, architecture, hidden)
+    if architecture.state_layers == "beside attention":
+        assert architecture.mixer is not None
+        shapes |= mixer_tensors(architecture.mixer, config, architecture, hidden)
     if mixer != "attention":
         shapes |= mixer_tensors(mixer, config, architecture, hidden)
     elif sizes["latent"]:
@@ -45,6 +58,15 @@ def _layer(
     elif not architecture.only_states:
         shapes |= _feed_forward(config, architecture, hidden, sizes["feed_forward_size"])
     return shapes
+
+
+def _norm_names(config: ConfigJson, architecture: Architecture) -> tuple[str, ...]:
+    """Names of a layer's norms; Falcon's layers have a second one by their kind."""
+    newer = config.flag("new_decoder_architecture")
+    two = config.size("num_ln_in_parallel_attn", 2) == 2 if newer else False
+    if architecture.multi_query and (two or not config.flag("parallel_attn", True)):
+        return (*architecture.norms, "attn_norm_2")
+    return architecture.norms
 
 
 def _norms(names: tuple[str, ...], architecture: Architecture, width: int) -> Shapes:
@@ -70,6 +92,8 @@ def _attention(config: ConfigJson, architecture: Architecture, sizes: dict[str, 
     hidden, head = sizes["hidden_size"], sizes["head_size"]
     query, row = sizes["n_heads"] * head, sizes["n_kv_heads"] * head
     rows = {"attn_q": query, "attn_k": row, "attn_v": row}
+    if sizes.get("values_are_keys"):
+        del rows["attn_v"]
     if architecture.gated_queries:
         rows["attn_q"] *= 2
     if architecture.fused_qkv:
@@ -103,6 +127,15 @@ def _latent_attention(a: LatentAttention, hidden: int, n_heads: int) -> Shapes:
         shapes["attn_q_b.weight"] = (query, a.query_size)
     else:
         shapes["attn_q.weight"] = (query, hidden)
+    if a.index_size:
+        assert a.query_size is not None
+        shapes |= {
+            "indexer.attn_q_b.weight": (a.index_heads * a.index_size, a.query_size),
+            "indexer.attn_k.weight": (a.index_size, hidden),
+            "indexer.k_norm.weight": (a.index_size,),
+            "indexer.k_norm.bias": (a.index_size,),
+            "indexer.proj.weight": (a.index_heads, hidden),
+        }
     return shapes | {
         "attn_kv_a_mqa.weight": (a.kv_size + a.rope_size, hidden),
         "attn_kv_a_norm.weight": (a.kv_size,),

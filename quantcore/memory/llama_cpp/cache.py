@@ -23,7 +23,8 @@ def cache_terms(shape: ModelShape, setup: LlamaCppSetup) -> tuple[Term, ...]:
         If llama.cpp refuses the set-up.
     """
     refuse(shape, setup)
-    terms = (_term(shape, layer, n, setup) for layer, n in Counter(shape.caches).items())
+    counted = Counter(shape.caches).items()
+    terms = (term for layer, n in counted for term in _terms(shape, layer, n, setup))
     return tuple(term for term in terms if term.bytes)
 
 
@@ -35,14 +36,17 @@ def cache_bytes(shape: ModelShape, setup: LlamaCppSetup) -> int:
 def layer_cache_bytes(shape: ModelShape, setup: LlamaCppSetup) -> tuple[int, ...]:
     """Bytes of each layer's part of the cache, which lies where the layer lies."""
     refuse(shape, setup)
-    each = {layer: _term(shape, layer, 1, setup).bytes for layer in set(shape.caches)}
+    each = {
+        layer: sum(term.bytes for term in _terms(shape, layer, 1, setup))
+        for layer in set(shape.caches)
+    }
     return tuple(each[layer] for layer in shape.caches)
 
 
-def _term(shape: ModelShape, layer: LayerCache, n_layers: int, setup: LlamaCppSetup) -> Term:
-    if layer.kind == "state":
-        return _state(layer, n_layers, setup)
-    return _kept(shape, layer, n_layers, setup)
+def _terms(shape: ModelShape, layer: LayerCache, n_layers: int, setup: LlamaCppSetup) -> list[Term]:
+    """Say what layers of one kind keep: tokens, a state, or, as in Falcon-H1, both."""
+    terms = [] if layer.kind == "state" else [_kept(shape, layer, n_layers, setup)]
+    return [*terms, _state(layer, n_layers, setup)] if layer.state_values else terms
 
 
 def _kept(shape: ModelShape, layer: LayerCache, n_layers: int, setup: LlamaCppSetup) -> Term:

@@ -20,6 +20,8 @@ def latent_of(keys: Keys) -> LatentAttention | None:
         query_size=keys.number("attention.q_lora_rank", 0, least=0) or None,
         key_size=max(keys.number("attention.key_length_mla") - rope, 1),
         value_size=keys.number("attention.value_length_mla"),
+        index_size=keys.number("attention.indexer.key_length", 0, least=0),
+        index_heads=keys.number("attention.indexer.head_count", 0, least=0),
     )
 
 
@@ -49,7 +51,7 @@ def caches_of(keys: Keys, n_layers: int, hidden: int, n_heads: int) -> tuple[Lay
         elif layer >= n_own or not kv_heads[layer]:
             caches.append(LayerCache(kind="none"))
         elif latent:
-            caches.append(LayerCache(kind="latent", key_values=latent.kv_size + latent.rope_size))
+            caches.append(LayerCache(kind="latent", key_values=latent.cached))
         else:
             caches.append(
                 LayerCache(

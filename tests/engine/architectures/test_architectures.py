@@ -48,7 +48,7 @@ def test_a_model_type_has_its_name_in_gguf(model_type, name):
 def test_what_has_no_entry_is_ordinary_and_uncertain():
     assert by_model_type("brand_new") is None
     assert by_name("brand-new") == Architecture(
-        name="brand-new", mix_rules=False, caches_known=False
+        name="brand-new", mix_rules=False, caches_known=False, graph_known=False
     )
 
 

@@ -1,0 +1,57 @@
+"""Architectures of 2025 and 2026 of which the lab reads config.json besides GGUF files.
+
+Their mixes and llama.cpp's graphs of them are not covered. Sources: modelling code and
+configuration classes of transformers 5.23; tensors' names and load_arch_hparams of llama.cpp.
+"""
+
+from dataclasses import replace
+from functools import partial
+
+from quantcore.architectures.architecture import Architecture
+
+_newer = partial(Architecture, mix_rules=False, graph_known=False)
+_QWEN35 = _newer(
+    name="qwen35",
+    model_types=("qwen3_5_text",),
+    defaults={"full_attention_interval": 4},
+    norms=("attn_norm", "post_attention_norm"),
+    head_norm="head",
+    gated_queries=True,
+    state_layers="by interval",
+    mixer="delta",
+)
+_ERNIE = _newer(name="ernie4_5", model_types=("ernie4_5",), tied=True)
+_GLM_DSA = _newer(name="glm-dsa", model_types=("glm_moe_dsa",), score_bias=True)
+NEWER: tuple[Architecture, ...] = (
+    _QWEN35,
+    replace(_QWEN35, name="qwen35moe", model_types=("qwen3_5_moe_text",), shared_gate=True),
+    _ERNIE,
+    replace(_ERNIE, name="ernie4_5-moe", model_types=("ernie4_5_moe",), score_bias=True),
+    _GLM_DSA,
+    replace(_GLM_DSA, name="deepseek32", model_types=("deepseek_v32",)),
+    _newer(
+        name="falcon-h1",
+        model_types=("falcon_h1",),
+        state_layers="beside attention",
+        mixer="mamba2",
+    ),
+    _newer(
+        name="nemotron_h_moe",
+        model_types=("nemotron_h",),
+        norms=("attn_norm",),
+        gate="none",
+        score_bias=True,
+        state_layers="by heads",
+        mixer="mamba2",
+        feed_forward_layers=True,
+    ),
+    _newer(
+        name="gemma4",
+        model_types=("gemma4_text",),
+        tied=True,
+        norms=("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"),
+        head_norm="head",
+        full_every=6,
+        windows_in_file=True,
+    ),
+)

@@ -1,0 +1,84 @@
+"""Models of 2025 and 2026: weights as transformers counts them, caches as logs print them."""
+
+import json
+
+import pytest
+
+from quantcore.memory import Setup, estimate
+from quantcore.shape import shape_from_json
+from tests.support.newer_configs import FAMILIES
+from tests.support.places import GOLDEN
+
+COUNTED = json.loads((GOLDEN / "newer_counts.json").read_text(encoding="utf-8"))
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    "row", COUNTED, ids=lambda row: f"{row['config']['model_type']}-{row['weights']}"
+)
+def test_weights_are_those_that_transformers_counts(row):
+    shape = shape_from_json(row["config"])
+    assert shape.n_weights == row["weights"] + row["corrections"]
+    assert not shape.estimated
+    assert len(shape.caches) == shape.n_layers
+
+
+def test_every_family_is_counted_at_its_published_size():
+    kinds = [row["config"]["model_type"] for row in COUNTED]
+    assert set(kinds) == set(FAMILIES)
+    for config in FAMILIES.values():
+        assert config in [row["config"] for row in COUNTED]
+
+
+@pytest.mark.parametrize(
+    ("kind", "setup", "gib"),
+    [  # as llama.cpp's logs print them; without a runtime, what keys and values take
+        ("qwen3_5_text", {"runtime": "llama.cpp", "context": 262_144, "sequences": 4}, 16.584),
+        ("gemma4_text", {"runtime": "llama.cpp", "context": 262_144}, 21.170),
+        ("glm_moe_dsa", {"runtime": "llama.cpp", "context": 131_072}, 13.410),
+        ("glm4_moe_lite", {"context": 131_072}, 6.610),
+        ("nemotron_h", {"context": 131_072}, 0.797),
+        ("falcon", {"context": 2048}, 0.0156),
+    ],
+)
+def test_caches_are_those_of_published_logs(kind, setup, gib):
+    taken = estimate(shape_from_json(FAMILIES[kind]), Setup(type_name="F16", **setup))
+    assert taken.kv_cache_bytes / GIB == pytest.approx(gib, abs=0.006 if gib > 1 else 0.0005)
+
+
+def test_layers_with_attention_and_a_state_keep_both():
+    """Falcon-H1-7B: 24 heads of 128 with a state of 256, and (4 - 1) inputs of the convolution."""
+    shape = shape_from_json(FAMILIES["falcon_h1"])
+    states = 44 * 4 * (24 * 128 * 256 + 3 * (3072 + 2 * 256))
+    for runtime in ("none", "llama.cpp"):
+        taken = estimate(shape, Setup(type_name="F16", context=8192, runtime=runtime))
+        terms = {term.name: term.bytes for term in taken.terms if term.kind == "cache"}
+        assert terms["states of recurrent layers"] == states
+        assert terms["cache of layers that see everything"] == 44 * 8192 * 2 * 2 * 128 * 2
+
+
+@pytest.mark.parametrize("kind", ["glm_moe_dsa", "falcon_h1", "gemma4_text"])
+def test_a_compute_buffer_that_nobody_checked_is_marked(kind):
+    shape = shape_from_json(FAMILIES[kind])
+    under = estimate(shape, Setup(type_name="F16", runtime="llama.cpp", context=4096))
+    assert "never held against llama.cpp" in under.compute_estimated
+    assert not estimate(shape, Setup(type_name="F16", context=4096)).compute_estimated
+    known = shape_from_json(FAMILIES["granitemoehybrid"])
+    checked = estimate(known, Setup(type_name="F16", runtime="llama.cpp", context=4096))
+    assert not checked.compute_estimated
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "says"),
+    [
+        ("nemotron_h", {"hybrid_override_pattern": "M" * 51}, "has not as many"),
+        ("nemotron_h", {"hybrid_override_pattern": "Q" * 52}, "layers of type 'Q'"),
+        ("nemotron_h", {"hybrid_override_pattern": 7}, "has not as many"),
+        ("falcon_h1", {"mamba_d_ssm": 0}, "mamba_d_ssm 0"),
+        ("glm_moe_dsa", {"index_head_dim": "wide"}, "index_head_dim"),
+        ("gemma4_text", {"global_head_dim": -1}, "global_head_dim"),
+    ],
+)
+def test_what_makes_no_sense_is_one_sentence(kind, change, says):
+    with pytest.raises(ValueError, match=says):
+        shape_from_json(FAMILIES[kind] | change)
