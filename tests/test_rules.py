@@ -30,6 +30,7 @@ LAYERS = (
     },
     {"formats", "architectures"},
     {"io"},
+    {"layouts"},
     {"model", "corpus"},
     {"methods"},
     {"shape"},

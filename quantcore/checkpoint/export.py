@@ -13,16 +13,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.checkpoint.awq import AwqLayout
-from quantcore.checkpoint.compressed_tensors import CompressedTensorsLayout
-from quantcore.checkpoint.gptq import GptqLayout
-from quantcore.checkpoint.layout import Layout, Part, refuse_uneven
 from quantcore.formats.integers.integer import IntegerFormat, integer_format
 from quantcore.io import ModelError
 from quantcore.io.safetensors import DTYPES, SINGLE
 from quantcore.io.safetensors_writer import Outgoing, write_safetensors
 from quantcore.io.strict_json import read_json_object
 from quantcore.io.writing import refuse_existing, whole_folder
+from quantcore.layouts.awq import AwqLayout
+from quantcore.layouts.compressed_tensors import CompressedTensorsLayout
+from quantcore.layouts.gptq import GptqLayout
+from quantcore.layouts.layout import Layout, Part, refuse_uneven
 from quantcore.methods import get_method
 from quantcore.methods.fold import folded
 from quantcore.methods.method import LayerMethod, Method

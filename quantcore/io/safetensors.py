@@ -22,7 +22,13 @@ from quantcore.io.strict_json import parse_json_object, read_json_object
 
 MAX_HEADER_BYTES = 8 * 2**20  # 40 times what a model of 126 layers needs
 MAX_AXES = 8
-DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # that are read
+DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # that are read as floats
+CODES = {
+    **{"I8": "i1", "I32": "<i4", "I64": "<i8"},
+    **dict.fromkeys(("U8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), "u1"),
+}
+"""Those of quantized weights, by what numpy reads their codes as: eight-bit floats as bytes."""
+SLAB_BYTES = 1 << 22  # read at a time where only some columns are kept
 BITS = {
     **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
     **dict.fromkeys(("F32", "I32", "U32"), 32),
@@ -54,19 +60,31 @@ class SafetensorsTensor:
                 f"{self.path.name} stores weights as {self.dtype[:20]}; "
                 "the lab reads F32, F16 and BF16."
             )
-        first, last, _ = rows.indices(self.shape[0])
-        row_size = math.prod(self.shape[1:])
-        count, dtype = (last - first) * row_size, np.dtype(DTYPES[self.dtype])
-        start_byte = self.start_byte + first * row_size * dtype.itemsize
-        n_bytes = max(0, count) * dtype.itemsize
-        stored = read_range(self.path, start_byte, n_bytes, self.known).view(dtype)
+        stored = self.codes(rows)  # of a scalar, (1,)
         values = (
             _from_bfloat16(stored)
             if self.dtype == "BF16"
             else stored.astype(np.float32, copy=False)
         )
         values.flags.writeable = False
-        return values.reshape(-1, *self.shape[1:])
+        return values
+
+    def codes(self, rows: slice = slice(None)) -> NDArray:
+        """Numbers as they are stored, all or some rows; a scalar as (1,)."""
+        shape = self.shape or (1,)
+        first, last, _ = rows.indices(shape[0])
+        row_size = math.prod(shape[1:])
+        dtype = np.dtype((DTYPES | CODES)[self.dtype])
+        start_byte = self.start_byte + first * row_size * dtype.itemsize
+        n_bytes = max(0, last - first) * row_size * dtype.itemsize
+        stored = read_range(self.path, start_byte, n_bytes, self.known).view(dtype)
+        return stored.reshape(max(0, last - first), *shape[1:])
+
+    def columns(self, columns: slice) -> NDArray:
+        """Read some columns of numbers as they are stored, (n_rows, n); others are not kept."""
+        step = max(1, SLAB_BYTES * self.shape[0] // max(1, self.n_bytes))
+        starts = range(0, self.shape[0], step)
+        return np.concatenate([self.codes(slice(at, at + step))[:, columns] for at in starts])
 
 
 def _from_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:

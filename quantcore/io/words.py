@@ -36,3 +36,23 @@ def pack_words(codes: NDArray[np.uint8], bits: int) -> NDArray[np.int32]:
         if shift + bits > WORD_BITS:
             words[:, runs, word + 1] |= every >> np.uint32(WORD_BITS - shift)
     return words.reshape(n_rows, -1)[:, : words_for(n_codes, bits)].view(np.int32)
+
+
+def unpack_words(words: NDArray[np.int32], bits: int, n_codes: int) -> NDArray[np.uint8]:
+    """Undo `pack_words`: words (n_rows, n_words) -> codes (n_rows, n_codes).
+
+    >>> unpack_words(np.int32([[0x7654321]]), 4, 7)
+    array([[1, 2, 3, 4, 5, 6, 7]], dtype=uint8)
+    """
+    runs = -(-n_codes // WORD_BITS)
+    padded = np.zeros((len(words), runs * bits), np.uint32)
+    padded[:, : words.shape[1]] = words.view(np.uint32)
+    streams = padded.reshape(len(words), runs, bits)
+    codes, mask = np.empty((len(words), runs, WORD_BITS), np.uint8), np.uint32(2**bits - 1)
+    for i in range(WORD_BITS):
+        word, shift = divmod(i * bits, WORD_BITS)
+        here = streams[:, :, word] >> np.uint32(shift)
+        if shift + bits > WORD_BITS:
+            here = here | streams[:, :, word + 1] << np.uint32(WORD_BITS - shift)
+        codes[:, :, i] = here & mask
+    return codes.reshape(len(words), -1)[:, :n_codes]

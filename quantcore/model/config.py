@@ -107,8 +107,6 @@ def _refuse_variants(config: ConfigJson) -> None:
     activation = config.get("hidden_act", "silu")
     if activation != "silu":
         raise config.error(f"has hidden_act {short(activation)}; the lab runs silu.")
-    if config.get("quantization_config") is not None:
-        raise config.error("has a quantization_config; the lab needs the original weights.")
     both_ways = config.get("use_bidirectional_attention", False)
     if both_ways or config.get("is_causal", True) is False:
         raise config.error("is of a model whose tokens see those behind them; the lab runs none.")

@@ -9,14 +9,16 @@ import numpy as np
 from quantcore.io import ModelError
 from quantcore.io.safetensors import SafetensorsTensor, read_folder
 from quantcore.io.strict_json import read_json_object
+from quantcore.layouts.reading import with_decoded
+from quantcore.layouts.stored_matrix import StoredMatrix
 from quantcore.model.config import LlamaConfig, read_config
 from quantcore.model.names import expected_shapes, to_gguf, to_hugging_face
 from quantcore.model.tokenizer import Tokenizer, read_tokenizer
 
+InFolder = SafetensorsTensor | StoredMatrix
 
-def open_folder(
-    folder: Path,
-) -> tuple[LlamaConfig, Tokenizer, dict[str, SafetensorsTensor]]:
+
+def open_folder(folder: Path) -> tuple[LlamaConfig, Tokenizer, dict[str, InFolder]]:
     """Read config, tokenizer and headers of a folder; the weights stay in it.
 
     Raises
@@ -24,12 +26,14 @@ def open_folder(
     ModelError
         One sentence that says what is wrong with it.
     """
-    in_files = read_folder(folder)
-    config = _tied_as_stored(read_config(read_json_object(folder / "config.json")), in_files)
+    tensors, raw = read_folder(folder), read_json_object(folder / "config.json")
+    config = read_config(raw)
+    in_files = with_decoded(tensors, raw)
+    config = _tied_as_stored(config, in_files)
     return config, read_tokenizer(folder), _named(in_files, config)
 
 
-def _tied_as_stored(config: LlamaConfig, in_files: Mapping[str, SafetensorsTensor]) -> LlamaConfig:
+def _tied_as_stored(config: LlamaConfig, in_files: Mapping[str, InFolder]) -> LlamaConfig:
     """Say whether the output is the embedding's matrix: what is stored counts, not the config.
 
     transformers and llama.cpp keep an output that differs from the embedding, and llama.cpp takes
@@ -48,11 +52,9 @@ def _tied_as_stored(config: LlamaConfig, in_files: Mapping[str, SafetensorsTenso
     return replace(config, tied_embedding=same)
 
 
-def _named(
-    in_files: dict[str, SafetensorsTensor], config: LlamaConfig
-) -> dict[str, SafetensorsTensor]:
+def _named(in_files: Mapping[str, InFolder], config: LlamaConfig) -> dict[str, InFolder]:
     """Give tensors their GGUF names, in order; refuse what is missing, misshapen or unknown."""
-    tensors: dict[str, SafetensorsTensor] = {}
+    tensors: dict[str, InFolder] = {}
     for name, shape in expected_shapes(config).items():
         stored = in_files.get(to_hugging_face(name))
         if stored is None:

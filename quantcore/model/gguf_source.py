@@ -46,6 +46,11 @@ class StoredInFile:
         """(n_rows, n_cols), or (n,)."""
         return self.tensor.shape
 
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that it takes in the file."""
+        return self.tensor.n_bytes
+
     def read(self, rows: slice = slice(None)) -> NDArray[np.float32]:
         """All values, or rows of whole heads, read-only; quantized ones are decoded."""
         values = self.tensor.read(rows)

@@ -1,5 +1,6 @@
 """The model that everything is compared with: what it is stored in, and how large that is."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from quantcore.model.source import Model
@@ -9,7 +10,8 @@ from quantcore.model.source import Model
 class Original:
     """A model as it came, before the lab quantized anything."""
 
-    stored_as: str  # type of all its matrices, or "mixed types"
+    stored_as: str
+    """Type of all its matrices, or "mixed types"; of a folder, two types as well."""
     n_bytes: int  # of all weights
     bits_per_weight: float  # of all weights, norms and biases included
 
@@ -21,9 +23,15 @@ def original_of(model: Model) -> Original:
     >>> original_of(open_model()).stored_as
     'BF16'
     """
-    types = {name: model.tensors[name].dtype for name in model.quantizable}
-    stored_as = "mixed types" if len(set(types.values())) > 1 else next(iter(types.values()))
-    n_bytes = model.stored_bytes(types)
+    matrices = [model.tensors[name] for name in model.quantizable]
+    types = Counter(matrix.stored_as for matrix in matrices)
+    most = 2 if model.path.is_dir() and model.base is None else 1
+    named = " and ".join(name for name, _ in types.most_common(most))
+    stored_as = "mixed types" if len(types) > most else named
+    n_bytes = sum(
+        tensor.n_bytes if tensor.quantizable else 4 * tensor.n_weights
+        for tensor in model.tensors.values()
+    )
     return Original(
         stored_as=stored_as, n_bytes=n_bytes, bits_per_weight=8 * n_bytes / model.n_weights
     )

@@ -18,6 +18,7 @@ from quantcore.io.gguf import MAGIC
 from quantcore.io.gguf_parts import all_parts
 from quantcore.io.imatrix import Imatrix, read_imatrix
 from quantcore.io.on_disk import FileState, as_named, file_state
+from quantcore.layouts.stored_matrix import Opened, StoredMatrix
 from quantcore.model.config import LlamaConfig
 from quantcore.model.folder_source import open_folder
 from quantcore.model.gguf_source import StoredInFile, open_gguf
@@ -38,15 +39,24 @@ class TensorInfo:
 
     name: str  # GGUF's
     shape: tuple[int, ...]  # (n_rows, n_cols), or (n,) for norms and biases
-    dtype: str  # "F32", "F16", "BF16"; in a GGUF file any of ggml's types
+    dtype: str
+    """"F32", "F16", "BF16"; in a GGUF file any of ggml's types; in a quantized folder a format's
+    name, such as INT4_G128, or one like it."""
     layer: int | None
     role: str  # "attn_q", "ffn_down", "token_embd", ...
     quantizable: bool  # matrices are; norms and biases stay as they are
+    n_bytes: int  # in its file, scales included
+    layout: str = ""  # whose arrays a quantized folder holds: "GPTQ", "compressed-tensors", ...
 
     @property
     def n_weights(self) -> int:
         """Number of weights."""
         return math.prod(self.shape)
+
+    @property
+    def stored_as(self) -> str:
+        """Its type, and whose layout it has: "GPTQ INT4_G128"."""
+        return f"{self.layout} {self.dtype}".strip()
 
 
 class Stored(Protocol):
@@ -63,6 +73,10 @@ class Stored(Protocol):
     @property
     def shape(self) -> tuple[int, ...]:
         """(n_rows, n_cols), or (n,)."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that it takes there, scales included."""
 
     def read(self, rows: slice = slice(None)) -> NDArray[np.float32]:
         """All values, or some rows, read-only; quantized ones are decoded."""
@@ -117,6 +131,11 @@ class Model:
         """Return a tensor's place in a GGUF file, where its very bytes lie; None in a folder."""
         stored = self._stored[name]
         return stored if isinstance(stored, StoredInFile) else None
+
+    def opened(self, name: str) -> Opened | None:
+        """Return a tensor of a quantized folder with its codes and scales; None for all others."""
+        stored = self._stored[name]
+        return stored.open() if isinstance(stored, StoredMatrix) else None
 
     def holds(self, name: str, type: str) -> bool:
         """Whether a tensor is stored in a type already: llama-quantize then copies its bytes."""
@@ -370,7 +389,9 @@ def _is_gguf(path: Path) -> bool:
 
 def _info(name: str, stored: Stored) -> TensorInfo:
     layer, role = layer_and_role(name)
-    return TensorInfo(name, stored.shape, stored.dtype, layer, role, len(stored.shape) == 2)
+    layout = stored.layout if isinstance(stored, StoredMatrix) else ""
+    matrix = len(stored.shape) == 2
+    return TensorInfo(name, stored.shape, stored.dtype, layer, role, matrix, stored.n_bytes, layout)
 
 
 def _refuse_not_finite(name: str, values: NDArray[np.float32], first_row: int) -> None:

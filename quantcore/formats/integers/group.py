@@ -8,18 +8,20 @@ from quantcore.format import Field, OpenedBlock, Part, opened
 
 def open_group(
     codes: NDArray[np.integer],
-    scale: np.float16,
+    scale: np.float16 | np.float32,
     zero_point: np.uint8 | np.float16 | None,
     code_bits: int,
 ) -> OpenedBlock:
     """Show `codes` as a file would hold them.
 
     First the scale, then a zero point if there is one (a code in a byte of its own here, or a
-    float), then the codes, low bits first; negative codes as two's complement.
+    float), then the codes, low bits first; negative codes as two's complement. Files of others have
+    scales in float32, too, and use the lowest code, which the lab's symmetric formats leave out.
     """
     codes = codes.astype(np.int32)
     first_code = 0 if zero_point is not None else 1 - 2 ** (code_bits - 1)
     last_code = first_code + 2**code_bits - (1 if zero_point is not None else 2)
+    first_code = min(first_code, int(codes.min()))
     wide, zero = np.float32(scale), np.float32(zero_point or 0)
     head = scale.tobytes() + (b"" if zero_point is None else zero_point.tobytes())
     fields = _fields(scale, zero_point, code_bits, len(codes))
@@ -46,13 +48,17 @@ def open_group(
 
 
 def _fields(
-    scale: np.float16, zero_point: np.uint8 | np.float16 | None, code_bits: int, n_codes: int
+    scale: np.float16 | np.float32,
+    zero_point: np.uint8 | np.float16 | None,
+    code_bits: int,
+    n_codes: int,
 ) -> tuple[Field, ...]:
-    fields = [Field(name="scale", kind="scale", where=slice(0, 2), says=f"{scale:.6g}")]
+    size = scale.nbytes
+    fields = [Field(name="scale", kind="scale", where=slice(0, size), says=f"{scale:.6g}")]
     if zero_point is not None:
         is_code = isinstance(zero_point, np.uint8)
         says = f"{zero_point}, {code_bits} bits when packed" if is_code else f"{zero_point:.6g}"
-        where = slice(2, 2 + zero_point.nbytes)
+        where = slice(size, size + zero_point.nbytes)
         fields.append(Field(name="zero point", kind="minimum", where=where, says=says))
     start = fields[-1].where.stop
     where = slice(start, start - (-n_codes * code_bits // 8))

@@ -49,7 +49,8 @@ class IntegerPacked:
     """A tensor as integers, one a byte; `IntegerFormat.stored_bytes` is what a file would take."""
 
     codes: NDArray[np.int8] | NDArray[np.uint8]  # (n_rows, n_cols); int8 where symmetric
-    scales: NDArray[np.float16]  # (1, 1), (n_rows, 1) or (n_rows, n_groups)
+    scales: NDArray[np.float16] | NDArray[np.float32]
+    """(1, 1), (n_rows, 1) or (n_rows, n_groups); float32 only where another's file has it so."""
     zero_points: NDArray[np.uint8] | None  # shaped as the scales; None where symmetric
 
     @property
@@ -236,7 +237,9 @@ def _as_half(scales: Weights) -> NDArray[np.float16]:
 
 
 def _by_group(
-    scales: NDArray[np.float16], zero_points: NDArray[np.uint8] | None, n_groups: int
+    scales: NDArray[np.float16] | NDArray[np.float32],
+    zero_points: NDArray[np.uint8] | None,
+    n_groups: int,
 ) -> tuple[Weights, NDArray[np.uint8]]:
     """One scale and one zero point (0 where there is none) for each group of weights."""
     zeros = np.zeros(scales.size, np.uint8) if zero_points is None else zero_points

@@ -11,7 +11,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from quantcore.formats import get_format
 from quantcore.io import ModelError
 from quantcore.io.gguf_parts import first_part, read_parts
 from quantcore.io.on_disk import as_named
@@ -188,7 +187,7 @@ def _in_folder(folder: Path) -> FoundModel:
 def _with_outliers(source: Path | str) -> FoundModel:
     """Find the sizes of a model with outlier channels, which is made when it is opened."""
     model = open_model(source)
-    n_bytes = sum(get_format(t.dtype).stored_bytes(t.shape) for t in model.tensors.values())
+    n_bytes = sum(tensor.n_bytes for tensor in model.tensors.values())
     shape = shape_from_config(model.config, model.name)
     return FoundModel(shape=shape, stored_bytes=n_bytes, shipped=shipped_name(Path(source)))
 

@@ -1,5 +1,6 @@
 """Tensors of a model with outlier channels, made when they are read of those without."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,10 @@ class Stored(Protocol):
     def shape(self) -> tuple[int, ...]:
         """As there."""
 
+    @property
+    def n_bytes(self) -> int:
+        """As there."""
+
     def read(self, rows: slice = slice(None)) -> NDArray[np.float32]:
         """As there."""
 
@@ -60,6 +65,12 @@ class Changed:
     def shape(self) -> tuple[int, ...]:
         """(n_rows, n_cols), or (n,)."""
         return self.stored.shape
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes in what holds its numbers."""
+        same = self.dtype == self.stored.dtype
+        return self.stored.n_bytes if same else 4 * math.prod(self.shape)
 
     def read(self, rows: slice = slice(None)) -> NDArray[np.float32]:
         """All values, or some rows, read-only."""

@@ -61,6 +61,13 @@ def test_what_is_packed_is_what_rounding_chose(toy, tokens, tmp_path, layout, ty
         packed = info.quantizable and info.layer is not None
         expected = fmt.round_trip(weights) if packed else weights
         np.testing.assert_array_equal(read[name], expected, err_msg=name)
+    opened = open_model(folder)
+    for name, info in opened.tensors.items():
+        np.testing.assert_array_equal(opened.weights(name), read[name], err_msg=name)
+        if info.layout:
+            made = opened.opened(name)
+            np.testing.assert_array_equal(made.format.dequantize(made.packed), read[name])
+    assert sum(bool(info.layout) for info in opened.tensors.values()) == 2 * ROLES
 
 
 def test_names_types_and_shapes_are_those_that_loaders_ask_for(toy, tokens, tmp_path):
