@@ -11,9 +11,7 @@ _gguf_only = partial(Architecture, mix_rules=False, graph_known=False)
 GGUF_ONLY: tuple[Architecture, ...] = (
     # Windows
     _gguf_only(name="gemma3n", full_every=5, own_caches=20),
-    _gguf_only(name="cohere2", full_every=4, layer_norm=True, rotated="windows"),
     _gguf_only(name="cohere2moe", full_every=4, full_first=True),
-    _gguf_only(name="exaone4", full_every=4, window_layers=64),
     _gguf_only(name="exaone-moe", full_every=4, window=128),
     _gguf_only(name="afmoe", full_every=4),
     _gguf_only(name="mellum", full_every=4),
@@ -43,11 +41,11 @@ GGUF_ONLY: tuple[Architecture, ...] = (
     *[
         _gguf_only(name=name)
         for name in (
-            "apertus arcee arctic baichuan bailingmoe bailingmoe2 bitnet chameleon chatglm "
-            "codeshell deci deepseek dots1 dream exaone glm4 gptj gptneox "
-            "grok grovemoe hunyuan-dense hunyuan-moe internlm2 jais llada llada-moe maincoder "
-            "minicpm minicpm3 minimax-m2 mistral3 mistral4 nemotron olmoe openelm orion phi2 "
-            "phimoe plamo plm qwen qwen2vl qwen3vl qwen3vlmoe refact seed_oss smollm3 starcoder "
+            "apertus arctic baichuan bailingmoe bailingmoe2 bitnet chameleon chatglm "
+            "codeshell deci deepseek dream exaone gptj gptneox "
+            "grok grovemoe hunyuan-moe internlm2 jais llada llada-moe maincoder "
+            "minicpm minicpm3 mistral3 mistral4 olmoe openelm orion phi2 "
+            "phimoe plamo plm qwen qwen2vl qwen3vl qwen3vlmoe refact starcoder "
             "starcoder2 xverse"
         ).split()
     ],

@@ -47,6 +47,7 @@ _DEEPSEEK2 = Architecture(
 )
 _OLMO3 = Architecture(
     name="olmo2",
+    model_types=("olmo3",),
     norms=("post_attention_norm", "post_ffw_norm"),
     head_norm="width",
     full_every=4,

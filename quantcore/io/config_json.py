@@ -50,20 +50,33 @@ class ConfigJson:
     quantcore.io.ModelError: config.json has hidden_size 0; expected 1 to 131,072.
     """
 
-    def __init__(self, values: Mapping[str, Any], source: str = "config.json") -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        source: str = "config.json",
+        looked_at: set[str] | None = None,
+    ) -> None:
         self.source = source
         self._values = values
+        self._looked_at = set() if looked_at is None else looked_at  # keys, by whoever asked
 
     def __contains__(self, key: str) -> bool:
+        self._looked_at.add(key)
         return key in self._values
 
     def get(self, key: str, default: object = None) -> Any:
         """Return a value as it is, for those who check it themselves."""
+        self._looked_at.add(key)
         return self._values.get(key, default)
 
     def first_of(self, *keys: str) -> str | None:
         """Return the first of the keys whose value is neither missing, zero nor empty."""
+        self._looked_at.update(keys)
         return next((key for key in keys if self._values.get(key)), None)
+
+    def not_looked_at(self) -> dict[str, Any]:
+        """Return what nobody has asked for, here or in what was made of this."""
+        return {key: v for key, v in self._values.items() if key not in self._looked_at}
 
     def size(self, key: str, default: int | None = None, *, least: int = 1) -> int:
         """Read a whole number from `least` to what a model can have; required without a default."""
@@ -81,14 +94,14 @@ class ConfigJson:
 
     def flag(self, key: str, default: bool = False) -> bool:
         """Read true or false."""
-        value = self._values.get(key, default)
+        value = self.get(key, default)
         if not isinstance(value, bool):
             raise self.error(f"has {key} {short(value)}; expected true or false.")
         return value
 
     def layers(self, key: str) -> list[int]:
         """Read the numbers of some layers; none where there is no such key."""
-        value = self._values.get(key, [])
+        value = self.get(key, [])
         if not isinstance(value, list) or any(type(layer) is not int for layer in value):
             raise self.error(f"has {key} {short(value)}; expected a list of layers.")
         return value
@@ -103,12 +116,12 @@ class ConfigJson:
 
     def part(self, key: str) -> "ConfigJson | None":
         """Return an object inside this one; None where there is none."""
-        value = self._values.get(key)
+        value = self.get(key)
         return ConfigJson(value, self.source) if isinstance(value, Mapping) else None
 
     def parts(self, key: str) -> list["ConfigJson"]:
         """Return the objects inside an object inside this one, whatever their names."""
-        values = self._values.get(key)
+        values = self.get(key)
         objects = values.values() if isinstance(values, Mapping) else ()
         return [ConfigJson(one, self.source) for one in objects if isinstance(one, Mapping)]
 
@@ -126,7 +139,7 @@ class ConfigJson:
 
     def with_defaults(self, defaults: Mapping[str, Any]) -> "ConfigJson":
         """Fill in what is missing."""
-        return ConfigJson({**defaults, **self._values}, self.source)
+        return ConfigJson({**defaults, **self._values}, self.source, self._looked_at)
 
     def text_model(self) -> "ConfigJson":
         """Take the language model's part, every size under its usual name, nulls left out."""
@@ -139,7 +152,7 @@ class ConfigJson:
         for usual, others in _OTHER_NAMES.items():
             other = next((key for key in others if key in values), None)
             if usual not in values and other is not None:
-                values[usual] = values[other]
+                values[usual] = values.pop(other)
         return ConfigJson(values, self.source)
 
     def error(self, says: str) -> ModelError:
@@ -147,7 +160,7 @@ class ConfigJson:
         return ModelError(f"{self.source} {says}")
 
     def _required(self, key: str, default: object) -> Any:
-        value = self._values.get(key)
+        value = self.get(key)
         if value is None:
             value = default
         if value is None:

@@ -1,5 +1,6 @@
 """A model's shape from its config.json alone, for every architecture that has a model_type."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,16 @@ from quantcore.shape.hybrid import mixers, state_cache
 from quantcore.shape.model_shape import CacheKind, Experts, LatentAttention, LayerCache, ModelShape
 from quantcore.shape.tensors import expected_tensors
 
+MOST_NAMED = 5  # keys
+# Keys of a config.json that sound as if tensors or caches followed them, and those of them that
+# only sound so.
+_CHANGES_SIZES = re.compile(
+    "expert|moe_|_layers?$|layer_types$|_dim$|_rank$|_heads$|per_layer|_pattern$|block_type"
+)
+_CHANGES_NONE = re.compile(
+    "token|router|group|norm|rope|topk|dropout|overlap|scal|jitter|loss|^output_|^use_|qk_head_dim|"
+    "max_window_layers|num_hidden_layers|sliding_window_pattern|moe_layer_freq|layer_step|nextn|mtp_"
+)
 _ESTIMATED = "the lab does not know the architecture {}: its tensors are taken to be a Llama’s"
 
 
@@ -45,16 +56,34 @@ def shape_from_json(
     mixed = mixers(config, architecture, sizes["n_layers"])
     windows = _windows(config, architecture, sizes["n_layers"])
     by_layer = [_layer_sizes(config, window) for _, window in windows]
+    tensors = expected_tensors(config, architecture, sizes | {"by_layer": by_layer}, mixed)
     return ModelShape(
         name=name,
         architecture=known_architecture.name if known_architecture else short(kind).strip("'"),
         caches=_caches(config, architecture, sizes | {"by_layer": by_layer}, mixed),
-        tensors=expected_tensors(config, architecture, sizes | {"by_layer": by_layer}, mixed),
-        estimated="" if known_architecture else _ESTIMATED.format(short(kind)),
+        tensors=tensors,
+        estimated=_why_uncertain(config, "" if known_architecture else short(kind)),
         source=source,
         **sizes,
         **known,
     )
+
+
+def _why_uncertain(config: ConfigJson, unknown: str) -> str:
+    """Say why tensors are no certainty: an unknown architecture, or keys that nobody looked at."""
+    passed_over = sorted(
+        key
+        for key, value in config.not_looked_at().items()
+        if value and _CHANGES_SIZES.search(key) and not _CHANGES_NONE.search(key)
+    )
+    whys = [_ESTIMATED.format(unknown)] if unknown else []
+    if passed_over:
+        more = (
+            "" if len(passed_over) <= MOST_NAMED else f" and {len(passed_over) - MOST_NAMED} more"
+        )
+        named = ", ".join(short(key).strip("'") for key in passed_over[:MOST_NAMED]) + more
+        whys.append(f"its config.json has {named}, which may change sizes and which nobody reads")
+    return "; ".join(whys)
 
 
 def _sizes(config: ConfigJson, architecture: Architecture) -> dict[str, Any]:
@@ -175,9 +204,10 @@ def _layer_sizes(config: ConfigJson, window: int | None) -> dict[str, int]:
     if "global_head_dim" not in config or window is not None:
         return {}
     own = {"head_size": config.size("global_head_dim")}
+    heads = config.get("num_global_key_value_heads")  # counts only beside the other
     if config.flag("attention_k_eq_v"):
         own["values_are_keys"] = True
-        if "num_global_key_value_heads" in config:
+        if heads is not None:
             own["n_kv_heads"] = config.size("num_global_key_value_heads")
     return own
 

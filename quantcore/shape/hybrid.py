@@ -17,12 +17,14 @@ from quantcore.shape.model_shape import LayerCache
 Shapes = dict[str, tuple[int, ...]]
 _MIXERS = {
     "full_attention": "attention", "sliding_attention": "attention", "attention": "attention",
-    "chunked_attention": "attention", "linear_attention": "delta", "mamba": "mamba", "conv": "conv",
+    "chunked_attention": "attention", "indexed_attention": "attention",
+    "linear_attention": "delta", "mamba": "mamba", "conv": "conv",
 }  # fmt: skip
 
 _PARTS = {
     "M": "mamba2", "*": "attention", "E": "experts", "-": "feed forward",
     "mamba": "mamba2", "attention": "attention", "moe": "experts", "mlp": "feed forward",
+    "linear_attention": "mamba2", "full_attention": "attention",
 }  # fmt: skip
 WITHOUT_MIXER = ("experts", "feed forward")
 

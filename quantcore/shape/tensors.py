@@ -178,7 +178,14 @@ def _experts(e: Experts, architecture: Architecture, hidden: int) -> Shapes:
 
 
 def _has_experts(layer: int, config: ConfigJson, experts: Experts | None) -> bool:
-    if experts is None or layer < experts.dense_layers:
+    if experts is None:
+        return False
+    if words := config.by_layer(config.size("num_hidden_layers"), "mlp_layer_types"):
+        return words[layer] == "sparse"
+    if "moe_layers" in config:  # Llama 4
+        return layer in config.layers("moe_layers")
+    last = config.get("moe_layer_end_index", -1)  # ERNIE
+    if layer < experts.dense_layers or (type(last) is int and 0 <= last < layer):
         return False
     if layer in config.layers("mlp_only_layers"):
         return False

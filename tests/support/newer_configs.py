@@ -81,6 +81,61 @@ FAMILIES = {
         "num_attention_heads": 12, "num_experts_per_tok": 6, "num_hidden_layers": 40,
         "num_key_value_heads": 4, "num_local_experts": 64, "shared_intermediate_size": 1024,
         "tie_word_embeddings": True, "vocab_size": 100_352},
+    "olmo3": {  # Olmo-3-7B, and so on with those that only random ones are made of
+        "hidden_size": 4096, "intermediate_size": 11_008, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 100_278,
+        "tie_word_embeddings": False, "max_position_embeddings": 65_536,
+        "layer_types": _every(4, 32, "sliding_attention", "full_attention"),
+        "sliding_window": 4096},
+    "smollm3": {  # SmolLM3-3B
+        "hidden_size": 2048, "intermediate_size": 11_008, "num_hidden_layers": 36,
+        "num_attention_heads": 16, "num_key_value_heads": 4, "vocab_size": 128_256,
+        "tie_word_embeddings": True, "max_position_embeddings": 65_536},
+    "seed_oss": {  # Seed-OSS-36B
+        "hidden_size": 5120, "intermediate_size": 27_648, "num_hidden_layers": 64,
+        "num_attention_heads": 80, "num_key_value_heads": 8, "head_dim": 128,
+        "vocab_size": 155_136, "tie_word_embeddings": False, "attention_bias": True,
+        "attention_out_bias": False, "max_position_embeddings": 524_288},
+    "exaone4": {  # EXAONE-4.0-32B
+        "hidden_size": 5120, "intermediate_size": 27_392, "num_hidden_layers": 64,
+        "num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128,
+        "vocab_size": 102_400, "tie_word_embeddings": False, "sliding_window": 4096,
+        "max_position_embeddings": 131_072,
+        "layer_types": _every(4, 64, "sliding_attention", "full_attention")},
+    "cohere2": {  # Command R7B
+        "hidden_size": 4096, "intermediate_size": 14_336, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
+        "vocab_size": 256_000, "tie_word_embeddings": True, "sliding_window": 4096,
+        "max_position_embeddings": 132_096,
+        "layer_types": _every(4, 32, "sliding_attention", "full_attention")},
+    "glm4": {  # GLM-4-9B
+        "hidden_size": 4096, "intermediate_size": 13_696, "num_hidden_layers": 40,
+        "num_attention_heads": 32, "num_key_value_heads": 2, "head_dim": 128,
+        "vocab_size": 151_552, "tie_word_embeddings": False, "attention_bias": True,
+        "max_position_embeddings": 32_768},
+    "hunyuan_v1_dense": {  # Hunyuan-7B
+        "hidden_size": 4096, "intermediate_size": 14_336, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
+        "vocab_size": 128_167, "tie_word_embeddings": True, "max_position_embeddings": 32_768},
+    "arcee": {  # AFM-4.5B
+        "hidden_size": 2560, "intermediate_size": 18_432, "num_hidden_layers": 36,
+        "num_attention_heads": 20, "num_key_value_heads": 4, "head_dim": 128,
+        "vocab_size": 128_004, "tie_word_embeddings": False, "max_position_embeddings": 65_536},
+    "minimax_m2": {  # MiniMax-M2
+        "hidden_size": 3072, "intermediate_size": 1536, "num_hidden_layers": 62,
+        "num_attention_heads": 48, "num_key_value_heads": 8, "head_dim": 128,
+        "vocab_size": 200_064, "tie_word_embeddings": False, "num_local_experts": 256,
+        "num_experts_per_tok": 8, "max_position_embeddings": 196_608},
+    "dots1": {  # dots.llm1
+        "hidden_size": 4096, "intermediate_size": 10_944, "num_hidden_layers": 62,
+        "num_attention_heads": 32, "num_key_value_heads": 32, "head_dim": 128,
+        "vocab_size": 152_064, "tie_word_embeddings": False, "n_routed_experts": 128,
+        "n_shared_experts": 2, "num_experts_per_tok": 6, "first_k_dense_replace": 1,
+        "moe_intermediate_size": 1408, "max_position_embeddings": 32_768},
+    "nemotron": {  # Minitron-4B
+        "hidden_size": 3072, "intermediate_size": 9216, "num_hidden_layers": 32,
+        "num_attention_heads": 24, "num_key_value_heads": 8, "head_dim": 128,
+        "vocab_size": 256_000, "tie_word_embeddings": False, "max_position_embeddings": 4096},
 }  # fmt: skip
 FAMILIES = {kind: {"model_type": kind} | config for kind, config in FAMILIES.items()}
 
@@ -119,7 +174,8 @@ def random_config(kind, draw):
     if "layer_types" in own:
         kinds = sorted(set(own["layer_types"]))
         config["layer_types"] = [draw.choice(kinds) for _ in range(n_layers - 1)] + [kinds[0]]
-    config |= _OWN[kind](draw, config)
+    own_sizes = _OWN.get(kind)
+    config |= own_sizes(draw, config) if own_sizes else {}
     return {key: value for key, value in config.items() if value is not None}
 
 

@@ -82,3 +82,35 @@ def test_a_compute_buffer_that_nobody_checked_is_marked(kind):
 def test_what_makes_no_sense_is_one_sentence(kind, change, says):
     with pytest.raises(ValueError, match=says):
         shape_from_json(FAMILIES[kind] | change)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "named"),
+    [
+        ("gemma4_text", {"hidden_size_per_layer_input": 256}, "hidden_size_per_layer_input"),
+        ("gemma4_text", {"num_kv_shared_layers": 20}, "num_kv_shared_layers"),
+        ("gemma4_text", {"enable_moe_block": True, "num_experts": 128, "num_experts_per_tok": 8},
+         "enable_moe_block"),
+        ("nemotron_h", {"moe_latent_size": 1024}, "moe_latent_size"),
+        ("falcon", {"n_experts_of_tomorrow": 8}, "n_experts_of_tomorrow"),
+        ("smollm3", {"a_dim": 1, "b_dim": 2, "c_dim": 3, "d_dim": 4, "e_dim": 5, "f_dim": 6},
+         "a_dim, b_dim, c_dim, d_dim, e_dim and 1 more"),
+    ],
+)  # fmt: skip
+def test_a_key_that_may_change_sizes_and_that_nobody_reads_is_named(kind, change, named):
+    assert named in shape_from_json(FAMILIES[kind] | change).estimated
+
+
+def test_an_unknown_architecture_is_said_to_be_one_with_what_was_passed_over():
+    config = FAMILIES["smollm3"] | {"model_type": "brand_new", "latent_dim": 64}
+    said = shape_from_json(config).estimated
+    assert "does not know the architecture 'brand_new'" in said and "latent_dim" in said
+
+
+def test_what_changes_no_sizes_is_not_named():
+    quiet = {
+        "num_nextn_predict_layers": 1, "router_aux_loss_coef": 0.1, "initializer_range": 0.02,
+        "max_window_layers": 28, "n_group": 8, "qk_head_dim": 192, "enable_moe_block": False,
+        "moe_intermediate_dim": None, "norm_topk_prob": True, "attention_dropout": 0.1,
+    }  # fmt: skip
+    assert not shape_from_json(FAMILIES["glm4_moe_lite"] | quiet).estimated
