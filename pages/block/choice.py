@@ -12,7 +12,7 @@ from quantcore.evaluate import specimens
 from quantcore.evaluate.quantized import check_fit
 from quantcore.evaluate.specimens import TEXTBOOK_VALUE, OutlierHarm, Specimen
 from quantcore.format import Format
-from quantcore.formats import FORMATS, get_format
+from quantcore.formats import get_format
 
 _PLACES = ("type", "tensor", "row", "block", "part")  # what an address says of a model's block
 _TO_ABOUT = "_block_to_about"  # the example's own sub-block is to be shown, whichever was
@@ -29,6 +29,8 @@ class ChosenBlock:
     about: int | None = None  # the sub-block that the example is about
     stored_as: str = "F32"  # what the weights were stored in before; made-up ones are float32
     harm: OutlierHarm | None = None  # what the outlier does, where there are sub-blocks
+    stored_bits: float = 32.0  # of a weight, before
+    held: bool = False  # whether a quantized folder holds these very codes
 
     @property
     def has_step(self) -> bool:
@@ -66,8 +68,14 @@ def choose() -> ChosenBlock:
             st.button(label, on_click=_take, args=[own], key="block_stored")
     model, tensor = controls.model(), st.session_state.get("tensor")
     saving.of(*((model.name, str(tensor)) if from_model else (example,)), fmt.name)
-    stored_as = model.tensors[tensor].dtype if from_model and tensor in model.tensors else "F32"
-    return ChosenBlock(example, fmt, specimen, part, about, stored_as, harm)
+    if not from_model or tensor not in model.tensors:
+        return ChosenBlock(example, fmt, specimen, part, about, "F32", harm)
+    info = model.tensors[tensor]
+    return ChosenBlock(
+        *(example, fmt, specimen, part, about, info.stored_as, harm),
+        stored_bits=8 * info.n_bytes / info.n_weights,
+        held=bool(info.layout) and example == words.MODEL and info.dtype == fmt.name,
+    )
 
 
 def _open() -> None:
@@ -132,7 +140,9 @@ def _of_model(
 
 
 def _stored_type() -> str | None:
-    """Type in which a GGUF file holds the chosen tensor; None where it is not quantized there."""
-    stored = controls.model().as_stored(controls.tensor_to_come())
-    fmt = FORMATS.get(stored.dtype) if stored else None
-    return fmt.name if fmt and fmt.family != "float" else None
+    """Type in which the chosen tensor is stored; None for floats, and where the lab has it not."""
+    try:
+        fmt = get_format(controls.model().tensors[controls.tensor_to_come()].dtype)
+    except ValueError:  # such as FP8 in blocks, or columns in another order
+        return None
+    return fmt.name if fmt.family != "float" else None

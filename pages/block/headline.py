@@ -6,7 +6,6 @@ from pages.block import words
 from pages.block.reading import BlockReading
 from pages.shared.units import exact
 from quantcore.evaluate.specimens import TEXTBOOK_VALUE
-from quantcore.formats.ggml_types import GGML_TYPES
 
 
 def headline(reading: BlockReading) -> str:
@@ -30,9 +29,11 @@ def headline(reading: BlockReading) -> str:
     if place:
         n_weights, size = reading.specimen.weights.size, opened.packed.size
         return words.as_stored(fmt.name, n_weights, size, place.file, place.start_byte)
+    if reading.chosen.held:
+        return words.held(fmt.name, reading.chosen.stored_as, values.size)
     n_bytes = reading.specimen.bits_per_weight * values.size / 8
     stored_as = reading.chosen.stored_as
-    former = GGML_TYPES[stored_as].bits_per_weight * values.size / 8
+    former = reading.chosen.stored_bits * values.size / 8
     kept = words.kept(fmt.name, values.size, n_bytes, share, (stored_as, former))
     about = reading.chosen.about
     if about is None:

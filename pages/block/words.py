@@ -86,6 +86,15 @@ def as_stored(type_name: str, n_weights: int, n_bytes: int, file: str, at: int) 
     )
 
 
+def held(type_name: str, stored_as: str, n_weights: int) -> str:
+    """Say that codes and scale are those of a quantized folder."""
+    return (
+        f"**{type_name}**, as the model is stored ({stored_as}): the codes and the scale are its "
+        f"own, and {plural(n_weights, 'weight')} here {'is' if n_weights == 1 else 'are'} exactly "
+        "what they stand for."
+    )
+
+
 def kept_float(type_name: str, n_bytes: int, value: float, restored: float) -> str:
     """Say what a float format keeps of one weight."""
     if value == restored:

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from pages.drift import charts, measuring, reading, recipes, skills, sureness, texts, words
+from pages.drift import charts, measuring, notes, reading, recipes, skills, sureness, texts, words
 from pages.drift.texts import Text
 from pages.shared import controls, definitions, look, model_types, ranking, saving, tables, writing
 from pages.shared.charts import size as size_chart
-from pages.shared.drifts import Results
 from quantcore.evaluate.drift_result import DriftFigures
 from quantcore.model.original import Original, original_of
 from quantcore.model.source import Model
@@ -30,7 +29,7 @@ def main() -> None:
     saving.of(model.name, chosen)
     measuring.panel()
     known = measuring.results(model, text)
-    notes(known, model, types, chosen, text)
+    notes.show(known, model, types, chosen, text)
     table = ranking.rows(known.drifts, types, original)
     ranks = [measuring.ORIGINAL, *[row["type"] for row in table[1:]]]
     answers = {name: known.skills[name] for name in ranks if name in known.skills}
@@ -45,16 +44,6 @@ def main() -> None:
     reading.one_text(model, chosen, text)
     reading.going_on(model, chosen, original)
     as_a_file(model, chosen)
-
-
-def notes(known: Results, model: Model, types: Sequence[str], chosen: str, text: Text) -> None:
-    """Say what of the figures is old, missing, or no change at all."""
-    if known.stale:
-        look.note(words.STALE)
-    if copies := model_types.copies(model, chosen):
-        look.note(copies)
-    if missing := [name for name in types if name not in known.drifts]:
-        look.note(words.missing(missing, text.says))
 
 
 def size(

@@ -7,7 +7,7 @@ from pages.file import choice as files
 from pages.file.cache import Header
 from pages.file.choice import ChosenFile
 from pages.file.side_by_side import show_two_files
-from pages.shared import controls, definitions, look, own_grid, saving
+from pages.shared import controls, definitions, look, own_grid, saving, stored
 from pages.shared.palette import Look
 from pages.shared.units import decimal, plural
 from quantcore.io.gguf import GgufFile
@@ -58,6 +58,8 @@ def show_choice(model_name: str) -> tuple[ChosenFile, Header]:
                 controls.go(file=f"written {chosen.label}")
     if chosen.planned:
         look.note(words.not_a_file(chosen.known, model_name, chosen.unaided))
+        if not chosen.known:
+            stored.note(controls.model())
     else:
         look.note(words.kind_of_file(file))
     if not chosen.known:

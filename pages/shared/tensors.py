@@ -20,11 +20,12 @@ def weights(model_name: str, tensor: str) -> Weights:
 def packed(model_name: str, tensor: str, type_name: str):
     """One tensor in a format: bytes for block formats, codes and scales apart for the others.
 
-    Where a GGUF file holds it in that format, they are the file's own bytes.
+    Where a GGUF file or a quantized folder holds it in that format, they are its own.
     """
-    in_file = bench.model(model_name).as_stored(tensor)
-    if in_file is not None and bench.model(model_name).holds(tensor, type_name):
-        return in_file.packed()
+    held = bench.model(model_name).holds(tensor, type_name)
+    own = bench.model(model_name).packed(tensor) if held else None
+    if own is not None:
+        return own
     importance = needed_importance(bench.model(model_name), tensor, type_name)
     fmt, original = get_format(type_name), weights(model_name, tensor)
     stored = fmt.quantize(original, importance)

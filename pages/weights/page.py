@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from pages.shared import controls, definitions, look, own_grid, saving, tensors
+from pages.shared import controls, definitions, look, own_grid, saving, stored, tensors
 from pages.shared.palette import Look, bits_colour
 from pages.shared.units import exact
 from pages.weights import cache, charts, words
@@ -20,6 +20,7 @@ def main() -> None:
     with columns[0]:
         tensor = controls.tensor()
     saving.of(model.name, tensor)
+    stored.note(model, tensor)
     counts_on = columns[1].segmented_control(
         "Counts", ["linear", "log"], default="linear", required=True, key="counts",
         help="A log scale makes the rare large weights visible.", **controls.BOUND,

@@ -18,17 +18,20 @@ Rows = list[dict[str, Any]]
 
 def error(options: argparse.Namespace) -> None:
     """Print the error of every matrix."""
+    from quantcore.model.original import original_of
     from quantcore.recipe.types import get_type
 
     model, type = opened_model(options), get_type(options.type, options.pure).name
     if by_a_method(options):
         _by_method(options, model, type)
         return
-    rows = _rounded(model, type)
+    rows, stored_as = _rounded(model, type), original_of(model).stored_as
     if options.json:
-        print_json({"model": model.name, "type": type, "tensors": rows})
+        print_json({"model": model.name, "stored_as": stored_as, "type": type, "tensors": rows})
         return
     _print_table(rows)
+    if any(tensor.layout for tensor in model.tensors.values()):
+        print(f"The original is what {model.name} is decoded to, which is stored as {stored_as}.")
 
 
 def _rounded(model: "Model", type: str) -> Rows:

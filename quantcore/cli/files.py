@@ -92,14 +92,16 @@ def quantize(options: argparse.Namespace) -> None:
     if again := quantized_again(model, planned):
         types = {tensor.name: tensor.type for tensor in planned.tensors}
         rounded = any(types[name] not in FLOATS for name in again)
+        allowed = ", and llama-quantize does so only with --allow-requantize"
+        if model.files.is_dir():  # of a folder llama.cpp's converter makes floats first
+            allowed = ""
+        number = "1 tensor is" if len(again) == 1 else f"{len(again)} tensors are"
         print(
-            f"{len(again)} tensors are quantized again, {again[0]} from "
-            f"{model.tensors[again[0]].dtype}: errors add up, and llama-quantize does so only "
-            "with --allow-requantize."
+            f"{number} quantized again, {again[0]} from "
+            f"{model.tensors[again[0]].stored_as}: errors add up{allowed}."
             if rounded
-            else f"{len(again)} tensors are quantized already, {again[0]} as "
-            f"{model.tensors[again[0]].dtype}: what they have lost stays lost, and llama-quantize "
-            "does so only with --allow-requantize.",
+            else f"{number} quantized already, {again[0]} as "
+            f"{model.tensors[again[0]].stored_as}: what they have lost stays lost{allowed}.",
             file=sys.stderr,
         )
     if model.tokenizer.composes:

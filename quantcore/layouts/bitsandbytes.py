@@ -13,12 +13,12 @@ Source: bitsandbytes 0.50.2, functional.py (QuantState, int8_vectorwise_dequant)
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.format import Packed, Weights
-from quantcore.formats import get_format
 from quantcore.formats.integers.integer import IntegerPacked
 from quantcore.formats.outside_gguf import nf4
 from quantcore.formats.outside_gguf.dynamic_map import DYNAMIC_MAP
@@ -26,7 +26,7 @@ from quantcore.formats.outside_gguf.scaled import ScaledPacked, StoredScales
 from quantcore.io.config_json import ConfigJson
 from quantcore.io.strict_json import parse_json_object
 from quantcore.layouts.parts import Parts
-from quantcore.layouts.stored_matrix import Opened, StoredMatrix
+from quantcore.layouts.stored_matrix import StoredMatrix
 
 STATE = "weight.quant_state.bitsandbytes__"
 PARTS = (
@@ -58,11 +58,9 @@ def _int8(parts: Parts) -> StoredMatrix:
         values *= PER_127
         return values
 
-    def opened() -> Opened:
-        """Its scale is rounded where products are: restored weights can differ in the last bit."""
-        fmt, scales = get_format("INT8_ROW"), (peaks * PER_127)[:, None]
-        packed = IntegerPacked(codes=weight.codes(), scales=scales, zero_points=None)
-        return Opened(format=fmt, packed=packed)
+    def packed() -> IntegerPacked:
+        scales = (peaks * PER_127)[:, None]
+        return IntegerPacked(codes=weight.codes(), scales=scales, zero_points=None)
 
     return StoredMatrix(
         path=parts.path,
@@ -71,7 +69,7 @@ def _int8(parts: Parts) -> StoredMatrix:
         shape=weight.shape,
         n_bytes=parts.n_bytes,
         rows=rows,
-        open=opened,
+        packed=packed,
     )
 
 
@@ -137,18 +135,15 @@ class _Nf4:
         values *= scales[blocks].reshape(values.shape)
         return values
 
-    def open(self) -> Opened | None:
+    def packed(self) -> ScaledPacked | None:
         """Pack it as the lab's NF4 or NF4_DQ."""
         if not self.is_ours:
             return None
-        fmt = nf4.NF4_DQ if self.nested else nf4.NF4
-        stored = StoredScales(scales=self.absmax.codes().reshape(self.shape[0], -1))
+        scales = self.absmax.codes().reshape(self.shape[0], -1)
+        stored = StoredScales(scales=scales)
         if self.nested:
-            stored = StoredScales(
-                scales=stored.scales, super_scales=self.super_scales, offset=self.offset
-            )
-        codes = self.bytes_of(slice(0, self.shape[0]))
-        return Opened(format=fmt, packed=ScaledPacked(codes=codes, stored=stored))
+            stored = replace(stored, super_scales=self.super_scales, offset=self.offset)
+        return ScaledPacked(codes=self.bytes_of(slice(0, self.shape[0])), stored=stored)
 
 
 def _nf4(parts: Parts) -> StoredMatrix:
@@ -161,7 +156,7 @@ def _nf4(parts: Parts) -> StoredMatrix:
         shape=matrix.shape,
         n_bytes=parts.n_bytes,
         rows=matrix.rows,
-        open=matrix.open,
+        packed=matrix.packed,
     )
 
 

@@ -20,7 +20,7 @@ from quantcore.formats.outside_gguf.fp8 import E4M3, E5M2
 from quantcore.formats.outside_gguf.scaled import ScaledPacked, StoredScales
 from quantcore.io.safetensors import DTYPES, SafetensorsTensor
 from quantcore.layouts.parts import FP8_TYPES, Parts, as_floats
-from quantcore.layouts.stored_matrix import Opened, StoredMatrix
+from quantcore.layouts.stored_matrix import StoredMatrix
 
 PARTS = (
     *("weight", "weight_scale_inv", "weight_scale"),
@@ -53,7 +53,7 @@ def open_matrix(parts: Parts) -> StoredMatrix:
     return StoredMatrix(
         path=parts.path,
         dtype=f"FP8_{kind}_{span}",
-        layout="",
+        layout="FP8",
         shape=weight.shape,
         n_bytes=parts.n_bytes,
         rows=rows,
@@ -71,11 +71,11 @@ def _plain(parts: Parts, weight: SafetensorsTensor, name: str, scales: Weights) 
     return StoredMatrix(
         path=parts.path,
         dtype=name,
-        layout="",
+        layout="FP8",
         shape=weight.shape,
         n_bytes=parts.n_bytes,
         rows=lambda rows: fmt.dequantize(packed(rows)),
-        open=lambda: Opened(format=fmt, packed=packed(slice(0, weight.shape[0]))),
+        packed=lambda: packed(slice(0, weight.shape[0])),
     )
 
 

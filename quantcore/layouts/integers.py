@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from quantcore.format import Weights
 from quantcore.formats.integers.integer import IntegerFormat, IntegerPacked, integer_format
-from quantcore.layouts.layout import middle
 from quantcore.layouts.parts import Parts
-from quantcore.layouts.stored_matrix import Opened, StoredMatrix
+from quantcore.layouts.stored_matrix import StoredMatrix
 
 Zeros = NDArray[np.uint8]
 
@@ -50,7 +49,7 @@ class Integers:
             shape=self.shape,
             n_bytes=parts.n_bytes,
             rows=self._rows if plain else self._gathered,
-            open=self._open if plain else lambda: None,
+            packed=self._whole if plain else lambda: None,
         )
 
     def _name(self) -> str:
@@ -88,22 +87,21 @@ class Integers:
         values *= self.scales(rows)[:, self.groups]
         return values
 
-    def _open(self) -> Opened | None:
+    def _whole(self) -> IntegerPacked | None:
         """Pack it as the lab does, codes of a symmetric format around 0."""
-        packed, fmt = self._packed(slice(0, self.shape[0])), integer_format(self._name())
+        packed = self._packed(slice(0, self.shape[0]))
         zeros = packed.zero_points
-        if fmt is None or zeros is None or zeros.dtype != np.uint8:
+        if zeros is None or zeros.dtype != np.uint8:
             return None
         scales = packed.scales[:1] if self.one_scale else packed.scales
         if not self.symmetric:
             zeros = zeros[:1] if self.one_scale else zeros
-            made = IntegerPacked(codes=packed.codes, scales=scales, zero_points=zeros)
-        elif (zeros == middle(fmt)).all():
-            codes = (packed.codes.astype(np.int16) - middle(fmt)).astype(np.int8)
-            made = IntegerPacked(codes=codes, scales=scales, zero_points=None)
-        else:  # said to be symmetric, and is not
+            return IntegerPacked(codes=packed.codes, scales=scales, zero_points=zeros)
+        middle = 2 ** (self.bits - 1)
+        if (zeros != middle).any():  # said to be symmetric, and is not
             return None
-        return Opened(format=fmt, packed=made)
+        codes = (packed.codes.astype(np.int16) - middle).astype(np.int8)
+        return IntegerPacked(codes=codes, scales=scales, zero_points=None)
 
 
 def group_list(parts: Parts, part: str, n_cols: int, n_groups: int) -> NDArray[np.integer] | None:

@@ -19,7 +19,7 @@ from quantcore.format import Packed
 from quantcore.formats.outside_gguf.mxfp4_ocp import MXFP4_OCP
 from quantcore.formats.outside_gguf.scaled import ScaledPacked, StoredScales
 from quantcore.layouts.parts import Parts
-from quantcore.layouts.stored_matrix import Opened, StoredMatrix
+from quantcore.layouts.stored_matrix import StoredMatrix
 
 PARTS = ("blocks", "scales")
 GROUP = 32
@@ -36,7 +36,7 @@ def open_matrix(parts: Parts) -> StoredMatrix:
         replace(blocks, shape=(n_rows, n_groups * GROUP // 2)).codes,
         replace(scales, shape=(n_rows, n_groups)).codes,
     )
-    return _stored(parts, "", (n_rows, n_groups * GROUP), read)
+    return _stored(parts, "MXFP4", (n_rows, n_groups * GROUP), read)
 
 
 def open_packed(parts: Parts) -> StoredMatrix:
@@ -66,5 +66,5 @@ def _stored(
         shape=shape,
         n_bytes=parts.n_bytes,
         rows=lambda rows: MXFP4_OCP.dequantize(packed(rows)),
-        open=lambda: Opened(format=MXFP4_OCP, packed=packed(slice(0, shape[0]))),
+        packed=lambda: packed(slice(0, shape[0])),
     )

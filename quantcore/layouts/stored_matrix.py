@@ -8,17 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.format import Format, Weights
+from quantcore.format import Weights
 
 WEIGHTS_AT_ONCE = 1 << 22  # decoded; 16 MiB as floats
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """A matrix in the packed form of one of the lab's formats, as `Format.open_block` takes it."""
-
-    format: Format
-    packed: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +20,13 @@ class StoredMatrix:
     path: Path
     dtype: str
     """The lab's name of the format, such as INT4_G128, or one like it: FP8_E4M3_B128X128."""
-    layout: str  # whose arrays: "GPTQ", "compressed-tensors", ...; "" where the type says it
+    layout: str  # whose arrays: "GPTQ", "compressed-tensors", "FP8", ...
     shape: tuple[int, ...]  # (n_rows, n_cols)
     n_bytes: int  # of all its arrays
     rows: Callable[[slice], Weights]  # decodes some rows (first, last), all of them in memory
-    open: Callable[[], Opened | None] = lambda: None
-    """The whole matrix packed; None where the lab has no such format."""
+    packed: Callable[[], Any] = lambda: None
+    """The whole matrix as the lab's format of this name packs it; None where there is none. Where a
+    loader multiplies in another order, what that restores can differ in the last bit."""
 
     def read(self, rows: slice = slice(None)) -> NDArray[np.float32]:
         """All values, or some rows, read-only; some rows are decoded at a time."""

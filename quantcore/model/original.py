@@ -11,7 +11,7 @@ class Original:
     """A model as it came, before the lab quantized anything."""
 
     stored_as: str
-    """Type of all its matrices, or "mixed types"; of a folder, two types as well."""
+    """Type of all its matrices, or "mixed types"; of a quantized folder, two types as well."""
     n_bytes: int  # of all weights
     bits_per_weight: float  # of all weights, norms and biases included
 
@@ -25,7 +25,7 @@ def original_of(model: Model) -> Original:
     """
     matrices = [model.tensors[name] for name in model.quantizable]
     types = Counter(matrix.stored_as for matrix in matrices)
-    most = 2 if model.path.is_dir() and model.base is None else 1
+    most = 2 if any(matrix.layout for matrix in matrices) else 1
     named = " and ".join(name for name, _ in types.most_common(most))
     stored_as = "mixed types" if len(types) > most else named
     n_bytes = sum(

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from quantcore.io.gguf import MAGIC
 from quantcore.io.gguf_parts import all_parts
 from quantcore.io.imatrix import Imatrix, read_imatrix
 from quantcore.io.on_disk import FileState, as_named, file_state
-from quantcore.layouts.stored_matrix import Opened, StoredMatrix
+from quantcore.layouts.stored_matrix import StoredMatrix
 from quantcore.model.config import LlamaConfig
 from quantcore.model.folder_source import open_folder
 from quantcore.model.gguf_source import StoredInFile, open_gguf
@@ -46,7 +46,7 @@ class TensorInfo:
     role: str  # "attn_q", "ffn_down", "token_embd", ...
     quantizable: bool  # matrices are; norms and biases stay as they are
     n_bytes: int  # in its file, scales included
-    layout: str = ""  # whose arrays a quantized folder holds: "GPTQ", "compressed-tensors", ...
+    layout: str = ""  # whose arrays a quantized folder holds: "GPTQ", "FP8"; "" for all else
 
     @property
     def n_weights(self) -> int:
@@ -56,7 +56,8 @@ class TensorInfo:
     @property
     def stored_as(self) -> str:
         """Its type, and whose layout it has: "GPTQ INT4_G128"."""
-        return f"{self.layout} {self.dtype}".strip()
+        known = self.dtype.startswith(self.layout)
+        return self.dtype if known else f"{self.layout} {self.dtype}"
 
 
 class Stored(Protocol):
@@ -132,10 +133,13 @@ class Model:
         stored = self._stored[name]
         return stored if isinstance(stored, StoredInFile) else None
 
-    def opened(self, name: str) -> Opened | None:
-        """Return a tensor of a quantized folder with its codes and scales; None for all others."""
+    def packed(self, name: str) -> Any:
+        """Return a tensor's own bytes or codes, as the format that it is stored in packs them.
+
+        None where the lab has no such format, or it is stored as floats.
+        """
         stored = self._stored[name]
-        return stored.open() if isinstance(stored, StoredMatrix) else None
+        return stored.packed() if isinstance(stored, StoredInFile | StoredMatrix) else None
 
     def holds(self, name: str, type: str) -> bool:
         """Whether a tensor is stored in a type already: llama-quantize then copies its bytes."""

@@ -61,7 +61,8 @@ def _each_reading(fmt):
         if example == words.OUTLIER:
             harm = specimens.outlier_harm(fmt, _sound(fmt))
         for part in {about or 0, ((about or 0) + 1) % n_parts}:
-            chosen = ChosenBlock(example, fmt, found, part, about, stored_as, harm)
+            bits = {"BF16": 16.0, "F32": 32.0}[stored_as]
+            chosen = ChosenBlock(example, fmt, found, part, about, stored_as, harm, bits)
             yield BlockReading(chosen, own if chosen.has_step else None)
             if chosen.has_step:
                 yield BlockReading(chosen, Dials(3, 85, 0.5, True))

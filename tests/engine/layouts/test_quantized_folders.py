@@ -55,8 +55,9 @@ def test_a_model_runs_on_what_its_matrices_are_decoded_to(tmp_path, case):
 def test_a_stored_format_is_held_and_has_no_further_error(tmp_path):
     model = open_model(folder_of(tmp_path / "stored", "gptq/4-first"))
     assert model.holds(NAME, "INT4_G16")
-    stored = model.opened(NAME)
-    assert stored.format is get_format("INT4_G16") and model.opened("blk.1.attn_k.weight") is None
+    restored = get_format("INT4_G16").dequantize(model.packed(NAME))
+    np.testing.assert_array_equal(restored, model.weights(NAME))
+    assert model.packed("blk.1.attn_k.weight") is None
 
 
 @pytest.mark.parametrize("case", ["fp8/block", "compressed-tensors/nvfp4", "bitsandbytes/nf4"])
@@ -78,7 +79,7 @@ def test_floats_beside_what_is_quantized_stay_what_they_are(tmp_path):
     arrays["model.layers.0.self_attn.k_scale"] = ("F32", np.ones(1, np.float32))
     write_arrays(folder / "model.safetensors", arrays)
     model = open_model(folder)
-    assert {info.layout + info.dtype for info in model.tensors.values()} == {
+    assert {info.stored_as for info in model.tensors.values()} == {
         "F32",
         "FP8_E4M3_TENSOR",
     }
