@@ -17,7 +17,7 @@ from quantcore.recipe.promise import HeldTensor, code_bits
 
 def type_colour(type: str, look: Look) -> str:
     """Pick the colour of a ggml type, also of those that are no format of the lab."""
-    return bits_colour(code_bits(type), look)
+    return bits_colour(bits, look) if (bits := code_bits(type)) else look.quiet
 
 
 def treemap(tensors: Sequence[HeldTensor], look: Look, height: int) -> Figure:
@@ -31,7 +31,7 @@ def treemap(tensors: Sequence[HeldTensor], look: Look, height: int) -> Figure:
     names = [*groups, *(tensor.name for tensor in tensors)]
     fills = [look.panel] * len(groups) + [type_colour(t.type, look) for t in tensors]
     inks = [look.ink] * len(groups) + [ink_on(fill) for fill in fills[len(groups) :]]
-    labels = [f"<b>{spoken(g)}</b>  {100 * n / total:.0f}\u202f%" for g, n in sizes.items()]
+    labels = [f"<b>{spoken(g)}</b>  {100 * n / max(total, 1):.0f}\u202f%" for g, n in sizes.items()]
     tips = [f"<b>{g}</b><br>{decimal(n)}" for g, n in sizes.items()]
     for t in tensors:
         labels.append(t.type if t.layer < 0 else f"{t.layer} · {t.type}")

@@ -19,7 +19,7 @@ def show_sums(sums: Sequence[TensorSum], key: str, whole_bytes: int, style: Look
 
     def bar(row: tables.Row) -> tuple[float, str]:
         tone = type_colour(row["type"], style) if key == "type" else style.quiet
-        return row["bytes"] / whole_bytes, tone
+        return row["bytes"] / max(whole_bytes, 1), tone
 
     title = "format" if key == "type" else key
     types = [tables.Column(key="types", title="formats", text=True, wide=True)]
@@ -87,7 +87,7 @@ def _tensor_row(tensor: HeldTensor) -> dict:
         "fallback_from": wanted,
         "by_name": f"{wanted} → {promised}" if wanted else promised,
         "bytes": tensor.bytes,
-        "bits_per_weight": 8 * tensor.bytes / tensor.n_weights,
+        "bits_per_weight": tensor.bits_per_weight,
         "rule": planned.rule if planned else "",
     }
 

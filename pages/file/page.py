@@ -62,6 +62,8 @@ def show_choice(model_name: str) -> tuple[ChosenFile, Header]:
             stored.note(controls.model())
     else:
         look.note(words.kind_of_file(file))
+        if beyond := words.beyond(file):
+            look.say(beyond)
     if not chosen.known:
         name = chosen.file_name or model_name
         if on_grid := own_grid.of_file(name, cache.grids(name)):

@@ -98,6 +98,26 @@ def kind_of_file(file: GgufFile) -> str:
     return f"{decimal(file.file_bytes)}; {kind}; architecture {architecture}. {tokenizer(file)}"
 
 
+def beyond(file: GgufFile) -> str:
+    """Say what of a file llama.cpp refuses: types that it does not read, and the layout.
+
+    Empty where that is nothing.
+    """
+    types = Counter(t.type for t in file.tensors.values() if t.type not in GGML_TYPES)
+    said = []
+    if types:
+        named = ", ".join(f"{plain(type)} ({plural(n, 'tensor')})" for type, n in types.items())
+        said.append(
+            f"llama.cpp does not read what is stored as **{named}**, and neither does the lab: its "
+            "bytes are counted from where the next tensor begins, everything else is shown."
+        )
+    if file.refused:
+        said.append(
+            f"llama.cpp does not take the layout of this file: {plain_words(file.refused)}."
+        )
+    return " ".join(said)
+
+
 def whole(label: str, promise: Promise, planned: bool) -> str:
     """Say what the file holds."""
     most, *others = sums_by_type(promise)
@@ -220,6 +240,15 @@ def plain(text: object) -> str:
     ('qwen2', '??x??http???y?')
     """
     return re.sub(r"[^\w.+-]", "?", str(text)[:40])
+
+
+def plain_words(text: str) -> str:
+    """Show a sentence that quotes a file's words, without markup.
+
+    >>> plain_words("it puts 'a*b' at byte 1,024")
+    "it puts 'a?b' at byte 1,024"
+    """
+    return re.sub(r"[^\w.+,' -]", "?", text)
 
 
 def kind_of(file: GgufFile, key: str) -> str:

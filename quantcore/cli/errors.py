@@ -1,6 +1,7 @@
 """The command that prints the error of every matrix: of a type alone, or as a method stores it."""
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any
 
 from quantcore.cli.by_method import by_a_method, stored_by
@@ -42,6 +43,8 @@ def _rounded(model: "Model", type: str) -> Rows:
         show(len(rows) / len(model.quantizable), measured.name)
         rows.append({key: getattr(measured, key) for key in KEYS})
     show(1.0, "done")
+    for name, dtype in model.unreadable.items():
+        print(f"{name} is not measured: the lab cannot read {dtype}.", file=sys.stderr)
     return rows
 
 

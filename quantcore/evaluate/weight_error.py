@@ -104,10 +104,12 @@ def model_errors(model: Model, type: Type) -> Iterator[TensorError]:
     """Error of every quantizable tensor, in the model's order; one tensor in memory at a time.
 
     `type` is a mix ("Q4_K_M"), one format on every matrix ("Q4_K pure"), or the format of each
-    tensor by name.
+    tensor by name. Tensors whose values the lab cannot read (`Model.unreadable`) have none.
     """
-    importance = importances(model, type)
+    importance, unreadable = importances(model, type), model.unreadable
     for name, format_name in formats_by_tensor(model, type).items():
+        if name in unreadable:
+            continue
         yield stored_error(model, name, format_name, importance.get(name))
 
 

@@ -40,6 +40,38 @@ class GgmlType:
 GGML_TYPES = {name: GgmlType(name, number, *sizes) for number, (name, *sizes) in _ROWS.items()}
 BY_NUMBER = {ggml_type.number: ggml_type for ggml_type in GGML_TYPES.values()}
 
+# Types that files hold and ggml does not read: those that it has dropped, and ik_llama.cpp's own.
+ELSEWHERE = {
+    4: "Q4_2", 5: "Q4_3", 31: "Q4_0_4_4", 32: "Q4_0_4_8", 33: "Q4_0_8_8", 36: "IQ4_NL_4_4",
+    37: "IQ4_NL_4_8", 38: "IQ4_NL_8_8", 133: "Q6_0", 134: "IQ1_BN", 135: "IQ2_BN", 137: "IQ2_K",
+    138: "IQ3_K", 139: "IQ4_K", 140: "IQ5_K", 141: "IQ6_K", 144: "IQ4_KS", 145: "IQ2_KS",
+    146: "IQ4_KSS", 151: "Q8_KV", 152: "IQ5_KS", 153: "IQ2_KT", 154: "IQ3_KT", 155: "IQ4_KT",
+    156: "IQ3_KS", 157: "IQ2_KL", 158: "IQ1_KT",
+}  # fmt: skip
+
+
+def type_name(number: int) -> str:
+    """Name a type by its number in a file, also one whose values the lab cannot read.
+
+    >>> type_name(12), type_name(144), type_name(999)
+    ('Q4_K', 'IQ4_KS', 'type 999')
+    """
+    if number in BY_NUMBER:
+        return BY_NUMBER[number].name
+    return ELSEWHERE.get(number, f"type {number}")
+
+
+def code_bits_of(name: str) -> int:
+    """Bits of one code, as the name tells them; 0 where it tells none.
+
+    >>> code_bits_of("I8"), code_bits_of("IQ4_KS"), code_bits_of("type 999")
+    (8, 4, 0)
+    """
+    if name in GGML_TYPES:
+        return int(GGML_TYPES[name].bits_per_weight)
+    return int(name.partition("Q")[2][:1]) if name in ELSEWHERE.values() else 0
+
+
 # What takes the place of a type whose blocks do not divide the rows (llama.cpp's llama-quant.cpp).
 FALLBACK = (
     dict.fromkeys("IQ1_S IQ1_M IQ2_XXS IQ2_XS IQ2_S IQ3_XXS IQ3_S IQ4_XS".split(), "IQ4_NL")

@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.formats import FORMATS
-from quantcore.formats.ggml_types import BY_NUMBER, in_little_endian
+from quantcore.formats.ggml_types import GGML_TYPES, in_little_endian
 from quantcore.io import ByteSource, ModelError
+from quantcore.io.gguf_layout import Described, laid_out
 from quantcore.io.on_disk import FileState, opened, read_range
 
 MAGIC = b"GGUF"
@@ -46,7 +47,8 @@ class GgufTensor:
     """Where one tensor lies in a file."""
 
     path: Path
-    type: str  # ggml's name
+    name: str
+    type: str  # ggml's name; "type 999" where neither it nor the lab knows one
     shape: tuple[int, ...]  # (n_rows, n_cols): the file has it the other way round
     start_byte: int  # from the beginning of the file
     n_bytes: int
@@ -61,8 +63,10 @@ class GgufTensor:
         ModelError
             If the file has changed since its header was read, in one sentence.
         """
+        if self.type not in GGML_TYPES:
+            raise self._unreadable()
         n_rows = math.prod(self.shape[:-1])
-        row_bytes = self.n_bytes // n_rows
+        row_bytes = self.n_bytes // max(n_rows, 1)
         first, last, _ = rows.indices(n_rows)
         count = max(0, last - first)
         stored = read_range(
@@ -75,8 +79,16 @@ class GgufTensor:
     def read(self, rows: slice = slice(None)) -> NDArray[np.float32]:
         """Decode all values, or some rows of a matrix."""
         if self.type not in FORMATS:
-            raise ModelError(f"{self.path.name} stores weights as {self.type}, unknown here.")
+            raise self._unreadable()
+        if not self.n_bytes:
+            return np.zeros(self.shape, np.float32)[rows]
         return FORMATS[self.type].dequantize(self.packed(rows)).reshape(-1, *self.shape[1:])
+
+    def _unreadable(self) -> ModelError:
+        return ModelError(
+            f"{self.path.name} stores {self.name[:80]!r} as {self.type}, whose values the lab "
+            "cannot read."
+        )
 
 
 @dataclass(frozen=True)
@@ -92,6 +104,7 @@ class GgufFile:
     entry_bytes: dict[str, int] = field(repr=False)  # of each metadata entry, its key included
     header_bytes: int  # before padding; of all parts, like the next
     file_bytes: int
+    refused: str = ""  # why llama.cpp does not take tensors laid out so; empty where it does
 
     @property
     def tensor_bytes(self) -> int:
@@ -135,34 +148,34 @@ def read_header(
         metadata[key], kinds[key] = header.value(header.number("u4"), key)
         entry_bytes[key] = header.place - began
     described = [header.description() for _ in range(n_tensors)]
-    tensors: dict[str, GgufTensor] = {}
     alignment = _alignment(path, metadata)
-    start, expected = -(-header.place // alignment) * alignment, 0
-    for name, type_name, shape, offset, n_bytes in described:
-        if name in tensors:
-            raise ModelError(f"{path.name} has the tensor {name[:80]!r} twice.")
-        if offset + n_bytes > size - start:
-            raise ModelError(f"{path.name} ends before its tensor {name[:80]!r} does.")
-        if offset != expected:
-            raise ModelError(
-                f"{path.name} puts {name[:80]!r} at byte {offset:,} of its data instead of "
-                f"{expected:,}: llama.cpp refuses tensors that overlap, leave a gap or stand in "
-                "another order than their descriptions."
-            )
-        expected += -(-n_bytes // alignment) * alignment
-        tensors[name] = GgufTensor(
-            path, type_name, shape, start + offset, n_bytes, header.order == ">", known
+    start = -(-header.place // alignment) * alignment
+    places, refused = laid_out(path.name, described, alignment, size - start)
+    big_endian = header.order == ">"
+    tensors = {
+        place.name: GgufTensor(
+            path,
+            place.name,
+            place.type,
+            place.shape,
+            start + place.offset,
+            place.n_bytes,
+            big_endian,
+            known,
         )
+        for place in places
+    }
     return GgufFile(
         path=path,
         version=version,
-        big_endian=header.order == ">",
+        big_endian=big_endian,
         metadata=metadata,
         kinds=kinds,
         tensors=tensors,
         entry_bytes=entry_bytes,
         header_bytes=header.place,
         file_bytes=size,
+        refused=refused,
     )
 
 
@@ -222,26 +235,14 @@ class _Header:
         entries = np.frombuffer(self._take(count * dtype.itemsize, key), dtype)
         return entries.astype(bool if kind == BOOL else dtype.newbyteorder("=")), kind
 
-    def description(self) -> tuple[str, str, tuple[int, ...], int, int]:
-        """Read name, type, shape, offset and bytes of a tensor."""
+    def description(self) -> Described:
+        """Read name, shape, type and offset of a tensor."""
         name = self.name("a tensor name")
         n_axes = self.number("u4")
-        if not 1 <= n_axes <= MAX_AXES:
+        if n_axes > MAX_AXES:
             raise ModelError(f"{self.path.name} gives {name[:80]!r} {n_axes:,} axes.")
-        axes = [self.number("u8") for _ in range(n_axes)]
-        type_number, offset = self.number("u4"), self.number("u8")
-        if type_number not in BY_NUMBER:
-            raise ModelError(
-                f"{self.path.name} stores {name[:80]!r} as unknown type {type_number}."
-            )
-        stored = BY_NUMBER[type_number]
-        if not all(axes) or axes[0] % stored.block_size:
-            raise ModelError(
-                f"{self.path.name} gives {name[:80]!r} rows of {axes[0]:,} weights, which are not "
-                f"whole blocks of {stored.name}."
-            )
-        n_bytes = math.prod(axes) // stored.block_size * stored.block_bytes
-        return name, stored.name, tuple(reversed(axes)), offset, n_bytes
+        axes = [self.number("u8") for _ in range(n_axes)] or [1]  # ggml has a scalar as one weight
+        return Described(name, tuple(reversed(axes)), self.number("u4"), self.number("u8"))
 
     def _strings(self, key: str) -> list[str]:
         count = self.count(f"entries of {key[:80]}", 8)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from quantcore.architectures import by_name
 from quantcore.formats import FORMATS, get_format
+from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.memory import llama_cpp
 from quantcore.memory.deployed import deployed_weights
 from quantcore.memory.deployed_formats import DEPLOYED
@@ -184,20 +185,27 @@ def _weights(stored: StoredWeights) -> Iterator[Term]:
             kind="weights",
             name=f"{group.part} in {group.format}",
             bytes=group.bytes,
-            formula=f"{counted}, {group.n_weights:,} weights × {_each(group.format)}",
+            formula=f"{counted}, {group.n_weights:,} weights{_times(group.format)}",
         )
 
 
+def _times(format_name: str) -> str:
+    """Say what weights are multiplied by; for an unknown type, where its bytes come from."""
+    try:
+        return f" × {_each(format_name)}"
+    except ValueError:
+        return f", as the file’s offsets say: the lab does not know {format_name}"
+
+
 def _each(format_name: str) -> str:
-    """Bytes of a weight as a fraction: "144 B / 256"."""
+    """Bytes of a weight as a fraction: "144 B / 256"; ValueError for an unknown format."""
     if format_name == "FP8":  # vLLM's cache
         return "1 B"
     if format_name in DEPLOYED:
         return DEPLOYED[format_name].each
-    stored_in = get_format(format_name)
-    if (fmt := FORMATS.get(stored_in.name)) is None:  # scales lie apart from the codes
-        return f"{stored_in.code_bits} bits, and scales"
-    return f"{fmt.block_bytes} B" + (f" / {fmt.block_size}" if fmt.block_size > 1 else "")
+    if (known := GGML_TYPES.get(format_name)) is not None:
+        return f"{known.block_bytes} B" + (f" / {known.block_size}" * (known.block_size > 1))
+    return f"{get_format(format_name).code_bits} bits, and scales"  # they are apart from the codes
 
 
 def llama_cpp_setup(setup: Setup) -> llama_cpp.LlamaCppSetup:

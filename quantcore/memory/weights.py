@@ -61,7 +61,7 @@ class StoredWeights:
     @property
     def bits_per_weight(self) -> float:
         """Bits a weight of all tensors, norms and constants too, as llama-quantize counts them."""
-        return 8 * self.total_bytes / sum(math.prod(tensor.shape) for tensor in self.tensors)
+        return 8 * self.total_bytes / max(1, sum(math.prod(t.shape) for t in self.tensors))
 
     @cached_property
     def alike(self) -> tuple["Alike", ...]:

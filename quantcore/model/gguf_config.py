@@ -88,7 +88,9 @@ def config_of(
             f"the lab runs {known}."
         )
     own = {
-        key.removeprefix(f"{architecture}."): value
+        key.removeprefix(f"{architecture}."): _of_all_layers(
+            value, metadata.get(f"{architecture}.block_count")
+        )
         for key, value in metadata.items()
         if key.startswith(f"{architecture}.")
     }
@@ -117,6 +119,12 @@ def config_of(
         qk_norm="blk.0.attn_q_norm.weight" in shapes,
         rope_scaling=config.rope_scaling if factors is None else _by_factors(config, factors),
     )
+
+
+def _of_all_layers(value: Any, n_layers: Any) -> Any:
+    """Take one number for an array that gives every layer the same, which llama.cpp reads too."""
+    by_layer = isinstance(value, np.ndarray) and value.size == n_layers and value.size
+    return value[0].item() if by_layer and (value == value[0]).all() else value
 
 
 def _refuse_other_files(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:

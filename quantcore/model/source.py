@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from quantcore.formats import get_format
+from quantcore.formats import FORMATS, get_format
 from quantcore.io import ModelError
 from quantcore.io.gguf import MAGIC
 from quantcore.io.gguf_parts import all_parts
@@ -221,6 +221,12 @@ class Model:
     def quantizable(self) -> list[str]:
         """Names of the tensors that a format may store: all matrices, in the model's order."""
         return [name for name, tensor in self.tensors.items() if tensor.quantizable]
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """Tensors whose values the lab cannot read, and what its file stores them as."""
+        stored = {name: self.as_stored(name) for name in self._stored}
+        return {n: s.dtype for n, s in stored.items() if s is not None and s.dtype not in FORMATS}
 
     @cached_property
     def n_weights(self) -> int:

@@ -22,7 +22,7 @@ class TensorSum:
     @property
     def bits_per_weight(self) -> float:
         """All their bytes by the number of their weights."""
-        return 8 * self.bytes / self.n_weights
+        return 8 * self.bytes / max(self.n_weights, 1)
 
 
 def sums_by_type(promise: Promise) -> list[TensorSum]:
@@ -72,4 +72,4 @@ def header_parts(file: GgufFile) -> dict[str, int]:
 
 def header_bits_per_weight(file: GgufFile, promise: Promise) -> float:
     """Bits a weight that header and padding add to those of the tensors."""
-    return 8 * (file.file_bytes - file.tensor_bytes) / promise.n_weights
+    return 8 * (file.file_bytes - file.tensor_bytes) / max(promise.n_weights, 1)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from quantcore.formats import FORMATS
-from quantcore.formats.ggml_types import GGML_TYPES
+from quantcore.formats.ggml_types import GGML_TYPES, code_bits_of
 from quantcore.io.gguf import GgufFile
 from quantcore.recipe.contents import Contents, layer_of
 from quantcore.recipe.file_types import ALIASES, FILE_TYPES, FileType
@@ -34,6 +34,11 @@ class HeldTensor:
     def n_weights(self) -> int:
         """Number of weights."""
         return math.prod(self.shape)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """All its bits by the number of its weights; 0 where it has none."""
+        return 8 * self.bytes / max(self.n_weights, 1)
 
     @property
     def layer(self) -> int:
@@ -78,7 +83,7 @@ class Promise:
     @property
     def bits_per_weight(self) -> float:
         """Bits a weight over all tensors, norms too, as llama-quantize counts them."""
-        return 8 * self.bytes / self.n_weights
+        return 8 * self.bytes / max(self.n_weights, 1)
 
 
 def promise_of(file: GgufFile) -> Promise:
@@ -145,7 +150,7 @@ def contents_of_header(file: GgufFile) -> Contents:
         n_kv_heads=_whole(file.metadata, f"{architecture}.attention.head_count_kv", n_heads),
         n_experts=_whole(file.metadata, f"{architecture}.expert_count", 0),
         shapes={name: tensor.shape for name, tensor in file.tensors.items()},
-        types={name: tensor.type for name, tensor in file.tensors.items()},
+        types={name: t.type for name, t in file.tensors.items() if t.type in GGML_TYPES},
     )
 
 
@@ -158,12 +163,12 @@ def _whole(metadata: Mapping[str, Any], key: str, otherwise: int) -> int:
 
 
 def code_bits(type: str) -> int:
-    """Bits of one code, without scales: 4 for Q4_K.
+    """Bits of one code, without scales: 4 for Q4_K; 0 for a type that nobody knows.
 
-    >>> code_bits("Q4_K"), code_bits("I8")
-    (4, 8)
+    >>> code_bits("Q4_K"), code_bits("I8"), code_bits("IQ5_KS")
+    (4, 8, 5)
     """
-    return FORMATS[type].code_bits if type in FORMATS else int(GGML_TYPES[type].bits_per_weight)
+    return FORMATS[type].code_bits if type in FORMATS else code_bits_of(type)
 
 
 def bits_by_cause(promise: Promise) -> dict[str, float]:
@@ -181,9 +186,9 @@ def bits_by_cause(promise: Promise) -> dict[str, float]:
         assert tensor.planned is not None
         planned = GGML_TYPES[tensor.planned.type].bits_per_weight
         wanted = GGML_TYPES[tensor.planned.fallback or tensor.planned.type].bits_per_weight
-        share = tensor.n_weights / promise.n_weights
+        share = tensor.n_weights / max(promise.n_weights, 1)
         cause = "rules" if may_quantize(tensor.name, tensor.shape) else "kept"
         causes[cause] += share * (wanted - most)
         causes["fallbacks"] += share * (planned - wanted)
-        causes["differs"] += share * (GGML_TYPES[tensor.type].bits_per_weight - planned)
+        causes["differs"] += share * (tensor.bits_per_weight - planned)
     return causes

@@ -22,7 +22,7 @@ from quantcore.shape import preset_config
 from tests.engine.io.test_gguf_parts import write_parts
 from tests.support.app import findings, said, sentences, visit
 from tests.support.gguf_bytes import gguf_bytes
-from tests.support.gguf_models import stranger_bytes, write
+from tests.support.gguf_models import STRANGER, stranger_bytes, with_type, write
 from tests.support.toy_model import write_folder
 
 
@@ -95,6 +95,24 @@ def test_a_file_that_the_lab_cannot_run_is_shown(models):
     assert "**1** of 6 tensors does not have the type that llama-quantize" in findings(app)[2]
     assert "http://" not in _said(app)
     assert "Errors cannot be measured: The file holds a model of architecture" in _said(app)
+
+
+def test_types_that_llama_cpp_does_not_read_are_named(models):
+    with_type(models / "tale-Q4_K_M.gguf", "blk.0.ffn_up.weight", 144)
+    app = visit("file", model="strange.gguf")
+    assert not app.error and "holds 74 tensors in 4 formats" in findings(app)[0]
+    assert "does not read what is stored as **IQ4_KS (1 tensor)**" in _said(app)
+    app = visit("memory", whose="Model on the bench", model="strange.gguf", context="512")
+    assert not app.error
+
+
+def test_a_layout_that_llama_cpp_refuses_is_shown_with_a_word(models):
+    vector = np.ones(8, "<f4").tobytes()
+    gap = gguf_bytes(STRANGER, {"A*b": ([8], 0, vector + bytes(64)), "c": ([8], 0, vector)})
+    (models / "gap.gguf").write_bytes(gap)
+    app = visit("file", model="gap.gguf")
+    assert not app.error
+    assert "llama.cpp does not take the layout of this file: it puts 'c' at byte 96" in _said(app)
 
 
 def test_a_file_without_tensors_has_a_header(models):

@@ -4,7 +4,7 @@ import numpy as np
 
 from quantcore import plan
 from quantcore.recipe.quantize import quantize
-from tests.support.gguf_bytes import gguf_bytes
+from tests.support.gguf_bytes import gguf_bytes, string
 
 STRANGER = {
     "general.architecture": "mamba",
@@ -30,3 +30,14 @@ def stranger_bytes():
         tensors[f"blk.{layer}.ssm_in.weight"] = ([256, 64], 12, rng.bytes(64 * 144))
         tensors[f"blk.{layer}.ssm_x.weight"] = ([96, 64], 6, rng.bytes(64 * 3 * 22))  # Q5_0
     return gguf_bytes(STRANGER, tensors)
+
+
+def with_type(path, tensor, number, name="strange.gguf"):
+    """Write a file again beside itself that says another type of one tensor, bytes as they were."""
+    content = path.read_bytes()
+    after = content.index(string(tensor)) + len(string(tensor))
+    n_axes = int.from_bytes(content[after : after + 4], "little")
+    place = after + 4 + 8 * n_axes
+    other = path.with_name(name)
+    other.write_bytes(content[:place] + number.to_bytes(4, "little") + content[place + 4 :])
+    return other

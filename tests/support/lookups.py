@@ -47,7 +47,7 @@ def header(architecture, own, shapes, **general):
     }
     path = Path("m.gguf")
     stored = {
-        name: GgufTensor(path, "F16", shape, 0, 2 * int(np.prod(shape)))
+        name: GgufTensor(path, name, "F16", shape, 0, 2 * int(np.prod(shape)))
         for name, shape in shapes.items()
     }
     return GgufFile(path, 3, False, metadata, {}, stored, {}, 0, 0)

@@ -62,7 +62,8 @@ def find_in_gguf(file: GgufFile, name: str, source: str) -> FoundModel:
         source=source,
     )
     stored = _as_stored(file)
-    notes = _extra_layers(shape, stored, predicting)
+    refused = f"llama.cpp does not take the layout of {file.path.name}: {file.refused}."
+    notes = _extra_layers(shape, stored, predicting) + ((refused,) if file.refused else ())
     return FoundModel(shape=shape, stored=stored, stored_bytes=stored.total_bytes, notes=notes)
 
 

@@ -1,5 +1,6 @@
 """Reading GGUF: what a file says, and one sentence for whatever is wrong with it."""
 
+import re
 import struct
 
 import numpy as np
@@ -77,11 +78,9 @@ LIES = {
     "metadata entries": b"GGUF" + struct.pack("<IQQ", 3, 0, 2**60),
     "no sense": HEAD + string("") + bytes(64),
     "bytes of": HEAD + struct.pack("<Q", 2**60) + bytes(64),
-    "axes": HEAD + description("v", [], 0, 0) + bytes(64),
-    "unknown type": HEAD + description("v", [4], 99, 0) + bytes(64),
+    "axes": HEAD + description("v", [1] * 5, 0, 0) + bytes(64),
     "whole blocks": HEAD + description("v", [40], 8, 0) + bytes(64),
     "ends before": HEAD + description("v", [4], 0, 2**60) + bytes(64),
-    "rows of 0": HEAD + description("v", [0], 0, 0) + bytes(64),
 }
 
 
@@ -109,24 +108,61 @@ def test_names_appear_once(opened):
             opened(twice)
 
 
+def of_two(offsets, kinds=(0, 0), axes=([8], [8])):
+    """Two tensors, a and b, in 256 bytes of data."""
+    described = b"".join(
+        description(name, shape, kind, offset)
+        for name, shape, kind, offset in zip("ab", axes, kinds, offsets, strict=True)
+    )
+    head = b"GGUF" + struct.pack("<IQQ", 3, 2, 0) + described
+    return head + bytes(-len(head) % 32 + 256)
+
+
 @pytest.mark.parametrize(
     "offsets",
-    [(0, 16), (0, 40), (0, 64), (32, 0), (4, 36), (0, 0), (32, 64)],
-    ids=["overlap", "misaligned", "gap", "swapped", "shifted", "twice", "late"],
+    [(0, 40), (0, 64), (32, 0), (4, 36), (32, 64)],
+    ids=["misaligned", "gap", "swapped", "shifted", "late"],
 )
-def test_offsets_follow_llama_cpps_rule(opened, offsets):
+def test_a_layout_that_llama_cpp_refuses_is_read_and_said(opened, offsets):
     """Each tensor begins where the one before it ends, aligned: so says gguf_init_from_file."""
+    assert not opened(of_two((0, 32))).refused
+    file = opened(of_two(offsets))
+    assert re.fullmatch(r"it puts '[ab]' at byte \d+ of its data instead of \d+", file.refused)
+    begin = -(-file.header_bytes // 32) * 32
+    assert [t.start_byte - begin for t in file.tensors.values()] == list(offsets)
+    assert file.tensors["b"].read().tolist() == [0.0] * 8
 
-    def file(offsets):
-        described = b"".join(
-            description(name, [8], 0, offset) for name, offset in zip("ab", offsets, strict=True)
-        )
-        head = b"GGUF" + struct.pack("<IQQ", 3, 2, 0) + described
-        return head + bytes(-len(head) % 32 + 256)
 
-    assert list(opened(file((0, 32))).tensors) == ["a", "b"]
-    with pytest.raises(ModelError, match=r"puts '[ab]' at byte \d+ of its data instead of \d+"):
-        opened(file(offsets))
+@pytest.mark.parametrize("offsets", [(0, 16), (0, 0), (16, 0)])
+def test_tensors_do_not_overlap(opened, offsets):
+    with pytest.raises(ModelError, match=r"^model\.gguf puts another tensor over '[ab]'\.$"):
+        opened(of_two(offsets))
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(144, "IQ4_KS"), (31, "Q4_0_4_4"), (9999, "type 9999")]
+)
+def test_a_type_that_nobody_here_knows_is_named_and_counted(opened, number, name):
+    """Its bytes reach to the next tensor, or to the end; values are refused, and no others."""
+    file = opened(of_two((0, 64), kinds=(number, 0)))
+    assert [(t.type, t.n_bytes) for t in file.tensors.values()] == [(name, 64), ("F32", 32)]
+    assert not file.refused and file.tensors["b"].read().tolist() == [0.0] * 8
+    for read in (file.tensors["a"].read, file.tensors["a"].packed):
+        with pytest.raises(ModelError, match=f"^model.gguf stores 'a' as {name}, whose values"):
+            read()
+    last = opened(of_two((0, 32), kinds=(0, number)))
+    assert last.tensors["b"].n_bytes == 256 - 32
+
+
+def test_scalars_and_tensors_without_weights(opened):
+    """No axes: one weight, as ggml has it. An axis of 0: no bytes, and the next begins there."""
+    file = opened(of_two((0, 32), axes=([], [8])))
+    assert file.tensors["a"].shape == (1,) and file.tensors["a"].read().tolist() == [0.0]
+    file = opened(of_two((0, 0), axes=([4, 0], [8])))
+    assert file.tensors["a"].shape == (0, 4) and file.tensors["a"].read().shape == (0, 4)
+    assert not file.refused and file.tensors["b"].n_bytes == 32
+    file = opened(of_two((0, 0), kinds=(8, 0), axes=([0], [8])))
+    assert file.tensors["a"].read().shape == (0,)
 
 
 def test_arrays_are_not_nested(opened):

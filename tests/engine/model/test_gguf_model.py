@@ -286,6 +286,21 @@ def test_what_does_not_fit_together_gets_one_sentence(toy, tmp_path, change, pat
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("key", ["attention.head_count_kv", "feed_forward_length"])
+def test_a_number_given_for_each_layer_is_that_number(tmp_path, key):
+    """Where all layers have the same, as llama.cpp's get_key_or_arr takes it."""
+    quantize(open_model(write_folder(tmp_path / "toy")), "F32", tmp_path / "toy.gguf")
+    model = open_model(tmp_path / "toy.gguf")
+    key, number = f"llama.{key}", read_gguf(tmp_path / "toy.gguf").metadata[f"llama.{key}"]
+    n_layers = model.config.n_layers
+    same = with_metadata(tmp_path / "toy.gguf", {key: np.full(n_layers, number, np.int32)})
+    assert open_model(same).config == model.config
+    for others in (np.arange(n_layers) + number, np.full(n_layers + 1, number)):
+        path = with_metadata(tmp_path / "toy.gguf", {key: others.astype(np.int32)})
+        with pytest.raises(ModelError):
+            open_model(path)
+
+
 def test_the_command_writes_a_file(tmp_path, capsys):
     path = tmp_path / "model.gguf"
     assert main(["quantize", "--type", "q4_k_m", "--output", str(path)]) == 0
