@@ -4,9 +4,10 @@ import pytest
 
 from quantcore.memory import cache_bytes, find_shape
 from quantcore.memory.lookup.gguf_shape import find_in_gguf
-from quantcore.shape import preset
+from quantcore.shape import preset, shape_from_json
 from tests.support.gguf_bytes import gguf_bytes
 from tests.support.lookups import LAYER, header, looked_up, no_network, refused  # noqa: F401
+from tests.support.newer_configs import FAMILIES
 
 
 def test_a_gguf_file_is_exact_as_stored(tmp_path):
@@ -85,6 +86,29 @@ def test_metadata_say_the_same_as_config_json(model_id):
     for field in ("architecture", "n_layers", "caches", "experts", "latent", "tensors", "n_weights",
                   "tied_embedding", "vocabulary_size", "context_length", "estimated"):  # fmt: skip
         assert getattr(shape, field) == getattr(expected, field), field
+
+
+def test_a_file_with_an_indexer_keeps_its_keys_too():
+    """GLM-5: keys as gguf's constants name them; the cache is the one of llama.cpp's log."""
+    expected = shape_from_json(FAMILIES["glm_moe_dsa"], "GLM-5")
+    file = header(
+        "glm-dsa",
+        {
+            "block_count": 78, "context_length": 202_752, "embedding_length": 6144,
+            "feed_forward_length": 12_288, "attention.head_count": 64,
+            "attention.head_count_kv": 1, "attention.key_length": 576,
+            "attention.value_length": 512, "attention.key_length_mla": 256,
+            "attention.value_length_mla": 256, "attention.kv_lora_rank": 512,
+            "attention.q_lora_rank": 2048, "rope.dimension_count": 64, "expert_count": 256,
+            "expert_used_count": 8, "expert_feed_forward_length": 2048, "expert_shared_count": 1,
+            "leading_dense_block_count": 3, "attention.indexer.head_count": 32,
+            "attention.indexer.key_length": 128, "attention.indexer.top_k": 2048,
+        },
+        expected.tensors,
+    )  # fmt: skip
+    shape = find_in_gguf(file, "GLM-5", "the file").shape
+    assert (shape.caches, shape.latent) == (expected.caches, expected.latent)
+    assert not shape.estimated
 
 
 @pytest.mark.parametrize(
