@@ -119,11 +119,8 @@ def offer(model: Model, plan: Plan, what: str, imatrix: Imatrix | None = None) -
             else f"{plural(len(again), 'tensor')} lost something when the file was made, which "
             "stays lost: llama-quantize does that only with `--allow-requantize`."
         )
-    if model.tokenizer.composes:
-        look.note(
-            "The model's tokenizer puts letters and their marks together first (NFC), and "
-            "llama.cpp does not: texts with marks of their own have other tokens there."
-        )
+    for difference in model.tokenizer.differences:
+        look.note(difference)
     job = jobs.panel(TITLE)
     if job is not None and job.state == "cancelled":
         look.note("Cancelled; nothing is left of that file.")

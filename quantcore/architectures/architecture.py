@@ -38,6 +38,7 @@ class Architecture:
     head_norm: Literal["", "head", "width"] = ""  # norms of queries and keys: of a head, or of all
     fused_qkv: bool = False
     gated_queries: bool = False  # a gate beside each query
+    hidden_wide: bool = False  # llama.cpp: queries of all heads together are as wide as the states
     qkv_bias: bool | None = None
     output_bias: bool | None = None  # on the attention's output; None: as on queries
     gate: Literal["split", "fused", "none"] = "split"
@@ -54,7 +55,7 @@ class Architecture:
     # Windows
     full_every: int | None = None  # each so many layers one sees everything; 0: none does
     full_first: bool = False  # the first of those layers, not the last
-    window: int = 0  # tokens, where a GGUF file does not say
+    window: int = 0  # tokens, where neither a GGUF file nor a config.json says
     windows_in_file: bool = False  # GGUF's key says of each layer whether it has one
     window_layers: int | None = None  # only the model of so many layers has windows
     chunked: bool = False  # chunks in place of sliding windows, always as long as `window`

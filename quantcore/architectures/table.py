@@ -19,10 +19,13 @@ _LLAMA = Architecture(
     rotates_neighbours=True,
     is_70b="grouped",
 )
+_QWEN_DEFAULTS = {"num_key_value_heads": 32, "use_sliding_window": False}
 _QWEN2 = Architecture(
     name="qwen2",
     model_types=("qwen2",),
     runs=True,
+    defaults=_QWEN_DEFAULTS,
+    hidden_wide=True,
     qkv_bias=True,
     output_bias=False,
     is_70b="always",
@@ -63,7 +66,13 @@ _MAMBA = Architecture(
 
 ARCHITECTURES: tuple[Architecture, ...] = (
     _LLAMA,
-    replace(_LLAMA, model_types=("mistral",), full_every=0),
+    replace(
+        _LLAMA,
+        model_types=("mistral",),
+        defaults={"num_key_value_heads": 8},
+        full_every=0,
+        window=4096,
+    ),
     replace(
         _LLAMA,
         model_types=("mixtral",),
@@ -89,7 +98,13 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         shared_gate=True,
         expert_weights="plain",
     ),
-    Architecture(name="qwen3", model_types=("qwen3",), runs=True, head_norm="head"),
+    Architecture(
+        name="qwen3",
+        model_types=("qwen3",),
+        runs=True,
+        defaults=_QWEN_DEFAULTS | {"head_dim": 128},
+        head_norm="head",
+    ),
     Architecture(name="qwen3moe", model_types=("qwen3_moe",), head_norm="head"),
     Architecture(
         name="qwen3next",

@@ -104,12 +104,8 @@ def quantize(options: argparse.Namespace) -> None:
             f"{model.tensors[again[0]].stored_as}: what they have lost stays lost{allowed}.",
             file=sys.stderr,
         )
-    if model.tokenizer.composes:
-        print(
-            "The model's tokenizer puts letters and their marks together first (NFC), and "
-            "llama.cpp does not: texts with marks of their own have other tokens there.",
-            file=sys.stderr,
-        )
+    for difference in model.tokenizer.differences:
+        print(difference, file=sys.stderr)
     packed = None
     if by_a_method(options):
         refuse_existing(options.output)  # before minutes of work

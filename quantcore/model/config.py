@@ -65,7 +65,9 @@ def read_config(raw: Mapping[str, Any], source: str = "config.json") -> LlamaCon
     if not isinstance(model_type, str) or model_type not in RUNNABLE:
         known = ", ".join(RUNNABLE)
         raise config.error(f"has model_type {short(model_type)}; the lab runs {known}.")
-    _refuse_variants(config)
+    architecture = RUNNABLE[model_type]
+    config = config.with_defaults(architecture.defaults)
+    _refuse_variants(config, architecture)
     n_heads = config.size("num_attention_heads")
     hidden_size = config.size("hidden_size")
     n_kv_heads = config.size("num_key_value_heads", n_heads)
@@ -75,7 +77,7 @@ def read_config(raw: Mapping[str, Any], source: str = "config.json") -> LlamaCon
     if head_size % 2:
         raise config.error(f"gives heads of {head_size}, which rotary pairs do not divide.")
     theta, scaling = _rope(config)
-    switches = _switches(config, RUNNABLE[model_type])
+    switches = _switches(config, architecture)
     return LlamaConfig(
         model_type=model_type,
         n_layers=config.size("num_hidden_layers"),
@@ -102,7 +104,7 @@ def runs(raw: Mapping[str, Any]) -> bool:
     return True
 
 
-def _refuse_variants(config: ConfigJson) -> None:
+def _refuse_variants(config: ConfigJson, architecture: Architecture) -> None:
     """Refuse what other members of the family have and the lab's forward pass has not."""
     activation = config.get("hidden_act", "silu")
     if activation != "silu":
@@ -110,10 +112,28 @@ def _refuse_variants(config: ConfigJson) -> None:
     both_ways = config.get("use_bidirectional_attention", False)
     if both_ways or config.get("is_causal", True) is False:
         raise config.error("is of a model whose tokens see those behind them; the lab runs none.")
-    # Qwen2 writes a window that it does not use; Mistral's first version does use it.
-    window = config.get("sliding_window") if config.get("use_sliding_window", True) else None
-    if window is not None:
+    if (window := _window(config, architecture)) is not None:
         raise config.error(f"has a sliding_window of {short(window)}; the lab has none.")
+
+
+def _window(config: ConfigJson, architecture: Architecture) -> Any:
+    """Tokens that a layer looks back, None where all layers see the whole context.
+
+    Qwen's configs write a window that they do not use, in all or in the first layers; Mistral's
+    first version does use it, also where its config does not say so. One as long as the context
+    cuts nothing off.
+    """
+    if not config.get("use_sliding_window", True):
+        return None
+    window = config.get("sliding_window", architecture.window or None)
+    kinds, first = config.get("layer_types"), config.get("max_window_layers")
+    if isinstance(kinds, list) and kinds:
+        return window if "sliding_attention" in kinds else None
+    if type(first) is int and first >= config.size("num_hidden_layers"):
+        return None
+    if type(window) is int and window >= config.size("max_position_embeddings", 2048):
+        return None
+    return window
 
 
 def _switches(config: ConfigJson, architecture: Architecture) -> dict[str, bool]:

@@ -33,8 +33,20 @@ _SIZES = {  # key: field and Hugging Face's name, in the converter's order
 
 
 def metadata_of(config: LlamaConfig, name: str, file_type: int) -> dict[str, Value]:
-    """Metadata of a file with this config, without its vocabulary."""
-    architecture = RUNNABLE[config.model_type].name
+    """Metadata of a file with this config, without its vocabulary.
+
+    Raises
+    ------
+    ModelError
+        For sizes that llama.cpp does not take.
+    """
+    entry = RUNNABLE[config.model_type]
+    architecture = entry.name
+    if entry.hidden_wide and config.n_heads * config.head_size != config.hidden_size:
+        raise ModelError(
+            f"{config.n_heads} heads of {config.head_size} are not as wide as the states, "
+            f"{config.hidden_size}: llama.cpp refuses such files of architecture {architecture!r}."
+        )
     metadata: dict[str, Value] = {
         "general.architecture": architecture,
         "general.type": "model",

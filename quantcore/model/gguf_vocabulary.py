@@ -68,7 +68,10 @@ def vocabulary_metadata(folder: Path, vocabulary_size: int, adds_bos: bool) -> d
         "tokenizer.ggml.token_type": np.array(types, np.int32),
         **after,
         **_special_tokens(
-            folder, {token.get("content"): token.get("id") for token in added}, adds_bos
+            folder,
+            {token.get("content"): token.get("id") for token in added},
+            adds_bos,
+            _closing(raw),
         ),
     }
 
@@ -129,9 +132,32 @@ def _essence(step: Any) -> tuple:
     return (*(json.dumps(step.get(key), sort_keys=True) for key in keys), cuts)
 
 
-def _special_tokens(folder: Path, numbers: dict[Any, Any], adds_bos: bool) -> dict[str, Value]:
-    """Numbers of the tokens that open and close a text, and the chat template."""
+def _closing(raw: dict[str, Any]) -> str | None:
+    """Token that a post-processor puts behind a text, None where there is none."""
+    steps = raw.get("post_processor")
+    steps = steps.get("processors", [steps]) if isinstance(steps, dict) else []
+    for step in steps if isinstance(steps, list) else []:
+        if not isinstance(step, dict) or step.get("type") != "TemplateProcessing":
+            continue
+        parts = step.get("single")
+        last = parts[-1] if isinstance(parts, list) and len(parts) > 1 else None
+        special = last.get("SpecialToken") if isinstance(last, dict) else None
+        if isinstance(special, dict) and isinstance(special.get("id"), str):
+            return special["id"]
+    return None
+
+
+def _special_tokens(
+    folder: Path, numbers: dict[Any, Any], adds_bos: bool, closing: str | None
+) -> dict[str, Value]:
+    """Numbers of the tokens that open and close a text, and the chat template.
+
+    As gguf's SpecialVocab has it, what a post-processor puts behind a text is the token that ends
+    one, whatever the settings call so, and a setting says whether it is put there.
+    """
     settings = _optional(folder / "tokenizer_config.json")
+    if settings and closing is not None:
+        settings = {"add_eos_token": True} | settings | {"eos_token": closing}
     config = _optional(folder / "config.json")
     metadata: dict[str, Value] = {}
     for kind in ("bos", "eos", "unk", "pad"):

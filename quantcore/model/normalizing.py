@@ -13,12 +13,22 @@ SPACE = "\u2581"  # what SentencePiece writes for a space
 _SPACES = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
 
 
-def composes(raw: dict[str, Any]) -> bool:
-    """Whether letters and their marks are put together first (NFC), as Qwen's tokenizers do.
-
-    llama.cpp does not: decomposed texts have other tokens there.
-    """
-    return any(step.get("type") == "NFC" for step in _steps(raw, "normalizer"))
+def differences(raw: dict[str, Any]) -> list[str]:
+    """Say what llama.cpp does otherwise to some texts, and GGUF has no word for."""
+    says = []
+    if any(step.get("type") == "NFC" for step in _steps(raw, "normalizer")):
+        says.append(
+            "The model's tokenizer puts letters and their marks together first (NFC), and "
+            "llama.cpp does not: texts with marks of their own have other tokens there."
+        )
+    metaspace = [s for s in _steps(raw, "pre_tokenizer") if s.get("type") == "Metaspace"]
+    if any(step.get("prepend_scheme", "always") != "never" for step in metaspace):
+        says.append(
+            "The model's tokenizer puts no further space before a text that begins with one, and "
+            "llama.cpp does: such texts have other tokens there, and so may texts with control "
+            "tokens."
+        )
+    return says
 
 
 def refuse_changed_bytes(raw: dict[str, Any]) -> None:

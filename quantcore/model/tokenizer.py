@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from quantcore.io import ModelError
 from quantcore.io.strict_json import file_size, read_json_object
-from quantcore.model.normalizing import composes
+from quantcore.model.normalizing import differences
 
 MAX_BYTES = 64 * 2**20  # the largest in use has 33 MB
 MARGIN = 256  # tokens that are read beyond those that are wanted
@@ -121,10 +121,15 @@ class Tokenizer:
         return self._encoded("a").ids[:1]
 
     @cached_property
-    def composes(self) -> bool:
-        """Whether letters and their marks are put together first (NFC): llama.cpp does not."""
-        step = self._tokenizer.normalizer
-        return step is not None and composes({"normalizer": json.loads(step.__getstate__())})
+    def differences(self) -> list[str]:
+        """What llama.cpp does otherwise to some texts, a sentence each."""
+        parts = {
+            "normalizer": self._tokenizer.normalizer,
+            "pre_tokenizer": self._tokenizer.pre_tokenizer,
+        }
+        return differences(
+            {part: json.loads(step.__getstate__()) for part, step in parts.items() if step}
+        )
 
     @cached_property
     def _control(self) -> list[str]:

@@ -101,13 +101,13 @@ class LlamaCpp:
         values = library.llama_get_logits(self._context)
         return np.ctypeslib.as_array(values, (len(tokens) - first, self._n_vocabulary)).copy()
 
-    def tokens(self, text, parse_special=False):
-        """Return the token numbers of a text, without those that open or close it."""
+    def tokens(self, text, parse_special=False, add_special=False):
+        """Return the token numbers of a text; `add_special`: with those that open or close it."""
         coded = text.encode()
         room = (ctypes.c_int32 * (len(coded) + 16))()
         vocabulary = self._library.llama_model_get_vocab(self._model)
         n = self._library.llama_tokenize(
-            vocabulary, coded, len(coded), room, len(room), False, parse_special
+            vocabulary, coded, len(coded), room, len(room), add_special, parse_special
         )
         return list(room[:n])
 

@@ -9,7 +9,7 @@ from quantcore.architectures import ARCHITECTURES, RUNNABLE, Architecture, by_mo
 
 # What a config.json may decide: model_types of one GGUF architecture may differ in it.
 BY_MODEL_TYPE = {
-    "model_types", "runs", "defaults", "tied", "score_bias", "full_every",
+    "model_types", "runs", "defaults", "tied", "score_bias", "full_every", "window",
 }  # fmt: skip
 
 

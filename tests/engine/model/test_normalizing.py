@@ -76,8 +76,8 @@ def test_composed_letters_are_told_of(tmp_path, capsys):
         tokenizer.normalizer = normalizers.Sequence([normalizers.NFC()])
 
     folder = with_tokenizer(tmp_path / "toy", change)
-    assert open_model(folder).tokenizer.composes
-    assert not open_model(write_folder(tmp_path / "plain")).tokenizer.composes
+    assert len(open_model(folder).tokenizer.differences) == 1
+    assert open_model(write_folder(tmp_path / "plain")).tokenizer.differences == []
     output = str(tmp_path / "out.gguf")
     assert main(["quantize", str(folder), "--type", "F16", "--output", output]) == 0
     assert "(NFC), and llama.cpp does not" in capsys.readouterr().err
@@ -112,3 +112,12 @@ def test_merges_are_read_as_llama_cpp_reads_them(tmp_path):
     kinds[-2:] = 1
     spaced = {"tokenizer.ggml.tokens": more, "tokenizer.ggml.token_type": kinds}
     assert open_model(with_metadata(path, spaced | {"tokenizer.ggml.merges": ["a t "]}))
+
+
+def test_a_space_that_llama_cpp_would_put_twice_is_told_of(tmp_path):
+    def of(kind):
+        return open_model(sentence_piece(tmp_path / kind, *METASPACE[kind][:2])).tokenizer
+
+    (says,) = of("Metaspace first").differences
+    assert "puts no further space before a text that begins with one" in says
+    assert of("Prepend and Replace").differences == of("Metaspace never").differences == []
