@@ -80,7 +80,7 @@ def from_tensor(
     length = fmt.block_length(weights.shape[1])
     opened = fmt.open_block(packed, row, block)
     place = None
-    if stored is not None and stored.dtype == fmt.name:
+    if stored is not None and stored.dtype == fmt.name and stored.factor is None:
         start = stored.row_start(row) + block * opened.packed.size
         place = BytesInFile(stored.path.name, start, stored.tensor.big_endian)
     bits = 8 * fmt.stored_bytes(weights.shape) / weights.size

@@ -1,5 +1,9 @@
 """A GGUF file as a model: its config, its tokenizer, and its tensors in Hugging Face's order.
 
+A ``.scale`` beside a ``.weight`` is NVFP4's float32 for the whole tensor, by which llama.cpp
+multiplies products; here it multiplies the weights. An ``.input_scale`` is of four-bit activations,
+which the lab's forward pass has not.
+
 llama.cpp rotates neighbouring rows of a query or key head where Hugging Face rotates its halves;
 files of architecture "llama" hold the rows so, and here they are put back. Rows are packed one by
 one, so nothing has to be decoded for that.
@@ -22,6 +26,7 @@ from quantcore.model.names import expected_shapes
 from quantcore.model.tokenizer import Tokenizer
 
 ROPE_FACTORS = "rope_freqs.weight"
+COMPANIONS = ("scale", "input_scale")  # of an NVFP4 matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,7 @@ class StoredInFile:
 
     tensor: GgufTensor
     heads: int = 0
+    factor: np.float32 | None = None  # of the whole tensor, from the one beside it
 
     @property
     def path(self) -> Path:
@@ -55,11 +61,16 @@ class StoredInFile:
         """All values, or rows of whole heads, read-only; quantized ones are decoded."""
         values = self.tensor.read(rows)
         values = in_halves(values, self.heads * len(values) // self.shape[0])
+        if self.factor is not None:
+            values = values * self.factor
         values.flags.writeable = False
         return values
 
     def packed(self) -> NDArray[np.uint8]:
-        """Return the bytes as stored, (n_rows, row_bytes), rows in Hugging Face's order."""
+        """Return the bytes as stored, (n_rows, row_bytes), rows in Hugging Face's order.
+
+        What they stand for is multiplied by `factor` where there is one.
+        """
         return in_halves(self.tensor.packed(), self.heads)
 
     def row_start(self, row: int) -> int:
@@ -130,8 +141,32 @@ def _tensors(file: GgufFile, config: LlamaConfig) -> dict[str, StoredInFile]:
                 f"{file.path.name} gives {name!r} the shape {list(tensor.shape)}, "
                 f"but its metadata ask for {list(shape)}."
             )
-        tensors[name] = StoredInFile(tensor, turned_heads(name, config))
+        tensors[name] = StoredInFile(tensor, turned_heads(name, config), _factor(file, name))
     for name in file.tensors:
-        if name not in tensors and name != ROPE_FACTORS:
+        module, _, part = name.rpartition(".")
+        beside = part in COMPANIONS and f"{module}.weight" in tensors
+        if name not in tensors and name != ROPE_FACTORS and not beside:
             raise ModelError(f"{file.path.name} holds {name[:80]!r}, which the lab has no use for.")
     return tensors
+
+
+def companion_name(name: str) -> str:
+    """Name the tensor that holds what a matrix is multiplied by.
+
+    >>> companion_name("blk.0.ffn_up.weight")
+    'blk.0.ffn_up.scale'
+    """
+    return f"{name.removesuffix('.weight')}.scale"
+
+
+def _factor(file: GgufFile, name: str) -> np.float32 | None:
+    """Read what a matrix is multiplied by as a whole; None where nothing says so."""
+    beside = file.tensors.get(companion_name(name))
+    if beside is None or not name.endswith(".weight"):
+        return None
+    if beside.shape != (1,):
+        raise ModelError(
+            f"{file.path.name} gives {companion_name(name)!r} the shape {list(beside.shape)}; it "
+            "is one number for the whole tensor."
+        )
+    return np.float32(beside.read()[0])

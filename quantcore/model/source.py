@@ -136,9 +136,12 @@ class Model:
     def packed(self, name: str) -> Any:
         """Return a tensor's own bytes or codes, as the format that it is stored in packs them.
 
-        None where the lab has no such format, or it is stored as floats.
+        None where the lab has no such format, or it is stored as floats, or as blocks that a
+        number beside them multiplies.
         """
         stored = self._stored[name]
+        if isinstance(stored, StoredInFile) and stored.factor is not None:
+            return None
         return stored.packed() if isinstance(stored, StoredInFile | StoredMatrix) else None
 
     def holds(self, name: str, type: str) -> bool:

@@ -33,6 +33,7 @@ from quantcore.pool import over_rows, threads
 from quantcore.progress import Progress, result_of
 from quantcore.recipe.plan import Plan, TensorPlan
 from quantcore.recipe.plan import plan as plan_file
+from quantcore.recipe.repack import can_be_repacked, companions, repacked
 from quantcore.recipe.rules import role_of, tensor_needs_imatrix
 
 FLOATS = ("F32", "F16", "BF16")
@@ -93,10 +94,10 @@ def quantize_steps(
 
     With an importance matrix each tensor is quantized by its own entry, as llama-quantize does: a
     tensor without one goes without, unless its type demands one. A tensor that a GGUF file holds in
-    its type already keeps its bytes; others are quantized again, for which llama-quantize demands
-    `--allow-requantize`. `packed` are bytes (n_rows, row_bytes) that were chosen otherwise, of
-    some tensors, norms and biases among them, in the plan's types and with rows as the model has
-    them.
+    its type already keeps its bytes, and one of a folder in MXFP4 or NVFP4 its codes and scales;
+    others are quantized again, for which llama-quantize demands `--allow-requantize`. `packed` are
+    bytes (n_rows, row_bytes) that were chosen otherwise, of some tensors, norms and biases among
+    them, in the plan's types and with rows as the model has them.
 
     Raises
     ------
@@ -116,13 +117,15 @@ def quantize_steps(
         elif not model.holds(planned.name, planned.type):
             _refuse_unwritable(planned, plan, has_importance=importance is not None)
         tensors.append(OutgoingTensor(planned.name, planned.type, planned.shape, make))
-    return _write_steps(path, _metadata(model, plan, imatrix), tensors, plan.bytes)
+    as_stored = [each for each in plan.tensors if each.name not in (packed or ())]
+    tensors += companions(model, as_stored)
+    return _write_steps(path, _metadata(model, plan, imatrix), tensors)
 
 
 def _write_steps(
-    path: Path, metadata: Mapping[str, Value], tensors: Sequence[OutgoingTensor], n_bytes: int
+    path: Path, metadata: Mapping[str, Value], tensors: Sequence[OutgoingTensor]
 ) -> Iterator[Progress[Path]]:
-    done = 0
+    done, n_bytes = 0, sum(tensor.n_bytes for tensor in tensors)
     for tensor in write_gguf(path, metadata, tensors):
         done += tensor.n_bytes
         yield Progress(done / n_bytes, f"{tensor.name} as {tensor.type}")
@@ -149,9 +152,9 @@ def plan_with_matrix(
 
 
 def quantized_again(model: Model, plan: Plan) -> list[str]:
-    """Name the tensors that a GGUF file holds quantized in another type than the plan's.
+    """Name the tensors that are stored quantized, in another type than the plan's.
 
-    Where that is quantized too, errors add up. llama-quantize refuses them without
+    Where that is quantized too, errors add up. llama-quantize refuses those of GGUF files without
     `--allow-requantize`.
     """
     source = {name: tensor.dtype for name, tensor in model.tensors.items()}
@@ -159,6 +162,7 @@ def quantized_again(model: Model, plan: Plan) -> list[str]:
         tensor.name
         for tensor in plan.tensors
         if source.get(tensor.name, "F32") not in (*FLOATS, "F64", tensor.type)
+        and not can_be_repacked(model, tensor)
     ]
 
 
@@ -169,6 +173,7 @@ def preview(source: Model | LlamaConfig, plan: Plan, imatrix: Imatrix | None = N
     """
     tensors = [OutgoingTensor(t.name, t.type, t.shape, _refuse) for t in plan.tensors]
     if isinstance(source, Model):
+        tensors += companions(source, plan.tensors)
         about = _metadata(source, plan, imatrix)
     else:
         about = metadata_of(source, plan.model, plan.file_type.number)
@@ -260,6 +265,9 @@ def _pack(
     stored = model.as_stored(planned.name)
     if stored is not None and model.holds(planned.name, planned.type):
         return stored.tensor.packed()
+    if can_be_repacked(model, planned):
+        heads = turned_heads(planned.name, model.config)
+        return in_neighbours(repacked(model, planned), heads)
     fmt, name = FORMATS[planned.type], planned.name
     if len(planned.shape) == 1:
         weights = in_neighbours(model.weights(name), turned_heads(name, model.config))

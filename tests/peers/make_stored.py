@@ -9,9 +9,11 @@ package that it asks (CPU torch 2.13 in all), all of them where none is named:
     modelopt       nvidia-modelopt 0.47.0 (needs no GPU for this)
     gptq           auto-round 0.15.1, which transformers loads GPTQ's files into on a CPU; act-order
     bitsandbytes   bitsandbytes 0.50.2
+    gguf           llama.cpp's converter, as in auto-round 0.15.1, and gguf 0.19.0 for the way back
 
 A case is ``LAYOUT/NAME``: its arrays as ``.../PART:DTYPE``, its quantization_config as JSON, and
-``restored`` in float32, or in ``restored_bf16`` where the tool computes no wider.
+``restored`` in float32, or in ``restored_bf16`` where the tool computes no wider. ``gguf`` are the
+bytes that the converter repacks it to, ``gguf_restored`` what these stand for.
 """
 
 import json
@@ -260,6 +262,34 @@ def bitsandbytes_part() -> dict[str, np.ndarray]:
     return found | case("bitsandbytes/int8", parts, config, restored)
 
 
+def gguf_part() -> dict[str, np.ndarray]:
+    """Repack what the parts before made; needs them in the file."""
+    import gguf
+    from auto_round.export.export_to_gguf.conversion.base import ModelBase
+
+    kept, found = np.load(FILE), {}
+    cases = {
+        "compressed-tensors/mxfp4": ("weight_packed:U8", "weight_scale:U8"),
+        "mxfp4/experts": ("blocks:U8", "scales:U8"),
+        "compressed-tensors/nvfp4": ("weight_packed:U8", "weight_scale:F8_E4M3"),
+        "modelopt/nvfp4": ("weight:U8", "weight_scale:F8_E4M3"),
+    }
+    for name, parts in cases.items():
+        codes, scales = (torch.from_numpy(kept[f"{name}/{part}"]) for part in parts)
+        if "nvfp4" in name:
+            packed, _ = ModelBase._nvfp4_pack(codes, scales)
+            type = gguf.GGMLQuantizationType.NVFP4
+        else:
+            codes, scales = codes.reshape(N_ROWS, -1), scales.reshape(N_ROWS, -1)
+            packed, type = (
+                ModelBase.repack_mxfp4_blocks(codes, scales),
+                gguf.GGMLQuantizationType.MXFP4,
+            )
+        found[f"{name}/gguf"] = packed
+        found[f"{name}/gguf_restored"] = gguf.quants.dequantize(packed, type)
+    return found
+
+
 if __name__ == "__main__":
     made = dict(np.load(FILE)) if FILE.exists() else {}
     makers = {
@@ -269,6 +299,7 @@ if __name__ == "__main__":
         "modelopt": modelopt_part,
         "gptq": gptq_part,
         "bitsandbytes": bitsandbytes_part,
+        "gguf": gguf_part,
     }
     for part in sys.argv[1:] or makers:
         made |= makers[part]()
