@@ -13,6 +13,7 @@ from quantcore.evaluate.importance_use import (
     block_with_and_without,
     loudest,
     loudest_shares,
+    silent,
 )
 from quantcore.formats import FORMATS
 from quantcore.io.imatrix import Imatrix
@@ -50,6 +51,8 @@ def main() -> None:
         look.note(words.no_entry(asked, tensor))
     saving.of(model.name, tensor, format_name)
     importance = cache.importance(model.name, tensor)
+    if quiet := silent(imatrix, model.quantizable):
+        look.problem(words.silent(quiet))
     columns(imatrix, tensor, importance)
     by_matrix(shares, tensor)
     st.space("medium")
@@ -79,6 +82,8 @@ def columns(imatrix: Imatrix, tensor: str, importance: Floats) -> None:
         help="The error of a weight is multiplied by its input, so an error in a column with large "
         "inputs costs more. llama.cpp keeps the mean of the squared inputs of each column.",
     )
+    if not importance.any():
+        return
     look.show(
         charts.columns(importance, look.current()),
         key="imatrix_columns",

@@ -1,6 +1,6 @@
 """The sentences of the page Importance: numbers in, text out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pages.shared.units import exact, opening, percent, plural, the, times
@@ -72,12 +72,26 @@ def finely(share: float) -> str:
 
 def loudest(tensor: str, loud: Loudest) -> str:
     """Say which column is the loudest, and how much the loud ones hold."""
+    if not loud.share:
+        return (
+            f"No column of **{the(tensor)}** ever saw an input: its importance is zero throughout."
+        )
     if loud.over_median is None:
         return f"At least half of the columns of **{the(tensor)}** never see an input."
     return (
         f"Column {loud.column} of **{the(tensor)}** matters **{times(loud.over_median)} times** "
         f"as much as the median column; the most important 1 % of the columns hold "
         f"{percent(loud.share)} of the total."
+    )
+
+
+def silent(tensors: Sequence[str]) -> str:
+    """Warn of tensors that have only zeros."""
+    which = f"{the(tensors[0])}" + (f" and {len(tensors) - 1} more" if len(tensors) > 1 else "")
+    return (
+        f"The importance matrix has nothing but zeros for {which}. llama-quantize then stores such "
+        "a tensor as zeros in most formats, and so does `quantize`: measure the matrix on a text "
+        "that reaches it, or quantize without."
     )
 
 
@@ -104,6 +118,11 @@ def most_uneven(shares: Mapping[str, float]) -> str:
 def changed(tensor: str, type_name: str, whole: Pair) -> str:
     """Say what the matrix changes in a whole tensor."""
     (before, after), (plain_before, plain_after) = whole.weighted, whole.plain
+    if plain_after == 1:
+        return (
+            f"With this importance matrix, {type_name} stores {the(tensor)} as **zeros**, as "
+            "llama-quantize does: where no column matters, no scale is better than 0."
+        )
     if not before:
         return f"**{type_name}** loses nothing of {the(tensor)}, with importance or without."
     moved = 1 - after / before

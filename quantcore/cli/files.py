@@ -65,6 +65,7 @@ def _refuse_asked_for(options: argparse.Namespace) -> None:
 
 def quantize(options: argparse.Namespace) -> None:
     """Write a GGUF file."""
+    from quantcore.evaluate.importance_use import stored_as_zeros
     from quantcore.evaluate.whole_by_method import packed_for_gguf
     from quantcore.io.imatrix import read_imatrix
     from quantcore.io.writing import refuse_existing
@@ -84,6 +85,12 @@ def quantize(options: argparse.Namespace) -> None:
     planned, imatrix = plan_with_matrix(model, partial(_planned, model, options), asked)
     if imatrix is not asked:
         print("Using the importance matrix that comes with the model.", file=sys.stderr)
+    if imatrix is not None and (zeros := stored_as_zeros(imatrix, planned.types)):
+        print(
+            f"{len(zeros)} tensors become zeros, {zeros[0]} the first: the importance matrix has "
+            "nothing but zeros for them, and llama-quantize stores them so, too.",
+            file=sys.stderr,
+        )
     if imatrix is None and _planned(model, options, None).with_imatrix:
         print(
             "Without the importance matrix that this recipe is for: give it with --imatrix.",

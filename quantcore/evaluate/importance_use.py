@@ -6,12 +6,14 @@
 The weighted one is the error of the product with inputs that are independent of each other.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantcore.format import Weights
+from quantcore.formats import FORMATS
 from quantcore.formats.block_format import BlockFormat
 from quantcore.io.imatrix import Imatrix
 from quantcore.model.source import Model
@@ -84,6 +86,27 @@ def loudest_shares(model: Model, imatrix: Imatrix) -> dict[str, float]:
         for name, importance in entries.items()
         if importance is not None and importance.size == model.tensors[name].shape[1]
     }
+
+
+def silent(imatrix: Imatrix, names: Iterable[str]) -> list[str]:
+    """Name the tensors whose entry is nothing but zeros: inputs that the text never reached."""
+    entries = ((name, imatrix.importance(name)) for name in names)
+    return [name for name, entry in entries if entry is not None and not entry.any()]
+
+
+def stored_as_zeros(imatrix: Imatrix, types: Mapping[str, str]) -> list[str]:
+    """Name the tensors that are silent and come out as zeros in their types, as ggml makes them.
+
+    Weighted by zeros, no scale is better than 0; only some types find theirs by other means.
+    """
+    weighted = {n: t for n, t in types.items() if t in FORMATS and FORMATS[t].uses_importance}
+    return [name for name in silent(imatrix, weighted) if makes_zeros(FORMATS[weighted[name]])]
+
+
+def makes_zeros(fmt: BlockFormat) -> bool:
+    """Whether a format stores any weights as zeros where no column has importance."""
+    ramp = np.linspace(-1, 1, fmt.block_size, dtype=np.float32)[None]
+    return not fmt.dequantize(fmt.quantize(ramp, np.zeros_like(ramp[0]))).any()
 
 
 def loudest_share(importance: Floats, share: float = 0.01) -> float:

@@ -1,5 +1,7 @@
 """What an importance matrix changes: errors with and without, and the page that shows them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from pages.shared.palette import DARK, LIGHT
 from quantcore import FORMATS, measure_imatrix, open_model, read_imatrix, write_imatrix
 from quantcore.evaluate.importance_use import Pair, loudest, with_and_without
 from quantcore.model.shipped import shipped_folder
-from tests.support.app import drawn_charts, finish_job, sentences, visit
+from tests.support.app import drawn_charts, findings, finish_job, sentences, visit
 
 TENSOR = "blk.1.ffn_down.weight"
 
@@ -46,6 +48,18 @@ def test_sentences_follow_the_numbers():
     assert words.loudest(TENSOR, loudest(loud)).startswith(
         "Column 5 of **layer 1 ffn_down** matters **100"
     )
+
+
+def test_a_matrix_of_zeros_is_warned_of(shipped, monkeypatch):
+    sums = dict(shipped.sums) | {TENSOR: np.zeros_like(shipped.sums[TENSOR])}
+    monkeypatch.setattr(bench, "imatrix", lambda _: replace(shipped, sums=sums))
+    app = visit("imatrix", tensor=TENSOR, weighted="Q4_K")
+    assert not app.exception
+    says = " ".join(sentences(app))
+    assert "nothing but zeros for layer 1 ffn_down" in says
+    says = " ".join(findings(app))
+    assert "No column of **layer 1 ffn_down** ever saw an input" in says
+    assert "Q4_K stores layer 1 ffn_down as **zeros**" in says
 
 
 @pytest.mark.parametrize("look", [LIGHT, DARK])

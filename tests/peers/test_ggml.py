@@ -78,3 +78,15 @@ def test_equal_to_ggml(name, draw):
         different = (packed != ggml.quantize(name, weights)).reshape(-1, fmt.block_bytes).any(1)
         assert not different.any(), f"{different.sum()} of {different.size} blocks, seed {seed}"
         np.testing.assert_array_equal(fmt.dequantize(packed), ggml.dequantize(name, packed))
+
+
+@pytest.mark.parametrize("name", [n for n in ggml.TYPES if FORMATS[n].uses_importance])
+def test_an_importance_of_zeros_is_taken_as_ggml_takes_it(name):
+    """Most formats then store zeros; it is the same ones, and the others' bytes are the same."""
+    weights = gaussian(np.random.default_rng(5)).astype(np.float32)[:4]
+    for zero in (slice(None), slice(256, 512)):
+        importance = np.ones(SHAPE[1], np.float32)
+        importance[zero] = 0
+        assert np.array_equal(
+            FORMATS[name].quantize(weights, importance), ggml.quantize(name, weights, importance)
+        )

@@ -1,12 +1,15 @@
 """Plans by budget, recipes and swaps on the command line."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from quantcore import open_model, plan
+from quantcore import open_model, plan, write_imatrix
 from quantcore.cli import main
 from quantcore.cli.parser import BY
+from quantcore.evaluate.importance_use import stored_as_zeros
 from quantcore.recipe.recipe_file import read_recipe
 from quantcore.sensitivity import ways
 from quantcore.sensitivity.results import Sensitivity, load
@@ -231,3 +234,17 @@ def test_a_mistake_gets_one_sentence_and_leaves_nothing(mistake, recipe, tmp_pat
     assert "Traceback" not in printed.err
     assert not printed.out
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_matrix_of_zeros_is_warned_of(tmp_path, capsys):
+    """As ggml stores it: its bytes are held against ours by `make peers`."""
+    shipped, name = open_model(), "blk.1.attn_q.weight"
+    sums = dict(shipped.imatrix.sums) | {name: np.zeros_like(shipped.imatrix.sums[name])}
+    write_imatrix(tmp_path / "zeros.gguf", replace(shipped.imatrix, sums=sums))
+    out, matrix = tmp_path / "made.gguf", str(tmp_path / "zeros.gguf")
+    assert main(["quantize", "--type", "Q4_0", "--imatrix", matrix, "--output", str(out)]) == 0
+    assert f"1 tensors become zeros, {name} the first" in capsys.readouterr().err
+    made = open_model(out)
+    assert not made.weights(name).any() and made.weights("blk.0.attn_q.weight").any()
+    for type in ("Q4_1", "Q8_0"):
+        assert not stored_as_zeros(replace(shipped.imatrix, sums=sums), {name: type})
