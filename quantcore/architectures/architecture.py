@@ -38,6 +38,7 @@ class Architecture:
     head_norm: Literal["", "head", "width"] = ""  # norms of queries and keys: of a head, or of all
     fused_qkv: bool = False
     gated_queries: bool = False  # a gate beside each query
+    not_loaded: tuple[str, ...] = ()  # what configs allow and llama.cpp does not load
     hidden_wide: bool = False  # llama.cpp: queries of all heads together are as wide as the states
     qkv_bias: bool | None = None
     output_bias: bool | None = None  # on the attention's output; None: as on queries

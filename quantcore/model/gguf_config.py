@@ -40,13 +40,9 @@ def metadata_of(config: LlamaConfig, name: str, file_type: int) -> dict[str, Val
     ModelError
         For sizes that llama.cpp does not take.
     """
-    entry = RUNNABLE[config.model_type]
-    architecture = entry.name
-    if entry.hidden_wide and config.n_heads * config.head_size != config.hidden_size:
-        raise ModelError(
-            f"{config.n_heads} heads of {config.head_size} are not as wide as the states, "
-            f"{config.hidden_size}: llama.cpp refuses such files of architecture {architecture!r}."
-        )
+    if problem := llama_cpp_refuses(config):
+        raise ModelError(problem)
+    architecture = RUNNABLE[config.model_type].name
     metadata: dict[str, Value] = {
         "general.architecture": architecture,
         "general.type": "model",
@@ -67,6 +63,24 @@ def metadata_of(config: LlamaConfig, name: str, file_type: int) -> dict[str, Val
     metadata[f"{architecture}.rope.dimension_count"] = np.uint32(config.head_size)
     metadata["general.quantization_version"] = np.uint32(QUANTIZATION_VERSION)
     return metadata
+
+
+def llama_cpp_refuses(config: LlamaConfig) -> str:
+    """Say why llama.cpp would not load a file of such a model, "" if it does."""
+    entry = RUNNABLE[config.model_type]
+    if entry.hidden_wide and config.n_heads * config.head_size != config.hidden_size:
+        return (
+            f"{config.n_heads} heads of {config.head_size} are not as wide as the states, "
+            f"{config.hidden_size}: llama.cpp refuses such files of architecture {entry.name!r}."
+        )
+    scaling = config.rope_scaling
+    has = {
+        "rope_freqs.weight": scaling is not None and scaling.kind in ("llama3", "factors"),
+        "attn_output.bias": config.output_bias,
+    }
+    if name := next((name for name in entry.not_loaded if has[name]), None):
+        return f"The model needs {name}, which llama.cpp does not load of a {entry.name!r} model."
+    return ""
 
 
 def config_of(

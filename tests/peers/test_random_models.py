@@ -117,7 +117,7 @@ class _Transformers:
     def __init__(self, folder):
         torch, transformers = (pytest.importorskip(name) for name in ("torch", "transformers"))
         self._torch = torch
-        self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        self._tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
         auto = transformers.AutoModelForCausalLM
         self._model = auto.from_pretrained(folder, dtype=torch.float32).double().eval()
 

@@ -11,10 +11,10 @@ from tokenizers import processors
 from quantcore import ModelError, open_model, plan
 from quantcore.io.gguf import read_gguf
 from quantcore.model.config import read_config
-from quantcore.model.gguf_config import metadata_of
+from quantcore.model.gguf_config import llama_cpp_refuses, metadata_of
 from quantcore.recipe.quantize import quantize
 from tests.support.tokenizer_folders import with_tokenizer
-from tests.support.toy_model import CONFIG
+from tests.support.toy_model import CONFIG, LLAMA3
 
 SIZES = CONFIG | {"num_attention_heads": 32, "hidden_size": 2048}
 NULLS = {"sliding_window": None}
@@ -107,3 +107,19 @@ def test_heads_that_llama_cpp_does_not_take():
     assert about("llama", 32)["llama.attention.key_length"] == 32
     with pytest.raises(ModelError, match="refuses such files of architecture 'qwen2'"):
         about("qwen2", 32)
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "refused"),
+    [
+        ("llama", {"attention_bias": True, "rope_scaling": LLAMA3}, None),
+        ("qwen2", {"attention_bias": True}, None),  # its output has none, whatever is said
+        ("qwen2", {"rope_scaling": LLAMA3}, "rope_freqs.weight"),
+        ("qwen3", {"head_dim": 16, "rope_scaling": LLAMA3}, "rope_freqs.weight"),
+        ("qwen3", {"head_dim": 32, "attention_bias": True}, "attn_output.bias"),
+        ("qwen3", {"head_dim": 32}, None),
+    ],
+)
+def test_tensors_that_llama_cpp_does_not_load(kind, more, refused):
+    says = llama_cpp_refuses(read_config(CONFIG | {"model_type": kind} | more | NULLS))
+    assert (refused is None) == (says == "") and (refused or "") in says

@@ -12,6 +12,7 @@ N_MODELS = 20
 REFUSALS = (
     "has hidden_act", "has rope scaling 'yarn'", "has rope scaling 'dynamic'", "KV heads do not",
     "has a sliding_window", "holds model-00001-of-00002.safetensors and no", "llama.cpp refuses",
+    "which llama.cpp does not load",
 )  # fmt: skip
 
 
