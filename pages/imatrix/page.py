@@ -8,13 +8,7 @@ from pages.imatrix import cache, charts, run, words
 from pages.shared import bench, controls, definitions, jobs, look, saving, tables, tensors, texts
 from pages.shared.charts import layer_map
 from pages.shared.units import percent
-from quantcore.evaluate.importance_use import (
-    Floats,
-    block_with_and_without,
-    loudest,
-    loudest_shares,
-    silent,
-)
+from quantcore.evaluate import importance_use as use
 from quantcore.formats import FORMATS
 from quantcore.io.imatrix import Imatrix
 from quantcore.model.source import Model
@@ -38,7 +32,7 @@ def main() -> None:
         if ended is not None and ended.problem:
             look.problem(ended.problem)
         return
-    shares = loudest_shares(model, imatrix)
+    shares = use.loudest_shares(model, imatrix)
     if not shares:
         raise ValueError(words.of_another(model.name))
     one, two = st.columns([3, 2], vertical_alignment="bottom")
@@ -51,7 +45,7 @@ def main() -> None:
         look.note(words.no_entry(asked, tensor))
     saving.of(model.name, tensor, format_name)
     importance = cache.importance(model.name, tensor)
-    if quiet := silent(imatrix, model.quantizable):
+    if quiet := use.silent(imatrix, model.quantizable):
         look.problem(words.silent(quiet))
     columns(imatrix, tensor, importance)
     by_matrix(shares, tensor)
@@ -73,11 +67,11 @@ def choose_format() -> str:
     )  # fmt: skip
 
 
-def columns(imatrix: Imatrix, tensor: str, importance: Floats) -> None:
+def columns(imatrix: Imatrix, tensor: str, importance: use.Floats) -> None:
     """Draw which columns of a matrix matter."""
     st.space("small")
     look.finding(
-        words.loudest(tensor, loudest(importance)),
+        words.loudest(tensor, use.loudest(importance)),
         words.how_to_read_columns(imatrix),
         help="The error of a weight is multiplied by its input, so an error in a column with large "
         "inputs costs more. llama.cpp keeps the mean of the squared inputs of each column.",
@@ -122,7 +116,7 @@ def _take_clicked() -> None:
         st.session_state["tensor"] = place[0]
 
 
-def what_it_changes(model: Model, tensor: str, format_name: str, importance: Floats) -> None:
+def what_it_changes(model: Model, tensor: str, format_name: str, importance: use.Floats) -> None:
     """Draw one block both ways, and the errors of it and of the whole matrix."""
     fmt, weights = FORMATS[format_name], tensors.weights(model.name, tensor)
     whole = cache.with_and_without(model.name, tensor, format_name)
@@ -131,7 +125,7 @@ def what_it_changes(model: Model, tensor: str, format_name: str, importance: Flo
     with st.container(horizontal=True, vertical_alignment="bottom"):
         row = controls.row(n_rows, width=150)
         block = controls.block(n_cols // fmt.block_size, width=150)
-    both = block_with_and_without(fmt, weights[row], importance, block)
+    both = use.block_with_and_without(fmt, weights[row], importance, block)
     look.note(words.one_block(row, block, both))
     look.show(
         charts.one_block(both, format_name, look.current(), narrow=look.narrow()),

@@ -117,7 +117,8 @@ def plan(
     Raises
     ------
     ValueError
-        For an unknown type; ModelError for a config that the lab cannot read.
+        For an unknown type, or one asked for by role that rows do not divide into; ModelError for
+        a config that the lab cannot read.
 
     Examples
     --------
@@ -160,9 +161,15 @@ class _Planner:
         if got != wanted:
             rule += f"; rows of {shape[-1]:,} do not divide into its blocks of "
             rule += f"{GGML_TYPES[wanted].block_size}, so it falls back to {got}"
+        size = GGML_TYPES[got]
+        if shape[-1] % size.block_size:
+            raise ValueError(
+                f"{name} cannot be stored as {got}, as asked: its rows of {shape[-1]:,} do not "
+                f"divide into blocks of {size.block_size}, and llama-quantize stops there. Ask for "
+                "another type."
+            )
         copied = self.contents.types.get(name) == got  # llama-quantize leaves its bytes alone
         demands = not copied and tensor_needs_imatrix(name, got, self.file_type.name)
-        size = GGML_TYPES[got]
         return TensorPlan(
             name=name,
             shape=shape,

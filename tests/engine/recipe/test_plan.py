@@ -16,7 +16,7 @@ from quantcore.recipe.overrides import (
 )
 from quantcore.recipe.plan import plan
 from quantcore.recipe.rules import may_quantize
-from quantcore.shape import preset, shape_from_json
+from quantcore.shape import preset, preset_config, shape_from_json
 from tests.support.places import GOLDEN
 
 MIXES = json.loads((GOLDEN / "mixes.json").read_text())
@@ -249,3 +249,12 @@ def test_the_80_layer_exception_asks_for_grouped_queries():
     new = plan(config_json(sizes | {"KV": 8}), "Q4_K_S").tensors
     assert {t.name: t.type for t in old}["blk.40.attn_v.weight"] == "Q4_K"
     assert {t.name: t.type for t in new}["blk.40.attn_v.weight"] == "Q5_K"
+
+
+def test_a_plan_that_cannot_be_written_is_none():
+    """What is asked for by role has no fallback: gguf_set_tensor_type stops llama-quantize."""
+    config = preset_config("SmolLM2-135M")  # rows of 576, and the output is the embedding
+    with pytest.raises(ValueError, match="rows of 576 do not divide into blocks of 256"):
+        plan(config, "Q4_K_M", embedding_type="Q4_K")
+    for how in ({"embedding_type": "Q5_0"}, {"output_type": "Q4_K"}):  # the latter by a rule
+        assert plan(config, "Q4_K_M", **how).types["token_embd.weight"] == "Q5_0"
