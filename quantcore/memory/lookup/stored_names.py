@@ -53,7 +53,8 @@ _VISION = re.compile(
 )
 _CONSTANT = re.compile(r"rotary_emb\.inv_freq$|\.attn\.(?:masked_)?bias$|\.attention\.masked_bias$")
 _SCALE = re.compile(
-    r"(?:\.(?:qzeros|g_idx|scales|SCB|weight_format|weight_scale(?:_inv|_2)?|input_scale|"
+    r"(?:\.(?:qzeros|g_idx|scales|SCB|weight_format|weight_scale(?:_inv|_2)?|input_scale(?:_ub)?|"
+    r"(?:weight|input)_global_scale|activation_scale|input_zero_point|"
     r"weight_shape|weight_zero_point|weight_g_idx|[kqv]_scale|weight\.\w*(?:absmax|quant_\w+)(?:\..+)?"
     r")|_scales|_scale_inv)$"
 )

@@ -7,6 +7,7 @@ import pytest
 
 from quantcore import ModelError, get_format, open_model, plan, quantize
 from quantcore.evaluate.quantized import llama_of
+from quantcore.memory.lookup.sources import find_shape
 from quantcore.model.original import original_of
 from quantcore.recipe.quantize import quantized_again
 from tests.support.stored import (
@@ -50,6 +51,17 @@ def test_a_model_runs_on_what_its_matrices_are_decoded_to(tmp_path, case):
     assert original_of(model).stored_as == f"F32 and {info.stored_as}"
     assert info.n_bytes < 4 * info.n_weights
     assert quantized_again(model, plan(model, "Q8_0")) == [NAME]
+
+
+@pytest.mark.parametrize("case", FITTING)
+def test_memory_counts_what_is_read(tmp_path, case):
+    """The same weights in the same bytes, by the headers alone."""
+    folder = folder_of(tmp_path / "stored", case)
+    model, found = open_model(folder), find_shape(folder)
+    assert found.shape.n_weights == model.n_weights
+    assert found.stored_bytes == sum(tensor.n_bytes for tensor in model.tensors.values())
+    (note,) = found.notes
+    assert note.startswith(f"The files are quantized ({config_of(case)['quant_method']})")
 
 
 def test_a_stored_format_is_held_and_has_no_further_error(tmp_path):
