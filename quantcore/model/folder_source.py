@@ -26,11 +26,23 @@ def open_folder(folder: Path) -> tuple[LlamaConfig, Tokenizer, dict[str, InFolde
     ModelError
         One sentence that says what is wrong with it.
     """
+    config, tensors = folder_tensors(folder)
+    return config, read_tokenizer(folder), tensors
+
+
+def folder_tensors(folder: Path) -> tuple[LlamaConfig, dict[str, InFolder]]:
+    """Read config and headers of a folder, whatever its tokenizer is.
+
+    Raises
+    ------
+    ModelError
+        One sentence that says what is wrong with them.
+    """
     tensors, raw = read_folder(folder), read_json_object(folder / "config.json")
     config = read_config(raw)
     in_files = with_decoded(tensors, raw)
     config = _tied_as_stored(config, in_files)
-    return config, read_tokenizer(folder), _named(in_files, config)
+    return config, _named(in_files, config)
 
 
 def _tied_as_stored(config: LlamaConfig, in_files: Mapping[str, InFolder]) -> LlamaConfig:

@@ -104,7 +104,7 @@ def config_of(
     ModelError
         For an architecture that the lab does not run, and for missing or absurd sizes.
     """
-    _refuse_other_files(metadata, shapes)
+    refuse_other_files(metadata, shapes)
     architecture = metadata.get("general.architecture")
     names = dict.fromkeys(entry.name for entry in RUNNABLE.values())
     if not isinstance(architecture, str) or architecture not in names:
@@ -153,7 +153,7 @@ def _of_all_layers(value: Any, n_layers: Any) -> Any:
     return value[0].item() if by_layer and (value == value[0]).all() else value
 
 
-def _refuse_other_files(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
+def refuse_other_files(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Say what a file is that holds no model."""
     if what := _OTHER_FILES.get(str(metadata.get("general.type"))):
         raise ModelError(f"The file holds {what}, and no model that could run.")

@@ -8,13 +8,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from quantcore.architectures import RUNNABLE
+from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.io import ModelError
+from quantcore.io.gguf import GgufFile
+from quantcore.io.gguf_parts import read_parts
 from quantcore.io.on_disk import as_named
 from quantcore.io.strict_json import read_json_object
-from quantcore.model.config import LlamaConfig
+from quantcore.model.config import LlamaConfig, runs
+from quantcore.model.folder_source import folder_tensors
+from quantcore.model.gguf_config import refuse_other_files
 from quantcore.model.gguf_source import ROPE_FACTORS
 from quantcore.model.names import expected_shapes
+from quantcore.model.outliers.folder import is_recipe
 from quantcore.model.source import Model, open_model
 from quantcore.shape import ModelShape, shape_from_json
 
@@ -71,16 +79,28 @@ def contents_of(source: Model | LlamaConfig | Mapping[str, Any], name: str = "mo
 
 
 def read_contents(place: str | Path | None) -> Contents:
-    """Take them from a config.json, or from what `open_model` opens.
+    """Take them from a config.json, the header of a GGUF file, or what `open_model` opens.
+
+    Of a folder, config and headers will do: neither a tokenizer nor a forward pass is needed.
 
     Raises
     ------
     ModelError
         One sentence that says what is wrong with it.
     """
-    if place is not None and Path(place).suffix == ".json":
-        path = as_named(Path(place).expanduser())
+    path = None if place is None else Path(place).expanduser()
+    if path is not None and path.suffix == ".json":
+        path = as_named(path)
         return contents_of(read_json_object(path), path.parent.name)
+    if path is not None and path.is_file():
+        file = read_parts(as_named(path))
+        shapes = {name: tensor.shape for name, tensor in file.tensors.items()}
+        refuse_other_files(file.metadata, shapes)
+        return contents_of_header(file)
+    if path is not None and (path / "config.json").is_file() and not is_recipe(path):
+        raw = read_json_object(path / "config.json")
+        name = as_named(path).name
+        return _of_config(folder_tensors(path)[0], name) if runs(raw) else _of_json(raw, name)
     return contents_of(open_model(place))
 
 
@@ -104,6 +124,31 @@ def _of_json(raw: dict[str, Any], name: str) -> Contents:
     if shape.estimated:
         raise ModelError(f"The tensors are not certain: {shape.estimated}.")
     return contents_of_shape(shape)
+
+
+def contents_of_header(file: GgufFile) -> Contents:
+    """Take what a plan needs from a header; what an unknown architecture lacks counts as one."""
+    architecture = str(file.metadata.get("general.architecture", ""))
+    n_heads = _whole(file.metadata, f"{architecture}.attention.head_count", 1)
+    n_layers = 1 + max((layer_of(name) for name in file.tensors), default=-1)
+    return Contents(
+        name=file.path.name,
+        architecture=architecture,
+        n_layers=_whole(file.metadata, f"{architecture}.block_count", n_layers),
+        n_heads=n_heads,
+        n_kv_heads=_whole(file.metadata, f"{architecture}.attention.head_count_kv", n_heads),
+        n_experts=_whole(file.metadata, f"{architecture}.expert_count", 0),
+        shapes={name: tensor.shape for name, tensor in file.tensors.items()},
+        types={name: t.type for name, t in file.tensors.items() if t.type in GGML_TYPES},
+    )
+
+
+def _whole(metadata: Mapping[str, Any], key: str, otherwise: int) -> int:
+    """Read a count; where it differs by layer, the first that is not zero."""
+    value = metadata.get(key)
+    if isinstance(value, np.ndarray):
+        value = next((int(one) for one in value if one), None)
+    return value if type(value) is int and value > 0 else otherwise
 
 
 def contents_of_shape(shape: ModelShape, types: Mapping[str, str] | None = None) -> Contents:

@@ -2,16 +2,12 @@
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from quantcore.formats import FORMATS
 from quantcore.formats.ggml_types import GGML_TYPES, code_bits_of
 from quantcore.io.gguf import GgufFile
-from quantcore.recipe.contents import Contents, layer_of
+from quantcore.recipe.contents import contents_of_header, layer_of
 from quantcore.recipe.file_types import ALIASES, FILE_TYPES, FileType
 from quantcore.recipe.plan import TensorPlan, plan
 from quantcore.recipe.rules import may_quantize
@@ -135,31 +131,6 @@ def same_type(in_name: str, file_type: FileType) -> bool:
     (True, False)
     """
     return ALIASES.get(in_name, in_name) == file_type.name
-
-
-def contents_of_header(file: GgufFile) -> Contents:
-    """Take what a plan needs from a header; what an unknown architecture lacks counts as one."""
-    architecture = str(file.metadata.get("general.architecture", ""))
-    n_heads = _whole(file.metadata, f"{architecture}.attention.head_count", 1)
-    n_layers = 1 + max((layer_of(name) for name in file.tensors), default=-1)
-    return Contents(
-        name=file.path.name,
-        architecture=architecture,
-        n_layers=_whole(file.metadata, f"{architecture}.block_count", n_layers),
-        n_heads=n_heads,
-        n_kv_heads=_whole(file.metadata, f"{architecture}.attention.head_count_kv", n_heads),
-        n_experts=_whole(file.metadata, f"{architecture}.expert_count", 0),
-        shapes={name: tensor.shape for name, tensor in file.tensors.items()},
-        types={name: t.type for name, t in file.tensors.items() if t.type in GGML_TYPES},
-    )
-
-
-def _whole(metadata: Mapping[str, Any], key: str, otherwise: int) -> int:
-    """Read a count; where it differs by layer, the first that is not zero."""
-    value = metadata.get(key)
-    if isinstance(value, np.ndarray):
-        value = next((int(one) for one in value if one), None)
-    return value if type(value) is int and value > 0 else otherwise
 
 
 def code_bits(type: str) -> int:

@@ -13,6 +13,8 @@ from quantcore.evaluate.importance_use import stored_as_zeros
 from quantcore.recipe.recipe_file import read_recipe
 from quantcore.sensitivity import ways
 from quantcore.sensitivity.results import Sensitivity, load
+from tests.support.gguf_bytes import gguf_bytes
+from tests.support.gguf_models import stranger_bytes
 from tests.support.toy_model import CONFIG, write_folder
 
 TEXT = "Once upon a time the river ran uphill, and nobody minded at all. " * 20
@@ -248,3 +250,18 @@ def test_a_matrix_of_zeros_is_warned_of(tmp_path, capsys):
     assert not made.weights(name).any() and made.weights("blk.0.attn_q.weight").any()
     for type in ("Q4_1", "Q8_0"):
         assert not stored_as_zeros(replace(shipped.imatrix, sums=sums), {name: type})
+
+
+def test_plan_needs_neither_a_tokenizer_nor_a_forward_pass(tmp_path, capsys):
+    folder = write_folder(tmp_path / "Toy")
+    whole = _run(capsys, "plan", folder, "--type", "Q8_0")
+    (folder / "tokenizer.json").unlink()
+    assert _run(capsys, "plan", folder, "--type", "Q8_0") == whole
+    (tmp_path / "stranger.gguf").write_bytes(stranger_bytes())  # Mamba, two tokens
+    made = _run(capsys, "plan", tmp_path / "stranger.gguf", "--type", "Q8_0")
+    types = {row["name"]: row["type"] for row in made["tensors"]}
+    assert types["blk.1.ssm_in.weight"] == "Q8_0" and types["output_norm.weight"] == "F32"
+    words = tmp_path / "words.gguf"
+    words.write_bytes(gguf_bytes({"general.architecture": "llama"}, {}))
+    assert main(["plan", str(words), "--type", "Q8_0"]) == 2
+    assert "vocabulary without weights" in capsys.readouterr().err
