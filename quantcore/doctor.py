@@ -8,7 +8,7 @@ import re
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -120,8 +120,13 @@ def main(as_json: bool = False, port: int = 8501) -> int:
     if as_json:
         print(json.dumps({"healthy": healthy, "findings": [asdict(f) for f in findings]}))
     else:
-        marks = {True: "ok", None: "--", False: "NO"}
-        for finding in findings:
-            print(f"{marks[finding.ok]:>4}  {finding.what:<18} {finding.says}")
+        show(findings)
         print(f"\nThe lab {'can run' if healthy else 'cannot run yet: see the lines that say NO'}.")
     return 0 if healthy else 1
+
+
+def show(findings: Iterable[Finding]) -> None:
+    """Print a line for each."""
+    marks = {True: "ok", None: "--", False: "NO"}
+    for finding in findings:
+        print(f"{marks[finding.ok]:>4}  {finding.what:<18} {finding.says}")

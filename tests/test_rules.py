@@ -38,6 +38,7 @@ LAYERS = (
     {"evaluate", "memory"},
     {"sensitivity", "which_type", "trial"},
     {"doctor", "warm"},
+    {"diagnosis"},
     {"cli"},
     {"__main__", "__init__"},
 )

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,7 +11,7 @@ from quantcore.cli.errors import error
 from quantcore.cli.export import export
 from quantcore.cli.memory import memory
 from quantcore.cli.method import method
-from quantcore.cli.output import complain
+from quantcore.cli.output import complain, print_json
 from quantcore.cli.trial import trial
 from quantcore.sweep import Patience
 
@@ -55,7 +56,10 @@ def make_parser() -> argparse.ArgumentParser:
     what = "only methods on the whole model, on the evaluation text"
     run.add_argument("--recipes", action="store_true", help=what)
     command("compile", _compile, "Compile the kernels ahead.")
-    _add_json(command("doctor", _doctor, "What this machine has and lacks for the lab."))
+    says = "What this machine has and lacks for the lab; of a FILE, what it is and who runs it."
+    run = command("doctor", _doctor, says)
+    run.add_argument("file", nargs="?", metavar="FILE", help="a GGUF or safetensors file, a folder")
+    _add_json(run)
     return parser
 
 
@@ -315,6 +319,13 @@ def _compile(options: argparse.Namespace) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from quantcore import doctor
+    from quantcore import diagnosis, doctor
 
+    if options.file is not None:
+        findings = list(diagnosis.diagnose(options.file))
+        if options.json:
+            print_json({"file": options.file, "findings": [asdict(each) for each in findings]})
+        else:
+            doctor.show(findings)
+        return 0
     return doctor.main(as_json=options.json)

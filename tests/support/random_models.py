@@ -70,7 +70,7 @@ def _config(kind: str, vocabulary_size: int, chance: random.Random) -> dict:
     config = {
         "architectures": [f"{kind.capitalize()}ForCausalLM"],
         "model_type": kind,
-        "hidden_size": one_of(head * heads, 32, 48, 64, 96),
+        "hidden_size": one_of(head * heads, *(n for n in (32, 48, 64, 96) if n % heads == 0)),
         "intermediate_size": one_of(32, 64, 80, 128),
         "num_hidden_layers": one_of(1, 2, 3),
         "num_attention_heads": heads,
