@@ -84,7 +84,7 @@ def _overall(model: Model, name: str) -> NDArray[np.uint8]:
 def _mxfp4(name: str, packed: ScaledPacked) -> Packed:
     scales = packed.stored.scales
     if (scales == 0xFF).any():
-        raise ModelError(f"{name} has a scale that is no number (255), as E8M0 spells it.")
+        raise ModelError(f"{name} has a scale that is not a number (255 in E8M0).")
     blocks = _halves_apart(packed.codes, mxfp4.BLOCK_SIZE)
     whole = np.concatenate([scales.astype(np.uint8)[..., None], blocks], axis=-1)
     return whole.reshape(len(whole), -1)
@@ -93,7 +93,7 @@ def _mxfp4(name: str, packed: ScaledPacked) -> Packed:
 def _nvfp4(name: str, packed: ScaledPacked) -> Packed:
     scales = packed.stored.scales.astype(np.uint8)
     if (scales & 0x7F == 0x7F).any():
-        raise ModelError(f"{name} has a scale that is no number (NaN), as E4M3 spells it.")
+        raise ModelError(f"{name} has a scale that is not a number (NaN in E4M3).")
     halves = _halves_apart(packed.codes, nvfp4.SIZE)
     # UE4M3 has no sign: that of a scale goes over into its codes, whose fourth bit is theirs.
     flips = np.where(scales & SIGN, 0x88, 0).astype(np.uint8)
