@@ -1,6 +1,7 @@
 """A file with tensors of types that nobody here reads: all the rest is shown."""
 
 import json
+import math
 
 import pytest
 
@@ -63,3 +64,14 @@ def test_only_what_needs_its_values_refuses(strange, tmp_path, capsys):
     measured = {row["name"] for row in json.loads(out)["tensors"]}
     assert measured == set(model.quantizable) - {STRANGE}
     assert f"{STRANGE} is not measured: the lab cannot read IQ5_KS." in err
+
+
+@pytest.mark.parametrize("number, name, block", [(41, "Q1_0", 128), (42, "Q2_0", 64)])
+def test_types_that_only_ggml_reads_are_counted_by_their_blocks(sound, number, name, block):
+    path = with_type(sound, STRANGE, number, f"{name}.gguf")
+    tensor = read_gguf(path).tensors[STRANGE]
+    assert tensor.type == name
+    assert tensor.n_bytes == math.prod(tensor.shape) // block * 18  # ggml-common.h's blocks
+    sentence = rf"stores '{STRANGE}' as {name}, whose values the lab cannot read"
+    with pytest.raises(ModelError, match=sentence):
+        open_model(path).weights(STRANGE)
