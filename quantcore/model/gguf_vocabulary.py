@@ -163,7 +163,8 @@ def _special_tokens(
     for kind in ("bos", "eos", "unk", "pad"):
         entry = settings.get(f"{kind}_token")
         text = entry.get("content") if isinstance(entry, dict) else entry
-        number = numbers.get(text, config.get(f"{kind}_token_id"))
+        named = numbers.get(text) if isinstance(text, str) else None
+        number = config.get(f"{kind}_token_id") if named is None else named
         if type(number) is int and number >= 0:
             key = {"unk": "unknown", "pad": "padding"}.get(kind, kind)
             metadata[f"tokenizer.ggml.{key}_token_id"] = np.uint32(number)

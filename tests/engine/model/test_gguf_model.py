@@ -310,3 +310,13 @@ def test_the_command_writes_a_file(tmp_path, capsys):
     assert (printed["model"], printed["type"]) == ("model.gguf", "F32")
     assert main(["quantize", "--type", "q4_k_m", "--output", str(path)]) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("entry", [["a"], {"content": ["a"]}, {"content": {}}])
+def test_a_special_token_that_is_no_text_counts_as_not_named(tmp_path, entry):
+    folder = write_folder(tmp_path / "toy", CONFIG | {"bos_token_id": 7})
+    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": entry}))
+    path = tmp_path / "toy.gguf"
+    model = open_model(folder)
+    quantize(model, plan(model, "F32"), path)
+    assert read_gguf(path).metadata["tokenizer.ggml.bos_token_id"] == 7
