@@ -28,7 +28,7 @@ def error(options: argparse.Namespace) -> None:
         return
     rows, stored_as = _rounded(model, type), original_of(model).stored_as
     if options.json:
-        print_json({"model": model.name, "stored_as": stored_as, "type": type, "tensors": rows})
+        print_json({"model": model.name, "type": type, "stored_as": stored_as, "tensors": rows})
         return
     _print_table(rows)
     if any(tensor.layout for tensor in model.tensors.values()):

@@ -161,7 +161,7 @@ def test_perplexity_of_a_mix_and_of_its_format_throughout(toy, text, capsys):
 
 def test_error(toy, capsys):
     printed = json_of(capsys, "error", toy, "--type", "int4_g32_asym")
-    assert list(printed) == ["model", "type", "tensors"]
+    assert list(printed) == ["model", "type", "stored_as", "tensors"]
     assert printed["type"] == "INT4_G32_ASYM"
     assert [row["name"] for row in printed["tensors"]] == open_model(toy).quantizable
     assert list(printed["tensors"][0]) == TENSOR

@@ -11,7 +11,7 @@ KEYS = {
     *("model", "type", "context", "runtime", "weights_bytes", "weights_estimated"),
     *("bits_per_weight", "weights", "active_weights", "kv_cache_bytes", "kv_bytes_per_token"),
     *("compute_bytes", "overhead_bytes", "total_bytes", "fits", "layers_on_gpu", "devices"),
-    *("terms", "recommended", "notes"),
+    *("terms", "recommended", "notes", "compute_estimated"),
 }
 LLAMA = "meta-llama/Llama-3.1-8B"
 MIB, GIB = 2**20, 2**30
