@@ -166,6 +166,9 @@ def _lab(path: Path) -> tuple[Model | None, Finding]:
         model = open_model(path)
     except (ValueError, OSError) as problem:
         return None, Finding("lab", False, str(problem))
+    if unread := sorted(set(model.unreadable.values())):
+        says = f"opens it, and does not run it: it cannot read weights in {', '.join(unread)}"
+        return model, Finding("lab", False, says)
     return model, Finding("lab", True, f"runs it: {model.n_weights:,} weights")
 
 

@@ -11,6 +11,7 @@ from quantcore.diagnosis import diagnose
 from quantcore.recipe.quantize import quantize
 from tests.fuzz import changed_bytes
 from tests.support.gguf_bytes import small_file, with_metadata
+from tests.support.gguf_models import with_type
 from tests.support.tokenizer_folders import METASPACE, sentence_piece
 from tests.support.toy_model import CONFIG, LLAMA3, write_folder
 
@@ -65,6 +66,12 @@ def test_what_is_not_known(gguf):
     report = found(with_metadata(gguf, {"general.architecture": "newest"}))
     assert report["lab"][0] is False
     assert report["llama.cpp"][0] is None and "not known" in report["llama.cpp"][1]
+
+
+def test_weights_that_nobody_here_reads(gguf):
+    report = found(with_type(gguf, "blk.0.ffn_down.weight", 144))  # ik_llama.cpp's IQ4_KS
+    assert report["lab"][0] is False and "cannot read weights in IQ4_KS" in report["lab"][1]
+    assert report["llama.cpp"] == (False, "does not read IQ4_KS (ik_llama.cpp may)")
 
 
 def test_a_layout_of_its_own(gguf):
