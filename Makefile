@@ -72,6 +72,7 @@ peers: $(VENV)/peers.ready
 measured: $(VENV)/lab.ready
 	for model in $(SHIPPED); do $(MAKE) --no-print-directory measured-$$model || exit 1; done
 
+measured-fable-7m-outliers: TOKENS = 8192
 measured-%: SENSITIVITY = assets/$*/sensitivity.json
 measured-%: $(VENV)/lab.ready
 	$(BIN)/python -m quantcore measure $*

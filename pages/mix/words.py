@@ -145,6 +145,8 @@ def beside_stock(hand: MixSummary, stock: Sequence[MixSummary], changed: bool) -
     verdict = "beats" if hand.error < rivals[best.name] else "does not beat"
     unknown = len(smaller) - len(rivals)
     among = f" among the {len(rivals)} measured of {len(smaller)}" if unknown else ""
+    if unknown and len(rivals) == 1:
+        among = f" among those measured (1 of {len(smaller)})"
     return (
         f"{opening(mine)} {verdict} the best mix that is no larger{among}: "
         f"**{_fine(hand.error)}** against {_fine(rivals[best.name])} of {best.name}, at "

@@ -14,17 +14,13 @@ def main() -> None:
     definitions.head("Try", words.PURPOSE, words.DEFINED)
     saving.of(model.name)
     run.take(model)
-    wanted, unable = setup.ask(model)
-    run.button(model, wanted, unable)
+    margin = setup.ask(model)
     run.watch()
-    st.space("small")
     trial = run.latest(model)
     if trial is None:
         look.finding(words.NOT_YET)
         return
-    margin = setup.USUAL / 100
     if any(answer.right is not None for answer in trial.original.answers):
-        margin = setup.margin()
         verdicts(trial, margin, style)
         st.space("medium")
     answers.section(trial, margin, style)

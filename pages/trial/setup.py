@@ -29,34 +29,41 @@ EXAMPLES = {
 }
 
 
-def ask(model: Model) -> tuple[run.Wanted | None, str]:
-    """Draw the controls; returns what is wanted, or None and why it cannot be answered."""
+def ask(model: Model) -> float:
+    """Draw the controls and the button; returns the margin, a share of all prompts."""
     stories = texts.suited(model.name) == texts.STORIES
     kinds = [QUESTIONS, TYPED, FILE] if stories else [TYPED, FILE]
     controls.follow_default("asked", kinds[0])
-    one, two = st.columns([3, 2], gap="medium", vertical_alignment="bottom")
+    one, two, three = st.columns([3, 4, 2], gap="medium", vertical_alignment="bottom")
+    with three:
+        margin = st.slider(
+            "As good within", SMALLEST, LARGEST, USUAL, key="margin", format="%d points",
+            help=words.MARGIN_HELP, **controls.BOUND,
+        )  # fmt: skip
     with one:
         kind = st.segmented_control(
             "Prompts", kinds, default=kinds[0], required=True, key="asked", **controls.BOUND
         )
     with two:
         types = _types(model)
+    prompts: list[TestPrompt] = []
+    unable = "" if types else "Choose at least one version."
     try:
         prompts = _prompts(kind, texts.suited(model.name))
+        if not prompts:
+            unable = "Give a file with prompts." if kind == FILE else "Write a prompt."
     except ValueError as problem:
         look.problem(sentence(problem))
-        return None, "The prompts cannot be read yet."
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        unable = "The prompts cannot be read yet."
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         sampling, in_chat = _how(model)
+        wanted = run.Wanted(
+            prompts=tuple(prompts), types=tuple(types), sampling=sampling, in_chat=in_chat
+        )
+        run.button(model, None if unable else wanted, unable)
         if prompts:
             look.note(_count(prompts))
-    if not prompts:
-        return None, "Give a file with prompts." if kind == FILE else "Write a prompt."
-    if not types:
-        return None, "Choose at least one version."
-    return run.Wanted(
-        prompts=tuple(prompts), types=tuple(types), sampling=sampling, in_chat=in_chat
-    ), ""
+    return margin / 100
 
 
 def _count(prompts: list[TestPrompt]) -> str:
@@ -129,12 +136,3 @@ def _how(model: Model) -> tuple[Sampling, bool]:
 def has_chat(model_name: str) -> bool:
     """Whether a model comes with a chat template."""
     return bool(chat_template(bench.model(model_name).files))
-
-
-def margin() -> float:
-    """Ask how much worse is still as good; a share."""
-    asked = st.slider(
-        "As good within", SMALLEST, LARGEST, USUAL, key="margin", format="%d points",
-        help=words.MARGIN_HELP, width=260, **controls.BOUND,
-    )  # fmt: skip
-    return asked / 100

@@ -7,8 +7,8 @@ from quantcore.trial.trial import Trial, Version
 from quantcore.trial.verdict import Verdict
 
 PURPOSE = (
-    "Let the original and smaller versions answer the same prompts, and see whether a version is "
-    "as good, or whether too few prompts were asked to tell."
+    "Let smaller versions answer the original’s prompts: is one as good, or were too few asked to "
+    "tell?"
 )
 DEFINED = "token, quantization, format, mix, pure, temperature, equivalence margin".split(", ")
 HOW_TO_READ_CHART = (

@@ -358,8 +358,10 @@ def _download(source: str) -> tuple[Path, str, str]:
 
 def _made_of(source: str | Path | None) -> Model | None:
     """Open a model whose name ends in outlier channels; None if it is no such name."""
-    split = None if source is None else split_name(str(source))
-    if split is None or Path(str(source)).exists():
+    if source is None or _exists(source):  # files made of such a model are called like it
+        return None
+    split = split_name(str(source))
+    if split is None:
         return None
     base, settings = split
     opened = open_model(base)
@@ -369,6 +371,13 @@ def _made_of(source: str | Path | None) -> Model | None:
         return opened.with_outliers(settings)
     except ValueError as problem:
         raise ModelError(f"{str(source)[:200]!r}: {problem}") from problem
+
+
+def _exists(source: str | Path) -> bool:
+    try:
+        return Path(source).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # a name too long, a null character, no such user
+        return False
 
 
 def _with_recipe(folder: Path) -> Model:

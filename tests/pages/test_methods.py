@@ -30,7 +30,7 @@ def test_the_page_opens_with_methods_side_by_side():
     charts = drawn_charts(app)
     titles = charts[0]["layout"]["yaxis"]["ticktext"]
     assert titles[0] in ("GPTQ", "QuIP#") and "Round to nearest" in titles
-    assert len(charts) == 15 and not app.error
+    assert len(charts) == 16 and not app.error
 
 
 @pytest.mark.parametrize("type", ["Q4_K", "IQ2_XXS", "NF4", "MXFP4", "INT8_ROW", "E8P2", "F16"])

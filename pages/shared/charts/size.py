@@ -61,7 +61,7 @@ def size_against_divergence(
     bottom = low + 0.03 * (high - low)  # stands for zero, which a log axis does not have
     named = _floor(figure, floor, bottom, look, narrow)
     if published:
-        _published(figure, published, look)
+        _published(figure, published, look, narrow)
     left, right = _reach(seen, theirs, original)
     size = (300.0 if narrow else 1000.0, HEIGHT - 70.0)
     frame = _Frame(left, right, low, high, size)
@@ -165,7 +165,7 @@ def _of(original: Original) -> str:
     return f"original, {original.stored_as}: 0"
 
 
-def _published(figure, published: Mapping, look: Look) -> None:
+def _published(figure, published: Mapping, look: Look, narrow: bool) -> None:
     rows = sorted(published["formats"], key=lambda row: row["bits_per_weight"])
     figure.add_scatter(
         x=[row["bits_per_weight"] for row in rows if row["curve"]],
@@ -188,6 +188,8 @@ def _published(figure, published: Mapping, look: Look) -> None:
         hovertemplate=f"<b>{published['model']}, %{{customdata[0]}}</b><br>%{{customdata[1]}}"
         "<br>divergence %{y:.4f} nats per token<extra></extra>",
     )
+    if narrow:  # no room for a name: the sentence above the chart has it
+        return
     top = max(rows, key=lambda row: row["kl_nats"])
     place = {"x": np.log10(top["bits_per_weight"]), "y": np.log10(top["kl_nats"])}
     words(figure, f"{published['model']}, published", look, xanchor="left", xshift=12, **place)

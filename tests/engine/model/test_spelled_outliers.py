@@ -64,7 +64,7 @@ def test_files_made_of_it_are_named_after_it(tmp_path):
         theirs = quantize_commands(model, made, "place", "out.gguf")[0]
         assert theirs == f"llama-quantize '{stem}-F32.gguf' out.gguf Q8_0"
         assert preview(model, made).path.name == f"{stem}-Q8_0.gguf"
-        written = open_model(quantize(model, "F32", tmp_path / "out.gguf"))
+        written = open_model(quantize(model, "F32", tmp_path / f"{stem}.gguf"))
         assert written.fingerprint == model.fingerprint
     assert open_model(base).stem == "Tale-3.1"  # a folder's name has no ending
 

@@ -11,7 +11,9 @@ from tests.support import toy_model
 from tests.support.toy_model import CONFIG, write_folder
 
 TOKENS = np.random.default_rng(1).integers(3, 250, (2, 48))
-QWEN = CONFIG | {"model_type": "qwen3", "num_hidden_layers": 3, "tie_word_embeddings": True}
+QWEN = CONFIG | {
+    "model_type": "qwen3", "num_hidden_layers": 3, "tie_word_embeddings": True, "head_dim": 16
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=[CONFIG, QWEN], ids=["llama", "qwen3"])
