@@ -7,8 +7,8 @@ from quantcore.trial.trial import Trial, Version
 from quantcore.trial.verdict import Verdict
 
 PURPOSE = (
-    "Let smaller versions answer the original’s prompts: is one as good, or were too few asked to "
-    "tell?"
+    "Let smaller versions answer the original’s prompts, to see whether one is as good, or too few "
+    "were asked."
 )
 DEFINED = "token, quantization, format, mix, pure, temperature, equivalence margin".split(", ")
 HOW_TO_READ_CHART = (

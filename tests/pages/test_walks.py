@@ -93,7 +93,7 @@ def test_a_walk_meets_no_exception_and_every_page_settles(
     seed, toy_folder, kinds, counted, monkeypatch
 ):
     monkeypatch.setattr("pages.shared.bench.OWN_MODELS", toy_folder)
-    logging.getLogger("quantlab").disabled = True
+    monkeypatch.setattr(logging.getLogger("quantlab"), "disabled", True)
     rng = np.random.default_rng(seed)
     page = PAGES[seed % len(PAGES)]
     model = str(rng.choice(["wide-toy", "wide-toy", "small-toy"]))
