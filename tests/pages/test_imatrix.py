@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import streamlit as st
 
 from pages.imatrix import cache, charts, words
 from pages.imatrix import run as imatrix_run
@@ -50,7 +51,17 @@ def test_sentences_follow_the_numbers():
     )
 
 
-def test_a_matrix_of_zeros_is_warned_of(shipped, monkeypatch):
+@pytest.fixture
+def nothing_kept():
+    """Neither take what another test's pages kept, nor leave what this one's did."""
+    for cache in (st.cache_data, st.cache_resource):
+        cache.clear()
+    yield
+    for cache in (st.cache_data, st.cache_resource):
+        cache.clear()
+
+
+def test_a_matrix_of_zeros_is_warned_of(shipped, nothing_kept, monkeypatch):
     sums = dict(shipped.sums) | {TENSOR: np.zeros_like(shipped.sums[TENSOR])}
     monkeypatch.setattr(bench, "imatrix", lambda _: replace(shipped, sums=sums))
     app = visit("imatrix", tensor=TENSOR, weighted="Q4_K")
