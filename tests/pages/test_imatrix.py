@@ -54,11 +54,11 @@ def test_sentences_follow_the_numbers():
 @pytest.fixture
 def nothing_kept():
     """Neither take what another test's pages kept, nor leave what this one's did."""
-    for cache in (st.cache_data, st.cache_resource):
-        cache.clear()
+    for kept in (st.cache_data, st.cache_resource):
+        kept.clear()
     yield
-    for cache in (st.cache_data, st.cache_resource):
-        cache.clear()
+    for kept in (st.cache_data, st.cache_resource):
+        kept.clear()
 
 
 def test_a_matrix_of_zeros_is_warned_of(shipped, nothing_kept, monkeypatch):
