@@ -54,14 +54,12 @@ def shape_from_json(
     sizes = _sizes(config, architecture)
     sizes |= {"experts": _experts(config, architecture), "latent": _latent(config)}
     mixed = mixers(config, architecture, sizes["n_layers"])
-    windows = _windows(config, architecture, sizes["n_layers"])
-    by_layer = [_layer_sizes(config, window) for _, window in windows]
-    tensors = expected_tensors(config, architecture, sizes | {"by_layer": by_layer}, mixed)
+    of_layers = sizes | {"by_layer": _sizes_by_layer(config, sizes["n_layers"])}
     return ModelShape(
         name=name,
         architecture=known_architecture.name if known_architecture else short(kind).strip("'"),
-        caches=_caches(config, architecture, sizes | {"by_layer": by_layer}, mixed),
-        tensors=tensors,
+        caches=_caches(config, architecture, of_layers, mixed),
+        tensors=expected_tensors(config, architecture, of_layers, mixed),
         estimated=_why_uncertain(config, "" if known_architecture else short(kind)),
         source=source,
         **sizes,
@@ -199,17 +197,20 @@ def _caches(
     return tuple(caches)
 
 
-def _layer_sizes(config: ConfigJson, window: int | None) -> dict[str, int]:
-    """Sizes of a layer's attention that are not those of all: Gemma 4's layers without a window."""
-    if "global_head_dim" not in config or window is not None:
-        return {}
+def _sizes_by_layer(config: ConfigJson, n_layers: int) -> list[dict[str, int]]:
+    """Sizes of each layer's attention that are not those of all: of Gemma 4's global layers."""
+    words = config.by_layer(n_layers, "layer_types") or []
+    if "global_head_dim" not in config:
+        return [{} for _ in range(n_layers)]
+    if not words:
+        raise config.error("has a global_head_dim, and no layer_types that say of which layers.")
     own = {"head_size": config.size("global_head_dim")}
     heads = config.get("num_global_key_value_heads")  # counts only beside the other
     if config.flag("attention_k_eq_v"):
         own["values_are_keys"] = True
         if heads is not None:
             own["n_kv_heads"] = config.size("num_global_key_value_heads")
-    return own
+    return [own if word == "full_attention" else {} for word in words]
 
 
 def _windows(

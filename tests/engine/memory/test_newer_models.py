@@ -23,6 +23,16 @@ def test_weights_are_those_that_transformers_counts(row):
     assert len(shape.caches) == shape.n_layers
 
 
+def test_global_layers_are_told_by_their_name_however_long_the_context():
+    config = FAMILIES["gemma4_text"]
+    whole, short = (
+        shape_from_json(config | {"max_position_embeddings": n}) for n in (262_144, 512)
+    )
+    assert short.n_weights == whole.n_weights
+    rows = {(c.kind, c.key_values) for c in short.caches}
+    assert rows == {("full", 16 * 256), ("full", 4 * 512)}
+
+
 def test_every_family_is_counted_at_its_published_size():
     kinds = [row["config"]["model_type"] for row in COUNTED]
     assert set(kinds) == set(FAMILIES)
@@ -77,6 +87,7 @@ def test_a_compute_buffer_that_nobody_checked_is_marked(kind):
         ("falcon_h1", {"mamba_d_ssm": 0}, "mamba_d_ssm 0"),
         ("glm_moe_dsa", {"index_head_dim": "wide"}, "index_head_dim"),
         ("gemma4_text", {"global_head_dim": -1}, "global_head_dim"),
+        ("gemma4_text", {"layer_types": None}, "no layer_types"),
     ],
 )
 def test_what_makes_no_sense_is_one_sentence(kind, change, says):
