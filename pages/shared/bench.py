@@ -11,11 +11,9 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import quantcore
-from quantcore.io import ModelError
 from quantcore.io.gguf_parts import first_part
 from quantcore.io.imatrix import Imatrix
 from quantcore.model.outliers.folder import FILE as OUTLIERS
-from quantcore.model.outliers.settings import OutlierSettings
 from quantcore.model.outliers.spelled import split_name
 from quantcore.model.source import state_of
 
@@ -82,7 +80,7 @@ def place(name: str) -> Path:
         If there is none of that name.
     """
     places = sources()
-    return places[name] if name in places else places[_split(name)[0]]
+    return places[name] if name in places else places[_base_of(name)]
 
 
 def can_be_made(name: str) -> bool:
@@ -92,16 +90,16 @@ def can_be_made(name: str) -> bool:
     (True, False, False)
     """
     try:
-        return name not in sources() and _split(name)[0] in sources()
+        return name not in sources() and _base_of(name) in sources()
     except (KeyError, ValueError):
         return False
 
 
-def _split(name: str) -> tuple[str, OutlierSettings]:
+def _base_of(name: str) -> str:
     split = split_name(name)
     if split is None:
         raise KeyError(name)
-    return split
+    return split[0]
 
 
 def names(*others: str) -> list[str]:
@@ -157,13 +155,8 @@ def per_model(cache: Callable, n_models: int = 1, **options: Any) -> Callable[[C
 @per_model(st.cache_resource, show_spinner="Opening the model", max_entries=4)
 def model(name: str) -> "quantcore.Model":
     """Open a model: its config, tokenizer and tensor names; weights are read when asked for."""
-    if name in sources():
-        return quantcore.open_model(sources()[name])
-    base, settings = _split(name)
-    opened = model(base)
-    if opened.base is not None:
-        raise ModelError(f"{base} has outlier channels already: put them on {opened.base.name}.")
-    return opened.with_outliers(settings)
+    added = "" if name in sources() else name.removeprefix(_base_of(name))
+    return quantcore.open_model(f"{place(name)}{added}")
 
 
 def every_shipped() -> list[str]:
