@@ -90,7 +90,7 @@ def _llama_cpp_on_file(file: GgufFile, holds: str, model: Model | None) -> Findi
     if model is not None:
         problem = llama_cpp_refuses(model.config)
         return Finding("llama.cpp", not problem, problem or "runs it")
-    if not by_name(str(file.metadata.get("general.architecture"))).graph_known:
+    if not by_name(str(file.metadata.get("general.architecture"))).caches_known:
         return Finding("llama.cpp", None, "not known: an architecture that the lab does not know")
     return Finding("llama.cpp", None, "knows the architecture; the rest is not known")
 
