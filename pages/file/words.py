@@ -19,6 +19,7 @@ from pages.shared.units import (
 )
 from quantcore.evaluate.file_error import RestoredError, total_rmse
 from quantcore.evaluate.two_files import TensorPair
+from quantcore.formats import FORMATS
 from quantcore.formats.ggml_types import GGML_TYPES
 from quantcore.io.gguf import BOOL, NUMBERS, STRING, GgufFile
 from quantcore.recipe.file_sums import sums_by_type
@@ -99,17 +100,24 @@ def kind_of_file(file: GgufFile) -> str:
 
 
 def beyond(file: GgufFile) -> str:
-    """Say what of a file llama.cpp refuses: types that it does not read, and the layout.
+    """Say what of a file nobody or only llama.cpp reads, and a layout that it refuses.
 
     Empty where that is nothing.
     """
-    types = Counter(t.type for t in file.tensors.values() if t.type not in GGML_TYPES)
+    types = Counter(t.type for t in file.tensors.values())
+    nobodys = {type: n for type, n in types.items() if type not in GGML_TYPES}
+    theirs = {type: n for type, n in types.items() if type in GGML_TYPES and type not in FORMATS}
     said = []
-    if types:
-        named = ", ".join(f"{plain(type)} ({plural(n, 'tensor')})" for type, n in types.items())
+    if nobodys:
         said.append(
-            f"llama.cpp does not read what is stored as **{named}**, and neither does the lab: its "
-            "bytes are counted from where the next tensor begins, everything else is shown."
+            f"llama.cpp does not read what is stored as **{_counted(nobodys)}**, and neither does "
+            "the lab: its bytes are counted from where the next tensor begins, everything else is "
+            "shown."
+        )
+    if theirs:
+        said.append(
+            f"The lab does not read what is stored as **{_counted(theirs)}**, which llama.cpp "
+            "does: its bytes are counted, everything else is shown."
         )
     if file.refused:
         said.append(
@@ -240,6 +248,10 @@ def plain(text: object) -> str:
     ('qwen2', '??x??http???y?')
     """
     return re.sub(r"[^\w.+-]", "?", str(text)[:40])
+
+
+def _counted(types: Mapping[str, int]) -> str:
+    return ", ".join(f"{plain(type)} ({plural(n, 'tensor')})" for type, n in types.items())
 
 
 def plain_words(text: str) -> str:

@@ -106,6 +106,13 @@ def test_types_that_llama_cpp_does_not_read_are_named(models):
     assert not app.error
 
 
+def test_types_that_only_llama_cpp_reads_are_named(models):
+    with_type(models / "tale-Q4_K_M.gguf", "blk.0.ffn_up.weight", 41)
+    app = visit("file", model="strange.gguf")
+    assert not app.error
+    assert "The lab does not read what is stored as **Q1_0 (1 tensor)**" in _said(app)
+
+
 def test_a_layout_that_llama_cpp_refuses_is_shown_with_a_word(models):
     vector = np.ones(8, "<f4").tobytes()
     gap = gguf_bytes(STRANGER, {"A*b": ([8], 0, vector + bytes(64)), "c": ([8], 0, vector)})
