@@ -27,7 +27,7 @@ MORE_HELP = (
 )
 SECONDS_HELP = (
     "Seconds of one core that choosing the codes took where it was measured, with reading the "
-    "calibration text; several cores share them. Other processors are faster or slower."
+    "calibration text; several cores share them. On a server it has in it what others computed."
 )
 SKILLS_HELP = (
     "Right answers of 100, to the questions on recall, arithmetic, facts, agreement and chains."

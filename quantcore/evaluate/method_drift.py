@@ -132,7 +132,7 @@ class _Made:
 
 
 def _made(model: Model, recipe: Recipe, seen: NDArray[np.int32]) -> Iterator[Progress[_Made]]:
-    start = time.process_time()  # of all threads: what else the machine does counts for little
+    start = time.process_time()  # of this process alone, all of its threads
     n_weights = sum(model.tensors[name].n_weights for name in model.quantizable)
     meant = get_type(recipe.type)
     if meant.mix:

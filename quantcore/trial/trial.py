@@ -118,7 +118,7 @@ def trial_steps(
     if len({each.name for each in asked}) < len(asked):
         raise ValueError("Two of these versions are the same.")
     chat = ChatTemplate(model) if in_chat else None
-    tokens = [_opened(model, each.prompt, chat) for each in prompts]
+    tokens = [opened(model, each.prompt, chat) for each in prompts]
     for prompt, several in zip(prompts, tokens, strict=True):
         if len(several) >= model.config.context_length:
             raise ValueError(
@@ -221,7 +221,8 @@ def first_difference(one: Sequence[int], other: Sequence[int]) -> int | None:
     return None if len(one) == len(other) else min(len(one), len(other))
 
 
-def _opened(model: Model, prompt: str, chat: ChatTemplate | None) -> Tokens:
+def opened(model: Model, prompt: str, chat: ChatTemplate | None) -> Tokens:
+    """Tokens of a prompt, in the chat template if one is given, with what opens a text in front."""
     tokenizer = model.tokenizer
     tokens = tokenizer.encode(prompt if chat is None else chat.prompt(prompt))
     if not tokenizer.adds_bos or tokenizer.bos_id is None:

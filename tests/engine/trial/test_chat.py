@@ -10,7 +10,7 @@ from quantcore.recipe.quantize import quantize
 from quantcore.trial.answering import Sampling
 from quantcore.trial.chat import ChatTemplate
 from quantcore.trial.prompts import TestPrompt
-from quantcore.trial.trial import Asked, trial_steps
+from quantcore.trial.trial import Asked, opened, trial_steps
 from tests.support.toy_model import CONFIG, write_folder
 
 TEMPLATE = """{{ bos_token }}{% for message in messages %}
@@ -36,7 +36,7 @@ def test_a_template_writes_what_transformers_writes_from_a_folder_and_its_file(t
     assert ChatTemplate(again).prompt('A <day> & "é"') == WRITTEN
 
 
-def test_answers_in_chat_are_others_and_begin_a_text_once(tmp_path):
+def test_answers_in_chat_are_others(tmp_path):
     model = open_model(_folder(tmp_path / "toy", TEMPLATE))
     prompts, asked, few = [TestPrompt(prompt="A day")], [Asked(type="Q8_0")], Sampling(n_tokens=4)
     one = result_of(trial_steps(model, prompts, asked, few, in_chat=True))
@@ -45,6 +45,18 @@ def test_answers_in_chat_are_others_and_begin_a_text_once(tmp_path):
         one.original.answers[0].original_log_probability
         != other.original.answers[0].original_log_probability
     )
+
+
+def test_a_text_is_opened_once_whether_or_not_the_template_does_it(tmp_path):
+    """The template writes <s> itself: with it and without, the tokens open alike."""
+    for name, template in (
+        ("with", TEMPLATE),
+        ("without", TEMPLATE.removeprefix("{{ bos_token }}")),
+    ):
+        model = open_model(_folder(tmp_path / name, template))
+        tokens = opened(model, "A day", ChatTemplate(model))
+        bos = model.tokenizer.bos_id
+        assert tokens[0] == bos and (tokens[1:] != bos).all()
 
 
 @pytest.mark.parametrize(
