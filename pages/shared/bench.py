@@ -15,7 +15,7 @@ from quantcore.io.gguf_parts import first_part
 from quantcore.io.imatrix import Imatrix
 from quantcore.model.outliers.folder import FILE as OUTLIERS
 from quantcore.model.outliers.spelled import split_name
-from quantcore.model.source import state_of
+from quantcore.model.stamps import state_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _SEEN = "_models_seen"  # in this run of the script: what can be opened, its files, what is kept

@@ -2,8 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -15,7 +14,6 @@ from numpy.typing import NDArray
 from quantcore.formats import FORMATS, get_format
 from quantcore.io import ModelError
 from quantcore.io.gguf import MAGIC
-from quantcore.io.gguf_parts import all_parts
 from quantcore.io.imatrix import Imatrix, read_imatrix
 from quantcore.io.on_disk import FileState, as_named, file_state
 from quantcore.layouts.stored_matrix import StoredMatrix
@@ -28,6 +26,7 @@ from quantcore.model.outliers.folder import is_recipe, read_recipe
 from quantcore.model.outliers.settings import OutlierSettings
 from quantcore.model.outliers.spelled import spelled, split_name
 from quantcore.model.shipped import SHIPPED, shipped_folder
+from quantcore.model.stamps import imatrix_file, stamp_of
 from quantcore.model.tokenizer import Tokenizer
 
 ON_HUB = "hf://"
@@ -216,7 +215,7 @@ class Model:
             before = self.base.imatrix
             tensors = {n: s for n, s in self._stored.items() if isinstance(s, Changed)}
             return None if before is None else scaled_imatrix(before, tensors)
-        file = _imatrix_file(self.path)
+        file = imatrix_file(self.path)
         state = file_state(file)
         return _imatrix_of(file, state) if state else None
 
@@ -260,43 +259,6 @@ class Model:
             digest.update(f"{name} {tensor.shape};".encode())
             digest.update(np.ascontiguousarray(self.weights(name)).data)
         return digest.hexdigest()[:16]
-
-
-def stamp_of(path: Path) -> str:
-    """Digest of the files in a folder, or of a GGUF file and those beside it, and their dates.
-
-    Another one for each place, and for a replaced file, which has another number on its disk. What
-    was measured is kept under it, and so it stays when a file is only linked or given to somebody.
-    """
-    states = _files_of(path)
-    dated = "".join(f"{name} {s.n_bytes} {s.written_ns} {s.number};" for name, s in states)
-    return hashlib.sha256(f"{path.resolve()}{dated}".encode()).hexdigest()[:12]
-
-
-def state_of(path: Path) -> str:
-    """Digest of the same files and of all that is compared when they are read.
-
-    Who meets a file that has changed since it was opened finds another state, and opens it again.
-    """
-    return hashlib.sha256(f"{path}{_files_of(path)}".encode()).hexdigest()[:12]
-
-
-def _files_of(path: Path) -> list[tuple[str, FileState]]:
-    files = list(path.iterdir()) if path.is_dir() else [*all_parts(path), _imatrix_file(path)]
-    if path.is_dir() and is_recipe(path):
-        with suppress(ModelError, OSError):  # whoever opens it is told
-            base = read_recipe(path).base
-            return _states(files) + _files_of(base)
-    return _states(files)
-
-
-def _states(files: Iterable[Path]) -> list[tuple[str, FileState]]:
-    found = [(file.name, file_state(file)) for file in sorted(files)]
-    return [(name, state) for name, state in found if state is not None]
-
-
-def _imatrix_file(path: Path) -> Path:
-    return path / "imatrix.gguf" if path.is_dir() else path.with_suffix(".imatrix.gguf")
 
 
 @lru_cache(maxsize=4)
