@@ -1,9 +1,12 @@
 """What tests of pages share: a server that was visited before, and a folder of one's own models."""
 
+import threading
+
 import pytest
 from streamlit.runtime.pages_manager import PagesManager
 
 from pages.shared import bench, frame, job_pool
+from quantcore.progress import Progress
 from tests.support.patience import PATIENCE_S
 from tests.support.toy_model import CONFIG, write_folder
 
@@ -61,3 +64,17 @@ def kept(tmp_path, monkeypatch):
     place = tmp_path / "kept"
     monkeypatch.setenv("QUANTLAB_RESULTS", str(place))
     yield place
+
+
+@pytest.fixture
+def gate():
+    """Make an iterator that counts up each time the gate opens; at the end it stands open."""
+    opened = threading.Semaphore(0)
+
+    def steps():
+        for i in range(1000):
+            opened.acquire()
+            yield Progress(i / 1000, f"step {i}", i)
+
+    yield opened, steps
+    opened.release(1000)
