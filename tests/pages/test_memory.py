@@ -1,7 +1,6 @@
 """The page Memory: each way to name a model, verdicts, tables, and bad input in one sentence."""
 
 import json
-import re
 
 import pytest
 
@@ -10,19 +9,18 @@ from pages.memory import kept as memory_kept
 from pages.memory import model as memory_model
 from pages.memory import words as memory_words
 from pages.shared import bench
-from pages.shared.palette import DARK, LIGHT
+from pages.shared.palette import LIGHT
 from pages.shared.units import binary
 from quantcore import open_model
 from quantcore.io.gguf import read_gguf
 from quantcore.memory import Setup, estimate, find_by_name, find_shape
 from quantcore.memory.fitting import lay_out
-from quantcore.memory.hardware import card, gpus, machine, macs, systems
+from quantcore.memory.hardware import card, gpus, machine, systems
 from quantcore.memory.rules_of_thumb import rules_of_thumb
 from quantcore.memory.speed import speed_bound
 from quantcore.shape import preset, preset_config, preset_ids
 from tests.support.app import findings, said, visit
 from tests.support.gguf_models import write
-from tests.support.kept_figures import keep_drift
 
 GIB = 2**30
 SMALL_CARD = machine([gpus()["RTX 4060 8 GB"]], systems()["16 GB DDR4-3200"])
@@ -264,42 +262,6 @@ def test_the_table_tells_four_kinds_of_fit_apart():
     )
 
 
-@pytest.mark.parametrize("look", [LIGHT, DARK])
-def test_the_bars_of_devices_add_up_to_what_can_be_used(look):
-    taken = estimate(preset("Llama-3.1-8B"), Setup(runtime="llama.cpp"))
-    both = machine([gpus()["RTX 3060 12 GB"]], systems()["32 GB DDR5-5600"])
-    loads = lay_out(taken, both).loads
-    figure = charts.by_device(loads, "Q4_K", "F16", look)
-    bars = [trace for trace in figure.checked.data if trace.type == "bar"]
-    for at, load in enumerate(loads):
-        assert sum(trace.x[at] for trace in bars) == pytest.approx(load.capacity_bytes / GIB)
-
-
-def test_equal_cards_have_a_bar_each():
-    taken = estimate(preset("Llama-3.1-70B"), Setup(runtime="llama.cpp"))
-    loads = lay_out(taken, machine([gpus()["RTX 3090"]] * 2, systems()["64 GB DDR4-3200"])).loads
-    figure = charts.by_device(loads, "Q4_K", "F16", LIGHT)
-    assert len(set(figure.checked.data[0].y)) == 3
-
-
-def test_what_is_too_much_is_said_at_the_end_of_the_bar():
-    taken = estimate(preset("Llama-3.1-70B"), Setup(type_name="Q8_0"))
-    loads = lay_out(taken, macs()["M1, 8 GB"]).loads
-    figure = charts.by_device(loads, "Q8_0", "F16", LIGHT)
-    assert any("too much" in note.text for note in figure.checked.layout.annotations)
-
-
-def test_growth_marks_the_choice_and_the_level_of_the_weights():
-    at, sizes = [1024, 8192, 131_072], [2**27, 2**30, 2**34]
-    figure = charts.growth(at, {"F16": sizes}, ("Q4_K_M", 2**32), (8192, 2**30), "tokens", LIGHT,
-                           {"if wrong": [4 * size for size in sizes]})  # fmt: skip
-    ring = figure.checked.data[-1]
-    assert (ring.x[0], ring.y[0]) == (8192, 1.0)
-    assert figure.checked.data[0].line.dash == "dash"
-    texts = {note.text for note in figure.checked.layout.annotations}
-    assert {"if wrong", "<b>F16</b>"} <= texts
-
-
 def test_the_buffer_grows_with_the_batch():
     app = visit("memory", runtime="llama.cpp")
     assert "The compute buffer takes **267 MiB** with a micro-batch of 512" in _text(app)
@@ -363,60 +325,3 @@ def test_what_fits_is_the_same_in_every_sentence_and_in_the_table():
     )  # IQ2_XXS alone, with its matrix
     assert "no type without an importance matrix is small enough for **GPU memory**" in _text(app)
     assert "**1 of 9** types here fit" in _text(app)
-
-
-def _which(app):
-    """Return what the page says of the type to take, the types of its table, and the table."""
-    (at,) = (i for i, said in enumerate(findings(app)) if said.startswith(("Take", "No type is")))
-    (table,) = (e.proto.body for e in app.get("html") if "and what each costs" in e.proto.body)
-    names = re.findall(r'<th scope="row">(.*?)</th>', table)
-    return findings(app)[at], [re.sub("<.*?>", "", name).strip() for name in names], table
-
-
-def test_which_type_to_take_is_said_with_whose_figures_say_so():
-    said, names, table = _which(visit("memory", hardware="24GiB"))
-    assert said.startswith("Take **Q6_K**: of the types that diverge by no more than 0.01 nats")
-    assert names[0] == "Q8_0" and "Q4_K_M" in names and "Q4_0" not in names
-    assert "divergence of Llama-3-8B" in table
-    notes = " ".join(m.value for m in visit("memory", hardware="24GiB").markdown)
-    assert "published ones of another model, Llama-3-8B" in notes
-
-
-def test_a_small_card_gets_the_closest_type_that_fits_and_the_next_larger_is_shown():
-    said, names, table = _which(visit("memory", hardware="8GiB"))
-    assert said.startswith("Take **IQ4_XS**: of the types that fit it diverges least")
-    assert names[:2] == ["IQ4_NL", "IQ4_XS"] and "fits in part" in table
-    assert _which(visit("memory", hardware="2GiB", system="4GiB"))[0].startswith("No type is small")
-
-
-def test_the_shipped_model_is_chosen_for_by_its_own_figures():
-    app = visit("memory", whose="Model on the bench")
-    assert "divergence of fable-7m" in _which(app)[2]
-    assert "measured of fable-7m itself" in " ".join(m.value for m in app.markdown)
-
-
-def test_a_model_of_ones_own_is_counted_first_and_by_what_drift_measured_of_it(own_models, kept):
-    app = visit("memory", model="small-toy")
-    trained = bench.model("small-toy").config.context_length
-    assert f"**small-toy** in Q4_K_M with {trained} tokens takes" in findings(app)[0]
-    assert f"**all {trained} tokens** that it was made for fit." in findings(app)[2]
-    assert "divergence of Llama-3-8B" in _which(app)[2]
-    assert app.button(key="memory_to_drift").label == "Measure these types of this model on Drift"
-
-    # The first as if the model were in Q8_0 already; the last is no type of a file.
-    keep_drift("small-toy", Q8_0=0.0, Q4_0=0.02, INT4_ROW=0.03)
-    app = visit("memory", model="small-toy", context="512")
-    _, names, table = _which(app)
-    assert names == ["Q8_0", "Q4_0"] and "divergence of small-toy" in table
-    assert "measured of small-toy itself, on the passage on quantization" in said(app)
-    assert findings(app)[1] == "Take **Q8_0**: the file is in it already, so nothing more is lost."
-    assert not any(button.key == "memory_to_drift" for button in app.button)
-
-    known = visit("memory", model="small-toy", whose="Known model")
-    assert "**Llama-3.1-8B**" in findings(known)[0] and "Llama-3-8B" in _which(known)[2]
-
-
-def test_for_vllm_no_type_is_chosen():
-    assert "Which type to take is not known here **for vLLM**." in findings(
-        visit("memory", runtime="vllm", hardware="24GiB", stored="AWQ")
-    )

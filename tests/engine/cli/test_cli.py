@@ -1,6 +1,5 @@
 """The command line: what it prints where, and how it ends."""
 
-import json
 import os
 import shutil
 import signal
@@ -14,6 +13,7 @@ import pytest
 from quantcore import measure_drift, open_model, tensor_error
 from quantcore.cli import main
 from quantcore.model.cache_types import CacheTypes
+from tests.support.command_line import json_of
 from tests.support.patience import PATIENCE_S
 from tests.support.places import ROOT
 from tests.support.toy_model import CONFIG, write_folder
@@ -30,6 +30,9 @@ TENSOR = [
 ]
 
 
+SHORT = ("--context", "32")
+
+
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
     return str(write_folder(tmp_path_factory.mktemp("models") / "toy"))
@@ -40,12 +43,6 @@ def text(tmp_path):
     path = tmp_path / "text.txt"
     path.write_text(TEXT, encoding="utf-8")
     return str(path)
-
-
-def json_of(capsys, *arguments):
-    """Run a command and read the object that it prints; nothing else may be there."""
-    assert main([*arguments, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
 
 
 def test_whatever_a_command_raises_is_one_sentence(monkeypatch, capsys):
@@ -305,68 +302,6 @@ def test_a_reader_that_leaves_is_no_error(toy):
     assert "Exception" not in shown.stderr
 
 
-def test_plan(toy, capsys, tmp_path):
-    printed = json_of(capsys, "plan", "--type", "q4_k")
-    keys = ["recipe", "version", "model", "type", "with_imatrix"]
-    assert list(printed) == [*keys, "bytes", "bits_per_weight", "tensors"]
-    assert printed["type"] == "Q4_K_M" and printed["with_imatrix"] is False
-    keys = ["name", "type", "bytes", "shape", "rule", "fallback"]
-    assert all(list(row) == keys for row in printed["tensors"])
-    assert printed["bytes"] == sum(row["bytes"] for row in printed["tensors"])
-    assert json_of(capsys, "plan", toy, "--type", "Q4_0", "--pure")["model"] == "toy"
-    config = json_of(capsys, "plan", toy + "/config.json", "--type", "Q4_0", "--pure")
-    assert config == json_of(capsys, "plan", toy, "--type", "Q4_0", "--pure")
-
-
-def test_plan_and_quantize_read_pure_in_a_name(capsys, tmp_path):
-    named = json_of(capsys, "plan", "--type", "q4_k pure")
-    assert named["type"] == "Q4_K pure"
-    assert named == json_of(capsys, "plan", "--type", "Q4_K_M", "--pure")
-    files = [tmp_path / "named.gguf", tmp_path / "pure.gguf"]
-    for path, arguments in zip(files, (["Q4_0 pure"], ["Q4_0", "--pure"]), strict=True):
-        assert main(["quantize", "--type", *arguments, "--output", str(path)]) == 0
-        assert f"{path}: Q4_0 pure, " in capsys.readouterr().out
-    assert files[0].read_bytes() == files[1].read_bytes()
-
-
-def test_plan_with_types_asked_for(capsys, tmp_path):
-    path = tmp_path / "types.txt"
-    path.write_text("attn_v=q8_0\nffn_up=f16 ffn_gate=q5_0")
-    printed = json_of(
-        capsys, "plan", "--type", "Q4_K_M", "--tensor-type", "ffn_up=q6_k", "--tensor-type-file",
-        str(path), "--token-embedding-type", "q8_0",
-    )  # fmt: skip
-    types = {row["name"]: row["type"] for row in printed["tensors"]}
-    asked = {"attn_v": "Q8_0", "ffn_up": "Q6_K", "ffn_gate": "Q5_0"}
-    assert {role: types[f"blk.3.{role}.weight"] for role in asked} == asked
-    assert types["token_embd.weight"] == "Q8_0"
-
-
-def test_plan_as_a_table(capsys):
-    assert main(["plan", "--type", "iq2_xs"]) == 0
-    printed = capsys.readouterr().out
-    assert "attn_q of layer 0: most tensors get IQ2_XS." in printed
-    assert "refuses this without an importance matrix" in printed
-
-
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        (["--type", "Q9"], "There is no file type 'Q9'"),
-        (["--type", "nf4"], "A GGUF file cannot hold 'nf4'."),
-        (["--type", "Q4_0", "--tensor-type", "ffn"], "'ffn' is not an override"),
-        (["--type", "Q4_0", "--output-tensor-type", "q9"], "There is no tensor type 'Q9'"),
-        (["--type", "Q4_0", "--tensor-type-file", "none.txt"], "none.txt is missing"),
-        (["none.json", "--type", "Q4_0"], "none.json is missing"),
-    ],
-)
-def test_plan_refuses_in_one_sentence(options, sentence, capsys):
-    assert main(["plan", *options]) == 2
-    complaint = capsys.readouterr().err
-    assert complaint.startswith(sentence)
-    assert complaint.count("\n") == 1
-
-
 def test_ends_of_lines_are_read_as_they_are(toy, tmp_path, capsys):
     counts = {}
     for ends in ("\n", "\r\n", "\r"):
@@ -390,6 +325,3 @@ def test_it_says_how_control_tokens_are_read(toy, tmp_path, capsys):
     ask = ["imatrix", toy, "--text", str(text), *SHORT, "--parse-special", "--output", output]
     assert main(ask) == 0
     assert "control tokens; they are read as such." in capsys.readouterr().err
-
-
-SHORT = ("--context", "32")
