@@ -167,7 +167,7 @@ def panel(title: str, draw: Callable[[Progress], None] | None = None) -> Job | N
         The job, once, in the first run after its end: what it found is the caller's to keep, and
         whether it was cancelled the caller's to say. Why it failed has been said here.
     """
-    watch(title, draw)
+    _draw_active(title, draw)
     job = ended(title)
     if job is not None and job.state == "failed":
         look.problem(job.problem)
@@ -175,7 +175,18 @@ def panel(title: str, draw: Callable[[Progress], None] | None = None) -> Job | N
 
 
 def watch(title: str, draw: Callable[[Progress], None] | None = None) -> None:
-    """Draw the job of this title while it waits or runs, as `panel` does."""
+    """Draw the job of this title while it waits or runs, as `panel` does.
+
+    For a page that has asked for what `ended` earlier in the same run: where the job has come to
+    its end since, the page is drawn again, or what was found would wait for the next click.
+    """
+    _draw_active(title, draw)
+    job = current()
+    if job is not None and job.title == title and not job.active:
+        st.rerun()
+
+
+def _draw_active(title: str, draw: Callable[[Progress], None] | None) -> None:
     job = current()
     if job is not None and job.title == title and job.active:
         _watch(title, draw)

@@ -100,6 +100,27 @@ def test_the_panel_shows_stage_and_results_and_ends_once(gate, page):
     assert not _said(page) and not page.exception
 
 
+def _page_that_takes_results_in_first():
+    import streamlit as st
+
+    from pages.shared import jobs
+
+    job = jobs.ended("one")
+    st.markdown("nothing yet" if job is None else f"found: {job.state}")
+    if st.button("one", key="one"):
+        jobs.start("one", st.session_state["steps"])
+        st.session_state["wait"]()  # so that it ends after it was asked for
+    jobs.watch("one")
+
+
+def test_what_ends_while_a_page_is_drawn_is_shown_by_it(page):
+    app = AppTest.from_function(_page_that_takes_results_in_first, default_timeout=PATIENCE_S)
+    app.session_state["steps"] = _steps(3)
+    app.session_state["wait"] = lambda: wait_until(lambda: not jobs.current().active)
+    app.run().button(key="one").click().run()
+    assert _said(app) == ["found: done"]
+
+
 def test_a_failed_job_says_why_in_its_panel(page):
     def steps():
         yield Progress(0.5, "half")
