@@ -8,7 +8,7 @@ from pages.shared.palette import Look, harm_colour
 from pages.shared.ranking import TERMS
 from pages.shared.recipes import called
 from pages.shared.tables import Column
-from pages.shared.units import decimal, duration, number, signed
+from pages.shared.units import decimal, duration, number, perplexity, signed
 from quantcore.evaluate.recipes import MethodDrift, paired
 from quantcore.evaluate.skills import SkillScore
 from quantcore.model.original import Original
@@ -133,7 +133,7 @@ def columns(answers: Mapping[str, float], style: Look) -> list[Column]:
             wide=True,
         ),
         Column(
-            key="perplexity", title="perplexity", show="{:.3f}".format, help=TERMS["perplexity"],
+            key="perplexity", title="perplexity", show=perplexity, help=TERMS["perplexity"],
             absent=ABSENT, wide=True,
         ),
         Column(

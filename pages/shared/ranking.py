@@ -7,7 +7,7 @@ from pages.shared.charts.size import Point
 from pages.shared.definitions import says
 from pages.shared.palette import FAMILY_WORDS, SIGNS, Look, colour, family
 from pages.shared.tables import Column
-from pages.shared.units import decimal, number, one_in, percent, signed, times
+from pages.shared.units import decimal, number, one_in, percent, perplexity, signed, times
 from quantcore.evaluate.drift_result import DriftFigures
 from quantcore.model.original import Original
 from quantcore.recipe.types import get_type
@@ -68,7 +68,7 @@ def columns(table: Sequence[Mapping], look: Look) -> list[Column]:
         Column(
             key="perplexity",
             title="perplexity",
-            show=lambda v: f"{v:.3f}",
+            show=perplexity,
             help=TERMS["perplexity"],
         ),
         Column(

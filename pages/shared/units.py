@@ -49,13 +49,24 @@ def exact(value: float, digits: int = 4) -> str:
 def signed(value: float) -> str:
     """Write a change with its sign; nothing is called +0.00.
 
-    >>> signed(1.234), signed(-25.0), signed(0.001), signed(9.999)
-    ('+1.23', '−25', '0.00', '+10')
+    >>> signed(1.234), signed(-25.0), signed(0.001), signed(9.999), signed(255235187890.0)
+    ('+1.23', '−25', '0.00', '+10', '+2.6 × 10¹¹')
     """
     text = f"{value:+.2f}"
+    if abs(float(text)) >= 1e7:
+        return ("+" if value > 0 else "") + _scientific(value, 2)
     if abs(float(text)) >= 10:
         text = f"{value:+,.0f}"
     return "0.00" if text in ("+0.00", "-0.00") else real_minus(text)
+
+
+def perplexity(value: float) -> str:
+    """Write a perplexity to three decimals, that of a broken model in four digits.
+
+    >>> perplexity(3.4816), perplexity(2472.477), perplexity(8886342318.278)
+    ('3.482', '2472.477', '8.886 × 10⁹')
+    """
+    return f"{value:.3f}" if value < 1e4 else exact(value)
 
 
 def percent(share: float) -> str:
